@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Message is a message, or a piece of one that is long or still arriving.
+type Message struct {
+	Kind        Kind
+	Bytes       []byte // the header is part of the first piece
+	First, Last bool   // both: Bytes is the whole message
+	Copied      bool   // Bytes belong to the Cutter until its next call, not to the stream
+}
+
+// Body is a whole message without its header.
+func (m *Message) Body() []byte { return m.Bytes[HeaderLen:] }
+
+// Cutter cuts one direction of a connection into messages. It never copies a
+// body that nobody looks into; what it keeps itself (a header cut in two, a
+// small message that somebody looks into) is at most HeaderLen+WholeLimit
+// bytes.
+type Cutter struct {
+	kinds *[256]Kind
+	kept  []byte // the beginning of a message whose rest has not arrived
+	kind  Kind   // of the message that passes in pieces
+	left  int    // bytes of it still to come
+}
+
+// CutRequests cuts what a client sends.
+func CutRequests() Cutter { return Cutter{kinds: &requests} }
+
+// CutReplies cuts what a server sends.
+func CutReplies() Cutter { return Cutter{kinds: &replies} }
+
+// Between says that the stream stands between two messages.
+func (c *Cutter) Between() bool { return c.left == 0 && len(c.kept) == 0 }
+
+// ViolationError says that what arrived is not the protocol. SQLSTATE 08P01.
+type ViolationError struct {
+	Tag    byte
+	Kind   Kind // Unknown if the type byte is
+	Length int  // as the message tells it
+}
+
+func (e *ViolationError) Error() string {
+	if e.Kind == Unknown {
+		return fmt.Sprintf("read message: invalid message type %d", e.Tag)
+	}
+	return fmt.Sprintf("read %v: invalid message length %d", e.Kind, e.Length)
+}
+
+// Next takes the next message, or piece of one, off p and returns it with the
+// rest of p. A message without Bytes says that p ran out; what is left of it
+// then is kept for the next call. After an error the stream cannot be used.
+func (c *Cutter) Next(p []byte) (Message, []byte, error) {
+	if c.left > 0 {
+		return c.piece(p)
+	}
+	if len(c.kept) > 0 {
+		return c.resume(p)
+	}
+	if len(p) < HeaderLen {
+		c.kept = append(c.kept, p...)
+		return Message{}, nil, nil
+	}
+	kind, n, err := c.header(p)
+	if err != nil {
+		return Message{}, nil, err
+	}
+	if n <= len(p) {
+		return Message{Kind: kind, Bytes: p[:n:n], First: true, Last: true}, p[n:], nil
+	}
+	if kind.Whole() && n <= HeaderLen+WholeLimit {
+		c.kept = append(c.kept, p...)
+		return Message{}, nil, nil
+	}
+	c.kind, c.left = kind, n-len(p)
+	return Message{Kind: kind, Bytes: p, First: true}, nil, nil
+}
+
+// header reads a header: the kind, and the length of the message with it.
+func (c *Cutter) header(p []byte) (Kind, int, error) {
+	kind := c.kinds[p[0]]
+	n := int(int32(binary.BigEndian.Uint32(p[1:])))
+	m := &meanings[kind]
+	if kind == Unknown || n-4 < m.min || n-4 > m.max {
+		return Unknown, 0, &ViolationError{Tag: p[0], Kind: kind, Length: n}
+	}
+	return kind, n + 1, nil
+}
+
+// piece goes on with a message that passes in pieces.
+func (c *Cutter) piece(p []byte) (Message, []byte, error) {
+	n := min(c.left, len(p))
+	c.left -= n
+	return Message{Kind: c.kind, Bytes: p[:n:n], Last: c.left == 0 && n > 0}, p[n:], nil
+}
+
+// resume goes on with a message whose beginning was kept.
+func (c *Cutter) resume(p []byte) (Message, []byte, error) {
+	p = c.keep(p, HeaderLen)
+	if len(c.kept) < HeaderLen {
+		return Message{}, nil, nil
+	}
+	kind, n, err := c.header(c.kept)
+	if err != nil {
+		return Message{}, nil, err
+	}
+	if !kind.Whole() || n > HeaderLen+WholeLimit {
+		m := Message{Kind: kind, Bytes: c.kept, First: true, Last: n == len(c.kept), Copied: true}
+		c.kind, c.left = kind, n-len(c.kept)
+		c.forget()
+		return m, p, nil
+	}
+	p = c.keep(p, n)
+	if len(c.kept) < n {
+		return Message{}, nil, nil
+	}
+	m := Message{Kind: kind, Bytes: c.kept, First: true, Last: true, Copied: true}
+	c.forget()
+	return m, p, nil
+}
+
+// keep moves bytes from p until n are kept.
+func (c *Cutter) keep(p []byte, n int) []byte {
+	n = max(0, min(n-len(c.kept), len(p)))
+	c.kept = append(c.kept, p[:n]...)
+	return p[n:]
+}
+
+// keptCapacity is what a Cutter may hold on to between messages.
+const keptCapacity = 512
+
+// forget empties what was kept. The bytes stay readable until the next call.
+func (c *Cutter) forget() {
+	if cap(c.kept) > keptCapacity {
+		c.kept = nil
+		return
+	}
+	c.kept = c.kept[:0]
+}

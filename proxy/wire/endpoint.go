@@ -1,0 +1,30 @@
+package wire
+
+// Chunk is a piece of received bytes. It is counted memory of the worker:
+// whoever took it releases it, once.
+type Chunk interface {
+	Bytes() []byte
+	Release()
+}
+
+// Endpoint is a connection as a session sees it: bytes in, bytes out, nothing
+// ever blocks. Its owner is told, outside this interface, when something has
+// changed and is worth another look. TLS is a transform behind it.
+type Endpoint interface {
+	// Take removes the oldest chunk received; nil when there is none now.
+	Take() Chunk
+	// Ended is nil while more may come. After the last chunk has been taken
+	// it is io.EOF or what broke the connection.
+	Ended() error
+	// Forward queues part, a sub-slice of c's bytes, without copying it.
+	Forward(c Chunk, part []byte)
+	// Write queues a copy of p.
+	Write(p []byte)
+	// Queued is how many bytes the kernel has not taken yet.
+	Queued() int
+	// Stream tells whether a long response is passing, so that it is
+	// received in large pieces.
+	Stream(on bool)
+	// Close ends the connection now; what is queued is lost.
+	Close()
+}
