@@ -1,0 +1,80 @@
+# Every target does its own set-up: what is missing is installed when we are
+# root (Debian packages), and is named in a message when we are not.
+
+SHELL := /bin/sh
+GO    := go
+ARGS  ?=
+# How long each fuzz target runs in `make test`.
+FUZZTIME ?= 3s
+
+POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql-contrib
+DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
+            /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
+            java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
+
+# The race detector sees no writes by the kernel, so the ring is tested without it.
+WITHOUT_RACE := pgherd/proxy/ring
+# These start PostgreSQL and run after the unit tests, as steps of their own.
+WITH_SERVERS := pgherd/kernel-tests/
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint generate bench test-kernel
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+build: go-version ## build bin/pgherd, and bin/pgpool beside it (the same program)
+	$(GO) build -o bin/pgherd ./cmd/pgherd
+	@ln -sf pgherd bin/pgpool
+
+demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and ends
+	@.ci/need $(POSTGRES)
+	bin/pgherd demo $(ARGS)
+
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers ## everything CI runs; under 25 minutes on 2 cores
+	@echo 'make test: passed'
+
+lint: go-version ## gofmt, go vet, staticcheck
+	@echo '== lint: gofmt, go vet, staticcheck'
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test-unit: go-version
+	@echo '== unit tests, with the race detector'
+	@.ci/need gcc=gcc /usr/include/stdlib.h=libc6-dev $(POSTGRES)
+	$(GO) test -race $$($(GO) list ./... | grep -vx $(WITHOUT_RACE) | grep -v '^$(WITH_SERVERS)')
+	@echo '== unit tests of the ring, which shares memory with the kernel'
+	@if $(GO) list $(WITHOUT_RACE) >/dev/null 2>&1; then $(GO) test $(WITHOUT_RACE); fi
+
+test-fuzz: go-version
+	@echo '== every fuzz target, $(FUZZTIME) each'
+	@.ci/fuzz $(FUZZTIME)
+
+# Once more than in the unit tests, without the race detector: faster, so further.
+test-simulation: go-version
+	@echo '== simulation: every TestSimulat... of the data plane'
+	$(GO) test -count=1 -run '^TestSimulat' ./proxy/...
+
+test-differential: go-version
+	@echo '== differential: the same messages directly and through pgherd'
+	@.ci/need $(POSTGRES)
+	$(GO) test -count=1 -timeout 10m ./kernel-tests/differential
+
+test-drivers: go-version
+	@echo '== drivers: real clients directly and through pgherd'
+	@.ci/need $(POSTGRES) $(DRIVERS)
+	$(GO) test -count=1 -timeout 10m ./kernel-tests/drivers
+
+generate: go-version ## run go generate everywhere
+	$(GO) generate ./...
+
+bench: ## not there yet
+	@echo 'make bench: comes with a later part of the project; nothing was run' >&2; exit 2
+
+test-kernel: ## not there yet
+	@echo 'make test-kernel: comes with a later part of the project; nothing was run' >&2; exit 2
+
+go-version:
+	@.ci/go-version
