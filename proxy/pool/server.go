@@ -1,0 +1,56 @@
+// Package pool decides which client gets which server connection: who may
+// open one, who waits and in which order, what becomes of one that is given
+// back. It does no I/O and knows no threads: a Home, owned by one worker,
+// keeps counts and queues; a Shelf, owned by each worker, keeps idle servers.
+package pool
+
+import (
+	"time"
+
+	"pgherd/proxy/wire"
+)
+
+// Target says which servers are alike for a client: logged in to the same
+// database, as the same user, with the same start-up parameters.
+type Target struct {
+	Database string
+	User     string
+	Params   string // canonical, as EncodeParams gives it
+	// Replication servers speak the replication protocol; they are never kept.
+	Replication bool
+}
+
+// Key names a pool: a target on a node.
+type Key struct {
+	Node int
+	Target
+}
+
+// Server is one connection to PostgreSQL, logged in. It has exactly one owner
+// at any time (I1): a session, a Shelf, or a message between workers.
+type Server struct {
+	Key       Key
+	Endpoint  wire.Endpoint
+	PID       uint32       // of the process that serves it
+	CancelKey []byte       // I9: never shown
+	Params    []wire.Param // what ParameterStatus has told, kept current
+	Opened    time.Time
+	Expires   time.Time // lives no longer than this; zero: for ever
+	Idle      time.Time // on the shelf since
+	Uses      uint64    // how many sessions have had it
+	// Used says that a request was sent since it was last reset.
+	Used bool
+	// Uncertain says that what it still owes cannot be known: never reused.
+	Uncertain bool
+}
+
+// SetParam notes what a ParameterStatus told.
+func (s *Server) SetParam(name, value string) {
+	for i := range s.Params {
+		if s.Params[i].Name == name {
+			s.Params[i].Value = value
+			return
+		}
+	}
+	s.Params = append(s.Params, wire.Param{Name: name, Value: value})
+}
