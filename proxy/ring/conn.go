@@ -1,0 +1,111 @@
+package ring
+
+import (
+	"io"
+	"syscall"
+)
+
+// Conn is one socket of a Loop. The zero value is of no use; Loop.Open makes one.
+type Conn struct {
+	loop      *Loop
+	owner     Owner
+	fd        int
+	id        ID
+	phase     phase
+	dirty     bool // in loop.dirty
+	announced bool // in loop.ready
+	receiver
+	sender
+}
+
+// phase is a Conn's life; it only ever grows, by setPhase.
+type phase uint8
+
+const (
+	open      phase = iota
+	detaching       // Detach was called: no new receive is started
+	closing         // Close was called: waiting until nothing is in flight
+	gone            // the descriptor is closed or handed over
+)
+
+func (c *Conn) setPhase(p phase) {
+	if p < c.phase {
+		panic("ring: Conn goes back in life")
+	}
+	c.phase = p
+	c.loop.touch(c)
+}
+
+// SetOwner changes who is told of changes. The new owner looks for itself at what is there already.
+func (c *Conn) SetOwner(o Owner) { c.owner = o }
+
+// settle starts and stops what has to be, and ends the Conn when it is closing and nothing is in flight.
+func (c *Conn) settle() {
+	if c.phase == gone {
+		return
+	}
+	c.settleRecv()
+	c.settleSend()
+	if c.phase == closing && c.quiet() {
+		c.loop.vacate(c)
+		c.loop.engine.CloseSocket(c.fd)
+		c.setPhase(gone)
+	}
+}
+
+func (c *Conn) quiet() bool { return c.recv == recvIdle && !c.sending }
+
+// Detach stops receiving. Once it has really stopped Ready is called and Detached reports ok; bytes that
+// arrived meanwhile stay readable by Take.
+func (c *Conn) Detach() {
+	if c.phase == open {
+		c.setPhase(detaching)
+		c.loop.announce(c)
+	}
+}
+
+// Detached hands the descriptor over to the caller, once, when receiving has stopped and nothing is queued
+// to send; the Conn is then dead but for Take and Ended.
+func (c *Conn) Detached() (fd int, ok bool) {
+	if c.phase != detaching || !c.quiet() || c.tx.len() > 0 {
+		return -1, false
+	}
+	c.settleSend()
+	c.loop.vacate(c)
+	c.setPhase(gone)
+	return c.fd, true
+}
+
+// Close ends the Conn now: what was received or queued is dropped, and the descriptor is closed as soon as
+// the kernel no longer refers to any buffer. Ready is not called any more. It may be called repeatedly.
+func (c *Conn) Close() {
+	for c.rx.len() > 0 {
+		c.rx.pop().Release()
+	}
+	if c.phase >= closing {
+		return
+	}
+	c.setPhase(closing)
+	if !c.sending {
+		c.dropQueued()
+	}
+}
+
+// Ended is nil while bytes may still come. After the last Buf has been taken it is io.EOF, or the error
+// that ended receiving.
+func (c *Conn) Ended() error {
+	if c.rx.len() > 0 {
+		return nil
+	}
+	return c.end
+}
+
+func endOf(ev Event) error {
+	switch ev.Err {
+	case 0:
+		return io.EOF
+	case syscall.ECANCELED, syscall.EINTR, syscall.EAGAIN, syscall.ENOBUFS:
+		return nil // a receive ended, not the stream
+	}
+	return ev.Err
+}

@@ -1,0 +1,74 @@
+package ring
+
+import (
+	"syscall"
+	"time"
+)
+
+// Engine carries out receives and sends for one Loop and reports each outcome with Loop.Complete, always
+// inside Turn. The Loop keeps the rules: one receive and one send in flight per ID, parts and into stay
+// untouched until the completion, Remove only when nothing is in flight.
+type Engine interface {
+	Name() string
+	// Start is called once, before anything else. l.Memory gives the shared buffers.
+	Start(l *Loop) error
+	// Provide makes shared buffer n the engine's, to be filled.
+	Provide(n int)
+
+	Add(id ID, fd int) error
+	Remove(id ID, fd int)
+
+	// Recv fills into once, or, when into is nil, shared buffers until a completion without More.
+	Recv(id ID, fd int, into []byte)
+	// StopRecv ends the receive in flight: its last completion comes soon, with ECANCELED or what it had.
+	StopRecv(id ID)
+	// Send sends a prefix of the parts (at most MaxParts of them); parts itself is valid only during the call.
+	Send(id ID, fd int, parts [][]byte)
+	StopSend(id ID)
+
+	ShutdownWrite(fd int) error
+	CloseSocket(fd int)
+
+	// Turn submits, waits up to wait (negative: for ever) for a completion, and reports what there is.
+	Turn(wait time.Duration) error
+	// Wake makes a blocked Turn return. Any thread may call it.
+	Wake()
+	Enters() uint64
+	Features() []Feature
+	// Close gives up what the engine holds of the kernel. An error means the kernel may still use buffers.
+	Close() error
+}
+
+// MaxParts is the largest number of parts in one Send.
+const MaxParts = 64
+
+// ID names a Conn to its engine: 24 bits of slot, 32 of generation, so that a late completion never reaches
+// a later Conn in the same slot. The lowest 8 bits are zero, for the engine to use.
+type ID uint64
+
+func makeID(slot, generation uint32) ID { return ID(generation)<<32 | ID(slot)<<8 }
+
+// Slot is a small number, unique among the Conns now open in a Loop.
+func (id ID) Slot() uint32 { return uint32(id) >> 8 }
+
+// Op says which operation an Event ends.
+type Op uint8
+
+// The two operations.
+const (
+	Received Op = iota
+	Sent
+)
+
+// NoBuffer as Event.Shared: the event carries no shared buffer.
+const NoBuffer = -1
+
+// Event is the outcome of an operation. A receive with N == 0 and no error is the end of the stream.
+type Event struct {
+	ID     ID
+	Op     Op
+	More   bool          // the receive goes on
+	Shared int           // number of the shared buffer now given away, or NoBuffer
+	N      int           // bytes received or sent
+	Err    syscall.Errno // 0, ENOBUFS: no shared buffer, ECANCELED: stopped, or the socket's error
+}
