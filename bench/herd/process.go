@@ -1,0 +1,146 @@
+package herd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	pollEvery = 20 * time.Millisecond
+	stopLimit = 10 * time.Second // from a polite signal to SIGKILL
+)
+
+// starts is where every child is started from. The kernel sends PR_SET_PDEATHSIG
+// when the *thread* that started the child ends, and the Go runtime may end
+// threads; this one is locked to a goroutine that lasts as long as the process.
+var starts = sync.OnceValue(func() chan func() {
+	queue := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for start := range queue {
+			start()
+		}
+	}()
+	return queue
+})
+
+func startChild(cmd *exec.Cmd) error {
+	failed := make(chan error, 1)
+	starts() <- func() { failed <- cmd.Start() }
+	return <-failed
+}
+
+// process is a child that runs in the background; its output goes to a file.
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{} // closed when it has ended
+}
+
+// spawn starts cmd with its output appended to log; when we die it gets signal dying.
+func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Signal) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = environment()
+	// A session of its own: Ctrl-C is for us, and we stop our children in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: cred, Pdeathsig: dying}
+	if err := startChild(cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop sends sig and, past a limit, SIGKILL; it returns when the process has ended.
+func (p *process) stop(sig syscall.Signal) error {
+	_ = p.cmd.Process.Signal(sig) // an error says that it has ended
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopLimit):
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	return fmt.Errorf("stop %s: still there %v after %v", p.cmd.Path, stopLimit, sig)
+}
+
+// tail is the end of its log, for an error message.
+func (p *process) tail() string {
+	data, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return "its log ends:\n" + string(data[max(0, len(data)-2000):])
+}
+
+// run waits for a short-lived program and returns what it wrote to stdout.
+func run(ctx context.Context, cred *syscall.Credential, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Env = environment()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}
+	if cred != nil {
+		cmd.Dir = "/" // ours may be closed to that user
+	}
+	if err := startChild(cmd); err != nil {
+		return "", fmt.Errorf("start %s: %w", name, err)
+	}
+	stopped := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
+	defer stopped()
+	if err := cmd.Wait(); err != nil {
+		return out.String(), fmt.Errorf("run %s: %w: %s", name, errors.Join(err, ctx.Err()), strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
+
+// environment is ours without what would lead PostgreSQL's programs elsewhere.
+func environment() []string {
+	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
+	return append(env, "LC_ALL=C")
+}
+
+// poll asks until the answer is yes, an error, or the limit.
+func poll(ctx context.Context, limit time.Duration, yes func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		if ok, err := yes(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait up to %v: %w", limit, ctx.Err())
+		case <-time.After(pollEvery):
+		}
+	}
+}
