@@ -1,0 +1,219 @@
+package main_test
+
+import (
+	"fmt"
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layer says which packages of ours a package may import. The order is
+// transitive: what they may import, it may import too.
+type layer struct {
+	may []string
+	why string
+}
+
+// layers is the order of the whole module. A package that is not here may not exist.
+var layers = map[string]layer{
+	"proxy/config":  {nil, "configuration is plain values; who uses them declares Settings of its own"},
+	"proxy/wire":    {nil, "messages are bytes; they know nobody who sends them"},
+	"proxy/query":   {nil, "classifying SQL is a pure function of its text"},
+	"proxy/nodes":   {nil, "a View is an immutable value that everybody reads"},
+	"proxy/metrics": {nil, "counters know nothing of what they count"},
+	"proxy/ring":    {nil, "the ring knows nothing of PostgreSQL, so it is tested alone"},
+
+	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
+	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
+	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
+	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
+	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
+	"proxy/session": {[]string{"proxy/wire", "proxy/query", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
+		"the data path declares the Loop it needs, so that it runs on a simulated one"},
+	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
+	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
+	"proxy/recovery": {[]string{"proxy/failover", "proxy/health"}, "recovery acts on nodes, never on sessions"},
+	"proxy/admin":    {[]string{"proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
+	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/auth", "bpf", "bpf/observe", "bpf/sentry"},
+		"proxy assembles the data plane and never sees vip: each declares the interface it needs, cmd joins them"},
+
+	"bpf":          {nil, "feature probes stand alone"},
+	"bpf/observe":  {[]string{"bpf"}, "a BPF program's loader depends on the probes only"},
+	"bpf/sentry":   {[]string{"bpf"}, "a BPF program's loader depends on the probes only"},
+	"vip/watchdog": {nil, "election knows nothing of addresses or of the proxy"},
+	"vip/address":  {nil, "an address is added or removed; who decides is not its business"},
+	"vip":          {[]string{"vip/watchdog", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
+
+	"bench":            {[]string{"bench/herd", "bench/"}, "the bench drives programs from outside"},
+	"bench/":           {[]string{"bench/herd", "bench/"}, "workloads, peers and plots drive programs from outside"},
+	"bench/herd":       {nil, "the herd drives programs from outside"},
+	"cmd/pgherd":       {[]string{"proxy", "vip", "bpf", "bench/herd"}, "cmd joins the parts; bench/herd is there for the demo"},
+	"cmd/pgherd-bench": {[]string{"bench"}, "the bench measures what users run, so it links none of it"},
+
+	"proxy/ring/ringtest": {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},
+	"proxy/wire/wiretest": {[]string{"proxy/wire"}, "scripted peers speak messages only"},
+}
+
+// testOnly are folders that hold tests and nothing a program could link.
+func testOnly(folder string) bool { return strings.HasPrefix(folder, "kernel-tests/") }
+
+// layerName is the row of a folder: "bench/" stands for every folder below bench
+// that has no row of its own.
+func layerName(folder string) string {
+	if _, ok := layers[folder]; !ok && strings.HasPrefix(folder, "bench/") {
+		return "bench/"
+	}
+	return folder
+}
+
+func mayImport(from, to string) bool {
+	return reaches(layerName(from), layerName(to), nil)
+}
+
+func reaches(from, to string, above []string) bool {
+	if slices.Contains(above, from) {
+		return false
+	}
+	above = append(above, from)
+	return slices.ContainsFunc(layers[from].may, func(m string) bool { return m == to || reaches(m, to, above) })
+}
+
+func checkOrder(s *source) []string {
+	from := s.folder()
+	if testOnly(from) || s.isTest() {
+		return nil // a test may look at whatever it tests with
+	}
+	l, known := layers[layerName(from)]
+	if !known {
+		return []string{fmt.Sprintf("%s: package %s has no place in the order of layering_test.go: give it one", s.path, from)}
+	}
+	var broken []string
+	for target := range s.imports() {
+		to, ours := strings.CutPrefix(target, modulePath)
+		if ours && !mayImport(from, to) {
+			broken = append(broken, fmt.Sprintf("%s: %s may not import %s: %s", s.path, from, to, l.why))
+		}
+	}
+	return broken
+}
+
+// owned are imports that have one home each.
+var owned = []struct{ what, home, why string }{
+	{"unsafe", "proxy/ring", "one package to audit for memory shared with the kernel"},
+	{"cilium/ebpf", "bpf/", "taking BPF away must change speed only (I6), so nobody else may need it"},
+	{"netlink", "vip/address", "one package changes the machine's addresses"},
+	{"pg_query", "proxy/query", "it can crash the process, so its limits are kept in one place"},
+}
+
+func checkOwned(s *source) []string {
+	var broken []string
+	for target := range s.imports() {
+		for _, o := range owned {
+			match := target == o.what || o.what != "unsafe" && strings.Contains(target, o.what)
+			home := s.folder() == strings.TrimSuffix(o.home, "/") || strings.HasSuffix(o.home, "/") && strings.HasPrefix(s.folder(), o.home)
+			generatedBPF := s.generated && strings.HasPrefix(s.folder(), "bpf/")
+			if match && !home && !generatedBPF {
+				broken = append(broken, fmt.Sprintf("%s: imports %s, whose home is %s: %s", s.path, target, o.home, o.why))
+			}
+		}
+	}
+	return broken
+}
+
+// pure packages are told the time, their random numbers and what the network
+// said, so that a test can replay them.
+var pure = []string{"proxy/session", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+
+const whyPure = "it is handed what it needs, so that a simulation can replay it"
+
+var clockNames = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}
+
+func impure(target string) bool {
+	switch target {
+	case "net", "os", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "golang.org/x/sys/unix":
+		return true
+	}
+	return strings.HasPrefix(target, "os/") || strings.HasPrefix(target, "net/") && target != "net/netip"
+}
+
+func checkPure(s *source) []string {
+	if s.isTest() || !slices.Contains(pure, s.folder()) {
+		return nil
+	}
+	var broken []string
+	imports := s.imports()
+	for target := range imports {
+		if impure(target) {
+			broken = append(broken, fmt.Sprintf("%s: %s may not import %s: %s", s.path, s.folder(), target, whyPure))
+		}
+	}
+	ast.Inspect(s.tree, func(n ast.Node) bool {
+		selector, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := selector.X.(*ast.Ident); ok && x.Name == imports["time"] && slices.Contains(clockNames, selector.Sel.Name) {
+			broken = append(broken, fmt.Sprintf("%s: %s may not use time.%s: %s", s.at(selector.Pos()), s.folder(), selector.Sel.Name, whyPure))
+		}
+		return true
+	})
+	return broken
+}
+
+func TestLayering(t *testing.T) {
+	for _, s := range module(t) {
+		for _, rule := range []func(*source) []string{checkOrder, checkOwned, checkPure} {
+			for _, broken := range rule(s) {
+				t.Error(broken)
+			}
+		}
+	}
+}
+
+func TestLayeringCatches(t *testing.T) {
+	file := func(imports string) string { return "package x\nimport (" + imports + ")\n" }
+	checkCaught(t, checkOrder, "proxy/wire/x.go", file(`"pgherd/proxy/pool"`), file(`"fmt"`))
+	checkCaught(t, checkOrder, "proxy/session/x.go", file(`"pgherd/proxy/ring"`), file(`"pgherd/proxy/pool"; "pgherd/proxy/wire"`))
+	checkCaught(t, checkOrder, "proxy/x.go", file(`"pgherd/vip"`), file(`"pgherd/proxy/session"`))
+	checkCaught(t, checkOrder, "vip/x.go", file(`"pgherd/proxy/wire"`), file(`"pgherd/vip/address"`))
+	checkCaught(t, checkOrder, "bench/load/x.go", file(`"pgherd/proxy/wire"`), file(`"pgherd/bench/herd"`))
+	checkCaught(t, checkOrder, "cmd/pgherd-bench/x.go", file(`"pgherd/proxy"`), file(`"pgherd/bench/load"; "pgherd/bench"`))
+	checkCaught(t, checkOwned, "proxy/wire/x.go", file(`"unsafe"`), file(`"strings"`))
+	checkCaught(t, checkOwned, "proxy/health/x.go", file(`"github.com/cilium/ebpf/link"`), file(`"pgherd/bpf/observe"`))
+	checkCaught(t, checkOwned, "vip/x.go", file(`"github.com/vishvananda/netlink"`), file(`"pgherd/vip/address"`))
+	checkCaught(t, checkOwned, "proxy/route/x.go", file(`pq "github.com/pganalyze/pg_query_go/v5"`), file(`"pgherd/proxy/query"`))
+	checkCaught(t, checkPure, "proxy/route/x.go", file(`"math/rand/v2"`), file(`"math"`))
+	checkCaught(t, checkPure, "proxy/pool/x.go", file(`"net"`), file(`"net/netip"`))
+	checkCaught(t, checkPure, "proxy/failover/x.go",
+		file(`clock "time"`)+"var t = clock.Now()\n", file(`"time"`)+"var t = 3 * time.Second\n")
+	if len(checkOrder(parse(t, "proxy/novel/x.go", "package novel"))) == 0 {
+		t.Error("a package without a place in the order was not caught")
+	}
+	if len(checkOwned(parse(t, "proxy/ring/x.go", file(`"unsafe"`)))) != 0 {
+		t.Error("the ring may import unsafe")
+	}
+}
+
+// TestLayersAreAnOrder fails if the table allows a circle.
+func TestLayersAreAnOrder(t *testing.T) {
+	var visit func(name string, above []string)
+	visit = func(name string, above []string) {
+		if slices.Contains(above, name) {
+			t.Fatalf("circle: %s < %s", strings.Join(above, " < "), name)
+		}
+		l, known := layers[name]
+		if !known {
+			t.Errorf("%s is allowed somewhere and has no row of its own", name)
+		}
+		for _, below := range l.may {
+			if below == name {
+				continue // folders below bench may see one another
+			}
+			visit(below, append(slices.Clone(above), name))
+		}
+	}
+	for name := range layers {
+		visit(name, nil)
+	}
+}
