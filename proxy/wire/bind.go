@@ -1,0 +1,30 @@
+package wire
+
+// BindView is a Bind in place. To send it on under another name, change
+// Statement and build it again.
+type BindView struct {
+	Portal        []byte
+	Statement     []byte
+	Formats       Formats // of the parameters: none, one for all, or one each
+	Params        Values
+	ResultFormats Formats // of the result's columns, as above
+}
+
+// ViewBind reads the body of a Bind.
+func ViewBind(body []byte) (v BindView, err error) {
+	c := cursor{rest: body}
+	v.Portal = c.text()
+	v.Statement = c.text()
+	v.Formats = c.formats()
+	v.Params = c.values()
+	v.ResultFormats = c.formats()
+	return v, c.end("Bind")
+}
+
+// AppendBind builds a Bind.
+func AppendBind(dst []byte, v *BindView) []byte {
+	dst, at := begin(dst, 'B')
+	dst = appendText(appendText(dst, v.Portal), v.Statement)
+	dst = appendValues(appendFormats(dst, v.Formats), v.Params)
+	return finish(appendFormats(dst, v.ResultFormats), at)
+}

@@ -1,0 +1,193 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// message3 is what pgproto3 has in common for both directions.
+type message3 interface {
+	Decode([]byte) error
+	Encode([]byte) ([]byte, error)
+}
+
+// format is how the tests see one kind of message.
+type format struct {
+	kind Kind
+	// rebuild views a body and builds the same message from the view.
+	rebuild func(body []byte) ([]byte, error)
+	// look only views, and must not allocate.
+	look func(body []byte) error
+	// theirs makes pgproto3's type.
+	theirs func() message3
+	// samples are messages of pgproto3 that must survive ours unchanged.
+	samples []message3
+	// bad are bodies that must be refused, beyond those made from the samples.
+	bad []string
+}
+
+func bodylessFormat(k Kind, build func([]byte) []byte, theirs func() message3) format {
+	return format{
+		kind:    k,
+		rebuild: func(b []byte) ([]byte, error) { return build(nil), ViewBodyless(k, b) },
+		look:    func(b []byte) error { return ViewBodyless(k, b) },
+		theirs:  theirs,
+		samples: []message3{theirs()},
+	}
+}
+
+func copyFormat(k Kind, build func([]byte, byte, Formats) []byte, theirs func() message3, samples ...message3) format {
+	return format{
+		kind: k,
+		rebuild: func(b []byte) ([]byte, error) {
+			v, err := ViewCopyResponse(k, b)
+			return build(nil, v.Format, v.Columns), err
+		},
+		look:    func(b []byte) error { _, err := ViewCopyResponse(k, b); return err },
+		theirs:  theirs,
+		samples: samples,
+		bad:     []string{"\x02\x00\x00", "\x00\x00\x01\x00"},
+	}
+}
+
+func TestMessagesAgainstTheReference(t *testing.T) {
+	for _, f := range formats() {
+		for i, sample := range f.samples {
+			t.Run(fmt.Sprintf("%v/%d", f.kind, i), func(t *testing.T) { checkSample(t, f, sample) })
+		}
+		for _, bad := range f.bad {
+			if err := f.look([]byte(bad)); err == nil {
+				t.Errorf("%v: accepted %q", f.kind, bad)
+			}
+		}
+	}
+}
+
+func checkSample(t *testing.T, f format, sample message3) {
+	want, err := sample.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := want[HeaderLen:]
+	got, err := f.rebuild(body)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("built %q, %v\nwanted %q", got, err, want)
+	}
+	if err := f.theirs().Decode(got[HeaderLen:]); err != nil {
+		t.Errorf("the reference refuses what was built: %v", err)
+	}
+	if low, high := f.kind.BodyLimits(); len(body) < low || len(body) > high || want[0] != f.kind.Tag() {
+		t.Errorf("a Cutter would not let it pass: type %q, %d bytes", want[0], len(body))
+	}
+	for n := range body {
+		checkRefused(t, f, body[:n], "cut short")
+	}
+	checkRefused(t, f, append(bytes.Clone(body), 'x'), "with a byte left over")
+	if n := testing.AllocsPerRun(100, func() { _ = f.look(body) }); n != 0 {
+		t.Errorf("viewing allocates %v times", n)
+	}
+}
+
+func checkRefused(t *testing.T, f format, body []byte, how string) {
+	t.Helper()
+	err := f.look(body)
+	if wrong, ok := errors.AsType[*ViewError](err); ok && wrong.Message == f.kind.String() {
+		return
+	}
+	if f.openEnded() {
+		return
+	}
+	t.Errorf("%s, %q: %v", how, body, err)
+}
+
+// openEnded says that the body ends in bytes of any number.
+func (f format) openEnded() bool {
+	return slices.Contains([]Kind{BackendKeyData, Authentication}, f.kind)
+}
+
+func TestTextRows(t *testing.T) {
+	var columns pgproto3.RowDescription
+	built := AppendTextColumns(nil, "name", "")
+	if err := columns.Decode(built[HeaderLen:]); err != nil || len(columns.Fields) != 2 {
+		t.Fatalf("%+v, %v", columns, err)
+	}
+	want := pgproto3.FieldDescription{Name: []byte("name"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1}
+	if got := columns.Fields[0]; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %+v", got)
+	}
+	var row pgproto3.DataRow
+	if err := row.Decode(AppendTextRow(nil, "a", "")[HeaderLen:]); err != nil {
+		t.Fatal(err)
+	}
+	if len(row.Values) != 2 || string(row.Values[0]) != "a" || row.Values[1] == nil {
+		t.Errorf("got %q", row.Values)
+	}
+}
+
+func TestListsTooLongAreAMistakeOfOurs(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("65536 values were counted as 0")
+		}
+	}()
+	AppendTextRow(nil, make([]string, 1<<16)...)
+}
+
+func TestWalkingAViewDoesNotAllocate(t *testing.T) {
+	long := bytes.Repeat([]byte("x"), 1000)
+	row := AppendDataRow(nil, long, nil, []byte{})[HeaderLen:]
+	columns := AppendTextColumns(nil, "a", "b")[HeaderLen:]
+	bind := AppendBind(nil, &BindView{
+		Statement: []byte("s"), Formats: MakeFormats(0, 1), Params: MakeValues(long, nil),
+	})[HeaderLen:]
+	renamed := []byte("renamed")
+	var dst []byte
+	if n := testing.AllocsPerRun(100, func() {
+		total := 0
+		r, _ := ViewDataRow(row)
+		for value := range r.Values.All() {
+			total += len(value)
+		}
+		d, _ := ViewRowDescription(columns)
+		for column := range d.Columns.All() {
+			total += len(column.Name)
+		}
+		b, _ := ViewBind(bind)
+		for range b.Params.All() {
+			total++
+		}
+		if total != 1004 {
+			t.Fatalf("walked over %d", total)
+		}
+		b.Statement = renamed
+		dst = AppendBind(dst[:0], &b)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestNullIsNotEmpty(t *testing.T) {
+	v, err := ViewDataRow(AppendDataRow(nil, nil, []byte{})[HeaderLen:])
+	got := slices.Collect(v.Values.All())
+	if err != nil || len(got) != 2 || got[0] != nil || got[1] == nil {
+		t.Errorf("got %#v, %v", got, err)
+	}
+	f, err := ViewFunctionCallResponse(AppendFunctionCallResponse(nil, []byte{})[HeaderLen:])
+	if err != nil || f.Value == nil {
+		t.Errorf("got %#v, %v", f.Value, err)
+	}
+}
+
+func TestViewsCannotBeAppendedToInPlace(t *testing.T) {
+	body := AppendParameterStatus(nil, "a", "b")[HeaderLen:]
+	v, _ := ViewParameterStatus(body)
+	_ = append(v.Name, "overwritten"...)
+	if string(body) != "a\x00b\x00" {
+		t.Errorf("an append wrote into the stream: %q", body)
+	}
+}
