@@ -180,8 +180,8 @@ func (l *Loop) announce(c *Conn) {
 }
 
 // Complete takes the outcome of an operation from the engine, inside Engine.Turn. A completion whose Conn
-// is gone only gives its buffer back.
-func (l *Loop) Complete(ev Event) {
+// is gone only gives its buffer back. It reports whether the Conn takes more bytes in this Turn.
+func (l *Loop) Complete(ev Event) (more bool) {
 	l.counters.Completions++
 	n := ev.ID.Slot()
 	if int(n) >= len(l.slots) || l.slots[n].conn == nil || l.slots[n].conn.id != ev.ID {
@@ -189,7 +189,7 @@ func (l *Loop) Complete(ev Event) {
 		if ev.Shared != NoBuffer {
 			l.claim(ev.Shared).Release()
 		}
-		return
+		return false
 	}
 	c := l.slots[n].conn
 	if ev.Op == Received {
@@ -197,6 +197,7 @@ func (l *Loop) Complete(ev Event) {
 	} else {
 		c.sent(ev)
 	}
+	return !c.full && c.phase == open
 }
 
 // Wake makes the Turn that blocks, or else the next one, return at once. Any thread may call it.

@@ -17,7 +17,7 @@ type sender struct {
 
 type part struct {
 	buf      *Buf
-	from, to int // bytes of buf.data
+	from, to int  // bytes of buf.data
 	own      bool // made by Write, which may add to it
 }
 
