@@ -63,3 +63,6 @@ func epollWait(fd int, events []unix.EpollEvent, limit *unix.Timespec, raw bool)
 	}
 	return int(n), 0
 }
+
+// address is where p lies, for the kernel. The caller keeps p reachable until the kernel is done with it.
+func address(p []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) }

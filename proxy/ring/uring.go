@@ -2,24 +2,306 @@ package ring
 
 import (
 	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
+
+	abi "github.com/iceber/iouring-go/syscall"
+	"golang.org/x/sys/unix"
 )
 
-type uring struct{}
+// What a completion belongs to: the lowest byte of its user data, below the ID.
+const (
+	opRecv ID = 1 + iota
+	opSend
+	opCancel // nobody waits for it
+	opWake
+	opMask ID = 0xff
+)
 
-func (*uring) Name() string             { return "uring" }
-func (*uring) Start(*Loop) error        { return errors.ErrUnsupported }
-func (*uring) Provide(int)              {}
-func (*uring) Add(ID, int) error        { return nil }
-func (*uring) Remove(ID, int)           {}
-func (*uring) Recv(ID, int, []byte)     {}
-func (*uring) StopRecv(ID)              {}
-func (*uring) Send(ID, int, [][]byte)   {}
-func (*uring) StopSend(ID)              {}
-func (*uring) ShutdownWrite(int) error  { return nil }
-func (*uring) CloseSocket(int)          {}
-func (*uring) Turn(time.Duration) error { return nil }
-func (*uring) Wake()                    {}
-func (*uring) Enters() uint64           { return 0 }
-func (*uring) Features() []Feature      { return nil }
-func (*uring) Close() error             { return nil }
+// uring is the engine on io_uring: one ring, one system call per Turn.
+//
+// Memory the kernel may touch after a system call returns: shared buffers (off the heap), the Conn's
+// private buffer and queued parts (held by the Conn until the completion), signals. Entries, messages and
+// the wait's argument are read by the kernel during the call only.
+type uring struct {
+	loop *Loop
+	*queues
+	buffers  *bufferRing
+	messages []*message // by slot
+	wakeup   eventfd
+	signals  [8]byte // the eventfd is read into it
+	watching bool    // that read is in flight
+	closing  bool
+	next     uint32 // tail of the submission queue, not yet shown to the kernel
+	hopeful  uint32 // sends to submit that will most likely complete at once
+	handle   int    // ring descriptor as io_uring_enter wants it
+	mode     uint32 // flags of every io_uring_enter
+	arg      geteventsArg
+	limit    unix.Timespec
+	enters   uint64
+	err      error // the ring is lost
+	features []Feature
+}
+
+func (u *uring) Name() string { return "io_uring" }
+
+func (u *uring) Start(l *Loop) (err error) {
+	u.loop = l
+	if u.queues, err = openQueues(); err != nil {
+		return err
+	}
+	if u.buffers, err = newBufferRing(l.Memory()); err != nil {
+		u.queues.close()
+		return fmt.Errorf("map buffer ring: %w", err)
+	}
+	if err = u.registerBuffers(u.buffers); err == nil {
+		err = u.wakeup.open()
+	}
+	if err != nil {
+		u.buffers.unmap()
+		u.queues.close()
+		return err
+	}
+	u.next = *u.sqTail
+	u.arg.limit = uint64(uintptr(unsafe.Pointer(&u.limit)))
+	u.probe()
+	u.watch()
+	return nil
+}
+
+func (u *uring) Provide(n int) { u.buffers.put(n) }
+
+func (u *uring) Add(id ID, _ int) error {
+	for int(id.Slot()) >= len(u.messages) {
+		u.messages = append(u.messages, nil)
+	}
+	return nil
+}
+
+func (u *uring) Remove(ID, int) {}
+
+func (u *uring) Recv(id ID, fd int, into []byte) {
+	e := u.entry()
+	if into == nil {
+		e.PrepOperation(abi.IORING_OP_RECV, int32(fd), 0, 0, 0)
+		e.SetFlags(abi.IOSQE_FLAGS_BUFFER_SELECT)
+		e.SetBufGroup(bufferGroup)
+		e.SetIoprio(recvMultishot)
+	} else {
+		e.PrepOperation(abi.IORING_OP_RECV, int32(fd), address(into), uint32(len(into)), 0)
+		e.SetIoprio(recvPollFirst)
+	}
+	e.SetUserData(uint64(id | opRecv))
+}
+
+func (u *uring) StopRecv(id ID) { u.cancel(id | opRecv) }
+
+func (u *uring) Send(id ID, fd int, parts [][]byte) {
+	e := u.entry()
+	if len(parts) == 1 {
+		e.PrepOperation(abi.IORING_OP_SEND, int32(fd), address(parts[0]), uint32(len(parts[0])), 0)
+	} else {
+		e.PrepOperation(abi.IORING_OP_SENDMSG, int32(fd), u.messageOf(id, parts), 1, 0)
+	}
+	e.SetOpFlags(unix.MSG_NOSIGNAL)
+	e.SetUserData(uint64(id | opSend))
+	u.hopeful++
+}
+
+func (u *uring) messageOf(id ID, parts [][]byte) uint64 {
+	m := &u.messages[id.Slot()]
+	if *m == nil {
+		*m = &message{}
+	}
+	(*m).set(parts)
+	return uint64(uintptr(unsafe.Pointer(&(*m).header)))
+}
+
+func (u *uring) StopSend(id ID) { u.cancel(id | opSend) }
+
+func (u *uring) cancel(target ID) {
+	e := u.entry()
+	e.PrepOperation(abi.IORING_OP_ASYNC_CANCEL, -1, uint64(target), 0, 0)
+	e.SetUserData(uint64(opCancel))
+}
+
+// watch arms the read that a wake completes.
+func (u *uring) watch() {
+	e := u.entry()
+	e.PrepOperation(abi.IORING_OP_READ, int32(u.wakeup.fd), address(u.signals[:]), uint32(len(u.signals)), 0)
+	e.SetUserData(uint64(opWake))
+	u.watching = true
+}
+
+func (u *uring) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+
+func (u *uring) CloseSocket(fd int) { _ = unix.Close(fd) }
+
+// entry is the next free submission; when the queue is full what is in it is submitted first.
+func (u *uring) entry() *sqe {
+	if u.next-atomic.LoadUint32(u.sqHead) > u.sqMask {
+		u.flush()
+	}
+	e := &u.sqes[u.next&u.sqMask]
+	e.Reset()
+	u.next++
+	return e
+}
+
+// flushTries bounds how often a full queue is offered to a kernel short of memory.
+const flushTries = 1000
+
+func (u *uring) flush() {
+	for range flushTries {
+		if err := u.enter(0, 0, true); err != nil {
+			u.err = err
+		}
+		if u.next-atomic.LoadUint32(u.sqHead) <= u.sqMask {
+			return
+		}
+	}
+	u.err = errors.Join(u.err, errors.New("submit to io_uring: queue stays full"))
+	u.next-- // the entry is lost, and with it the ring
+}
+
+func (u *uring) Turn(wait time.Duration) error {
+	u.buffers.publish()
+	if err := u.wait(wait); err != nil && u.err == nil {
+		u.err = err
+	}
+	u.reap()
+	return u.err
+}
+
+// wait submits and waits: first shortly, without the scheduler, for one completion more than the sends will
+// bring; for long only if there was none at all.
+func (u *uring) wait(wait time.Duration) error {
+	hopeful := u.hopeful
+	u.hopeful = 0
+	if wait == 0 {
+		if u.next == atomic.LoadUint32(u.sqHead) && atomic.LoadUint32(u.flags)&(sqTaskrun|abi.IORING_SQ_CQ_OVERFLOW) == 0 {
+			return nil
+		}
+		return u.enter(0, 0, true)
+	}
+	short := wait
+	if wait < 0 || wait > busyWait {
+		short = busyWait
+	}
+	err := u.enter(hopeful+1, short, true)
+	if err == nil && short != wait && atomic.LoadUint32(u.cqTail) == *u.cqHead {
+		err = u.enter(1, wait, false)
+	}
+	return err
+}
+
+// enter is io_uring_enter. Errors that pass by themselves are none: the next Turn tries again.
+func (u *uring) enter(complete uint32, wait time.Duration, raw bool) error {
+	u.enters++
+	atomic.StoreUint32(u.sqTail, u.next)
+	submit := u.next - atomic.LoadUint32(u.sqHead)
+	u.arg.limit = 0
+	if wait > 0 {
+		u.limit = unix.NsecToTimespec(int64(wait))
+		u.arg.limit = uint64(uintptr(unsafe.Pointer(&u.limit)))
+	}
+	errno := u.call(submit, complete, raw)
+	switch errno {
+	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
+		return nil
+	}
+	return fmt.Errorf("enter io_uring: %w", errno)
+}
+
+func (u *uring) call(submit, complete uint32, raw bool) (errno syscall.Errno) {
+	flags := u.mode | abi.IORING_ENTER_FLAGS_GETEVENTS | enterExtArg
+	if raw {
+		_, _, errno = unix.RawSyscall6(abi.SYS_IO_URING_ENTER, uintptr(u.handle), uintptr(submit), uintptr(complete),
+			uintptr(flags), uintptr(unsafe.Pointer(&u.arg)), unsafe.Sizeof(u.arg))
+	} else {
+		_, _, errno = unix.Syscall6(abi.SYS_IO_URING_ENTER, uintptr(u.handle), uintptr(submit), uintptr(complete),
+			uintptr(flags), uintptr(unsafe.Pointer(&u.arg)), unsafe.Sizeof(u.arg))
+	}
+	return errno
+}
+
+// reap reports the completions that are there now. What they cause is done in the next Turn.
+func (u *uring) reap() {
+	head, tail := *u.cqHead, atomic.LoadUint32(u.cqTail)
+	for ; head != tail; head++ {
+		c := &u.cqes[head&u.cqMask]
+		u.complete(ID(c.UserData()), c.Result(), c.Flags())
+	}
+	atomic.StoreUint32(u.cqHead, head)
+}
+
+func (u *uring) complete(data ID, result int32, flags uint32) {
+	ev := Event{ID: data &^ opMask, Shared: NoBuffer, N: int(max(result, 0)), Err: syscall.Errno(-min(result, 0))}
+	switch data & opMask {
+	case opRecv:
+		ev.Op, ev.More = Received, flags&cqeMore != 0
+		if flags&cqeBuffer != 0 {
+			ev.Shared = int(flags >> cqeBufferShift)
+		}
+		u.loop.Complete(ev)
+	case opSend:
+		ev.Op = Sent
+		u.loop.Complete(ev)
+	case opWake:
+		u.watching = false
+		if !u.closing {
+			u.watch()
+		}
+	}
+}
+
+func (u *uring) Wake() { u.wakeup.signal() }
+
+func (u *uring) Enters() uint64 { return u.enters }
+
+func (u *uring) Features() []Feature { return u.features }
+
+// probe finds out what is used of the kernel beyond what the engine cannot do without.
+func (u *uring) probe() {
+	u.handle = u.fd
+	u.features = []Feature{
+		{Name: "io_uring", Used: true, MinVersion: minURing},
+		{Name: "single issuer", Used: true, MinVersion: "6.0"},
+		{Name: "deferred task work", Used: true, MinVersion: "6.1"},
+		{Name: "multishot receive", Used: true, MinVersion: "6.0"},
+		{Name: "buffer ring", Used: true, MinVersion: "5.19"},
+	}
+	registered := Feature{Name: "registered ring", Used: true, MinVersion: "5.18"}
+	if index, err := u.registerSelf(); err != nil {
+		registered.Used, registered.Reason = false, err.Error()
+	} else {
+		u.handle, u.mode = index, enterRegisteredRing
+	}
+	u.features = append(u.features, registered)
+}
+
+// closeTries bounds how often Close looks for the end of the read of the eventfd.
+const closeTries = 100
+
+func (u *uring) Close() error {
+	u.closing = true
+	for i := 0; u.watching && i < closeTries; i++ {
+		u.wakeup.signal()
+		if err := u.Turn(time.Millisecond); err != nil {
+			break
+		}
+	}
+	u.wakeup.close()
+	if u.handle != u.fd {
+		u.unregisterSelf(u.handle)
+	}
+	u.queues.close()
+	if u.watching || u.err != nil {
+		return errors.New("close io_uring: the kernel has not let go of it")
+	}
+	u.buffers.unmap()
+	return nil
+}
