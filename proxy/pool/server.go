@@ -5,6 +5,7 @@
 package pool
 
 import (
+	"slices"
 	"time"
 
 	"pgherd/proxy/wire"
@@ -45,12 +46,27 @@ type Server struct {
 }
 
 // SetParam notes what a ParameterStatus told.
-func (s *Server) SetParam(name, value string) {
-	for i := range s.Params {
-		if s.Params[i].Name == name {
-			s.Params[i].Value = value
-			return
+func (s *Server) SetParam(name, value string) { s.Params = WithParam(s.Params, name, value) }
+
+// Param is the value of a parameter, "" if it is not in the list.
+func Param(params []wire.Param, name string) string {
+	for i := range params {
+		if params[i].Name == name {
+			return params[i].Value
 		}
 	}
-	s.Params = append(s.Params, wire.Param{Name: name, Value: value})
+	return ""
+}
+
+// WithParam is a list in which the parameter has the value. The list given may
+// be shared and is not changed.
+func WithParam(params []wire.Param, name, value string) []wire.Param {
+	changed := slices.Clone(params)
+	for i := range changed {
+		if changed[i].Name == name {
+			changed[i].Value = value
+			return changed
+		}
+	}
+	return append(changed, wire.Param{Name: name, Value: value})
 }

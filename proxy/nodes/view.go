@@ -1,0 +1,85 @@
+// Package nodes is what is believed of each PostgreSQL instance: an immutable
+// View that health publishes and everybody else reads.
+package nodes
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Status is what pgherd does with a node.
+type Status uint8
+
+const (
+	Waiting    Status = iota // never used yet
+	Up                       // used
+	Down                     // not used
+	Quarantine               // up, but not used
+)
+
+func (s Status) String() string { return [...]string{"waiting", "up", "down", "quarantine"}[s] }
+
+// Role is a node's role in streaming replication.
+type Role uint8
+
+const (
+	Unknown Role = iota
+	Primary
+	Standby
+)
+
+func (r Role) String() string { return [...]string{"unknown", "primary", "standby"}[r] }
+
+// Node is one PostgreSQL instance.
+type Node struct {
+	Index  int
+	Host   string // or the folder of a Unix socket
+	Port   int
+	Weight float64
+	Status Status
+	Role   Role      // as pgherd uses it
+	Since  time.Time // of Status
+
+	// What the last probe found.
+	Reachable        bool // it answered
+	Probed           bool // it was asked at all
+	Found            Role
+	DelayBytes       int64
+	ReplicationState string // streaming, catchup …; "" for a primary
+	SyncState        string // async, sync, quorum …
+}
+
+// Address is where to dial: network and address.
+func (n *Node) Address() (network, address string) {
+	if strings.HasPrefix(n.Host, "/") {
+		return "unix", n.Host + "/.s.PGSQL." + strconv.Itoa(n.Port)
+	}
+	return "tcp", net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
+}
+
+// View is the herd at one moment. It is never changed once published.
+type View struct {
+	Nodes []Node // by index, without gaps; Index tells
+}
+
+// Primary is the node that takes writes; nil when none is known to be up.
+func (v *View) Primary() *Node {
+	for i := range v.Nodes {
+		if n := &v.Nodes[i]; n.Role == Primary && n.Status != Down && n.Status != Quarantine {
+			return n
+		}
+	}
+	return nil
+}
+
+// Node finds a node by its index; nil if there is none.
+func (v *View) Node(index int) *Node {
+	for i := range v.Nodes {
+		if v.Nodes[i].Index == index {
+			return &v.Nodes[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package pool
+
+import (
+	"slices"
+	"time"
+)
+
+// Shelf keeps the idle servers of one worker, the most recently used on top.
+type Shelf struct {
+	servers map[Key][]*Server
+	count   int
+}
+
+// NewShelf makes an empty one.
+func NewShelf() *Shelf { return &Shelf{servers: map[Key][]*Server{}} }
+
+// Put gives the shelf a server. It owes nothing and is idle (I2).
+func (h *Shelf) Put(s *Server, now time.Time) {
+	s.Idle = now
+	h.servers[s.Key] = append(h.servers[s.Key], s)
+	h.count++
+}
+
+// Take removes the most recently used server of the key; nil if none is there.
+func (h *Shelf) Take(key Key) *Server {
+	stack := h.servers[key]
+	if len(stack) == 0 {
+		return nil
+	}
+	s := stack[len(stack)-1]
+	h.Remove(s)
+	return s
+}
+
+// Oldest is the server of the key that has been idle longest, left in its place.
+func (h *Shelf) Oldest(key Key) *Server {
+	if stack := h.servers[key]; len(stack) > 0 {
+		return stack[0]
+	}
+	return nil
+}
+
+// Remove takes out s, wherever it stands. False: it was not there.
+func (h *Shelf) Remove(s *Server) bool {
+	stack := h.servers[s.Key]
+	i := slices.Index(stack, s)
+	if i < 0 {
+		return false
+	}
+	h.count--
+	if len(stack) == 1 {
+		delete(h.servers, s.Key)
+		return true
+	}
+	h.servers[s.Key] = slices.Delete(stack, i, i+1)
+	return true
+}
+
+// Len is the number of idle servers.
+func (h *Shelf) Len() int { return h.count }
+
+// All visits every idle server, in no order.
+func (h *Shelf) All(visit func(*Server)) {
+	for _, stack := range h.servers {
+		for _, s := range stack {
+			visit(s)
+		}
+	}
+}
+
+// Due lists the servers to close: idle since before idleSince, or past their
+// life. The zero time switches the first rule off.
+func (h *Shelf) Due(now, idleSince time.Time) (due []*Server) {
+	h.All(func(s *Server) {
+		if s.Idle.Before(idleSince) || s.Expired(now) {
+			due = append(due, s)
+		}
+	})
+	return due
+}
+
+// Expired says that the server's life time is over.
+func (s *Server) Expired(now time.Time) bool {
+	return !s.Expires.IsZero() && now.After(s.Expires)
+}

@@ -1,0 +1,111 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// target is the pool whose servers serve this client now. So far every
+// statement goes to the primary.
+func (s *Session) target() pool.Key {
+	key := pool.Key{Node: -1, Target: s.who.Target}
+	if primary := s.loop.Nodes().Primary(); primary != nil {
+		key.Node = primary.Index
+	}
+	return key
+}
+
+// checkout gets a server, now or after a place in the queue, within a
+// deadline. A *wire.Fault says why there is none; any other error ends the
+// session.
+func (s *Session) checkout() error {
+	key := s.target()
+	if key.Node < 0 {
+		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
+			Hint: "SHOW POOL_NODES tells what is believed of each node."}
+	}
+	server := s.loop.Checkout(key, s.who.Secret)
+	if server == nil {
+		var err error
+		if server, err = s.queue(); err != nil {
+			return err
+		}
+	}
+	s.attach(server)
+	return nil
+}
+
+// queue waits for a server.
+func (s *Session) queue() (*pool.Server, error) {
+	before := s.state
+	s.enter(WaitServer)
+	s.canceled = false
+	deadline := Forever
+	if s.set.QueryWait > 0 {
+		deadline = s.loop.Now().Add(s.set.QueryWait)
+	}
+	for {
+		server, err := s.loop.Granted()
+		if err == nil && server == nil {
+			err = s.impatient(deadline)
+		}
+		if err != nil {
+			s.loop.Withdraw()
+		}
+		if err != nil || server != nil {
+			s.enter(before)
+			return server, err
+		}
+		if err := s.loop.Wait(deadline); err != nil {
+			s.loop.Withdraw()
+			return nil, err
+		}
+	}
+}
+
+// errEvicted ends a wait; why the session ends is in evicted.
+var errEvicted = errors.New("wait for server: the session is to end")
+
+// impatient is why the session should wait no longer; nil if it should.
+func (s *Session) impatient(deadline time.Time) error {
+	switch {
+	case s.evicted != nil:
+		return errEvicted
+	case s.client.Ended() != nil:
+		return errLeft
+	case s.canceled:
+		return &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
+	case !deadline.IsZero() && !s.loop.Now().Before(deadline):
+		return &wire.Fault{Severity: "FATAL", Code: "53300",
+			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
+			Detail:  "All connections that the limits allow are in use by other clients.",
+			Hint: "SHOW POOL_CLIENTS tells who holds them. Raise max_node_connections, max_db_connections or " +
+				"max_user_connections (and PostgreSQL's max_connections), or query_wait_timeout."}
+	}
+	return nil
+}
+
+// attach makes server the session's own, and tells the client what differs
+// from what it knows.
+func (s *Session) attach(server *pool.Server) {
+	if s.server != nil || !s.expect.empty() {
+		panic("session: a second server")
+	}
+	server.Uses++
+	s.server = server
+	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
+	s.expect, s.status, s.passed, s.fatal = expectation{}, wire.Idle, 0, false
+	if s.told == nil {
+		return
+	}
+	for _, p := range server.Params {
+		if pool.Param(s.told, p.Name) != p.Value {
+			s.told = pool.WithParam(s.told, p.Name, p.Value)
+			s.client.Write(wire.AppendParameterStatus(nil, p.Name, p.Value))
+		}
+	}
+}

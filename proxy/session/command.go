@@ -1,0 +1,157 @@
+package session
+
+import (
+	"fmt"
+
+	"pgherd/proxy/wire"
+)
+
+// commands are pgherd's own commands that a client has prepared and bound in
+// the extended protocol. A name of ours hides one of the server's until it is
+// used anew.
+type commands struct {
+	statements map[string]Command
+	portals    map[string]Command
+}
+
+func (c *commands) none() bool { return len(c.statements) == 0 && len(c.portals) == 0 }
+
+// command answers the request if it is for pgherd itself.
+func (s *Session) command(m wire.Message) bool {
+	switch {
+	case s.set.Commands == nil:
+		return false
+	case m.Kind == wire.Query:
+		return s.commandQuery(m.Body())
+	case m.Kind == wire.Parse:
+		return s.commandParse(m.Body())
+	case s.prepared.none():
+		return false
+	}
+	switch m.Kind {
+	case wire.Bind:
+		return s.commandBind(m.Body())
+	case wire.Describe:
+		return s.commandDescribe(m.Body())
+	case wire.Execute:
+		return s.commandExecute(m.Body())
+	case wire.Close:
+		return s.commandClose(m.Body())
+	}
+	return false
+}
+
+func (s *Session) commandQuery(body []byte) bool {
+	v, err := wire.ViewQuery(body)
+	if err != nil {
+		return false // the server says what is wrong with it
+	}
+	command, ok := s.set.Commands.Find(v.SQL)
+	if ok {
+		s.answer(s.rows(wire.AppendTextColumns(nil, command.Columns()...), command), true)
+	}
+	return ok
+}
+
+func (s *Session) commandParse(body []byte) bool {
+	v, err := wire.ViewParse(body)
+	if err != nil {
+		return false
+	}
+	command, ok := s.set.Commands.Find(v.SQL)
+	if !ok {
+		delete(s.prepared.statements, string(v.Name))
+		return false
+	}
+	s.prepared.statements = put(s.prepared.statements, string(v.Name), command)
+	s.answer(wire.AppendParseComplete(nil), false)
+	return true
+}
+
+func (s *Session) commandBind(body []byte) bool {
+	v, err := wire.ViewBind(body)
+	if err != nil {
+		return false
+	}
+	command, ok := s.prepared.statements[string(v.Statement)]
+	if !ok {
+		delete(s.prepared.portals, string(v.Portal))
+		return false
+	}
+	s.prepared.portals = put(s.prepared.portals, string(v.Portal), command)
+	s.answer(wire.AppendBindComplete(nil), false)
+	return true
+}
+
+func (s *Session) commandDescribe(body []byte) bool {
+	command, ok := s.named(body[0], body[1:])
+	if !ok {
+		return false
+	}
+	var out []byte
+	if body[0] == 'S' {
+		out = wire.AppendParameterDescription(out, nil)
+	}
+	s.answer(wire.AppendTextColumns(out, command.Columns()...), false)
+	return true
+}
+
+func (s *Session) commandExecute(body []byte) bool {
+	v, err := wire.ViewExecute(body)
+	if err != nil {
+		return false
+	}
+	command, ok := s.prepared.portals[string(v.Portal)]
+	if ok {
+		s.answer(s.rows(nil, command), false)
+	}
+	return ok
+}
+
+func (s *Session) commandClose(body []byte) bool {
+	if _, ok := s.named(body[0], body[1:]); !ok {
+		return false
+	}
+	name := string(body[1 : len(body)-1])
+	if body[0] == 'S' {
+		delete(s.prepared.statements, name)
+	} else {
+		delete(s.prepared.portals, name)
+	}
+	s.answer(wire.AppendCloseComplete(nil), false)
+	return true
+}
+
+// named finds the statement ('S') or portal ('P') of a zero-terminated name.
+func (s *Session) named(what byte, name []byte) (command Command, ok bool) {
+	if what == 'S' {
+		command, ok = s.prepared.statements[string(name[:len(name)-1])]
+	} else {
+		command, ok = s.prepared.portals[string(name[:len(name)-1])]
+	}
+	return command, ok
+}
+
+// rows runs the command off the thread and builds what an Execute returns.
+func (s *Session) rows(out []byte, command Command) []byte {
+	var rows [][]string
+	var err error
+	if stopped := s.loop.Await(func() { rows, err = command.Rows(s.pid) }); stopped != nil {
+		return nil // the session ends at its next wait
+	}
+	if err != nil {
+		return wire.AppendError(nil, &wire.Fault{Severity: "ERROR", Code: "XX000", Message: err.Error()})
+	}
+	for _, row := range rows {
+		out = wire.AppendTextRow(out, row...)
+	}
+	return wire.AppendCommandComplete(out, fmt.Sprintf("SELECT %d", len(rows)))
+}
+
+func put(m map[string]Command, name string, command Command) map[string]Command {
+	if m == nil {
+		m = map[string]Command{}
+	}
+	m[name] = command
+	return m
+}

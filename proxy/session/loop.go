@@ -1,0 +1,85 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// Forever is a deadline that never comes: the wait ends by an event only.
+var Forever time.Time
+
+// ErrStopped is what every wait returns once the worker stops the session.
+var ErrStopped = errors.New("stop session: the worker is closing")
+
+// Loop is what a session needs of its worker. Its methods are called from the
+// session's coroutine only; Wait, Await and nothing else give up the thread.
+type Loop interface {
+	// Now is the time at which the worker's current turn began.
+	Now() time.Time
+	// Wait parks the session until something about it has changed or the
+	// deadline has come; it may return early. ErrStopped: leave at once.
+	Wait(deadline time.Time) error
+	// Await runs f, which may block or burn CPU, on a goroutine and parks the
+	// session until it has returned.
+	Await(f func()) error
+
+	// Checkout takes an idle server, or a place in the queue: then it
+	// returns nil, and Granted tells what has come of it.
+	Checkout(key pool.Key, secret any) *pool.Server
+	// Granted is the server or the error that a queued Checkout ended in;
+	// both nil while it waits.
+	Granted() (*pool.Server, error)
+	// Withdraw gives up the place in the queue.
+	Withdraw()
+	// Return gives back a server that owes nothing and is idle (I2).
+	Return(*pool.Server)
+	// Discard closes a server.
+	Discard(*pool.Server)
+
+	// Template is what a server of this pool said of itself at its log-in;
+	// nil when none was ever opened.
+	Template(pool.Key) []wire.Param
+	// Nodes is what is believed of the nodes now.
+	Nodes() *nodes.View
+}
+
+// Commands answers what pgherd itself is asked in SQL: SHOW POOL_NODES and
+// its like. Find must be quick for everything else.
+type Commands interface {
+	Find(sql []byte) (Command, bool)
+}
+
+// Command is one such question. Rows may block; it runs in Await.
+type Command interface {
+	Columns() []string
+	Rows(asker uint32) ([][]string, error)
+}
+
+// Settings of a session; values, replaced as a whole on reload.
+type Settings struct {
+	Mode         pool.Mode
+	QueryWait    time.Duration // the longest wait for a server; 0: for ever
+	ResetTimeout time.Duration // for reset_query_list to be done
+	ResetQueries []string      // run before another client gets the server
+	Commands     Commands
+}
+
+// Named limits.
+const (
+	// queuedLimit is how many bytes may wait to be sent to one side before
+	// the other side is no longer read, so that it slows down.
+	queuedLimit = 256 << 10
+	// streamAfter is how much of one response passes before it counts as
+	// long and is received in large pieces.
+	streamAfter = 256 << 10
+	// goodbye is how long a leaving client may take to read its last bytes.
+	goodbye = 2 * time.Second
+	// lingering is how long what a vanished client had asked for may go on.
+	lingering = 5 * time.Second
+	// cancelHold is how long a server is held for a cancel in flight (I10).
+	cancelHold = 30 * time.Second
+)

@@ -1,0 +1,172 @@
+package session
+
+import (
+	"io"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// relay moves what has arrived, both ways: requests go out while answers come
+// back, so that no pipeline, copy or notification can dead-lock it. A side
+// that does not read is not read for: its peer slows down, nobody else.
+func (s *Session) relay() (moved bool, err error) {
+	if s.evicted != nil {
+		return false, s.evicted
+	}
+	fromServer, err := s.fromServer()
+	if err != nil {
+		return false, err
+	}
+	fromClient, err := s.fromClient()
+	if err != nil {
+		return false, err
+	}
+	s.settle()
+	return fromServer || fromClient, nil
+}
+
+// settle names what the session waits for now.
+func (s *Session) settle() {
+	switch {
+	case !s.expect.empty():
+		s.enter(Active)
+	case s.status != wire.Idle:
+		s.enter(InTransaction)
+	default:
+		s.enter(Idle)
+	}
+}
+
+func (s *Session) fromServer() (moved bool, err error) {
+	for s.server != nil && (s.state == Closing || s.client.Queued() < queuedLimit) {
+		m, ok, err := s.replies.next()
+		if err != nil {
+			return moved, s.nonsense(err)
+		}
+		if !ok {
+			if why := s.server.Endpoint.Ended(); why != nil {
+				return moved, s.serverGone()
+			}
+			return moved, nil
+		}
+		moved = true
+		if err := s.reply(m); err != nil {
+			return moved, s.nonsense(err)
+		}
+	}
+	return moved, nil
+}
+
+// reply handles a reply, or a piece of one.
+func (s *Session) reply(m wire.Message) (err error) {
+	if m.First {
+		if s.whose, err = s.expect.admit(m.Kind); err != nil {
+			return err
+		}
+	}
+	if m.First && m.Last && m.Kind.Whole() {
+		s.observe(m)
+	}
+	if s.whose == forward {
+		s.replies.pass(s.client, m)
+		s.torn = !m.Last
+	}
+	s.passed += len(m.Bytes)
+	if s.passed >= streamAfter && s.passed-len(m.Bytes) < streamAfter {
+		s.server.Endpoint.Stream(true)
+	}
+	if m.Last {
+		s.expect.settle(m.Kind)
+		s.answerLocals()
+	}
+	if m.Kind == wire.ReadyForQuery {
+		s.endResponse()
+	}
+	return nil
+}
+
+// endResponse: what follows is another response, short until proved long.
+func (s *Session) endResponse() {
+	if s.passed >= streamAfter {
+		s.server.Endpoint.Stream(false)
+	}
+	s.passed = 0
+}
+
+// observe learns from a reply that is there as a whole.
+func (s *Session) observe(m wire.Message) {
+	switch m.Kind {
+	case wire.ReadyForQuery:
+		s.status = m.Body()[0]
+	case wire.ParameterStatus:
+		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
+			s.server.SetParam(string(p.Name), string(p.Value))
+			if s.whose == forward {
+				s.told = pool.WithParam(s.told, string(p.Name), string(p.Value))
+			}
+		}
+	case wire.ErrorResponse:
+		severity := wire.ViewFault(m.Body()).Severity
+		s.fatal = s.whose == forward && (severity == "FATAL" || severity == "PANIC")
+		s.expect.uncertain = s.expect.uncertain || s.whose == swallow
+	}
+}
+
+// serverGone ends the session: what it had built up on its server is lost.
+func (s *Session) serverGone() error {
+	s.expect.uncertain = true
+	return &wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
+		Detail: "The connection between pgherd and PostgreSQL was lost.",
+		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}
+}
+
+// nonsense ends the session: nothing more that its server says can be trusted.
+func (s *Session) nonsense(err error) error {
+	s.expect.uncertain = true
+	return &wire.Fault{Code: "08P01", Message: "server violated the protocol", Detail: err.Error()}
+}
+
+func (s *Session) fromClient() (moved bool, err error) {
+	if !s.leaving.IsZero() {
+		return false, s.leave(s.client.Ended())
+	}
+	for !s.crowded() {
+		m, ok, err := s.requests.next()
+		if err != nil {
+			return moved, &wire.Fault{Code: "08P01", Message: err.Error()}
+		}
+		if !ok {
+			if why := s.client.Ended(); why != nil {
+				return moved, s.leave(why)
+			}
+			return moved, nil
+		}
+		moved = true
+		if err := s.request(m); err != nil {
+			return moved, err
+		}
+		if !s.leaving.IsZero() {
+			return moved, nil
+		}
+	}
+	return moved, nil
+}
+
+// crowded says that enough is queued, or owed, for the client to wait.
+func (s *Session) crowded() bool {
+	return s.expect.full() || s.client.Queued() >= queuedLimit ||
+		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
+}
+
+// leave: the client said goodbye or closed its side. What it had asked for
+// before is still answered, as PostgreSQL does, though not for ever.
+func (s *Session) leave(why error) error {
+	if s.expect.empty() || why != nil && why != io.EOF || !s.requests.cut.Between() {
+		return errLeft
+	}
+	if s.leaving.IsZero() {
+		s.leaving = s.loop.Now().Add(lingering)
+	}
+	return nil
+}

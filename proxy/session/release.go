@@ -1,0 +1,87 @@
+package session
+
+import (
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// finish decides what becomes of the server once its client is gone, and does
+// it.
+func (s *Session) finish() {
+	if s.server == nil {
+		return
+	}
+	verdict := s.set.Mode.Judge(s.moment())
+	if verdict != pool.Discard && !s.awaitCancels() {
+		verdict = pool.Discard
+	}
+	if verdict == pool.Reset {
+		verdict = s.reset()
+	}
+	s.release(verdict)
+}
+
+// moment is what the release rule looks at.
+func (s *Session) moment() pool.Moment {
+	return pool.Moment{
+		Ended:     s.state == Closing,
+		Owes:      !s.expect.empty() || !s.replies.cut.Between() || !s.requests.cut.Between(),
+		Status:    s.status,
+		Used:      s.server.Used,
+		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
+		Expired:   s.server.Expired(s.loop.Now()),
+		Single:    s.server.Key.Replication,
+	}
+}
+
+// awaitCancels holds the server until no cancel is on its way to it any more,
+// so that none can reach another client's query (I10).
+func (s *Session) awaitCancels() bool {
+	deadline := s.loop.Now().Add(cancelHold)
+	for s.cancels > 0 {
+		if !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// reset runs reset_query_list, each statement a query of its own whose replies
+// nobody sees. A server that is not idle and debtless after it is closed.
+func (s *Session) reset() pool.Verdict {
+	deadline := s.loop.Now().Add(s.set.ResetTimeout)
+	for _, sql := range s.set.ResetQueries {
+		s.expect.add(wire.Query, swallow)
+		s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
+	}
+	for !s.expect.empty() {
+		moved, err := s.fromServer()
+		if err != nil {
+			return pool.Discard
+		}
+		if !moved && s.outOfTime(deadline) {
+			return pool.Discard
+		}
+	}
+	s.server.Used = false
+	return s.set.Mode.Judge(s.moment())
+}
+
+// outOfTime waits for something to happen; true once it is too late.
+func (s *Session) outOfTime(deadline time.Time) bool {
+	return !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil
+}
+
+// release parts with the server.
+func (s *Session) release(verdict pool.Verdict) {
+	server := s.server
+	s.replies.drop()
+	s.server, s.status = nil, wire.Idle
+	if verdict == pool.Return {
+		s.loop.Return(server)
+	} else {
+		s.loop.Discard(server)
+	}
+}

@@ -1,0 +1,226 @@
+// Package session is the data path: one client's life on a worker, from login
+// to goodbye, as straight-line code on a coroutine. It reads like blocking
+// code, and what it waits for is its Loop's business.
+//
+// Start at Run: it greets the client, serves it until it leaves, tears down.
+// A request goes through request.go (what is it), checkout.go (a server for
+// it), relay.go (both directions at once), expect.go (what is owed),
+// release.go (what becomes of the server).
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// State is what a session waits for. The same words stand in SHOW
+// POOL_CLIENTS, in logs and in metrics.
+type State uint8
+
+const (
+	Idle          State = iota // for the client's next request
+	WaitServer                 // for a server
+	Active                     // for replies
+	InTransaction              // for the client, inside a transaction
+	Closing                    // to be done
+)
+
+func (s State) String() string {
+	return [...]string{"idle", "wait_server", "active", "in_transaction", "closing"}[s]
+}
+
+// Session is one client's life. Run is the coroutine; every other exported
+// method is called by the worker between two of its resumptions.
+type Session struct {
+	loop Loop
+	set  *Settings
+	who  Client
+	pid  uint32 // the number by which the client may cancel
+	key  []byte // and its secret (I9)
+
+	client   wire.Endpoint
+	requests stream
+	told     []wire.Param // what the client believes of ParameterStatus
+	prepared commands     // pgherd's own commands, prepared and bound
+	refusing bool         // a request failed here; skip to the next Sync
+	dropping bool         // the request that arrives in pieces is not for the server
+
+	server  *pool.Server // nil while it needs none
+	replies stream
+	expect  expectation
+	status  byte  // of the transaction, as the server last told
+	passed  int   // bytes of the current response
+	whose   whose // the reply that is arriving
+	torn    bool  // the client has got the beginning of a reply, not its end
+	fatal   bool  // the server has said why it ends, and the client was told
+
+	state    State
+	since    time.Time   // when the state began
+	leaving  time.Time   // set: the client has left; until when its requests may go on
+	evicted  *wire.Fault // why the worker wants it gone
+	canceled bool        // a cancel came while it waited for a server
+	cancels  int         // cancels on their way to its server (I10)
+}
+
+// New makes the session of a client that has logged in. key is the cancel key
+// by which, with pid, its client may cancel.
+func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
+	return &Session{
+		loop: loop, set: set, who: who, pid: pid, key: key, client: client,
+		requests: stream{from: client, cut: wire.CutRequests()},
+		status:   wire.Idle, since: loop.Now(),
+	}
+}
+
+// errLeft ends a session whose client has left or cannot be reached.
+var errLeft = errors.New("serve client: it has left")
+
+// Run is the session's life. It returns once everything is given back.
+func (s *Session) Run() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("serve client: panic: %v", p)
+			s.abandon()
+		}
+	}()
+	err = s.live()
+	s.close(err)
+	return err
+}
+
+// live is greet and serve; a panic in it is the client's loss, not the worker's.
+func (s *Session) live() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.expect.uncertain = true
+			err = &wire.Fault{Severity: "FATAL", Code: "XX000", Message: fmt.Sprint("internal error: ", p)}
+		}
+	}()
+	if err := s.greet(); err != nil {
+		return err
+	}
+	return s.serve()
+}
+
+// greet completes the log-in. The first log-in to a pool opens a server, so
+// that a wrong database fails here; later ones are told what that one said.
+func (s *Session) greet() error {
+	params := s.loop.Template(s.target())
+	if params == nil || s.who.Target.Replication {
+		if err := s.checkout(); err != nil {
+			return err
+		}
+		params = s.server.Params
+		if !s.who.Target.Replication {
+			s.release(pool.Return)
+		}
+	}
+	s.told = params
+	out := wire.AppendAuthenticationOk(nil)
+	for _, p := range params {
+		out = wire.AppendParameterStatus(out, p.Name, p.Value)
+	}
+	out = wire.AppendBackendKeyData(out, s.pid, s.key)
+	s.client.Write(wire.AppendReadyForQuery(out, wire.Idle))
+	return nil
+}
+
+// serve relays until the client leaves or something breaks.
+func (s *Session) serve() error {
+	for {
+		moved, err := s.relay()
+		if err != nil {
+			return err
+		}
+		if moved {
+			continue
+		}
+		if err := s.loop.Wait(s.leaving); err != nil {
+			return err
+		}
+		if !s.leaving.IsZero() && !s.loop.Now().Before(s.leaving) {
+			return errLeft
+		}
+	}
+}
+
+// enter is the one place where the state changes.
+func (s *Session) enter(state State) {
+	if s.state == Closing && state != Closing {
+		panic("session: nothing follows closing")
+	}
+	if s.state != state {
+		s.state, s.since = state, s.loop.Now()
+	}
+}
+
+// close is the one teardown: tell the client why, give back the server, let
+// the client read its last bytes.
+func (s *Session) close(why error) {
+	s.enter(Closing)
+	if s.evicted != nil {
+		why = s.evicted
+	}
+	if why != ErrStopped {
+		s.tell(why)
+		s.finish()
+		s.flush()
+	}
+	s.abandon()
+}
+
+// tell sends the reason why the session ends, unless the client left itself,
+// knows already, or has got half of a reply, after which nothing can be said.
+func (s *Session) tell(why error) {
+	if why == errLeft || s.fatal || s.torn {
+		return
+	}
+	fault, ok := errors.AsType[*wire.Fault](why)
+	if !ok {
+		fault = &wire.Fault{Code: "XX000", Message: why.Error()}
+	}
+	last := *fault
+	last.Severity = "FATAL"
+	s.client.Write(wire.AppendError(nil, &last))
+}
+
+// flush waits until the client has got what is queued for it, for a while.
+func (s *Session) flush() {
+	deadline := s.loop.Now().Add(goodbye)
+	for s.client.Queued() > 0 && !s.gone() && s.loop.Now().Before(deadline) {
+		if s.loop.Wait(deadline) != nil {
+			return
+		}
+		s.discardInput()
+	}
+}
+
+// gone says that nothing can be sent to the client any more.
+func (s *Session) gone() bool {
+	ended := s.client.Ended()
+	return ended != nil && ended != io.EOF
+}
+
+// discardInput reads what the client still sends, so that closing does not
+// reset the connection and with it our last words.
+func (s *Session) discardInput() {
+	s.requests.drop()
+	for chunk := s.client.Take(); chunk != nil; chunk = s.client.Take() {
+		chunk.Release()
+	}
+}
+
+// abandon closes and gives back, at once, whatever is still held.
+func (s *Session) abandon() {
+	s.loop.Withdraw()
+	if s.server != nil {
+		s.release(pool.Discard)
+	}
+	s.requests.drop()
+	s.client.Close()
+}

@@ -1,0 +1,52 @@
+package session
+
+import "pgherd/proxy/wire"
+
+// stream is one direction of traffic: an endpoint's chunks, cut into messages.
+type stream struct {
+	from  wire.Endpoint
+	cut   wire.Cutter
+	chunk wire.Chunk // the one being cut
+	rest  []byte     // of it
+}
+
+// next is the next message, or piece of one, that has arrived. Its bytes are
+// valid until the next call.
+func (st *stream) next() (m wire.Message, ok bool, err error) {
+	for {
+		if len(st.rest) == 0 && !st.advance() {
+			return wire.Message{}, false, nil
+		}
+		if m, st.rest, err = st.cut.Next(st.rest); err != nil || len(m.Bytes) > 0 {
+			return m, err == nil, err
+		}
+	}
+}
+
+// advance goes on to the next chunk.
+func (st *stream) advance() bool {
+	st.drop()
+	if st.chunk = st.from.Take(); st.chunk == nil {
+		return false
+	}
+	st.rest = st.chunk.Bytes()
+	return true
+}
+
+// drop releases the chunk being cut.
+func (st *stream) drop() {
+	if st.chunk != nil {
+		st.chunk.Release()
+	}
+	st.chunk, st.rest = nil, nil
+}
+
+// pass sends m, which next returned, on to another endpoint, without copying
+// it where that can be avoided.
+func (st *stream) pass(to wire.Endpoint, m wire.Message) {
+	if m.Copied {
+		to.Write(m.Bytes)
+	} else {
+		to.Forward(st.chunk, m.Bytes)
+	}
+}

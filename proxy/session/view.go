@@ -1,0 +1,66 @@
+package session
+
+import (
+	"crypto/subtle"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// View is what SHOW tells of a session: plain values.
+type View struct {
+	Client
+	PID    uint32
+	State  State
+	Since  time.Time // of State
+	Server *ServerView
+}
+
+// ServerView is what SHOW tells of a server: plain values.
+type ServerView struct {
+	Key    pool.Key
+	PID    uint32
+	Opened time.Time
+	Idle   time.Time
+	Uses   uint64
+}
+
+// ViewServer copies what SHOW tells of a server.
+func ViewServer(s *pool.Server) *ServerView {
+	return &ServerView{Key: s.Key, PID: s.PID, Opened: s.Opened, Idle: s.Idle, Uses: s.Uses}
+}
+
+// View copies what SHOW tells of the session.
+func (s *Session) View() View {
+	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since}
+	v.Secret = nil
+	if s.server != nil {
+		v.Server = ViewServer(s.server)
+	}
+	return v
+}
+
+// Configure replaces the settings.
+func (s *Session) Configure(set *Settings) { s.set = set }
+
+// Evict ends the session with this error, as soon as it runs again.
+func (s *Session) Evict(why *wire.Fault) { s.evicted = why }
+
+// Cancel is the client's wish to stop what it asked for. It returns the server
+// to which a cancel is to be sent; the session then holds that server until
+// CancelDone (I10). nil: nothing to cancel, or the key is wrong.
+func (s *Session) Cancel(key []byte) *pool.Server {
+	if subtle.ConstantTimeCompare(key, s.key) != 1 {
+		return nil
+	}
+	s.canceled = s.state == WaitServer
+	if s.server == nil || s.expect.empty() {
+		return nil
+	}
+	s.cancels++
+	return s.server
+}
+
+// CancelDone: PostgreSQL has answered a cancel.
+func (s *Session) CancelDone() { s.cancels-- }
