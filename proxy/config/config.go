@@ -1,0 +1,178 @@
+// Package config reads pgherd's configuration: Pgpool-II's file syntax and parameter names, and some
+// of its own. One table (Params) feeds the parser, SHOW, the manual and the sample file.
+//
+// Load finds all errors at once and returns them joined, each a Problem with file and line. A Config
+// is a plain value that nobody changes once it is made; a reload makes a new one.
+//
+// Limits: MaxFileSize, MaxLineLength, MaxIncludeDepth, MaxFiles, MaxIndex, MaxProblems.
+// Secrets are kept as Secret and never printed (I9).
+package config
+
+import (
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config holds what is in effect, with units resolved and file names absolute.
+type Config struct {
+	File      string // the configuration file
+	Listen    Listen
+	Nodes     []Node // by rising Index, which may have gaps
+	Engine    Engine
+	Pool      Pool
+	Limits    Limits
+	Timeouts  Timeouts
+	TCP       TCP
+	ClientTLS ClientTLS
+	ServerTLS ServerTLS
+	Auth      Auth
+	Log       Log
+	Files     Files
+	Streaming StreamingCheck
+
+	// settings is a function, as no print follows one: the values given include passwords (I9).
+	settings func() *settings
+}
+
+// Listen says where clients connect. "*" among Addresses means every address.
+type Listen struct {
+	Addresses       []string
+	Port            int
+	UnixDirectories []string // the socket is .s.PGSQL.<Port> in each
+	UnixGroup       string   // group name or number, "" leaves the process's own
+	UnixPermissions int      // file mode
+	Backlog         int      // connections waiting to be accepted, asked of the kernel
+}
+
+// Node is one PostgreSQL instance.
+type Node struct {
+	Index           int    // N of backend_hostnameN, its node_id
+	Host            string // name, address, or a folder with a Unix socket (begins with "/")
+	Port            int
+	Weight          float64 // share of reads, relative to the other nodes; 0 takes none
+	Flags           NodeFlags
+	DataDirectory   string
+	ApplicationName string        // as the standby calls itself in pg_stat_replication
+	ConnectTimeout  time.Duration // connecting and logging in, 0 = no limit
+}
+
+// NodeFlags are the words of backend_flagN.
+type NodeFlags struct {
+	DisallowFailover bool
+	AlwaysPrimary    bool
+}
+
+// Address is what net.Dial takes.
+func (n Node) Address() (network, address string) {
+	if n.Host != "" && n.Host[0] == '/' {
+		return "unix", n.Host + "/.s.PGSQL." + strconv.Itoa(n.Port)
+	}
+	return "tcp", net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
+}
+
+// Engine says what runs the data plane.
+type Engine struct {
+	IO      string // auto, io_uring or epoll
+	Workers int    // 0 = one per core
+}
+
+// Pool says what happens to server connections between clients.
+type Pool struct {
+	Mode             string // session
+	Cache            bool   // keep servers once their client has left
+	ResetQueries     []string
+	MinSize          int           // servers kept open per (node, database, user)
+	IdleTimeout      time.Duration // 0 = never closed for being idle
+	Lifetime         time.Duration // 0 = never closed for its age
+	NodeConnectLimit time.Duration // server_connect_timeout; Node.ConnectTimeout is what counts
+}
+
+// Limits count connections; 0 means no limit, except Node and Clients, which are always limited.
+type Limits struct {
+	Clients   int // clients in all
+	NodeConns int // servers per node
+	DBConns   int // servers per database, over all nodes
+	UserConns int // servers per user, over all nodes
+}
+
+// Timeouts are named after what they wait for; 0 means no limit.
+type Timeouts struct {
+	ClientLogin time.Duration
+	ClientIdle  time.Duration
+	QueryWait   time.Duration // a client's wait for a server
+	ServerReset time.Duration // a server's answer to the reset queries
+	Drain       time.Duration // a smart shutdown's wait for clients to leave
+}
+
+// TCP holds socket options; 0 leaves the kernel's own setting.
+type TCP struct {
+	KeepalivesIdle     time.Duration
+	KeepalivesInterval time.Duration
+	KeepalivesCount    int
+	UserTimeout        time.Duration
+}
+
+// ClientTLS is TLS towards clients.
+type ClientTLS struct {
+	On                bool
+	CertFile, KeyFile string
+	CAFile, CADir     string // what client certificates are checked against
+	CRLFile           string
+	ECDHCurve         string // OpenSSL's name
+	PassphraseCommand string
+}
+
+// ServerTLS is TLS towards PostgreSQL. Mode is one of libpq's sslmode words, never "auto".
+type ServerTLS struct {
+	Mode              string
+	CAFile            string
+	CertFile, KeyFile string
+}
+
+// Auth says how clients prove who they are.
+type Auth struct {
+	HBA            bool // follow Files.HBA; without it every client's password is asked for as PostgreSQL does
+	AllowClearText bool // ask for the password in clear when nothing else can serve the node's method
+}
+
+// Log says what is logged, where and how.
+type Log struct {
+	Destination    []string // stderr, syslog
+	Format         string   // text or json
+	LinePrefix     string
+	MinMessages    string // debug5 ... panic
+	ErrorVerbosity string // terse, default or verbose
+	SyslogFacility string
+	SyslogIdent    string
+	Connections    bool
+	Disconnections bool
+	Hostname       bool
+}
+
+// Files are absolute paths, "" for none.
+type Files struct {
+	HBA           string // pool_hba.conf
+	PCP           string // pcp.conf
+	Key           string // key for AES passwords in PoolPasswd
+	PoolPasswd    string
+	Pid           string
+	WorkDir       string
+	DiscardStatus bool // start without what pgpool_status says
+}
+
+// StreamingCheck is how nodes are asked for their role and replication delay.
+type StreamingCheck struct {
+	Period   time.Duration // 0 = never
+	User     string
+	Password Secret
+	Database string
+}
+
+// CommandLine carries what a command line says about a configuration; it wins over the file.
+// Empty file names mean the default: pool_hba.conf and pcp.conf beside the configuration file, no key.
+type CommandLine struct {
+	HBA, PCP, Key string // absolute paths
+	DiscardStatus bool
+	Debug         bool // log_min_messages = debug1 or finer
+}

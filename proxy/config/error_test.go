@@ -1,0 +1,147 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// badLines: one line added to a good file, and the whole error.
+var badLines = []struct{ line, want string }{
+	{"prot = 1", `/c:2: unknown parameter "prot"; did you mean "port"?`},
+	{"backend_hostnam1 = 'x'", `/c:2: unknown parameter "backend_hostnam1"; did you mean "backend_hostname1"?`},
+	{"backend_hostname01 = 'x'", `/c:2: unknown parameter "backend_hostname01"; did you mean "backend_hostname1"?`},
+	{"xyzzy_plugh = 1", `/c:2: unknown parameter "xyzzy_plugh"`},
+	{"port0 = 1", `/c:2: unknown parameter "port0"; did you mean "port"?`},
+	{"backend_weight = 1", `/c:2: backend_weight needs a number: backend_weight0`},
+	{"backend_hostname128 = x", `/c:2: backend_hostname128: number is above 127`},
+	{"port = 70000", `/c:2: port: value "70000" is out of range; accepted is 1 to 65535`},
+	{"port = -1", `/c:2: port: value "-1" is out of range; accepted is 1 to 65535`},
+	{"port = 99999999999999999999", `/c:2: port: value "99999999999999999999" is out of range; accepted is 1 to 65535`},
+	{"port = 5s", `/c:2: port: value "5s" has a unit; accepted is a plain integer, 1 to 65535`},
+	{"port = 54.3", `/c:2: port: value "54.3" is not an integer; accepted is 1 to 65535`},
+	{"port = ''", `/c:2: port: value "" is not an integer; accepted is 1 to 65535`},
+	{"workers = many", `/c:2: workers: value "many" is not an integer; accepted is 0 to 1024`},
+	{"unix_socket_permissions = 01777", `/c:2: unix_socket_permissions: value "01777" is out of range; accepted is 00 to 0777`},
+	{"server_idle_timeout = 5sec", `/c:2: server_idle_timeout: value "5sec" has a wrong unit; accepted are us, ms, s, min, h, d`},
+	{"server_idle_timeout = 5MB", `/c:2: server_idle_timeout: value "5MB" has a wrong unit; accepted are us, ms, s, min, h, d`},
+	{"server_idle_timeout = 100ms", `/c:2: server_idle_timeout: value "100ms" is less than the smallest step of 1 s`},
+	{"server_idle_timeout = -5", `/c:2: server_idle_timeout: value "-5" is out of range; accepted is 0 s or more`},
+	{"server_idle_timeout = 999999999999999999999d", `/c:2: server_idle_timeout: value "999999999999999999999d" is out of range; accepted is 0 s or more`},
+	{"memqcache_total_size = 1mb", `/c:2: memqcache_total_size: value "1mb" has a wrong unit; accepted are B, kB, MB, GB, TB`},
+	{"backend_weight0 = heavy", `/c:2: backend_weight0: value "heavy" is not a number; accepted is 0 to 100000000`},
+	{"backend_weight0 = NaN", `/c:2: backend_weight0: value "NaN" is not a number; accepted is 0 to 100000000`},
+	{"backend_weight0 = -0.1", `/c:2: backend_weight0: value "-0.1" is out of range; accepted is 0 to 100000000`},
+	{"ssl = maybe", `/c:2: ssl: value "maybe" is not a boolean; accepted are on, off, true, false, yes, no, 1, 0`},
+	{"io_engine = kqueue", `/c:2: io_engine: value "kqueue" is not accepted; accepted: auto, io_uring, epoll`},
+	{"pool_mode = transaction", `/c:2: pool_mode: value "transaction" comes with a later version; accepted: session`},
+	{"pool_mode = statement", `/c:2: pool_mode: value "statement" comes with a later version; accepted: session`},
+	{"log_destination = 'stderr,csvlog'", `/c:2: log_destination: value "csvlog" is not accepted; accepted: stderr, syslog`},
+	{"backend_flag0 = NEVER", `/c:2: backend_flag0: value "NEVER" is not accepted; accepted: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY`},
+	{"port", `/c:2: "port" has no value`},
+	{"port = # none", `/c:2: "port" has no value`},
+	{"port:5", `/c:2: expected = or a space after "port"`},
+	{"port = 'x", `/c:2: value of "port" has no closing quote`},
+	{`port = 'x\'`, `/c:2: value of "port" has no closing quote`},
+	{"port = 5'6'", `/c:2: value of "port" has a quote in the middle`},
+	{"listen_addresses = a, b", `/c:2: unexpected text after the value of "listen_addresses"; a value with spaces needs 'quotes'`},
+	{"= 5", `/c:2: line does not begin with a parameter's name`},
+	{"5 = 5", `/c:2: line does not begin with a parameter's name`},
+	// Rules about several parameters.
+	{"backend_hostname0 = ''", `/c:2: backend_hostname0 is empty`},
+	{"backend_flag0 = 'ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER'", `/c:2: backend_flag0 has both ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER`},
+	{"backend_hostname1 = db0", `/c:1: nodes 0 and 1 have the same address db0:5432`},
+	{"listen_addresses = ''\nunix_socket_directories = ''", `/c:2: nothing to listen on: listen_addresses and unix_socket_directories are both empty`},
+	{"unix_socket_directories = '/" + strings.Repeat("d", 100) + "'", `/c:2: unix_socket_directories: a socket's path in "/` + strings.Repeat("d", 63) + `"... would be longer than 107 bytes`},
+	{"pcp_port = 9999", `/c:2: port and pcp_port are both 9999`},
+	{"ssl = on\nssl_key = k", `/c:2: ssl is on, but ssl_cert or ssl_key is not set`},
+	{"server_tls_key_file = k", `/c:2: server_tls_cert_file and server_tls_key_file must be set together`},
+	{"server_tls_sslmode = verify-full", `/c:2: server_tls_sslmode verify-full needs server_tls_ca_file`},
+	{"min_pool_size = 101", `/c:2: min_pool_size (101) is above max_node_connections (100)`},
+	{"min_pool_size = 9\nmax_db_connections = 8", `/c:2: min_pool_size (9) is above max_db_connections (8)`},
+	{"min_pool_size = 9\nmax_user_connections = 8", `/c:2: min_pool_size (9) is above max_user_connections (8)`},
+	{"min_spare_children = 11", `/c:2: min_spare_children (11) is above max_spare_children (10)`},
+	{"wd_heartbeat_deadtime = 1", `/c:2: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
+	{"memqcache_maxcache = 2MB", `/c:2: memqcache_maxcache (2097152) is above memqcache_cache_block_size (1048576)`},
+}
+
+func TestErrors(t *testing.T) {
+	for _, test := range badLines {
+		_, _, err := Parse(files{"/c": oneNode + test.line}.open, "/c", CommandLine{})
+		if err == nil || err.Error() != test.want {
+			t.Errorf("%s\n got: %v\nwant: %s", test.line, err, test.want)
+		}
+	}
+}
+
+func TestTwoPrimaries(t *testing.T) {
+	text := "backend_hostname0=a\nbackend_hostname1=b\nbackend_flag0=ALWAYS_PRIMARY\nbackend_flag1=ALWAYS_PRIMARY"
+	_, _, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
+	if want := "/c:3: backend_flag0 and backend_flag1 both have ALWAYS_PRIMARY"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestAllErrorsAtOnce(t *testing.T) {
+	text := "prot = 1\nport = x\npcp_port = 9999\nssl = on\nio_engine = 'x\n"
+	_, _, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
+	want := strings.Join([]string{
+		`/c:1: unknown parameter "prot"; did you mean "port"?`,
+		`/c:2: port: value "x" is not an integer; accepted is 1 to 65535`,
+		`/c:5: value of "io_engine" has no closing quote`,
+		`/c: no node given: set backend_hostname0`,
+		`/c:4: ssl is on, but ssl_cert or ssl_key is not set`,
+	}, "\n")
+	if err == nil || !sameLines(err.Error(), want) {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// sameLines ignores the order of lines.
+func sameLines(a, b string) bool {
+	count := map[string]int{}
+	for line := range strings.SplitSeq(a, "\n") {
+		count[line]++
+	}
+	for line := range strings.SplitSeq(b, "\n") {
+		count[line]--
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestManyErrorsAreCounted(t *testing.T) {
+	_, _, err := Parse(files{"/c": oneNode + strings.Repeat("nonsense_zzz = 1\n", MaxProblems+7)}.open, "/c", CommandLine{})
+	lines := strings.Split(fmt.Sprint(err), "\n")
+	if len(lines) != MaxProblems+1 || lines[MaxProblems] != "and 7 more errors" {
+		t.Errorf("%d lines, last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+// I9: neither errors nor prints of a Config show a password.
+func TestSecretsStaySecret(t *testing.T) {
+	const secret = "hunter2"
+	bad := []string{"sr_check_password = 'x' hunter2", "sr_check_password = 'hunter2", "sr_check_password:hunter2",
+		"sr_check_password = x'hunter2'", "recovery_password '", "health_check_password0 = a hunter2"}
+	for _, line := range bad {
+		_, _, err := Parse(files{"/c": oneNode + line}.open, "/c", CommandLine{})
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	c := parse(t, oneNode+"sr_check_password = hunter2\nrecovery_password = hunter2\nwd_authkey = hunter2\nhealth_check_password = hunter2\nhealth_check_password0 = hunter2")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		if text := fmt.Sprintf(verb, *c); strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) {
+			t.Errorf("%s shows the password: %s", verb, text)
+		}
+	}
+	for _, s := range c.Settings() {
+		if s.Value == secret {
+			t.Errorf("%s is shown", s.Name)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// FuzzParse: no input makes the parser fail in another way than by a bounded list of errors, and what
+// it accepts it shows in a form that it reads back as the same.
+func FuzzParse(f *testing.F) {
+	f.Add(Sample())
+	f.Add("include 'c'\ninclude c")
+	for _, test := range badLines {
+		f.Add(oneNode + test.line)
+	}
+	f.Add("\ufeffport=0x1F\r\nbackend_hostname0 '\\101\\n''\\''")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, _, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
+		if err != nil {
+			if n := strings.Count(err.Error(), "\n"); n > MaxProblems || len(err.Error()) > 1<<20 {
+				t.Fatalf("%d lines, %d bytes of errors", n, len(err.Error()))
+			}
+			return
+		}
+		again, _, err := Parse(files{"/c": written(c)}.open, "/c", CommandLine{})
+		if err != nil {
+			t.Fatalf("written out:\n%s\n%v", written(c), err)
+		}
+		if ch := again.Diff(c); len(ch.Reload)+len(ch.Restart) != 0 {
+			t.Fatalf("differs in %v", ch)
+		}
+	})
+}
+
+// written is a file with what c was given.
+func written(c *Config) string {
+	var b strings.Builder
+	for k, e := range c.settings().set {
+		fmt.Fprintf(&b, "%s = %s\n", k.param.nameAt(k.index), k.param.written(e.value))
+	}
+	return b.String()
+}

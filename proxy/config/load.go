@@ -1,0 +1,87 @@
+package config
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Load reads the configuration file at path. The error joins every Problem found; the Config is nil then.
+func Load(path string, cl CommandLine) (*Config, []Warning, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Parse(openFile, path, cl)
+}
+
+func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }
+
+// Parse is Load with the way to open files passed in. path is absolute.
+func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
+	ps := &problems{}
+	s := read(open, path, cl, ps)
+	c := build(path, s)
+	for _, check := range checks {
+		check.run(c, ps)
+	}
+	if err := ps.err(); err != nil {
+		return nil, nil, err
+	}
+	return c, warnings(c), nil
+}
+
+// PidFile returns the pid_file_name of a configuration that may have errors elsewhere, so that a
+// server can be stopped whatever became of its configuration since.
+func PidFile(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", err
+	}
+	return build(path, read(openFile, path, CommandLine{}, &problems{})).Files.Pid, nil
+}
+
+func read(open Open, path string, cl CommandLine, ps *problems) *settings {
+	r := &reader{open: open, problems: ps}
+	r.file(path, path, 0, 0)
+	s := &settings{set: map[key]entry{}, bad: map[*Param]bool{}, cl: cl}
+	for _, a := range r.found {
+		s.assign(a, ps)
+	}
+	if len(r.found) == 0 && len(ps.list) > 0 {
+		s.bad[byName["backend_hostname"]] = true // an unreadable file is error enough
+	}
+	return s
+}
+
+// warnings lists names without effect, once, and node settings without a node.
+func warnings(c *Config) []Warning {
+	var list []Warning
+	if names := c.settings().names(func(k key) bool { return !k.param.InEffect() }); len(names) > 0 {
+		list = append(list, Warning{File: c.File, Text: "accepted, but not in effect in this version: " + strings.Join(names, ", ")})
+	}
+	orphan := func(k key) bool {
+		return k.param.IntoNode != nil && k.index != noIndex && !c.settings().given("backend_hostname", k.index)
+	}
+	if names := c.settings().names(orphan); len(names) > 0 {
+		list = append(list, Warning{File: c.File, Text: "no backend_hostname with that number, ignored: " + strings.Join(names, ", ")})
+	}
+	return list
+}
+
+// names lists the given names that match, sorted.
+func (s *settings) names(match func(key) bool) []string {
+	var list []string
+	for k := range s.set {
+		if match(k) {
+			list = append(list, k.param.nameAt(k.index))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
