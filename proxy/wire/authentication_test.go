@@ -3,13 +3,14 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// anyAuthentication is pgproto3's types behind one, as their Frontend picks them.
+// anyAuthentication is pgproto3's types behind one, picked by the code.
 type anyAuthentication struct{ message3 }
 
 func (a *anyAuthentication) Decode(body []byte) error {
@@ -34,50 +35,45 @@ func (a *anyAuthentication) Decode(body []byte) error {
 	case AuthSASLFinal:
 		a.message3 = &pgproto3.AuthenticationSASLFinal{}
 	default:
-		return nil // Kerberos and SSPI, which pgproto3 does not have
+		return fmt.Errorf("not in pgproto3")
 	}
-	return a.message3.Decode(body)
+	err := a.message3.Decode(body)
+	if sasl, ok := a.message3.(*pgproto3.AuthenticationSASL); ok && slices.Contains(sasl.AuthMechanisms, "") {
+		return fmt.Errorf("an empty name ends the list, pgproto3 reads on")
+	}
+	return err
 }
 
 func authenticationFormat() format {
-	return format{
-		kind: Authentication,
-		rebuild: func(b []byte) ([]byte, error) {
-			v, err := ViewAuthentication(b)
-			switch v.Code {
-			case AuthMD5Password:
-				return AppendAuthenticationMD5Password(nil, v.Salt), err
-			case AuthSASL:
-				return AppendAuthenticationSASL(nil, texts(v.Mechanisms)...), err
-			case AuthSASLContinue:
-				return AppendAuthenticationSASLContinue(nil, v.Data), err
-			case AuthSASLFinal:
-				return AppendAuthenticationSASLFinal(nil, v.Data), err
-			case AuthCleartextPassword:
-				return AppendAuthenticationCleartextPassword(nil), err
-			case AuthOk:
-				return AppendAuthenticationOk(nil), err
-			}
-			return appendAuth(nil, v.Code, v.Data), err
-		},
-		look:   func(b []byte) error { _, err := ViewAuthentication(b); return err },
-		theirs: func() message3 { return &anyAuthentication{} },
-		samples: []message3{
-			&pgproto3.AuthenticationOk{},
-			&pgproto3.AuthenticationCleartextPassword{},
-			&pgproto3.AuthenticationMD5Password{Salt: [4]byte{1, 2, 3, 4}},
-			&pgproto3.AuthenticationGSS{},
-			&pgproto3.AuthenticationGSSContinue{Data: []byte("gss")},
-			&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}},
-			&pgproto3.AuthenticationSASLContinue{Data: []byte("r=x")},
-			&pgproto3.AuthenticationSASLFinal{Data: []byte("v=x")},
-		},
-		bad: []string{
-			"\x00\x00\x00\x00x", "\x00\x00\x00\x03x", "\x00\x00\x00\x05123", "\x00\x00\x00\x0512345",
-			"\x00\x00\x00\x0a", "\x00\x00\x00\x0aSCRAM-SHA-256\x00", "\x00\x00\x00\x0aa\x00\x00b",
-			"\x00\x00\x00\x01", "\xff\xff\xff\xff",
-		},
+	f := formatFor(Authentication, ViewAuthentication, appendAuthenticationView,
+		&pgproto3.AuthenticationOk{},
+		&pgproto3.AuthenticationCleartextPassword{},
+		&pgproto3.AuthenticationMD5Password{Salt: [4]byte{1, 2, 3, 4}},
+		&pgproto3.AuthenticationGSS{},
+		&pgproto3.AuthenticationGSSContinue{Data: []byte("gss")},
+		&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}},
+		&pgproto3.AuthenticationSASLContinue{Data: []byte("r=x")},
+		&pgproto3.AuthenticationSASLFinal{Data: []byte("v=x")})
+	f.theirs = func() message3 { return &anyAuthentication{} }
+	return f
+}
+
+func appendAuthenticationView(dst []byte, v AuthenticationView) []byte {
+	switch v.Code {
+	case AuthOk:
+		return AppendAuthenticationOk(dst)
+	case AuthCleartextPassword:
+		return AppendAuthenticationCleartextPassword(dst)
+	case AuthMD5Password:
+		return AppendAuthenticationMD5Password(dst, v.Salt)
+	case AuthSASL:
+		return AppendAuthenticationSASL(dst, texts(v.Mechanisms)...)
+	case AuthSASLContinue:
+		return AppendAuthenticationSASLContinue(dst, v.Data)
+	case AuthSASLFinal:
+		return AppendAuthenticationSASLFinal(dst, v.Data)
 	}
+	return appendAuth(dst, v.Code, v.Data)
 }
 
 func TestSASLInitialResponse(t *testing.T) {

@@ -69,7 +69,7 @@ func (c *Cutter) Next(p []byte) (Message, []byte, error) {
 		return Message{}, nil, err
 	}
 	if n <= len(p) {
-		return Message{Kind: kind, Bytes: p[:n:n], First: true, Last: true}, p[n:], nil
+		return Message{Kind: kind, Bytes: p[:n], First: true, Last: true}, p[n:], nil
 	}
 	if kind.Whole() && n <= HeaderLen+WholeLimit {
 		c.kept = append(c.kept, p...)
@@ -94,7 +94,7 @@ func (c *Cutter) header(p []byte) (Kind, int, error) {
 func (c *Cutter) piece(p []byte) (Message, []byte, error) {
 	n := min(c.left, len(p))
 	c.left -= n
-	return Message{Kind: c.kind, Bytes: p[:n:n], Last: c.left == 0 && n > 0}, p[n:], nil
+	return Message{Kind: c.kind, Bytes: p[:n], Last: c.left == 0 && n > 0}, p[n:], nil
 }
 
 // resume goes on with a message whose beginning was kept.

@@ -10,57 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// message3 is what pgproto3 has in common for both directions.
-type message3 interface {
-	Decode([]byte) error
-	Encode([]byte) ([]byte, error)
-}
-
-// format is how the tests see one kind of message.
-type format struct {
-	kind Kind
-	// rebuild views a body and builds the same message from the view.
-	rebuild func(body []byte) ([]byte, error)
-	// look only views, and must not allocate.
-	look func(body []byte) error
-	// theirs makes pgproto3's type.
-	theirs func() message3
-	// samples are messages of pgproto3 that must survive ours unchanged.
-	samples []message3
-	// bad are bodies that must be refused, beyond those made from the samples.
-	bad []string
-}
-
-func bodylessFormat(k Kind, build func([]byte) []byte, theirs func() message3) format {
-	return format{
-		kind:    k,
-		rebuild: func(b []byte) ([]byte, error) { return build(nil), ViewBodyless(k, b) },
-		look:    func(b []byte) error { return ViewBodyless(k, b) },
-		theirs:  theirs,
-		samples: []message3{theirs()},
-	}
-}
-
-func copyFormat(k Kind, build func([]byte, byte, Formats) []byte, theirs func() message3, samples ...message3) format {
-	return format{
-		kind: k,
-		rebuild: func(b []byte) ([]byte, error) {
-			v, err := ViewCopyResponse(k, b)
-			return build(nil, v.Format, v.Columns), err
-		},
-		look:    func(b []byte) error { _, err := ViewCopyResponse(k, b); return err },
-		theirs:  theirs,
-		samples: samples,
-		bad:     []string{"\x02\x00\x00", "\x00\x00\x01\x00"},
-	}
-}
-
 func TestMessagesAgainstTheReference(t *testing.T) {
 	for _, f := range formats() {
 		for i, sample := range f.samples {
 			t.Run(fmt.Sprintf("%v/%d", f.kind, i), func(t *testing.T) { checkSample(t, f, sample) })
 		}
-		for _, bad := range f.bad {
+		for _, bad := range refused[f.kind] {
 			if err := f.look([]byte(bad)); err == nil {
 				t.Errorf("%v: accepted %q", f.kind, bad)
 			}
