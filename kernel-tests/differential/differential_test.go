@@ -1,0 +1,209 @@
+// Package differential runs the same protocol messages against PostgreSQL and
+// through pgherd, and compares the answers byte for byte (I1).
+//
+// What is sent is written down in testdata/*.txt. Every script also says, in
+// short, what PostgreSQL answers, so that a script that tests nothing is seen.
+package differential
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+)
+
+var update = flag.Bool("update", false, "write PostgreSQL's answers, in short, into testdata")
+
+const setupLimit = 2 * time.Minute
+
+// proxies are the ways pgherd is run in front of the same node.
+var proxies = []struct{ name, config string }{
+	{"epoll", "io_engine = epoll"},
+	{"io_uring", "io_engine = io_uring"},
+}
+
+func TestDifferential(t *testing.T) {
+	ctx := t.Context()
+	scripts := readScripts(t)
+	h := startHerd(t)
+	node := h.Nodes()[0]
+	direct := map[string]transcript{}
+	passed := t.Run("direct", func(t *testing.T) {
+		for _, s := range scripts {
+			t.Run(name(s), func(t *testing.T) {
+				direct[s.path] = runDirect(t, ctx, h, target{"direct", node.Host, node.Port}, s)
+			})
+		}
+	})
+	if !passed || *update {
+		return // without PostgreSQL's own answers there is nothing to compare with
+	}
+	binary, err := herd.Build(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			proxy := startProxy(t, binary, h, p.config)
+			for _, s := range scripts {
+				t.Run(name(s), func(t *testing.T) {
+					got, err := runScript(ctx, h, target{p.name, proxy.Host, proxy.Port}, s)
+					if err != nil {
+						t.Error(err)
+					}
+					compare(t, direct[s.path], got)
+				})
+			}
+		})
+	}
+}
+
+func name(s *script) string { return strings.TrimSuffix(filepath.Base(s.path), ".txt") }
+
+func readScripts(t *testing.T) []*script {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("find scripts: %d found, %v", len(paths), err)
+	}
+	var all []*script
+	for _, path := range paths {
+		s, err := readScript(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func startHerd(t *testing.T) *herd.Herd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), setupLimit)
+	defer cancel()
+	h, err := herd.Start(ctx, herd.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	setup, err := os.ReadFile("testdata/setup.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Exec(ctx, string(setup)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
+	t.Helper()
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(proxy.Log())
+			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-5000):])
+		}
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return proxy
+}
+
+// runDirect runs s against PostgreSQL, twice: an answer that is not the same
+// both times cannot be compared with pgherd's, and needs a mask.
+func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *script) transcript {
+	t.Helper()
+	first, err := runScript(ctx, h, to, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := runScript(ctx, h, to, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, first, second)
+	if *update {
+		writeSummaries(t, s, first)
+		return first
+	}
+	for i, st := range s.steps {
+		if got := first.summaries[i]; got != st.want {
+			t.Errorf("%s line %d: PostgreSQL answers\n%s\nand the script says\n%s", s.path, st.line+1, got, st.want)
+		}
+	}
+	return first
+}
+
+func writeSummaries(t *testing.T, s *script, seen transcript) {
+	t.Helper()
+	lines := slices.Clone(s.lines)
+	for i, st := range s.steps {
+		body, _, _ := strings.Cut(lines[st.line], " = ")
+		lines[st.line] = strings.TrimRight(body, " ") + " = " + seen.summaries[i]
+	}
+	if err := os.WriteFile(s.path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare reports the first difference of two runs, with the step it is in.
+func compare(t *testing.T, want, got transcript) {
+	t.Helper()
+	for i := range max(len(want.steps), len(got.steps)) {
+		if i >= len(want.steps) || i >= len(got.steps) {
+			t.Errorf("%d steps answered, expected %d", len(got.steps), len(want.steps))
+			return
+		}
+		if slices.Equal(want.steps[i], got.steps[i]) {
+			continue
+		}
+		t.Errorf("step %d: %s", i, firstDifference(want.steps[i], got.steps[i]))
+		return
+	}
+}
+
+func firstDifference(want, got []string) string {
+	for i := range max(len(want), len(got)) {
+		w, g := "nothing", "nothing"
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if w != g {
+			return fmt.Sprintf("message %d of %d\nwant %s\ngot  %s", i+1, len(want), around(w, g), around(g, w))
+		}
+	}
+	return "none"
+}
+
+// around is the part of line where it begins to differ from the other, when it is long.
+func around(line, other string) string {
+	const before, after = 200, 800
+	at := 0
+	for at < min(len(line), len(other)) && line[at] == other[at] {
+		at++
+	}
+	from, to := max(0, at-before), min(len(line), at+after)
+	if to-from == len(line) {
+		return line
+	}
+	return fmt.Sprintf("bytes %d to %d of %d: %s", from, to, len(line), line[from:to])
+}

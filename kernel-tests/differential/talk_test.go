@@ -1,0 +1,313 @@
+package differential
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+const (
+	stepLimit    = 30 * time.Second // for one step's answer to arrive
+	longestReply = 64 << 20         // bytes in one message
+)
+
+// target is where a script is run.
+type target struct {
+	name string
+	host string
+	port int
+}
+
+// talk is one run of one script: a connection and all that came from it.
+type talk struct {
+	hijacked *pgconn.HijackedConn
+	conn     net.Conn
+	in       *bufio.Reader
+	script   *script
+	addr     string
+}
+
+// transcript is what a run saw: per step, one readable line for every message,
+// masked, otherwise complete to the byte; and the summary of the same.
+type transcript struct {
+	steps     [][]string
+	summaries []string
+}
+
+func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcript, error) {
+	var t transcript
+	c, err := dial(ctx, to, s)
+	if err != nil {
+		return t, err
+	}
+	defer c.conn.Close()
+	t.steps = append(t.steps, c.greeting())
+	for i := range s.steps {
+		lines, summary, err := c.step(ctx, h, &s.steps[i])
+		t.steps = append(t.steps, lines)
+		t.summaries = append(t.summaries, summary)
+		if err != nil {
+			return t, fmt.Errorf("%s: %s line %d: %w; so far: %s", to.name, s.path, s.steps[i].line+1, err, summary)
+		}
+	}
+	return t, c.finish(&t)
+}
+
+func dial(ctx context.Context, to target, s *script) (*talk, error) {
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable connect_timeout=20",
+		to.host, to.port, herd.User, herd.User, herd.Database))
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams = s.startup
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", to.name, err)
+	}
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	return &talk{hijacked: hijacked, conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, 1<<16), script: s,
+		addr: net.JoinHostPort(to.host, strconv.Itoa(to.port))}, nil
+}
+
+// greeting is what the log-in reported, in an order of its own: PostgreSQL promises none.
+func (c *talk) greeting() []string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(c.hijacked.ParameterStatuses)) {
+		lines = append(lines, fmt.Sprintf("ParameterStatus %s %q", name, c.hijacked.ParameterStatuses[name]))
+	}
+	return append(lines, "ReadyForQuery "+string(c.hijacked.TxStatus))
+}
+
+// step sends and reads at the same time, as neither side may wait for the other.
+func (c *talk) step(ctx context.Context, h *herd.Herd, st *step) (lines []string, summary string, err error) {
+	for _, sql := range st.aside {
+		if _, err := h.Exec(ctx, sql); err != nil {
+			return nil, "", err
+		}
+	}
+	if st.cancel {
+		if err := c.cancel(); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(stepLimit)); err != nil {
+		return nil, "", err
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- c.write(st.send, st.pieces) }()
+	var short summarizer
+	lines, err = c.readUntil(st.until, &short)
+	if wrote := <-sent; err == nil && st.until.kind != endOfStream {
+		err = wrote // after its end, a connection may refuse the rest
+	}
+	return lines, short.String(), err
+}
+
+func (c *talk) write(data []byte, pieces int) error {
+	if pieces == 0 {
+		pieces = max(1, len(data))
+	}
+	for piece := range slices.Chunk(data, pieces) {
+		if _, err := c.conn.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *talk) readUntil(u until, short *summarizer) ([]string, error) {
+	var lines []string
+	for n := 0; n < u.count; {
+		kind, body, err := c.read()
+		// Reset: the other side closed before it had read all that we sent.
+		if u.kind == endOfStream && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+			short.add("EOF")
+			return append(lines, "EOF"), nil
+		}
+		if err != nil {
+			return lines, fmt.Errorf("read: %w", err)
+		}
+		lines = append(lines, describe(kind, body, c.script.masks))
+		short.add(summary(kind, body))
+		if u.kind == 0 || u.kind == kind {
+			n++
+		}
+	}
+	return lines, nil
+}
+
+func (c *talk) read() (byte, []byte, error) {
+	var header [5]byte
+	if _, err := io.ReadFull(c.in, header[:]); err != nil {
+		return 0, nil, err
+	}
+	length := int(binary.BigEndian.Uint32(header[1:])) - 4
+	if length < 0 || length > longestReply {
+		return 0, nil, fmt.Errorf("message %q of %d bytes", header[0], length)
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(c.in, body); err != nil {
+		return 0, nil, fmt.Errorf("in message %q: %w", header[0], errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return header[0], body, nil
+}
+
+// cancel returns when the other side has closed the cancel connection.
+func (c *talk) cancel() error {
+	conn, err := net.Dial("tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	request := binary.BigEndian.AppendUint32(nil, uint32(12+len(c.hijacked.SecretKey)))
+	request = binary.BigEndian.AppendUint32(request, 80877102)
+	request = binary.BigEndian.AppendUint32(request, c.hijacked.PID)
+	if _, err := conn.Write(append(request, c.hijacked.SecretKey...)); err != nil {
+		return err
+	}
+	if err := conn.SetDeadline(time.Now().Add(stepLimit)); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, conn)
+	return err
+}
+
+// finish proves that nothing more was owed and that the session still works.
+func (c *talk) finish(t *transcript) error {
+	last := c.script.steps[len(c.script.steps)-1]
+	if last.until.kind == endOfStream {
+		return nil
+	}
+	st := step{send: mustEncode("Query", "rollback; select 'the end'"), until: until{kind: 'Z', count: 1}}
+	lines, short, err := c.step(context.Background(), nil, &st)
+	t.steps = append(t.steps, lines)
+	if err == nil && !strings.HasSuffix(short, "T D C Z:I") {
+		err = fmt.Errorf("%s: the session is unusable after the script: %s", c.script.path, short)
+	}
+	return err
+}
+
+func mustEncode(word string, args ...string) []byte {
+	var a arguments
+	for _, text := range args {
+		a = append(a, token{text, true})
+	}
+	encoded, err := encode(word, &a)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+// firstUserOID is where OIDs of tables made by users begin; they differ from run to run.
+const firstUserOID = 16384
+
+// describe writes a message down to the byte, but for what rightly differs:
+// process numbers of notifications, OIDs of users' tables, and the script's masks.
+func describe(kind byte, body []byte, masks []*regexp.Regexp) string {
+	switch kind {
+	case 'A':
+		body = append([]byte("PID!"), body[min(4, len(body)):]...)
+	case 'T':
+		body = maskTables(slices.Clone(body))
+	}
+	line := fmt.Sprintf("%c %q", kind, body)
+	for _, mask := range masks {
+		line = mask.ReplaceAllString(line, "<masked>")
+	}
+	return line
+}
+
+// maskTables overwrites the table's OID of each field of a RowDescription.
+func maskTables(body []byte) []byte {
+	const afterTable = 2 + 4 + 2 + 4 + 2 // column, type, size, modifier, format
+	rest := body[min(2, len(body)):]
+	for {
+		end := slices.Index(rest, 0)
+		if end < 0 || len(rest) < end+1+4+afterTable {
+			return body
+		}
+		rest = rest[end+1:]
+		if binary.BigEndian.Uint32(rest) >= firstUserOID {
+			copy(rest, "USER")
+		}
+		rest = rest[4+afterTable:]
+	}
+}
+
+// summary is a message in a few letters: its kind, and what its state or SQLSTATE is.
+func summary(kind byte, body []byte) string {
+	switch kind {
+	case 'Z':
+		return "Z:" + string(body)
+	case 'E', 'N':
+		for field := range strings.SplitSeq(string(body), "\x00") {
+			if strings.HasPrefix(field, "C") {
+				return string(kind) + ":" + field[1:]
+			}
+		}
+	}
+	return string(kind)
+}
+
+// summarizer joins summaries, writing "D*3" for a run of three, and
+// "(T D C Z:I)*3" for three equal answers up to ReadyForQuery.
+type summarizer struct{ answer, answers runs }
+
+func (s *summarizer) add(word string) {
+	s.answer.add(word)
+	if strings.HasPrefix(word, "Z:") {
+		s.answers.add(s.answer.String())
+		s.answer = runs{}
+	}
+}
+
+func (s *summarizer) String() string {
+	return strings.TrimSpace(s.answers.String() + " " + s.answer.String())
+}
+
+// runs counts equal neighbours.
+type runs struct {
+	words  []string
+	counts []int
+}
+
+func (r *runs) add(word string) {
+	if n := len(r.words); n > 0 && r.words[n-1] == word {
+		r.counts[n-1]++
+		return
+	}
+	r.words, r.counts = append(r.words, word), append(r.counts, 1)
+}
+
+func (r *runs) String() string {
+	var all []string
+	for i, word := range r.words {
+		if r.counts[i] > 1 && strings.Contains(word, " ") {
+			word = "(" + word + ")"
+		}
+		if r.counts[i] > 1 {
+			word += fmt.Sprintf("*%d", r.counts[i])
+		}
+		all = append(all, word)
+	}
+	return strings.Join(all, " ")
+}
