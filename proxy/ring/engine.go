@@ -18,8 +18,9 @@ type Engine interface {
 	Add(id ID, fd int) error
 	Remove(id ID, fd int)
 
-	// Recv fills into once, or, when into is nil, shared buffers until a completion without More.
-	Recv(id ID, fd int, into []byte)
+	// Recv fills into once, or, when into is nil, shared buffers until a completion without More; an engine
+	// that can ends that after limit bytes, or when Complete says so.
+	Recv(id ID, fd int, into []byte, limit int)
 	// StopRecv ends the receive in flight: its last completion comes soon, with ECANCELED or what it had.
 	StopRecv(id ID)
 	// Send sends a prefix of the parts (at most MaxParts of them); parts itself is valid only during the call.

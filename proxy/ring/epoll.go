@@ -89,7 +89,7 @@ func (e *epoll) Remove(id ID, fd int) {
 	*s = epollSocket{asked: s.asked}
 }
 
-func (e *epoll) Recv(id ID, _ int, into []byte) {
+func (e *epoll) Recv(id ID, _ int, into []byte, _ int) {
 	s := e.sockets[id.Slot()]
 	s.receiving, s.stopRecv, s.into = true, false, into
 	e.watch(s, s.mask|unix.EPOLLIN)

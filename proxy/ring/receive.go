@@ -69,11 +69,12 @@ func (c *Conn) settleRecv() {
 func (c *Conn) arm() {
 	c.recv = recvArmed
 	if !c.stream {
-		c.loop.engine.Recv(c.id, c.fd, nil)
+		room := c.loop.set.Quota - c.held
+		c.loop.engine.Recv(c.id, c.fd, nil, max(room, 1)*c.loop.set.BufferSize)
 		return
 	}
 	c.into = c.loop.Get(c.nextSize)
-	c.loop.engine.Recv(c.id, c.fd, c.into.Room())
+	c.loop.engine.Recv(c.id, c.fd, c.into.Room(), 0)
 }
 
 // received takes the outcome of a receive.

@@ -18,6 +18,7 @@ const (
 	opSend
 	opCancel // nobody waits for it
 	opWake
+	opProbe
 	opMask ID = 0xff
 )
 
@@ -42,6 +43,7 @@ type uring struct {
 	arg      geteventsArg
 	limit    unix.Timespec
 	enters   uint64
+	limits   bool  // a multishot receive can be given a limit
 	err      error // the ring is lost
 	features []Feature
 }
@@ -67,7 +69,9 @@ func (u *uring) Start(l *Loop) (err error) {
 	}
 	u.next = *u.sqTail
 	u.arg.limit = uint64(uintptr(unsafe.Pointer(&u.limit)))
-	u.probe()
+	if err = u.probe(); err != nil {
+		return errors.Join(err, u.Close())
+	}
 	u.watch()
 	return nil
 }
@@ -83,13 +87,13 @@ func (u *uring) Add(id ID, _ int) error {
 
 func (u *uring) Remove(ID, int) {}
 
-func (u *uring) Recv(id ID, fd int, into []byte) {
+func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
 	e := u.entry()
 	if into == nil {
-		e.PrepOperation(abi.IORING_OP_RECV, int32(fd), 0, 0, 0)
-		e.SetFlags(abi.IOSQE_FLAGS_BUFFER_SELECT)
-		e.SetBufGroup(bufferGroup)
-		e.SetIoprio(recvMultishot)
+		if !u.limits {
+			limit = 0
+		}
+		prepareMultishot(e, fd, limit)
 	} else {
 		e.PrepOperation(abi.IORING_OP_RECV, int32(fd), address(into), uint32(len(into)), 0)
 		e.SetIoprio(recvPollFirst)
@@ -255,6 +259,8 @@ func (u *uring) complete(data ID, result int32, flags uint32) {
 		if !u.closing {
 			u.watch()
 		}
+	case opProbe:
+		u.limits = syscall.Errno(-result) == unix.EBADF
 	}
 }
 
@@ -263,25 +269,6 @@ func (u *uring) Wake() { u.wakeup.signal() }
 func (u *uring) Enters() uint64 { return u.enters }
 
 func (u *uring) Features() []Feature { return u.features }
-
-// probe finds out what is used of the kernel beyond what the engine cannot do without.
-func (u *uring) probe() {
-	u.handle = u.fd
-	u.features = []Feature{
-		{Name: "io_uring", Used: true, MinVersion: minURing},
-		{Name: "single issuer", Used: true, MinVersion: "6.0"},
-		{Name: "deferred task work", Used: true, MinVersion: "6.1"},
-		{Name: "multishot receive", Used: true, MinVersion: "6.0"},
-		{Name: "buffer ring", Used: true, MinVersion: "5.19"},
-	}
-	registered := Feature{Name: "registered ring", Used: true, MinVersion: "5.18"}
-	if index, err := u.registerSelf(); err != nil {
-		registered.Used, registered.Reason = false, err.Error()
-	} else {
-		u.handle, u.mode = index, enterRegisteredRing
-	}
-	u.features = append(u.features, registered)
-}
 
 // closeTries bounds how often Close looks for the end of the read of the eventfd.
 const closeTries = 100

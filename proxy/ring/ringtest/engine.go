@@ -26,6 +26,7 @@ type engine struct {
 	provided []int
 	ops      []*op // in flight, in the order they were started
 	turns    uint64
+	limits   bool // a receive ends at its limit
 }
 
 // op is an operation in flight.
@@ -34,6 +35,7 @@ type op struct {
 	kind   ring.Op
 	socket *socket
 	into   []byte   // private memory of a receive
+	limit  int      // of a receive into shared buffers
 	parts  [][]byte // of a send
 	image  []byte   // what they were when it was started
 	stop   bool
@@ -76,8 +78,8 @@ func (e *engine) Remove(_ ring.ID, fd int) {
 	s.engine = nil
 }
 
-func (e *engine) Recv(id ring.ID, fd int, into []byte) {
-	e.begin(&op{id: id, kind: ring.Received, socket: e.net.socket(fd), into: into})
+func (e *engine) Recv(id ring.ID, fd int, into []byte, limit int) {
+	e.begin(&op{id: id, kind: ring.Received, socket: e.net.socket(fd), into: into, limit: limit})
 }
 
 func (e *engine) Send(id ring.ID, fd int, parts [][]byte) {
@@ -187,7 +189,8 @@ func (e *engine) receive(o *op) (ev ring.Event, some bool) {
 	default:
 		ev.Shared, e.provided = e.provided[0], e.provided[1:]
 		ev.N = in.read(e.buffer(ev.Shared)[:e.net.short(e.size)])
-		ev.More = !e.net.chance(endOneIn)
+		o.limit -= ev.N
+		ev.More = !e.net.chance(endOneIn) && !(e.limits && o.limit <= 0)
 	}
 	return ev, true
 }

@@ -46,7 +46,7 @@ func New(seed uint64) *Network {
 func (n *Network) Now() time.Time { return n.now }
 
 // Engine makes the engine of one more Loop.
-func (n *Network) Engine() ring.Engine { return &engine{net: n} }
+func (n *Network) Engine() ring.Engine { return &engine{net: n, limits: n.chance(2)} }
 
 // Pair makes a socket: fd goes to Loop.Open of any Loop on this network, the Peer is its other end.
 func (n *Network) Pair() (fd int, peer *Peer) {

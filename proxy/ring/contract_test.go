@@ -1,0 +1,520 @@
+package ring_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+
+	"pgherd/proxy/ring"
+)
+
+// The scenarios below hold on every engine. Each ends with all buffers back.
+
+// forward sends on what arrives, straight from the buffers, to another Conn while that has not too much queued.
+type forward struct {
+	to    *ring.Conn
+	limit int
+	most  int // highest Queued seen
+	ended bool
+}
+
+func (f *forward) Ready(c *ring.Conn) {
+	for f.to.Queued() < f.limit {
+		b := c.Take()
+		if b == nil {
+			break
+		}
+		f.to.Send(b, b.Bytes())
+		b.Release()
+		f.most = max(f.most, f.to.Queued())
+	}
+	if !f.ended && c.Ended() == io.EOF {
+		f.ended = true
+		f.to.ShutdownWrite()
+	}
+}
+
+// relay joins two Conns; either one's news may be the other's chance.
+type relay struct {
+	a, b   *ring.Conn
+	ab, ba *forward
+}
+
+func newRelay(a, b *ring.Conn, limit int) *relay {
+	r := &relay{a: a, b: b, ab: &forward{to: b, limit: limit}, ba: &forward{to: a, limit: limit}}
+	a.SetOwner(r)
+	b.SetOwner(r)
+	return r
+}
+
+func (r *relay) Ready(*ring.Conn) {
+	r.ab.Ready(r.a)
+	r.ba.Ready(r.b)
+}
+
+func TestEcho(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		c.SetOwner(&forward{to: c, limit: 1 << 20})
+		var got []byte
+		for i := range 20 {
+			p.Write(streamed(1, i*100, 100))
+			until(t, w, func() bool { got = append(got, p.ReadSome(1000)...); return len(got) == (i+1)*100 }, l)
+		}
+		check(t, "echo", 1, 0, got)
+		c.Close()
+		whole(t, w, l)
+		if !p.Gone() {
+			t.Error("socket not closed")
+		}
+	})
+}
+
+func TestRelayBothWaysUnderBackPressure(t *testing.T) {
+	const total, limit = 1 << 20, 64 << 10
+	worlds(t, func(t *testing.T, w world) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		l := w.loop(t, ring.Settings{})
+		fd1, p1 := w.pair(t)
+		fd2, p2 := w.pair(t)
+		r := newRelay(l.Open(fd1, nil), l.Open(fd2, nil), limit)
+		p1.Write(streamed(1, 0, total))
+		p2.Write(streamed(2, 0, total))
+		p1.CloseWrite()
+		p2.CloseWrite()
+		var at1, at2 int
+		until(t, w, func() bool {
+			if rng.IntN(3) > 0 {
+				b := p2.ReadSome(rng.IntN(64 << 10))
+				check(t, "first to second", 1, at1, b)
+				at1 += len(b)
+			}
+			if rng.IntN(3) > 0 {
+				b := p1.ReadSome(rng.IntN(64 << 10))
+				check(t, "second to first", 2, at2, b)
+				at2 += len(b)
+			}
+			return p1.Closed() != nil && p2.Closed() != nil
+		}, l)
+		if at1 != total || at2 != total || p1.Closed() != io.EOF {
+			t.Errorf("%d and %d of %d bytes arrived, then %v", at1, at2, total, p1.Closed())
+		}
+		_, size := l.Memory()
+		if most := max(r.ab.most, r.ba.most); most > limit+size {
+			t.Errorf("%d bytes were queued, the limit is %d", most, limit)
+		}
+		r.a.Close()
+		r.b.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestQuotaStopsAGreedySocketOnly(t *testing.T) {
+	set := ring.Settings{Buffers: 64, BufferSize: 1024, Quota: 8}
+	const total = 512 << 10
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, set)
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil) // takes nothing
+		p.Write(streamed(1, 0, total))
+		pass(t, w, 300, l)
+		held, _ := c.Held()
+		if held < set.Quota || held > set.Buffers/2 {
+			t.Fatalf("Conn holds %d buffers, its quota is %d of %d", held, set.Quota, set.Buffers)
+		}
+		pass(t, w, 50, l)
+		if now, _ := c.Held(); now != held {
+			t.Errorf("Conn over its quota went on receiving: %d, then %d", held, now)
+		}
+
+		fd2, p2 := w.pair(t)
+		var other collector
+		c2 := l.Open(fd2, &other)
+		p2.Write(streamed(2, 0, 10_000))
+		until(t, w, func() bool { return len(other.got) == 10_000 }, l)
+		check(t, "the other", 2, 0, other.got)
+
+		var got collector
+		until(t, w, func() bool { got.Ready(c); return len(got.got) == total }, l)
+		check(t, "the greedy", 1, 0, got.got)
+		c.Close()
+		c2.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestManyConnsFewBuffersPark(t *testing.T) {
+	const conns, total = 24, 8 << 10
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{Buffers: 4, BufferSize: 256, Quota: 2})
+		var cs [conns]*ring.Conn
+		var got [conns]collector
+		for i := range cs {
+			fd, p := w.pair(t)
+			cs[i] = l.Open(fd, nil)
+			p.Write(streamed(i, 0, total))
+		}
+		pass(t, w, 50, l)
+		if n := l.Unused(); n != 0 {
+			t.Errorf("%d of 4 buffers unused while everybody has bytes", n)
+		}
+		enters := l.Counters().NoBuffers
+		pass(t, w, 50, l)
+		if spun := l.Counters().NoBuffers - enters; spun > conns {
+			t.Errorf("%d receives refused while no buffer came back: parked Conns spin", spun)
+		}
+		until(t, w, func() bool {
+			all := true
+			for i, c := range cs {
+				got[i].Ready(c)
+				all = all && len(got[i].got) == total
+			}
+			return all
+		}, l)
+		for i, c := range cs {
+			check(t, "conn", i, 0, got[i].got)
+			c.Close()
+		}
+		if l.Counters().NoBuffers == 0 {
+			t.Error("nobody was ever refused: the test tests nothing")
+		}
+		whole(t, w, l)
+	})
+}
+
+func TestCloseWhileReceivingAndSending(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		var o collector
+		c := l.Open(fd, &o)
+		big := make([]byte, 16<<20)
+		c.Write(big) // more than any socket takes
+		p.Write([]byte("hello"))
+		until(t, w, func() bool { return len(o.got) == 5 && c.Queued() < len(big) }, l)
+		p.Write([]byte("again"))
+		calls := o.calls
+		c.Close()
+		c.Close()
+		if c.Take() != nil {
+			t.Error("closed Conn gives bytes")
+		}
+		whole(t, w, l)
+		if o.calls != calls {
+			t.Error("Ready after Close")
+		}
+		if !p.Gone() {
+			t.Error("socket not closed")
+		}
+		c.Write(big[:1])
+		c.Detach()
+		if _, ok := c.Detached(); ok || c.Queued() != 0 {
+			t.Error("closed Conn comes back to life")
+		}
+	})
+}
+
+func TestPeerReset(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		var o collector
+		c := l.Open(fd, &o)
+		c.Write([]byte("never read"))
+		pass(t, w, 20, l)
+		p.Reset()
+		until(t, w, func() bool { return c.Ended() != nil }, l)
+		if !errors.Is(c.Ended(), syscall.ECONNRESET) {
+			t.Errorf("ended by %v", c.Ended())
+		}
+		until(t, w, func() bool { c.Write([]byte("x")); return c.Broken() != nil }, l)
+		c.Write([]byte("dropped"))
+		if c.Queued() != 0 {
+			t.Errorf("%d bytes queued on a broken Conn", c.Queued())
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestHalfClose(t *testing.T) {
+	const total = 300 << 10
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		var o collector
+		c := l.Open(fd, &o)
+		p.Write([]byte("last words"))
+		p.CloseWrite()
+		until(t, w, func() bool { return c.Ended() != nil }, l)
+		if c.Ended() != io.EOF || string(o.got) != "last words" {
+			t.Fatalf("%q, then %v", o.got, c.Ended())
+		}
+		c.Write(streamed(1, 0, total))
+		c.ShutdownWrite()
+		var got []byte
+		until(t, w, func() bool { got = append(got, p.ReadSome(4096)...); return p.Closed() != nil }, l)
+		check(t, "answer", 1, 0, got)
+		if len(got) != total || p.Closed() != io.EOF {
+			t.Errorf("%d of %d bytes, then %v", len(got), total, p.Closed())
+		}
+		c.Write([]byte("too late"))
+		if c.Queued() != 0 || c.Broken() != syscall.EPIPE {
+			t.Error("Write after ShutdownWrite is not refused")
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestEndedWaitsForTheLastBuf(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		p.Write([]byte("x"))
+		p.CloseWrite()
+		pass(t, w, 100, l)
+		if c.Ended() != nil {
+			t.Fatal("ended before the last Buf was taken")
+		}
+		c.Take().Release()
+		until(t, w, func() bool { return c.Ended() == io.EOF }, l)
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestDetachAndOpenElsewhere(t *testing.T) {
+	const total, moves = 400 << 10, 40
+	worlds(t, func(t *testing.T, w world) {
+		loops := []*ring.Loop{w.loop(t, ring.Settings{}), w.loop(t, ring.Settings{})}
+		fd, p := w.pair(t)
+		p.Write(streamed(1, 0, total))
+		c := loops[0].Open(fd, nil)
+		c.Write([]byte("to be sent before the move"))
+		var o collector
+		moved := 0
+		until(t, w, func() bool {
+			if moved == moves {
+				o.Ready(c)
+				return len(o.got) == total
+			}
+			c.Detach()
+			if fd, ok := c.Detached(); ok {
+				o.Ready(c) // what arrived meanwhile
+				moved++
+				c.Close() // of no effect on the socket
+				c = loops[moved%2].Open(fd, nil)
+			}
+			return false
+		}, loops...)
+		check(t, "stream", 1, 0, o.got)
+		if got := p.ReadSome(100); string(got) != "to be sent before the move" {
+			t.Errorf("peer got %q", got)
+		}
+		c.Close()
+		whole(t, w, loops...)
+	})
+}
+
+func TestDetachTellsTheOwner(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, _ := w.pair(t)
+		told := make(map[bool]int)
+		c := l.Open(fd, nil)
+		c.SetOwner(ownerFunc(func(c *ring.Conn) {
+			_, ok := c.Detached()
+			told[ok]++
+		}))
+		pass(t, w, 10, l)
+		c.Detach()
+		until(t, w, func() bool { return told[true] > 0 }, l)
+		if _, ok := c.Detached(); ok {
+			t.Error("handed over twice")
+		}
+		whole(t, w, l)
+	})
+}
+
+type ownerFunc func(*ring.Conn)
+
+func (f ownerFunc) Ready(c *ring.Conn) { f(c) }
+
+func TestCoalescing(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		b := l.Get(100)
+		b.Fill(copy(b.Room(), "abcdef"))
+		c.Send(b, b.Bytes()[:2])
+		c.Send(b, b.Bytes()[2:4]) // extends
+		c.Send(b, b.Bytes()[5:])  // leaves a hole
+		c.Write([]byte("g"))
+		c.Write([]byte("hi")) // goes into the same private buffer
+		b.Release()
+		if c.Parts() != 3 || c.Queued() != 8 {
+			t.Errorf("%d parts, %d bytes queued", c.Parts(), c.Queued())
+		}
+		var got []byte
+		until(t, w, func() bool { got = append(got, p.ReadSome(100)...); return len(got) == 8 && c.Queued() == 0 }, l)
+		if string(got) != "abcdfghi" {
+			t.Errorf("peer got %q", got)
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestPartsAddedWhileInFlight(t *testing.T) {
+	const total = 2 << 20
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		written, got := 0, 0
+		until(t, w, func() bool {
+			for range 5 {
+				n := min(1+(written*13)%700, total-written)
+				c.Write(streamed(1, written, n))
+				written += n
+			}
+			b := p.ReadSome(8 << 10)
+			check(t, "peer", 1, got, b)
+			got += len(b)
+			return got == total
+		}, l)
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestWakeFromOtherThreads(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		const wakers, rounds = 4, 200
+		inbox := make(chan int, 1)
+		var all sync.WaitGroup
+		for i := range wakers {
+			all.Go(func() {
+				for range rounds {
+					inbox <- i
+					l.Wake()
+				}
+			})
+		}
+		for n := 0; n < wakers*rounds; {
+			if err := l.Turn(ring.Forever); err != nil { // for ever, should a wake be lost
+				t.Fatal(err)
+			}
+			for more := true; more; {
+				select {
+				case <-inbox:
+					n++
+				default:
+					more = false
+				}
+			}
+		}
+		all.Wait()
+	})
+}
+
+func TestStreamOnAndOff(t *testing.T) {
+	const total = 3 << 20
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		p.Write(streamed(1, 0, total))
+		got, turns, largest := 0, 0, 0
+		until(t, w, func() bool {
+			turns++
+			c.Stream(turns/8%2 == 1)
+			for b := c.Take(); b != nil; b = c.Take() {
+				check(t, "stream", 1, got, b.Bytes())
+				got += len(b.Bytes())
+				largest = max(largest, len(b.Bytes())+len(b.Room()))
+				b.Release()
+			}
+			return got == total
+		}, l)
+		if largest < ring.StreamMin {
+			t.Errorf("largest buffer %d: never in stream mode", largest)
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestStreamHoldsNoMoreThanItsLimit(t *testing.T) {
+	const total = 6 << 20
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		c.Stream(true)
+		p.Write(streamed(1, 0, total))
+		pass(t, w, 500, l)
+		_, held := c.Held()
+		if held < ring.StreamHeld || held >= ring.StreamHeld+ring.StreamMax {
+			t.Errorf("holds %d bytes of private buffers, the limit is %d", held, ring.StreamHeld)
+		}
+		var o collector
+		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
+		if !bytes.Equal(o.got, streamed(1, 0, total)) {
+			t.Error("stream is wrong")
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestSlotReuse(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		slots := make(map[uint32]int)
+		for i := range 60 {
+			fd, p := w.pair(t)
+			o := &collector{}
+			c := l.Open(fd, o)
+			slots[c.Slot()]++
+			p.Write(streamed(i, 0, 5000))
+			c.Write(make([]byte, 100))
+			until(t, w, func() bool { return len(o.got) > i*50 }, l)
+			check(t, "conn", i, 0, o.got)
+			c.Close() // with operations in flight
+		}
+		if len(slots) > 20 {
+			t.Errorf("%d slots for one Conn at a time", len(slots))
+		}
+		whole(t, w, l)
+	})
+}
+
+func TestBufsOutliveTheirConnAndLoop(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		p.Write([]byte("kept"))
+		var b *ring.Buf
+		until(t, w, func() bool { b = c.Take(); return b != nil }, l)
+		want := string(b.Bytes())
+		c.Close()
+		l.Close()
+		if got := string(b.Bytes()); got != want {
+			t.Errorf("%q has become %q", want, got)
+		}
+		b.Release()
+		l.Wake() // a late one is harmless
+	})
+}

@@ -1,0 +1,24 @@
+package ring
+
+// What tests may see of the inside.
+
+// Unused counts the shared buffers that nobody holds.
+func (l *Loop) Unused() int { return l.unused() }
+
+// OpenConns counts the Conns whose descriptor is not yet closed or handed over.
+func (l *Loop) OpenConns() int { return l.open }
+
+// Window is the number of shared buffers the engine is to have.
+func (l *Loop) Window() int { return l.window }
+
+// Parts is the number of parts queued to send.
+func (c *Conn) Parts() int { return c.tx.len() }
+
+// Held is the number of shared buffers and the bytes of private ones that count against c.
+func (c *Conn) Held() (shared, bytes int) { return c.held, c.bytes }
+
+// Slot is the slot c lives in.
+func (c *Conn) Slot() uint32 { return c.id.Slot() }
+
+// Missing explains a failed set-up.
+var Missing = missing
