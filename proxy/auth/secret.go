@@ -1,0 +1,129 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// secretKind is what a Secret holds.
+type secretKind uint8
+
+const (
+	empty    secretKind = iota
+	plain               // the password itself
+	md5Hash             // "md5" and 32 hexadecimal digits, as PostgreSQL stores it
+	verified            // a SCRAM verifier: proves a client, logs in nowhere
+)
+
+// Secret is what is known of a user's password. It never shows itself (I9).
+// What it holds is behind two pointers, because fmt does not call the methods
+// of what is in a private field, and prints what one pointer points to when
+// the verb is a wrong one. The zero value is "nothing known".
+type Secret struct{ ref **held }
+
+// held is immutable but for what is derived once.
+type held struct {
+	kind     secretKind
+	user     string
+	text     string   // plain, md5Hash
+	verifier verifier // verified
+	derived  func() verifier
+
+	mu   sync.Mutex
+	keys scramKeys // of the last log-in to a server: the same salt comes back
+}
+
+// PlainSecret is a password.
+func PlainSecret(user, password string) Secret {
+	return newSecret(&held{kind: plain, user: user, text: password})
+}
+
+func newSecret(h *held) Secret {
+	h.derived = sync.OnceValue(func() verifier { return deriveVerifier(h.user, h.text) })
+	return Secret{&h}
+}
+
+func (s Secret) held() *held { return *s.ref }
+
+const shown = "*****"
+
+// Format hides the secret from every verb of fmt.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(shown)) }
+
+// String hides the secret.
+func (Secret) String() string { return shown }
+
+// GoString hides the secret.
+func (Secret) GoString() string { return shown }
+
+// MarshalText hides the secret from encoders.
+func (Secret) MarshalText() ([]byte, error) { return []byte(shown), nil }
+
+// LogValue hides the secret from log/slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(shown) }
+
+// CanLogIn says whether a server that asks for a password can be satisfied,
+// at least by one of the methods.
+func (s Secret) CanLogIn() bool { return s.kind() == plain || s.kind() == md5Hash }
+
+func (s Secret) kind() secretKind {
+	if s.ref == nil {
+		return empty
+	}
+	return s.held().kind
+}
+
+// password is the plain password, or "".
+func (s Secret) password() string {
+	if s.kind() != plain {
+		return ""
+	}
+	return s.held().text
+}
+
+// md5 is the hash as PostgreSQL stores it: "md5", then MD5 of password and user.
+func (s Secret) md5() string {
+	if s.kind() == plain {
+		return "md5" + md5Hex(s.held().text, s.held().user)
+	}
+	return s.held().text
+}
+
+// scram is the verifier; of a plain password it is derived once.
+func (s Secret) scram() verifier {
+	if s.kind() == plain {
+		return s.held().derived()
+	}
+	return s.held().verifier
+}
+
+// scramKeys are the keys for one salt and iteration count.
+type scramKeys struct {
+	salt       []byte
+	iterations int
+	client     []byte
+	server     []byte
+}
+
+// keysFor derives the keys of a plain password and keeps the last ones: every
+// node stores the same verifier, so logging in again costs no PBKDF2.
+func (s Secret) keysFor(salt []byte, iterations int) scramKeys {
+	s.held().mu.Lock()
+	defer s.held().mu.Unlock()
+	if k := s.held().keys; k.iterations != iterations || !bytes.Equal(k.salt, salt) {
+		s.held().keys = deriveKeys(s.held().text, salt, iterations)
+	}
+	return s.held().keys
+}
+
+func md5Hex(parts ...string) string {
+	h := md5.New()
+	for _, part := range parts {
+		h.Write([]byte(part))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,30 @@
+package auth
+
+import "fmt"
+
+// checkTrust lets the client in: whoever wrote the rule vouches for it.
+func checkTrust(_ talk, _ *Peer, stored Secret) (Grant, error) {
+	return Grant{Proof: Here, Secret: stored}, nil
+}
+
+// checkReject turns the client away.
+func checkReject(_ talk, peer *Peer, _ Secret) (Grant, error) {
+	return Grant{}, refuse("28000", "pool_hba.conf rejects "+peer.describe(), "")
+}
+
+// noEntry is the answer when no rule matches.
+func noEntry(peer *Peer) *Refusal {
+	return refuse("28000", "no pool_hba.conf entry for "+peer.describe(), "")
+}
+
+// describe names the attempt as PostgreSQL's messages do.
+func (p *Peer) describe() string {
+	tls := "off"
+	if p.TLS {
+		tls = "on"
+	}
+	if p.Physical {
+		return fmt.Sprintf("replication connection from host %q, user %q, SSL %s", p.host(), p.User, tls)
+	}
+	return fmt.Sprintf("host %q, user %q, database %q, SSL %s", p.host(), p.User, p.Database, tls)
+}
