@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -59,23 +60,28 @@ func (h *Shelf) Remove(s *Server) bool {
 // Len is the number of idle servers.
 func (h *Shelf) Len() int { return h.count }
 
-// All visits every idle server, in no order.
-func (h *Shelf) All(visit func(*Server)) {
+// Has says whether s is on the shelf.
+func (h *Shelf) Has(s *Server) bool { return slices.Contains(h.servers[s.Key], s) }
+
+// All is every idle server, the one idle longest first.
+func (h *Shelf) All() (all []*Server) {
 	for _, stack := range h.servers {
-		for _, s := range stack {
-			visit(s)
-		}
+		all = append(all, stack...)
 	}
+	slices.SortFunc(all, func(a, b *Server) int {
+		return cmp.Or(a.Idle.Compare(b.Idle), cmp.Compare(a.PID, b.PID))
+	})
+	return all
 }
 
 // Due lists the servers to close: idle since before idleSince, or past their
 // life. The zero time switches the first rule off.
 func (h *Shelf) Due(now, idleSince time.Time) (due []*Server) {
-	h.All(func(s *Server) {
+	for _, s := range h.All() {
 		if s.Idle.Before(idleSince) || s.Expired(now) {
 			due = append(due, s)
 		}
-	})
+	}
 	return due
 }
 

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"sync/atomic"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+)
+
+// Crew is all workers of a process. Worker 0 is home to the pools: it owns the
+// counts and the queue, and everybody sends it messages. Two things are read
+// without a message: whether anybody waits, one atomic load a checkout, and
+// what is believed of the nodes, an immutable value.
+type Crew struct {
+	workers   []*Worker
+	home      *pool.Home // worker 0's
+	waiting   atomic.Int32
+	nodes     atomic.Pointer[nodes.View]
+	templates templates
+	life      context.Context
+	end       context.CancelFunc
+}
+
+// pressed says that somebody waits for a server.
+func (c *Crew) pressed() bool { return c.waiting.Load() > 0 }
+
+// atHome does something with the home on its thread, carries out what it
+// decides, and calls for idle servers when the first one begins to wait.
+func (c *Crew) atHome(decide func() []pool.Action) {
+	c.workers[0].Post(func() {
+		before := c.home.Waiting()
+		for _, a := range decide() {
+			w := c.workers[a.Worker]
+			w.Post(func() { w.carryOut(a) })
+		}
+		after := c.home.Waiting()
+		c.waiting.Store(int32(after))
+		if before == 0 && after > 0 {
+			c.muster()
+		}
+	})
+}
+
+// muster has every worker report its idle servers.
+func (c *Crew) muster() {
+	for _, w := range c.workers {
+		w.Post(func() {
+			for _, s := range w.shelf.All() {
+				c.spare(s.Key, w.index)
+			}
+		})
+	}
+}
+
+func (c *Crew) ask(t pool.Ticket) { c.atHome(func() []pool.Action { return c.home.Ask(t) }) }
+
+func (c *Crew) askAgain(t pool.Ticket) {
+	c.atHome(func() []pool.Action { return c.home.AskAgain(t) })
+}
+
+func (c *Crew) gone(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Gone(key) }) }
+
+func (c *Crew) kept(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Kept(key) }) }
+
+func (c *Crew) spare(key pool.Key, worker int) {
+	c.atHome(func() []pool.Action { return c.home.Spare(key, worker) })
+}
+
+func (c *Crew) withdraw(worker int, session uint32) {
+	c.atHome(func() []pool.Action { c.home.Withdraw(worker, session); return nil })
+}
+
+// shrink closes an idle server of the key on w, unless the minimum needs it.
+func (c *Crew) shrink(key pool.Key, w *Worker) {
+	c.workers[0].Post(func() {
+		if c.home.Count(key) <= c.minimum(key) {
+			return
+		}
+		w.Post(func() {
+			if s := w.shelf.Oldest(key); s != nil {
+				w.shelf.Remove(s)
+				w.discard(s)
+			}
+		})
+	})
+}
+
+// minimum is how many servers of a pool are kept: those of users whose
+// credentials are stored, so that a server can be opened without a client.
+func (c *Crew) minimum(key pool.Key) int {
+	w := c.workers[0]
+	if w.set.MinPool == 0 || key.Replication {
+		return 0
+	}
+	if _, ok := w.env.Connect.Secret(key.User); !ok {
+		return 0
+	}
+	return w.set.MinPool
+}
+
+// refill opens servers where a pool has fewer than its minimum, one a pool at
+// a time. It runs on worker 0.
+func (c *Crew) refill() {
+	if c.workers[0].set.MinPool == 0 {
+		return
+	}
+	for i, key := range c.templates.keys() {
+		if c.home.Count(key) < c.minimum(key) && c.home.Reserve(key) {
+			w := c.workers[i%len(c.workers)]
+			w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
+		}
+	}
+}
+
+// Publish makes a view of the nodes the one that sessions see. A node that
+// changed its role may say other things at log-in: the templates are dropped.
+func (c *Crew) Publish(view *nodes.View) {
+	before := c.nodes.Swap(view)
+	if before != nil && !sameRoles(before, view) {
+		c.templates.forget()
+	}
+}
+
+func sameRoles(a, b *nodes.View) bool {
+	if len(a.Nodes) != len(b.Nodes) {
+		return false
+	}
+	for i := range a.Nodes {
+		if a.Nodes[i].Role != b.Nodes[i].Role || a.Nodes[i].Index != b.Nodes[i].Index {
+			return false
+		}
+	}
+	return true
+}
+
+// Nodes is what is believed of the nodes now.
+func (c *Crew) Nodes() *nodes.View { return c.nodes.Load() }

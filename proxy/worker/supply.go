@@ -1,0 +1,237 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/wire"
+)
+
+// Connector opens connections to PostgreSQL, on goroutines, with deadlines of
+// its own.
+type Connector interface {
+	// Open logs in to a node. A *wire.Fault is for the client's eyes.
+	Open(ctx context.Context, key pool.Key, secret any) (Opened, error)
+	// Cancel asks a node to cancel what a server is doing and returns once
+	// the node has closed that request's connection (I10).
+	Cancel(ctx context.Context, node int, pid uint32, key []byte) error
+	// Secret finds the stored credentials of a user.
+	Secret(user string) (secret any, ok bool)
+}
+
+// carryOut does what the home decided.
+func (w *Worker) carryOut(a pool.Action) {
+	switch a.Deed {
+	case pool.Open:
+		w.openServer(a.Ticket)
+	case pool.Move:
+		w.moveServer(a.Ticket)
+	case pool.Evict:
+		if s := w.shelf.Oldest(a.Ticket.Key); s != nil {
+			w.shelf.Remove(s)
+			w.discard(s)
+		} else {
+			w.crew.kept(a.Ticket.Key)
+		}
+	}
+}
+
+// openServer starts a connector for the ticket.
+func (w *Worker) openServer(ticket pool.Ticket) {
+	var secret any
+	if ticket.Session == 0 {
+		secret, _ = w.env.Connect.Secret(ticket.Key.User)
+	} else if t := w.tasks[ticket.Session]; t != nil && t.want != nil && t.want.key == ticket.Key {
+		secret = t.want.secret
+	} else {
+		w.crew.gone(ticket.Key)
+		return
+	}
+	w.env.Go(func() {
+		opened, err := w.env.Connect.Open(w.crew.life, ticket.Key, secret)
+		if !w.Post(func() { w.opened(ticket, opened, err) }) && err == nil {
+			closeSocket(opened.Socket)
+		}
+	})
+}
+
+// opened: a connector has come back.
+func (w *Worker) opened(ticket pool.Ticket, o Opened, err error) {
+	if err != nil {
+		w.crew.gone(ticket.Key)
+		if !w.tasks[ticket.Session].grant(ticket.Key, nil, err) && ticket.Session == 0 {
+			w.env.Log.Warn("open server for min_pool_size", "error", err)
+		}
+		return
+	}
+	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: w.now}
+	if w.set.Lifetime > 0 {
+		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
+	}
+	w.crew.templates.learn(s.Key, s.Params)
+	w.receive(o.Socket, s, ticket)
+}
+
+// receive puts a server's socket on this ring and gives it to whom it is for.
+func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
+	s.Endpoint = w.open(socket, &idle{w, s})
+	if !w.tasks[ticket.Session].grant(s.Key, s, nil) {
+		w.giveBack(s)
+	}
+}
+
+// giveBack puts a server on the shelf, or closes it when it is too old.
+func (w *Worker) giveBack(s *pool.Server) {
+	if s.Expired(w.now) || s.Key.Replication || w.closing {
+		w.discard(s)
+		return
+	}
+	owner := &idle{w, s}
+	s.Endpoint.(endpoint).conn().SetOwner(owner)
+	w.shelf.Put(s, w.now)
+	w.suspects = append(w.suspects, owner) // what it said before is looked at now
+	if w.crew.pressed() {
+		w.crew.spare(s.Key, w.index)
+	}
+}
+
+// discard closes a server and frees its place.
+func (w *Worker) discard(s *pool.Server) {
+	s.Endpoint.Close()
+	w.crew.gone(s.Key)
+}
+
+// takeFresh takes a server from the shelf; those past their life are closed.
+func (w *Worker) takeFresh(key pool.Key) *pool.Server {
+	for s := w.shelf.Take(key); s != nil; s = w.shelf.Take(key) {
+		if !s.Expired(w.now) {
+			return s
+		}
+		w.discard(s)
+	}
+	return nil
+}
+
+// moveServer gives an idle server to a waiter, perhaps on another worker.
+func (w *Worker) moveServer(ticket pool.Ticket) {
+	s := w.takeFresh(ticket.Key)
+	switch {
+	case s == nil:
+		w.crew.askAgain(ticket)
+	case ticket.Worker != w.index:
+		m := &mover{w, s, ticket}
+		c := s.Endpoint.(endpoint).conn()
+		c.SetOwner(m)
+		c.Detach()
+		m.Ready(c)
+	case !w.tasks[ticket.Session].grant(s.Key, s, nil):
+		w.giveBack(s)
+	}
+}
+
+// mover owns a server that is leaving this ring for another worker's.
+type mover struct {
+	w      *Worker
+	s      *pool.Server
+	ticket pool.Ticket
+}
+
+func (m *mover) Ready(c *ring.Conn) {
+	if c.Ended() != nil {
+		m.w.discard(m.s)
+		m.w.crew.askAgain(m.ticket)
+		return
+	}
+	fd, ok := c.Detached()
+	if !ok {
+		return
+	}
+	socket, target := m.s.Endpoint.(endpoint).move(fd), m.w.crew.workers[m.ticket.Worker]
+	if !m.w.quiet(m.s) || !target.Post(func() { target.receive(socket, m.s, m.ticket) }) {
+		closeSocket(socket)
+		m.w.crew.gone(m.s.Key)
+		m.w.crew.askAgain(m.ticket)
+	}
+}
+
+// idle watches a server on the shelf.
+type idle struct {
+	w *Worker
+	s *pool.Server
+}
+
+func (i *idle) Ready(*ring.Conn) { i.w.suspects = append(i.w.suspects, i) }
+
+// lookAtSuspects reads what idle servers have said. One that has ended, or
+// says what an idle server does not say, is closed before anybody gets it.
+func (w *Worker) lookAtSuspects() {
+	for _, i := range w.suspects {
+		if w.shelf.Has(i.s) && !w.quiet(i.s) {
+			w.shelf.Remove(i.s)
+			w.discard(i.s)
+		}
+	}
+	w.suspects = w.suspects[:0]
+}
+
+// quiet says that an idle server has said nothing but what is allowed when
+// nothing was asked: a parameter or a notice.
+func (w *Worker) quiet(s *pool.Server) bool {
+	cut := wire.CutReplies()
+	for chunk := s.Endpoint.Take(); chunk != nil; chunk = s.Endpoint.Take() {
+		ok := overhear(s, &cut, chunk.Bytes())
+		chunk.Release()
+		if !ok {
+			return false
+		}
+	}
+	return cut.Between() && s.Endpoint.Ended() == nil
+}
+
+func overhear(s *pool.Server, cut *wire.Cutter, p []byte) bool {
+	for len(p) > 0 {
+		m, rest, err := cut.Next(p)
+		p = rest
+		switch {
+		case err != nil:
+			return false
+		case len(m.Bytes) == 0 || m.Kind == wire.NoticeResponse:
+		case m.Kind == wire.ParameterStatus && m.First && m.Last:
+			if v, err := wire.ViewParameterStatus(m.Body()); err == nil {
+				s.SetParam(string(v.Name), string(v.Value))
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// choresEvery is how often idle and old servers are looked for.
+const choresEvery = time.Second
+
+// doChores closes servers that are too old or were idle too long, and opens
+// those a minimum size asks for.
+func (w *Worker) doChores() {
+	if w.now.Before(w.chores) {
+		return
+	}
+	w.chores = w.now.Add(choresEvery)
+	var since time.Time
+	if w.set.IdleTimeout > 0 {
+		since = w.now.Add(-w.set.IdleTimeout)
+	}
+	for _, s := range w.shelf.Due(w.now, since) {
+		if s.Expired(w.now) {
+			w.shelf.Remove(s)
+			w.discard(s)
+		} else {
+			w.crew.shrink(s.Key, w)
+		}
+	}
+	if w.index == 0 {
+		w.crew.refill()
+	}
+}

@@ -1,0 +1,172 @@
+package worker
+
+import (
+	"iter"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+// task is a session on its worker: the coroutine, and what it waits for. It is
+// the session's Loop. Rules of coroutines, each found by breaking it: created
+// and resumed on the worker's thread only; only the run loop resumes; after
+// stop every wait returns at once with an error; every one is stopped in the
+// end.
+type task struct {
+	w       *Worker
+	pid     uint32
+	session *session.Session
+	client  endpoint
+	resume  func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
+	why     error // that Run returned
+
+	queued   bool // on the run list
+	stopping bool
+	over     bool
+	deadline time.Time // of the present wait
+	alarm    time.Time // the nearest alarm in the heap
+
+	want    *want // the place in the queue; nil: it does not wait
+	granted *pool.Server
+	refused error
+}
+
+// want is what a waiting session asked for.
+type want struct {
+	key    pool.Key
+	secret any
+}
+
+// begin makes the coroutine and puts it on the run list.
+func (w *Worker) begin(l Login) {
+	t := &task{w: w, pid: w.nextPID()}
+	t.client = w.open(l.Socket, t)
+	t.session = session.New(t, w.set.Session, l.Client, t.client, t.pid, w.env.Key(l.Protocol))
+	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		t.why = t.session.Run()
+	})
+	w.tasks[t.pid] = t
+	w.wake(t)
+}
+
+// step resumes the session once; the end of its life is noted here.
+func (w *Worker) step(t *task) {
+	t.queued = false
+	if t.over {
+		return
+	}
+	if _, alive := t.resume(); !alive {
+		w.end(t)
+	}
+}
+
+// end: the session has returned.
+func (w *Worker) end(t *task) {
+	t.over = true
+	t.stop()
+	delete(w.tasks, t.pid)
+	w.env.Ended(t.session.View(), t.why)
+}
+
+// wake puts t on the run list.
+func (w *Worker) wake(t *task) {
+	if !t.queued && !t.over {
+		t.queued = true
+		w.run = append(w.run, t)
+	}
+}
+
+// Ready: something about the client's or the server's connection has changed.
+func (t *task) Ready(*ring.Conn) { t.w.wake(t) }
+
+func (t *task) Now() time.Time                   { return t.w.now }
+func (t *task) Nodes() *nodes.View               { return t.w.crew.nodes.Load() }
+func (t *task) Template(k pool.Key) []wire.Param { return t.w.crew.templates.find(k) }
+
+func (t *task) Wait(deadline time.Time) error {
+	if t.stopping {
+		return session.ErrStopped
+	}
+	t.w.arm(t, deadline)
+	if !t.yield(struct{}{}) {
+		t.stopping = true
+		return session.ErrStopped
+	}
+	return nil
+}
+
+func (t *task) Await(f func()) error {
+	done := false
+	t.w.env.Go(func() {
+		f()
+		t.w.Post(func() {
+			done = true
+			t.w.wake(t)
+		})
+	})
+	for !done {
+		if err := t.Wait(session.Forever); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Checkout serves itself from the shelf while nobody waits; else the longest
+// waiter comes first, whatever worker it is on.
+func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
+	w := t.w
+	if !w.crew.pressed() {
+		if s := w.takeFresh(key); s != nil {
+			t.adopt(s)
+			return s
+		}
+	}
+	t.want = &want{key, secret}
+	t.granted, t.refused = nil, nil
+	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid})
+	return nil
+}
+
+func (t *task) Granted() (*pool.Server, error) {
+	s, err := t.granted, t.refused
+	t.granted, t.refused = nil, nil
+	return s, err
+}
+
+func (t *task) Withdraw() {
+	if s := t.granted; s != nil { // granted since the session last looked
+		t.granted = nil
+		t.w.giveBack(s)
+	}
+	if t.want != nil {
+		t.want = nil
+		t.w.crew.withdraw(t.w.index, t.pid)
+	}
+}
+
+func (t *task) Return(s *pool.Server)  { t.w.giveBack(s) }
+func (t *task) Discard(s *pool.Server) { t.w.discard(s) }
+
+// adopt makes the session the one that hears of the server's connection.
+func (t *task) adopt(s *pool.Server) { s.Endpoint.(endpoint).conn().SetOwner(t) }
+
+// grant ends the wait for a server of this key. False: it no longer waits.
+func (t *task) grant(key pool.Key, s *pool.Server, err error) bool {
+	if t == nil || t.over || t.want == nil || t.want.key != key {
+		return false
+	}
+	t.want, t.granted, t.refused = nil, s, err
+	if s != nil {
+		t.adopt(s)
+	}
+	t.w.wake(t)
+	return true
+}

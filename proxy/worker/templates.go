@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// templatesLimit bounds the start-up answers remembered; past it they are all
+// forgotten and learnt anew.
+const templatesLimit = 10_000
+
+// templates remembers what a server of each pool said at its log-in. Log-ins
+// read it; the lock is not on the path of a query.
+type templates struct {
+	lock sync.Mutex
+	said map[pool.Key][]wire.Param
+}
+
+func (t *templates) find(key pool.Key) []wire.Param {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return t.said[key]
+}
+
+func (t *templates) learn(key pool.Key, params []wire.Param) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if t.said == nil || len(t.said) >= templatesLimit {
+		t.said = map[pool.Key][]wire.Param{}
+	}
+	t.said[key] = params
+}
+
+func (t *templates) forget() {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	t.said = nil
+}
+
+func (t *templates) keys() (keys []pool.Key) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	keys = slices.Collect(maps.Keys(t.said))
+	slices.SortFunc(keys, func(a, b pool.Key) int {
+		return cmp.Or(a.Node-b.Node, strings.Compare(a.Database, b.Database), strings.Compare(a.User, b.User),
+			strings.Compare(a.Params, b.Params))
+	})
+	return keys
+}

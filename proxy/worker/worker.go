@@ -1,0 +1,228 @@
+// Package worker is one locked thread with one ring and all it owns: its
+// sessions, their timers, the idle servers on its shelf, its inbox. What other
+// threads want of it they Post. A Crew is all workers of a process.
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/session"
+)
+
+// Settings of a worker; values, replaced as a whole on reload.
+type Settings struct {
+	Session     *session.Settings
+	Limits      pool.Limits
+	MinPool     int           // servers kept per pool
+	IdleTimeout time.Duration // of a server on the shelf; 0: none
+	Lifetime    time.Duration // of a server; 0: none
+}
+
+// Environment is what workers need of the world around them; tests give
+// another one.
+type Environment struct {
+	Connect Connector
+	Log     *slog.Logger
+	Now     func() time.Time
+	Go      func(f func())                    // runs f off the worker's thread
+	Key     func(protocol uint32) []byte      // a new cancel key
+	Jitter  func(time.Duration) time.Duration // a life time, spread out
+	Ended   func(v session.View, why error)   // a session is over
+}
+
+// Worker is one thread's work. Its methods other than Post are called on that
+// thread.
+type Worker struct {
+	crew  *Crew
+	index int
+	env   *Environment
+	set   *Settings
+	loop  *ring.Loop
+	inbox inbox
+
+	now       time.Time // when the turn began
+	tasks     map[uint32]*task
+	run       []*task // to be resumed
+	spareRun  []*task // its other half: the lists swap
+	alarms    alarms
+	chores    time.Time // when they are next due
+	shelf     *pool.Shelf
+	suspects  []*idle   // idle servers that may have said something
+	gathering []*secure // endpoints with something to encrypt
+	lastPID   uint32
+	closing   bool // no session and no server is to be kept
+	over      bool
+	turns     uint64
+}
+
+// NewCrew makes the workers of a process, without their loops.
+func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew {
+	c := &Crew{home: pool.NewHome(set.Limits)}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.nodes.Store(view)
+	for i := range count {
+		c.workers = append(c.workers, &Worker{
+			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{}, shelf: pool.NewShelf(),
+		})
+	}
+	return c
+}
+
+// Live gives the worker its loop and turns it until Stop, on a locked thread.
+// ready is told whether the loop could be made.
+func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	l, err := loop()
+	if err != nil {
+		ready <- err
+		return
+	}
+	w.Begin(l)
+	ready <- nil
+	for !w.Over() {
+		if err := w.Turn(w.patience()); err != nil {
+			w.env.Log.Error("turn ring", "worker", w.index, "error", err)
+			w.shut()
+		}
+	}
+}
+
+// Begin gives the worker its loop.
+func (w *Worker) Begin(l *ring.Loop) {
+	w.loop, w.now = l, w.env.Now()
+	w.chores = w.now.Add(choresEvery)
+}
+
+// Over says that the worker has closed.
+func (w *Worker) Over() bool { return w.over }
+
+// Post has the worker do something on its thread, soon. Any thread may call
+// it. False: the worker has closed.
+func (w *Worker) Post(message func()) bool {
+	return w.inbox.put(message, w.loop.Wake)
+}
+
+// Adopt gives the worker a client that has logged in.
+func (w *Worker) Adopt(l Login) {
+	if !w.Post(func() { w.begin(l) }) {
+		closeSocket(l.Socket)
+	}
+}
+
+// Turn is one round: wait for I/O, read the inbox, look at the clock, resume
+// the sessions for which something has changed.
+func (w *Worker) Turn(wait time.Duration) error {
+	for _, e := range w.gathering {
+		e.flush()
+	}
+	w.gathering = w.gathering[:0]
+	if err := w.loop.Turn(wait); err != nil {
+		return err
+	}
+	w.turns++
+	w.now = w.env.Now()
+	w.lookAtSuspects()
+	for _, message := range w.inbox.take() {
+		message()
+	}
+	w.ringAlarms()
+	w.doChores()
+	w.run, w.spareRun = w.spareRun[:0], w.run
+	for _, t := range w.spareRun {
+		w.step(t)
+	}
+	clear(w.spareRun)
+	if w.closing && len(w.tasks) == 0 {
+		w.shut()
+	}
+	return nil
+}
+
+// Stop ends every session at once and closes the worker.
+func (w *Worker) Stop() {
+	w.Post(func() {
+		w.closing = true
+		for _, t := range w.tasks {
+			t.stop()
+			w.end(t)
+		}
+		for _, s := range w.shelf.All() {
+			w.shelf.Remove(s)
+			w.discard(s)
+		}
+	})
+}
+
+// shut closes the ring. Nothing can be posted any more.
+func (w *Worker) shut() {
+	if w.over {
+		return
+	}
+	w.over = true
+	w.inbox.close()
+	for _, message := range w.inbox.take() {
+		message() // so that sockets on their way are not lost
+	}
+	w.loop.Close()
+}
+
+// nextPID is a number no live session has: the remainder by the number of
+// workers tells which worker's it is. It is positive as an int32.
+func (w *Worker) nextPID() uint32 {
+	n := uint32(len(w.crew.workers))
+	for {
+		w.lastPID = (w.lastPID + 1) % (1<<31/n - 1)
+		pid := (w.lastPID+1)*n + uint32(w.index)
+		if w.tasks[pid] == nil {
+			return pid
+		}
+	}
+}
+
+// Cancel hands a cancel request to the session with this number. It returns
+// once PostgreSQL has answered, or there is nothing to cancel.
+func (c *Crew) Cancel(ctx context.Context, pid uint32, key []byte) {
+	done := make(chan struct{})
+	w := c.workers[pid%uint32(len(c.workers))]
+	if !w.Post(func() { w.cancel(pid, key, done) }) {
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (w *Worker) cancel(pid uint32, key []byte, done chan struct{}) {
+	t := w.tasks[pid]
+	if t == nil {
+		close(done)
+		return
+	}
+	s := t.session.Cancel(key)
+	w.wake(t)
+	if s == nil {
+		close(done)
+		return
+	}
+	w.env.Go(func() {
+		defer close(done)
+		if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
+			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)
+		}
+		w.Post(func() {
+			t.session.CancelDone()
+			w.wake(t)
+		})
+	})
+}
+
+func closeSocket(s Socket) { _ = unix.Close(s.FD) }
