@@ -1,0 +1,169 @@
+// Package drivers runs real clients: first against PostgreSQL, which proves the
+// checks themselves, then through pgherd, which has to look the same.
+//
+// A client that is not installed is a failure: `make test` installs them all.
+package drivers
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+)
+
+var update = flag.Bool("update", false, "write psql's output against PostgreSQL into testdata")
+
+const programLimit = 3 * time.Minute // for one client program to end
+
+// target is a server that clients are pointed at.
+type target struct {
+	herd   *herd.Herd
+	host   string
+	port   int
+	direct bool
+}
+
+// env is libpq's way to say where the server is; every client here reads it.
+func (to target) env() []string {
+	return append(os.Environ(), "PGHOST="+to.host, "PGPORT="+strconv.Itoa(to.port), "PGUSER="+herd.User,
+		"PGPASSWORD="+herd.User, "PGDATABASE="+herd.Database, "PGSSLMODE=disable", "LC_ALL=C.UTF-8", "PGTZ=UTC")
+}
+
+func (to target) dsn() string {
+	return fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable", to.host, to.port, herd.User, herd.User, herd.Database)
+}
+
+var clients = []struct {
+	name string
+	run  func(*testing.T, target)
+}{
+	{"psql", runPsql},
+	{"pgbench", runPgbench},
+	{"pgx", runPgx},
+	{"psycopg", runPsycopg},
+	{"node-postgres", runNode},
+	{"jdbc", runJDBC},
+}
+
+// proxies are the ways pgherd is run in front of the same node.
+var proxies = []struct{ name, config string }{
+	{"epoll", "io_engine = epoll"},
+	{"io_uring", "io_engine = io_uring"},
+}
+
+func TestDrivers(t *testing.T) {
+	h := startHerd(t)
+	node := h.Nodes()[0]
+	t.Run("direct", func(t *testing.T) {
+		runClients(t, target{h, node.Host, node.Port, true})
+	})
+	if t.Failed() || *update {
+		return // the checks themselves are wrong
+	}
+	binary, err := herd.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			proxy := startProxy(t, binary, h, p.config)
+			runClients(t, target{h, proxy.Host, proxy.Port, false})
+		})
+	}
+}
+
+func runClients(t *testing.T, to target) {
+	for _, c := range clients {
+		t.Run(c.name, func(t *testing.T) { c.run(t, to) })
+	}
+}
+
+func startHerd(t *testing.T) *herd.Herd {
+	t.Helper()
+	h, err := herd.Start(t.Context(), herd.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
+	t.Helper()
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(proxy.Log())
+			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-5000):])
+		}
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return proxy
+}
+
+// program runs a client and returns its output; standard input is the file stdin, if any.
+func program(t *testing.T, to target, stdin, dir, name string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Fatalf("%v: make test installs it", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), programLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir = to.env(), dir
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if stdin != "" {
+		file, err := os.Open(stdin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		cmd.Stdin = file
+	}
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// script runs a program that prints "ok NAME" for each of its checks, and wants n of them.
+func script(t *testing.T, to target, n int, dir, name string, args ...string) {
+	t.Helper()
+	stdout, stderr, err := program(t, to, "", dir, name, args...)
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, stdout, stderr)
+	}
+	if ok := len(regexp.MustCompile(`(?m)^ok `).FindAllString(stdout, -1)); ok != n {
+		t.Errorf("%d checks passed, expected %d:\n%s%s", ok, n, stdout, stderr)
+	}
+}
+
+// absolute is a file of this folder, for a program that runs in another.
+func absolute(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

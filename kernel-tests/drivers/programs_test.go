@@ -1,0 +1,120 @@
+package drivers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// runPsql compares what psql prints with a file; both its outputs, as their
+// order between each other is not defined.
+func runPsql(t *testing.T, to target) {
+	scripts, err := filepath.Glob("testdata/*.sql")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("find psql's scripts: %d, %v", len(scripts), err)
+	}
+	pid := regexp.MustCompile(`PID \d+`)
+	for _, path := range scripts {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			stdout, stderr, err := program(t, to, path, t.TempDir(), "psql", "-X", "-q")
+			if err != nil {
+				t.Errorf("%v: %s", err, stderr)
+			}
+			got := pid.ReplaceAllString("-- stdout\n"+stdout+"-- stderr\n"+stderr, "PID masked")
+			expected := strings.TrimSuffix(path, ".sql") + ".out"
+			if *update && to.direct {
+				if err := os.WriteFile(expected, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(expected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s: %s", expected, firstLine(string(want), got))
+			}
+		})
+	}
+}
+
+// firstLine shows the first line in which two texts differ.
+func firstLine(want, got string) string {
+	wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(wants), len(gots)) {
+		if wants[i] != gots[i] {
+			return fmt.Sprintf("line %d\nwant %q\ngot  %q", i+1, wants[i], gots[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d; all that came:\n%s", len(gots), len(wants), got)
+}
+
+// runPgbench moves money in every protocol mode and then counts it.
+func runPgbench(t *testing.T, to target) {
+	if out, stderr, err := program(t, to, "", "", "pgbench", "-i", "-q", "-s", "1"); err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr)
+	}
+	moved := 0
+	for _, run := range []struct {
+		args    string
+		clients int
+		each    int
+		writes  bool
+	}{
+		{"-M simple", 4, 50, true},
+		{"-M extended", 4, 50, true},
+		{"-M prepared", 4, 50, true},
+		{"-M prepared -S", 4, 200, false},
+		{"-M simple -C", 2, 20, true},
+		{"-M prepared -C", 2, 20, true},
+	} {
+		args := append(strings.Fields(run.args), "-n", "-c", fmt.Sprint(run.clients), "-j", "2", "-t", fmt.Sprint(run.each))
+		stdout, stderr, err := program(t, to, "", "", "pgbench", args...)
+		done := fmt.Sprintf("actually processed: %d/%d\n", run.clients*run.each, run.clients*run.each)
+		if err != nil || !strings.Contains(stdout, done) || !strings.Contains(stdout, "failed transactions: 0 ") {
+			t.Errorf("pgbench %s: %v\n%s%s", run.args, err, stdout, stderr)
+		}
+		if run.writes {
+			moved += run.clients * run.each
+		}
+	}
+	got, err := to.herd.Exec(t.Context(), `SELECT count(*), sum(delta) = (SELECT sum(abalance) FROM pgbench_accounts),
+		sum(delta) = (SELECT sum(tbalance) FROM pgbench_tellers), sum(delta) = (SELECT sum(bbalance) FROM pgbench_branches) FROM pgbench_history`)
+	if want := fmt.Sprintf("%d|t|t|t", moved); err != nil || got != want {
+		t.Errorf("the books say %q, %v; want %q", got, err, want)
+	}
+}
+
+func runPsycopg(t *testing.T, to target) {
+	script(t, to, 12, "", "/usr/bin/python3", "python/check.py")
+}
+
+// runNode installs the pinned package into a folder of the test's.
+func runNode(t *testing.T, to target) {
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json", "check.js"} {
+		text, err := os.ReadFile(filepath.Join("node", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, stderr, err := program(t, to, "", dir, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+	if err != nil {
+		t.Fatalf("npm ci: %v\n%s%s", err, out, stderr)
+	}
+	script(t, to, 10, dir, "node", "check.js")
+}
+
+func runJDBC(t *testing.T, to target) {
+	const driver = "/usr/share/java/postgresql.jar"
+	if _, err := os.Stat(driver); err != nil {
+		t.Fatalf("%v: make test installs it", err)
+	}
+	script(t, to, 12, t.TempDir(), "java", "-cp", driver, absolute(t, "java/Check.java"))
+}
