@@ -161,7 +161,7 @@ func TestIncludeLimits(t *testing.T) {
 		"twice":   {files{"/c": oneNode + "include 'c'\ninclude 'c'"}, "/c:2: read /c: more than 64 files included"},
 		"wide":    {files{"/c": wide, "/w": ""}, "/c:65: read /w: more than 64 files included"},
 		"missing": {files{"/c": oneNode + "include 'nope'"}, "/c:2: read /nope: file does not exist"},
-		"no file": {files{}, "/c: read /c: file does not exist"},
+		"no file": {files{}, "/c: file does not exist"},
 		"large":   {files{"/c": oneNode + "include 'l'", "/l": strings.Repeat("#\n", MaxFileSize/2) + "#"}, "/c:2: read /l: larger than 1048576 bytes"},
 		"line":    {files{"/c": oneNode + "#" + strings.Repeat("x", MaxLineLength)}, "/c:2: line longer than 65536 bytes"},
 	} {

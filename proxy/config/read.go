@@ -81,6 +81,10 @@ type reader struct {
 // file reads one file; from and line say which line asked for it.
 func (r *reader) file(name, from string, line, depth int) {
 	text, err := r.load(name, depth)
+	if err != nil && depth == 0 {
+		r.problems.add(name, 0, err.Error())
+		return
+	}
 	if err != nil {
 		r.problems.add(from, line, "read "+name+": "+err.Error())
 		return

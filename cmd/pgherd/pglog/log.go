@@ -60,7 +60,7 @@ func (l *Log) Configure(settings config.Log) error {
 }
 
 // Logger returns a logger that writes here.
-func (l *Log) Logger() *slog.Logger { return slog.New(handler{log: l}) }
+func (l *Log) Logger() *slog.Logger { return slog.New(recorder{log: l}) }
 
 // facility turns LOCAL0 to LOCAL7 into syslog's number.
 func facility(name string) syslog.Priority {
@@ -86,25 +86,25 @@ func (l *Log) write(r slog.Record, attrs []slog.Attr) error {
 	return err
 }
 
-// handler is the slog side: it carries the attributes given to a logger.
-type handler struct {
+// recorder is the slog side: it carries the attributes given to a logger.
+type recorder struct {
 	log   *Log
 	attrs []slog.Attr // flat, group names joined with dots
 	group string      // with a dot at the end, if not empty
 }
 
-func (h handler) Enabled(_ context.Context, l slog.Level) bool {
+func (h recorder) Enabled(_ context.Context, l slog.Level) bool {
 	return levelOf(l).rank >= int(h.log.rank.Load())
 }
 
-func (h handler) WithGroup(name string) slog.Handler {
+func (h recorder) WithGroup(name string) slog.Handler {
 	if name != "" {
 		h.group += name + "."
 	}
 	return h
 }
 
-func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h recorder) WithAttrs(attrs []slog.Attr) slog.Handler {
 	h.attrs = slices.Clone(h.attrs)
 	for _, a := range attrs {
 		h.attrs = flatten(h.attrs, h.group, a)
@@ -112,7 +112,7 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h
 }
 
-func (h handler) Handle(_ context.Context, r slog.Record) error {
+func (h recorder) Handle(_ context.Context, r slog.Record) error {
 	attrs := slices.Clone(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		attrs = flatten(attrs, h.group, a)

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pgherd/proxy/config"
+)
+
+const version = "0.1.0"
+
+// compatible is the Pgpool-II version whose command line and configuration are followed.
+const compatible = "4.7.0"
+
+// Configuration files read if none is named.
+const (
+	defaultConfig       = "/etc/pgherd/pgherd.conf"
+	defaultPgpoolConfig = "/etc/pgpool-II/pgpool.conf"
+)
+
+// errReported ends a command whose error the user has already been shown.
+var errReported = errors.New("already reported")
+
+// run carries out a command line and returns the exit status.
+func run(args []string, start starter) int {
+	name := filepath.Base(args[0])
+	root := pgherdCommand(start)
+	if name == "pgpool" {
+		root = pgpoolCommand(start)
+	}
+	root.SetArgs(args[1:])
+	err := root.Execute()
+	switch {
+	case err == nil:
+		return 0
+	case err != errReported:
+		printErrors(name, err)
+	}
+	return 1
+}
+
+// printErrors writes one line per error.
+func printErrors(name string, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, line)
+	}
+}
+
+func pgherdCommand(start starter) *cobra.Command {
+	o := &options{foreground: true}
+	root := &cobra.Command{
+		Use:           "pgherd",
+		Short:         "A PostgreSQL proxy that makes many servers look like one",
+		Version:       version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(*cobra.Command, []string) error { return launch(o, start) },
+	}
+	root.SetVersionTemplate("pgherd {{.Version}}\n")
+	o.addFileFlags(root.PersistentFlags(), defaultConfig)
+	o.addStartFlags(root.Flags())
+	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
+	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o))
+	return root
+}
+
+func checkCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config",
+		Short: "Print every error of a configuration",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, warnings, err := o.load()
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+w.Error())
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: no errors\n", c.File)
+			return nil
+		},
+	}
+}
+
+func configCommand() *cobra.Command {
+	text := func(use, short string, text func() string) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
+			Run: func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), text()) }}
+	}
+	cmd := &cobra.Command{Use: "config", Short: "Print what can be configured"}
+	cmd.AddCommand(text("manual", "Print the manual's chapter on the configuration", config.Manual),
+		text("sample", "Print a configuration file with every default", config.Sample))
+	return cmd
+}
+
+func stopCommand(o *options) *cobra.Command {
+	mode := smart
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the server of a configuration and wait until it is gone",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return stop(o, mode) },
+	}
+	addModeFlag(cmd.Flags(), &mode)
+	return cmd
+}
+
+func reloadCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Let the server of a configuration read it again",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return reload(o) },
+	}
+}

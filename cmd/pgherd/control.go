@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/config"
+)
+
+// stopDeadlines limit how long stop waits for the server to be gone.
+var stopDeadlines = map[string]time.Duration{smart: 10 * time.Minute, fast: time.Minute, immediate: 30 * time.Second}
+
+// stopSignals are Pgpool-II's.
+var stopSignals = map[string]unix.Signal{smart: unix.SIGTERM, fast: unix.SIGINT, immediate: unix.SIGQUIT}
+
+// stop tells the server to stop and returns once it and its pid file are gone. It needs no more of
+// the configuration than the pid file's name.
+func stop(o *options, mode string) error {
+	path, err := config.PidFile(o.config)
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	pid, process, err := openServer(path)
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	defer unix.Close(process)
+	if err := unix.PidfdSendSignal(process, stopSignals[mode], nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("stop: signal process %d: %w", pid, err)
+	}
+	if !awaitEnd(process, stopDeadlines[mode]) {
+		return fmt.Errorf("stop: process %d is still there after %v; try a more urgent mode (-m fast, -m immediate)", pid, stopDeadlines[mode])
+	}
+	dropPidFile(path, pid) // it is left over if the server was killed
+	return nil
+}
+
+// reload checks the configuration, then tells the server to read it.
+func reload(o *options) error {
+	c, _, err := o.load()
+	if err != nil {
+		return err
+	}
+	pid, process, err := openServer(c.Files.Pid)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	defer unix.Close(process)
+	if err := unix.PidfdSendSignal(process, unix.SIGHUP, nil, 0); err != nil {
+		return fmt.Errorf("reload: signal process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// openServer returns the number of the running server and a descriptor that stays its own, whoever
+// gets the number later.
+func openServer(path string) (pid, process int, err error) {
+	pid, err = readPid(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, fmt.Errorf("no pid file %s; is the server running?", path)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	process, err = unix.PidfdOpen(pid, 0)
+	if err == nil && isServer(pid) {
+		return pid, process, nil
+	}
+	if err == nil {
+		unix.Close(process)
+	}
+	return 0, 0, fmt.Errorf("no server has the pid %d of %s, which was left over", pid, path)
+}
+
+// awaitEnd waits for a process to end, and says whether it did in time.
+func awaitEnd(process int, limit time.Duration) bool {
+	deadline := time.Now().Add(limit)
+	for {
+		left := max(0, time.Until(deadline))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		if err != unix.EINTR || left == 0 {
+			return n > 0
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// claimTries limits how often a left-over pid file is replaced before giving up.
+const claimTries = 3
+
+// programNames are the names a running server may have.
+var programNames = []string{"pgherd", "pgpool"}
+
+// claimPidFile writes this process's number to path, whole or not at all, unless a server whose
+// number is there is still running. What a crashed one left behind is replaced.
+func claimPidFile(path string) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = fmt.Fprintln(temporary, os.Getpid())
+	if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	for range claimTries {
+		err = os.Link(temporary.Name(), path)
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		if pid, err := readPid(path); err == nil && isServer(pid) {
+			return fmt.Errorf("already running with pid %d (%s)", pid, path)
+		}
+		os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	return nil
+}
+
+// dropPidFile removes the pid file if it still has this process's number.
+func dropPidFile(path string, pid int) {
+	if found, err := readPid(path); err == nil && found == pid {
+		os.Remove(path)
+	}
+}
+
+func readPid(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("read pid file: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("read pid file %s: not the number of a process", path)
+	}
+	return pid, nil
+}
+
+// isServer reports whether another process with this number lives and is one of ours by its name.
+// After a restart of the machine or container the number may be anybody's, even our own.
+func isServer(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil || pid == os.Getpid() {
+		return false
+	}
+	// "pid (name) state ...": the name may itself contain brackets.
+	from, to := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+	if from < 0 || to < from || len(stat) < to+3 {
+		return false
+	}
+	state := stat[to+2]
+	return state != 'Z' && state != 'X' && slices.Contains(programNames, string(stat[from+1:to]))
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"pgherd/proxy/config"
+)
+
+// Ways to stop, for Server.Drain.
+const (
+	smart     = "smart"     // take no new clients, wait for the others to leave (drain_timeout)
+	fast      = "fast"      // close clients in order, now
+	immediate = "immediate" // drop everything
+)
+
+// Server is the running proxy, as seen from the process around it.
+type Server interface {
+	// Reload takes up another configuration; after an error the old one stays.
+	Reload(*config.Config) error
+	// Drain begins to stop and returns at once. A later call may only be more urgent.
+	Drain(mode string)
+	// Wait returns when the server has stopped, with the reason if nobody asked it to.
+	Wait() error
+}
+
+// starter starts a server that listens when it returns. ctx is cancelled if the process is told to
+// stop before that, and after Wait has returned.
+type starter func(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error)
+
+// start is to become proxy.Start.
+func start(context.Context, *config.Config, *slog.Logger) (Server, error) {
+	return nil, errors.New("start proxy: not wired yet")
+}

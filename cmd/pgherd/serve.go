@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"pgherd/cmd/pgherd/pglog"
+	"pgherd/proxy/config"
+)
+
+// abandonAfter limits how long the process outlives an order to stop at once.
+const abandonAfter = 10 * time.Second
+
+// service is the server's process: it owns the configuration in effect, the log and the signals.
+type service struct {
+	options *options
+	config  *config.Config
+	log     *pglog.Log
+	logger  *slog.Logger
+	signals chan os.Signal
+	server  Server           // nil until started
+	abandon <-chan time.Time // when to end whatever the server does; nil for never
+}
+
+// serve runs the server until it is told to stop. ready is called once it listens.
+func serve(o *options, start starter, ready func() error) error {
+	c, warnings, err := o.load()
+	if err != nil {
+		return err
+	}
+	log, err := pglog.New(c.Log, os.Stderr)
+	if err != nil {
+		return err
+	}
+	s := &service{options: o, config: c, log: log, logger: log.Logger(), signals: make(chan os.Signal, 8)}
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	defer signal.Stop(s.signals)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log nobody reads must not end the server
+	s.warn(warnings)
+	if err := s.run(start, ready); err != nil {
+		s.logger.Log(context.Background(), pglog.LevelFatal, err.Error())
+		if slices.Contains(s.config.Log.Destination, "stderr") {
+			return errReported
+		}
+		return err
+	}
+	s.logger.Info("stopped")
+	return nil
+}
+
+func (s *service) run(start starter, ready func() error) error {
+	if err := claimPidFile(s.config.Files.Pid); err != nil {
+		return err
+	}
+	defer dropPidFile(s.config.Files.Pid, os.Getpid())
+	s.banner()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := s.start(ctx, cancel, start); err != nil {
+		return err
+	}
+	if err := ready(); err != nil {
+		s.server.Drain(immediate)
+		return errors.Join(fmt.Errorf("report ready: %w", err), s.server.Wait())
+	}
+	s.logger.Info("ready")
+	ended := make(chan error, 1)
+	go func() { ended <- s.server.Wait() }()
+	for {
+		select {
+		case sig := <-s.signals:
+			s.obey(sig)
+		case <-s.abandon:
+			return fmt.Errorf("the server did not stop within %v", abandonAfter)
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+// start waits for the server to listen. A signal to stop calls that off.
+func (s *service) start(ctx context.Context, cancel func(), start starter) error {
+	var err error
+	started := make(chan struct{})
+	go func() {
+		s.server, err = start(ctx, s.config, s.logger)
+		close(started)
+	}()
+	var abandon <-chan time.Time
+	for {
+		select {
+		case sig := <-s.signals:
+			if sig != syscall.SIGHUP {
+				cancel()
+				abandon = time.After(abandonAfter)
+			}
+		case <-abandon:
+			return fmt.Errorf("the start did not stop within %v", abandonAfter)
+		case <-started:
+			if err == nil && ctx.Err() != nil {
+				s.server.Drain(immediate)
+				return s.server.Wait()
+			}
+			return err
+		}
+	}
+}
+
+// obey does what a signal asks of a running server.
+func (s *service) obey(sig os.Signal) {
+	if sig == syscall.SIGHUP {
+		s.reload()
+		return
+	}
+	mode := map[os.Signal]string{syscall.SIGTERM: smart, syscall.SIGINT: fast, syscall.SIGQUIT: immediate}[sig]
+	s.logger.Info("stopping", "mode", mode)
+	if mode == immediate && s.abandon == nil {
+		s.abandon = time.After(abandonAfter)
+	}
+	s.server.Drain(mode)
+}
+
+// reload takes up the configuration file as it is now, or nothing of it if it has errors.
+func (s *service) reload() {
+	loaded, warnings, err := s.options.load()
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			s.logger.Error(line)
+		}
+		s.logger.Error("configuration not reloaded")
+		return
+	}
+	s.warn(warnings)
+	changes, next := loaded.Diff(s.config), loaded.KeepStartup(s.config)
+	if err := s.server.Reload(next); err != nil {
+		s.logger.Error("configuration not reloaded", "detail", err.Error())
+		return
+	}
+	if err := s.log.Configure(next.Log); err != nil {
+		s.logger.Error("log not changed", "detail", err.Error())
+	}
+	s.config = next
+	s.logger.Info("configuration reloaded", "changed", strings.Join(changes.Reload, ","))
+	if len(changes.Restart) > 0 {
+		s.logger.Warn("changes that need a restart are not in effect: " + strings.Join(changes.Restart, ", "))
+	}
+}
+
+func (s *service) warn(warnings []config.Warning) {
+	for _, w := range warnings {
+		s.logger.Warn(w.Error())
+	}
+}
+
+// banner says what is being started.
+func (s *service) banner() {
+	c := s.config
+	s.logger.Info("pgherd "+version+" starting", "config", c.File, "pid", os.Getpid())
+	var addresses []string
+	for _, host := range c.Listen.Addresses {
+		addresses = append(addresses, net.JoinHostPort(host, strconv.Itoa(c.Listen.Port)))
+	}
+	for _, dir := range c.Listen.UnixDirectories {
+		addresses = append(addresses, fmt.Sprintf("%s/.s.PGSQL.%d", dir, c.Listen.Port))
+	}
+	s.logger.Info("clients: " + strings.Join(addresses, ", "))
+	for _, n := range c.Nodes {
+		_, address := n.Address()
+		s.logger.Info(fmt.Sprintf("node %d: %s", n.Index, address), "weight", n.Weight)
+	}
+	s.logger.Info("engine: "+c.Engine.IO, "workers", workers(c.Engine.Workers))
+}
+
+func workers(n int) string {
+	if n == 0 {
+		return "one per core"
+	}
+	return strconv.Itoa(n)
+}

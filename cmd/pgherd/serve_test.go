@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgherd/proxy/config"
+)
+
+func TestSignals(t *testing.T) {
+	for sig, want := range map[syscall.Signal]string{syscall.SIGTERM: smart, syscall.SIGINT: fast, syscall.SIGQUIT: immediate} {
+		s := newSite(t, "")
+		server := s.start()
+		s.await("log", "LOG:  ready")
+		server.Process.Signal(sig)
+		if err := server.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+		if !strings.HasSuffix(s.read("events"), "drain "+want+"\n") || s.exists("pid") {
+			t.Errorf("%v: %s, pid file %v", sig, s.read("events"), s.exists("pid"))
+		}
+	}
+}
+
+// Whoever waits in vain for a smart stop can ask again, more urgently.
+func TestStopGetsMoreUrgent(t *testing.T) {
+	s := newSite(t, "")
+	s.write("behave", "stubborn")
+	server := s.start()
+	s.await("log", "LOG:  ready")
+	server.Process.Signal(syscall.SIGTERM)
+	s.await("events", "drain smart")
+	server.Process.Signal(syscall.SIGINT)
+	s.await("events", "drain fast")
+	if out, code := s.pgherd("stop", "-f", "pgpool.conf", "-m", "i"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func TestStopDuringStart(t *testing.T) {
+	s := newSite(t, "")
+	s.write("behave", "hang")
+	server := s.start()
+	s.await("events", "hanging")
+	server.Process.Signal(syscall.SIGHUP) // must not end it
+	server.Process.Signal(syscall.SIGTERM)
+	if err := server.Wait(); err == nil || s.exists("pid") {
+		t.Errorf("%v, pid file %v", err, s.exists("pid"))
+	}
+	if !strings.Contains(s.read("log"), "FATAL:  start called off\n") {
+		t.Error(s.read("log"))
+	}
+}
+
+func TestReload(t *testing.T) {
+	s := newSite(t, "")
+	server := s.start()
+	s.await("log", "LOG:  ready")
+	good := s.read("pgpool.conf")
+
+	s.write("pgpool.conf", good+"max_client_conn = 7\nport = 5000\n")
+	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+	s.await("events", "reload port=9999 clients=7\n")
+	s.await("log", "LOG:  configuration reloaded changed=max_client_conn\n")
+	s.await("log", "WARNING:  changes that need a restart are not in effect: port\n")
+
+	s.write("pgpool.conf", good+"max_client_conn = 0\nprot = 1\n")
+	out, code := s.pgherd("reload", "-f", "pgpool.conf")
+	if code != 1 || strings.Count(out, "\n") != 2 {
+		t.Errorf("%d %s", code, out)
+	}
+	server.Process.Signal(syscall.SIGHUP)
+	s.await("log", "ERROR:  configuration not reloaded\n")
+	s.await("log", `ERROR:  `+s.path("pgpool.conf")+`:7: unknown parameter "prot"`)
+	if n := strings.Count(s.read("events"), "reload"); n != 1 {
+		t.Errorf("the server was reloaded %d times", n)
+	}
+
+	// A configuration that has become unusable must not keep the server from being stopped.
+	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func TestReloadChangesTheLog(t *testing.T) {
+	s := newSite(t, "log_line_prefix = 'before: '\n")
+	server := s.start()
+	s.await("log", "before: LOG:  ready")
+	s.write("pgpool.conf", s.read("pgpool.conf")+"log_line_prefix = 'after: '")
+	server.Process.Signal(syscall.SIGHUP)
+	s.await("log", "after: LOG:  configuration reloaded changed=log_line_prefix\n")
+}
+
+// A log whose reader has gone must not take the server with it.
+func TestBrokenLogPipe(t *testing.T) {
+	s := newSite(t, "")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, "pgherd"), "-f", s.path("pgpool.conf"))
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for seen := (&bytes.Buffer{}); !strings.Contains(seen.String(), "LOG:  ready"); {
+		if _, err := io.CopyN(seen, r, 1); err != nil {
+			t.Fatal(err, seen)
+		}
+	}
+	r.Close()
+	cmd.Process.Signal(syscall.SIGHUP)
+	s.await("events", "reload")
+	cmd.Process.Signal(syscall.SIGINT)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that does not stop when told to at once is left to the process's end.
+func TestServerThatDoesNotStop(t *testing.T) {
+	s := newSite(t, "")
+	c, _, err := config.Load(s.path("pgpool.conf"), config.CommandLine{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := make(chan time.Time, 1)
+	now <- time.Time{}
+	service := &service{config: c, logger: slog.New(slog.DiscardHandler), abandon: now}
+	err = service.run(startStub, func() error { return nil })
+	if err == nil || err.Error() != "the server did not stop within 10s" || s.exists("pid") {
+		t.Errorf("%v, pid file %v", err, s.exists("pid"))
+	}
+}
+
+func TestLeftOverPidFiles(t *testing.T) {
+	for what, text := range map[string]string{
+		"nobody's number":        "2147483647\n",
+		"another program's":      fmt.Sprintln(os.Getpid()),
+		"init's":                 "1\n",
+		"empty":                  "",
+		"rubbish":                "pid\n",
+		"not a process's number": "-1\n",
+	} {
+		s := newSite(t, "")
+		s.write("pid", text)
+		if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.HasPrefix(out, "pgherd: stop: ") {
+			t.Errorf("%s: stop: %d %s", what, code, out)
+		}
+		if out, code := s.pgpool("-f", "pgpool.conf"); code != 0 {
+			t.Errorf("%s: start: %d %s", what, code, out)
+		}
+		if out, code := s.pgpool("-f", "pgpool.conf", "stop"); code != 0 {
+			t.Errorf("%s: stop: %d %s", what, code, out)
+		}
+	}
+}
+
+// A container's process has the same number each time it is started.
+func TestOwnNumberInPidFileIsLeftOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	for range 2 {
+		if err := claimPidFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pid, err := readPid(path); err != nil || pid != os.Getpid() {
+		t.Errorf("%d %v", pid, err)
+	}
+	dropPidFile(path, os.Getpid()+1)
+	if _, err := readPid(path); err != nil {
+		t.Error("removed another process's pid file")
+	}
+	dropPidFile(path, os.Getpid())
+	if _, err := readPid(path); err == nil {
+		t.Error("still there")
+	}
+}
+
+// A server that was killed leaves its pid file; stop after that says so, and the next start works.
+func TestKilledServer(t *testing.T) {
+	s := newSite(t, "")
+	server := s.start()
+	s.await("log", "LOG:  ready")
+	server.Process.Kill()
+	server.Wait()
+	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "which was left over") {
+		t.Errorf("%d %s", code, out)
+	}
+	s.start()
+	s.await("log", "LOG:  ready")
+	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 0 || s.exists("pid") {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func TestPidFolderMissing(t *testing.T) {
+	s := newSite(t, "pid_file_name = 'none/pid'\n")
+	out, code := s.pgpool("-f", "pgpool.conf")
+	if code != 1 || !strings.Contains(out, "FATAL:  write pid file: open "+s.dir+"/none/pid.") {
+		t.Errorf("%d %s", code, out)
+	}
+}
