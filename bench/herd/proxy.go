@@ -51,12 +51,8 @@ func StartProxy(ctx context.Context, settings ProxySettings) (*Proxy, error) {
 }
 
 func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
-	if p.Port == 0 {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		p.Port = port
+	if err := p.claimPort(); err != nil {
+		return err
 	}
 	if err := p.writeFiles(settings); err != nil {
 		return err
@@ -67,6 +63,17 @@ func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
 	}
 	p.running = running
 	return p.waitAccept(ctx)
+}
+
+// claimPort finds a free port, or makes sure that the wanted one is: otherwise
+// whoever has it would pass for pgherd.
+func (p *Proxy) claimPort() error {
+	listener, err := net.Listen("tcp", p.Addr())
+	if err != nil {
+		return fmt.Errorf("find a port for pgherd: %w", err)
+	}
+	p.Port = listener.Addr().(*net.TCPAddr).Port
+	return listener.Close()
 }
 
 func (p *Proxy) waitAccept(ctx context.Context) error {

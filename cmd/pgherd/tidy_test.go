@@ -30,6 +30,7 @@ var forbidden = []string{
 // imposed are names somebody else chose, in identifiers and in file names.
 var imposed = []struct{ name, why string }{
 	{"BackendKeyData", "a message of PostgreSQL's protocol"},
+	{"CommonName", "a field of X.509 certificates"},
 	{"backend_key_data", "the file of that message"},
 }
 

@@ -134,10 +134,12 @@ func (st *step) addMessage(word string, args *arguments) error {
 }
 
 func encode(word string, args *arguments) ([]byte, error) {
-	if word == "raw" {
+	switch word {
+	case "raw":
 		return hex.DecodeString(args.next())
-	}
-	if word == "fill" { // a body of one byte, for what is too long to write down
+	case "message":
+		return encodeAny(args)
+	case "fill": // one byte many times, for what is too long to write down
 		return bytes.Repeat([]byte(args.next()), args.number()), nil
 	}
 	build, known := messages[word]
@@ -181,8 +183,6 @@ var messages = map[string]func(*arguments) pgproto3.FrontendMessage{
 	"Terminate": func(*arguments) pgproto3.FrontendMessage {
 		return &pgproto3.Terminate{}
 	},
-	// A message of any type with any body: message "x" HEX.
-	"message": func(a *arguments) pgproto3.FrontendMessage { return &anyMessage{kind: a.next()[0], body: a.next()} },
 }
 
 func formats16(formats []int16) []uint16 {
@@ -193,21 +193,12 @@ func formats16(formats []int16) []uint16 {
 	return all
 }
 
-// anyMessage is framed as it should be, whatever it holds.
-type anyMessage struct {
-	kind byte
-	body string // in hex
-}
-
-func (*anyMessage) Frontend()           {}
-func (*anyMessage) Decode([]byte) error { return errors.New("never received") }
-
-func (m *anyMessage) Encode(dst []byte) ([]byte, error) {
-	body, err := hex.DecodeString(m.body)
+// encodeAny frames any body as a message of any type.
+func encodeAny(args *arguments) ([]byte, error) {
+	kind := args.next()[0]
+	body, err := hex.DecodeString(args.next())
 	if err != nil {
 		return nil, err
 	}
-	dst = append(dst, m.kind)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)+4))
-	return append(dst, body...), nil
+	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...), nil
 }
