@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgherd/bench/herd"
+)
+
+const (
+	demoCheckLimit = 30 * time.Second // for one check
+	demoRows       = 1000
+	demoClients    = 8
+	demoTransfers  = 25 // by each client
+)
+
+// demoRun is what the checks of one workload share.
+type demoRun struct {
+	nodes *herd.Herd
+	proxy *herd.Proxy
+}
+
+// demoCheck does one thing and returns what it saw.
+type demoCheck struct {
+	name string
+	run  func(context.Context, *demoRun, *pgx.Conn) (string, error)
+}
+
+var demoChecks = []demoCheck{
+	{"log in", demoLogIn},
+	{"nodes", demoNodes},
+	{"writes", demoWrites},
+	{"reads", demoReads},
+	{"prepared statements", demoPrepared},
+	{"COPY", demoCopy},
+	{"failing statements", demoFailing},
+	{"transactions", demoTransactions},
+	{"LISTEN and NOTIFY", demoNotify},
+	{"cancel", demoCancel},
+}
+
+// demoOnce runs every check, even after one has failed, and prints a table.
+func demoOnce(ctx context.Context, out io.Writer, nodes *herd.Herd, proxy *herd.Proxy) error {
+	run := &demoRun{nodes: nodes, proxy: proxy}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "check\tresult\ttime\twhat was seen")
+	failed := 0
+	for _, c := range demoChecks {
+		began := time.Now()
+		saw, err := run.check(ctx, c)
+		result := "ok"
+		if err != nil {
+			result, saw = "FAILED", err.Error()
+			failed++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%v\t%s\n", c.name, result, time.Since(began).Round(time.Millisecond), saw)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed; pgherd's log ends:\n%s", failed, len(demoChecks), readTail(proxy.Log()))
+	}
+	return nil
+}
+
+// check gives each check a connection of its own, which must be usable after it.
+func (r *demoRun) check(ctx context.Context, c demoCheck) (saw string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, demoCheckLimit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, demoDSN(r.proxy))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if saw, err = c.run(ctx, r, conn); err != nil {
+		return saw, err
+	}
+	if after, err := demoValue[int](ctx, conn, "SELECT 4711"); err != nil || after != 4711 {
+		return saw, fmt.Errorf("unusable afterwards: %d, %w", after, err)
+	}
+	return saw, nil
+}
+
+func demoValue[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) (T, error) {
+	var value T
+	err := conn.QueryRow(ctx, sql, args...).Scan(&value)
+	return value, err
+}
+
+// demoExec runs statements one after the other, each by itself.
+func demoExec(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+func demoWant[T comparable](what string, got, want T, err error) error {
+	if err == nil && got != want {
+		err = fmt.Errorf("%v, expected %v", got, want)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func demoLogIn(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
+	user, err := demoValue[string](ctx, conn, "SELECT current_user::text")
+	return "as " + user, demoWant("user", user, herd.User, err)
+}
+
+func demoNodes(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
+	results, err := conn.PgConn().Exec(ctx, "SHOW POOL_NODES").ReadAll()
+	if err != nil {
+		return "", err
+	}
+	seen := map[string]int{}
+	for _, row := range results[0].Rows {
+		for i, field := range results[0].FieldDescriptions {
+			if field.Name == "role" || field.Name == "status" {
+				seen[string(row[i])]++
+			}
+		}
+	}
+	return fmt.Sprint(seen), errors.Join(
+		demoWant("nodes", len(results[0].Rows), len(r.nodes.Nodes()), nil),
+		demoWant("primaries", seen["primary"], 1, nil),
+		demoWant("nodes that are down", seen["down"], 0, nil))
+}
+
+func demoWrites(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
+	err := demoExec(ctx, conn, "DROP TABLE IF EXISTS demo", "CREATE TABLE demo (id int PRIMARY KEY, balance int NOT NULL)")
+	if err != nil {
+		return "", err
+	}
+	for i := range demoRows {
+		if _, err := conn.Exec(ctx, "INSERT INTO demo VALUES ($1, 100)", i); err != nil {
+			return "", err
+		}
+	}
+	count, err := r.nodes.Exec(ctx, "SELECT count(*) FROM demo")
+	return count + " rows on the primary", demoWant("rows", count, fmt.Sprint(demoRows), err)
+}
+
+// demoReads waits for the standbys first: whichever node answers, the answer is right.
+func demoReads(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
+	if err := r.nodes.WaitStreaming(ctx); err != nil {
+		return "", err
+	}
+	by := map[int]int{}
+	for range 20 {
+		each, err := pgx.Connect(ctx, demoDSN(r.proxy))
+		if err != nil {
+			return "", err
+		}
+		var sum, port int
+		err = each.QueryRow(ctx, "SELECT sum(balance), inet_server_port() FROM demo").Scan(&sum, &port)
+		if err := errors.Join(demoWant("sum", sum, 100*demoRows, err), each.Close(ctx)); err != nil {
+			return "", err
+		}
+		by[port]++
+	}
+	rows, err := conn.Query(ctx, "SELECT i FROM generate_series(1, 100000) i")
+	if err != nil {
+		return "", err
+	}
+	last, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	return fmt.Sprintf("20 sums, by node's port %v; %d rows at once", by, len(last)), demoWant("rows", len(last), 100000, err)
+}
+
+func demoPrepared(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
+	if _, err := conn.Prepare(ctx, "plus", "SELECT $1::int + 1"); err != nil {
+		return "", err
+	}
+	for i := range 100 {
+		got, err := demoValue[int](ctx, conn, "plus", i)
+		if err := demoWant("answer", got, i+1, err); err != nil {
+			return "", err
+		}
+	}
+	var batch pgx.Batch
+	for i := range 100 {
+		batch.Queue("plus", i)
+	}
+	results := conn.SendBatch(ctx, &batch)
+	for i := range 100 {
+		var got int
+		err := results.QueryRow().Scan(&got)
+		if err := demoWant("answer in a batch", got, i+1, err); err != nil {
+			return "", errors.Join(err, results.Close())
+		}
+	}
+	return "100 one by one, 100 in one batch", results.Close()
+}
