@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/worker"
+)
+
+const (
+	// loginsAtOnce is how many connections of one listener may be setting up;
+	// more wait in the kernel's queue. Each listener has its own, so that a
+	// flood over TCP leaves the Unix socket to the administrator.
+	loginsAtOnce = 1000
+	// acceptPause is how long accepting rests after an error, as of too many
+	// open files, which a retry would meet again at once.
+	acceptPause = 100 * time.Millisecond
+)
+
+// gateUses are what a gate needs of others. All may be called from many
+// goroutines at once.
+type gateUses struct {
+	// adopt takes over a client that is logged in.
+	adopt func(worker.Login)
+	// cancel passes a cancel request on and returns when that is done (I10).
+	cancel func(ctx context.Context, pid uint32, key []byte)
+	// verify opens a server with a secret that only PostgreSQL can judge and
+	// closes it again; see auth.Server. Its *wire.Fault is for the client.
+	verify func(ctx context.Context, target pool.Target, secret any) error
+	// clients is how many clients have been adopted and are still there.
+	clients func() int
+}
+
+// loginSettings are how clients are let in: an immutable snapshot.
+type loginSettings struct {
+	policy         *auth.Policy
+	tls            *tls.Config   // nil: no TLS
+	timeout        time.Duration // authentication_timeout, for all of a login
+	maxClients     int           // max_client_conn; 0: no limit
+	logConnections bool
+}
+
+// gate accepts clients, logs them in and hands them over. It owns listeners
+// and connections until they are adopted or closed.
+type gate struct {
+	log      *slog.Logger
+	uses     gateUses
+	settings atomic.Pointer[loginSettings]
+	entering atomic.Int64 // proved, about to be adopted
+
+	stopping context.Context // done: logins under way end
+	stop     context.CancelFunc
+	logins   sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []net.Listener
+}
+
+// newGate makes a gate; configure comes before serve.
+func newGate(log *slog.Logger, uses gateUses) *gate {
+	g := &gate{log: log, uses: uses}
+	g.stopping, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// configure swaps the settings; logins under way keep those they began with.
+func (g *gate) configure(s *loginSettings) {
+	g.settings.Store(s)
+	superseded := func() bool { return g.settings.Load() != s || g.stopping.Err() != nil }
+	go s.policy.Passwd.Warm(superseded)
+}
+
+// serve accepts from l until close; it returns nil then.
+func (g *gate) serve(l net.Listener) error {
+	if !g.add(l) {
+		return l.Close()
+	}
+	places := make(chan struct{}, loginsAtOnce)
+	resting := false
+	for {
+		places <- struct{}{}
+		conn, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			<-places
+			if !resting { // once, not ten times a second
+				g.log.Error("accepting clients fails; trying on", "listener", l.Addr().String(), "error", err)
+			}
+			resting = true
+			g.rest(err)
+			continue
+		}
+		resting = false
+		g.logins.Go(func() {
+			defer func() { <-places }()
+			g.login(conn)
+		})
+	}
+}
+
+func (g *gate) add(l net.Listener) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.listeners = append(g.listeners, l)
+	}
+	return !g.closed
+}
+
+// rest waits a moment, unless the error was that of one client only.
+func (g *gate) rest(err error) {
+	if errors.Is(err, syscall.ECONNABORTED) {
+		return
+	}
+	select {
+	case <-time.After(acceptPause):
+	case <-g.stopping.Done():
+	}
+}
+
+// close stops accepting. Logins under way go on: a smart shutdown.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for _, l := range g.listeners {
+		l.Close()
+	}
+	g.listeners = nil
+}
+
+// closeLogins ends logins under way, who are told, and returns when all are
+// gone; a few seconds at most. To be called after close.
+func (g *gate) closeLogins() {
+	g.stop()
+	g.logins.Wait()
+}

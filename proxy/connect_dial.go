@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// link is a connection to a node before it is a server.
+type link struct {
+	socket    net.Conn
+	conn      net.Conn // socket, or TLS on it
+	tls       *tls.Conn
+	transport *worker.Transport
+}
+
+// dial connects to a node, with TLS as its settings want it.
+func (s *connectSettings) dial(ctx context.Context, node int) (*link, error) {
+	at, known := s.nodes[node]
+	if !known {
+		return nil, unreachable(fmt.Sprintf("node %d", node), errors.New("there is no such node"))
+	}
+	d := net.Dialer{Timeout: at.timeout, KeepAliveConfig: s.keepAlive, Control: setUserTimeout(s.userTimeout)}
+	socket, err := d.DialContext(ctx, at.network, at.address)
+	if err != nil {
+		return nil, unreachable(at.name, err)
+	}
+	l := &link{socket: socket, conn: socket}
+	interrupt := context.AfterFunc(ctx, func() { socket.SetDeadline(longAgo) })
+	err = l.secure(at.tls)
+	if !interrupt() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		socket.Close()
+		return nil, unreachable(at.name, err)
+	}
+	return l, nil
+}
+
+// secure asks for TLS and shakes hands, if the settings want it. A Unix
+// socket needs none.
+func (l *link) secure(t *nodeTLS) error {
+	if _, isTCP := l.socket.(*net.TCPConn); t == nil || t.config == nil || !isTCP {
+		return nil
+	}
+	if _, err := l.socket.Write(wire.AppendSSLRequest(nil)); err != nil {
+		return fmt.Errorf("ask for TLS: %w", err)
+	}
+	var answer [1]byte // read alone: what follows belongs to TLS
+	if _, err := io.ReadFull(l.socket, answer[:]); err != nil {
+		return fmt.Errorf("ask for TLS: %w", noEOF(err))
+	}
+	switch {
+	case answer[0] == 'S':
+		return l.handshake(t.config)
+	case answer[0] == 'N' && (t.mode == tlsPrefer || t.mode == tlsAllow):
+		return nil
+	case answer[0] == 'N':
+		return fmt.Errorf("ask for TLS: the server has none, and sslmode is %s", t.mode)
+	}
+	// An error text that comes before TLS could be anybody's: not passed on.
+	return fmt.Errorf("ask for TLS: the server answered %q", answer[0])
+}
+
+func (l *link) handshake(config *tls.Config) error {
+	l.transport = worker.NewTransport(l.socket)
+	l.tls = tls.Client(l.transport, config)
+	l.conn = l.tls
+	if err := l.tls.Handshake(); err != nil {
+		return fmt.Errorf("shake hands for TLS: %w", noEOF(err))
+	}
+	return nil
+}
+
+// Cancel asks a node to cancel what process pid does, and returns when the
+// node has closed the connection: by then it has sent the signal (I10). After
+// an error it may still come, so the server it was meant for must not be used
+// by anybody else.
+func (c *connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey []byte) error {
+	s := c.settings.Load()
+	ctx, cancel := context.WithTimeout(ctx, s.loginTimeout)
+	defer cancel()
+	l, err := s.dial(ctx, node)
+	if err != nil {
+		return err
+	}
+	defer l.socket.Close()
+	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
+	defer interrupt()
+	if _, err := l.conn.Write(wire.AppendCancelRequest(nil, pid, cancelKey)); err != nil {
+		return fmt.Errorf("send CancelRequest to %s: %w", s.nodes[node].name, err)
+	}
+	if _, err := io.CopyN(io.Discard, l.conn, cancelAnswer); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("wait for end of CancelRequest at %s: %w", s.nodes[node].name, noAnswer(err))
+	}
+	return nil
+}
+
+// cancelAnswer is how many bytes may come back; PostgreSQL sends none.
+const cancelAnswer = 64 << 10
+
+func noAnswer(err error) error {
+	if err == nil {
+		return errors.New("it does not end")
+	}
+	return err
+}

@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// login is one client's connection until it is adopted or closed. One
+// goroutine owns it; everything it waits for ends at one deadline.
+type login struct {
+	gate      *gate
+	settings  *loginSettings
+	socket    net.Conn          // what was accepted
+	conn      net.Conn          // what messages go over: socket, or TLS on it
+	tls       *tls.Conn         // nil: plain
+	transport *worker.Transport // under tls
+
+	peer    auth.Peer
+	client  session.Client
+	started bool // a start-up packet has come: from here on a delay is the client's fault
+	adopted bool
+}
+
+// long ago: a deadline that ends every wait now.
+var longAgo = time.Unix(1, 0)
+
+// login sets up one client.
+func (g *gate) login(socket net.Conn) {
+	settings := g.settings.Load()
+	deadline := time.Now().Add(settings.timeout)
+	socket.SetDeadline(deadline)
+	ctx, cancel := context.WithDeadline(g.stopping, deadline)
+	defer cancel()
+	interrupt := context.AfterFunc(g.stopping, func() { socket.SetDeadline(longAgo) })
+	defer interrupt()
+	l := &login{gate: g, settings: settings, socket: socket, conn: socket}
+	l.locate()
+	if settings.logConnections {
+		g.log.Info("client connected", "host", l.client.Host, "port", l.client.Port)
+	}
+	err := l.run(ctx)
+	if err != nil {
+		interrupt()
+		l.fail(err)
+	}
+	if !l.adopted {
+		l.socket.Close()
+	}
+}
+
+// locate notes where the client is.
+func (l *login) locate() {
+	at, ok := l.socket.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		l.peer.Local, l.client.Host = true, "[local]"
+		return
+	}
+	addr := at.AddrPort().Addr().Unmap()
+	l.peer.Addr, l.peer.Own = addr.WithZone(""), ownNetworks
+	l.client.Host, l.client.Port = addr.String(), strconv.Itoa(at.Port)
+}
+
+// ownNetworks are this host's addresses. An error is as good as none: rules
+// with samehost or samenet then do not match.
+func ownNetworks() (own []netip.Prefix) {
+	addrs, _ := net.InterfaceAddrs()
+	for _, addr := range addrs {
+		if p, err := netip.ParsePrefix(addr.String()); err == nil {
+			own = append(own, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
+		}
+	}
+	return own
+}
+
+// run is the life of a login: first packets, authentication, hand-over.
+func (l *login) run(ctx context.Context) error {
+	first, err := l.firstPacket()
+	if err != nil {
+		return err
+	}
+	if first.Kind == wire.FirstCancelRequest {
+		l.gate.uses.cancel(ctx, first.PID, first.Key)
+		return nil
+	}
+	l.started = true
+	if err := l.startUp(&first); err != nil {
+		return err
+	}
+	if err := l.agree(&first); err != nil {
+		return err
+	}
+	grant, err := l.settings.policy.Check(l.conn, l.peer)
+	if err != nil {
+		return err
+	}
+	l.client.Target.Params = markParams(l.client.Target.Params, grant.Sharing(l.peer.User))
+	l.client.Secret = grant.Secret
+	if grant.Proof == auth.Server {
+		if err := l.gate.uses.verify(ctx, l.client.Target, grant.Secret); err != nil {
+			return fmt.Errorf("let the server judge the password: %w", err)
+		}
+	}
+	return l.handOver(&grant)
+}
+
+// handOver gives the client to a worker, if there is room.
+func (l *login) handOver(grant *auth.Grant) error {
+	g := l.gate
+	entering := g.entering.Add(1)
+	defer g.entering.Add(-1)
+	if limit := l.settings.maxClients; limit > 0 && g.uses.clients()+int(entering) > limit {
+		return &wire.Fault{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already",
+			Detail: fmt.Sprintf("pgherd has %d clients, as many as max_client_conn allows.", limit),
+			Hint:   "Raise max_client_conn, or let applications close connections that they do not use."}
+	}
+	fd, err := worker.Detach(l.socket)
+	if err != nil {
+		return err
+	}
+	l.adopted = true // from here on the descriptor is not ours
+	l.client.TLS = describeTLS(l.tls)
+	l.client.LoggedIn = time.Now()
+	if l.settings.logConnections {
+		g.log.Info("client logged in", "host", l.client.Host, "port", l.client.Port, "user", l.peer.User,
+			"database", l.peer.Database, "application", l.client.Application, "method", grant.Method,
+			"line", grant.Line, "tls", l.client.TLS)
+	}
+	g.uses.adopt(worker.Login{Socket: worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport}, Client: l.client})
+	return nil
+}
+
+// fail logs why a login ended, once, and tells the client if it can be told.
+func (l *login) fail(err error) {
+	log := l.gate.log.With("host", l.client.Host, "port", l.client.Port)
+	if l.peer.User != "" {
+		log = log.With("user", l.peer.User, "database", l.peer.Database)
+	}
+	timedOut := errors.Is(err, context.DeadlineExceeded)
+	if ne, ok := errors.AsType[net.Error](err); ok {
+		timedOut = timedOut || ne.Timeout()
+	}
+	fault, told := errors.AsType[*wire.Fault](err)
+	switch {
+	case l.gate.stopping.Err() != nil:
+		if l.started {
+			l.tell(&wire.Fault{Severity: "FATAL", Code: "57P03", Message: "pgherd is shutting down"})
+		}
+	case told:
+		log.Warn("login refused", "sqlstate", fault.Code, "reason", err.Error())
+		l.tell(fault)
+	case timedOut:
+		log.Warn("login refused", "reason", "it took longer than authentication_timeout", "timeout", l.settings.timeout)
+		if l.started {
+			l.tell(&wire.Fault{Severity: "FATAL", Code: "57014", Message: "canceling authentication due to timeout"})
+		}
+	case errors.Is(err, io.EOF): // a probe, or psql that goes to ask for the password
+		log.Debug("client went away before it was logged in")
+	default:
+		log.Warn("login failed", "reason", err.Error())
+	}
+}

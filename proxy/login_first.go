@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// firstPacket gets through what may come before a start-up packet or a cancel
+// request: TLS at once, or SSLRequest and GSSENCRequest, each at most once.
+// Reads are exact, so what follows SSLRequest is only ever read as TLS: bytes
+// slipped in before it in clear text break the handshake.
+func (l *login) firstPacket() (wire.First, error) {
+	askedTLS, askedGSS := false, false
+	for opening := true; ; opening = false {
+		f, direct, err := l.readFirst(opening)
+		switch {
+		case err != nil:
+			return f, err
+		case direct:
+			askedTLS = true
+		case f.Kind == wire.FirstSSLRequest && !askedTLS:
+			askedTLS = true
+			err = l.answerSSLRequest()
+		case f.Kind == wire.FirstGSSENCRequest && !askedGSS:
+			askedGSS = true
+			err = l.answer('N')
+		case f.Kind == wire.FirstSSLRequest || f.Kind == wire.FirstGSSENCRequest:
+			return f, violation("encryption was asked for a second time", f.Kind.String())
+		default:
+			return f, nil
+		}
+		if err != nil {
+			return f, err
+		}
+	}
+}
+
+// readFirst reads one packet. opening: it is the connection's first, which
+// may be TLS; that is direct then, and the handshake is done.
+func (l *login) readFirst(opening bool) (f wire.First, direct bool, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(l.conn, head[:]); err != nil {
+		if !opening {
+			err = noEOF(err)
+		}
+		return f, false, fmt.Errorf("read first packet: %w", err)
+	}
+	if opening && head[0] == wire.TLSRecord {
+		return f, true, l.directTLS(head[:])
+	}
+	n, err := wire.FirstLength(head)
+	if err != nil {
+		return f, false, violation("invalid length of startup packet",
+			fmt.Sprintf("%d bytes: this is PostgreSQL's protocol, spoken by pgherd", binary.BigEndian.Uint32(head[:])))
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(l.conn, body); err != nil {
+		return f, false, fmt.Errorf("read first packet: %w", noEOF(err))
+	}
+	f, err = wire.ViewFirst(body)
+	if unsupported, ok := errors.AsType[*wire.UnsupportedProtocolError](err); ok {
+		return f, false, &wire.Fault{Severity: "FATAL", Code: "0A000", Message: fmt.Sprintf(
+			"unsupported frontend protocol %d.%d: pgherd supports 3.0 to 3.2", unsupported.Protocol>>16, unsupported.Protocol&0xffff)}
+	}
+	if err != nil {
+		return f, false, violation("invalid startup packet", err.Error())
+	}
+	return f, false, nil
+}
+
+func (l *login) answer(c byte) error {
+	if _, err := l.conn.Write([]byte{c}); err != nil {
+		return fmt.Errorf("answer first packet: %w", err)
+	}
+	return nil
+}
+
+// answerSSLRequest agrees to TLS if we have it; over a Unix socket we do not.
+func (l *login) answerSSLRequest() error {
+	if l.settings.tls == nil || l.peer.Local {
+		return l.answer('N')
+	}
+	if err := l.answer('S'); err != nil {
+		return err
+	}
+	return l.handshake(l.socket)
+}
+
+// directTLS is a client that began with TLS. It must say by ALPN that it
+// means PostgreSQL, or a browser could be tricked into speaking to us.
+func (l *login) directTLS(begun []byte) error {
+	if l.settings.tls == nil || l.peer.Local {
+		return errors.New("shake hands for TLS: a client began with it, but there is no TLS here")
+	}
+	if err := l.handshake(&prefixed{Conn: l.socket, prefix: begun}); err != nil {
+		return err
+	}
+	if l.tls.ConnectionState().NegotiatedProtocol != alpn {
+		return violation("received direct SSL connection request without ALPN protocol negotiation extension", "")
+	}
+	return nil
+}
+
+// handshake puts TLS on the connection, from here on and for its session.
+func (l *login) handshake(under net.Conn) error {
+	l.transport = worker.NewTransport(under)
+	conn := tls.Server(l.transport, l.settings.tls)
+	if err := conn.Handshake(); err != nil {
+		l.transport = nil
+		return fmt.Errorf("shake hands for TLS: %w", noEOF(err))
+	}
+	l.tls, l.conn = conn, conn
+	l.peer.TLS = true
+	if state := conn.ConnectionState(); len(state.VerifiedChains) > 0 {
+		l.peer.Certified, l.peer.CommonName = true, state.PeerCertificates[0].Subject.CommonName
+	}
+	return nil
+}
+
+// prefixed gives back bytes that were read too early.
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) == 0 {
+		return p.Conn.Read(b)
+	}
+	n := copy(b, p.prefix)
+	p.prefix = p.prefix[n:]
+	return n, nil
+}
+
+func violation(message, detail string) *wire.Fault {
+	return &wire.Fault{Severity: "FATAL", Code: "08P01", Message: message, Detail: detail}
+}
+
+// noEOF keeps io.EOF for connections that end where they may.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+const (
+	maxStartupParams = 100 // of one start-up packet
+	longestName      = 63  // bytes: PostgreSQL's NAMEDATALEN - 1
+)
+
+// startUp reads the start-up packet into peer and client.
+func (l *login) startUp(f *wire.First) error {
+	if len(f.Params) > maxStartupParams {
+		return &wire.Fault{Severity: "FATAL", Code: "54000", Message: "too many startup parameters",
+			Detail: fmt.Sprintf("%d parameters, at most %d are taken.", len(f.Params), maxStartupParams)}
+	}
+	user, _ := f.Value("user")
+	if user == "" {
+		return &wire.Fault{Severity: "FATAL", Code: "28000", Message: "no PostgreSQL user name specified in startup packet"}
+	}
+	database, _ := f.Value("database")
+	if database == "" {
+		database = user
+	}
+	replication, err := replicationOf(f)
+	if err != nil {
+		return err
+	}
+	l.peer.User, l.peer.Database = shorten(user), shorten(database)
+	l.peer.Physical = replication == physical
+	l.client.Application, _ = f.Value("application_name")
+	l.client.Target = pool.Target{Database: l.peer.Database, User: l.peer.User,
+		Params: pool.EncodeParams(sessionParams(f, replication)), Replication: replication != ordinary}
+	return nil
+}
+
+// shorten cuts a name where PostgreSQL would, before any rule looks at it: a
+// name that differs only beyond is the same user.
+func shorten(name string) string { return name[:min(len(name), longestName)] }
+
+// replication is what parameter replication asks for.
+type replication string
+
+// The values are as a server is sent them.
+const (
+	ordinary replication = ""
+	physical replication = "true"
+	logical  replication = "database"
+)
+
+func replicationOf(f *wire.First) (replication, error) {
+	value, found := f.Value(replicationParam)
+	if !found {
+		return ordinary, nil
+	}
+	if value == string(logical) {
+		return logical, nil
+	}
+	on, valid := parseBool(value)
+	switch {
+	case !valid:
+		return ordinary, &wire.Fault{Severity: "FATAL", Code: "22023",
+			Message: fmt.Sprintf("invalid value for parameter %q: %q", replicationParam, value),
+			Hint:    `Valid values are: "false", 0, "true", 1, "database".`}
+	case on:
+		return physical, nil
+	}
+	return ordinary, nil
+}
+
+const replicationParam = "replication"
+
+// parseBool reads a boolean as PostgreSQL does: any beginning of a word that
+// is no other's, in either case.
+func parseBool(s string) (value, valid bool) {
+	s = strings.ToLower(s)
+	begins := func(word string, least int) bool { return len(s) >= least && strings.HasPrefix(word, s) }
+	switch {
+	case s == "1" || begins("true", 1) || begins("yes", 1) || begins("on", 2):
+		return true, true
+	case s == "0" || begins("false", 1) || begins("no", 1) || begins("off", 2):
+		return false, true
+	}
+	return false, false
+}
+
+// sessionParams are the parameters that a server is to be started with,
+// beside user and database.
+func sessionParams(f *wire.First, r replication) (params []wire.Param) {
+	for _, p := range f.Params {
+		if p.Name != "user" && p.Name != "database" && p.Name != replicationParam {
+			params = append(params, p)
+		}
+	}
+	if r != ordinary {
+		params = append(params, wire.Param{Name: replicationParam, Value: string(r)})
+	}
+	return params
+}
+
+// agree settles the version of the protocol. A client that asks for more than
+// we have is told what it gets ("NegotiateProtocolVersion").
+func (l *login) agree(f *wire.First) error {
+	newest := min(f.Protocol, wire.Protocol32)
+	l.client.Protocol = wire.Protocol30 // 3.1 never was, and means 3.0
+	if newest == wire.Protocol32 {
+		l.client.Protocol = wire.Protocol32
+	}
+	if f.Protocol == newest && len(f.Options) == 0 {
+		return nil
+	}
+	var options []string
+	for _, option := range f.Options {
+		options = append(options, option.Name)
+	}
+	message := wire.AppendNegotiateProtocolVersion(nil, newest, wire.MakeTexts(options...))
+	if _, err := l.conn.Write(message); err != nil {
+		return fmt.Errorf("negotiate protocol version: %w", err)
+	}
+	return nil
+}
+
+// markParams puts what auth.Grant.Sharing says into a Target's parameters, so
+// that only equal ones share servers (I1). Its name is empty, which no client
+// can send: an empty name ends the start-up packet.
+func markParams(encoded, sharing string) string {
+	if sharing == "" {
+		return encoded
+	}
+	return pool.EncodeParams(append(pool.DecodeParams(encoded), wire.Param{Value: sharing}))
+}
+
+// unmarkParams are the parameters as a server is to get them.
+func unmarkParams(encoded string) (params []wire.Param) {
+	for _, p := range pool.DecodeParams(encoded) {
+		if p.Name != "" {
+			params = append(params, p)
+		}
+	}
+	return params
+}

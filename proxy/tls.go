@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// alpn is the protocol that PostgreSQL's clients name inside TLS. It must be
+// named where TLS comes first, and may be where SSLRequest does
+// ("SSL Session Encryption").
+const alpn = "postgresql"
+
+// tlsFiles are the ssl_* settings for clients.
+type tlsFiles struct {
+	cert, key  string
+	ca, caDir  string // who vouches for clients' certificates; "": they are not asked for
+	crl        string
+	ciphers    string
+	curves     string
+	passphrase string // command that prints the key's passphrase
+}
+
+// loadTLS reads the files. Clients need TLS 1.2 at least.
+func loadTLS(f *tlsFiles, log *slog.Logger) (*tls.Config, error) {
+	cert, err := loadKeyPair(f.cert, f.key, f.passphrase)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{
+		Certificates:     []tls.Certificate{cert},
+		MinVersion:       tls.VersionTLS12,
+		NextProtos:       []string{alpn},
+		CipherSuites:     cipherSuites(f.ciphers, log),
+		CurvePreferences: curves(f.curves, log),
+		// As PostgreSQL: a resumed session would not ask for the certificate again.
+		SessionTicketsDisabled: true,
+	}
+	if f.ca == "" && f.caDir == "" {
+		return c, nil
+	}
+	if c.ClientCAs, err = loadAuthorities(f.ca, f.caDir); err != nil {
+		return nil, err
+	}
+	c.ClientAuth = tls.VerifyClientCertIfGiven
+	revoked, err := loadRevocations(f.crl)
+	if err != nil {
+		return nil, err
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error { return revoked.check(s.VerifiedChains) }
+	return c, nil
+}
+
+// reloadTLS is loadTLS for a reload: broken files keep the old certificate.
+func reloadTLS(old *tls.Config, f *tlsFiles, log *slog.Logger) *tls.Config {
+	c, err := loadTLS(f, log)
+	if err != nil {
+		log.Error("TLS settings are not reloaded, the old certificate stays in use", "error", err)
+		return old
+	}
+	return c
+}
+
+func loadKeyPair(certFile, keyFile, passphrase string) (tls.Certificate, error) {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("read TLS certificate: %w", err)
+	}
+	key, err := readKey(keyFile, passphrase)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load TLS certificate %s with key %s: %w", certFile, keyFile, err)
+	}
+	return pair, nil
+}
+
+// loadAuthorities reads a file of certificates, and every file of a folder
+// that holds one.
+func loadAuthorities(file, dir string) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read TLS authorities: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read TLS authorities: %s holds no certificate", file)
+		}
+	}
+	if dir == "" {
+		return pool, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read TLS authorities: %w", err)
+	}
+	found := false
+	for _, entry := range entries {
+		if pem, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
+			found = pool.AppendCertsFromPEM(pem) || found
+		}
+	}
+	if !found {
+		return nil, errors.New("read TLS authorities: no certificate in " + dir)
+	}
+	return pool, nil
+}
+
+// describeTLS is a connection's version and cipher, "" without TLS.
+func describeTLS(conn *tls.Conn) string {
+	if conn == nil {
+		return ""
+	}
+	state := conn.ConnectionState()
+	return tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+}
