@@ -55,8 +55,8 @@ func (s *Session) Cancel(key []byte) *pool.Server {
 		return nil
 	}
 	s.canceled = s.state == WaitServer
-	if s.server == nil || s.expect.empty() {
-		return nil
+	if s.server == nil || s.expect.empty() || s.state == Closing {
+		return nil // what runs then is pgherd's own reset, if anything
 	}
 	s.cancels++
 	return s.server

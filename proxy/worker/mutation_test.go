@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutations break, on purpose, what the simulation is there to guard: the
+// release rule, the list of expected replies, the hand-over between workers,
+// the limits. Each must make seeds fail, or the simulation proves nothing.
+var mutations = []struct{ name, file, old, new string }{
+	{"a used server goes back without a reset", "../pool/mode.go",
+		"return Reset // which", "return Return // which"},
+	{"a server that owes replies goes back", "../pool/mode.go",
+		"case at.Owes, at.Uncertain, at.Expired, at.Single:", "case at.Uncertain, at.Expired, at.Single:"},
+	{"nobody expects the replies to a reset", "../session/release.go",
+		"s.expect.add(wire.Query, swallow)", "_ = swallow"},
+	{"replies to pgherd's own queries reach the client's list", "../session/expect.go",
+		"e.list.push(owed{request, w})\n\t}\n}", "e.list.push(owed{request, forward})\n\t}\n}"},
+	{"an error does not skip to the Sync", "../session/expect.go",
+		"for e.list.len() > 0 && e.head().request != wire.Sync {", "for false {"},
+	{"what is sent while a server skips counts as owed", "../session/expect.go",
+		"e.skipping = e.list.len() == 0", "e.skipping = false"},
+	{"a Sync inside a copy counts as owed", "../session/expect.go",
+		"case wire.Sync:\n\t\t\te.ignored++", "case wire.Sync:\n\t\t\te.list.push(owed{request, w})"},
+	{"a server stays on the shelf when it is taken", "../pool/shelf.go",
+		"s := stack[len(stack)-1]\n\th.Remove(s)", "s := stack[len(stack)-1]"},
+	{"a moved server that nobody takes is lost", "supply.go",
+		"if !w.tasks[ticket.Session].grant(s.Key, s, nil) {\n\t\tw.giveBack(s)\n\t}\n}\n\n// giveBack",
+		"w.tasks[ticket.Session].grant(s.Key, s, nil)\n}\n\n// giveBack"},
+	{"a closed server's place is not freed", "supply.go",
+		"s.Endpoint.Close()\n\tw.crew.gone(s.Key)", "s.Endpoint.Close()"},
+	{"a failed move forgets its ticket", "supply.go",
+		"case s == nil:\n\t\tw.crew.askAgain(ticket)", "case s == nil:"},
+	{"idle servers are not reported to waiters", "supply.go",
+		"w.crew.spare(s.Key, w.index)", "_ = w.crew"},
+	{"the limit per node is not kept", "../pool/home.go",
+		"return !full(h.nodes[key.Node], l.Node) &&", "return"},
+	{"a server is not held for a cancel in flight", "../session/release.go",
+		"if verdict != pool.Discard && !s.awaitCancels() {", "if false {"},
+	{"a torn message goes on with another server's bytes", "../session/relay.go",
+		"s.torn = !m.Last", "s.torn = false"},
+}
+
+// mutationSeeds is how many seeds a mutation may survive.
+const mutationSeeds = "6000"
+
+func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			out, err := exec.Command("go", "test", "-count=1", "-overlay", overlay(t, m.file, m.old, m.new),
+				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds).CombinedOutput()
+			if err == nil {
+				t.Fatal("no seed noticed")
+			}
+			if !strings.Contains(string(out), "replay: ") && !strings.Contains(string(out), "panic: ") {
+				t.Fatalf("failed for another reason:\n%s", out)
+			}
+		})
+	}
+}
+
+// overlay writes a changed copy of the file and the list that has the compiler
+// read it in the file's place.
+func overlay(t *testing.T, file, old, new string) string {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(source), old) != 1 {
+		t.Fatalf("%s does not have %q once", file, old)
+	}
+	path, _ := filepath.Abs(file)
+	changed := filepath.Join(t.TempDir(), "changed.go")
+	list, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: changed}})
+	listed := filepath.Join(t.TempDir(), "overlay.json")
+	for name, content := range map[string]string{changed: strings.Replace(string(source), old, new, 1), listed: string(list)} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return listed
+}

@@ -1,0 +1,247 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+
+	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/wire"
+)
+
+// simClient is an application: it sends rounds of requests, pipelined or one
+// by one, and compares what it gets with what a PostgreSQL of its own answers.
+type simClient struct {
+	id      int
+	peer    *ringtest.Peer
+	rounds  [][]byte
+	eager   bool // does not wait for answers
+	vanish  int  // closes after so many bytes sent; 0: says goodbye
+	rude    bool // vanishes by a reset
+	model   *postgres
+	sent    int
+	greeted bool
+	pid     uint32
+	key     []byte
+	got     []byte // not yet compared
+	done    bool
+	unkind  bool // servers and connections break: an error, then the end, is right
+}
+
+// rounds that a client may send; %d is its number.
+var simRounds = []func(id int, n int) []byte{
+	func(id, n int) []byte { return query(id, "ROWS", n%20) },
+	func(id, n int) []byte { return query(id, "ROWS", n%5) },
+	func(id, n int) []byte { return query(id, "ERR", 0) },
+	func(id, n int) []byte { return query(id, "BIG", n*8) },
+	func(id, n int) []byte { return query(id, "BEGIN", 0) },
+	func(id, n int) []byte { return query(id, "COMMIT", 0) },
+	func(id, n int) []byte { return query(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return query(id, "SET", n) },
+	func(id, n int) []byte { return query(id, "NOTICE", 0) },
+	func(id, n int) []byte { return query(id, "COPYOUT", n) },
+	func(id, n int) []byte { return wire.AppendQuery(nil, "") },
+	func(id, n int) []byte { return wire.AppendSync(nil) },
+	func(id, n int) []byte {
+		return wire.AppendCopyDone(append(query(id, "COPYIN", 0), copyRows(n)...))
+	},
+	func(id, n int) []byte { // a copy that fails half-way; what follows is ignored
+		b := wire.AppendCopyData(append(query(id, "COPYIN", 0), copyRows(n%4)...), "BAD")
+		return wire.AppendCopyDone(append(b, copyRows(n%3)...))
+	},
+	func(id, n int) []byte { return wire.AppendCopyFail(query(id, "COPYIN", 0), "no more") },
+	func(id, n int) []byte {
+		return wire.AppendFunctionCall(nil, &wire.FunctionCallView{Function: uint32(n)})
+	},
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "ROWS", n)) },
+	func(id, n int) []byte { // a pipeline whose middle fails; the rest is skipped
+		b := append(extended(id, "ROWS", n), extended(id, "ERR", 0)...)
+		return wire.AppendSync(append(b, extended(id, "ROWS", 3)...))
+	},
+	func(id, n int) []byte {
+		return wire.AppendSync(append(extended(id, "PARSEERR", 0), extended(id, "ROWS", 1)...))
+	},
+	func(id, n int) []byte { // a simple BEGIN before the extended sequence is finished
+		b := append(extended(id, "ROWS", 1), query(id, "BEGIN", 0)...)
+		return wire.AppendSync(append(b, extended(id, "ROWS", 2)...))
+	},
+	func(id, n int) []byte { // libpq's copy: Sync at once, ignored, and again at the end
+		b := append(wire.AppendSync(extended(id, "COPYIN", 0)), copyRows(n)...)
+		return wire.AppendSync(wire.AppendCopyDone(b))
+	},
+	func(id, n int) []byte {
+		b := append(extended(id, "COPYIN", 0), copyRows(n)...)
+		return wire.AppendSync(append(wire.AppendCopyData(b, "BAD"), wire.AppendCopyDone(nil)...))
+	},
+	func(id, n int) []byte { return wire.AppendFlush(extended(id, "ROWS", n)) },
+}
+
+func query(id int, verb string, n int) []byte {
+	return wire.AppendQuery(nil, fmt.Sprintf("%d %s %d", id, verb, n))
+}
+
+func extended(id int, verb string, n int) []byte {
+	b := wire.AppendParse(nil, "", fmt.Sprintf("%d %s %d", id, verb, n), nil)
+	b = wire.AppendBind(b, &wire.BindView{})
+	b = wire.AppendDescribe(b, 'P', "")
+	return wire.AppendExecute(b, "", 0)
+}
+
+func copyRows(n int) (b []byte) {
+	for i := range n {
+		b = wire.AppendCopyData(b, fmt.Sprint("row ", i))
+	}
+	return b
+}
+
+func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand) *simClient {
+	c := &simClient{id: id, peer: peer, model: newPostgres(), eager: random.IntN(2) == 0}
+	for range random.IntN(12) {
+		c.rounds = append(c.rounds, simRounds[random.IntN(len(simRounds))](id, random.IntN(40)))
+	}
+	if random.IntN(4) == 0 {
+		c.vanish, c.rude = 1+random.IntN(400), random.IntN(2) == 0
+	}
+	return c
+}
+
+// act does one thing: read, compare, perhaps send. An error is a finding.
+func (c *simClient) act(random *rand.Rand) error {
+	if c.done {
+		return nil
+	}
+	c.got = append(c.got, c.peer.ReadSome(1+random.IntN(5000))...)
+	if err := c.compare(); err != nil {
+		return err
+	}
+	if why := c.peer.Closed(); why != nil && c.peer.Arrived() == 0 {
+		c.done = true
+		return c.ended(why)
+	}
+	if !c.greeted || random.IntN(3) == 0 {
+		return nil
+	}
+	if !c.eager && len(c.model.out) > 0 {
+		return nil
+	}
+	c.send()
+	return nil
+}
+
+func (c *simClient) send() {
+	if len(c.rounds) == 0 {
+		if c.sent >= 0 && c.vanish == 0 {
+			c.write(wire.AppendTerminate(nil))
+		} else if c.sent >= 0 {
+			c.peer.CloseWrite()
+		}
+		c.sent = -1
+		return
+	}
+	round := c.rounds[0]
+	c.rounds = c.rounds[1:]
+	if c.vanish > 0 && c.sent+len(round) >= c.vanish {
+		round = round[:c.vanish-c.sent]
+		c.write(round)
+		if c.rude {
+			c.peer.Reset()
+			c.done = true
+		} else {
+			c.peer.CloseWrite()
+		}
+		c.sent, c.rounds = -1, nil
+		return
+	}
+	c.sent += len(round)
+	c.write(round)
+}
+
+func (c *simClient) write(b []byte) {
+	c.model.feed(b)
+	_, _ = c.peer.Write(b)
+}
+
+// compare takes off what matches the model.
+func (c *simClient) compare() error {
+	if !c.greeted && !c.greet() {
+		return nil
+	}
+	n := min(len(c.got), len(c.model.out))
+	if (len(c.got) > n || !bytes.Equal(c.got[:n], c.model.out[:n])) && !c.farewell() {
+		return fmt.Errorf("client %d got %q, wants %q", c.id, clip(c.got), clip(c.model.out))
+	}
+	if bytes.Equal(c.got[:n], c.model.out[:n]) {
+		n = messages(c.got[:n])
+		c.got, c.model.out = c.got[n:], c.model.out[n:]
+	}
+	return nil
+}
+
+// messages is how many of the bytes are whole messages.
+func messages(b []byte) (n int) {
+	for len(b)-n >= wire.HeaderLen {
+		next := n + 1 + int(binary.BigEndian.Uint32(b[n+1:]))
+		if next > len(b) {
+			break
+		}
+		n = next
+	}
+	return n
+}
+
+// farewell says that what differs is an error with which pgherd ends the
+// session: right only where a server broke, and only between two messages.
+func (c *simClient) farewell() bool {
+	n := 0
+	for n < len(c.got) && n < len(c.model.out) && c.got[n] == c.model.out[n] {
+		n++
+	}
+	rest := c.got[messages(c.got[:n]):]
+	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
+}
+
+// startsFatal says that what has arrived behind an 'E' may be a FATAL error.
+func startsFatal(b []byte) bool {
+	const fields = "SFATAL\x00"
+	if len(b) <= 4 {
+		return true
+	}
+	b = b[4:]
+	n := min(len(b), len(fields))
+	return string(b[:n]) == fields[:n]
+}
+
+// greet reads the end of the log-in.
+func (c *simClient) greet() bool {
+	ready := wire.AppendReadyForQuery(nil, wire.Idle)
+	end := bytes.Index(c.got, ready)
+	if end < 0 {
+		c.farewell()
+		return false
+	}
+	cut := wire.CutReplies()
+	for p := c.got[:end]; len(p) > 0; {
+		m, rest, err := cut.Next(p)
+		if err != nil {
+			return false
+		}
+		if p = rest; m.Kind == wire.BackendKeyData {
+			v, _ := wire.ViewBackendKeyData(m.Body())
+			c.pid, c.key = v.PID, bytes.Clone(v.Key)
+		}
+	}
+	c.greeted = true
+	c.got = c.got[end+len(ready):]
+	return true
+}
+
+// ended judges the end of the connection.
+func (c *simClient) ended(why error) error {
+	if c.sent >= 0 && !c.unkind {
+		return fmt.Errorf("client %d was closed (%v) for no reason it was told; unread %q", c.id, why, clip(c.got))
+	}
+	return nil
+}
+
+func clip(b []byte) []byte { return b[:min(len(b), 80)] }

@@ -1,0 +1,294 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
+	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
+	simFirst = flag.Uint64("sim.first", 1, "the first seed")
+)
+
+// simServer is one connection to PostgreSQL, as the simulation plays it.
+type simServer struct {
+	*postgres
+	peer *ringtest.Peer
+	pid  uint32
+	mean bool // breaks at some moment
+	over bool
+}
+
+// sim is pgherd's workers, clients and PostgreSQL on one thread, in one order
+// of events per seed.
+type sim struct {
+	seed    uint64
+	random  *rand.Rand
+	net     *ringtest.Network
+	crew    *Crew
+	clients []*simClient
+	servers []*simServer
+	jobs    []func() // what runs off the workers' threads
+	limit   int
+	sloth   int  // how slow jobs are
+	unkind  bool // servers break
+	faults  []error
+	// canceling: for which session the last cancel of a server was sent.
+	canceling map[uint32]uint32
+	lastPID   uint32
+}
+
+func newSim(seed uint64) *sim {
+	s := &sim{seed: seed, random: rand.New(rand.NewPCG(seed, 7)), net: ringtest.New(seed),
+		canceling: map[uint32]uint32{}}
+	s.limit = 1 + s.random.IntN(4)
+	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
+	s.unkind = s.random.IntN(3) == 0
+	if s.random.IntN(4) == 0 {
+		s.net.ResetOneIn, s.unkind = 2000, true
+	}
+	env := &Environment{
+		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
+		Go:     func(f func()) { s.jobs = append(s.jobs, f) },
+		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
+		Jitter: func(d time.Duration) time.Duration { return d },
+		Ended:  func(session.View, error) {},
+	}
+	set := &Settings{
+		Session: &session.Settings{ResetTimeout: time.Minute, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
+		Limits:  pool.Limits{Node: s.limit},
+	}
+	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
+	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)
+	for _, w := range s.crew.workers {
+		w.Begin(ring.NewWith(s.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 4}))
+	}
+	return s
+}
+
+// Open is the Connector's.
+func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
+	fd, peer := s.net.Pair()
+	s.lastPID++
+	server := &simServer{postgres: newPostgres(), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
+	s.servers = append(s.servers, server)
+	if total := s.crew.home.Total(); total > s.limit {
+		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
+	}
+	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "param", Value: "0"}}}, nil
+}
+
+func (s *sim) Secret(string) (any, bool) { return nil, false }
+
+// Cancel is the Connector's. It arrives late; then the server must still be
+// held by the session for which it was sent, or by nobody because it is
+// closed (I10).
+func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
+	for _, w := range s.crew.workers {
+		for _, v := range w.shelf.All() {
+			if v.PID == pid {
+				s.faults = append(s.faults, fmt.Errorf("a cancel reached server %d on the shelf", pid))
+			}
+		}
+		for _, t := range w.tasks {
+			if v := t.session.View(); v.Server != nil && v.Server.PID == pid && v.PID != s.canceling[pid] {
+				s.faults = append(s.faults, fmt.Errorf("a cancel for session %d reached session %d", s.canceling[pid], v.PID))
+			}
+		}
+	}
+	return nil
+}
+
+// arrive logs in a client.
+func (s *sim) arrive() {
+	fd, peer := s.net.Pair()
+	id := len(s.clients) + 1
+	c := newSimClient(id, peer, s.random)
+	c.unkind = s.unkind
+	s.clients = append(s.clients, c)
+	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
+	s.crew.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
+}
+
+// step lets one thing happen.
+func (s *sim) step() error {
+	switch s.random.IntN(6) {
+	case 0:
+		s.net.Step()
+	case 1:
+		if len(s.jobs) > 0 && s.random.IntN(s.sloth) == 0 {
+			i := s.random.IntN(len(s.jobs))
+			job := s.jobs[i]
+			s.jobs = append(s.jobs[:i], s.jobs[i+1:]...)
+			job()
+		}
+	case 2, 3:
+		return s.crew.workers[s.random.IntN(len(s.crew.workers))].Turn(0)
+	case 4:
+		if len(s.clients) > 0 {
+			c := s.clients[s.random.IntN(len(s.clients))]
+			s.cancelSometimes(c)
+			return c.act(s.random)
+		}
+	case 5:
+		if len(s.servers) > 0 {
+			return s.servers[s.random.IntN(len(s.servers))].act(s.random)
+		}
+	}
+	if len(s.faults) > 0 {
+		return errors.Join(s.faults...)
+	}
+	return nil
+}
+
+// cancelSometimes sends a cancel for what c does, if it has a server.
+func (s *sim) cancelSometimes(c *simClient) {
+	if !c.greeted || c.done || s.random.IntN(12) > 0 {
+		return
+	}
+	w := s.crew.workers[c.pid%uint32(len(s.crew.workers))]
+	w.Post(func() {
+		if t := w.tasks[c.pid]; t != nil && t.session.View().Server != nil {
+			s.canceling[t.session.View().Server.PID] = c.pid
+			w.cancel(c.pid, c.key, make(chan struct{}))
+		}
+	})
+}
+
+// act reads and answers; a mean server sometimes dies or speaks nonsense.
+func (v *simServer) act(random *rand.Rand) error {
+	if v.over {
+		return nil
+	}
+	in := v.peer.ReadSome(1 + random.IntN(4000))
+	over := v.feed(in)
+	if v.fault != "" {
+		return fmt.Errorf("server %d: %s", v.pid, v.fault)
+	}
+	if v.mean && random.IntN(60) == 0 {
+		switch random.IntN(3) {
+		case 0:
+			v.peer.Reset()
+		case 1:
+			v.out = append(v.out, "nonsense that no server says"...)
+			v.mean = false
+		case 2:
+			over = true
+		}
+	}
+	if len(v.out) > 0 && (!v.copying || random.IntN(2) == 0) {
+		_, _ = v.peer.Write(v.out)
+		v.out = nil
+	}
+	if over || v.peer.Closed() != nil {
+		v.over = true
+		v.peer.CloseWrite()
+	}
+	return nil
+}
+
+// Limits of a run: steps until every client must be done, and until all must
+// be quiet.
+const (
+	simClients  = 8
+	simPatience = 2_000_000
+)
+
+// run plays the seed to its end.
+func (s *sim) run() error {
+	clients := 1 + s.random.IntN(simClients)
+	for range simPatience {
+		if len(s.clients) < clients && s.random.IntN(50) == 0 {
+			s.arrive()
+		}
+		if err := s.step(); err != nil {
+			return err
+		}
+		if len(s.clients) == clients && s.quiet() {
+			return s.accounts()
+		}
+	}
+	return fmt.Errorf("not done after %d steps: %s", simPatience, s.state())
+}
+
+// quiet: every client is done and every session over.
+func (s *sim) quiet() bool {
+	for _, c := range s.clients {
+		if !c.done {
+			return false
+		}
+	}
+	for _, w := range s.crew.workers {
+		if len(w.tasks) > 0 || w.inbox.some.Load() || len(w.run) > 0 {
+			return false
+		}
+	}
+	return len(s.jobs) == 0 && s.settled()
+}
+
+// settled: as many servers are counted as stand on shelves.
+func (s *sim) settled() bool { return s.crew.home.Total() == s.shelved() }
+
+func (s *sim) shelved() (n int) {
+	for _, w := range s.crew.workers {
+		n += w.shelf.Len()
+	}
+	return n
+}
+
+// accounts: nothing is lost, shared or dirty.
+func (s *sim) accounts() error {
+	if n := s.crew.home.Waiting(); n > 0 {
+		return fmt.Errorf("%d tickets wait for nobody", n)
+	}
+	for _, w := range s.crew.workers {
+		for _, v := range w.shelf.All() {
+			if server := s.servers[v.PID-1]; server.owner != 0 || server.status != wire.Idle {
+				return fmt.Errorf("server %d stands on the shelf with the state of client %d", v.PID, server.owner)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *sim) state() (text string) {
+	for _, c := range s.clients {
+		text += fmt.Sprintf("client %d done=%v greeted=%v rounds=%d owed=%q; ", c.id, c.done, c.greeted, len(c.rounds), clip(c.model.out))
+	}
+	for _, w := range s.crew.workers {
+		for _, t := range w.tasks {
+			v := t.session.View()
+			text += fmt.Sprintf("session %d on %d %v server=%v; ", v.PID, w.index, v.State, v.Server != nil)
+		}
+	}
+	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.crew.home.Total(), s.shelved(), s.crew.home.Waiting(), len(s.jobs))
+}
+
+// TestSimulation is the oracle for I1 and I2, and for I10: each client gets
+// exactly the answers to its own requests, in order; no server is shared, lost
+// or handed over dirty; no cancel reaches another client's query.
+func TestSimulation(t *testing.T) {
+	first, count := *simFirst, *simSeeds
+	if *simSeed != 0 {
+		first, count = *simSeed, 1
+	}
+	for seed := first; seed < first+count; seed++ {
+		if err := newSim(seed).run(); err != nil {
+			t.Fatalf("seed %d: %v\nreplay: go test ./proxy/worker -run TestSimulation -sim.seed %d", seed, err, seed)
+		}
+	}
+}
