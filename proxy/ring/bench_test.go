@@ -1,18 +1,17 @@
-package ring
+package ring_test
 
 import (
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/ring"
 )
 
-type echo struct {
-	other *Conn
-	n     int
-}
+// echo sends everything back and counts.
+type echo struct{ n int }
 
-func (e *echo) Ready(c *Conn) {
+func (e *echo) Ready(c *ring.Conn) {
 	for b := c.Take(); b != nil; b = c.Take() {
 		e.n++
 		c.Send(b, b.Bytes())
@@ -20,33 +19,68 @@ func (e *echo) Ready(c *Conn) {
 	}
 }
 
-func benchPing(b *testing.B, engine string) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	l, err := New(Settings{Engine: engine})
+// pingPong makes a loop with both ends of a socket, and a message that goes to and fro.
+func pingPong(t testing.TB, engine, family string) (*ring.Loop, *echo) {
+	t.Helper()
+	l, err := ring.New(ring.Settings{Engine: engine})
 	if err != nil {
-		b.Fatal(err)
+		t.Skip(err)
 	}
-	defer l.Close()
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	t.Cleanup(l.Close)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if family == "tcp" {
+		fds, err = tcpPair()
+	}
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	x, y := &echo{}, &echo{}
-	c := l.Open(p[0], x)
-	l.Open(p[1], y)
-	c.Write(make([]byte, 100))
+	e := &echo{}
+	l.Open(fds[1], &echo{})
+	l.Open(fds[0], e).Write(make([]byte, 100))
+	return l, e
+}
+
+// One operation is a message there and back: two sends, two receives.
+func BenchmarkPingPong(b *testing.B) {
+	for _, engine := range []string{"io_uring", "epoll"} {
+		for _, family := range []string{"unix", "tcp"} {
+			b.Run(engine+"/"+family, func(b *testing.B) { benchmarkPingPong(b, engine, family) })
+		}
+	}
+}
+
+func benchmarkPingPong(b *testing.B, engine, family string) {
+	lockThread(b)
+	l, e := pingPong(b, engine, family)
 	b.ReportAllocs()
 	b.ResetTimer()
-	for x.n < b.N {
-		if err := l.Turn(Forever); err != nil {
+	for e.n < b.N {
+		if err := l.Turn(ring.Forever); err != nil {
 			b.Fatal(err)
 		}
 	}
-	k := l.Counters()
-	b.ReportMetric(float64(k.Enters)/float64(b.N), "enters/op")
-	b.ReportMetric(float64(k.Turns)/float64(b.N), "turns/op")
+	b.ReportMetric(float64(l.Counters().Enters)/float64(b.N), "enters/op")
 }
 
-func BenchmarkPingEpoll(b *testing.B) { benchPing(b, "epoll") }
-func BenchmarkPingURing(b *testing.B) { benchPing(b, "io_uring") }
+func TestTurnDoesNotAllocate(t *testing.T) {
+	for _, engine := range []string{"io_uring", "epoll"} {
+		t.Run(engine, func(t *testing.T) {
+			lockThread(t)
+			l, e := pingPong(t, engine, "unix")
+			turn := func() {
+				if err := l.Turn(ring.Forever); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 100 {
+				turn()
+			}
+			if n := testing.AllocsPerRun(1000, turn); n != 0 {
+				t.Errorf("%v allocations per Turn", n)
+			}
+			if e.n < 100 {
+				t.Errorf("only %d messages went through", e.n)
+			}
+		})
+	}
+}

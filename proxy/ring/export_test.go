@@ -19,6 +19,3 @@ func (c *Conn) Held() (shared, bytes int) { return c.held, c.bytes }
 
 // Slot is the slot c lives in.
 func (c *Conn) Slot() uint32 { return c.id.Slot() }
-
-// Missing explains a failed set-up.
-var Missing = missing

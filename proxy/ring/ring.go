@@ -16,6 +16,7 @@ package ring
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -248,7 +249,22 @@ func (l *Loop) Close() {
 	}
 	l.closed = true
 	quiet := l.engine.Close() == nil && l.open == 0
+	if !quiet {
+		abandon(l)
+	}
 	l.retire(quiet)
+}
+
+// abandoned keeps alive what a kernel that did not let go in time may still write to.
+var abandoned struct {
+	sync.Mutex
+	loops []*Loop
+}
+
+func abandon(l *Loop) {
+	abandoned.Lock()
+	defer abandoned.Unlock()
+	abandoned.loops = append(abandoned.loops, l)
 }
 
 // String names the engine, for logs.

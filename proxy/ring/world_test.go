@@ -62,9 +62,14 @@ type kernel struct {
 	peers          []*kernelPeer
 }
 
-func newKernel(t *testing.T, engine, family string) *kernel {
+// lockThread must come before the loop is made: clean-ups run in reverse.
+func lockThread(t testing.TB) {
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
+}
+
+func newKernel(t *testing.T, engine, family string) *kernel {
+	lockThread(t)
 	return &kernel{engine: engine, family: family}
 }
 
@@ -134,12 +139,11 @@ func tcpPair() (fds [2]int, err error) {
 }
 
 type kernelPeer struct {
-	fd      int
-	tcp     bool
-	outbox  []byte
-	fin     bool
-	ended   error
-	arrived []byte
+	fd     int
+	tcp    bool
+	outbox []byte
+	fin    bool
+	ended  error
 }
 
 func (p *kernelPeer) Write(b []byte) (int, error) {

@@ -1,0 +1,172 @@
+package ring
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inert is an engine that does nothing; the test completes operations itself.
+type inert struct {
+	next   func() // run in Turn
+	closed []int
+}
+
+func (*inert) Name() string              { return "inert" }
+func (*inert) Start(*Loop) error         { return nil }
+func (*inert) Provide(int)               {}
+func (*inert) Add(ID, int) error         { return nil }
+func (*inert) Remove(ID, int)            {}
+func (*inert) Recv(ID, int, []byte, int) {}
+func (*inert) StopRecv(ID)               {}
+func (*inert) Send(ID, int, [][]byte)    {}
+func (*inert) StopSend(ID)               {}
+func (*inert) ShutdownWrite(int) error   { return nil }
+func (e *inert) CloseSocket(fd int)      { e.closed = append(e.closed, fd) }
+func (*inert) Wake()                     {}
+func (*inert) Enters() uint64            { return 0 }
+func (*inert) Features() []Feature       { return nil }
+func (*inert) Close() error              { return nil }
+func (e *inert) Turn(time.Duration) error {
+	if e.next != nil {
+		e.next()
+	}
+	e.next = nil
+	return nil
+}
+
+func (e *inert) complete(t *testing.T, l *Loop, evs ...Event) {
+	t.Helper()
+	e.next = func() {
+		for _, ev := range evs {
+			l.Complete(ev)
+		}
+	}
+	if err := l.Turn(0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLateCompletionMissesTheNextConn(t *testing.T) {
+	e := &inert{}
+	l := NewWith(e, Settings{})
+	first := l.Open(3, nil)
+	e.complete(t, l)
+	first.Close()
+	e.complete(t, l)
+	e.complete(t, l, Event{ID: first.id, Op: Received, Shared: NoBuffer, Err: syscall.ECANCELED})
+	e.complete(t, l)
+	second := l.Open(4, nil)
+	if second.id.Slot() != first.id.Slot() || second.id == first.id {
+		t.Fatalf("IDs %#x and %#x", first.id, second.id)
+	}
+	e.complete(t, l)
+	e.complete(t, l, Event{ID: first.id, Op: Received, Shared: 0, N: 10})
+	if second.Take() != nil {
+		t.Error("bytes of the first Conn reached the second")
+	}
+	if l.Counters().Late != 1 || l.unused() != len(l.shared) {
+		t.Errorf("late %d, %d of %d buffers back", l.Counters().Late, l.unused(), len(l.shared))
+	}
+}
+
+func TestSocketIsClosedOnlyWhenNothingIsInFlight(t *testing.T) {
+	e := &inert{}
+	l := NewWith(e, Settings{})
+	c := l.Open(3, nil)
+	c.Write([]byte("in flight"))
+	e.complete(t, l)
+	c.Close()
+	e.complete(t, l)
+	e.complete(t, l, Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ECANCELED})
+	e.complete(t, l)
+	if len(e.closed) != 0 || c.tx.len() != 1 {
+		t.Fatal("closed while a send is in flight")
+	}
+	e.complete(t, l, Event{ID: c.id, Op: Sent, Shared: NoBuffer, N: 2})
+	e.complete(t, l)
+	if len(e.closed) != 1 || c.tx.len() != 0 {
+		t.Error("not closed after the last completion")
+	}
+}
+
+func TestWindowGrowsWhenItProvesTooSmall(t *testing.T) {
+	e := &inert{}
+	l := NewWith(e, Settings{Buffers: 256})
+	c := l.Open(3, nil)
+	for want := firstWindow; want < 1024; want *= 2 {
+		e.complete(t, l)
+		if l.provided != min(want, 256) {
+			t.Errorf("engine has %d buffers, want %d", l.provided, min(want, 256))
+		}
+		e.complete(t, l, Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ENOBUFS})
+	}
+}
+
+func TestMisuseOfBufsPanics(t *testing.T) {
+	l := NewWith(&inert{}, Settings{})
+	for what, misuse := range map[string]func(){
+		"released twice":      func() { b := l.Get(1); b.Release(); b.Release() },
+		"held after the last": func() { b := l.Get(1); b.Release(); b.Hold() },
+		"filled past":         func() { b := l.Get(1); b.Fill(len(b.Room()) + 1) },
+		"sent from elsewhere": func() { b := l.Get(1); b.Fill(1); l.Open(3, nil).Send(b, []byte("x")) },
+		"given away twice":    func() { l.claim(0); l.claim(0) },
+		"opened after close":  func() { x := NewWith(&inert{}, Settings{}); x.Close(); x.Open(3, nil) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			misuse()
+		})
+	}
+}
+
+func TestGetReusesWithinBounds(t *testing.T) {
+	l := NewWith(&inert{}, Settings{})
+	for _, n := range []int{0, 1, 1023, 1025, 64 << 10, 256 << 10, 256<<10 + 1} {
+		b := l.Get(n)
+		if len(b.Room()) < n || len(b.Bytes()) != 0 {
+			t.Errorf("Get(%d) has room for %d", n, len(b.Room()))
+		}
+		b.Fill(n)
+		b.Release()
+		if again := l.Get(n); n <= 256<<10 && again != b {
+			t.Errorf("Get(%d) does not reuse", n)
+		} else {
+			again.Release()
+		}
+	}
+	var many [2 * keepBytes >> maxClass]*Buf
+	for i := range many {
+		many[i] = l.Get(1 << maxClass)
+	}
+	for _, b := range many {
+		b.Release()
+	}
+	if kept := len(l.free[maxClass]); kept != keepBytes>>maxClass {
+		t.Errorf("%d buffers of 256 KB kept", kept)
+	}
+}
+
+func TestQueue(t *testing.T) {
+	var q queue[int]
+	in, out := 0, 0
+	for i := range 1000 {
+		for range i % 7 {
+			q.push(in)
+			in++
+		}
+		for range min(i%5, q.len()) {
+			if *q.at(0) != out || q.pop() != out {
+				t.Fatalf("not in order at %d", out)
+			}
+			out++
+		}
+		if q.len() != in-out || q.len() > 0 && *q.last() != in-1 {
+			t.Fatalf("length %d, want %d", q.len(), in-out)
+		}
+	}
+}

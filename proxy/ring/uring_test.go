@@ -1,0 +1,156 @@
+package ring
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func newURing(t *testing.T, set Settings) (*Loop, *uring) {
+	t.Helper()
+	runtime.LockOSThread()
+	t.Cleanup(runtime.UnlockOSThread)
+	u := &uring{}
+	l, err := start(u, set)
+	if missing := (*MissingError)(nil); errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l, u
+}
+
+func openPair(t *testing.T, l *Loop) (c *Conn, other int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[1]) })
+	return l.Open(fds[0], nil), fds[1]
+}
+
+// turns turns until done, at most a thousand times.
+func turns(t *testing.T, l *Loop, done func() bool) {
+	t.Helper()
+	for range 1000 {
+		if done() {
+			return
+		}
+		if err := l.Turn(busyWait); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("did not come to an end")
+}
+
+// More completions than the queue holds wait in the kernel and none is lost.
+func TestCompletionQueueOverflow(t *testing.T) {
+	l, u := newURing(t, Settings{})
+	c, other := openPair(t, l)
+	for range 3 * cqEntries {
+		u.cancel(opMask) // nothing has that name: one completion each
+	}
+	if _, err := unix.Write(other, []byte("behind them")); err != nil {
+		t.Fatal(err)
+	}
+	var b *Buf
+	turns(t, l, func() bool { b = c.Take(); return b != nil })
+	if string(b.Bytes()) != "behind them" {
+		t.Errorf("got %q", b.Bytes())
+	}
+	b.Release()
+}
+
+// Without the kernel's limit one socket may take the whole window in one turn, but no more.
+func TestWithoutReceiveLimit(t *testing.T) {
+	l, u := newURing(t, Settings{Buffers: 256, BufferSize: 256, Quota: 8})
+	u.limits = false
+	greedy, other := openPair(t, l)
+	if _, err := unix.Write(other, make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	modest, other2 := openPair(t, l)
+	if _, err := unix.Write(other2, []byte("me too")); err != nil {
+		t.Fatal(err)
+	}
+	var b *Buf
+	turns(t, l, func() bool { b = modest.Take(); return b != nil })
+	b.Release()
+	if greedy.held > 2*firstWindow {
+		t.Errorf("greedy socket took %d buffers", greedy.held)
+	}
+	got := 0
+	turns(t, l, func() bool {
+		for b := greedy.Take(); b != nil; b = greedy.Take() {
+			got += len(b.Bytes())
+			b.Release()
+		}
+		return got == 100_000
+	})
+}
+
+func TestMissingErrorNamesFeatureAndVersion(t *testing.T) {
+	for errno, want := range map[syscall.Errno]string{
+		unix.ENOSYS: "io_uring (Linux 5.1)",
+		unix.EPERM:  "kernel.io_uring_disabled",
+		unix.EINVAL: "task work (Linux 6.1)",
+		unix.ENOMEM: "RLIMIT_MEMLOCK",
+	} {
+		err := missing(errno)
+		var m *MissingError
+		if !errors.As(err, &m) || !errors.Is(err, errno) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+}
+
+// TestWithoutPermission forbids io_uring to a thread of its own, which ends with the test.
+func TestWithoutPermission(t *testing.T) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: nobody else shall get this thread
+		if err := forbidURing(); err != nil {
+			t.Logf("cannot forbid io_uring here: %v", err)
+			return
+		}
+		if l, err := New(Settings{Engine: "io_uring"}); err == nil || l != nil {
+			t.Error("engine io_uring started without permission")
+		}
+		l, err := New(Settings{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer l.Close()
+		fs := l.Features()
+		last := fs[len(fs)-1]
+		if l.engine.Name() != "epoll" || last.Name != "io_uring" || last.Used || !strings.Contains(last.Reason, "permission") {
+			t.Errorf("engine %s, features %+v", l.engine.Name(), fs)
+		}
+	}()
+	<-done
+}
+
+// forbidURing makes io_uring_setup fail with EPERM on this thread, as containers do.
+func forbidURing() error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // number of the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 425, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x00050000 | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return unix.Prctl(unix.PR_SET_SECCOMP, 2, uintptr(unsafe.Pointer(&program)), 0, 0)
+}
