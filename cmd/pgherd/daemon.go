@@ -25,6 +25,7 @@ const readyDescriptor = 3
 // launch runs the server here, or as a daemon.
 func launch(o *options, start starter) error {
 	if os.Getenv(readyVariable) == strconv.Itoa(readyDescriptor) {
+		unix.CloseOnExec(readyDescriptor)
 		return serve(o, start, detach)
 	}
 	if o.foreground {

@@ -38,7 +38,7 @@ func serve(o *options, start starter, ready func() error) error {
 	if err != nil {
 		return err
 	}
-	log, err := pglog.New(c.Log, os.Stderr)
+	log, err := openLog(c.Log)
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,21 @@ func serve(o *options, start starter, ready func() error) error {
 	}
 	s.logger.Info("stopped")
 	return nil
+}
+
+// openLog falls back to stderr: a syslog that is down must not keep the server from starting.
+func openLog(settings config.Log) (*pglog.Log, error) {
+	log, err := pglog.New(settings, os.Stderr)
+	if err == nil {
+		return log, nil
+	}
+	settings.Destination = []string{"stderr"}
+	log, fallback := pglog.New(settings, os.Stderr)
+	if fallback != nil {
+		return nil, fallback
+	}
+	log.Logger().Warn("the log goes to stderr instead", "detail", err.Error())
+	return log, nil
 }
 
 func (s *service) run(start starter, ready func() error) error {

@@ -51,6 +51,11 @@ func store(field any, p *Param, v value, folder string) {
 		*f = p.Unit.duration(v.num)
 	case *[]string:
 		*f = slices.Clone(v.list)
+		for i := range *f {
+			if p.Path {
+				(*f)[i] = relativeTo(folder, (*f)[i])
+			}
+		}
 	case *Secret:
 		*f = Secret(v.text)
 	case *NodeFlags:

@@ -19,7 +19,6 @@ type check struct {
 var checks = []check{
 	{[]string{"backend_hostname"}, noNodes},
 	{[]string{"backend_flag"}, clashingFlags},
-	{[]string{"backend_hostname", "backend_port"}, sameNodes},
 	{[]string{"listen_addresses", "unix_socket_directories"}, listensNowhere},
 	{[]string{"unix_socket_directories", "port"}, longSocketPath},
 	{[]string{"pcp_port", "port"}, samePorts},
@@ -29,9 +28,9 @@ var checks = []check{
 	{[]string{"min_pool_size", "max_node_connections"}, minAbove("min_pool_size", "max_node_connections")},
 	{[]string{"min_pool_size", "max_db_connections"}, minAbove("min_pool_size", "max_db_connections")},
 	{[]string{"min_pool_size", "max_user_connections"}, minAbove("min_pool_size", "max_user_connections")},
-	{[]string{"min_spare_children", "max_spare_children"}, minAbove("min_spare_children", "max_spare_children")},
-	{[]string{"wd_heartbeat_keepalive", "wd_heartbeat_deadtime"}, minAbove("wd_heartbeat_keepalive", "wd_heartbeat_deadtime")},
-	{[]string{"memqcache_maxcache", "memqcache_cache_block_size"}, minAbove("memqcache_maxcache", "memqcache_cache_block_size")},
+	{[]string{"min_spare_children", "max_spare_children"}, when("process_management_mode", "dynamic", minAbove("min_spare_children", "max_spare_children"))},
+	{[]string{"wd_heartbeat_keepalive", "wd_heartbeat_deadtime"}, when("use_watchdog", "on", minAbove("wd_heartbeat_keepalive", "wd_heartbeat_deadtime"))},
+	{[]string{"memqcache_maxcache", "memqcache_cache_block_size"}, when("memory_cache_enabled", "on", minAbove("memqcache_maxcache", "memqcache_cache_block_size"))},
 }
 
 func (ch check) run(c *Config, ps *problems) {
@@ -92,18 +91,6 @@ func clashingFlags(c *Config) string {
 	return ""
 }
 
-func sameNodes(c *Config) string {
-	seen := map[string]int{}
-	for _, n := range c.Nodes {
-		_, address := n.Address()
-		if other, ok := seen[address]; ok {
-			return fmt.Sprintf("nodes %d and %d have the same address %s", other, n.Index, address)
-		}
-		seen[address] = n.Index
-	}
-	return ""
-}
-
 func listensNowhere(c *Config) string {
 	if len(c.Listen.Addresses) == 0 && len(c.Listen.UnixDirectories) == 0 {
 		return "nothing to listen on: listen_addresses and unix_socket_directories are both empty"
@@ -157,5 +144,15 @@ func minAbove(lower, upper string) func(*Config) string {
 			return ""
 		}
 		return fmt.Sprintf("%s (%d) is above %s (%d)", lower, low, upper, high)
+	}
+}
+
+// when applies a rule only while another parameter has a certain value.
+func when(name, text string, rule func(*Config) string) func(*Config) string {
+	return func(c *Config) string {
+		if c.settings().get(byName[name], noIndex).value.text != text {
+			return ""
+		}
+		return rule(c)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ sr_check_password = 'geheim'
 reset_query_list = 'ABORT; DISCARD ALL'
 max_client_conn = 500
 pid_file_name = 'run/p.pid'
+unix_socket_directories = 'run,/tmp'
 `)
 	checks := []struct{ what, got, want string }{
 		{"addresses", fmt.Sprint(c.Listen.Addresses), "[localhost 10.0.0.1]"},
@@ -74,6 +76,7 @@ pid_file_name = 'run/p.pid'
 		{"password", string(c.Streaming.Password), "geheim"},
 		{"reset", fmt.Sprintf("%q", c.Pool.ResetQueries), `["ABORT" "DISCARD ALL"]`},
 		{"pid", c.Files.Pid, "/etc/p/run/p.pid"},
+		{"sockets", fmt.Sprint(c.Listen.UnixDirectories), "[/etc/p/run /tmp]"},
 		{"passwd", c.Files.PoolPasswd, "/etc/p/pool_passwd"},
 		{"hba", c.Files.HBA, "/etc/p/pool_hba.conf"},
 	}
@@ -176,16 +179,21 @@ func TestIncludeLimits(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nhealth_check_period0 = 6\n"}.open, "/c", CommandLine{})
+	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nhealth_check_period0 = 6\nbackend_hostname1 = db0\n"}.open, "/c", CommandLine{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"/c: accepted, but not in effect in this version: health_check_period0, num_init_children, use_watchdog",
 		"/c: no backend_hostname with that number, ignored: backend_port3",
+		"/c: nodes 0 and 1 have the same address db0:5432",
 	}
-	if len(warnings) != len(want) || warnings[0].Error() != want[0] || warnings[1].Error() != want[1] {
-		t.Errorf("got %q, want %q", warnings, want)
+	var got []string
+	for _, w := range warnings {
+		got = append(got, w.Error())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -50,7 +50,6 @@ var badLines = []struct{ line, want string }{
 	// Rules about several parameters.
 	{"backend_hostname0 = ''", `/c:2: backend_hostname0 is empty`},
 	{"backend_flag0 = 'ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER'", `/c:2: backend_flag0 has both ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER`},
-	{"backend_hostname1 = db0", `/c:1: nodes 0 and 1 have the same address db0:5432`},
 	{"listen_addresses = ''\nunix_socket_directories = ''", `/c:2: nothing to listen on: listen_addresses and unix_socket_directories are both empty`},
 	{"unix_socket_directories = '/" + strings.Repeat("d", 100) + "'", `/c:2: unix_socket_directories: a socket's path in "/` + strings.Repeat("d", 63) + `"... would be longer than 107 bytes`},
 	{"pcp_port = 9999", `/c:2: port and pcp_port are both 9999`},
@@ -60,9 +59,9 @@ var badLines = []struct{ line, want string }{
 	{"min_pool_size = 101", `/c:2: min_pool_size (101) is above max_node_connections (100)`},
 	{"min_pool_size = 9\nmax_db_connections = 8", `/c:2: min_pool_size (9) is above max_db_connections (8)`},
 	{"min_pool_size = 9\nmax_user_connections = 8", `/c:2: min_pool_size (9) is above max_user_connections (8)`},
-	{"min_spare_children = 11", `/c:2: min_spare_children (11) is above max_spare_children (10)`},
-	{"wd_heartbeat_deadtime = 1", `/c:2: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
-	{"memqcache_maxcache = 2MB", `/c:2: memqcache_maxcache (2097152) is above memqcache_cache_block_size (1048576)`},
+	{"min_spare_children = 11\nprocess_management_mode = dynamic", `/c:2: min_spare_children (11) is above max_spare_children (10)`},
+	{"wd_heartbeat_deadtime = 1\nuse_watchdog = on", `/c:2: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
+	{"memqcache_maxcache = 2MB\nmemory_cache_enabled = on", `/c:2: memqcache_maxcache (2097152) is above memqcache_cache_block_size (1048576)`},
 }
 
 func TestErrors(t *testing.T) {
@@ -72,6 +71,11 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s\n got: %v\nwant: %s", test.line, err, test.want)
 		}
 	}
+}
+
+// What is not used must not keep an existing configuration from working.
+func TestRulesOfWhatIsOff(t *testing.T) {
+	parse(t, oneNode+"min_spare_children = 11\nwd_heartbeat_deadtime = 1\nmemqcache_maxcache = 2MB")
 }
 
 func TestTwoPrimaries(t *testing.T) {

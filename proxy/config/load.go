@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -70,6 +71,20 @@ func warnings(c *Config) []Warning {
 	}
 	if names := c.settings().names(orphan); len(names) > 0 {
 		list = append(list, Warning{File: c.File, Text: "no backend_hostname with that number, ignored: " + strings.Join(names, ", ")})
+	}
+	return append(list, sameNodes(c)...)
+}
+
+// sameNodes finds nodes that are one server: it works, but is seldom meant.
+func sameNodes(c *Config) []Warning {
+	var list []Warning
+	seen := map[string]int{}
+	for _, n := range c.Nodes {
+		_, address := n.Address()
+		if other, ok := seen[address]; ok {
+			list = append(list, Warning{File: c.File, Text: fmt.Sprintf("nodes %d and %d have the same address %s", other, n.Index, address)})
+		}
+		seen[address] = n.Index
 	}
 	return list
 }

@@ -78,7 +78,6 @@ type Param struct {
 	Context  Context
 	Doc      string // one or two sentences for manual and sample
 	Secret   bool   // value shown as *****
-	Unlisted bool   // left out of SHOW ALL
 	Path     bool   // relative to the configuration file's folder
 	Indexed  bool   // the name carries a number: backend_hostname0
 	Bare     bool   // Indexed: the name without a number sets all that have none of their own

@@ -7,7 +7,7 @@ var connectionParams = inGroup("connection", []Param{
 	{Name: "port", Kind: Integer, Min: 1, Max: 65535, Default: "9999", Context: Startup,
 		Doc:  "TCP port clients connect to, and the number at the end of the Unix socket's name.",
 		Into: func(c *Config) any { return &c.Listen.Port }},
-	{Name: "unix_socket_directories", Kind: List, Default: "/tmp", Context: Startup,
+	{Name: "unix_socket_directories", Kind: List, Default: "/tmp", Context: Startup, Path: true,
 		Doc:  "Folders that get a Unix socket for clients, separated by commas.",
 		Into: func(c *Config) any { return &c.Listen.UnixDirectories }},
 	{Name: "unix_socket_group", Context: Startup,
