@@ -66,7 +66,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o))
+	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demoCommand())
 	return root
 }
 

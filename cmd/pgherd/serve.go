@@ -180,7 +180,7 @@ func (s *service) warn(warnings []config.Warning) {
 // banner says what is being started.
 func (s *service) banner() {
 	c := s.config
-	s.logger.Info("pgherd "+version+" starting", "config", c.File, "pid", os.Getpid())
+	s.logger.Info("pgherd "+version+" starting", "config", c.File)
 	var addresses []string
 	for _, host := range c.Listen.Addresses {
 		addresses = append(addresses, net.JoinHostPort(host, strconv.Itoa(c.Listen.Port)))
