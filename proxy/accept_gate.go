@@ -103,11 +103,24 @@ func (g *gate) serve(l net.Listener) error {
 			continue
 		}
 		resting = false
-		g.logins.Go(func() {
-			defer func() { <-places }()
-			g.login(conn)
-		})
+		g.begin(conn, func() { <-places })
 	}
+}
+
+// begin starts a login, unless the gate has been closed since conn was
+// accepted: whoever waits for logins to end must not miss one.
+func (g *gate) begin(conn net.Conn, ended func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		conn.Close()
+		ended()
+		return
+	}
+	g.logins.Go(func() {
+		defer ended()
+		g.login(conn)
+	})
 }
 
 func (g *gate) add(l net.Listener) bool {
