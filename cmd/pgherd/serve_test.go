@@ -51,7 +51,6 @@ func TestStopDuringStart(t *testing.T) {
 	s.write("behave", "hang")
 	server := s.start()
 	s.await("events", "hanging")
-	server.Process.Signal(syscall.SIGHUP) // must not end it
 	server.Process.Signal(syscall.SIGTERM)
 	if err := server.Wait(); err == nil || s.exists("pid") {
 		t.Errorf("%v, pid file %v", err, s.exists("pid"))
@@ -59,6 +58,17 @@ func TestStopDuringStart(t *testing.T) {
 	if !strings.Contains(s.read("log"), "FATAL:  start called off\n") {
 		t.Error(s.read("log"))
 	}
+}
+
+// The configuration being started with is new enough.
+func TestReloadDuringStart(t *testing.T) {
+	s := newSite(t, "")
+	s.write("behave", "hang")
+	server := s.start()
+	s.await("events", "hanging")
+	server.Process.Signal(syscall.SIGHUP)
+	s.write("go", "")
+	s.await("log", "LOG:  ready")
 }
 
 func TestReload(t *testing.T) {

@@ -79,14 +79,29 @@ func startStub(ctx context.Context, c *config.Config, log *slog.Logger) (Server,
 		panic("stub falls over")
 	case "hang":
 		note(c.Files.WorkDir, "hanging")
-		<-ctx.Done()
-		return nil, errors.New("start called off")
+		if !hang(ctx, filepath.Join(c.Files.WorkDir, "go")) {
+			return nil, errors.New("start called off")
+		}
 	}
 	s := &stub{dir: c.Files.WorkDir, stubborn: string(behave) == "stubborn", stopped: make(chan struct{})}
 	s.stop = sync.OnceFunc(func() { close(s.stopped) })
 	f := c.Files
 	note(s.dir, fmt.Sprintf("start port=%d level=%s discard=%v hba=%s pcp=%s key=%s", c.Listen.Port, c.Log.MinMessages, f.DiscardStatus, f.HBA, f.PCP, f.Key))
 	return s, nil
+}
+
+// hang waits until a file is there; false if ctx ends first.
+func hang(ctx context.Context, file string) bool {
+	for tick := time.Tick(20 * time.Millisecond); ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+			if _, err := os.Stat(file); err == nil {
+				return true
+			}
+		}
+	}
 }
 
 func (s *stub) Reload(c *config.Config) error {

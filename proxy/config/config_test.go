@@ -179,7 +179,7 @@ func TestIncludeLimits(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nhealth_check_period0 = 6\nbackend_hostname1 = db0\n"}.open, "/c", CommandLine{})
+	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nconnect_timeout = 5\nhealth_check_period0 = 6\nbackend_hostname1 = db0\n"}.open, "/c", CommandLine{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,16 +207,16 @@ func TestErrorsCanBeTakenApart(t *testing.T) {
 
 func TestDiff(t *testing.T) {
 	old := parse(t, oneNode+"port = 1000\nlog_connections = on\nserver_idle_timeout = 60\nsr_check_password = a\nworkers = 2")
-	now := parse(t, oneNode+"backend_hostname1 = db1\nport = 1001\nserver_idle_timeout = 1min\nsr_check_password = b\nserver_lifetime = 5")
+	now := parse(t, oneNode+"backend_hostname1 = db1\nport = 1001\nserver_idle_timeout = 1min\nsr_check_password = b\nserver_lifetime = 5\nio_engine = epoll")
 	ch := now.Diff(old)
 	if got := fmt.Sprint(ch.Reload); got != "[backend_hostname1 log_connections server_lifetime sr_check_password]" {
 		t.Errorf("reload: %s", got)
 	}
-	if got := fmt.Sprint(ch.Restart); got != "[port workers]" {
+	if got := fmt.Sprint(ch.Restart); got != "[io_engine port workers]" {
 		t.Errorf("restart: %s", got)
 	}
 	kept := now.KeepStartup(old)
-	if kept.Listen.Port != 1000 || kept.Engine.Workers != 2 || len(kept.Nodes) != 2 || kept.Log.Connections || kept.Pool.Lifetime != 5*time.Second {
+	if kept.Listen.Port != 1000 || kept.Engine.IO != "auto" || kept.Engine.Workers != 2 || len(kept.Nodes) != 2 || kept.Log.Connections || kept.Pool.Lifetime != 5*time.Second {
 		t.Errorf("kept: %+v", kept)
 	}
 	if ch := kept.Diff(old); len(ch.Restart) != 0 {
