@@ -80,7 +80,8 @@ func start(e Engine, set Settings) (*Loop, error) {
 	return l, nil
 }
 
-// Open takes ownership of a connected, non-blocking stream socket and starts receiving from it.
+// Open takes ownership of a connected, non-blocking stream socket and starts receiving from it. The owner
+// may be nil, and set later. A socket that cannot be used ends and breaks at once.
 func (l *Loop) Open(fd int, o Owner) *Conn {
 	if l.closed {
 		panic("ring: Open after Close")

@@ -216,6 +216,8 @@ func (u *uring) enter(complete uint32, wait time.Duration, raw bool) error {
 	switch errno {
 	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
 		return nil
+	case unix.EEXIST:
+		return errors.New("enter io_uring: Turn on another thread than New")
 	}
 	return fmt.Errorf("enter io_uring: %w", errno)
 }

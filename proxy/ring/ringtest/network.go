@@ -21,7 +21,8 @@ const Poison = 0xDB
 
 // Limits of the simulation.
 const (
-	maxWindow = 16 << 10               // bytes on their way and waiting in one direction of a socket
+	minWindow = 256 // bytes on their way and waiting in one direction of a socket
+	maxWindow = 16 << 10
 	maxStep   = 500 * time.Microsecond // virtual time of a Step
 	maxDelay  = 2 * time.Millisecond   // of a piece
 	firstFD   = 1 << 20                // far from real descriptors
@@ -56,7 +57,7 @@ func (n *Network) Pair() (fd int, peer *Peer) {
 	return s.fd, &Peer{net: n, socket: s}
 }
 
-func (n *Network) pipe() *pipe { return &pipe{window: 1 + n.rng.IntN(maxWindow)} }
+func (n *Network) pipe() *pipe { return &pipe{window: minWindow + n.rng.IntN(maxWindow-minWindow)} }
 
 // Step advances time a little: bytes arrive, peers go on sending.
 func (n *Network) Step() {

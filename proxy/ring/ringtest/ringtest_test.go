@@ -1,0 +1,153 @@
+package ringtest_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgherd/proxy/ring"
+	"pgherd/proxy/ring/ringtest"
+)
+
+// echo sends back what arrives and keeps a diary.
+type echo struct {
+	net   *ringtest.Network
+	diary *strings.Builder
+}
+
+func (e echo) Ready(c *ring.Conn) {
+	for b := c.Take(); b != nil; b = c.Take() {
+		fmt.Fprintln(e.diary, e.net.Now().UnixNano(), len(b.Bytes()), c.Queued())
+		c.Send(b, b.Bytes())
+		b.Release()
+	}
+	fmt.Fprintln(e.diary, c.Ended(), c.Broken())
+}
+
+func run(t *testing.T, seed uint64) (diary string) {
+	t.Helper()
+	var d strings.Builder
+	net := ringtest.New(seed)
+	net.ResetOneIn = 300
+	l := ring.NewWith(net.Engine(), ring.Settings{Buffers: 8, BufferSize: 300, Quota: 3})
+	defer l.Close()
+	var peers []*ringtest.Peer
+	for range 5 {
+		fd, p := net.Pair()
+		l.Open(fd, echo{net, &d})
+		p.Write(make([]byte, 5000))
+		peers = append(peers, p)
+	}
+	for range 400 {
+		if err := l.Turn(0); err != nil {
+			t.Fatal(err)
+		}
+		net.Step()
+		for i, p := range peers {
+			fmt.Fprintln(&d, i, len(p.Read()), p.Unsent(), p.Closed())
+		}
+	}
+	return d.String()
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	first := run(t, 1)
+	if first != run(t, 1) {
+		t.Error("the same seed gave two runs")
+	}
+	if first == run(t, 2) {
+		t.Error("two seeds gave the same run")
+	}
+	if !strings.Contains(first, syscall.ECONNRESET.Error()) {
+		t.Error("no socket was ever reset")
+	}
+}
+
+func step(t *testing.T, net *ringtest.Network, l *ring.Loop, n int) {
+	t.Helper()
+	for range n {
+		if err := l.Turn(ring.Forever); err != nil {
+			t.Fatal(err)
+		}
+		net.Step()
+	}
+}
+
+func TestPeer(t *testing.T) {
+	net := ringtest.New(1)
+	l := ring.NewWith(net.Engine(), ring.Settings{})
+	defer l.Close()
+	fd, p := net.Pair()
+	c := l.Open(fd, nil)
+	c.Write([]byte("hello"))
+	step(t, net, l, 100)
+	if got := string(p.ReadSome(2)) + string(p.Read()); got != "hello" || p.Closed() != nil || p.Gone() {
+		t.Errorf("%q, closed %v", got, p.Closed())
+	}
+	p.CloseWrite()
+	if _, err := p.Write([]byte("x")); err != syscall.EPIPE {
+		t.Errorf("write after CloseWrite: %v", err)
+	}
+	c.ShutdownWrite()
+	step(t, net, l, 100)
+	if p.Closed() != io.EOF || p.Gone() || c.Ended() != io.EOF {
+		t.Errorf("half closed: %v, %v, %v", p.Closed(), p.Gone(), c.Ended())
+	}
+	c.Close()
+	step(t, net, l, 100)
+	if !p.Gone() {
+		t.Error("not closed")
+	}
+}
+
+// A peer that does not read fills the window, and what is queued stays queued.
+func TestBackPressure(t *testing.T) {
+	net := ringtest.New(1)
+	l := ring.NewWith(net.Engine(), ring.Settings{})
+	defer l.Close()
+	fd, p := net.Pair()
+	c := l.Open(fd, nil)
+	c.Write(make([]byte, 100_000))
+	step(t, net, l, 300)
+	if c.Queued() < 80_000 || p.Arrived() == 0 {
+		t.Errorf("%d bytes still queued, %d arrived", c.Queued(), p.Arrived())
+	}
+}
+
+// The simulation tells on a loop that breaks the rules of engines.
+func TestBrokenRulesPanic(t *testing.T) {
+	for what, breach := range map[string]func(e ring.Engine, fd int, id ring.ID){
+		"two receives":       func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.Recv(id, fd, nil, 0) },
+		"closed while used":  func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.CloseSocket(fd) },
+		"removed while used": func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.Remove(id, fd) },
+		"opened twice":       func(e ring.Engine, fd int, id ring.ID) { _ = e.Add(id, fd) },
+		"used when closed":   func(e ring.Engine, fd int, id ring.ID) { e.CloseSocket(fd); e.Recv(id, fd, nil, 0) },
+		"changed in flight": func(e ring.Engine, fd int, id ring.ID) {
+			p := []byte("before")
+			e.Send(id, fd, [][]byte{p})
+			p[0] = 'B'
+			for range 100 {
+				_ = e.Turn(0)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			net := ringtest.New(1)
+			e := net.Engine()
+			ring.NewWith(e, ring.Settings{Buffers: 1})
+			fd, _ := net.Pair()
+			id := ring.ID(1 << 32)
+			if err := e.Add(id, fd); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			breach(e, fd, id)
+		})
+	}
+}
