@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
+	"pgherd/proxy"
 	"pgherd/proxy/config"
 )
 
@@ -29,7 +29,11 @@ type Server interface {
 // stop before that, and after Wait has returned.
 type starter func(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error)
 
-// start is to become proxy.Start.
-func start(context.Context, *config.Config, *slog.Logger) (Server, error) {
-	return nil, errors.New("start proxy: not wired yet")
+// start is proxy.Start.
+func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error) {
+	p, err := proxy.Start(ctx, c, log, version)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }

@@ -49,6 +49,7 @@ type Node struct {
 	DelayBytes       int64
 	ReplicationState string // streaming, catchup …; "" for a primary
 	SyncState        string // async, sync, quorum …
+	Selects          uint64 // reads sent there, once reads are told apart
 }
 
 // Address is where to dial: network and address.

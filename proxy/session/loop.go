@@ -65,6 +65,8 @@ type Settings struct {
 	QueryWait    time.Duration // the longest wait for a server; 0: for ever
 	ResetTimeout time.Duration // for reset_query_list to be done
 	ResetQueries []string      // run before another client gets the server
+	ClientIdle   time.Duration // the longest silence of a client; 0: for ever
+	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
 }
 

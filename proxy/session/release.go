@@ -32,7 +32,7 @@ func (s *Session) moment() pool.Moment {
 		Used:      s.server.Used,
 		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
-		Single:    s.server.Key.Replication,
+		Single:    s.server.Key.Replication || !s.set.KeepServers,
 	}
 }
 

@@ -1,6 +1,10 @@
 package session
 
-import "pgherd/proxy/wire"
+import (
+	"errors"
+
+	"pgherd/proxy/wire"
+)
 
 // request handles a request, or a piece of one.
 func (s *Session) request(m wire.Message) error {
@@ -77,7 +81,7 @@ func (s *Session) send(a answer) {
 // refuse answers a request for which there is no server with an error, as a
 // server would, and keeps the client.
 func (s *Session) refuse(kind wire.Kind, err error) error {
-	fault, ok := err.(*wire.Fault)
+	fault, ok := errors.AsType[*wire.Fault](err)
 	if !ok {
 		return err
 	}

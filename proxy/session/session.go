@@ -60,11 +60,12 @@ type Session struct {
 	fatal   bool  // the server has said why it ends, and the client was told
 
 	state    State
-	since    time.Time   // when the state began
-	leaving  time.Time   // set: the client has left; until when its requests may go on
-	evicted  *wire.Fault // why the worker wants it gone
-	canceled bool        // a cancel came while it waited for a server
-	cancels  int         // cancels on their way to its server (I10)
+	since    time.Time     // when the state began
+	waited   time.Duration // for servers, in all
+	leaving  time.Time     // set: the client has left; until when its requests may go on
+	evicted  *wire.Fault   // why the worker wants it gone
+	canceled bool          // a cancel came while it waited for a server
+	cancels  int           // cancels on their way to its server (I10)
 }
 
 // New makes the session of a client that has logged in. key is the cancel key
@@ -140,13 +141,27 @@ func (s *Session) serve() error {
 		if moved {
 			continue
 		}
-		if err := s.loop.Wait(s.leaving); err != nil {
+		deadline, why := s.patience()
+		if !deadline.IsZero() && !s.loop.Now().Before(deadline) {
+			return why
+		}
+		if err := s.loop.Wait(deadline); err != nil {
 			return err
 		}
-		if !s.leaving.IsZero() && !s.loop.Now().Before(s.leaving) {
-			return errLeft
-		}
 	}
+}
+
+// patience is until when the session waits for something to happen, and why it
+// ends if nothing does.
+func (s *Session) patience() (time.Time, error) {
+	switch {
+	case !s.leaving.IsZero():
+		return s.leaving, errLeft
+	case s.set.ClientIdle > 0 && s.state != Active:
+		return s.since.Add(s.set.ClientIdle), &wire.Fault{Code: "57P05",
+			Message: "terminating connection because the client was idle for longer than client_idle_limit"}
+	}
+	return Forever, nil
 }
 
 // enter is the one place where the state changes.
@@ -154,9 +169,13 @@ func (s *Session) enter(state State) {
 	if s.state == Closing && state != Closing {
 		panic("session: nothing follows closing")
 	}
-	if s.state != state {
-		s.state, s.since = state, s.loop.Now()
+	if s.state == state {
+		return
 	}
+	if s.state == WaitServer {
+		s.waited += s.loop.Now().Sub(s.since)
+	}
+	s.state, s.since = state, s.loop.Now()
 }
 
 // close is the one teardown: tell the client why, give back the server, let

@@ -13,7 +13,8 @@ type View struct {
 	Client
 	PID    uint32
 	State  State
-	Since  time.Time // of State
+	Since  time.Time     // of State
+	Waited time.Duration // for servers, in all
 	Server *ServerView
 }
 
@@ -33,7 +34,7 @@ func ViewServer(s *pool.Server) *ServerView {
 
 // View copies what SHOW tells of the session.
 func (s *Session) View() View {
-	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since}
+	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited}
 	v.Secret = nil
 	if s.server != nil {
 		v.Server = ViewServer(s.server)

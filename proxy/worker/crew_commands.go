@@ -69,7 +69,8 @@ func (c *Crew) Evict(why *wire.Fault) {
 // View is what SHOW tells of a worker: plain values.
 type View struct {
 	Index    int
-	Engine   string
+	Thread   int    // its number
+	Logins   uint64 // clients it has had
 	Features []ring.Feature
 	Counters ring.Counters
 	Sessions []session.View
@@ -95,7 +96,7 @@ func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
 }
 
 func (w *Worker) view() View {
-	v := View{Index: w.index, Features: w.loop.Features(), Counters: w.loop.Counters()}
+	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters()}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())
 	}
@@ -128,4 +129,17 @@ func (c *Crew) Drained(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Closed waits until every worker has closed.
+func (c *Crew) Closed(limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	for _, w := range c.workers {
+		select {
+		case <-w.closed:
+		case <-time.After(time.Until(deadline)):
+			return fmt.Errorf("close workers: worker %d has not within %v", w.index, limit)
+		}
+	}
+	return nil
 }

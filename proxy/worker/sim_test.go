@@ -69,7 +69,7 @@ func newSim(seed uint64) *sim {
 		Ended:  func(session.View, error) {},
 	}
 	set := &Settings{
-		Session: &session.Settings{ResetTimeout: time.Minute, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
+		Session: &session.Settings{ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
 		Limits:  pool.Limits{Node: s.limit},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}

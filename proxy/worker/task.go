@@ -46,6 +46,7 @@ type want struct {
 // begin makes the coroutine and puts it on the run list.
 func (w *Worker) begin(l Login) {
 	t := &task{w: w, pid: w.nextPID()}
+	w.logins++
 	t.client = w.open(l.Socket, t)
 	t.session = session.New(t, w.set.Session, l.Client, t.client, t.pid, w.env.Key(l.Protocol))
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {

@@ -58,9 +58,11 @@ type Worker struct {
 	suspects  []*idle   // idle servers that may have said something
 	gathering []*secure // endpoints with something to encrypt
 	lastPID   uint32
-	closing   bool // no session and no server is to be kept
+	thread    int    // its number
+	logins    uint64 // clients it has had
+	closing   bool   // no session and no server is to be kept
 	over      bool
-	turns     uint64
+	closed    chan struct{} // closed when over
 }
 
 // NewCrew makes the workers of a process, without their loops.
@@ -70,7 +72,8 @@ func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew
 	c.nodes.Store(view)
 	for i := range count {
 		c.workers = append(c.workers, &Worker{
-			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{}, shelf: pool.NewShelf(),
+			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
+			shelf: pool.NewShelf(), closed: make(chan struct{}),
 		})
 	}
 	return c
@@ -97,7 +100,7 @@ func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 
 // Begin gives the worker its loop.
 func (w *Worker) Begin(l *ring.Loop) {
-	w.loop, w.now = l, w.env.Now()
+	w.loop, w.now, w.thread = l, w.env.Now(), unix.Gettid()
 	w.chores = w.now.Add(choresEvery)
 }
 
@@ -127,7 +130,6 @@ func (w *Worker) Turn(wait time.Duration) error {
 	if err := w.loop.Turn(wait); err != nil {
 		return err
 	}
-	w.turns++
 	w.now = w.env.Now()
 	w.lookAtSuspects()
 	for _, message := range w.inbox.take() {
@@ -172,6 +174,7 @@ func (w *Worker) shut() {
 		message() // so that sockets on their way are not lost
 	}
 	w.loop.Close()
+	close(w.closed)
 }
 
 // nextPID is a number no live session has: the remainder by the number of

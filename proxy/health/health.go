@@ -1,0 +1,152 @@
+// Package health asks each node how it is, on goroutines of its own, and
+// publishes what is believed of the herd as a nodes.View.
+package health
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+// Finding is what one probe of a node found.
+type Finding struct {
+	Reachable bool
+	Role      nodes.Role
+	LSN       uint64             // written (primary) or replayed (standby)
+	Standbys  map[string]Standby // a primary's, by application name and by address
+}
+
+// Standby is a row of pg_stat_replication.
+type Standby struct {
+	State, SyncState string
+}
+
+// Node is a node to be asked.
+type Node struct {
+	nodes.Node
+	ApplicationName string // of a standby, in pg_stat_replication
+	AlwaysPrimary   bool
+}
+
+// Probe asks a node. It returns by the context's deadline.
+type Probe func(ctx context.Context, n *nodes.Node) (Finding, error)
+
+// Settings of the probing; values.
+type Settings struct {
+	Nodes   []Node
+	Period  time.Duration // between two probes of a node
+	Timeout time.Duration // of one
+	Probe   Probe         // nil: nodes are not asked, and the first is the primary
+}
+
+// Prober asks the nodes and publishes Views.
+type Prober struct {
+	log     *slog.Logger
+	publish func(*nodes.View)
+	now     func() time.Time
+
+	lock     sync.Mutex // over what follows; never held while probing
+	settings *Settings
+	found    map[int]Finding
+	before   *nodes.View
+	cancel   context.CancelFunc
+	probing  sync.WaitGroup
+}
+
+// New makes a prober; Configure starts it.
+func New(log *slog.Logger, now func() time.Time, publish func(*nodes.View)) *Prober {
+	return &Prober{log: log, now: now, publish: publish, found: map[int]Finding{}}
+}
+
+// Configure begins, or goes on, with these settings. Every node is asked once
+// before it returns, for at most the settings' Timeout.
+func (p *Prober) Configure(s *Settings) {
+	p.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	p.lock.Lock()
+	p.settings, p.cancel = s, cancel
+	maps.DeleteFunc(p.found, func(index int, _ Finding) bool {
+		return !slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.Index == index })
+	})
+	p.lock.Unlock()
+	if s.Probe != nil {
+		var first sync.WaitGroup
+		for i := range s.Nodes {
+			first.Go(func() { p.ask(ctx, &s.Nodes[i]) })
+		}
+		first.Wait()
+		for i := range s.Nodes {
+			p.probing.Go(func() { p.watch(ctx, &s.Nodes[i]) })
+		}
+	}
+	p.tell()
+}
+
+// Close stops the probing.
+func (p *Prober) Close() {
+	p.lock.Lock()
+	cancel := p.cancel
+	p.lock.Unlock()
+	if cancel != nil {
+		cancel()
+		p.probing.Wait()
+	}
+}
+
+// watch asks a node again and again.
+func (p *Prober) watch(ctx context.Context, n *Node) {
+	tick := time.NewTicker(p.settings.Period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.ask(ctx, n)
+			p.tell()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ask probes a node once and notes what it found.
+func (p *Prober) ask(ctx context.Context, n *Node) {
+	limited, cancel := context.WithTimeout(ctx, p.settings.Timeout)
+	defer cancel()
+	finding, err := p.settings.Probe(limited, &n.Node)
+	if ctx.Err() != nil {
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	before, asked := p.found[n.Index]
+	p.found[n.Index] = finding
+	if err != nil && (before.Reachable || !asked) {
+		p.log.Warn("probe node", "node", n.Index, "error", err)
+	}
+}
+
+// tell publishes what is believed now.
+func (p *Prober) tell() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	view := Believe(p.settings.Nodes, p.found, p.before, p.now())
+	if p.before != nil {
+		p.logChanges(view)
+	}
+	p.before = view
+	p.publish(view)
+}
+
+func (p *Prober) logChanges(view *nodes.View) {
+	for i := range view.Nodes {
+		n := &view.Nodes[i]
+		if old := p.before.Node(n.Index); old != nil && old.Role != n.Role {
+			p.log.Info("node has another role", "node", n.Index, "role", n.Role.String(), "before", old.Role.String())
+		}
+	}
+}

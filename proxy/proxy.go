@@ -1,0 +1,216 @@
+// Package proxy assembles the data plane: it turns a configuration into
+// listeners, workers, servers and probes, and starts, reloads and drains them.
+// It holds no policy.
+//
+// A client's way: accept.go, login.go, then session.Run on a worker.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/health"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// Ways to drain.
+const (
+	Smart     = "smart"     // no new clients; the others may stay until they leave
+	Fast      = "fast"      // clients are told and sent away
+	Immediate = "immediate" // everything ends now
+)
+
+// fastGrace is how long sessions have to end in a fast drain.
+const fastGrace = 10 * time.Second
+
+// Proxy is a running data plane.
+type Proxy struct {
+	log       *slog.Logger
+	version   string
+	started   time.Time
+	config    atomic.Pointer[config.Config]
+	crew      *worker.Crew
+	gate      *gate
+	connect   *connector
+	prober    *health.Prober
+	listeners []net.Listener
+	clients   atomic.Int64
+	adopted   atomic.Uint64
+
+	draining sync.Mutex
+	mode     string // of the drain; "" while it serves
+	urge     context.CancelFunc
+	over     chan struct{}
+}
+
+// Start begins to serve: when it returns, clients are accepted. The version is
+// what SHOW POOL_VERSION tells.
+func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
+	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{})}
+	p.config.Store(c)
+	made, err := p.make(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.connect = newConnector(made.connect)
+	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
+	p.gate.configure(made.login)
+	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c), &nodes.View{})
+	p.prober = health.New(log, time.Now, p.crew.Publish)
+	p.prober.Configure(healthSettings(c))
+	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: c.Engine.IO}) }); err != nil {
+		return nil, fmt.Errorf("start workers: %w", err)
+	}
+	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
+		p.crew.Stop()
+		return nil, err
+	}
+	p.report(ctx)
+	for _, l := range p.listeners {
+		go p.serve(l)
+	}
+	return p, nil
+}
+
+func (p *Proxy) serve(l net.Listener) {
+	if err := p.gate.serve(l); err != nil {
+		p.log.Error("accept clients", "listener", l.Addr().String(), "error", err)
+	}
+}
+
+// workers is how many there are to be.
+func workers(c *config.Config) int {
+	if c.Engine.Workers > 0 {
+		return c.Engine.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// report logs what the kernel gives us, and why something is not used.
+func (p *Proxy) report(ctx context.Context) {
+	views, err := p.crew.Snapshot(ctx)
+	if err != nil || len(views) == 0 {
+		return
+	}
+	for _, f := range views[0].Features {
+		if !f.Used && f.Reason != "" {
+			p.log.Info("kernel feature is not used", "feature", f.Name, "reason", f.Reason, "min_version", f.MinVersion)
+		}
+	}
+}
+
+func (p *Proxy) adopt(l worker.Login) {
+	p.clients.Add(1)
+	p.crew.Adopt(p.adopted.Add(1), l)
+}
+
+func (p *Proxy) count() int { return int(p.clients.Load()) }
+
+func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.crew.Cancel(ctx, pid, key) }
+
+// Reload takes up another configuration; nobody is disconnected. After an
+// error the old one stays.
+func (p *Proxy) Reload(c *config.Config) error {
+	made, err := p.make(c, p.gate.settings.Load().tls)
+	if err != nil {
+		return err
+	}
+	p.config.Store(c)
+	p.connect.configure(made.connect)
+	p.gate.configure(made.login)
+	p.prober.Configure(healthSettings(c))
+	p.crew.Configure(p.workerSettings(c))
+	return nil
+}
+
+// Drain begins to stop and returns at once. Calling it again can only make it
+// more urgent.
+func (p *Proxy) Drain(mode string) {
+	p.draining.Lock()
+	defer p.draining.Unlock()
+	urgency := map[string]int{"": 0, Smart: 1, Fast: 2, Immediate: 3}
+	if urgency[mode] <= urgency[p.mode] {
+		return
+	}
+	p.gate.close()
+	if p.urge != nil {
+		p.urge()
+	}
+	var ctx context.Context
+	ctx, p.urge = context.WithCancel(context.Background())
+	p.mode = mode
+	go p.drain(ctx, mode)
+}
+
+// drain empties the house. A more urgent drain cancels ctx and takes over.
+func (p *Proxy) drain(ctx context.Context, mode string) {
+	limit := fastGrace
+	switch mode {
+	case Smart:
+		limit = p.config.Load().Timeouts.Drain
+	case Fast:
+		p.gate.closeLogins()
+		p.crew.Evict(&wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
+	case Immediate:
+		p.gate.closeLogins()
+		p.end()
+		return
+	}
+	waiting := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	err := p.crew.Drained(waiting)
+	switch {
+	case ctx.Err() != nil: // a more urgent drain has begun
+	case err != nil && mode == Smart:
+		p.log.Warn("clients have not left within drain_timeout; they are sent away", "drain_timeout", limit)
+		p.Drain(Fast)
+	default:
+		p.gate.closeLogins()
+		p.end()
+	}
+}
+
+// end stops everything; it is done once.
+func (p *Proxy) end() {
+	p.draining.Lock()
+	defer p.draining.Unlock()
+	select {
+	case <-p.over:
+		return
+	default:
+	}
+	p.prober.Close()
+	p.crew.Stop()
+	close(p.over)
+}
+
+// Wait returns when the proxy has stopped.
+func (p *Proxy) Wait() error {
+	<-p.over
+	if err := p.crew.Closed(stopGrace); err != nil {
+		return errors.Join(errors.New("stop workers"), err)
+	}
+	return nil
+}
+
+// stopGrace is how long the workers may take to close.
+const stopGrace = 5 * time.Second
+
+// processID is what SHOW tells as pgherd's own.
+func processID() int { return os.Getpid() }

@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"pgherd/proxy/admin"
+	"pgherd/proxy/auth"
+	"pgherd/proxy/config"
+	"pgherd/proxy/health"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// made is what a configuration's files are turned into before anything of it
+// is taken up.
+type made struct {
+	login   *loginSettings
+	connect *connectSettings
+}
+
+// make reads the files that the configuration names. oldTLS stays in use when
+// a reload meets broken certificates.
+func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
+	policy, err := policyOf(c)
+	if err != nil {
+		return made{}, err
+	}
+	certs, err := p.clientTLS(c, oldTLS)
+	if err != nil {
+		return made{}, err
+	}
+	connect, err := connectSettingsOf(c, policy.Passwd)
+	return made{
+		login: &loginSettings{policy: policy, tls: certs, timeout: c.Timeouts.ClientLogin,
+			maxClients: c.Limits.Clients, logConnections: c.Log.Connections},
+		connect: connect,
+	}, err
+}
+
+// policyOf reads pool_hba.conf and pool_passwd.
+func policyOf(c *config.Config) (*auth.Policy, error) {
+	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText}
+	key, err := auth.ReadKey(c.Files.Key)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // only AES entries need it
+		return nil, err
+	}
+	err = nil
+	if c.Auth.HBA {
+		p.HBA, err = auth.LoadHBA(c.Files.HBA)
+	}
+	if c.Files.PoolPasswd != "" && err == nil {
+		p.Passwd, err = auth.LoadPasswd(c.Files.PoolPasswd, key)
+	}
+	return p, err
+}
+
+func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error) {
+	t := c.ClientTLS
+	if !t.On {
+		return nil, nil
+	}
+	files := &tlsFiles{cert: t.CertFile, key: t.KeyFile, ca: t.CAFile, caDir: t.CADir, crl: t.CRLFile,
+		curves: t.ECDHCurve, passphrase: t.PassphraseCommand}
+	if old != nil {
+		return reloadTLS(old, files, p.log), nil
+	}
+	return loadTLS(files, p.log)
+}
+
+func connectSettingsOf(c *config.Config, passwd *auth.Passwd) (*connectSettings, error) {
+	s := &connectSettings{nodes: map[int]nodeAddress{}, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
+		userTimeout: c.TCP.UserTimeout, passwd: passwd}
+	for _, n := range c.Nodes {
+		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,
+			cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
+		if err != nil {
+			return nil, err
+		}
+		network, address := n.Address()
+		s.nodes[n.Index] = nodeAddress{name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
+			network: network, address: address, tls: t, timeout: n.ConnectTimeout}
+		s.loginTimeout = max(s.loginTimeout, n.ConnectTimeout)
+	}
+	return s, nil
+}
+
+func keepAlive(c *config.Config) net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: c.TCP.KeepalivesIdle, Interval: c.TCP.KeepalivesInterval,
+		Count: c.TCP.KeepalivesCount}
+}
+
+func listenSettingsOf(c *config.Config) *listenSettings {
+	return &listenSettings{addresses: c.Listen.Addresses, port: c.Listen.Port, keepAlive: keepAlive(c),
+		userTimeout: c.TCP.UserTimeout, socketDirs: c.Listen.UnixDirectories, socketGroup: c.Listen.UnixGroup,
+		socketMode: os.FileMode(c.Listen.UnixPermissions)}
+}
+
+func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
+	return &worker.Settings{
+		Session: &session.Settings{
+			Mode: pool.Session, QueryWait: c.Timeouts.QueryWait, ResetTimeout: c.Timeouts.ServerReset,
+			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache, Commands: commands{&admin.Commands{Source: p}},
+		},
+		Limits:      pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns},
+		MinPool:     c.Pool.MinSize,
+		IdleTimeout: c.Pool.IdleTimeout,
+		Lifetime:    c.Pool.Lifetime,
+	}
+}
+
+// commands gives sessions what admin answers.
+type commands struct{ *admin.Commands }
+
+func (c commands) Find(sql []byte) (session.Command, bool) {
+	command, ok := c.Commands.Find(sql)
+	if !ok {
+		return nil, false
+	}
+	return command, true
+}
+
+// healthSettings: nodes are asked if there is a user to ask as.
+func healthSettings(c *config.Config) *health.Settings {
+	s := &health.Settings{Period: c.Streaming.Period, Timeout: probeTimeout}
+	for _, n := range c.Nodes {
+		s.Nodes = append(s.Nodes, health.Node{
+			Node:            nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port, Weight: n.Weight},
+			ApplicationName: n.ApplicationName, AlwaysPrimary: n.Flags.AlwaysPrimary,
+		})
+	}
+	if c.Streaming.User != "" && c.Streaming.Period > 0 {
+		s.Probe = health.SQL(health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
+			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode})
+	}
+	return s
+}
+
+// probeTimeout bounds one probe of a node, from connect to answer.
+const probeTimeout = 5 * time.Second
+
+// environment is what the workers need of the world.
+func (p *Proxy) environment() *worker.Environment {
+	return &worker.Environment{
+		Connect: supply{p.connect}, Log: p.log, Now: time.Now,
+		Go:     func(f func()) { go f() },
+		Key:    cancelKey,
+		Jitter: jitter,
+		Ended:  p.ended,
+	}
+}
+
+// supply is the connector as the workers see it.
+type supply struct{ *connector }
+
+func (s supply) Secret(user string) (any, bool) { return s.secretFor(user) }
+
+// Lengths of cancel keys, in bytes: protocol 3.0 has four, 3.2 up to 256.
+const (
+	shortKey = 4
+	longKey  = 32
+)
+
+func cancelKey(protocol uint32) []byte {
+	key := make([]byte, shortKey)
+	if protocol >= wire.Protocol32 {
+		key = make([]byte, longKey)
+	}
+	rand.Read(key)
+	return key
+}
+
+// jitter spreads life times over the last tenth, so that servers opened
+// together are not closed together.
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(mathrand.Int64N(int64(d)/10+1))
+}
+
+func (p *Proxy) ended(v session.View, why error) {
+	p.clients.Add(-1)
+	if p.config.Load().Log.Disconnections {
+		p.log.Info("client disconnected", "host", v.Host, "port", v.Port, "user", v.Target.User,
+			"database", v.Target.Database, "reason", fmt.Sprint(why))
+	}
+}
+
+// verify has PostgreSQL judge a password.
+func (p *Proxy) verify(ctx context.Context, target pool.Target, secret any) error {
+	primary := p.crew.Nodes().Primary()
+	if primary == nil {
+		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
+	}
+	return p.connect.Verify(ctx, primary.Index, target, secret)
+}

@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"pgherd/proxy/admin"
+	"pgherd/proxy/session"
+	"pgherd/proxy/worker"
+)
+
+// State collects, from every worker, what SHOW tells.
+func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
+	views, err := p.crew.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: processID(), Nodes: p.crew.Nodes()}
+	for _, v := range views {
+		addWorker(s, &v)
+	}
+	if len(views) > 0 {
+		for _, f := range views[0].Features {
+			s.Features = append(s.Features, admin.Feature(f))
+		}
+	}
+	slices.SortFunc(s.Clients, func(a, b admin.Client) int { return cmp.Compare(a.PID, b.PID) })
+	return s, nil
+}
+
+func addWorker(s *admin.State, v *worker.View) {
+	w := admin.Worker{Index: v.Index, Thread: v.Thread, Logins: v.Logins, Clients: len(v.Sessions), Servers: len(v.Idle)}
+	for i := range v.Sessions {
+		c := describeClient(&v.Sessions[i], v.Index)
+		if view := v.Sessions[i].Server; view != nil {
+			held := describeServer(view, v.Index)
+			c.Server, held.Client = &held, &c
+			held.Idle = time.Time{}
+			s.Servers = append(s.Servers, held)
+			w.Servers++
+		}
+		s.Clients = append(s.Clients, c)
+	}
+	for _, idle := range v.Idle {
+		s.Servers = append(s.Servers, describeServer(idle, v.Index))
+	}
+	s.Workers = append(s.Workers, w)
+}
+
+func describeClient(v *session.View, worker int) admin.Client {
+	return admin.Client{
+		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
+		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
+	}
+}
+
+func describeServer(v *session.ServerView, worker int) admin.Server {
+	return admin.Server{
+		Worker: worker, Node: v.Key.Node, User: v.Key.User, Database: v.Key.Database, PID: v.PID,
+		Opened: v.Opened, Idle: v.Idle, Uses: v.Uses,
+	}
+}
