@@ -4,8 +4,8 @@
 SHELL := /bin/sh
 GO    := go
 ARGS  ?=
-# How long each fuzz target runs in `make test`.
-FUZZTIME ?= 3s
+# How many inputs each fuzz target gets in `make test`: a few seconds' worth.
+FUZZINPUTS ?= 40000
 
 POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql-contrib
 DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
@@ -49,8 +49,8 @@ test-unit: go-version
 	@if $(GO) list $(WITHOUT_RACE) >/dev/null 2>&1; then $(GO) test $(WITHOUT_RACE); fi
 
 test-fuzz: go-version
-	@echo '== every fuzz target, $(FUZZTIME) each'
-	@.ci/fuzz $(FUZZTIME)
+	@echo '== every fuzz target, $(FUZZINPUTS) inputs each'
+	@.ci/fuzz $(FUZZINPUTS)
 
 # Once more than in the unit tests, without the race detector: faster, so further.
 test-simulation: go-version
