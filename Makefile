@@ -7,7 +7,7 @@ ARGS  ?=
 # How many inputs each fuzz target gets in `make test`: a few seconds' worth.
 FUZZINPUTS ?= 40000
 
-POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql-contrib
+POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql
 DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
