@@ -1,0 +1,229 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/wire/wiretest"
+)
+
+func TestListenTCP(t *testing.T) {
+	for _, c := range []struct {
+		addresses []string
+		want      string // of the error
+		reach     []string
+	}{
+		{[]string{"127.0.0.1"}, "", []string{"127.0.0.1"}},
+		{[]string{"*"}, "", []string{"127.0.0.1"}},
+		{[]string{"localhost"}, "", nil},
+		{[]string{" 127.0.0.1", "127.0.0.2"}, "", []string{"127.0.0.1"}},
+		{[]string{"0.0.0.0"}, "", []string{"127.0.0.1"}},
+		{[]string{"192.0.2.1"}, "assign requested address", nil}, // reserved for documents
+		{[]string{"127.0.0.1", "192.0.2.1"}, "assign requested address", nil},
+		{nil, "neither listen_addresses nor unix_socket_directories", nil},
+	} {
+		listeners, err := listen(t.Context(), &listenSettings{addresses: c.addresses, userTimeout: time.Minute})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%v: %v, want %q", c.addresses, err, c.want)
+			continue
+		}
+		for _, host := range c.reach {
+			_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
+			conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
+			if err != nil {
+				t.Errorf("%v: %v", c.addresses, err)
+				continue
+			}
+			conn.Close()
+		}
+		for _, l := range listeners {
+			l.Close()
+		}
+	}
+}
+
+// TestListenIsAllOrNothing: what was opened before an error is closed again.
+func TestListenIsAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	_, err := listen(t.Context(), &listenSettings{socketDirs: []string{dir, filepath.Join(dir, "missing")}, port: 5432, socketMode: 0o777})
+	if err == nil {
+		t.Fatal("a missing folder was accepted")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestListenUnix(t *testing.T) {
+	dir := t.TempDir()
+	s := &listenSettings{socketDirs: []string{dir}, port: 5999, socketMode: 0o640, socketGroup: strconv.Itoa(os.Getgid())}
+	listeners, err := listen(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, ".s.PGSQL.5999")
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket || info.Mode().Perm() != 0o640 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "another program listens") {
+		t.Errorf("a second listener: %v", err)
+	}
+	conn, err := net.Dial("unix", path) // the second one has not removed it
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	listeners[0].Close()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestForbiddenUntilPermitted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := (&net.ListenConfig{Control: forbidAll}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0 {
+		t.Errorf("%v, %v: want no permission at all", info.Mode(), err)
+	}
+}
+
+func TestStaleSockets(t *testing.T) {
+	dir := t.TempDir()
+	s := &listenSettings{socketDirs: []string{dir}, port: 1, socketMode: 0o777}
+	path := filepath.Join(dir, ".s.PGSQL.1")
+	crashed, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crashed.(*net.UnixListener).SetUnlinkOnClose(false)
+	crashed.Close()
+	listeners, err := listen(t.Context(), s)
+	if err != nil {
+		t.Fatalf("over a stale socket: %v", err)
+	}
+	listeners[0].Close()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("over a file: %v", err)
+	}
+	if kept, _ := os.ReadFile(path); string(kept) != "precious" {
+		t.Error("the file is gone")
+	}
+	s.socketDirs = []string{strings.Repeat("/x", 60)}
+	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
+		t.Errorf("a long path: %v", err)
+	}
+	s.socketDirs, s.socketGroup = []string{t.TempDir()}, "no-such-group"
+	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no-such-group") {
+		t.Errorf("an unknown group: %v", err)
+	}
+}
+
+// TestLoginOverUnixSocket: host [local], rule local, no TLS.
+func TestLoginOverUnixSocket(t *testing.T) {
+	g := startGate(t, nil)
+	dir := t.TempDir()
+	listeners, err := listen(t.Context(), &listenSettings{socketDirs: []string{dir}, port: 2, socketMode: 0o777})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go g.serve(listeners[0])
+	conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	script := wiretest.Must(t, "C: SSLRequest\nS: answer N\nC: StartupMessage 3.0 user=alice\nS: AuthenticationOk\nS: ReadyForQuery I\nS: close")
+	if err := script.Play(conn, wiretest.Client); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.logins()[0].Client; c.Host != "[local]" || c.Port != "" {
+		t.Errorf("host %q, port %q", c.Host, c.Port)
+	}
+}
+
+// failing is a listener that fails n times, then is closed.
+type failing struct {
+	net.Listener
+	n      int
+	paused []time.Time
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	f.paused = append(f.paused, time.Now())
+	if f.n--; f.n < 0 {
+		return nil, net.ErrClosed
+	}
+	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+}
+
+func (f *failing) Addr() net.Addr { return &net.UnixAddr{Name: "failing"} }
+func (f *failing) Close() error   { return nil }
+
+// TestOutOfDescriptors: the gate lives on, does not spin, and says it once.
+func TestOutOfDescriptors(t *testing.T) {
+	log := &testGate{}
+	g := newGate(slog.New(slog.NewTextHandler(log, nil)), gateUses{})
+	f := &failing{n: 3}
+	if err := g.serve(f); err != nil {
+		t.Error(err)
+	}
+	if took := f.paused[len(f.paused)-1].Sub(f.paused[0]); took < 3*acceptPause {
+		t.Errorf("three failures took only %v", took)
+	}
+	if n := strings.Count(log.logged(), "too many open files"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log.logged())
+	}
+}
+
+// TestReload: logins that begin later see the new settings.
+func TestReload(t *testing.T) {
+	g := startGate(t, nil)
+	in := "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I\nS: close"
+	if err := wiretest.Must(t, in).Run(g.addr); err != nil {
+		t.Fatal(err)
+	}
+	hba, err := auth.ParseHBA("host all all all reject", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.configure(&loginSettings{policy: &auth.Policy{HBA: hba}, timeout: wiretest.Patience})
+	if err := wiretest.Must(t, "C: StartupMessage 3.0 user=free\nS: ErrorResponse FATAL 28000 ...\nS: close").Run(g.addr); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServeAfterClose: a listener that comes too late is closed.
+func TestServeAfterClose(t *testing.T) {
+	g := newGate(slog.New(slog.DiscardHandler), gateUses{})
+	g.close()
+	g.closeLogins()
+	listeners, err := listen(context.Background(), &listenSettings{addresses: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.serve(listeners[0]); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", listeners[0].Addr().String()); err == nil {
+		t.Error("it listens")
+	}
+}

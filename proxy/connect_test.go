@@ -1,0 +1,287 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/proxy/auth"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+	"pgherd/proxy/wire/wiretest"
+)
+
+func testConnector(t *testing.T, addr string, mode tlsMode) *connector {
+	t.Helper()
+	node := &nodeTLS{mode: mode}
+	if mode != tlsDisable {
+		node.config = &tls.Config{InsecureSkipVerify: true}
+	}
+	return newConnector(&connectSettings{loginTimeout: wiretest.Patience,
+		nodes: map[int]nodeAddress{0: {name: "node 0 (test)", network: "tcp", address: addr, tls: node}}})
+}
+
+var (
+	appKey      = pool.Key{Target: pool.Target{Database: "app", User: "alice"}}
+	aliceSecret = auth.PlainSecret("alice", "pencil")
+)
+
+func faultOf(err error) (code, message string) {
+	if f, ok := errors.AsType[*wire.Fault](err); ok {
+		return f.Code, f.Message
+	}
+	return "", ""
+}
+
+// TestOpenTraces: each trace is a server; code is what Open comes to.
+func TestOpenTraces(t *testing.T) {
+	const startup = "C: StartupMessage 3.0 user=alice database=app\n"
+	const ready = "S: AuthenticationOk\nS: ParameterStatus server_version 15.4\nS: NoticeResponse WARNING 01000 x\n" +
+		"S: BackendKeyData 42 key4\nS: ReadyForQuery I\n"
+	for name, c := range map[string]struct {
+		mode  tlsMode
+		trace string
+		code  string
+	}{
+		"trust":                      {tlsDisable, startup + ready, ""},
+		"password":                   {tlsDisable, startup + "S: authenticate password pencil\n" + ready, ""},
+		"md5":                        {tlsDisable, startup + "S: authenticate md5 alice pencil\n" + ready, ""},
+		"scram":                      {tlsDisable, startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS":                        {tlsRequire, "C: SSLRequest\nS: answer S\nC: TLS\n" + startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS wanted, none there":     {tlsPrefer, "C: SSLRequest\nS: answer N\n" + startup + ready, ""},
+		"TLS demanded, none there":   {tlsRequire, "C: SSLRequest\nS: answer N\nC: close", "08001"},
+		"no answer to SSLRequest":    {tlsPrefer, "C: SSLRequest\nS: close", "08001"},
+		"an error before TLS":        {tlsRequire, "C: SSLRequest\nS: ErrorResponse FATAL 53300 \"a lie\"\nC: reset", "08001"},
+		"a negotiation":              {tlsDisable, startup + "S: NegotiateProtocolVersion 3.0\n" + ready, ""},
+		"an error":                   {tlsDisable, startup + "S: ErrorResponse FATAL 57P03 \"the database system is starting up\"\nC: close", "57P03"},
+		"an error after all":         {tlsDisable, startup + "S: AuthenticationOk\nS: ErrorResponse FATAL 3D000 \"no such database\"\nC: close", "3D000"},
+		"wrong password":             {tlsDisable, startup + "S: authenticate scram-sha-256 other refuse\nS: ErrorResponse FATAL 28P01 no\nC: close", "28P01"},
+		"gone":                       {tlsDisable, startup + "S: close", "08006"},
+		"gone with a RST":            {tlsDisable, startup + "S: reset", "08006"},
+		"gone in a message":          {tlsDisable, startup + "S: cut 7 ParameterStatus a b\nS: close", "08006"},
+		"a query result":             {tlsDisable, startup + "S: AuthenticationOk\nS: DataRow x\nC: close", "08P01"},
+		"http":                       {tlsDisable, startup + "S: bytes \"HTTP/1.1 400 Bad Request\\r\\n\"\nC: close", "08P01"},
+		"length bomb":                {tlsDisable, startup + "S: bytes \"E\" 0x7fffffff\nC: close", "08P01"},
+		"in a transaction":           {tlsDisable, startup + "S: AuthenticationOk\nS: ReadyForQuery T\nC: close", "08P01"},
+		"ready before it let us in":  {tlsDisable, startup + "S: ReadyForQuery I\nC: close", "08P01"},
+		"never ready":                {tlsDisable, startup + "S: AuthenticationOk\nS: repeat 1100 ParameterStatus a b", "08P01"},
+		"GSSAPI":                     {tlsDisable, startup + "S: bytes \"R\" 0x0000000800000007\nC: close", "28000"},
+		"SCRAM-SHA-256-PLUS only":    {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256-PLUS\nC: close", "28000"},
+		"in without its proof":       {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationOk\nC: close", "08P01"},
+		"a proof before the end":     {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLFinal v=eA==\nC: close", "08P01"},
+		"another nonce":              {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=4096\"\nC: close", "08P01"},
+		"a billion iterations":       {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=1000000000\"\nC: close", "08P01"},
+		"SCRAM out of nowhere":       {tlsDisable, startup + "S: AuthenticationSASLContinue \"r=x,s=c2FsdA==,i=1\"\nC: close", "08P01"},
+		"two authentications":        {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"asked after it was let in":  {tlsDisable, startup + "S: AuthenticationOk\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"a key that is far too long": {tlsDisable, startup + "S: AuthenticationOk\nS: length 4000 BackendKeyData 1 abcd\nC: close", "08P01"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := wiretest.Listen(t, wiretest.Must(t, c.trace))
+			opened, err := testConnector(t, server.Addr(), c.mode).Open(t.Context(), appKey, aliceSecret)
+			code, _ := faultOf(err)
+			if code != c.code || (err == nil) != (c.code == "") {
+				t.Errorf("%v, want code %q", err, c.code)
+			}
+			if err != nil && strings.Contains(err.Error(), "pencil") {
+				t.Errorf("the password is in the error: %v", err)
+			}
+			if err != nil {
+				return
+			}
+			conn, connErr := connOf(opened.Socket)
+			if connErr != nil {
+				t.Fatal(connErr)
+			}
+			conn.Close()
+			if err := server.Wait(); err != nil {
+				t.Error(err)
+			}
+			if opened.PID != 42 || string(opened.CancelKey) != "key4" || len(opened.Params) != 1 || (opened.TLS != nil) != (c.mode == tlsRequire) {
+				t.Errorf("opened %+v", opened)
+			}
+		})
+	}
+}
+
+// TestOpenSendsParameters: those of the target, without its mark.
+func TestOpenSendsParameters(t *testing.T) {
+	for _, c := range []struct {
+		target pool.Target
+		want   string
+	}{
+		{pool.Target{User: "u", Database: "d", Params: markParams("application_name\x00web\x00", "no proof")}, "user=u database=d application_name=web"},
+		{pool.Target{User: "u", Database: "d", Params: "replication\x00database\x00", Replication: true}, "user=u database=d replication=database"},
+		{pool.Target{User: "u", Database: "d", Replication: true}, "user=u database=d replication=true"},
+	} {
+		server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 "+c.want+"\nS: AuthenticationOk\nS: ReadyForQuery I\nC: Terminate\nC: close"))
+		if err := testConnector(t, server.Addr(), tlsDisable).Verify(t.Context(), 0, c.target, auth.Secret{}); err != nil {
+			t.Error(err)
+		}
+		if err := server.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := closed.Addr().String()
+	closed.Close()
+	c := testConnector(t, addr, tlsDisable)
+	_, err = c.Open(t.Context(), appKey, nil)
+	if code, message := faultOf(err); code != "08001" || message != "cannot connect to node 0 (test)" {
+		t.Errorf("refused: %v", err)
+	}
+	unknown := appKey
+	unknown.Node = 7
+	_, err = c.Open(t.Context(), unknown, nil)
+	if code, _ := faultOf(err); code != "08001" {
+		t.Errorf("unknown node: %v", err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, mode := range []tlsMode{tlsDisable, tlsPrefer} {
+		c = testConnector(t, silent.Addr().String(), mode)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = c.Open(ctx, appKey, nil)
+		cancel()
+		if code, _ := faultOf(err); code != "08006" && code != "08001" {
+			t.Errorf("a silent server: %v", err)
+		}
+	}
+}
+
+func TestCancelWaitsForTheEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode  tlsMode
+		trace string
+		fails bool
+	}{
+		"plain":        {tlsDisable, "C: CancelRequest 42 key4\nS: close", false},
+		"long key":     {tlsDisable, "C: CancelRequest 42 0123456789abcdef0123456789abcdef\nS: close", false},
+		"TLS":          {tlsRequire, "C: SSLRequest\nS: answer S\nC: TLS\nC: CancelRequest 42 key4\nS: close", false},
+		"reset":        {tlsDisable, "C: CancelRequest 42 key4\nS: reset", false},
+		"no TLS there": {tlsRequire, "C: SSLRequest\nS: answer N\nC: close", true},
+		"a flood":      {tlsDisable, "C: CancelRequest 42 key4\nS: repeat 10000 NoticeResponse WARNING 01000 x\nC: reset", true},
+	} {
+		key := "key4"
+		if name == "long key" {
+			key = "0123456789abcdef0123456789abcdef"
+		}
+		server := wiretest.Listen(t, wiretest.Must(t, c.trace))
+		err := testConnector(t, server.Addr(), c.mode).Cancel(t.Context(), 0, 42, []byte(key))
+		if (err != nil) != c.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := server.Wait(); err != nil && !c.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if testConnector(t, silent.Addr().String(), tlsDisable).Cancel(ctx, 0, 42, []byte("key4")) == nil {
+		t.Error("a cancel that was never answered counts as done")
+	}
+}
+
+func TestSecretFor(t *testing.T) {
+	passwd, err := auth.ParsePasswd(testPasswords, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConnector(&connectSettings{passwd: passwd})
+	for user, want := range map[string]bool{"alice": true, "vera": false, "nobody": false} {
+		if _, can := c.secretFor(user); can != want {
+			t.Errorf("%s: %v", user, can)
+		}
+	}
+}
+
+// TestServersOfPostgreSQL: TLS with verification, a Unix socket, a real cancel.
+func TestServersOfPostgreSQL(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	h, err := herd.Start(ctx, herd.Settings{TLS: true, HBA: []string{
+		"hostssl all all 127.0.0.1/32 scram-sha-256", "local all all scram-sha-256"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Stop()
+	node := h.Nodes()[0]
+	addr := fmt.Sprintf("%s:%d", node.Host, node.Port)
+	alice := auth.PlainSecret("alice", "alice")
+	open := func(mode tlsMode, host, ca string) (*connector, error) {
+		nodeTLS, err := loadNodeTLS(mode, host, &nodeTLSFiles{ca: ca})
+		if err != nil {
+			return nil, err
+		}
+		c := newConnector(&connectSettings{loginTimeout: 20 * time.Second,
+			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS}}})
+		return c, c.Verify(ctx, 0, appKey.Target, alice)
+	}
+	for _, c := range []struct {
+		mode tlsMode
+		host string
+		code string
+	}{
+		{tlsDisable, "localhost", "28000"}, // hostssl only
+		{tlsPrefer, "", ""},
+		{tlsRequire, "elsewhere", ""},
+		{tlsVerifyCA, "elsewhere", ""},
+		{tlsVerifyFull, "elsewhere", "08001"},
+		{tlsVerifyFull, "localhost", ""},
+		{tlsVerifyFull, "127.0.0.1", ""},
+	} {
+		_, err := open(c.mode, c.host, h.Certs.CA)
+		if code, _ := faultOf(err); code != c.code || (err == nil) != (c.code == "") {
+			t.Errorf("%s %s: %v, want %q", c.mode, c.host, err, c.code)
+		}
+	}
+	c, err := open(tlsVerifyFull, "localhost", h.Certs.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := c.Open(ctx, appKey, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := connOf(opened.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.Write(wire.AppendQuery(nil, "select pg_sleep(100)"))
+	var answer []byte
+	for !strings.Contains(string(answer), "57014") { // the statement may not have begun
+		if err := c.Cancel(ctx, 0, opened.PID, opened.CancelKey); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		piece := make([]byte, 4096)
+		n, err := conn.Read(piece)
+		answer = append(answer, piece[:n]...)
+		if ctx.Err() != nil {
+			t.Fatalf("not cancelled: %q, %v", answer, err)
+		}
+	}
+}
