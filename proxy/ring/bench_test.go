@@ -1,6 +1,9 @@
 package ring_test
 
 import (
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +63,87 @@ func benchmarkPingPong(b *testing.B, engine, family string) {
 		}
 	}
 	b.ReportMetric(float64(l.Counters().Enters)/float64(b.N), "enters/op")
+}
+
+const benchClients = 16
+
+// BenchmarkRelay relays requests of clients, each on a goroutine with a blocking socket, to servers that
+// echo, and back. cpu-ns/op is what the loop's thread uses.
+func BenchmarkRelay(b *testing.B) {
+	for _, engine := range []string{"io_uring", "epoll"} {
+		b.Run(engine, func(b *testing.B) { benchmarkRelay(b, engine) })
+	}
+}
+
+func benchmarkRelay(b *testing.B, engine string) {
+	lockThread(b)
+	l, err := ring.New(ring.Settings{Engine: engine})
+	if err != nil {
+		b.Skip(err)
+	}
+	var left, done atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	for range benchClients {
+		client, server := blockingPair(b), blockingPair(b)
+		newRelay(l.Open(client[0], nil), l.Open(server[0], nil), 1<<20)
+		all.Go(func() { serveEcho(server[1]) })
+		all.Go(func() {
+			requests(client[1], &left)
+			if done.Add(1) == benchClients {
+				l.Wake()
+			}
+		})
+	}
+	before := threadTime()
+	b.ResetTimer()
+	for done.Load() < benchClients {
+		if err := l.Turn(ring.Forever); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(threadTime()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(l.Counters().Enters)/float64(b.N), "enters/op")
+	l.Close()
+	all.Wait()
+}
+
+// blockingPair is a pair whose second end blocks.
+func blockingPair(b *testing.B) [2]int {
+	fds, err := tcpPair()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = unix.SetNonblock(fds[1], false)
+	return fds
+}
+
+func serveEcho(fd int) {
+	defer syscall.Close(fd)
+	p := make([]byte, 512)
+	for {
+		n, err := syscall.Read(fd, p)
+		if err != nil || n == 0 {
+			return
+		}
+		_, _ = syscall.Write(fd, p[:n])
+	}
+}
+
+func requests(fd int, left *atomic.Int64) {
+	defer syscall.Close(fd)
+	p := make([]byte, 100)
+	for left.Add(-1) >= 0 {
+		_, _ = syscall.Write(fd, p)
+		_, _ = syscall.Read(fd, p)
+	}
+}
+
+func threadTime() int64 {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_THREAD, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func TestTurnDoesNotAllocate(t *testing.T) {

@@ -76,7 +76,7 @@ func TestEcho(t *testing.T) {
 }
 
 func TestRelayBothWaysUnderBackPressure(t *testing.T) {
-	const total, limit = 1 << 20, 64 << 10
+	const total, limit = 512 << 10, 64 << 10
 	worlds(t, func(t *testing.T, w world) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		l := w.loop(t, ring.Settings{})
@@ -90,12 +90,12 @@ func TestRelayBothWaysUnderBackPressure(t *testing.T) {
 		var at1, at2 int
 		until(t, w, func() bool {
 			if rng.IntN(3) > 0 {
-				b := p2.ReadSome(rng.IntN(64 << 10))
+				b := p2.ReadSome(rng.IntN(32 << 10))
 				check(t, "first to second", 1, at1, b)
 				at1 += len(b)
 			}
 			if rng.IntN(3) > 0 {
-				b := p1.ReadSome(rng.IntN(64 << 10))
+				b := p1.ReadSome(rng.IntN(32 << 10))
 				check(t, "second to first", 2, at2, b)
 				at2 += len(b)
 			}
@@ -374,7 +374,7 @@ func TestCoalescing(t *testing.T) {
 }
 
 func TestPartsAddedWhileInFlight(t *testing.T) {
-	const total = 2 << 20
+	const total = 600 << 10
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, ring.Settings{})
 		fd, p := w.pair(t)

@@ -9,6 +9,7 @@ import (
 // inert is an engine that does nothing; the test completes operations itself.
 type inert struct {
 	next   func() // run in Turn
+	wait   time.Duration
 	closed []int
 }
 
@@ -27,7 +28,8 @@ func (*inert) Wake()                     {}
 func (*inert) Enters() uint64            { return 0 }
 func (*inert) Features() []Feature       { return nil }
 func (*inert) Close() error              { return nil }
-func (e *inert) Turn(time.Duration) error {
+func (e *inert) Turn(wait time.Duration) error {
+	e.wait = wait
 	if e.next != nil {
 		e.next()
 	}
@@ -87,6 +89,25 @@ func TestSocketIsClosedOnlyWhenNothingIsInFlight(t *testing.T) {
 	e.complete(t, l)
 	if len(e.closed) != 1 || c.tx.len() != 0 {
 		t.Error("not closed after the last completion")
+	}
+}
+
+// A kernel may refuse a receive before it looks for bytes. So the one that is let go on may have none, and
+// the next one in the queue must not wait for it.
+func TestParkedConnsDoNotWaitForEachOther(t *testing.T) {
+	e := &inert{}
+	l := NewWith(e, Settings{Buffers: 1})
+	a, b := l.Open(3, nil), l.Open(4, nil)
+	e.complete(t, l)
+	refused := func(c *Conn) Event { return Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ENOBUFS} }
+	e.complete(t, l, refused(a), refused(b))
+	for _, want := range []struct {
+		a, b bool
+		wait time.Duration
+	}{{false, true, 0}, {false, false, Forever}} {
+		if err := l.Turn(Forever); err != nil || a.parked != want.a || b.parked != want.b || e.wait != want.wait {
+			t.Fatalf("parked %v and %v, waits %v, want %v", a.parked, b.parked, e.wait, want)
+		}
 	}
 }
 

@@ -123,8 +123,8 @@ func (l *Loop) vacate(c *Conn) {
 func (l *Loop) Turn(wait time.Duration) error {
 	l.counters.Turns++
 	l.settle()
-	if l.ready.len() > 0 {
-		wait = 0
+	if l.ready.len() > 0 || l.parked.len() > 0 && l.unused() > 0 {
+		wait = 0 // an owner is to be told, or a parked Conn has its turn
 	}
 	if wait != 0 && !l.wake.CompareAndSwap(running, sleeping) {
 		wait = 0

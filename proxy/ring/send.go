@@ -108,6 +108,7 @@ func (c *Conn) settleSend() {
 		c.half = halfDone
 		if err := c.loop.engine.ShutdownWrite(c.fd); err != nil && c.broken == nil {
 			c.broken = err
+			c.loop.announce(c)
 		}
 	}
 }

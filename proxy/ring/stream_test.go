@@ -8,7 +8,7 @@ import (
 )
 
 func TestStreamOnAndOff(t *testing.T) {
-	const total = 3 << 20
+	const total = 1 << 20
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, ring.Settings{})
 		fd, p := w.pair(t)
@@ -17,7 +17,7 @@ func TestStreamOnAndOff(t *testing.T) {
 		got, turns, largest := 0, 0, 0
 		until(t, w, func() bool {
 			turns++
-			c.Stream(turns/8%2 == 1)
+			c.Stream(turns/3%2 == 1)
 			for b := c.Take(); b != nil; b = c.Take() {
 				check(t, "stream", 1, got, b.Bytes())
 				got += len(b.Bytes())
@@ -35,7 +35,7 @@ func TestStreamOnAndOff(t *testing.T) {
 }
 
 func TestStreamHoldsNoMoreThanItsLimit(t *testing.T) {
-	const total = 6 << 20
+	const total = 3 << 20
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, ring.Settings{})
 		fd, p := w.pair(t)

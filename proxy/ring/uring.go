@@ -68,7 +68,6 @@ func (u *uring) Start(l *Loop) (err error) {
 		return err
 	}
 	u.next = *u.sqTail
-	u.arg.limit = uint64(uintptr(unsafe.Pointer(&u.limit)))
 	if err = u.probe(); err != nil {
 		return errors.Join(err, u.Close())
 	}
@@ -216,8 +215,8 @@ func (u *uring) enter(complete uint32, wait time.Duration, raw bool) error {
 	switch errno {
 	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
 		return nil
-	case unix.EEXIST:
-		return errors.New("enter io_uring: Turn on another thread than New")
+	case unix.EEXIST, unix.EBADF, unix.EINVAL: // what it says there
+		return fmt.Errorf("enter io_uring, made on another thread or closed: %w", errno)
 	}
 	return fmt.Errorf("enter io_uring: %w", errno)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -95,6 +96,23 @@ func TestWithoutReceiveLimit(t *testing.T) {
 		}
 		return got == 100_000
 	})
+}
+
+func TestTurnOnAnotherThreadFails(t *testing.T) {
+	l, u := newURing(t, Settings{})
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		failed <- l.Turn(time.Millisecond)
+	}()
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "another thread") {
+		t.Errorf("Turn: %v", err)
+	}
+	u.err = nil // on its own thread it works
+	if err := l.Turn(time.Millisecond); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestMissingErrorNamesFeatureAndVersion(t *testing.T) {

@@ -6,6 +6,9 @@
 // still bring bytes, and, when asked for, connections are reset. It panics when a Loop breaks the rules of
 // ring.Engine: two receives at once, memory of a send in flight changed, a socket closed while in use.
 // Shared buffers that are free are filled with Poison.
+//
+// A test opens sockets of Pair in its loops, and then, until it has seen what it waits for, turns each loop,
+// calls Step, and reads and writes at the Peers. It needs a bound on the number of rounds, not a timeout.
 package ringtest
 
 import (
