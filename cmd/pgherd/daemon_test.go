@@ -94,9 +94,3 @@ func TestDaemonThatCannotStart(t *testing.T) {
 		t.Errorf("bad configuration: %d %s", code, out)
 	}
 }
-
-func TestUnwiredStartSaysSo(t *testing.T) {
-	if _, err := start(t.Context(), nil, nil); err == nil || err.Error() != "start proxy: not wired yet" {
-		t.Errorf("got %v", err)
-	}
-}

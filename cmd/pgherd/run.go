@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"strings"
 
 	"pgherd/proxy"
 	"pgherd/proxy/config"
@@ -29,8 +31,15 @@ type Server interface {
 // stop before that, and after Wait has returned.
 type starter func(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error)
 
-// start is proxy.Start.
+// start is proxy.Start. libpq's environment variables are for applications:
+// a PGSERVICE or PGOPTIONS of whoever starts the daemon must not reach its
+// probes.
 func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error) {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			os.Unsetenv(name)
+		}
+	}
 	p, err := proxy.Start(ctx, c, log, version)
 	if err != nil {
 		return nil, err

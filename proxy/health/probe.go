@@ -59,11 +59,12 @@ func askStandbys(ctx context.Context, conn *pgconn.PgConn, f *Finding) {
 	}
 }
 
-// dial connects with nothing from the daemon's own environment.
+// dial connects. What libpq's environment variables could add to it, the
+// daemon has removed from its own environment.
 func dial(ctx context.Context, a Access, n *nodes.Node) (*pgconn.PgConn, error) {
 	quoted := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
 	config, err := pgconn.ParseConfig(fmt.Sprintf(
-		"host=%s port=%d user=%s password=%s dbname=%s sslmode=%s application_name=pgherd service='' passfile=/dev/null",
+		"host=%s port=%d user=%s password=%s dbname=%s sslmode=%s application_name=pgherd passfile=/dev/null",
 		quoted(n.Host), n.Port, quoted(a.User), quoted(a.Password), quoted(a.Database), a.SSLMode))
 	if err != nil {
 		return nil, err

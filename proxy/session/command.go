@@ -84,12 +84,16 @@ func (s *Session) commandBind(body []byte) bool {
 }
 
 func (s *Session) commandDescribe(body []byte) bool {
-	command, ok := s.named(body[0], body[1:])
+	v, err := wire.ViewDescribe(body)
+	if err != nil {
+		return false
+	}
+	command, ok := s.named(v.What, v.Name)
 	if !ok {
 		return false
 	}
 	var out []byte
-	if body[0] == 'S' {
+	if v.What == 'S' {
 		out = wire.AppendParameterDescription(out, nil)
 	}
 	s.answer(wire.AppendTextColumns(out, command.Columns()...), false)
@@ -109,25 +113,28 @@ func (s *Session) commandExecute(body []byte) bool {
 }
 
 func (s *Session) commandClose(body []byte) bool {
-	if _, ok := s.named(body[0], body[1:]); !ok {
+	v, err := wire.ViewClose(body)
+	if err != nil {
 		return false
 	}
-	name := string(body[1 : len(body)-1])
-	if body[0] == 'S' {
-		delete(s.prepared.statements, name)
+	if _, ok := s.named(v.What, v.Name); !ok {
+		return false
+	}
+	if v.What == 'S' {
+		delete(s.prepared.statements, string(v.Name))
 	} else {
-		delete(s.prepared.portals, name)
+		delete(s.prepared.portals, string(v.Name))
 	}
 	s.answer(wire.AppendCloseComplete(nil), false)
 	return true
 }
 
-// named finds the statement ('S') or portal ('P') of a zero-terminated name.
+// named finds a statement ('S') or portal ('P').
 func (s *Session) named(what byte, name []byte) (command Command, ok bool) {
 	if what == 'S' {
-		command, ok = s.prepared.statements[string(name[:len(name)-1])]
+		command, ok = s.prepared.statements[string(name)]
 	} else {
-		command, ok = s.prepared.portals[string(name[:len(name)-1])]
+		command, ok = s.prepared.portals[string(name)]
 	}
 	return command, ok
 }

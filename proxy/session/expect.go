@@ -51,6 +51,9 @@ type expectation struct {
 
 func (e *expectation) empty() bool { return e.list.len() == 0 && !e.skipping && !e.copying }
 
+// coming says that replies are still to come without another request.
+func (e *expectation) coming() bool { return e.list.len() > 0 && !e.copying }
+
 func (e *expectation) full() bool { return e.list.len() >= expectLimit }
 
 // add notes that a request has been sent to the server.

@@ -134,7 +134,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 	for !s.crowded() {
 		m, ok, err := s.requests.next()
 		if err != nil {
-			return moved, &wire.Fault{Code: "08P01", Message: err.Error()}
+			return moved, s.refuseClient(err)
 		}
 		if !ok {
 			if why := s.client.Ended(); why != nil {
@@ -162,11 +162,28 @@ func (s *Session) crowded() bool {
 // leave: the client said goodbye or closed its side. What it had asked for
 // before is still answered, as PostgreSQL does, though not for ever.
 func (s *Session) leave(why error) error {
-	if s.expect.empty() || why != nil && why != io.EOF || !s.requests.cut.Between() {
-		return errLeft
+	if !s.expect.coming() || why != nil && why != io.EOF || !s.requests.cut.Between() {
+		return s.parting()
 	}
 	if s.leaving.IsZero() {
 		s.leaving = s.loop.Now().Add(lingering)
+		s.server.Endpoint.Write(wire.AppendFlush(nil)) // no Sync will make it answer
 	}
 	return nil
+}
+
+// refuseClient: what the client sends is not the protocol. What it had asked
+// for before is answered first, as PostgreSQL does.
+func (s *Session) refuseClient(why error) error {
+	s.violation = &wire.Fault{Code: "08P01", Message: why.Error()}
+	return s.leave(nil)
+}
+
+// parting is how a session ends whose client has left, or made it impossible
+// to go on.
+func (s *Session) parting() error {
+	if s.violation != nil {
+		return s.violation
+	}
+	return errLeft
 }

@@ -59,13 +59,14 @@ type Session struct {
 	torn    bool  // the client has got the beginning of a reply, not its end
 	fatal   bool  // the server has said why it ends, and the client was told
 
-	state    State
-	since    time.Time     // when the state began
-	waited   time.Duration // for servers, in all
-	leaving  time.Time     // set: the client has left; until when its requests may go on
-	evicted  *wire.Fault   // why the worker wants it gone
-	canceled bool          // a cancel came while it waited for a server
-	cancels  int           // cancels on their way to its server (I10)
+	state     State
+	since     time.Time     // when the state began
+	waited    time.Duration // for servers, in all
+	leaving   time.Time     // set: the client has left; until when its requests may go on
+	evicted   *wire.Fault   // why the worker wants it gone
+	violation *wire.Fault   // what the client sent that is not the protocol
+	canceled  bool          // a cancel came while it waited for a server
+	cancels   int           // cancels on their way to its server (I10)
 }
 
 // New makes the session of a client that has logged in. key is the cancel key
@@ -156,7 +157,7 @@ func (s *Session) serve() error {
 func (s *Session) patience() (time.Time, error) {
 	switch {
 	case !s.leaving.IsZero():
-		return s.leaving, errLeft
+		return s.leaving, s.parting()
 	case s.set.ClientIdle > 0 && s.state != Active:
 		return s.since.Add(s.set.ClientIdle), &wire.Fault{Code: "57P05",
 			Message: "terminating connection because the client was idle for longer than client_idle_limit"}

@@ -45,9 +45,9 @@ type ViolationError struct {
 
 func (e *ViolationError) Error() string {
 	if e.Kind == Unknown {
-		return fmt.Sprintf("read message: invalid message type %d", e.Tag)
+		return fmt.Sprintf("invalid frontend message type %d", e.Tag)
 	}
-	return fmt.Sprintf("read %v: invalid message length %d", e.Kind, e.Length)
+	return fmt.Sprintf("invalid length %d of %v message", e.Length, e.Kind)
 }
 
 // Next takes the next message, or piece of one, off p and returns it with the
@@ -105,6 +105,7 @@ func (c *Cutter) resume(p []byte) (Message, []byte, error) {
 	}
 	kind, n, err := c.header(c.kept)
 	if err != nil {
+		c.forget()
 		return Message{}, nil, err
 	}
 	if !kind.Whole() || n > HeaderLen+WholeLimit {

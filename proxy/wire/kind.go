@@ -78,7 +78,7 @@ type meaning struct {
 	name     string
 	tag      byte // the type byte
 	request  bool // sent by a client; else by a server
-	min, max int  // length of the body in bytes
+	min, max int  // length of the body in bytes; a request that is too short is PostgreSQL's to refuse
 	whole    bool // a session looks into the body
 	asks     bool // request: the server owes a reply for it
 	within   Kinds
@@ -98,18 +98,18 @@ var (
 var meanings = [kinds]meaning{
 	Unknown: {name: "unknown message"},
 
-	Bind:         {name: "Bind", tag: 'B', request: true, min: 8, max: large, whole: true, asks: true},
-	Close:        {name: "Close", tag: 'C', request: true, min: 2, max: smallRequest, whole: true, asks: true},
+	Bind:         {name: "Bind", tag: 'B', request: true, max: large, whole: true, asks: true},
+	Close:        {name: "Close", tag: 'C', request: true, max: smallRequest, whole: true, asks: true},
 	CopyData:     {name: "CopyData", tag: 'd', request: true, max: large},
 	CopyDone:     {name: "CopyDone", tag: 'c', request: true, max: smallRequest, asks: true},
-	CopyFail:     {name: "CopyFail", tag: 'f', request: true, min: 1, max: smallRequest, asks: true},
-	Describe:     {name: "Describe", tag: 'D', request: true, min: 2, max: smallRequest, whole: true, asks: true},
-	Execute:      {name: "Execute", tag: 'E', request: true, min: 5, max: smallRequest, whole: true, asks: true},
+	CopyFail:     {name: "CopyFail", tag: 'f', request: true, max: smallRequest, asks: true},
+	Describe:     {name: "Describe", tag: 'D', request: true, max: smallRequest, whole: true, asks: true},
+	Execute:      {name: "Execute", tag: 'E', request: true, max: smallRequest, whole: true, asks: true},
 	Flush:        {name: "Flush", tag: 'H', request: true, max: smallRequest},
-	FunctionCall: {name: "FunctionCall", tag: 'F', request: true, min: 10, max: large, asks: true},
-	Parse:        {name: "Parse", tag: 'P', request: true, min: 4, max: large, whole: true, asks: true},
+	FunctionCall: {name: "FunctionCall", tag: 'F', request: true, max: large, asks: true},
+	Parse:        {name: "Parse", tag: 'P', request: true, max: large, whole: true, asks: true},
 	Password:     {name: "PasswordMessage", tag: 'p', request: true, max: smallRequest},
-	Query:        {name: "Query", tag: 'Q', request: true, min: 1, max: large, whole: true, asks: true},
+	Query:        {name: "Query", tag: 'Q', request: true, max: large, whole: true, asks: true},
 	Sync:         {name: "Sync", tag: 'S', request: true, max: smallRequest, asks: true},
 	Terminate:    {name: "Terminate", tag: 'X', request: true, max: smallRequest},
 
