@@ -24,7 +24,7 @@ func runPsql(t *testing.T, to target) {
 				t.Errorf("%v: %s", err, stderr)
 			}
 			got := pid.ReplaceAllString("-- stdout\n"+stdout+"-- stderr\n"+stderr, "PID masked")
-			expected := strings.TrimSuffix(path, ".sql") + ".out"
+			expected := strings.TrimSuffix(path, ".sql") + ".expected"
 			if *update && to.direct {
 				if err := os.WriteFile(expected, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
