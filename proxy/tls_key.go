@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/des"
 	"crypto/pbkdf2"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -65,7 +66,7 @@ func askPassphrase(command string) (string, error) {
 }
 
 // What PKCS#8 is encrypted by, in the only scheme that OpenSSL 3 writes: PBES2
-// with PBKDF2 and AES-CBC (RFC 8018, appendix A).
+// with PBKDF2 (RFC 8018, appendix A).
 type (
 	encryptedKey struct {
 		Scheme    pkix.AlgorithmIdentifier
@@ -78,23 +79,33 @@ type (
 		KeyLen     int                      `asn1:"optional"`
 		PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
 	}
+	keyCipher struct {
+		keyLen int
+		make   func(key []byte) (cipher.Block, error)
+	}
 )
 
 var (
 	oidPBES2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
 	oidPBKDF2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}
 
-	// keyLens: AES-CBC with keys of 128, 192 and 256 bits.
-	keyLens = map[string]int{"2.16.840.1.101.3.4.1.2": 16, "2.16.840.1.101.3.4.1.22": 24, "2.16.840.1.101.3.4.1.42": 32}
+	// keyCiphers: AES-CBC with keys of 128, 192 and 256 bits, and the
+	// triple DES that openssl req uses to this day.
+	keyCiphers = map[string]keyCipher{
+		"2.16.840.1.101.3.4.1.2":  {16, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.22": {24, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.42": {32, aes.NewCipher},
+		"1.2.840.113549.3.7":      {24, des.NewTripleDESCipher},
+	}
 	// prfs: HMAC with SHA-1 (the default), SHA-256 and SHA-512.
 	prfs = map[string]func() hash.Hash{"": sha1.New, "1.2.840.113549.2.7": sha1.New,
 		"1.2.840.113549.2.9": sha256.New, "1.2.840.113549.2.11": sha512.New}
 
-	errKeyScheme = errors.New("its encryption is not supported: want PBES2 with PBKDF2 and AES-CBC")
+	errKeyScheme = errors.New("its encryption is not supported: want PBES2 with PBKDF2 and AES or triple DES")
 	errKeyWrong  = errors.New("it cannot be decrypted: wrong passphrase")
 )
 
-const maxKeyIterations = 10_000_000
+const maxKeyIterations = 1_000_000 // under a second
 
 func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {
 	var sealed encryptedKey
@@ -113,28 +124,32 @@ func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {
 	}
 	_, err1 := asn1.Unmarshal(scheme.Derivation.Parameters.FullBytes, &derive)
 	_, err2 := asn1.Unmarshal(scheme.Encryption.Parameters.FullBytes, &iv)
-	prf, keyLen := prfs[derive.PRF.Algorithm.String()], keyLens[scheme.Encryption.Algorithm.String()]
-	if err1 != nil || err2 != nil || prf == nil || keyLen == 0 || len(iv) != aes.BlockSize ||
+	prf, by := prfs[derive.PRF.Algorithm.String()], keyCiphers[scheme.Encryption.Algorithm.String()]
+	if err1 != nil || err2 != nil || prf == nil || by.keyLen == 0 ||
 		derive.Iterations < 1 || derive.Iterations > maxKeyIterations {
 		return nil, errKeyScheme
 	}
-	key, err := pbkdf2.Key(prf, passphrase, derive.Salt, derive.Iterations, keyLen)
+	key, err := pbkdf2.Key(prf, passphrase, derive.Salt, derive.Iterations, by.keyLen)
 	if err != nil {
 		return nil, errKeyScheme
 	}
-	return openCBC(key, iv, sealed.Encrypted)
+	block, err := by.make(key)
+	if err != nil || len(iv) != block.BlockSize() {
+		return nil, errKeyScheme
+	}
+	return openCBC(block, iv, sealed.Encrypted)
 }
 
 // openCBC decrypts and takes the padding off.
-func openCBC(key, iv, sealed []byte) ([]byte, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil || len(sealed) == 0 || len(sealed)%aes.BlockSize != 0 {
+func openCBC(block cipher.Block, iv, sealed []byte) ([]byte, error) {
+	size := block.BlockSize()
+	if len(sealed) == 0 || len(sealed)%size != 0 {
 		return nil, errKeyWrong
 	}
 	text := make([]byte, len(sealed))
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(text, sealed)
 	pad := int(text[len(text)-1])
-	if pad < 1 || pad > aes.BlockSize {
+	if pad < 1 || pad > size {
 		return nil, errKeyWrong
 	}
 	return text[:len(text)-pad], nil
