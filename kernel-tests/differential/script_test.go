@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,10 @@ type step struct {
 	until  until
 	line   int    // index in script.lines of its expect-until
 	want   string // the summary after "="
+
+	// pgherdEnds, if set, is how pgherd answers instead, after which it has closed
+	// the connection: what it cannot read it does not pass on.
+	pgherdEnds string
 }
 
 // until says when a step has read enough: a number of messages, or a kind.
@@ -65,6 +70,11 @@ func readScript(path string) (*script, error) {
 	return s, nil
 }
 
+// ending is the step in which pgherd ends the session by itself; -1 is none.
+func (s *script) ending() int {
+	return slices.IndexFunc(s.steps, func(st step) bool { return st.pgherdEnds != "" })
+}
+
 func (s *script) readLine(current *step, i int, line string) error {
 	body, want, _ := strings.Cut(line, " = ")
 	tokens, err := tokenize(line)
@@ -88,6 +98,8 @@ func (s *script) readLine(current *step, i int, line string) error {
 		current.aside = append(current.aside, args.next())
 	case "cancel":
 		current.cancel = true
+	case "pgherd-ends":
+		current.pgherdEnds = args.next()
 	case "pieces":
 		current.pieces = args.number()
 	case "again": // sent once so far

@@ -28,9 +28,10 @@ const (
 
 // target is where a script is run.
 type target struct {
-	name string
-	host string
-	port int
+	name   string
+	host   string
+	port   int
+	direct bool // PostgreSQL itself
 }
 
 // talk is one run of one script: a connection and all that came from it.
@@ -57,12 +58,19 @@ func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcr
 	}
 	defer c.conn.Close()
 	t.steps = append(t.steps, c.greeting())
-	for i := range s.steps {
-		lines, summary, err := c.step(ctx, h, &s.steps[i])
+	for _, st := range s.steps {
+		ends := st.pgherdEnds != "" && !to.direct
+		if ends {
+			st.until = until{kind: endOfStream, count: 1}
+		}
+		lines, summary, err := c.step(ctx, h, &st)
 		t.steps = append(t.steps, lines)
 		t.summaries = append(t.summaries, summary)
 		if err != nil {
-			return t, fmt.Errorf("%s: %s line %d: %w; so far: %s", to.name, s.path, s.steps[i].line+1, err, summary)
+			return t, fmt.Errorf("%s: %s line %d: %w; so far: %s", to.name, s.path, st.line+1, err, summary)
+		}
+		if ends {
+			return t, nil
 		}
 	}
 	return t, c.finish(&t)
