@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -227,7 +227,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	}
 	defer h.Stop()
 	node := h.Nodes()[0]
-	addr := fmt.Sprintf("%s:%d", node.Host, node.Port)
+	addr := net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
 	alice := auth.PlainSecret("alice", "alice")
 	open := func(mode tlsMode, host, ca string) (*connector, error) {
 		nodeTLS, err := loadNodeTLS(mode, host, &nodeTLSFiles{ca: ca})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 
 	"pgherd/proxy/auth"
@@ -165,7 +166,8 @@ func (l *login) fail(err error) {
 		if l.started {
 			l.tell(&wire.Fault{Severity: "FATAL", Code: "57014", Message: "canceling authentication due to timeout"})
 		}
-	case errors.Is(err, io.EOF): // a probe, or psql that goes to ask for the password
+	case errors.Is(err, io.EOF), !l.started && errors.Is(err, syscall.ECONNRESET):
+		// a probe, or psql that goes to ask for the password
 		log.Debug("client went away before it was logged in")
 	default:
 		log.Warn("login failed", "reason", err.Error())

@@ -297,7 +297,8 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 	g := startGate(t, nil)
 	for _, script := range []string{
 		"C: StartupMessage 3.0 user=mallory database=app\nS: authenticate scram-sha-256 pencil refuse\nS: ErrorResponse ...\nS: close",
-		"C: close", // a probe of a load balancer
+		"C: close", // probes of load balancers
+		"C: reset",
 	} {
 		if err := wiretest.Must(t, script).Run(g.addr); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,14 @@ import (
 var weird = []string{"I\u00ADX", "\u2168", "a\u00A0b", "e\u0301", "\uFF21\uFF22", "p\u00e4ssw\u00f6rd", "\u0627\u0628",
 	"\U0001F600\u2168", "\u2168\u200Ex", "\u0627x\u0628", "\u2168\u0221", "'; -- \\ : \t"}
 
+func testRoles() string {
+	sql := "CREATE ROLE trusted LOGIN; CREATE ROLE clear LOGIN PASSWORD 'clear';"
+	for i, password := range weird {
+		sql += fmt.Sprintf("CREATE ROLE weird%d LOGIN PASSWORD '%s';", i, strings.ReplaceAll(password, "'", "''"))
+	}
+	return sql
+}
+
 // TestLogInToPostgreSQL: every method that a real server asks for.
 func TestLogInToPostgreSQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -28,11 +37,7 @@ func TestLogInToPostgreSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Stop()
-	sql := "CREATE ROLE trusted LOGIN; CREATE ROLE clear LOGIN PASSWORD 'clear';"
-	for i, password := range weird {
-		sql += fmt.Sprintf("CREATE ROLE weird%d LOGIN PASSWORD '%s';", i, strings.ReplaceAll(password, "'", "''"))
-	}
-	if _, err := h.Exec(ctx, sql); err != nil {
+	if _, err := h.Exec(ctx, testRoles()); err != nil {
 		t.Fatal(err)
 	}
 	verifier, err := h.Exec(ctx, "SELECT rolpassword FROM pg_authid WHERE rolname = 'weird0'")
@@ -41,7 +46,7 @@ func TestLogInToPostgreSQL(t *testing.T) {
 	}
 	node := h.Nodes()[0]
 	logIn := func(user string, secret Secret) (Welcome, error) {
-		conn, err := net.Dial("tcp", fmt.Sprintf("%s:%d", node.Host, node.Port))
+		conn, err := net.Dial("tcp", net.JoinHostPort(node.Host, strconv.Itoa(node.Port)))
 		if err != nil {
 			t.Fatal(err)
 		}
