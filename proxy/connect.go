@@ -80,9 +80,9 @@ func (c *connector) Verify(ctx context.Context, node int, target pool.Target, se
 	return nil
 }
 
-// secretFor is what servers of a user without a client are opened with; false
+// Secret is what servers of a user without a client are opened with; false
 // if that cannot work.
-func (c *connector) secretFor(user string) (any, bool) {
+func (c *connector) Secret(user string) (any, bool) {
 	secret := c.settings.Load().passwd.Find(user)
 	return secret, secret.CanLogIn()
 }
@@ -116,7 +116,7 @@ func (c *connector) logIn(ctx context.Context, key pool.Key, secret any) (*link,
 func startParams(t pool.Target) []wire.Param {
 	params := []wire.Param{{Name: "user", Value: t.User}, {Name: "database", Value: t.Database}}
 	asked := false
-	for _, p := range unmarkParams(t.Params) {
+	for _, p := range pool.DecodeParams(t.Params) {
 		asked = asked || p.Name == replicationParam
 		params = append(params, p)
 	}

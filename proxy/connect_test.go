@@ -117,7 +117,7 @@ func TestOpenSendsParameters(t *testing.T) {
 		target pool.Target
 		want   string
 	}{
-		{pool.Target{User: "u", Database: "d", Params: markParams("application_name\x00web\x00", "no proof")}, "user=u database=d application_name=web"},
+		{pool.Target{User: "u", Database: "d", Params: "application_name\x00web\x00", Sharing: "no proof"}, "user=u database=d application_name=web"},
 		{pool.Target{User: "u", Database: "d", Params: "replication\x00database\x00", Replication: true}, "user=u database=d replication=database"},
 		{pool.Target{User: "u", Database: "d", Replication: true}, "user=u database=d replication=true"},
 	} {
@@ -210,7 +210,7 @@ func TestSecretFor(t *testing.T) {
 	}
 	c := newConnector(&connectSettings{passwd: passwd})
 	for user, want := range map[string]bool{"alice": true, "vera": false, "nobody": false} {
-		if _, can := c.secretFor(user); can != want {
+		if _, can := c.Secret(user); can != want {
 			t.Errorf("%s: %v", user, can)
 		}
 	}

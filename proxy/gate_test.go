@@ -89,8 +89,8 @@ func (g *testGate) cancel(_ context.Context, pid uint32, key []byte) {
 }
 
 func (g *testGate) verify(_ context.Context, target pool.Target, secret any) error {
-	if target.Params == markParams("", auth.Grant{Proof: auth.Server,
-		Secret: auth.PlainSecret(target.User, "accepted")}.Sharing(target.User)) {
+	if target.Sharing == (auth.Grant{Proof: auth.Server,
+		Secret: auth.PlainSecret(target.User, "accepted")}).Sharing(target.User) {
 		return nil
 	}
 	return &wire.Fault{Severity: "FATAL", Code: "28P01", Message: "the server says no"}

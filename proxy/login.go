@@ -106,7 +106,7 @@ func (l *login) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.client.Target.Params = markParams(l.client.Target.Params, grant.Sharing(l.peer.User))
+	l.client.Target.Sharing = grant.Sharing(l.peer.User)
 	l.client.Secret = grant.Secret
 	if grant.Proof == auth.Server {
 		if err := l.gate.uses.verify(ctx, l.client.Target, grant.Secret); err != nil {

@@ -124,23 +124,3 @@ func (l *login) agree(f *wire.First) error {
 	}
 	return nil
 }
-
-// markParams puts what auth.Grant.Sharing says into a Target's parameters, so
-// that only equal ones share servers (I1). Its name is empty, which no client
-// can send: an empty name ends the start-up packet.
-func markParams(encoded, sharing string) string {
-	if sharing == "" {
-		return encoded
-	}
-	return pool.EncodeParams(append(pool.DecodeParams(encoded), wire.Param{Value: sharing}))
-}
-
-// unmarkParams are the parameters as a server is to get them.
-func unmarkParams(encoded string) (params []wire.Param) {
-	for _, p := range pool.DecodeParams(encoded) {
-		if p.Name != "" {
-			params = append(params, p)
-		}
-	}
-	return params
-}

@@ -80,7 +80,7 @@ func TestSharingIsInTheTarget(t *testing.T) {
 		}
 		g.closeAll()
 		target := g.logins()[0].Client.Target
-		if c.name == "known" && target.Params != "" {
+		if c.name == "known" && target.Sharing != "" {
 			t.Errorf("an ordinary client's target is marked: %+v", target)
 		}
 		target.User = "same"
@@ -88,7 +88,7 @@ func TestSharingIsInTheTarget(t *testing.T) {
 			t.Errorf("%s shares servers with %s", c.name, other)
 		}
 		targets[target] = c.name
-		if params := unmarkParams(target.Params); len(params) != 0 {
+		if params := pool.DecodeParams(target.Params); len(params) != 0 {
 			t.Errorf("%s: the mark would be sent to the server: %v", c.name, params)
 		}
 		if strings.Contains(fmt.Sprint(target), "accepted") {

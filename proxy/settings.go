@@ -152,18 +152,13 @@ const probeTimeout = 5 * time.Second
 // environment is what the workers need of the world.
 func (p *Proxy) environment() *worker.Environment {
 	return &worker.Environment{
-		Connect: supply{p.connect}, Log: p.log, Now: time.Now,
+		Connect: p.connect, Log: p.log, Now: time.Now,
 		Go:     func(f func()) { go f() },
 		Key:    cancelKey,
 		Jitter: jitter,
 		Ended:  p.ended,
 	}
 }
-
-// supply is the connector as the workers see it.
-type supply struct{ *connector }
-
-func (s supply) Secret(user string) (any, bool) { return s.secretFor(user) }
 
 // Lengths of cancel keys, in bytes: protocol 3.0 has four, 3.2 up to 256.
 const (

@@ -17,6 +17,9 @@ type Target struct {
 	Database string
 	User     string
 	Params   string // canonical, as EncodeParams gives it
+	// Sharing tells clients apart whose right to a server differs though all
+	// else is alike (I1); see auth.Grant.Sharing. Never shown (I9).
+	Sharing string
 	// Replication servers speak the replication protocol; they are never kept.
 	Replication bool
 }

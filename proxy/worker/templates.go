@@ -49,7 +49,7 @@ func (t *templates) keys() (keys []pool.Key) {
 	keys = slices.Collect(maps.Keys(t.said))
 	slices.SortFunc(keys, func(a, b pool.Key) int {
 		return cmp.Or(a.Node-b.Node, strings.Compare(a.Database, b.Database), strings.Compare(a.User, b.User),
-			strings.Compare(a.Params, b.Params))
+			strings.Compare(a.Params, b.Params), strings.Compare(a.Sharing, b.Sharing))
 	})
 	return keys
 }
