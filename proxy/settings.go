@@ -71,7 +71,7 @@ func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error
 		return nil, nil
 	}
 	files := &tlsFiles{cert: t.CertFile, key: t.KeyFile, ca: t.CAFile, caDir: t.CADir, crl: t.CRLFile,
-		curves: t.ECDHCurve, passphrase: t.PassphraseCommand}
+		ciphers: t.Ciphers, curves: t.ECDHCurve, passphrase: t.PassphraseCommand}
 	if old != nil {
 		return reloadTLS(old, files, p.log), nil
 	}

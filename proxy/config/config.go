@@ -119,6 +119,7 @@ type ClientTLS struct {
 	CertFile, KeyFile string
 	CAFile, CADir     string // what client certificates are checked against
 	CRLFile           string
+	Ciphers           string // OpenSSL's names
 	ECDHCurve         string // OpenSSL's name
 	PassphraseCommand string
 }
