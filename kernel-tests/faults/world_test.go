@@ -1,0 +1,287 @@
+// Package faults_test breaks things under a real pgherd in front of a real
+// PostgreSQL, on both engines: processes are killed, clients vanish, stop
+// reading or send nonsense, limits are reached, certificates change. Every
+// client checks its own answers (I1), and in the end the servers that
+// PostgreSQL counts are the servers that pgherd counts (I2).
+//
+// All waits have generous deadlines; none is a measurement.
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+var large = flag.Bool("faults.large", false, "single messages of 1 GB instead of 256 MB")
+
+const (
+	settleLimit = 60 * time.Second // for something that is about to be so
+	answerLimit = 60 * time.Second // for one answer: past it, it hangs
+	pollEvery   = 30 * time.Millisecond
+)
+
+// world is what every test of this package stands on: one PostgreSQL with a
+// standby, offering TLS, and the program under test.
+var world struct {
+	herd   *herd.Herd
+	binary string
+	dir    string
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv(childVariable) != "" {
+		os.Exit(childMain())
+	}
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func runAll(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if world.dir, err = os.MkdirTemp("", "faults-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(world.dir)
+	if world.binary, err = herd.Build(ctx, world.dir); err != nil {
+		return 1, err
+	}
+	world.herd, err = herd.Start(ctx, herd.Settings{TLS: true, Standbys: 1, Config: []string{
+		"max_connections = 150", "wal_level = logical", "max_replication_slots = 10", "autovacuum = off",
+		"temp_file_limit = -1", "log_min_messages = fatal"}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, world.herd.Stop()) }()
+	if _, err := world.herd.Exec(ctx, setupSQL); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// setupSQL: a row per thing a client did; the clients count them.
+const setupSQL = `
+CREATE UNLOGGED TABLE log (client text, seq int, PRIMARY KEY (client, seq));
+GRANT ALL ON log TO PUBLIC;
+CREATE TABLE kept (client text, seq int, PRIMARY KEY (client, seq));
+GRANT ALL ON kept TO PUBLIC;`
+
+// engines runs the test on either engine.
+func engines(t *testing.T, test func(t *testing.T, engine string)) {
+	for _, name := range []string{"epoll", "io_uring"} {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
+}
+
+// proxyConfig is what most tests want; later lines win.
+const proxyConfig = "max_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
+
+// startProxy runs pgherd in front of the primary.
+func startProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {
+	t.Helper()
+	settings.Binary = world.binary
+	if settings.Nodes == nil {
+		settings.Nodes = world.herd.Nodes()[:1]
+	}
+	settings.Config = proxyConfig + settings.Config
+	proxy, err := herd.StartProxy(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(proxy.Log())
+			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
+		}
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	waitPrimary(t, proxy)
+	return proxy
+}
+
+func start(t *testing.T, engine, config string) *herd.Proxy {
+	t.Helper()
+	return startProxy(t, herd.ProxySettings{Config: "io_engine = " + engine + "\n" + config})
+}
+
+// waitPrimary returns once pgherd serves the primary: until its first probe it knows none.
+func waitPrimary(t *testing.T, p *herd.Proxy) {
+	t.Helper()
+	eventually(t, "pgherd finds its primary", func() error {
+		conn, err := tryConnect(p, herd.Superuser, "")
+		if err == nil {
+			closeConn(conn)
+		}
+		return err
+	})
+}
+
+// eventually waits until check has nothing to complain about any more.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(settleLimit)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, settleLimit, err)
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+func limited(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), limit)
+}
+
+// tryConnect logs in; options are further words of the connection string.
+func tryConnect(p *herd.Proxy, user, options string) (*pgconn.PgConn, error) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	return pgconn.Connect(ctx, dsn(p.Port, user)+" "+options)
+}
+
+func dsn(port int, user string) string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=disable", port, user, user, herd.Database)
+}
+
+// connect logs in as alice, and leaves with the test.
+func connect(t *testing.T, p *herd.Proxy) *pgconn.PgConn {
+	t.Helper()
+	return connectAs(t, p, herd.User, "")
+}
+
+func connectAs(t *testing.T, p *herd.Proxy, user, options string) *pgconn.PgConn {
+	t.Helper()
+	conn, err := tryConnect(p, user, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(conn) })
+	return conn
+}
+
+func closeConn(conn *pgconn.PgConn) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	_ = conn.Close(ctx) // it may have been lost, which is some tests' point
+}
+
+// ask runs simple queries and returns the first column of the last result, rows joined by commas.
+func ask(conn *pgconn.PgConn, sql string) (string, error) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return "", hung(ctx, err)
+	}
+	var values []string
+	for _, row := range results[len(results)-1].Rows {
+		values = append(values, string(row[0]))
+	}
+	return strings.Join(values, ","), nil
+}
+
+// errHung marks an answer that did not come: never tolerated.
+var errHung = errors.New("no answer within the limit")
+
+func hung(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.Join(errHung, err)
+	}
+	return err
+}
+
+func mustAsk(t *testing.T, conn *pgconn.PgConn, sql string) string {
+	t.Helper()
+	value, err := ask(conn, sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+// direct runs sql on the primary itself, as superuser.
+func direct(t *testing.T, sql string) string {
+	t.Helper()
+	out, err := world.herd.Exec(t.Context(), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// sqlstate is the code of a server's error; "" if err is none.
+func sqlstate(err error) string {
+	var fault *pgconn.PgError
+	if errors.As(err, &fault) {
+		return fault.Code
+	}
+	return ""
+}
+
+// lost says that err is the end of a connection, told or not.
+func lost(err error) bool {
+	return err != nil && !errors.Is(err, errHung) && sqlstate(err) == ""
+}
+
+func wantState(t *testing.T, err error, code string) {
+	t.Helper()
+	if sqlstate(err) != code {
+		t.Errorf("got %v, want SQLSTATE %s", err, code)
+	}
+}
+
+func address(p *herd.Proxy) string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
+
+// signal sends sig to pgherd.
+func signal(t *testing.T, p *herd.Proxy, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(p.PID(), sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ended waits until pgherd has.
+func ended(t *testing.T, p *herd.Proxy) {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(settleLimit):
+		t.Fatalf("pgherd still runs after %v", settleLimit)
+	}
+}
+
+// program runs a client program to its end.
+func program(t *testing.T, name string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := limited(2 * time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
