@@ -101,9 +101,6 @@ func (e *expectation) answer(a answer) (now bool) {
 // admit says whose a reply is that begins to arrive. An error is a violation
 // of the protocol by the server.
 func (e *expectation) admit(kind wire.Kind) (whose, error) {
-	for e.head().request == wire.CopyDone || e.head().request == wire.CopyFail {
-		e.list.pop() // it reached the server outside a copy
-	}
 	head := e.head()
 	if kind.Unasked() || kind.Within(head.request) {
 		return head.whose, nil
@@ -124,6 +121,17 @@ func (e *expectation) settle(kind wire.Kind) {
 	case e.list.len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
 		e.list.pop()
+		e.dropStray()
+	case kind == wire.ReadyForQuery: // of a Sync that seemed to be ignored
+		e.skipping = false
+	}
+}
+
+// dropStray: a CopyDone or CopyFail that is the oldest reached the server
+// outside a copy and is owed nothing.
+func (e *expectation) dropStray() {
+	for e.head().request == wire.CopyDone || e.head().request == wire.CopyFail {
+		e.list.pop()
 	}
 }
 
@@ -142,13 +150,14 @@ func (e *expectation) nextLocal() (a answer, ok bool) {
 		return answer{}, false
 	}
 	e.list.pop()
+	e.dropStray()
 	return e.locals.pop(), true
 }
 
 // fail: an ErrorResponse came. The oldest request, if of the extended
 // protocol, is over and so is all up to the next Sync.
 func (e *expectation) fail() {
-	if e.copying && e.ignored > 0 {
+	if e.ignored > 0 {
 		e.uncertain = true
 	}
 	e.copying, e.ignored = false, 0
