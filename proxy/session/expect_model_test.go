@@ -1,0 +1,392 @@
+package session
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgherd/proxy/wire"
+)
+
+// The list of expected replies against a model of PostgreSQL that was written
+// from its specification ("Message Flow") and knows nothing of the list: it
+// reads requests, one by one, and says which replies it sends.
+
+// ask is a request, and what its statement does.
+type ask struct {
+	kind  wire.Kind
+	fate  fate
+	whose whose
+	id    int // of an answer of pgherd's own, whose is local then
+}
+
+type fate uint8
+
+const (
+	works fate = iota
+	fails
+	copiesIn
+	copiesOut
+	suspends
+	fates
+)
+
+// word is a reply, or an answer of pgherd's own, and for whom it is.
+type word struct {
+	kind  wire.Kind
+	id    int
+	whose whose
+	began int // of an error: how many requests the server had read when its last copy began
+}
+
+// model is a PostgreSQL.
+type model struct {
+	skip     bool      // to the next Sync
+	copying  wire.Kind // Query or Execute that takes copy data; Unknown: none does
+	origin   whose     // whose request that was
+	over     bool      // it has given up on the connection
+	read     int       // requests
+	began    int       // read, when the last copy began
+	sync     bool      // a Sync was ignored in the copy under way
+	hopeless bool      // such a copy failed: what follows depends on how fast the bytes came
+	out      []word
+}
+
+func (p *model) say(w whose, kinds ...wire.Kind) {
+	for _, k := range kinds {
+		p.out = append(p.out, word{kind: k, whose: w, began: p.began})
+	}
+}
+
+func (p *model) feed(a ask) {
+	p.read++
+	switch {
+	case p.over:
+	case p.copying != wire.Unknown:
+		p.feedCopy(a)
+	case a.kind == wire.Sync:
+		p.skip = false
+		if a.fate == fails {
+			p.say(a.whose, wire.ErrorResponse)
+		}
+		p.say(a.whose, wire.ReadyForQuery)
+	case p.skip:
+	case a.whose == local:
+		p.out = append(p.out, word{id: a.id, whose: local})
+	case a.kind == wire.Query || a.kind == wire.FunctionCall:
+		p.round(a)
+	default:
+		p.step(a)
+	}
+}
+
+// round is a request that ReadyForQuery follows.
+func (p *model) round(a ask) {
+	switch {
+	case a.fate == fails:
+		p.say(a.whose, wire.ErrorResponse)
+	case a.kind == wire.FunctionCall:
+		p.say(a.whose, wire.FunctionCallResponse)
+	case a.fate == copiesIn:
+		p.begin(a)
+		return
+	case a.fate == copiesOut:
+		p.say(a.whose, wire.CopyOutResponse, wire.CopyRow, wire.CopyEnd, wire.CommandComplete)
+	default:
+		p.say(a.whose, wire.RowDescription, wire.DataRow, wire.CommandComplete)
+	}
+	p.say(a.whose, wire.ReadyForQuery)
+}
+
+// step is a request of the extended protocol.
+func (p *model) step(a ask) {
+	replies := map[wire.Kind][]wire.Kind{
+		wire.Parse: {wire.ParseComplete}, wire.Bind: {wire.BindComplete}, wire.Close: {wire.CloseComplete},
+		wire.Describe: {wire.ParameterDescription, wire.RowDescription}, wire.Execute: {wire.DataRow, wire.CommandComplete},
+	}[a.kind]
+	switch {
+	case replies == nil: // Flush; CopyData, CopyDone and CopyFail outside a copy
+	case a.fate == fails:
+		p.say(a.whose, wire.ErrorResponse)
+		p.skip = true
+	case a.kind == wire.Execute && a.fate == copiesIn:
+		p.begin(a)
+	case a.kind == wire.Execute && a.fate == copiesOut:
+		p.say(a.whose, wire.CopyOutResponse, wire.CopyRow, wire.CopyEnd, wire.CommandComplete)
+	case a.kind == wire.Execute && a.fate == suspends:
+		p.say(a.whose, wire.DataRow, wire.PortalSuspended)
+	case a.kind == wire.Describe && a.fate == suspends: // of a portal without rows
+		p.say(a.whose, wire.NoData)
+	default:
+		p.say(a.whose, replies...)
+	}
+}
+
+func (p *model) begin(a ask) {
+	p.copying, p.origin, p.sync, p.began = a.kind, a.whose, false, p.read
+	p.say(a.whose, wire.CopyInResponse)
+}
+
+func (p *model) feedCopy(a ask) {
+	switch {
+	case a.kind == wire.Flush:
+	case a.kind == wire.Sync:
+		p.sync = true
+	case a.kind == wire.CopyData && a.fate != fails:
+	case a.kind == wire.CopyDone && a.fate != fails:
+		p.say(p.origin, wire.CommandComplete)
+		p.endCopy(false)
+	case a.kind == wire.CopyData || a.kind == wire.CopyFail || a.kind == wire.CopyDone:
+		p.say(p.origin, wire.ErrorResponse)
+		p.endCopy(true)
+	default: // an unexpected message: ERROR, then FATAL
+		p.say(p.origin, wire.ErrorResponse, wire.ErrorResponse)
+		p.over = true
+	}
+}
+
+func (p *model) endCopy(failed bool) {
+	if p.copying == wire.Query {
+		p.say(p.origin, wire.ReadyForQuery)
+	} else {
+		p.skip = failed
+	}
+	p.copying, p.hopeless = wire.Unknown, p.hopeless || failed && p.sync
+}
+
+// owes says that the server would say more, or is in the midst of something.
+func (p *model) owes(unread []ask) bool {
+	c := *p
+	c.out = slices.Clone(p.out)
+	for _, a := range unread {
+		c.feed(a)
+	}
+	return len(c.out) > 0 || c.skip || c.copying != wire.Unknown || c.over
+}
+
+// talk is a client, a list of expected replies and a server, with bytes on
+// their way both ways.
+type talk struct {
+	random *rand.Rand
+	e      expectation
+	server model // reads what has reached it
+	unread []ask
+	sent   []wire.Kind
+	mirror model  // reads everything at once: what the client is to get
+	got    []word // what the client got
+	asked  int
+	inCopy bool // the client sends copy data, and no end of it yet
+	story  string
+}
+
+var kindsAsked = []wire.Kind{wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Execute, wire.Close, wire.Sync, wire.Sync,
+	wire.Flush, wire.Query, wire.Query, wire.FunctionCall, wire.CopyData, wire.CopyDone, wire.CopyFail}
+
+// invent makes up the client's next request.
+func (k *talk) invent() ask {
+	k.asked++
+	a := ask{kind: kindsAsked[k.random.IntN(len(kindsAsked))], fate: fate(k.random.IntN(int(fates))), id: k.asked}
+	inCopy := k.inCopy
+	if k.mirror.copying != wire.Unknown && k.random.IntN(20) == 0 {
+		inCopy = false // it breaks off in a way PostgreSQL does not forgive
+	}
+	if inCopy {
+		a.kind = []wire.Kind{wire.CopyData, wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Sync, wire.Flush}[k.random.IntN(6)]
+	} else if k.mirror.skip && k.random.IntN(3) > 0 {
+		a.kind = wire.Sync
+	}
+	if a.fate == fails && k.random.IntN(2) == 0 {
+		a.fate = works
+	}
+	switch {
+	case !k.inCopy && k.random.IntN(6) == 0:
+		a.kind, a.whose = wire.Unknown, local
+	case a.kind == wire.Query && k.random.IntN(6) == 0:
+		a.whose, a.fate = swallow, works
+	}
+	return a
+}
+
+func (k *talk) send(a ask) {
+	k.story += fmt.Sprintf(" > %v %v/%v", a.kind, a.fate, a.whose)
+	k.mirror.feed(a)
+	if a.whose == local {
+		if k.e.answer(answer{bytes: []byte{byte(a.id)}}) {
+			k.got = append(k.got, word{id: int(byte(a.id)), whose: local})
+		}
+		return
+	}
+	switch {
+	case a.fate == copiesIn && (a.kind == wire.Query || a.kind == wire.Execute):
+		k.inCopy = true
+	case a.kind == wire.CopyDone || a.kind == wire.CopyFail:
+		k.inCopy = false
+	}
+	k.e.add(a.kind, a.whose)
+	k.unread, k.sent = append(k.unread, a), append(k.sent, a.kind)
+}
+
+// read has the server read one request.
+func (k *talk) read() {
+	if len(k.unread) > 0 {
+		k.story += fmt.Sprintf(" . %v", k.unread[0].kind)
+		k.server.feed(k.unread[0])
+		k.unread = k.unread[1:]
+	}
+}
+
+// deliver brings one reply to the list.
+func (k *talk) deliver() error {
+	if len(k.server.out) == 0 {
+		return nil
+	}
+	w := k.server.out[0]
+	k.server.out = k.server.out[1:]
+	k.story += fmt.Sprintf(" < %v", w.kind)
+	got, err := k.e.admit(w.kind)
+	if err != nil {
+		return err
+	}
+	if got != w.whose {
+		return fmt.Errorf("%v is %d's, it was taken for %d's", w.kind, w.whose, got)
+	}
+	k.e.settle(w.kind)
+	k.inCopy = k.inCopy && (len(k.unread)+len(k.server.out) > 0 || k.server.copying != wire.Unknown)
+	if k.e.uncertain && !slices.Contains(k.sent[w.began:], wire.Sync) {
+		return fmt.Errorf("the list is uncertain though no Sync was sent in the copy")
+	}
+	k.got = append(k.got, w)
+	for a, ok := k.e.nextLocal(); ok; a, ok = k.e.nextLocal() {
+		k.got = append(k.got, word{id: int(a.bytes[0]), whose: local})
+	}
+	return nil
+}
+
+// check holds the list against what is known of the server.
+func (k *talk) check() error {
+	owes := k.server.owes(k.unread)
+	if k.e.empty() && owes {
+		return fmt.Errorf("the list is empty and the server owes replies (I2)")
+	}
+	idle := len(k.unread) == 0 && len(k.server.out) == 0
+	if idle && !owes && !k.e.empty() {
+		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.skipping, k.e.copying)
+	}
+	if idle && owes && k.e.coming() {
+		return fmt.Errorf("the list expects replies without a request, the server waits for one")
+	}
+	return nil
+}
+
+// heard compares what the client got with what it should have got.
+func (k *talk) heard() error {
+	for i, w := range k.mirror.out {
+		if i < len(k.got) && (k.got[i].kind != w.kind || k.got[i].whose != w.whose || w.whose == local && k.got[i].id != int(byte(w.id))) {
+			return fmt.Errorf("word %d is %v, not %v", i, k.got[i], w)
+		}
+	}
+	if len(k.got) > len(k.mirror.out) {
+		return fmt.Errorf("%d words too many", len(k.got)-len(k.mirror.out))
+	}
+	return nil
+}
+
+// run talks for a while and lets everything arrive in the end. It stops where
+// the future cannot be known: the list must have said so.
+func (k *talk) run(rounds int) error {
+	for i := 0; i < rounds || len(k.unread)+len(k.server.out) > 0; i++ {
+		switch n := k.random.IntN(3); {
+		case n == 0 && i < rounds:
+			k.send(k.invent())
+		case n == 1:
+			k.read()
+		default:
+			if err := k.deliver(); err != nil && !k.server.hopeless && !k.server.over {
+				return err
+			}
+		}
+		if k.e.uncertain || k.server.hopeless || k.server.over {
+			return k.despair()
+		}
+		if err := k.check(); err != nil {
+			return err
+		}
+		if err := k.heard(); err != nil {
+			return err
+		}
+	}
+	if len(k.got) != len(k.mirror.out) {
+		return fmt.Errorf("the client got %d words of %d", len(k.got), len(k.mirror.out))
+	}
+	return nil
+}
+
+// despair: an ignored Sync, and the copy has failed; or PostgreSQL has given
+// up. Once that error has arrived a server must not look reusable.
+func (k *talk) despair() error {
+	for len(k.server.out) > 0 {
+		if k.deliver() != nil {
+			return nil // the session ends, the server with it
+		}
+	}
+	if k.server.hopeless && !k.e.uncertain {
+		return fmt.Errorf("a copy failed after an ignored Sync, and the list is certain")
+	}
+	return nil
+}
+
+func playTalk(seed uint64, rounds int) (story string, err error) {
+	k := &talk{random: rand.New(rand.NewPCG(seed, 1))}
+	err = k.run(rounds)
+	return k.story, err
+}
+
+// TestExpectAgainstModel: I1 and I2 over random conversations.
+func TestExpectAgainstModel(t *testing.T) {
+	for seed := range uint64(12_000) {
+		if story, err := playTalk(seed, 1+int(seed%40)); err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, story)
+		}
+	}
+}
+
+// FuzzExpect: any requests and replies in any order leave the list in one piece.
+func FuzzExpect(f *testing.F) {
+	f.Add([]byte("QTDCZ"))
+	f.Add([]byte("\xd0\xc2\xc5\xd32G"))
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		var e expectation
+		locals := 0
+		for _, b := range steps {
+			switch tag := b & 0x7f; {
+			case b == 0xff:
+				if e.answer(answer{}) && e.list.len() > 0 {
+					t.Fatal("an answer overtakes what is owed")
+				}
+			case b >= 0x80:
+				e.add(wire.RequestKind(tag), forward)
+			default:
+				if _, err := e.admit(wire.ReplyKind(tag)); err != nil {
+					return
+				}
+				e.settle(wire.ReplyKind(tag))
+				for _, ok := e.nextLocal(); ok; _, ok = e.nextLocal() {
+					locals++
+				}
+			}
+			locals = 0
+			for i := range e.list.len() {
+				if e.list.at(i).whose == local {
+					locals++
+				}
+			}
+			if locals != e.locals.len() {
+				t.Fatalf("%d answers of our own, %d places for them", e.locals.len(), locals)
+			}
+			if e.copying && e.list.len() == 0 || e.skipping && e.list.len() > 0 {
+				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.len(), e.copying, e.skipping)
+			}
+		}
+	})
+}
