@@ -2,10 +2,7 @@ package faults_test
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -29,15 +26,16 @@ const (
 // them is answered when it asks. They log in by SCRAM, as the busy ones do.
 func TestManyIdleClients(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
-		proxy := start(t, engine, fmt.Sprintf("max_node_connections = %d", serverLimit))
+		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
+			Config: fmt.Sprintf("io_engine = %s\nmax_node_connections = %d", engine, serverLimit)})
 		settled(t, proxy)
-		busy := startLoad(dsn(proxy.Port, herd.User), busyClients, nil)
+		busy := startPaced(dsn(proxy.Port, herd.User), busyClients, 50*time.Millisecond, nil)
 		progress(t, busy, 1)
 		before := memory(t, proxy.PID(), "VmRSS")
 		began := time.Now()
 		idle := logInMany(t, proxy, idleClients)
 		after := memory(t, proxy.PID(), "VmRSS")
-		t.Logf("%d SCRAM logins in %v beside %d busy clients; %d bytes of RSS per idle client (%s to %s)", len(idle),
+		t.Logf("%d logins in %v beside %d busy clients; %d bytes of RSS per idle client (%s to %s)", len(idle),
 			time.Since(began).Round(time.Millisecond), busyClients, (after-before)/int64(len(idle)), megabytes(before), megabytes(after))
 		progress(t, busy, 5)
 		most := watchServers(t)
@@ -76,8 +74,6 @@ func each(n, atOnce int, work func(i int) error) error {
 	return first
 }
 
-// logInMany keeps of each connection nothing but its socket: pgconn's buffers
-// times 5,000 would be this test's memory, not pgherd's.
 func logInMany(t *testing.T, p *herd.Proxy, n int) []net.Conn {
 	t.Helper()
 	all := make([]net.Conn, n)
@@ -88,15 +84,8 @@ func logInMany(t *testing.T, p *herd.Proxy, n int) []net.Conn {
 			}
 		}
 	})
-	err := each(n, loginsAtOnce, func(i int) error {
-		conn, err := tryConnect(p, herd.User, "")
-		if err != nil {
-			return err
-		}
-		hijacked, err := conn.Hijack()
-		if err == nil {
-			all[i] = hijacked.Conn
-		}
+	err := each(n, loginsAtOnce, func(i int) (err error) {
+		all[i], err = rawLogin(p)
 		return err
 	})
 	if err != nil {
@@ -114,15 +103,12 @@ func answerMany(t *testing.T, all []net.Conn) {
 			return err
 		}
 		want := strconv.Itoa(i)
-		if _, err := all[i].Write(query("SELECT " + want)); err != nil {
-			return err
-		}
-		got, err := readValue(all[i])
+		got, err := rawAsk(all[i], "SELECT "+want)
 		if err == nil && got != want {
 			err = fmt.Errorf("%w: %q, want %q", errWrong, got, want)
 		}
 		if err == nil {
-			_, err = all[i].Write([]byte{'X', 0, 0, 0, 4})
+			_, err = all[i].Write(message('X'))
 		}
 		return err
 	})
@@ -163,62 +149,4 @@ func watchServers(t *testing.T) (most func() int) {
 		}
 		return highest
 	}
-}
-
-// message is one message of the protocol.
-func message(kind byte, body ...byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...)
-}
-
-func query(sql string) []byte { return message('Q', append([]byte(sql), 0)...) }
-
-// readMessage reads one message, of which no more than a few MB are expected.
-func readMessage(from io.Reader) (kind byte, body []byte, err error) {
-	var head [5]byte
-	if _, err := io.ReadFull(from, head[:]); err != nil {
-		return 0, nil, err
-	}
-	n := binary.BigEndian.Uint32(head[1:]) - 4
-	if n > 16<<20 {
-		return 0, nil, fmt.Errorf("message %q of %d bytes", head[0], n)
-	}
-	body = make([]byte, n)
-	_, err = io.ReadFull(from, body)
-	return head[0], body, err
-}
-
-// readValue reads up to ReadyForQuery and returns the last row's first value.
-func readValue(from io.Reader) (value string, err error) {
-	for {
-		kind, body, rerr := readMessage(from)
-		switch {
-		case rerr != nil:
-			return "", errors.Join(err, rerr)
-		case kind == 'D':
-			n := binary.BigEndian.Uint32(body[2:])
-			value = string(body[6:][:n])
-		case kind == 'E':
-			err = fault(body)
-		case kind == 'Z':
-			return value, err
-		}
-	}
-}
-
-// fault is an ErrorResponse as pgconn would show it.
-func fault(body []byte) *pgconn.PgError {
-	f := &pgconn.PgError{}
-	fields := map[byte]*string{'S': &f.Severity, 'C': &f.Code, 'M': &f.Message, 'D': &f.Detail, 'H': &f.Hint}
-	for len(body) > 1 {
-		kind, rest := body[0], body[1:]
-		end := 0
-		for rest[end] != 0 {
-			end++
-		}
-		if field := fields[kind]; field != nil {
-			*field = string(rest[:end])
-		}
-		body = rest[end+1:]
-	}
-	return f
 }

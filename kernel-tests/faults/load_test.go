@@ -20,6 +20,7 @@ var errWrong = errors.New("wrong answer")
 // load is a number of clients that ask without end and check every answer.
 type load struct {
 	dsn      string
+	rest     time.Duration
 	tolerate func(error) bool // an error that the test has caused; nil: there is none
 	clients  []*client
 	stop     context.CancelFunc
@@ -42,8 +43,13 @@ type client struct {
 
 // startLoad starts n clients.
 func startLoad(dsn string, n int, tolerate func(error) bool) *load {
+	return startPaced(dsn, n, 0, tolerate)
+}
+
+// startPaced is startLoad with clients that rest after each answer.
+func startPaced(dsn string, n int, rest time.Duration, tolerate func(error) bool) *load {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{dsn: dsn, tolerate: tolerate, stop: stop}
+	l := &load{dsn: dsn, rest: rest, tolerate: tolerate, stop: stop}
 	tag := rand.Uint32() // nobody else's rows are ours
 	for i := range n {
 		c := &client{name: fmt.Sprintf("c%d-%d", tag, i), random: rand.New(rand.NewPCG(uint64(i), uint64(n)))}
@@ -68,6 +74,7 @@ func (l *load) run(ctx context.Context, c *client) {
 			continue
 		}
 		c.done.Add(1)
+		time.Sleep(l.rest)
 	}
 	c.leave()
 }
