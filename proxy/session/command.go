@@ -14,6 +14,17 @@ type commands struct {
 	portals    map[string]Command
 }
 
+// overtake: a request passes in pieces, unread. A long Parse or Bind is for
+// the server, and takes the unnamed statement or portal from us if we had it.
+func (c *commands) overtake(kind wire.Kind) {
+	switch kind {
+	case wire.Parse:
+		delete(c.statements, "")
+	case wire.Bind:
+		delete(c.portals, "")
+	}
+}
+
 func (c *commands) none() bool { return len(c.statements) == 0 && len(c.portals) == 0 }
 
 // command answers the request if it is for pgherd itself.
@@ -143,7 +154,15 @@ func (s *Session) named(what byte, name []byte) (command Command, ok bool) {
 func (s *Session) rows(out []byte, command Command) []byte {
 	var rows [][]string
 	var err error
-	if stopped := s.loop.Await(func() { rows, err = command.Rows(s.pid) }); stopped != nil {
+	run := func() {
+		defer func() { // on a goroutine of its own a panic would end the process
+			if p := recover(); p != nil {
+				err = fmt.Errorf("internal error: %v", p)
+			}
+		}()
+		rows, err = command.Rows(s.pid)
+	}
+	if stopped := s.loop.Await(run); stopped != nil {
 		return nil // the session ends at its next wait
 	}
 	if err != nil {

@@ -84,13 +84,14 @@ type answer struct {
 	ready bool // ReadyForQuery follows, with the status of that moment
 }
 
-// answer notes a reply of pgherd's own. now: nothing is owed before it, it is
-// to be sent; else nextLocal gives it back when its turn comes.
-func (e *expectation) answer(a answer) (now bool) {
+// answer notes a reply of pgherd's own. now: nothing is owed before it, and no
+// message is torn, half of it sent: it is to be sent; else nextLocal gives it
+// back when its turn comes.
+func (e *expectation) answer(a answer, torn bool) (now bool) {
 	if e.skipping {
 		return false
 	}
-	if e.list.len() == 0 {
+	if e.list.len() == 0 && !torn {
 		return true
 	}
 	e.list.push(owed{whose: local})

@@ -212,7 +212,7 @@ func (k *talk) send(a ask) {
 	k.story += fmt.Sprintf(" > %v %v/%v", a.kind, a.fate, a.whose)
 	k.mirror.feed(a)
 	if a.whose == local {
-		if k.e.answer(answer{bytes: []byte{byte(a.id)}}) {
+		if k.e.answer(answer{bytes: []byte{byte(a.id)}}, false) {
 			k.got = append(k.got, word{id: int(byte(a.id)), whose: local})
 		}
 		return
@@ -361,7 +361,7 @@ func FuzzExpect(f *testing.F) {
 		for _, b := range steps {
 			switch tag := b & 0x7f; {
 			case b == 0xff:
-				if e.answer(answer{}) && e.list.len() > 0 {
+				if e.answer(answer{}, false) && e.list.len() > 0 {
 					t.Fatal("an answer overtakes what is owed")
 				}
 			case b >= 0x80:

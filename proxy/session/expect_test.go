@@ -165,7 +165,7 @@ func (p *play) local(rest string) error {
 	}
 	before := p.locals.len()
 	switch {
-	case p.expectation.answer(answer{bytes: []byte(name)}):
+	case p.expectation.answer(answer{bytes: []byte(name)}, false):
 		return same("now", when)
 	case p.locals.len() == before:
 		return same("dropped", when)

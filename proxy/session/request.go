@@ -30,6 +30,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	case wire.Password:
 		return true, &wire.Fault{Code: "08P01", Message: "password message came after the log-in"}
 	}
+	s.enter(Active)
 	if s.refusing && m.Kind != wire.Sync {
 		return true, nil
 	}
@@ -43,7 +44,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 			return true, nil // outside a copy PostgreSQL takes no notice either
 		}
 	}
-	if m.Last && s.command(m) {
+	if !m.Last {
+		s.prepared.overtake(m.Kind)
+	} else if s.command(m) {
 		return true, nil
 	}
 	if s.server == nil {
@@ -53,13 +56,12 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	}
 	s.expect.add(m.Kind, forward)
 	s.server.Used = true
-	s.enter(Active)
 	return false, nil
 }
 
 // answer sends pgherd's own reply when its turn comes.
 func (s *Session) answer(bytes []byte, ready bool) {
-	if a := (answer{bytes, ready}); s.expect.answer(a) {
+	if a := (answer{bytes, ready}); s.expect.answer(a, s.torn) {
 		s.send(a)
 	}
 }

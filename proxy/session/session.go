@@ -159,11 +159,13 @@ func (s *Session) patience() (time.Time, error) {
 	case !s.leaving.IsZero():
 		return s.leaving, s.parting()
 	case s.set.ClientIdle > 0 && s.state != Active:
-		return s.since.Add(s.set.ClientIdle), &wire.Fault{Code: "57P05",
-			Message: "terminating connection because the client was idle for longer than client_idle_limit"}
+		return s.since.Add(s.set.ClientIdle), silent
 	}
 	return Forever, nil
 }
+
+var silent = &wire.Fault{Code: "57P05",
+	Message: "terminating connection because the client was idle for longer than client_idle_limit"}
 
 // enter is the one place where the state changes.
 func (s *Session) enter(state State) {
