@@ -1,0 +1,120 @@
+package session
+
+import (
+	"iter"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// bench is a loop and both endpoints without any memory of their own making:
+// what is allocated is the session's doing.
+type bench struct {
+	yield  func(struct{}) bool
+	now    time.Time
+	server *pool.Server
+	view   nodes.View
+}
+
+func (b *bench) Now() time.Time                      { return b.now }
+func (b *bench) Await(f func()) error                { f(); return nil }
+func (b *bench) Checkout(pool.Key, any) *pool.Server { return b.server }
+func (b *bench) Granted() (*pool.Server, error)      { return nil, nil }
+func (b *bench) Withdraw()                           {}
+func (b *bench) Return(*pool.Server)                 {}
+func (b *bench) Discard(*pool.Server)                {}
+func (b *bench) Template(pool.Key) (params []wire.Param) {
+	return []wire.Param{{Name: "a", Value: "b"}}
+}
+func (b *bench) Nodes() *nodes.View { return &b.view }
+func (b *bench) Wait(time.Time) (err error) {
+	if !b.yield(struct{}{}) {
+		err = ErrStopped
+	}
+	return err
+}
+
+// still is an endpoint that gives the same chunk again and again and counts
+// what is sent.
+type still struct {
+	bytes []byte
+	full  bool
+	sent  int
+}
+
+func (e *still) Take() wire.Chunk {
+	if !e.full {
+		return nil
+	}
+	e.full = false
+	return e
+}
+
+func (e *still) Bytes() []byte                     { return e.bytes }
+func (e *still) Release()                          {}
+func (e *still) Ended() error                      { return nil }
+func (e *still) Forward(_ wire.Chunk, part []byte) { e.sent += len(part) }
+func (e *still) Write(p []byte)                    { e.sent += len(p) }
+func (e *still) Queued() int                       { return 0 }
+func (e *still) Stream(bool)                       {}
+func (e *still) Close()                            {}
+
+// newBench makes a session that has its server, and a function that relays
+// one round of what the client and the server say.
+func newBench(tb testing.TB, request, reply []byte) (round func()) {
+	b := &bench{now: time.Unix(1_000_000_000, 0)}
+	b.view.Nodes = []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}
+	client, server := &still{bytes: request}, &still{bytes: reply}
+	b.server = &pool.Server{Endpoint: server}
+	s := New(b, &Settings{ClientIdle: time.Hour}, Client{}, client, 1, nil)
+	resume, stop := iter.Pull(func(yield func(struct{}) bool) {
+		b.yield = yield
+		_ = s.Run()
+	})
+	tb.Cleanup(stop)
+	resume()
+	return func() {
+		sent, told := server.sent, client.sent
+		client.full = true
+		resume()
+		server.full = true
+		resume()
+		if server.sent-sent != len(request) || client.sent-told != len(reply) || s.state != Idle {
+			tb.Fatalf("%d of %d, %d of %d bytes went through, %v", server.sent-sent, len(request), client.sent-told, len(reply), s.state)
+		}
+	}
+}
+
+var rounds = map[string]struct{ request, reply []byte }{
+	"simple": {query("select 1"), selected},
+	"extended": {append(append(parse("select 1"), execute...), syncs...),
+		append(append(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)...), done("SELECT 1")...)},
+}
+
+// TestNoAllocations: a relayed query costs no memory, simple or extended.
+func TestNoAllocations(t *testing.T) {
+	for name, c := range rounds {
+		t.Run(name, func(t *testing.T) {
+			round := newBench(t, c.request, c.reply)
+			round() // takes its server
+			if n := testing.AllocsPerRun(1000, round); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}
+
+func BenchmarkRound(b *testing.B) {
+	for name, c := range rounds {
+		b.Run(name, func(b *testing.B) {
+			round := newBench(b, c.request, c.reply)
+			b.ReportAllocs()
+			for b.Loop() {
+				round()
+			}
+		})
+	}
+}

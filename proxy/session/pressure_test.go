@@ -1,0 +1,401 @@
+package session
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+var tooMany = &wire.Fault{Severity: "FATAL", Code: "53300", Message: "too many connections"}
+
+// TestRefused: no server is to be had. The client gets an error as a server
+// would give it, keeps its connection, and may try again.
+func TestRefused(t *testing.T) {
+	const refusal = "ErrorResponse ERROR 53300"
+	for name, c := range map[string]struct {
+		sent []byte
+		want []string
+	}{
+		"simple":          {query("q"), []string{refusal, "ReadyForQuery I"}},
+		"function call":   {wire.AppendFunctionCall(nil, &wire.FunctionCallView{}), []string{refusal, "ReadyForQuery I"}},
+		"extended":        {slices.Concat(parse("q"), execute, syncs), []string{refusal, "ReadyForQuery I"}},
+		"before its Sync": {slices.Concat(parse("q"), execute, query("q"), wire.AppendFlush(nil)), []string{refusal}},
+		"twice": {slices.Concat(parse("q"), execute, syncs, syncs),
+			[]string{refusal, "ReadyForQuery I", "ReadyForQuery I"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.greeted(w.client.says(c.sent))
+			w.then(w.is(WaitServer), w.client.gets(t), w.refuses(tooMany))
+			w.then(w.client.gets(t, c.want...), w.client.says(syncs))
+			w.then(w.client.gets(t, "ReadyForQuery I"), w.is(Idle))
+			s := w.server()
+			w.free = nil
+			w.then(w.client.says(query("q")))
+			w.then(w.is(WaitServer), w.grants(s))
+			w.then(s.gets(t, "Query q"), s.says(done("Q")))
+			w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"))
+			w.bows(s)
+			w.run()
+			w.ended("returned")
+		})
+	}
+}
+
+func TestWaitTimesOut(t *testing.T) {
+	w := newWorld(t)
+	w.greeted(w.client.says(query("q")))
+	w.then(w.is(WaitServer), w.passes(w.set.QueryWait-1))
+	w.then(w.is(WaitServer), w.client.gets(t), w.passes(1))
+	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.leaves())
+	w.run()
+	same2(t, "time waited", w.session.View().Waited, w.set.QueryWait)
+	if w.withdrawn == 0 {
+		t.Error("its place in the queue is kept")
+	}
+}
+
+func TestWaitForEver(t *testing.T) {
+	w := newWorld(t)
+	w.set.QueryWait = 0
+	s := w.opened()
+	w.greeted(w.client.says(query("q")))
+	w.then(w.is(WaitServer), w.passes(1000*time.Hour))
+	w.then(w.is(WaitServer), w.grants(s))
+	w.then(s.says(done("Q")))
+	w.quits(s)
+	w.run()
+	w.ended("returned")
+}
+
+// cancels is an event: the client cancels with this key; who is hit?
+func (w *world) cancels(key string, want *side) func() {
+	return func() {
+		w.t.Helper()
+		var server *pool.Server
+		if want != nil {
+			server = want.server
+		}
+		w.same("what is canceled", w.session.Cancel([]byte(key)), server)
+	}
+}
+
+const cancelKey = "\x01\x02\x03\x04"
+
+func TestCancelWhileWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.greeted(w.client.says(query("q")))
+	w.then(w.is(WaitServer), w.cancels("\x01\x02\x03\x05", nil))
+	w.then(w.is(WaitServer), w.client.gets(t), w.cancels(cancelKey, nil))
+	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 57014", "ReadyForQuery I"), w.client.leaves())
+	w.run()
+	if w.withdrawn == 0 {
+		t.Error("its place in the queue is kept")
+	}
+}
+
+// TestCancelTooLate: the wait has ended in the same moment. The next one is
+// another, and nobody cancels that.
+func TestCancelTooLate(t *testing.T) {
+	w := newWorld(t)
+	w.greeted(w.client.says(query("q")))
+	w.then(w.is(WaitServer), w.cancels(cancelKey, nil), w.refuses(tooMany))
+	w.then(w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.says(query("q")))
+	w.then(w.is(WaitServer), w.client.gets(t))
+	w.then(w.is(WaitServer), w.client.gets(t), w.client.leaves())
+	w.run()
+}
+
+func TestCancelNothing(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(w.cancels(cancelKey, nil), w.client.says(query("q")))
+	w.then(w.cancels("", nil), w.cancels("\x01\x02\x03", nil), w.cancels(cancelKey+"\x05", nil), s.says(done("Q")))
+	w.then(w.is(Idle), w.cancels(cancelKey, nil)) // a server that does nothing is not canceled
+	w.then(w.client.says(terminate))
+	w.then(w.is(Closing), w.cancels(cancelKey, nil), s.says(done("DISCARD ALL"))) // nor is our own reset
+	w.run()
+	w.ended("returned")
+}
+
+// TestCancelHoldsTheServer until PostgreSQL has answered the cancel (I10).
+func TestCancelHoldsTheServer(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(w.client.says(query("q")))
+	w.then(w.cancels(cancelKey, s), w.cancels(cancelKey, s), s.says(done("Q")))
+	w.then(w.client.says(terminate))
+	held := func() {
+		s.gets(t, "Query q")()
+		s.out = query("q")
+		w.ended("")
+	}
+	w.then(w.is(Closing), held, w.passes(time.Second))
+	w.then(held, func() { w.session.CancelDone() })
+	w.then(held, func() { w.session.CancelDone() })
+	w.then(s.gets(t, "Query q", "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
+	w.run()
+	w.ended("returned")
+}
+
+// TestCancelIsNeverAnswered: not held for ever; such a server is closed.
+func TestCancelIsNeverAnswered(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(w.client.says(query("q")))
+	w.then(w.cancels(cancelKey, s), s.says(done("Q")))
+	w.then(w.client.says(terminate))
+	before := w.now
+	w.run()
+	w.ended("discarded")
+	if held := w.now.Sub(before); held < cancelHold {
+		t.Errorf("held for %v only", held)
+	}
+}
+
+var shutdown = &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
+
+// TestEvicted in every state: it is told, once, and ends.
+func TestEvicted(t *testing.T) {
+	const told = "ErrorResponse FATAL 57P01"
+	t.Run("idle", func(t *testing.T) {
+		w := newWorld(t)
+		w.greeted(w.evicts(shutdown))
+		w.run()
+		w.client.gets(t, told)()
+	})
+	t.Run("active", func(t *testing.T) {
+		w := newWorld(t)
+		s := w.server()
+		w.greeted(w.client.says(query("q")))
+		w.then(s.says(complete("Q")), w.evicts(shutdown))
+		w.run()
+		w.client.gets(t, told)()
+		w.ended("discarded")
+	})
+	t.Run("waiting", func(t *testing.T) {
+		w := newWorld(t)
+		w.greeted(w.client.says(query("q")))
+		w.then(w.is(WaitServer), w.evicts(shutdown))
+		w.run()
+		w.client.gets(t, told)()
+		if w.withdrawn == 0 {
+			t.Error("its place in the queue is kept")
+		}
+	})
+	t.Run("waiting for its first server", func(t *testing.T) {
+		w := newWorld(t)
+		w.template = nil
+		w.then(w.is(WaitServer), w.evicts(shutdown))
+		w.run()
+		w.client.gets(t, told)()
+	})
+	t.Run("in the middle of a row", func(t *testing.T) {
+		w := newWorld(t)
+		s := w.server()
+		w.greeted(w.client.says(query("q")))
+		w.then(s.says(wire.AppendTextRow(nil, strings.Repeat("x", 100))[:50]))
+		w.then(w.evicts(shutdown))
+		w.run()
+		w.client.gets(t, "DataRow in pieces")() // nothing can be said
+		w.ended("discarded")
+	})
+}
+
+// TestClientIdleLimit ends a client that is silent, not one that waits.
+func TestClientIdleLimit(t *testing.T) {
+	w := newWorld(t)
+	w.set.ClientIdle = time.Minute
+	s := w.server()
+	w.greeted(w.passes(59*time.Second), w.client.says(query("q")))
+	w.then(w.is(Active), w.passes(time.Hour), s.says(done("Q"))) // the server took long
+	w.then(w.is(Idle), w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.passes(59*time.Second))
+	w.then(w.is(Idle), w.client.gets(t), w.passes(time.Second))
+	w.then(w.is(Closing), s.says(done("DISCARD ALL")))
+	w.run()
+	w.client.gets(t, "ErrorResponse FATAL 57P05")()
+	w.ended("returned")
+}
+
+// TestClientIdleButForUs: who asks pgherd itself is not silent either.
+func TestClientIdleButForUs(t *testing.T) {
+	w := newShowWorld(t)
+	w.set.ClientIdle = time.Minute
+	w.greeted(w.passes(59*time.Second), w.client.says(query("show a")))
+	w.then(w.is(Idle), w.passes(59*time.Second), w.client.says(syncs))
+	w.then(w.is(Idle), w.passes(59*time.Second))
+	w.then(w.is(Idle), w.client.leaves())
+	w.run()
+}
+
+// TestClientIdleInTransaction: silence is silence.
+func TestClientIdleInTransaction(t *testing.T) {
+	w := newWorld(t)
+	w.set.ClientIdle = time.Minute
+	s := w.server()
+	w.greeted(w.client.says(query("begin")))
+	w.then(s.says(complete("BEGIN"), wire.AppendReadyForQuery(nil, wire.InTransaction)))
+	w.then(w.is(InTransaction), w.passes(time.Minute))
+	w.then(w.is(Closing), s.says(done("DISCARD ALL")))
+	w.run()
+	w.ended("returned")
+}
+
+// TestSlowClient slows its server down: no more is read for it than a limit.
+func TestSlowClient(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	row := wire.AppendTextRow(nil, strings.Repeat("x", 64<<10))
+	w.client.slow = true
+	w.greeted(w.client.says(query("q")))
+	w.then(func() {
+		for range 100 {
+			s.in = append(s.in, row)
+		}
+	})
+	rest := 0
+	w.then(func() {
+		if queued := w.client.Queued(); queued < queuedLimit || queued > queuedLimit+len(row) {
+			t.Errorf("%d bytes are queued", queued)
+		}
+		rest = len(s.in)
+		w.client.in = append(w.client.in, query("another")) // nor is its next request taken
+	})
+	w.then(func() {
+		same2(t, "what is left with the server", len(s.in), rest)
+		same2(t, "requests taken", len(w.client.in), 0+1)
+		w.client.slow = false
+	})
+	w.then(func() { same2(t, "what is left with the server", len(s.in), 0) }, s.gets(t, "Query q", "Query another"), w.client.hangs(errBroken))
+	w.run()
+}
+
+var errBroken = &wire.Fault{Message: "broken"}
+
+// TestSlowServer slows its client down.
+func TestSlowServer(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	data := wire.AppendCopyData(nil, strings.Repeat("x", 64<<10))
+	w.greeted(w.client.says(query("copy")))
+	w.then(func() { s.slow = true }, s.says(wire.AppendCopyInResponse(nil, 0, nil)))
+	w.then(func() {
+		for range 100 {
+			w.client.in = append(w.client.in, data)
+		}
+	})
+	rest := 0
+	w.then(func() {
+		if queued := s.Queued(); queued < queuedLimit || queued > queuedLimit+len(data) {
+			t.Errorf("%d bytes are queued", queued)
+		}
+		rest = len(w.client.in)
+	}, s.says(fault("ERROR", "57014"), ready)) // it is heard all the same
+	w.then(w.client.gets(t, "CopyInResponse", "ErrorResponse ERROR 57014", "ReadyForQuery I"), func() {
+		same2(t, "what is left with the client", len(w.client.in), rest)
+		s.slow = false
+	})
+	w.then(func() { same2(t, "what is left with the client", len(w.client.in), 0) })
+	w.quits(s)
+	w.run()
+	w.ended("returned")
+}
+
+// TestManyOwed: a client that only asks is not read for ever.
+func TestManyOwed(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	bind := wire.AppendBind(nil, &wire.BindView{})
+	w.greeted(w.client.says(slices.Repeat(bind, expectLimit+10)))
+	w.then(func() {
+		same2(t, "requests passed on", len(s.out)/len(bind), expectLimit)
+		s.says(slices.Repeat(wire.AppendBindComplete(nil), 10))()
+	})
+	w.then(func() { same2(t, "requests passed on", len(s.out)/len(bind), expectLimit+10) },
+		s.says(wire.AppendBindComplete(nil)), w.client.hangs(errBroken))
+	w.run()
+	w.ended("discarded")
+}
+
+// TestLongResponse: large pieces are asked for after a while, and no longer
+// once the next response begins.
+func TestLongResponse(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	row := wire.AppendTextRow(nil, strings.Repeat("x", streamAfter/4))
+	w.greeted(w.client.says(query("q")))
+	w.then(s.says(row, row, row))
+	w.then(func() { same2(t, "switches", len(s.stream), 0) }, s.says(row, row))
+	w.then(func() { same2(t, "on", slices.Equal(s.stream, []bool{true}), true) }, s.says(row, row, row, row))
+	w.then(func() { same2(t, "switches", len(s.stream), 1) }, s.says(done("Q")))
+	w.then(func() { same2(t, "off", slices.Equal(s.stream, []bool{true, false}), true) }, w.client.says(query("q")))
+	w.then(s.says(row, row, row, done("Q")))
+	w.then(func() { same2(t, "switches", len(s.stream), 2) })
+	w.quits(s)
+	w.run()
+	w.ended("returned")
+}
+
+// TestLastWords: a client that does not read its last words is not waited for.
+func TestLastWords(t *testing.T) {
+	w := newWorld(t)
+	w.greeted(func() { w.client.slow = true }, w.evicts(shutdown))
+	before := w.now
+	w.then(w.client.says(query("too late")))
+	w.run()
+	if waited := w.now.Sub(before); waited < goodbye || waited > 2*goodbye {
+		t.Errorf("waited for %v", waited)
+	}
+	same2(t, "requests left unread", len(w.client.in), 0)
+}
+
+// TestSlowClientEvicted: its server is reset though the client reads nothing.
+func TestSlowClientEvicted(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	row := wire.AppendTextRow(nil, strings.Repeat("x", queuedLimit-len(wire.AppendTextRow(nil, ""))-len(done("Q"))))
+	w.greeted(w.client.says(query("q")))
+	w.then(func() { w.client.slow = true }, s.says(row, done("Q")))
+	w.then(w.is(Idle), func() { same2(t, "bytes queued", w.client.Queued(), queuedLimit) }, w.evicts(shutdown), func() { s.out = nil })
+	w.then(s.gets(t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
+	w.run()
+	w.ended("returned")
+}
+
+// TestView shows no secret and does not change.
+func TestView(t *testing.T) {
+	w := newWorld(t)
+	w.who.Secret = "secret"
+	w.who.Application = "psql"
+	s := w.server()
+	w.greeted(w.client.says(query("q")))
+	w.then(w.passes(time.Second), func() {
+		v := w.session.View()
+		if v.Secret != nil || v.Application != "psql" || v.PID != 77 || v.State != Active || v.Server == nil || v.Server.PID != 1 || v.Server.Uses != 1 {
+			t.Errorf("%+v, server %+v", v, v.Server)
+		}
+	}, s.says(done("Q")))
+	w.quits(s)
+	w.run()
+	if v := w.session.View(); v.Server != nil || v.State != Closing || v.State.String() != "closing" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestPrimaryMoves: the next checkout goes to the new primary.
+func TestPrimaryMoves(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(func() {
+		w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Standby, Status: nodes.Up}, {Index: 1, Role: nodes.Primary, Status: nodes.Up}}}
+	}, w.client.says(query("q")))
+	w.then(s.says(done("Q")))
+	w.quits(s)
+	w.run()
+	same2(t, "node", w.asked[0].Node, 1)
+}

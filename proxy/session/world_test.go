@@ -1,0 +1,339 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// world is all that a session sees: a loop, a client and servers, in memory.
+// What happens is a list of moments; each Wait of the session lets the next
+// one come, and when none is left the clock runs to the wait's deadline.
+type world struct {
+	t       *testing.T
+	now     time.Time
+	set     *Settings
+	who     Client
+	client  *side
+	session *Session
+	moments [][]func()
+	stopped bool // by the worker
+	err     error
+
+	free      []*pool.Server // what Checkout finds
+	servers   []*side
+	granted   *pool.Server
+	refused   error
+	asked     []pool.Key
+	withdrawn int
+	returned  []*pool.Server
+	discarded []*pool.Server
+	template  []wire.Param
+	view      *nodes.View
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, now: time.Unix(1_000_000_000, 0), client: &side{name: "client", cut: wire.CutReplies()}}
+	w.set = &Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, ResetQueries: []string{"DISCARD ALL"}, KeepServers: true}
+	w.who.Target = pool.Target{Database: "app", User: "alice"}
+	w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Primary, Status: nodes.Up}}}
+	w.template = []wire.Param{{Name: "TimeZone", Value: "UTC"}}
+	return w
+}
+
+// server makes a logged-in server; it is idle and free to be checked out.
+func (w *world) server() *side {
+	s := w.opened()
+	w.free = append(w.free, s.server)
+	return s
+}
+
+// opened makes one that nobody finds by himself.
+func (w *world) opened() *side {
+	s := &side{name: fmt.Sprint("server ", len(w.servers)+1), cut: wire.CutRequests()}
+	s.server = &pool.Server{Key: pool.Key{Target: w.who.Target}, Endpoint: s, PID: uint32(len(w.servers) + 1),
+		Params: slices.Clone(w.template)}
+	w.servers = append(w.servers, s)
+	return s
+}
+
+// then says what happens in the next moment.
+func (w *world) then(events ...func()) { w.moments = append(w.moments, events) }
+
+// run lives the session's life and looks at what is left behind.
+func (w *world) run() {
+	w.t.Helper()
+	w.session = New(w, w.set, w.who, w.client, 77, []byte{1, 2, 3, 4})
+	w.err = w.session.Run()
+	if len(w.moments) > 0 && !w.t.Failed() {
+		w.t.Errorf("the session ended (%v) with %d moments to come", w.err, len(w.moments))
+	}
+	if !w.client.closed || w.session.server != nil {
+		w.t.Error("the client's connection, or a server, is still held")
+	}
+	for _, s := range append(w.servers, w.client) {
+		if s.taken != 0 {
+			w.t.Errorf("%d chunks of %s were not released", s.taken, s.name)
+		}
+	}
+}
+
+// ended says how the last server ended: it has had one end, or none.
+func (w *world) ended(want string) {
+	w.t.Helper()
+	got := strings.Repeat("returned ", len(w.returned)) + strings.Repeat("discarded ", len(w.discarded))
+	if strings.TrimSpace(got) != want {
+		w.t.Errorf("the server was %q, want %q", got, want)
+	}
+}
+
+func (w *world) Now() time.Time                  { return w.now }
+func (w *world) Nodes() *nodes.View              { return w.view }
+func (w *world) Template(pool.Key) []wire.Param  { return w.template }
+func (w *world) Return(s *pool.Server)           { w.returned = append(w.returned, s) }
+func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discarded, s) }
+func (w *world) Withdraw()                       { w.withdrawn++ }
+func (w *world) Granted() (*pool.Server, error)  { return take(&w.granted), take(&w.refused) }
+func (w *world) at(state State)                  { w.same("state", w.session.View().State, state) }
+func (w *world) grants(s *side) func()           { return func() { w.granted = s.server } }
+func (w *world) refuses(err error) func()        { return func() { w.refused = err } }
+func (w *world) passes(d time.Duration) func()   { return func() { w.now = w.now.Add(d) } }
+func (w *world) evicts(why *wire.Fault) func()   { return func() { w.session.Evict(why) } }
+func (w *world) is(state State) func()           { return func() { w.t.Helper(); w.at(state) } }
+func (w *world) same(what string, got, want any) { w.t.Helper(); same2(w.t, what, got, want) }
+
+func same2(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v, want %v", what, got, want)
+	}
+}
+
+func take[T any](p *T) (v T) {
+	v, *p = *p, v
+	return v
+}
+
+func (w *world) Wait(deadline time.Time) error {
+	switch {
+	case w.stopped:
+		return ErrStopped
+	case len(w.moments) > 0:
+		events := w.moments[0]
+		w.moments = w.moments[1:]
+		for _, event := range events {
+			event()
+		}
+		if w.stopped {
+			return ErrStopped
+		}
+	case deadline.IsZero() || w.now.After(deadline):
+		w.t.Errorf("it waits for ever, %v", w.session.View().State)
+		w.stopped = true
+		return ErrStopped
+	default:
+		w.now = deadline
+	}
+	return nil
+}
+
+func (w *world) Await(f func()) error {
+	done := make(chan struct{})
+	go func() { // as the worker does: a panic here would end the process
+		defer close(done)
+		f()
+	}()
+	<-done
+	if w.stopped {
+		return ErrStopped
+	}
+	return nil
+}
+
+func (w *world) Checkout(key pool.Key, _ any) *pool.Server {
+	w.asked = append(w.asked, key)
+	if len(w.free) == 0 {
+		return nil
+	}
+	s := w.free[0]
+	w.free = w.free[1:]
+	return s
+}
+
+// side is a connection's other end, and the Endpoint that leads to it.
+type side struct {
+	name   string
+	server *pool.Server // if it is one
+	cut    wire.Cutter  // of what pgherd sends there
+	in     [][]byte     // on its way to pgherd
+	taken  int          // chunks that pgherd holds
+	broken error        // what follows them
+	out    []byte       // what pgherd has sent
+	slow   bool         // reads nothing
+	stream []bool
+	closed bool
+}
+
+type sideChunk struct {
+	side     *side
+	b        []byte
+	released bool
+}
+
+func (c *sideChunk) Bytes() []byte { return c.b }
+func (c *sideChunk) Release() {
+	if c.released {
+		panic("a chunk was released twice")
+	}
+	c.released = true
+	c.side.taken--
+}
+
+func (s *side) Take() wire.Chunk {
+	if len(s.in) == 0 {
+		return nil
+	}
+	c := &sideChunk{side: s, b: s.in[0]}
+	s.in = s.in[1:]
+	s.taken++
+	return c
+}
+
+func (s *side) Ended() error {
+	if len(s.in) > 0 {
+		return nil
+	}
+	return s.broken
+}
+
+func (s *side) Forward(c wire.Chunk, part []byte) {
+	if c.(*sideChunk).released {
+		panic("a chunk was forwarded after its release")
+	}
+	s.Write(part)
+}
+
+func (s *side) Write(p []byte) {
+	if s.closed {
+		panic("something was sent to a closed " + s.name)
+	}
+	s.out = append(s.out, p...)
+}
+
+func (s *side) Queued() int {
+	if s.slow {
+		return len(s.out)
+	}
+	return 0
+}
+
+func (s *side) Stream(on bool) { s.stream = append(s.stream, on) }
+func (s *side) Close()         { s.closed = true }
+
+// says is an event: these bytes arrive from there, in one piece.
+func (s *side) says(messages ...[]byte) func() {
+	return func() { s.in = append(s.in, slices.Concat(messages...)) }
+}
+
+// hangs is an event: nothing more comes, or the connection breaks.
+func (s *side) hangs(why error) func() { return func() { s.broken = why } }
+
+// leaves: it goes with its side closed.
+func (s *side) leaves() func() { return s.hangs(io.EOF) }
+
+// gets is an event, or an end: exactly this has arrived there since the last look.
+func (s *side) gets(t *testing.T, want ...string) func() {
+	return func() {
+		t.Helper()
+		got := describe(&s.cut, s.out)
+		s.out = nil
+		if text := strings.Join(got, "\n"); text != strings.Join(want, "\n") {
+			t.Errorf("%s got:\n  %s\nwant:\n  %s", s.name, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		}
+	}
+}
+
+// describe writes messages as text, one a line.
+func describe(cut *wire.Cutter, p []byte) (lines []string) {
+	for len(p) > 0 {
+		m, rest, err := cut.Next(p)
+		if p = rest; err != nil {
+			return append(lines, err.Error())
+		}
+		if m.First && m.Last {
+			lines = append(lines, strings.TrimSpace(m.Kind.String()+" "+detail(m)))
+		} else if m.First {
+			lines = append(lines, m.Kind.String()+" in pieces")
+		}
+	}
+	return lines
+}
+
+// detail is what tells one message from another of its kind.
+func detail(m wire.Message) string {
+	switch m.Kind {
+	case wire.ErrorResponse, wire.NoticeResponse:
+		f := wire.ViewFault(m.Body())
+		return f.Severity + " " + f.Code
+	case wire.ReadyForQuery, wire.Query, wire.CopyData, wire.CopyRow:
+		return strings.TrimRight(string(m.Body()), "\x00")
+	case wire.CommandComplete, wire.ParameterStatus:
+		return strings.ReplaceAll(strings.TrimRight(string(m.Body()), "\x00"), "\x00", "=")
+	case wire.DataRow:
+		v, _ := wire.ViewDataRow(m.Body())
+		var values []string
+		for value := range v.Values.All() {
+			values = append(values, string(value))
+		}
+		return strings.Join(values, ",")
+	}
+	return ""
+}
+
+// Messages, short.
+var (
+	ready     = wire.AppendReadyForQuery(nil, wire.Idle)
+	terminate = wire.AppendTerminate(nil)
+	syncs     = wire.AppendSync(nil)
+	selected  = slices.Concat(wire.AppendTextColumns(nil, "a"), wire.AppendTextRow(nil, "1"), complete("SELECT 1"), ready)
+	execute   = slices.Concat(wire.AppendBind(nil, &wire.BindView{}), wire.AppendExecute(nil, "", 0))
+)
+
+var selectedText = []string{"RowDescription", "DataRow 1", "CommandComplete SELECT 1", "ReadyForQuery I"}
+
+func query(sql string) []byte    { return wire.AppendQuery(nil, sql) }
+func parse(sql string) []byte    { return wire.AppendParse(nil, "", sql, nil) }
+func complete(tag string) []byte { return wire.AppendCommandComplete(nil, tag) }
+func fault(severity, code string) []byte {
+	return wire.AppendError(nil, &wire.Fault{Severity: severity, Code: code, Message: "asked for"})
+}
+
+// done is a round's answer.
+func done(tag string) []byte { return append(complete(tag), ready...) }
+
+// greeting is what the client gets at its log-in.
+var greeting = []string{"Authentication", "ParameterStatus TimeZone=UTC", "BackendKeyData", "ReadyForQuery I"}
+
+// greeted begins with a log-in that needs no server.
+func (w *world) greeted(events ...func()) {
+	w.then(append([]func(){w.client.gets(w.t, greeting...)}, events...)...)
+}
+
+// quits is bows when what the server got before does not matter.
+func (w *world) quits(s *side) {
+	w.then(w.client.says(terminate), func() { s.out = nil })
+	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
+}
+
+// bows ends with a goodbye and the reset of the server.
+func (w *world) bows(s *side) {
+	w.then(w.client.says(terminate))
+	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
+}
