@@ -29,15 +29,55 @@ func dial(p *herd.Proxy) (net.Conn, error) {
 
 // rawLogin logs in as alice where trustHBA is in effect.
 func rawLogin(p *herd.Proxy) (net.Conn, error) {
+	conn, _, err := rawStart(p, protocol30)
+	return conn, err
+}
+
+// cancelKey is by what a client may cancel what it asked for.
+type cancelKey struct {
+	pid uint32
+	key []byte
+}
+
+func rawStart(p *herd.Proxy, version uint32) (conn net.Conn, key cancelKey, err error) {
+	if conn, err = dial(p); err != nil {
+		return nil, key, err
+	}
+	_, err = conn.Write(startup(version, "user", herd.User, "database", herd.Database))
+	for err == nil {
+		var kind byte
+		var body []byte
+		kind, body, err = readMessage(conn)
+		switch {
+		case err != nil:
+		case kind == 'K':
+			key = cancelKey{binary.BigEndian.Uint32(body), body[4:]}
+		case kind == 'E':
+			err = fault(body)
+		case kind == 'Z':
+			return conn, key, nil
+		}
+	}
+	conn.Close()
+	return nil, key, err
+}
+
+// send sends the cancel request and waits for the end of its connection.
+func (k cancelKey) send(p *herd.Proxy) error {
 	conn, err := dial(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := conn.Write(startup(protocol30, "user", herd.User, "database", herd.Database)); err != nil {
-		return conn, err
+	defer conn.Close()
+	body := binary.BigEndian.AppendUint32(nil, 1234<<16|5678)
+	body = append(binary.BigEndian.AppendUint32(body, k.pid), k.key...)
+	if _, err := conn.Write(first(body)); err != nil {
+		return err
 	}
-	_, err = readValue(conn)
-	return conn, err
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		return fmt.Errorf("a cancel request was answered by %d bytes, %w", n, err)
+	}
+	return nil
 }
 
 // rawAsk asks a simple query; see readValue.

@@ -281,7 +281,7 @@ func program(t *testing.T, name string, args ...string) (string, error) {
 	ctx, cancel := limited(2 * time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGPASSWORD="+herd.Superuser)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
