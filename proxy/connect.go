@@ -30,7 +30,25 @@ type connectSettings struct {
 	loginTimeout time.Duration // for all of an opening or a cancel
 	keepAlive    net.KeepAliveConfig
 	userTimeout  time.Duration // TCP_USER_TIMEOUT; 0: the kernel's
+	binding      string        // server_channel_binding
 	passwd       *auth.Passwd
+	lookup       *auth.Lookup // told of passwords that servers refuse; may be nil
+}
+
+// Values of server_channel_binding; all others mean to use it where it is offered.
+const (
+	bindingOff      = "disable"
+	bindingRequired = "require"
+)
+
+// access is what to log in with over l.
+func (s *connectSettings) access(l *link, secret any) auth.Access {
+	known, _ := secret.(auth.Secret) // nothing is as good as an empty one
+	a := auth.Access{Secret: known, Bound: s.binding == bindingRequired}
+	if l.tls != nil && s.binding != bindingOff {
+		a.Binding = auth.EndPoint(l.tls.ConnectionState().PeerCertificates[0])
+	}
+	return a
 }
 
 // connector opens connections to nodes. Its methods block, each on the
@@ -99,17 +117,24 @@ func (c *connector) logIn(ctx context.Context, key pool.Key, secret any) (*link,
 	if err != nil {
 		return nil, auth.Welcome{}, err
 	}
-	known, _ := secret.(auth.Secret) // nothing is as good as an empty one
 	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
-	welcome, err := auth.LogIn(l.conn, startParams(key.Target), known)
+	welcome, err := auth.LogIn(l.conn, startParams(key.Target), s.access(l, secret))
 	if !interrupt() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		l.socket.Close()
+		s.contradict(key.User, err)
 		return nil, auth.Welcome{}, openFailure(s.nodes[key.Node].name, err)
 	}
 	return l, welcome, nil
+}
+
+// contradict: a password that a server refuses is not what auth_query said.
+func (s *connectSettings) contradict(user string, err error) {
+	if f, is := errors.AsType[*wire.Fault](err); is && f.Code == "28P01" && s.lookup != nil {
+		s.lookup.Forget(user)
+	}
 }
 
 // startParams are a start-up packet's parameters.

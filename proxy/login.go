@@ -102,7 +102,7 @@ func (l *login) run(ctx context.Context) error {
 	if err := l.agree(&first); err != nil {
 		return err
 	}
-	grant, err := l.settings.policy.Check(l.conn, l.peer)
+	grant, err := l.settings.policy.Check(ctx, l.conn, l.peer)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (l *login) handshake(under net.Conn) error {
 		return fmt.Errorf("shake hands for TLS: %w", noEOF(err))
 	}
 	l.tls, l.conn = conn, conn
-	l.peer.TLS = true
+	l.peer.TLS, l.peer.Binding = true, ownBinding(l.settings.tls)
 	if state := conn.ConnectionState(); len(state.VerifiedChains) > 0 {
 		l.peer.Certified, l.peer.CommonName = true, state.PeerCertificates[0].Subject.CommonName
 	}

@@ -44,6 +44,7 @@ type Proxy struct {
 	crew      *worker.Crew
 	gate      *gate
 	connect   *connector
+	catalog   atomic.Pointer[catalog]
 	prober    *health.Prober
 	listeners []net.Listener
 	clients   atomic.Int64
@@ -65,6 +66,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		return nil, err
 	}
 	p.connect = newConnector(made.connect)
+	p.catalog.Store(made.catalog)
 	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
 	p.gate.configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c), &nodes.View{})
@@ -129,6 +131,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	}
 	p.config.Store(c)
 	p.connect.configure(made.connect)
+	p.catalog.Swap(made.catalog).close()
 	p.gate.configure(made.login)
 	p.prober.Configure(healthSettings(c))
 	p.crew.Configure(p.workerSettings(c))
@@ -196,6 +199,7 @@ func (p *Proxy) end() {
 	default:
 	}
 	p.prober.Close()
+	p.catalog.Load().close()
 	p.crew.Stop()
 	close(p.over)
 }

@@ -25,6 +25,7 @@ import (
 // made is what a configuration's files are turned into before anything of it
 // is taken up.
 type made struct {
+	catalog *catalog // nil without auth_query
 	login   *loginSettings
 	connect *connectSettings
 }
@@ -36,12 +37,17 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	asked := p.catalogOf(c, policy.Passwd)
+	if asked != nil {
+		policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
+	}
 	certs, err := p.clientTLS(c, oldTLS)
 	if err != nil {
 		return made{}, err
 	}
-	connect, err := connectSettingsOf(c, policy.Passwd)
+	connect, err := connectSettingsOf(c, policy)
 	return made{
+		catalog: asked,
 		login: &loginSettings{policy: policy, tls: certs, timeout: c.Timeouts.ClientLogin,
 			maxClients: c.Limits.Clients, logConnections: c.Log.Connections},
 		connect: connect,
@@ -78,9 +84,34 @@ func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error
 	return loadTLS(files, p.log)
 }
 
-func connectSettingsOf(c *config.Config, passwd *auth.Passwd) (*connectSettings, error) {
+// catalogOf is nil if auth_user is not set.
+func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *catalog {
+	if c.Auth.QueryUser == "" {
+		return nil
+	}
+	secret := passwd.Find(c.Auth.QueryUser)
+	if c.Auth.QueryPassword != "" {
+		secret = auth.PlainSecret(c.Auth.QueryUser, string(c.Auth.QueryPassword))
+	}
+	return &catalog{
+		connect: func() *connector { return p.connect },
+		primary: p.primary, query: c.Auth.Query, database: c.Auth.QueryDatabase, user: c.Auth.QueryUser,
+		secret: secret, places: make(chan struct{}, catalogConns), idle: map[*reader]*time.Timer{},
+	}
+}
+
+// primary is the index of the primary node, if there is one.
+func (p *Proxy) primary() (int, bool) {
+	n := p.crew.Nodes().Primary()
+	if n == nil {
+		return 0, false
+	}
+	return n.Index, true
+}
+
+func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings, error) {
 	s := &connectSettings{nodes: map[int]nodeAddress{}, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
-		userTimeout: c.TCP.UserTimeout, passwd: passwd}
+		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: policy.Passwd, lookup: policy.Lookup}
 	for _, n := range c.Nodes {
 		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,
 			cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
@@ -191,9 +222,9 @@ func (p *Proxy) ended(v session.View, why error) {
 
 // verify has PostgreSQL judge a password.
 func (p *Proxy) verify(ctx context.Context, target pool.Target, secret any) error {
-	primary := p.crew.Nodes().Primary()
-	if primary == nil {
+	primary, ok := p.primary()
+	if !ok {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
 	}
-	return p.connect.Verify(ctx, primary.Index, target, secret)
+	return p.connect.Verify(ctx, primary, target, secret)
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"pgherd/proxy/auth"
 )
 
 // alpn is the protocol that PostgreSQL's clients name inside TLS. It must be
@@ -111,6 +113,18 @@ func loadAuthorities(file, dir string) (*x509.CertPool, error) {
 		return nil, errors.New("read TLS authorities: no certificate in " + dir)
 	}
 	return pool, nil
+}
+
+// ownBinding is what clients may bind SCRAM to: our certificate.
+func ownBinding(c *tls.Config) auth.Binding {
+	if len(c.Certificates) != 1 {
+		return nil
+	}
+	leaf := c.Certificates[0].Leaf
+	if leaf == nil {
+		leaf, _ = x509.ParseCertificate(c.Certificates[0].Certificate[0])
+	}
+	return auth.EndPoint(leaf)
 }
 
 // describeTLS is a connection's version and cipher, "" without TLS.

@@ -14,7 +14,7 @@
 package auth
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"net/netip"
 
@@ -26,8 +26,9 @@ type Peer struct {
 	Local      bool       // came through a Unix socket
 	Addr       netip.Addr // where from, IPv4 as IPv4; unset if Local
 	TLS        bool
-	Certified  bool   // has a certificate that our ssl_ca_cert vouches for
-	CommonName string // of that certificate
+	Certified  bool    // has a certificate that our ssl_ca_cert vouches for
+	CommonName string  // of that certificate
+	Binding    Binding // of the TLS that the client speaks with us
 	User       string
 	Database   string
 	Physical   bool // asks for physical replication: no database
@@ -70,55 +71,57 @@ type Grant struct {
 type Policy struct {
 	HBA    *HBA    // nil: enable_pool_hba is off
 	Passwd *Passwd // nil: no pool_passwd
+	Lookup *Lookup // nil: no auth_query; asked for users that Passwd does not have
 	// AllowClearText is allow_clear_text_frontend_auth: without a stored
 	// secret and without HBA, ask for the password and let the server judge.
 	AllowClearText bool
 }
 
 // Check authenticates the client at the other end of conn, whose deadline the
-// caller has set. A client that fails gets a *Refusal; other errors mean that
-// conn broke, or a *wire.Fault that the client broke the protocol.
-func (p *Policy) Check(conn io.ReadWriter, peer Peer) (Grant, error) {
-	t := talk{conn}
-	stored := p.Passwd.Find(peer.User)
+// caller has set and ctx knows. A client that fails gets a *Refusal; other
+// errors mean that conn broke, or a *wire.Fault that the client broke the protocol.
+func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Grant, error) {
+	a := &attempt{talk: talk{conn}, ctx: ctx, policy: p, peer: &peer, stored: p.Passwd.Find(peer.User), source: "pool_passwd"}
 	if p.HBA == nil {
-		return p.checkWithoutRules(t, &peer, stored)
+		return a.checkWithoutRules()
 	}
-	rule := p.HBA.Match(&peer)
-	if rule == nil {
+	if a.rule = p.HBA.Match(&peer); a.rule == nil {
 		return Grant{}, noEntry(&peer)
 	}
-	if err := rule.checkCertificate(&peer); err != nil {
+	if err := a.rule.checkCertificate(&peer); err != nil {
 		return Grant{}, err
 	}
-	grant, err := methods[rule.Method](t, &peer, stored)
-	grant.Method, grant.Line = rule.Method, rule.Line
+	grant, err := methods[a.rule.Method](a)
+	grant.Method, grant.Line = a.rule.Method, a.rule.Line
 	return grant, err
 }
 
 // checkWithoutRules is enable_pool_hba = off. Pgpool-II then lets PostgreSQL
-// decide. Here whoever has an entry in pool_passwd must prove it, because
-// servers are opened with that entry; others are judged by the server.
-func (p *Policy) checkWithoutRules(t talk, peer *Peer, stored Secret) (grant Grant, err error) {
+// decide. Here whoever has an entry in pool_passwd, or a password by
+// auth_query, must prove it, because servers are opened with that; others are
+// judged by the server, or turned away if auth_query should have known them.
+func (a *attempt) checkWithoutRules() (grant Grant, err error) {
+	if err := a.know(); err != nil {
+		return Grant{}, err
+	}
 	switch {
-	case stored.kind() == md5Hash:
-		grant, err = checkMD5(t, peer, stored)
+	case a.stored.kind() == md5Hash:
+		grant, err = checkMD5(a)
 		grant.Method = "md5"
-	case stored.kind() != empty:
-		grant, err = checkSCRAM(t, peer, stored)
-		grant.Method = "scram-sha-256"
-	case p.AllowClearText:
-		grant, err = checkPassword(t, peer, stored)
+	case a.stored.kind() == empty && a.policy.AllowClearText:
+		grant, err = checkPassword(a)
 		grant.Method = "password"
+	case a.stored.kind() != empty || a.policy.Lookup != nil:
+		grant, err = checkSCRAM(a)
+		grant.Method = "scram-sha-256"
 	default:
 		grant = Grant{Proof: Nobody, Method: "trust"}
 	}
 	return grant, err
 }
 
-// method authenticates one client. stored is empty for a user not in
-// pool_passwd.
-type method func(t talk, peer *Peer, stored Secret) (Grant, error)
+// method authenticates one client.
+type method func(a *attempt) (Grant, error)
 
 // methods is the table of what pool_hba.conf may name.
 var methods = map[string]method{
@@ -148,15 +151,6 @@ func (r *Refusal) Unwrap() error { return &r.Fault }
 
 func refuse(code, message, reason string) *Refusal {
 	return &Refusal{Fault: wire.Fault{Severity: "FATAL", Code: code, Message: message}, Reason: reason}
-}
-
-// wrongPassword is the one answer to every failed proof, whatever the reason.
-func wrongPassword(peer *Peer, stored Secret) *Refusal {
-	reason := "the password does not match pool_passwd"
-	if stored.kind() == empty {
-		reason = "the user is not in pool_passwd"
-	}
-	return refuse("28P01", fmt.Sprintf("password authentication failed for user %q", peer.User), reason)
 }
 
 // violation says that somebody broke the protocol.

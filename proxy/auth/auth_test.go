@@ -45,7 +45,7 @@ func converse[A, B any](t *testing.T, ours func(io.ReadWriter) (A, error), their
 // reuses our side of a log-in, whose other end is PostgreSQL.
 func client(secret Secret) func(io.ReadWriter) (bool, error) {
 	return func(conn io.ReadWriter) (bool, error) {
-		l := &login{conn: conn, secret: secret}
+		l := &login{conn: conn, access: Access{Secret: secret}}
 		for range 10 {
 			if _, err := l.step(); err != nil {
 				return l.proved, err
@@ -96,14 +96,14 @@ func TestMethods(t *testing.T) {
 		{"md5", "plain", "pencil", in, Here, plain},
 		{"md5", "text", "pencil", in, Here, plain},
 		{"md5", "hashed", "pencil", in, Here, md5Hash},
-		{"md5", "verifier", "pencil", in, Here, verified}, // becomes SCRAM
+		{"md5", "verifier", "pencil", in, Here, learnt}, // becomes SCRAM
 		{"md5", "plain", "wrong", out, 0, 0},
 		{"md5", "hashed", "wrong", out, 0, 0},
 		{"md5", "nobody", "pencil", out, 0, 0},
 
 		{"scram-sha-256", "plain", "pencil", in, Here, plain},
 		{"scram-sha-256", "sealed", "pencil", in, Here, plain},
-		{"scram-sha-256", "verifier", "pencil", in, Here, verified},
+		{"scram-sha-256", "verifier", "pencil", in, Here, learnt},
 		{"scram-sha-256", "plain", "wrong", out, 0, 0},
 		{"scram-sha-256", "verifier", "wrong", out, 0, 0},
 		{"scram-sha-256", "hashed", "pencil", out, 0, 0},
@@ -116,7 +116,7 @@ func TestMethods(t *testing.T) {
 			}
 			policy := &Policy{HBA: hba, Passwd: passwd}
 			peer := Peer{Local: true, User: c.user, Database: "db"}
-			grant, err, _, _ := converse(t, func(conn io.ReadWriter) (Grant, error) { return policy.Check(conn, peer) },
+			grant, err, _, _ := converse(t, func(conn io.ReadWriter) (Grant, error) { return policy.Check(t.Context(), conn, peer) },
 				client(PlainSecret(c.user, c.password)))
 			if codeOf(err) != c.code {
 				t.Fatalf("%v, want code %q", err, c.code)
@@ -141,13 +141,13 @@ func TestUnknownUserLooksKnown(t *testing.T) {
 		var salt string
 		_, err, _, _ := converse(t,
 			func(conn io.ReadWriter) (Grant, error) {
-				return policy.Check(conn, Peer{Local: true, User: user, Database: "db"})
+				return policy.Check(t.Context(), conn, Peer{Local: true, User: user, Database: "db"})
 			},
 			func(conn io.ReadWriter) (bool, error) {
-				l := &login{conn: conn, secret: PlainSecret(user, "wrong")}
+				l := &login{conn: conn, access: Access{Secret: PlainSecret(user, "wrong")}}
 				l.step()
 				l.step()
-				salt = string(l.secret.held().keys.salt)
+				salt = string(l.access.Secret.held().keys.salt)
 				return false, nil
 			})
 		refusal, ok := errors.AsType[*Refusal](err)
@@ -184,7 +184,7 @@ func TestWithoutRules(t *testing.T) {
 		policy := &Policy{Passwd: testPasswd(t), AllowClearText: c.clear}
 		grant, err, _, _ := converse(t,
 			func(conn io.ReadWriter) (Grant, error) {
-				return policy.Check(conn, Peer{Local: true, User: c.user, Database: "db"})
+				return policy.Check(t.Context(), conn, Peer{Local: true, User: c.user, Database: "db"})
 			},
 			func(conn io.ReadWriter) (bool, error) {
 				return client(newSecret(&held{kind: plain, user: c.user, text: c.password}))(conn)
@@ -241,7 +241,7 @@ func TestCertificates(t *testing.T) {
 		{"cert", "", true, "certificate authentication failed"},
 		{"other", "", false, ""},
 	} {
-		_, err := policy.Check(nil, Peer{Addr: netip.MustParseAddr("10.0.0.1"), TLS: true, Certified: c.certified,
+		_, err := policy.Check(t.Context(), nil, Peer{Addr: netip.MustParseAddr("10.0.0.1"), TLS: true, Certified: c.certified,
 			CommonName: c.name, User: "alice", Database: c.database})
 		if c.message == "" && err != nil || c.message != "" && (codeOf(err) != "28000" || !strings.Contains(err.Error(), c.message)) {
 			t.Errorf("%+v: %v", c, err)
@@ -267,7 +267,7 @@ func TestHostileClients(t *testing.T) {
 		for _, database := range []string{"s", "m", "p"} {
 			_, err, _, _ := converse(t,
 				func(conn io.ReadWriter) (Grant, error) {
-					return policy.Check(conn, Peer{Local: true, User: "plain", Database: database})
+					return policy.Check(t.Context(), conn, Peer{Local: true, User: "plain", Database: database})
 				},
 				func(conn io.ReadWriter) (bool, error) {
 					go io.WriteString(conn, bytes)

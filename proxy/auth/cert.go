@@ -6,12 +6,12 @@ import (
 )
 
 // checkCert takes the certificate's common name for the proof.
-func checkCert(_ talk, peer *Peer, stored Secret) (Grant, error) {
-	if !peer.named() {
-		return Grant{}, refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", peer.User),
+func checkCert(a *attempt) (Grant, error) {
+	if !a.peer.named() {
+		return Grant{}, refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", a.peer.User),
 			"the certificate's common name is another")
 	}
-	return Grant{Proof: Here, Secret: stored}, nil
+	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
 // checkCertificate is a rule's clientcert option, beside its method.

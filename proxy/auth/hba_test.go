@@ -147,7 +147,7 @@ func TestHBAMessages(t *testing.T) {
 		{Peer{Addr: addr, User: "x", Physical: true}, `no pool_hba.conf entry for replication connection from host "10.0.0.1", user "x", SSL off`},
 		{Peer{Addr: addr, User: "bad", Database: "d"}, `pool_hba.conf rejects host "10.0.0.1", user "bad", database "d", SSL off`},
 	} {
-		_, err := policy.Check(nil, c.peer)
+		_, err := policy.Check(t.Context(), nil, c.peer)
 		if codeOf(err) != "28000" || err.Error() != c.want {
 			t.Errorf("%v, want %s", err, c.want)
 		}

@@ -21,13 +21,20 @@ type Welcome struct {
 	Params    []wire.Param
 }
 
+// Access is what a log-in to a server is done with.
+type Access struct {
+	Secret  Secret
+	Binding Binding // of the TLS that conn is; used if the server offers it
+	Bound   bool    // do not log in without channel binding
+}
+
 // LogIn starts a session on conn, whose deadline the caller has set, and
 // returns when the server is ready and idle. params are those of the start-up
 // packet, user and database among them. An error that the server reported is
 // its *wire.Fault; a *wire.Fault of our own tells what is wrong with what the
 // server sent (08P01) or with what is known of the user (28000); other errors
 // mean that conn broke.
-func LogIn(conn io.ReadWriter, params []wire.Param, secret Secret) (Welcome, error) {
+func LogIn(conn io.ReadWriter, params []wire.Param, access Access) (Welcome, error) {
 	packet, err := wire.AppendStartup(nil, wire.Protocol30, params...)
 	if err != nil {
 		return Welcome{}, err
@@ -35,7 +42,7 @@ func LogIn(conn io.ReadWriter, params []wire.Param, secret Secret) (Welcome, err
 	if _, err := conn.Write(packet); err != nil {
 		return Welcome{}, fmt.Errorf("write StartupMessage: %w", err)
 	}
-	l := &login{conn: conn, secret: secret}
+	l := &login{conn: conn, access: access}
 	for range loginMessages {
 		if ready, err := l.step(); ready || err != nil {
 			return l.welcome, err
@@ -47,7 +54,7 @@ func LogIn(conn io.ReadWriter, params []wire.Param, secret Secret) (Welcome, err
 // login is one log-in under way. The server leads, we answer.
 type login struct {
 	conn    io.ReadWriter
-	secret  Secret
+	access  Access
 	welcome Welcome
 	scram   *scramProof // once SASL has begun
 	proved  bool        // the server has shown its signature
@@ -113,6 +120,9 @@ func (l *login) authenticate(body []byte) error {
 		if l.scram != nil && !l.proved {
 			return violation("the server skipped the end of SCRAM", "")
 		}
+		if l.scram == nil && l.access.Bound {
+			return unbound("lets pgherd in without it")
+		}
 		l.in = true
 		return nil
 	case wire.AuthCleartextPassword, wire.AuthMD5Password:
@@ -132,29 +142,41 @@ func (l *login) answerPassword(v *wire.AuthenticationView) error {
 	switch {
 	case l.scram != nil:
 		return violation("the server asks for a second authentication", "")
-	case !l.secret.CanLogIn(), inClear && l.secret.kind() != plain:
-		return l.cannot("a password")
+	case l.access.Bound:
+		return unbound("asks for a password")
+	case inClear && l.access.Secret.kind() != plain:
+		return l.cannot("a password in clear text")
+	case l.access.Secret.kind() != plain && l.access.Secret.kind() != md5Hash:
+		return l.cannot("md5")
 	case inClear:
-		return l.send(wire.AppendPassword(nil, l.secret.password()))
+		return l.send(wire.AppendPassword(nil, l.access.Secret.password()))
 	}
-	return l.send(wire.AppendPassword(nil, answerMD5(l.secret, v.Salt)))
+	return l.send(wire.AppendPassword(nil, answerMD5(l.access.Secret, v.Salt)))
 }
 
 func (l *login) beginSASL(v *wire.AuthenticationView) error {
-	offered := false
+	offered, plus := false, false
 	for mechanism := range v.Mechanisms.All() {
 		offered = offered || string(mechanism) == scramName
+		plus = plus || string(mechanism) == plusName
 	}
+	plus = plus && len(l.access.Binding) > 0
 	switch {
 	case l.scram != nil:
 		return violation("the server asks for a second authentication", "")
-	case !offered:
+	case !plus && l.access.Bound:
+		return unbound("does not offer it, or its certificate allows none")
+	case !offered && !plus:
 		return &wire.Fault{Severity: "FATAL", Code: "28000", Message: "the server does not offer SCRAM-SHA-256"}
-	case l.secret.kind() != plain:
+	case l.access.Secret.kind() != plain && l.access.Secret.kind() != learnt:
 		return l.cannot("scram-sha-256")
 	}
-	l.scram = &scramProof{secret: l.secret, ownNonce: newNonce()}
-	return l.send(wire.AppendSASLInitialResponse(nil, scramName, []byte(l.scram.first())))
+	l.scram = &scramProof{secret: l.access.Secret, ownNonce: newNonce(), binding: l.access.Binding, plus: plus}
+	name := scramName
+	if plus {
+		name = plusName
+	}
+	return l.send(wire.AppendSASLInitialResponse(nil, name, []byte(l.scram.first())))
 }
 
 func (l *login) goOnSASL(v *wire.AuthenticationView) error {
@@ -182,20 +204,29 @@ func (l *login) send(message []byte) error {
 	return nil
 }
 
-// cannot says why a server's wish cannot be granted with what is stored.
+// unbound is why server_channel_binding = require ends a log-in.
+func unbound(what string) *wire.Fault {
+	return &wire.Fault{Severity: "FATAL", Code: "28000",
+		Message: "channel binding to the server is required, and the server " + what,
+		Hint:    "Let the server use TLS and scram-sha-256, or set server_channel_binding to prefer."}
+}
+
+// cannot says why a server's wish cannot be granted with what is known.
 func (l *login) cannot(wish string) *wire.Fault {
-	f := &wire.Fault{Severity: "FATAL", Code: "28000",
+	f := &wire.Fault{Severity: "FATAL", Code: "28000", Detail: "The server asks for " + wish + ".",
 		Hint: "Store the password in pool_passwd as TEXT or AES."}
-	switch l.secret.kind() {
+	switch l.access.Secret.kind() {
 	case verified:
 		f.Message = "pgherd cannot log in to PostgreSQL for this user, of whom it knows only a SCRAM verifier"
-		f.Detail = "With the verifier the user can prove who it is to pgherd, but pgherd cannot prove it to PostgreSQL until SCRAM pass-through comes; the server asks for " + wish + "."
+		f.Detail += " The key for that comes from the client when it proves itself by SCRAM, which it did not."
+		f.Hint = "Let pool_hba.conf ask the user for scram-sha-256, or store the password in pool_passwd as TEXT or AES."
+	case learnt:
+		f.Message = "pgherd cannot log in to PostgreSQL for this user, of whom it knows only SCRAM keys"
+		f.Hint = "Let pg_hba.conf of the server ask pgherd's address for scram-sha-256."
 	case md5Hash:
 		f.Message = "pgherd cannot log in to PostgreSQL for this user, of whom it knows only an md5 hash"
-		f.Detail = "An md5 hash serves only servers that ask for md5; this one asks for " + wish + "."
 	default:
 		f.Message = "pgherd has no password to log in to PostgreSQL for this user"
-		f.Detail = "The server asks for " + wish + "."
 	}
 	return f
 }

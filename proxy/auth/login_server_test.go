@@ -52,7 +52,7 @@ func TestLogInToPostgreSQL(t *testing.T) {
 		}
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(30 * time.Second))
-		return LogIn(conn, []wire.Param{{Name: "user", Value: user}, {Name: "database", Value: "postgres"}}, secret)
+		return LogIn(conn, []wire.Param{{Name: "user", Value: user}, {Name: "database", Value: "postgres"}}, Access{Secret: secret})
 	}
 	hashed := newSecret(&held{kind: md5Hash, user: "bob", text: "md5" + md5Hex("bob", "bob")})
 	known, err := ParsePasswd("weird0:"+strings.TrimSpace(verifier), "")

@@ -10,13 +10,16 @@ import (
 // checkMD5 is method md5: the client sends MD5 of what PostgreSQL would store
 // and a salt. A stored SCRAM verifier cannot serve that, so then SCRAM is
 // asked for, as PostgreSQL does.
-func checkMD5(t talk, peer *Peer, stored Secret) (Grant, error) {
-	if stored.kind() == verified {
-		return checkSCRAM(t, peer, stored)
+func checkMD5(a *attempt) (Grant, error) {
+	if err := a.know(); err != nil {
+		return Grant{}, err
+	}
+	if a.stored.kind() == verified {
+		return checkSCRAM(a)
 	}
 	var salt [4]byte
 	rand.Read(salt[:])
-	body, err := t.ask(wire.AppendAuthenticationMD5Password(nil, salt))
+	body, err := a.ask(wire.AppendAuthenticationMD5Password(nil, salt))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -24,18 +27,24 @@ func checkMD5(t talk, peer *Peer, stored Secret) (Grant, error) {
 	if err != nil {
 		return Grant{}, violation("invalid password packet", "")
 	}
-	known := stored.kind() != empty
-	if !known { // an unknown user costs what a known one costs
-		stored = PlainSecret(peer.User, string(keyed("mock password", peer.User)))
-	}
-	matches := subtle.ConstantTimeCompare(v.Password, []byte(answerMD5(stored, salt))) == 1
-	if !matches || !known {
-		if !known {
-			stored = Secret{}
+	if !a.matchesMD5(v.Password, salt) {
+		if again, err := a.again(); err != nil {
+			return Grant{}, err
+		} else if !again || !a.matchesMD5(v.Password, salt) {
+			return Grant{}, a.wrong()
 		}
-		return Grant{}, wrongPassword(peer, stored)
 	}
-	return Grant{Proof: Here, Secret: stored}, nil
+	return Grant{Proof: Here, Secret: a.stored}, nil
+}
+
+// matchesMD5 compares the client's answer with the stored secret, or with
+// something as costly that never matches.
+func (a *attempt) matchesMD5(answer []byte, salt [4]byte) bool {
+	known, secret := true, a.stored
+	if k := secret.kind(); k != plain && k != md5Hash {
+		known, secret = false, PlainSecret(a.peer.User, string(keyed("mock password", a.peer.User)))
+	}
+	return subtle.ConstantTimeCompare(answer, []byte(answerMD5(secret, salt))) == 1 && known
 }
 
 // answerMD5 is what AuthenticationMD5Password asks for.

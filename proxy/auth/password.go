@@ -1,10 +1,6 @@
 package auth
 
-import (
-	"crypto/subtle"
-
-	"pgherd/proxy/wire"
-)
+import "crypto/subtle"
 
 // checkPassword is method password: the client sends it in clear text. As in
 // PostgreSQL the rule alone decides; whoever wants TLS writes hostssl.
@@ -12,43 +8,62 @@ import (
 // With a stored secret it is checked here. Without one the server judges it,
 // as with Pgpool-II, whose users chose the method so as to need no
 // pool_passwd: see Proof.
-func checkPassword(t talk, peer *Peer, stored Secret) (Grant, error) {
-	body, err := t.ask(wire.AppendAuthenticationCleartextPassword(nil))
+func checkPassword(a *attempt) (Grant, error) {
+	if err := a.know(); err != nil {
+		return Grant{}, err
+	}
+	text, err := a.hearPassword()
 	if err != nil {
 		return Grant{}, err
 	}
-	v, err := wire.ViewPassword(body)
-	if err != nil {
-		return Grant{}, violation("invalid password packet", "")
-	}
-	if len(v.Password) == 0 {
-		return Grant{}, refuse("28P01", "empty password returned by client", "")
-	}
-	given := PlainSecret(peer.User, string(v.Password))
-	switch {
-	case stored.kind() == empty:
+	given := PlainSecret(a.peer.User, text)
+	if a.stored.kind() == empty && a.policy.Lookup == nil {
 		return Grant{Proof: Server, Secret: given}, nil
-	case !sameSecret(given, stored):
-		return Grant{}, wrongPassword(peer, stored)
-	case stored.kind() == plain:
-		return Grant{Proof: Here, Secret: stored}, nil
+	}
+	right, err := a.matches(text)
+	if err == nil && !right {
+		var again bool
+		if again, err = a.again(); again {
+			right, err = a.matches(text)
+		}
+	}
+	switch {
+	case err != nil:
+		return Grant{}, err
+	case !right:
+		return Grant{}, a.wrong()
+	case a.stored.kind() == plain:
+		return Grant{Proof: Here, Secret: a.stored}, nil
 	}
 	return Grant{Proof: Here, Secret: given}, nil // the password itself logs in where a hash cannot
 }
 
-// sameSecret compares a given password with a stored secret in constant time
-// for each kind of secret.
-func sameSecret(given, stored Secret) bool {
-	switch stored.kind() {
+// matches compares a password with the stored secret in constant time. A
+// wrong one costs one derivation, whatever is stored and if nothing is; a
+// right one costs it once, so that right logins need not queue behind wrong ones.
+func (a *attempt) matches(password string) (bool, error) {
+	v := mockVerifier(a.peer.User)
+	switch a.stored.kind() {
 	case plain:
-		return equal(keyed("compare", prepare(given.held().text)), keyed("compare", prepare(stored.held().text)))
+		if equal(keyed("compare", prepare(password)), keyed("compare", prepare(a.stored.password()))) {
+			return true, nil
+		}
 	case md5Hash:
-		return equal([]byte(given.md5()), []byte(stored.held().text))
+		if equal([]byte(PlainSecret(a.peer.User, password).md5()), []byte(a.stored.md5())) {
+			return true, nil
+		}
 	case verified:
-		v := stored.held().verifier
-		return equal(deriveKeys(given.held().text, v.salt, v.iterations).server, v.serverKey)
+		if a.stored.provedBefore(password) {
+			return true, nil
+		}
+		v = a.stored.scram()
 	}
-	return false
+	keys, err := a.derive(password, v)
+	if err != nil || a.stored.kind() != verified || !equal(keys.server, v.serverKey) {
+		return false, err
+	}
+	a.stored.proved(password)
+	return true, nil
 }
 
 func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

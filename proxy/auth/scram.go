@@ -13,7 +13,7 @@ import (
 )
 
 // SCRAM-SHA-256: RFC 5802 and RFC 7677, as PostgreSQL's manual applies them
-// ("SASL Authentication"). No channel binding is offered yet.
+// ("SASL Authentication").
 const (
 	scramName = "SCRAM-SHA-256"
 	// ownIterations are PostgreSQL's default, for verifiers we derive.

@@ -1,16 +1,23 @@
 package auth
 
-import "pgherd/proxy/wire"
+import (
+	"slices"
+
+	"pgherd/proxy/wire"
+)
 
 // checkSCRAM is method scram-sha-256. Whoever cannot pass by it, for want of
 // an entry or because only an md5 hash is stored, goes through all of it.
-func checkSCRAM(t talk, peer *Peer, stored Secret) (Grant, error) {
-	v, possible := mockVerifier(peer.User), false
-	if k := stored.kind(); k == plain || k == verified {
-		v, possible = stored.scram(), true
+func checkSCRAM(a *attempt) (Grant, error) {
+	if err := a.know(); err != nil {
+		return Grant{}, err
 	}
-	x := &scramExchange{verifier: v, ownNonce: newNonce()}
-	message, err := scramFirst(t)
+	v, possible := mockVerifier(a.peer.User), false
+	if k := a.stored.kind(); k == plain || k == verified {
+		v, possible = a.stored.scram(), true
+	}
+	x := &scramExchange{verifier: v, ownNonce: newNonce(), binding: a.peer.Binding}
+	message, err := x.begin(a.talk)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -18,7 +25,7 @@ func checkSCRAM(t talk, peer *Peer, stored Secret) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	answer, err := t.ask(wire.AppendAuthenticationSASLContinue(nil, []byte(reply)))
+	answer, err := a.ask(wire.AppendAuthenticationSASLContinue(nil, []byte(reply)))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -27,16 +34,24 @@ func checkSCRAM(t talk, peer *Peer, stored Secret) (Grant, error) {
 		return Grant{}, err
 	}
 	if !proved || !possible {
-		return Grant{}, wrongSCRAM(peer, stored)
+		a.doubt() // the salt is said: only the next attempt can meet another verifier
+		return Grant{}, a.wrongSCRAM()
 	}
-	return Grant{Proof: Here, Secret: stored},
-		t.tell(wire.AppendAuthenticationSASLFinal(nil, []byte(reply)))
+	if a.stored.kind() == verified {
+		a.stored = a.stored.learn(x.clientKey)
+	}
+	return Grant{Proof: Here, Secret: a.stored},
+		a.tell(wire.AppendAuthenticationSASLFinal(nil, []byte(reply)))
 }
 
-// scramFirst offers the mechanism and returns client-first-message, which a
+// begin offers the mechanisms and returns client-first-message, which a
 // client may hold back until it has been asked once more (RFC 4422, 5.1).
-func scramFirst(t talk) (string, error) {
-	body, err := t.ask(wire.AppendAuthenticationSASL(nil, scramName))
+func (x *scramExchange) begin(t talk) (string, error) {
+	offer := []string{scramName}
+	if len(x.binding) > 0 {
+		offer = []string{plusName, scramName}
+	}
+	body, err := t.ask(wire.AppendAuthenticationSASL(nil, offer...))
 	if err != nil {
 		return "", err
 	}
@@ -44,9 +59,10 @@ func scramFirst(t talk) (string, error) {
 	if err != nil {
 		return "", violation("malformed SASLInitialResponse", "")
 	}
-	if string(v.Mechanism) != scramName {
+	if !slices.Contains(offer, string(v.Mechanism)) {
 		return "", violation("client selected an invalid SASL authentication mechanism", "")
 	}
+	x.plus = string(v.Mechanism) == plusName
 	if v.Data == nil {
 		body, err = t.ask(wire.AppendAuthenticationSASLContinue(nil, nil))
 		return string(body), err
@@ -54,10 +70,10 @@ func scramFirst(t talk) (string, error) {
 	return string(v.Data), nil
 }
 
-func wrongSCRAM(peer *Peer, stored Secret) *Refusal {
-	r := wrongPassword(peer, stored)
-	if stored.kind() == md5Hash {
-		r.Reason = "pool_passwd has only an md5 hash, which cannot serve scram-sha-256"
+func (a *attempt) wrongSCRAM() *Refusal {
+	r := a.wrong()
+	if a.stored.kind() == md5Hash {
+		r.Reason = a.source + " has only an md5 hash, which cannot serve scram-sha-256"
 	}
 	return r
 }

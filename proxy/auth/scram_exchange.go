@@ -15,10 +15,13 @@ import (
 type scramExchange struct {
 	verifier    verifier
 	ownNonce    string
-	gs2Header   string // "n,," or "y,,"
-	clientFirst string // client-first-message-bare
+	binding     Binding // what we offer to bind to; empty: nothing
+	plus        bool    // the client chose SCRAM-SHA-256-PLUS
+	gs2Header   string  // "n,,", "y,," or the one of PLUS
+	clientFirst string  // client-first-message-bare
 	serverFirst string
 	nonce       string
+	clientKey   []byte // that a right proof gives away
 }
 
 // first answers client-first-message. The user name in it is ignored, as
@@ -47,15 +50,14 @@ func (x *scramExchange) first(message string) (reply string, err error) {
 	return x.serverFirst, nil
 }
 
-// takeHeader takes the gs2-header off (RFC 5802, section 7). "y" says that
-// the client could do channel binding and thinks that we cannot: right.
+// takeHeader takes the gs2-header off (RFC 5802, section 7).
 func (x *scramExchange) takeHeader(message string) (bare string, err error) {
 	flag, rest, ok := strings.Cut(message, ",")
-	switch {
-	case strings.HasPrefix(flag, "p="):
-		return "", violation("client asked for channel binding, which was not offered", "")
-	case !ok || flag != "n" && flag != "y":
-		return "", malformed("the channel-binding flag is unexpected")
+	if !ok {
+		return "", malformed("the channel-binding flag is missing")
+	}
+	if err := x.checkFlag(flag); err != nil {
+		return "", err
 	}
 	authzid, bare, ok := strings.Cut(rest, ",")
 	switch {
@@ -71,6 +73,27 @@ func (x *scramExchange) takeHeader(message string) (bare string, err error) {
 	return bare, nil
 }
 
+// checkFlag: "y" says that the client could do channel binding and thinks
+// that we cannot. If we offered it, somebody took that out on the way (RFC
+// 5802, section 6).
+func (x *scramExchange) checkFlag(flag string) error {
+	isPlus := strings.HasPrefix(flag, "p=")
+	switch {
+	case isPlus && !x.plus:
+		return violation("client asked for channel binding without choosing "+plusName, "")
+	case isPlus && flag != plusFlag:
+		return violation("unsupported SCRAM channel-binding type", "pgherd and PostgreSQL have tls-server-end-point only.")
+	case !isPlus && x.plus:
+		return violation("client chose "+plusName+" and sent no channel binding", "")
+	case flag == "y" && len(x.binding) > 0:
+		return refuse("28000", "SCRAM channel binding was offered, but the client did not see that",
+			"somebody between the client and pgherd changes messages")
+	case !isPlus && flag != "n" && flag != "y":
+		return malformed("the channel-binding flag is unexpected")
+	}
+	return nil
+}
+
 // final judges client-final-message. The reply proves to the client that we
 // know the verifier; it is for the client only if proved.
 func (x *scramExchange) final(message string) (reply string, proved bool, err error) {
@@ -84,17 +107,35 @@ func (x *scramExchange) final(message string) (reply string, proved bool, err er
 		return "", false, malformed("the proof is no proof")
 	}
 	binding, rest, ok := attribute(withoutProof, 'c')
-	if !ok || binding != base64.StdEncoding.EncodeToString([]byte(x.gs2Header)) {
-		return "", false, malformed("the channel binding is not that of the first message")
+	if !ok || !equal([]byte(binding), []byte(channelBinding(x.gs2Header, x.plus, x.binding))) {
+		return "", false, x.unbound()
 	}
 	nonce, _, ok := attribute(rest, 'r')
 	if !ok || !hmac.Equal([]byte(nonce), []byte(x.nonce)) {
 		return "", false, malformed("the nonce does not match")
 	}
 	signed := x.clientFirst + "," + x.serverFirst + "," + withoutProof
-	clientKey := xor(proof, sign(x.verifier.storedKey, signed))
+	x.clientKey = xor(proof, sign(x.verifier.storedKey, signed))
 	reply = "v=" + base64.StdEncoding.EncodeToString(sign(x.verifier.serverKey, signed))
-	return reply, equal(storedKey(clientKey), x.verifier.storedKey), nil
+	return reply, equal(storedKey(x.clientKey), x.verifier.storedKey), nil
+}
+
+// unbound: the client sees another certificate than ours, or talks nonsense.
+func (x *scramExchange) unbound() error {
+	if x.plus {
+		return refuse("28000", "SCRAM channel binding check failed",
+			"the client is connected by TLS to somebody else than pgherd, or pgherd's certificate has just changed")
+	}
+	return malformed("the channel binding is not that of the first message")
+}
+
+// channelBinding is attribute c of client-final-message.
+func channelBinding(gs2Header string, plus bool, b Binding) string {
+	input := []byte(gs2Header)
+	if plus {
+		input = append(input, b...)
+	}
+	return base64.StdEncoding.EncodeToString(input)
 }
 
 func malformed(detail string) *wire.Fault { return violation("malformed SCRAM message", detail) }

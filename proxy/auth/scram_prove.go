@@ -4,23 +4,36 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+
+	"pgherd/proxy/wire"
 )
 
 // scramProof is our side when we log in to a server.
 type scramProof struct {
 	secret      Secret
 	ownNonce    string
-	clientFirst string // bare
-	signature   []byte // that the server must show
+	binding     Binding // what we could bind to; empty: nothing
+	plus        bool    // and do, because the server offered it
+	clientFirst string  // bare
+	signature   []byte  // that the server must show
 }
 
-// gs2None says that we do no channel binding.
-const gs2None = "n,,"
+// gs2Header says what we do about channel binding: do it, could but the
+// server did not offer it, or cannot (RFC 5802, section 6).
+func (x *scramProof) gs2Header() string {
+	switch {
+	case x.plus:
+		return plusFlag + ",,"
+	case len(x.binding) > 0:
+		return "y,,"
+	}
+	return "n,,"
+}
 
 // first is client-first-message. The user name is left out, as libpq does.
 func (x *scramProof) first() string {
 	x.clientFirst = "n=,r=" + x.ownNonce
-	return gs2None + x.clientFirst
+	return x.gs2Header() + x.clientFirst
 }
 
 // final answers server-first-message.
@@ -39,12 +52,23 @@ func (x *scramProof) final(serverFirst string) (string, error) {
 	if !ok || err != nil {
 		return "", malformed(fmt.Sprintf("the server's iteration count is not 1 to %d", maxIterations))
 	}
-	keys := x.secret.keysFor(salt, iterations)
-	withoutProof := "c=" + base64.StdEncoding.EncodeToString([]byte(gs2None)) + ",r=" + nonce
+	keys, same := x.secret.keysFor(salt, iterations)
+	if !same {
+		return "", stale()
+	}
+	withoutProof := "c=" + channelBinding(x.gs2Header(), x.plus, x.binding) + ",r=" + nonce
 	signed := x.clientFirst + "," + serverFirst + "," + withoutProof
 	x.signature = sign(keys.server, signed)
 	proof := xor(keys.client, sign(storedKey(keys.client), signed))
 	return withoutProof + ",p=" + base64.StdEncoding.EncodeToString(proof), nil
+}
+
+// stale says that keys learnt from a client do not fit this server.
+func stale() *wire.Fault {
+	return &wire.Fault{Severity: "FATAL", Code: "28P01",
+		Message: "the user's SCRAM verifier in PostgreSQL is another than the one that the client proved itself by",
+		Detail:  "The password has been changed since the client logged in, or pool_passwd has a verifier with another salt.",
+		Hint:    "Log in again. If that does not help, copy rolpassword from pg_authid to pool_passwd."}
 }
 
 // verify checks server-final-message: that the server knows the verifier.

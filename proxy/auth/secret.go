@@ -17,6 +17,7 @@ const (
 	plain               // the password itself
 	md5Hash             // "md5" and 32 hexadecimal digits, as PostgreSQL stores it
 	verified            // a SCRAM verifier: proves a client, logs in nowhere
+	learnt              // a SCRAM verifier, and the ClientKey that the client's proof gave away
 )
 
 // Secret is what is known of a user's password. It never shows itself (I9).
@@ -30,11 +31,13 @@ type held struct {
 	kind     secretKind
 	user     string
 	text     string   // plain, md5Hash
-	verifier verifier // verified
+	verifier verifier // verified, learnt
 	derived  func() verifier
 
 	mu   sync.Mutex
 	keys scramKeys // of the last log-in to a server: the same salt comes back
+	// right is keyed of the password last found right for a verifier.
+	right []byte
 }
 
 // PlainSecret is a password.
@@ -68,7 +71,9 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(shown) }
 
 // CanLogIn says whether a server that asks for a password can be satisfied,
 // at least by one of the methods.
-func (s Secret) CanLogIn() bool { return s.kind() == plain || s.kind() == md5Hash }
+func (s Secret) CanLogIn() bool {
+	return s.kind() == plain || s.kind() == md5Hash || s.kind() == learnt
+}
 
 func (s Secret) kind() secretKind {
 	if s.ref == nil {
@@ -110,14 +115,38 @@ type scramKeys struct {
 }
 
 // keysFor derives the keys of a plain password and keeps the last ones: every
-// node stores the same verifier, so logging in again costs no PBKDF2.
-func (s Secret) keysFor(salt []byte, iterations int) scramKeys {
+// node stores the same verifier, so logging in again costs no PBKDF2. Learnt
+// keys are good for the verifier they were learnt from alone.
+func (s Secret) keysFor(salt []byte, iterations int) (k scramKeys, ok bool) {
+	h := s.held()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	same := h.keys.iterations == iterations && bytes.Equal(h.keys.salt, salt)
+	if !same && h.kind == plain {
+		h.keys, same = deriveKeys(h.text, salt, iterations), true
+	}
+	return h.keys, same
+}
+
+// learn makes of a verifier and a ClientKey that matches it what can log in to
+// servers that store the same verifier (RFC 5802, section 3).
+func (s Secret) learn(clientKey []byte) Secret {
+	v := s.held().verifier
+	return newSecret(&held{kind: learnt, user: s.held().user, verifier: v,
+		keys: scramKeys{salt: v.salt, iterations: v.iterations, client: clientKey, server: v.serverKey}})
+}
+
+// proved notes the right password for a verifier, and provedBefore knows it again.
+func (s Secret) proved(password string) {
 	s.held().mu.Lock()
 	defer s.held().mu.Unlock()
-	if k := s.held().keys; k.iterations != iterations || !bytes.Equal(k.salt, salt) {
-		s.held().keys = deriveKeys(s.held().text, salt, iterations)
-	}
-	return s.held().keys
+	s.held().right = keyed("right", password)
+}
+
+func (s Secret) provedBefore(password string) bool {
+	s.held().mu.Lock()
+	defer s.held().mu.Unlock()
+	return equal(s.held().right, keyed("right", password))
 }
 
 func md5Hex(parts ...string) string {

@@ -3,13 +3,13 @@ package auth
 import "fmt"
 
 // checkTrust lets the client in: whoever wrote the rule vouches for it.
-func checkTrust(_ talk, _ *Peer, stored Secret) (Grant, error) {
-	return Grant{Proof: Here, Secret: stored}, nil
+func checkTrust(a *attempt) (Grant, error) {
+	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
 // checkReject turns the client away.
-func checkReject(_ talk, peer *Peer, _ Secret) (Grant, error) {
-	return Grant{}, refuse("28000", "pool_hba.conf rejects "+peer.describe(), "")
+func checkReject(a *attempt) (Grant, error) {
+	return Grant{}, refuse("28000", "pool_hba.conf rejects "+a.peer.describe(), "")
 }
 
 // noEntry is the answer when no rule matches.

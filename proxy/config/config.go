@@ -127,6 +127,7 @@ type ClientTLS struct {
 // ServerTLS is TLS towards PostgreSQL. Mode is one of libpq's sslmode words, never "auto".
 type ServerTLS struct {
 	Mode              string
+	ChannelBinding    string // disable, prefer or require
 	CAFile            string
 	CertFile, KeyFile string
 }
@@ -135,6 +136,12 @@ type ServerTLS struct {
 type Auth struct {
 	HBA            bool // follow Files.HBA; without it every client's password is asked for as PostgreSQL does
 	AllowClearText bool // ask for the password in clear when nothing else can serve the node's method
+
+	Query         string // asks the primary for a user's password; used if QueryUser is set
+	QueryUser     string
+	QueryPassword Secret // empty: the one in Files.PoolPasswd
+	QueryDatabase string
+	QueryCacheTTL time.Duration
 }
 
 // Log says what is logged, where and how.

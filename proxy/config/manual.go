@@ -10,7 +10,8 @@ import (
 // groupTitles are the manual's headings, in the table's order of groups.
 var groupTitles = map[string]string{
 	"connection": "Connections", "tcp": "TCP", "engine": "Engine", "file_location": "Files",
-	"ssl": "TLS towards clients", "server_tls": "TLS towards PostgreSQL",
+	"login": "Logins",
+	"ssl":   "TLS towards clients", "server_tls": "TLS towards PostgreSQL",
 	"connection_pool": "Pools", "limits": "Limits", "timeouts": "Timeouts", "logging": "Log",
 	"general": "General", "replication": "Clustering mode", "streaming_replication": "Streaming replication",
 	"load_balance": "Load balancing", "cache": "Query cache", "health_check": "Health check",

@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"pgherd/proxy/wire"
+)
+
+// attempt is one client's authentication under way.
+type attempt struct {
+	talk
+	ctx    context.Context // ends with the login
+	policy *Policy
+	peer   *Peer
+	rule   *Rule  // nil without pool_hba.conf
+	stored Secret // what is known of the user; see know
+	source string // where it is from, for the log
+}
+
+// know looks the user up by auth_query, if pool_passwd does not have it.
+// Methods that compare with a stored secret begin with it.
+func (a *attempt) know() error {
+	if a.stored.kind() != empty || a.policy.Lookup == nil {
+		return nil
+	}
+	a.source = "auth_query"
+	var err error
+	a.stored, err = a.policy.Lookup.Find(a.ctx, a.peer.User)
+	return a.unavailable(err)
+}
+
+// doubt is for a proof that failed: PostgreSQL may have another secret by now,
+// which the next attempt is to meet. It says whether asking makes sense. An
+// unknown user is doubted like a known one.
+func (a *attempt) doubt() bool {
+	return a.source == "auth_query" && a.policy.Lookup.Doubt(a.peer.User)
+}
+
+// again is doubt, and fetches the secret to compare with at once.
+func (a *attempt) again() (fetched bool, err error) {
+	if !a.doubt() {
+		return false, nil
+	}
+	a.stored, err = a.policy.Lookup.Find(a.ctx, a.peer.User)
+	return err == nil, a.unavailable(err)
+}
+
+func (a *attempt) unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	r := refuse("57P03", "the user cannot be looked up in PostgreSQL now", err.Error())
+	r.Fault.Hint = "pgherd asks the primary by auth_query for users that are not in pool_passwd."
+	return r
+}
+
+// costly bounds how many passwords of clients are derived at once, so that
+// guesses leave processors to everybody else.
+var costly = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+
+// derive is deriveKeys with a turn to wait for.
+func (a *attempt) derive(password string, v verifier) (scramKeys, error) {
+	select {
+	case costly <- struct{}{}:
+		defer func() { <-costly }()
+		return deriveKeys(password, v.salt, v.iterations), nil
+	case <-a.ctx.Done():
+		return scramKeys{}, fmt.Errorf("check password: %w", a.ctx.Err())
+	}
+}
+
+// wrong is the one answer to every failed proof, whatever the reason.
+func (a *attempt) wrong() *Refusal {
+	reason := "the password does not match " + a.source
+	if a.stored.kind() == empty {
+		reason = "the user is not in pool_passwd"
+		if a.policy.Lookup != nil {
+			reason = "the user is neither in pool_passwd nor does auth_query give a password"
+		}
+	}
+	return refuse("28P01", fmt.Sprintf("password authentication failed for user %q", a.peer.User), reason)
+}
+
+// hearPassword asks for the password in clear text.
+func (a *attempt) hearPassword() (string, error) {
+	body, err := a.ask(wire.AppendAuthenticationCleartextPassword(nil))
+	if err != nil {
+		return "", err
+	}
+	v, err := wire.ViewPassword(body)
+	if err != nil {
+		return "", violation("invalid password packet", "")
+	}
+	if len(v.Password) == 0 {
+		return "", refuse("28P01", "empty password returned by client", "")
+	}
+	return string(v.Password), nil
+}
