@@ -1,0 +1,79 @@
+package pool
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"pgherd/proxy/wire"
+)
+
+// facts is a Moment in the words of testdata/release.txt.
+func facts(m Moment) map[string]bool {
+	return map[string]bool{
+		"client gone": m.Ended, "client stays": !m.Ended, "owes": m.Owes, "uncertain": m.Uncertain,
+		"idle": m.Status == wire.Idle, "in transaction": m.Status == wire.InTransaction, "failed": m.Status == wire.Failed,
+		"used": m.Used, "expired": m.Expired, "single": m.Single,
+	}
+}
+
+// moments are all there are.
+func moments() (all []Moment) {
+	for bits := range 1 << 6 {
+		on := func(bit int) bool { return bits&(1<<bit) != 0 }
+		for _, status := range []byte{wire.Idle, wire.InTransaction, wire.Failed} {
+			all = append(all, Moment{Ended: on(0), Owes: on(1), Uncertain: on(2), Used: on(3), Expired: on(4), Single: on(5), Status: status})
+		}
+	}
+	return all
+}
+
+// holds says whether the facts of a line are true of the moment.
+func holds(t *testing.T, line string, known map[string]bool) bool {
+	for fact := range strings.SplitSeq(line, ", ") {
+		name, negated := strings.CutPrefix(fact, "not ")
+		is, ok := known[name]
+		if !ok {
+			t.Fatalf("testdata/release.txt: unknown fact %q", name)
+		}
+		if is == negated {
+			return false
+		}
+	}
+	return true
+}
+
+func TestReleaseTable(t *testing.T) {
+	text, err := os.ReadFile("testdata/release.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]Mode{"session mode": Session}
+	covered := map[string]int{}
+	mode := Session
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		conditions, verdict, ok := strings.Cut(line, ": ")
+		if !ok {
+			if mode, ok = modes[line]; !ok {
+				t.Fatalf("unknown mode %q", line)
+			}
+			continue
+		}
+		for _, m := range moments() {
+			if holds(t, conditions, facts(m)) {
+				covered[fmt.Sprint(mode, m)]++
+				if got := mode.Judge(m).String(); got != verdict {
+					t.Errorf("%+v: %s, the table says %s", m, got, verdict)
+				}
+			}
+		}
+	}
+	if want := len(modes) * len(moments()); len(covered) != want {
+		t.Errorf("%d states of %d are in the table", len(covered), want)
+	}
+}

@@ -1,0 +1,66 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgherd/proxy/wire"
+)
+
+func TestParamsRoundTrip(t *testing.T) {
+	for _, params := range [][]wire.Param{
+		nil,
+		{{Name: "a", Value: "b"}},
+		{{Name: "a", Value: ""}},
+		{{Name: "", Value: "b"}},
+		{{Name: "", Value: ""}},
+		{{Name: "a", Value: "b"}, {Name: "c", Value: "-c x=y"}},
+		{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, // the last one counts, so their order does
+	} {
+		if got := DecodeParams(EncodeParams(params)); !slices.Equal(got, params) {
+			t.Errorf("%q became %q", params, got)
+		}
+	}
+}
+
+// TestParamsAreCanonical: the same parameters in any order are the same pool,
+// others are another one.
+func TestParamsAreCanonical(t *testing.T) {
+	params := []wire.Param{{Name: "DateStyle", Value: "ISO"}, {Name: "application_name", Value: "x"}, {Name: "TimeZone", Value: "UTC"}}
+	want := EncodeParams(params)
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 20 {
+		random.Shuffle(len(params), func(i, j int) { params[i], params[j] = params[j], params[i] })
+		before := slices.Clone(params)
+		if got := EncodeParams(params); got != want {
+			t.Fatalf("%q is not %q", got, want)
+		}
+		if !slices.Equal(before, params) {
+			t.Fatal("the list given was changed")
+		}
+	}
+	if EncodeParams([]wire.Param{{Name: "a", Value: "bc"}}) == EncodeParams([]wire.Param{{Name: "ab", Value: "c"}}) {
+		t.Error("two targets look alike")
+	}
+}
+
+// FuzzParams: no two lists that differ look alike, and decoding never panics.
+func FuzzParams(f *testing.F) {
+	f.Add("a", "b", "c", "d")
+	f.Add("", "", "a", "")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		DecodeParams(a)
+		if strings.Contains(a+b+c+d, "\x00") {
+			return // not to be had on the wire
+		}
+		params := []wire.Param{{Name: a, Value: b}, {Name: c, Value: d}}
+		if c < a {
+			params[0], params[1] = params[1], params[0]
+		}
+		if got := DecodeParams(EncodeParams([]wire.Param{{Name: a, Value: b}, {Name: c, Value: d}})); !slices.Equal(got, params) {
+			t.Fatalf("%q became %q", params, got)
+		}
+	})
+}
