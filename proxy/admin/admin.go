@@ -7,7 +7,6 @@ package admin
 import (
 	"bytes"
 	"context"
-	"strings"
 	"time"
 
 	"pgherd/proxy/nodes"
@@ -114,10 +113,9 @@ func (c *Commands) Find(sql []byte) (Command, bool) {
 	if len(sql) < 5 || len(sql) > longest || !bytes.EqualFold(sql[:4], []byte("show")) || !space(sql[4]) {
 		return Command{}, false
 	}
-	name := strings.ToLower(strings.TrimRight(string(sql[4:]), "; \t\r\n"))
-	name = strings.TrimLeft(name, " \t\r\n")
+	name := bytes.TrimLeft(bytes.TrimRight(sql[4:], "; \t\r\n"), " \t\r\n")
 	for _, row := range table {
-		if row.name == name {
+		if len(row.name) == len(name) && bytes.EqualFold(name, []byte(row.name)) {
 			return Command{row, c.Source}, true
 		}
 	}
