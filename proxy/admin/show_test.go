@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	commandline "flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+var update = commandline.Bool("update", false, "write the golden files anew")
+
+// fixed is a pgherd at one moment that has a case of everything.
+func fixed() *State {
+	at := func(s string) time.Time {
+		t, err := time.Parse(time.DateTime, "2026-03-01 "+s)
+		if err != nil {
+			panic(err)
+		}
+		return t
+	}
+	s := &State{Version: "1.2.3", Now: at("12:00:00"), Started: at("08:00:00"), PID: 100}
+	s.Nodes = &nodes.View{Nodes: []nodes.Node{
+		{Index: 0, Host: "10.0.0.1", Port: 5432, Weight: 1, Status: nodes.Up, Role: nodes.Primary, Since: at("08:00:01"),
+			Reachable: true, Probed: true, Found: nodes.Primary, Selects: 18446744073709551615},
+		{Index: 1, Host: "/run/postgresql", Port: 5433, Weight: 2, Status: nodes.Up, Role: nodes.Standby, Since: at("08:00:02"),
+			Reachable: true, Probed: true, Found: nodes.Standby, DelayBytes: 4096, ReplicationState: "streaming", SyncState: "async"},
+		{Index: 2, Host: "::1", Port: 5434, Status: nodes.Down, Role: nodes.Standby, Probed: true},
+		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
+		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
+	}}
+	s.Workers = []Worker{
+		{Index: 0, Thread: 101, Logins: 7, Clients: 3, Servers: 2},
+		{Index: 1, Thread: 102},
+	}
+	held := &Server{Worker: 0, Node: 0, User: "alice", Database: "app", PID: 5001, Opened: at("11:00:00"), Uses: 3}
+	begun := &Server{Worker: 0, Node: 0, User: "bob", Database: "app", PID: 5002, Opened: at("11:30:00"), Uses: 1}
+	s.Clients = []Client{
+		{PID: 11, Worker: 0, User: "alice", Database: "app", Application: "psql", Host: "[local]", State: "active",
+			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held},
+		{PID: 12, Worker: 0, User: "bob", Database: "app", Host: "10.1.2.3", Port: "40000", TLS: "TLSv1.3 TLS_AES_128_GCM_SHA256",
+			State: "in_transaction", Since: at("11:59:00"), LoggedIn: at("11:57:00"), Server: begun},
+		{PID: 13, Worker: 1, User: "alice", Database: "app", Application: "it's | \"quoted\"\n", Host: "::1", Port: "1",
+			State: "wait_server", Since: at("11:59:59"), LoggedIn: at("11:59:59"), Waited: time.Second},
+		{PID: 14, Worker: 1, State: "idle", Since: at("10:00:00"), LoggedIn: at("09:00:00")},
+	}
+	held.Client, begun.Client = &s.Clients[0], &s.Clients[1]
+	s.Servers = []Server{*held, *begun,
+		{Worker: 1, Node: 1, User: "alice", Database: "web", PID: 5003, Opened: at("11:45:00"), Idle: at("11:50:00"), Uses: 9},
+		{Worker: 9, Node: 1, User: "alice", Database: "web", PID: 5004, Opened: at("11:45:00"), Idle: at("11:50:00")},
+	}
+	s.Features = []Feature{
+		{Name: "io_uring", Used: true, MinVersion: "6.1"},
+		{Name: "XDP", Used: false, Reason: "operation not permitted", MinVersion: "6.1"},
+	}
+	return s
+}
+
+type source struct {
+	state *State
+	err   error
+}
+
+func (s source) State(ctx context.Context) (*State, error) {
+	if _, limited := ctx.Deadline(); !limited {
+		return nil, errors.New("collected without a deadline")
+	}
+	return s.state, s.err
+}
+
+// TestShow: every command of a fixed state, as in testdata/NAME.golden: one
+// column a line, so that a difference can be read. -update writes them anew.
+func TestShow(t *testing.T) {
+	commands := &Commands{Source: source{state: fixed()}}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			command, ok := commands.Find([]byte("SHOW " + row.name))
+			if !ok {
+				t.Fatal("it is not found")
+			}
+			rows, err := command.Rows(12)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, file := written(t, command.Columns(), rows), "testdata/"+row.name+".golden"
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func written(t *testing.T, columns []string, rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		if len(row) != len(columns) {
+			t.Fatalf("row %d has %d columns, not %d", i, len(row), len(columns))
+		}
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		for j, value := range row {
+			b.WriteString(strings.TrimRight(columns[j]+": "+strings.ReplaceAll(value, "\n", `\n`), " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// TestShowOfNothing: no node, worker or client is a result without rows.
+func TestShowOfNothing(t *testing.T) {
+	commands := &Commands{Source: source{state: &State{Nodes: &nodes.View{}}}}
+	for _, row := range table {
+		command, _ := commands.Find([]byte("SHOW " + row.name))
+		rows, err := command.Rows(1)
+		if want := map[string]int{"pool_version": 1}[row.name]; err != nil || len(rows) != want {
+			t.Errorf("%s: %d rows, %v", row.name, len(rows), err)
+		}
+	}
+}
+
+func TestShowFails(t *testing.T) {
+	lost := errors.New("workers do not answer")
+	command, _ := (&Commands{Source: source{err: lost}}).Find([]byte("show pool_nodes"))
+	if _, err := command.Rows(1); !errors.Is(err, lost) {
+		t.Error(err)
+	}
+}
+
+// TestPoolNodesColumns are Pgpool-II's fourteen, in its order.
+func TestPoolNodesColumns(t *testing.T) {
+	want := []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
+		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change"}
+	if command, _ := (&Commands{}).Find([]byte("show pool_nodes")); !slices.Equal(command.Columns(), want) {
+		t.Errorf("%q", command.Columns())
+	}
+}
+
+func TestTableIsInOrder(t *testing.T) {
+	seen := map[string]bool{}
+	for _, row := range table {
+		if row.doc == "" || row.name != strings.ToLower(row.name) || seen[row.name] || len(row.columns) == 0 {
+			t.Errorf("%q: no doc, no columns, not lower case, or twice", row.name)
+		}
+		seen[row.name] = true
+	}
+}
