@@ -364,7 +364,7 @@ func (c *crew) accounts() error {
 // TestHomeSimulated: never over a limit, first come first served for each
 // pool, nobody starves, nothing is lost.
 func TestHomeSimulated(t *testing.T) {
-	for seed := range uint64(1000) {
+	for seed := range uint64(500) {
 		if err := newCrew(seed).run(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
