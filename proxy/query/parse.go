@@ -1,0 +1,136 @@
+package query
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Parse classifies a string. It takes up to about 0.1 s at the limits: what is
+// longer than a few hundred bytes is for another goroutine than a worker's.
+func Parse(sql []byte, syntax Syntax) *Script {
+	script := &Script{Text: string(sql), Syntax: syntax}
+	if script.Problem = check(sql, syntax); script.Problem != None {
+		return script
+	}
+	if st, ok := quick(sql, syntax); ok {
+		script.Statements = []Statement{st}
+		return script
+	}
+	src := readable(script.Text, syntax)
+	tree, err := pg.Parse(src.text)
+	if err != nil {
+		script.Problem = BadSyntax
+		return script
+	}
+	script.Statements = make([]Statement, 0, len(tree.Stmts))
+	for _, raw := range tree.Stmts {
+		st := classify(&src, raw.Stmt)
+		st.Offset, st.Length = place(&src, int(raw.StmtLocation), int(raw.StmtLen))
+		for inner := st.Inner; inner != nil; inner = inner.Inner {
+			inner.Offset, inner.Length = st.Offset, st.Length
+		}
+		script.Statements = append(script.Statements, st)
+	}
+	return script
+}
+
+// Warm makes later calls of Parse as fast as they get: the first takes some
+// milliseconds for tables that are built once.
+func Warm() {
+	for range 3 {
+		Parse([]byte("SELECT lower(a), 1 FROM t WHERE b = $1 AND c IN (SELECT 'x')"), Syntax{})
+	}
+}
+
+// place is where a statement of the parser's is in the original, without the
+// space and the comments before it and the space after it. No length is "to the end".
+func place(src *source, start, length int) (offset, size int) {
+	end := len(src.text)
+	if length > 0 {
+		end = start + length
+	}
+	lexer := NewLexer([]byte(src.text[start:end]), Syntax{})
+	first := lexer.Next()
+	for first.Kind == Comment {
+		first = lexer.Next()
+	}
+	end = start + len(strings.TrimRight(src.text[start:end], " \t\n\r\f\v"))
+	offset = src.offset(start + first.Start)
+	return offset, src.offset(end) - offset
+}
+
+// classify is the statement that a node is. What has no rule is Unknown.
+func classify(src *source, node *pg.Node) Statement {
+	field := node.ProtoReflect().WhichOneof(node.ProtoReflect().Descriptor().Oneofs().Get(0))
+	if field == nil {
+		return Statement{}
+	}
+	m := node.ProtoReflect().Get(field).Message()
+	r, ok := rules[m.Descriptor().Name()]
+	if !ok {
+		return Statement{}
+	}
+	st := Statement{Kind: r.kind, Effects: r.effects}
+	w := walker{source: src, st: &st, root: m.Interface(), class: r.class, writes: r.class == Write}
+	if r.class == Write {
+		st.Effects |= Writes
+	}
+	if r.detail != nil {
+		r.detail(&w, m.Interface())
+	}
+	if st.Inner == nil {
+		w.visit(m)
+	}
+	w.temporarySchema(m)
+	st.Class = w.class
+	return st
+}
+
+// temporarySchema finds what is made in pg_temp: by the name of its schema, as
+// "CREATE FUNCTION pg_temp.f" does.
+func (w *walker) temporarySchema(m protoreflect.Message) {
+	name := string(m.Descriptor().Name())
+	if w.st.Kind != DDL && w.st.Kind != CreateTableAs || strings.HasPrefix(name, "Alter") || strings.HasPrefix(name, "Drop") {
+		return
+	}
+	for _, t := range w.st.Tables {
+		if t.Write && temporary(t.Schema) {
+			w.st.Effects |= TempTable
+		}
+	}
+	for _, list := range madeNames {
+		field := m.Descriptor().Fields().ByName(list)
+		if field == nil || !field.IsList() || field.Message() == nil {
+			continue
+		}
+		names := m.Get(field).List()
+		if names.Len() < 2 {
+			continue
+		}
+		schema, ok := names.Get(names.Len() - 2).Message().Interface().(*pg.Node)
+		if ok && temporary(schema.GetString_().GetSval()) {
+			w.st.Effects |= TempTable
+		}
+	}
+}
+
+// madeNames are the fields in which CREATE statements have a qualified name.
+var madeNames = []protoreflect.Name{"funcname", "defnames", "type_name", "domainname", "opclassname", "opfamilyname", "conversion_name"}
+
+// embed classifies the statement within another. What is carried out at once
+// does to the session what the outer one says it does.
+func (w *walker) embed(node *pg.Node, now bool) {
+	inner := classify(w.source, node)
+	w.st.Inner = &inner
+	if !now {
+		return
+	}
+	w.st.Effects |= inner.Effects
+	w.st.Functions = append(w.st.Functions, inner.Functions...)
+	for _, t := range inner.Tables {
+		w.note(t.Schema, t.Name, t.Write)
+	}
+	w.raise(inner.Class)
+}
