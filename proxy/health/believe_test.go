@@ -1,0 +1,177 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+var start = time.Unix(1_000_000_000, 0)
+
+// asked makes nodes 0, 1, ... to be asked: "db0", or "db0!" for one that is
+// always the primary.
+func asked(names ...string) (all []Node) {
+	for i, name := range names {
+		host, always := strings.CutSuffix(name, "!")
+		all = append(all, Node{Node: nodes.Node{Index: i, Host: host, Port: 5432, Weight: 1}, ApplicationName: "app" + fmt.Sprint(i), AlwaysPrimary: always})
+	}
+	return all
+}
+
+// found reads "0 primary 100, 1 standby 90, 2 unreachable".
+func found(text string) map[int]Finding {
+	all := map[int]Finding{}
+	for part := range strings.SplitSeq(text, ", ") {
+		var i int
+		var role string
+		f := Finding{}
+		if n, _ := fmt.Sscan(part, &i, &role, &f.LSN); n < 2 {
+			continue
+		}
+		f.Reachable = role != "unreachable"
+		f.Role = map[string]nodes.Role{"primary": nodes.Primary, "standby": nodes.Standby}[role]
+		all[i] = f
+	}
+	return all
+}
+
+// roles writes what is believed: "0 primary, 1 standby +10".
+func roles(v *nodes.View) string {
+	var all []string
+	for _, n := range v.Nodes {
+		text := fmt.Sprintf("%d %v", n.Index, n.Role)
+		if n.DelayBytes != 0 {
+			text += fmt.Sprintf(" +%d", n.DelayBytes)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestBelieve: one scenario after another, each a list of moments that follow
+// upon one another: what the probes found, and what is believed then.
+func TestBelieve(t *testing.T) {
+	type moment struct{ found, want string }
+	for name, c := range map[string]struct {
+		nodes   []Node
+		moments []moment
+	}{
+		"nobody is asked: the first is the primary": {asked("a", "b"), []moment{{"", "0 primary, 1 standby"}, {"", "0 primary, 1 standby"}}},
+		"there is no node":                          {nil, []moment{{"", ""}}},
+		"the one that says so":                      {asked("a", "b"), []moment{{"0 standby 5, 1 primary 5", "0 standby, 1 primary"}}},
+		"always the primary, whatever it says":      {asked("a", "b!"), []moment{{"0 primary 9, 1 standby 1", "0 standby, 1 primary"}}},
+		"always the primary, though it is gone":     {asked("a", "b!"), []moment{{"0 primary 9, 1 unreachable", "0 standby, 1 primary"}}},
+		"always the primary, nobody asked":          {asked("a", "b!"), []moment{{"", "0 standby, 1 primary"}}},
+		"nobody answers: the first":                 {asked("a", "b"), []moment{{"0 unreachable, 1 unreachable", "0 primary, 1 standby"}}},
+		"only standbys answer: the first":           {asked("a", "b"), []moment{{"0 standby 1, 1 standby 1", "0 primary, 1 standby"}}},
+		"it is gone: believed until another claims it": {asked("a", "b"), []moment{
+			{"0 standby 5, 1 primary 5", "0 standby, 1 primary"},
+			{"0 standby 5, 1 unreachable", "0 standby, 1 primary"},
+			{"0 unreachable, 1 unreachable", "0 standby, 1 primary"},
+			{"0 primary 6, 1 unreachable", "0 primary, 1 standby"},
+		}},
+		"two claim it: the one believed before keeps it": {asked("a", "b", "c"), []moment{
+			{"0 standby 5, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
+			{"0 primary 9, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
+			{"0 primary 9, 1 primary 5, 2 primary 7", "0 standby, 1 primary, 2 standby"},
+		}},
+		"two claim it and none had it: the first": {asked("a", "b", "c"), []moment{
+			{"0 standby 5, 1 primary 5, 2 primary 5", "0 standby, 1 primary, 2 standby"},
+		}},
+		"two claim it, the old one is gone: the first of them": {asked("a", "b", "c"), []moment{
+			{"0 primary 5, 1 standby 5, 2 standby 5", "0 primary, 1 standby, 2 standby"},
+			{"0 unreachable, 1 primary 5, 2 primary 5", "0 standby, 1 primary, 2 standby"},
+		}},
+		"a standby is behind": {asked("a", "b", "c"), []moment{
+			{"0 primary 100, 1 standby 90, 2 standby 100", "0 primary, 1 standby +10, 2 standby"},
+			{"0 primary 100, 1 standby 100, 2 standby 101", "0 primary, 1 standby, 2 standby"}, // asked a little later
+			{"0 primary 200, 1 unreachable, 2 standby 199", "0 primary, 1 standby, 2 standby +1"},
+			{"0 unreachable, 1 standby 90, 2 standby 100", "0 primary, 1 standby, 2 standby"}, // of a primary unknown
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before *nodes.View
+			for i, m := range c.moments {
+				view := Believe(c.nodes, found(m.found), before, start)
+				if got := roles(view); got != m.want {
+					t.Fatalf("moment %d: %s, want %s", i, got, m.want)
+				}
+				before = view
+			}
+		})
+	}
+}
+
+// TestBelieveAfterReload: the primary was taken out of the configuration.
+func TestBelieveAfterReload(t *testing.T) {
+	before := Believe(asked("a", "b"), found("0 standby 1, 1 primary 1"), nil, start)
+	if got := roles(Believe(asked("a"), found("0 unreachable"), before, start)); got != "0 primary" {
+		t.Error(got)
+	}
+}
+
+func TestBelieveWhatWasFound(t *testing.T) {
+	view := Believe(asked("a", "b", "c"), found("0 primary 7, 1 unreachable"), nil, start)
+	for i, want := range []nodes.Node{
+		{Probed: true, Reachable: true, Found: nodes.Primary},
+		{Probed: true},
+		{},
+	} {
+		n := view.Nodes[i]
+		if n.Probed != want.Probed || n.Reachable != want.Reachable || n.Found != want.Found || n.Status != nodes.Up ||
+			n.Host != []string{"a", "b", "c"}[i] || n.Weight != 1 {
+			t.Errorf("%+v", n)
+		}
+	}
+}
+
+// TestBelieveReplication: a standby is known to its primary by the name in
+// backend_application_name, or by its address; by no host name.
+func TestBelieveReplication(t *testing.T) {
+	row := Standby{State: "streaming", SyncState: "quorum"}
+	for name, c := range map[string]struct {
+		standby Node
+		rows    map[string]Standby
+		want    Standby
+	}{
+		"by name":                  {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": row}, row},
+		"by address":               {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"10.0.0.2": row}, row},
+		"by name before address":   {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app1": row, "10.0.0.2": {}}, row},
+		"not by host name":         {Node{Node: nodes.Node{Host: "b"}}, map[string]Standby{"b": row, "": row}, Standby{}},
+		"another":                  {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app2": row}, Standby{}},
+		"not allowed to be looked": {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": {}}, Standby{}},
+	} {
+		c.standby.Index = 1
+		list := []Node{asked("a")[0], c.standby}
+		findings := map[int]Finding{0: {Reachable: true, Role: nodes.Primary, Standbys: c.rows}, 1: {Reachable: true, Role: nodes.Standby}}
+		view := Believe(list, findings, nil, start)
+		if n := view.Nodes[1]; n.ReplicationState != c.want.State || n.SyncState != c.want.SyncState {
+			t.Errorf("%s: %q %q", name, n.ReplicationState, n.SyncState)
+		}
+		if n := view.Nodes[0]; n.ReplicationState != "" || n.SyncState != "" || n.DelayBytes != 0 {
+			t.Errorf("%s: the primary is described as a standby: %+v", name, n)
+		}
+	}
+}
+
+// TestBelieveSince is the time of the status; it stays while that does.
+func TestBelieveSince(t *testing.T) {
+	first := Believe(asked("a", "b"), nil, nil, start)
+	later := start.Add(time.Hour)
+	second := Believe(asked("a", "b", "c"), found("1 primary 1"), first, later)
+	var got []time.Time
+	for _, n := range second.Nodes {
+		got = append(got, n.Since)
+	}
+	if !slices.Equal(got, []time.Time{start, start, later}) {
+		t.Errorf("%v", got)
+	}
+	first.Nodes[0].Status = nodes.Down
+	if n := Believe(asked("a"), nil, first, later).Nodes[0]; n.Since != later {
+		t.Errorf("another status, since %v", n.Since)
+	}
+}

@@ -1,0 +1,93 @@
+package health
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/proxy/nodes"
+)
+
+// TestSQL asks a real primary and its standby.
+func TestSQL(t *testing.T) {
+	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	probe := SQL(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"})
+	var all []Node
+	findings := map[int]Finding{}
+	for _, n := range h.Nodes() {
+		node := Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}}
+		all = append(all, node)
+		if findings[n.Index], err = probe(ctx, &node.Node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	primary, standby := findings[0], findings[1]
+	if !primary.Reachable || primary.Role != nodes.Primary || primary.LSN == 0 {
+		t.Errorf("primary: %+v", primary)
+	}
+	if !standby.Reachable || standby.Role != nodes.Standby || standby.LSN == 0 || len(standby.Standbys) != 0 {
+		t.Errorf("standby: %+v", standby)
+	}
+	if row := primary.Standbys["node1"]; row != (Standby{State: "streaming", SyncState: "async"}) {
+		t.Errorf("the primary says of its standbys: %+v", primary.Standbys)
+	}
+	all[1].ApplicationName = "node1"
+	if v := Believe(all, findings, nil, start); roles(v) != "0 primary, 1 standby" && v.Nodes[1].DelayBytes == 0 || v.Nodes[1].ReplicationState != "streaming" {
+		t.Errorf("%+v", v.Nodes)
+	}
+	t.Run("a user who may not see the standbys", func(t *testing.T) {
+		f, err := SQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})(ctx, &all[0].Node)
+		if err != nil || f.Role != nodes.Primary || f.Standbys["node1"].State != "" {
+			t.Errorf("%+v, %v", f, err)
+		}
+	})
+	t.Run("a wrong password", func(t *testing.T) { checkRefused(ctx, t, &all[0].Node) })
+	t.Run("a stopped node", func(t *testing.T) {
+		if err := h.Kill(1); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := probe(ctx, &all[1].Node); err == nil || f.Reachable {
+			t.Errorf("%+v, %v", f, err)
+		}
+	})
+}
+
+// checkRefused: the error says why and does not tell the secret (I9), however
+// odd its letters.
+func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
+	const secret = `wr'ong \ se'cret`
+	f, err := SQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"})(ctx, n)
+	if err == nil || f.Reachable || !strings.Contains(err.Error(), "28P01") || strings.Contains(err.Error(), "cret") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// TestSQLHangs: a node whose kernel accepts and that says nothing is
+// unreachable, by the context's deadline.
+func TestSQLHangs(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	n := &nodes.Node{Index: 3, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+	f, err := SQL(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"})(ctx, n)
+	if err == nil || f.Reachable || !strings.Contains(err.Error(), "node 3") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

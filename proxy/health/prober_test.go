@@ -1,0 +1,205 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+// answers is a fake Probe that says of each node what the test wants.
+type answers struct {
+	lock  sync.Mutex
+	found map[int]Finding
+	errs  map[int]error
+	asked map[int]int
+	hangs map[int]bool // until the context ends
+}
+
+func (a *answers) probe(ctx context.Context, n *nodes.Node) (Finding, error) {
+	a.lock.Lock()
+	hangs, finding, err := a.hangs[n.Index], a.found[n.Index], a.errs[n.Index]
+	if a.asked == nil {
+		a.asked = map[int]int{}
+	}
+	a.asked[n.Index]++
+	a.lock.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return Finding{}, ctx.Err()
+	}
+	return finding, err
+}
+
+func (a *answers) set(change func()) {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	change()
+}
+
+// listener keeps the views that are published.
+type listener chan *nodes.View
+
+func (l listener) publish(v *nodes.View) {
+	for {
+		select {
+		case l <- v:
+			return
+		default:
+			<-l // the oldest is nobody's loss
+		}
+	}
+}
+
+// patience ends a wait of these tests that should have ended long before.
+const patience = 20 * time.Second
+
+// until waits for a view.
+func (l listener) until(t *testing.T, want string) {
+	t.Helper()
+	last := ""
+	deadline := time.After(patience)
+	for {
+		select {
+		case v := <-l:
+			if last = roles(v); last == want {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("%s was never published; last: %s", want, last)
+		}
+	}
+}
+
+func newProber(t *testing.T) (*Prober, listener, *strings.Builder) {
+	views, log := make(listener, 8), &strings.Builder{}
+	p := New(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), func() time.Time { return start }, views.publish)
+	t.Cleanup(p.Close)
+	return p, views, log
+}
+
+// locked is a log that several goroutines write.
+type locked struct {
+	lock sync.Mutex
+	b    *strings.Builder
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.b.Write(p)
+}
+
+func TestProberPublishes(t *testing.T) {
+	a := &answers{found: found("0 standby 5, 1 primary 5")}
+	p, views, log := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	if got := roles(<-views); got != "0 standby, 1 primary" {
+		t.Errorf("when Configure returns, %s is believed", got)
+	}
+	a.set(func() { a.found = found("0 primary 6, 1 standby 5") })
+	views.until(t, "0 primary, 1 standby +1")
+	p.Close()
+	if text := log.String(); !strings.Contains(text, "node has another role") || !strings.Contains(text, "node=0 role=primary before=standby") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestProberWithoutProbe(t *testing.T) {
+	p, views, _ := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b")})
+	if v := <-views; roles(v) != "0 primary, 1 standby" || v.Nodes[0].Probed {
+		t.Errorf("%s, %+v", roles(v), v.Nodes[0])
+	}
+}
+
+// TestProberConfiguredAgain: what was found stays known, for the nodes that
+// stay; the old probing has ended.
+func TestProberConfiguredAgain(t *testing.T) {
+	a, b := &answers{found: found("0 standby 5, 1 primary 5, 2 standby 5")}, &answers{hangs: map[int]bool{0: true, 1: true}}
+	p, views, _ := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	views.until(t, "0 standby, 1 primary, 2 standby")
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: time.Millisecond, Probe: b.probe})
+	views.until(t, "0 standby, 1 primary") // both hang now, and it is believed as before
+	before := a.asked[0]
+	runtime.Gosched()
+	a.set(func() {
+		if a.asked[0] != before {
+			t.Error("the old probes go on")
+		}
+	})
+	p.Configure(&Settings{Nodes: asked("a")})
+	views.until(t, "0 primary")
+}
+
+// TestProberSlowNode: one that hangs delays Configure by the timeout at most,
+// and the other nodes' probes not at all.
+func TestProberSlowNode(t *testing.T) {
+	a := &answers{found: found("0 primary 5, 1 standby 5"), hangs: map[int]bool{2: true}}
+	p, views, _ := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: 50 * time.Millisecond, Probe: a.probe})
+	v := <-views
+	if n := v.Nodes[2]; n.Reachable || !n.Probed || roles(v) != "0 primary, 1 standby, 2 standby" {
+		t.Errorf("%s, %+v", roles(v), n)
+	}
+	a.set(func() { a.found = found("0 primary 9, 1 standby 5") })
+	views.until(t, "0 primary, 1 standby +4, 2 standby")
+}
+
+// TestProberLogsOnce: a node that stays unreachable is not said to be so again
+// and again; when it fails anew it is.
+func TestProberLogsOnce(t *testing.T) {
+	a := &answers{found: found("0 primary 5"), errs: map[int]error{1: errors.New("connection refused")}}
+	p, views, log := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	for range 20 {
+		<-views
+	}
+	p.Close()
+	if n := strings.Count(log.String(), "connection refused"); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	fails := errors.New("too many connections")
+	a.set(func() { a.errs = map[int]error{} })
+	a.set(func() { a.found = found("0 primary 5, 1 standby 5") })
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: patience, Probe: a.probe})
+	a.set(func() { a.found, a.errs = found("0 primary 5"), map[int]error{1: fails} })
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: patience, Probe: a.probe})
+	p.Close()
+	if !strings.Contains(log.String(), fails.Error()) {
+		t.Errorf("a new failure is not in the log: %s", log)
+	}
+}
+
+// TestProberCloses: even while probes hang, it returns, no goroutine is left,
+// and it may be called again and before Configure.
+func TestProberCloses(t *testing.T) {
+	before := runtime.NumGoroutine()
+	a := &answers{hangs: map[int]bool{}}
+	p, _, log := newProber(t)
+	p.Close()
+	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: time.Hour, Probe: a.probe})
+	a.set(func() { a.hangs = map[int]bool{0: true, 1: true, 2: true} })
+	p.Close()
+	p.Close()
+	for range 1000 {
+		if runtime.NumGoroutine() <= before {
+			break
+		}
+		runtime.Gosched()
+		time.Sleep(time.Millisecond)
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	if strings.Contains(log.String(), "canceled") {
+		t.Errorf("what was stopped is logged as a failure: %s", log)
+	}
+}
