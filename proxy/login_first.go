@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 
+	"pgherd/proxy/auth"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -119,7 +120,8 @@ func (l *login) handshake(under net.Conn) error {
 	l.tls, l.conn = conn, conn
 	l.peer.TLS, l.peer.Binding = true, ownBinding(l.settings.tls)
 	if state := conn.ConnectionState(); len(state.VerifiedChains) > 0 {
-		l.peer.Certified, l.peer.CommonName = true, state.PeerCertificates[0].Subject.CommonName
+		leaf := state.PeerCertificates[0]
+		l.peer.Certified, l.peer.CommonName, l.peer.Subject = true, leaf.Subject.CommonName, auth.SubjectDN(leaf)
 	}
 	return nil
 }

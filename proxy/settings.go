@@ -54,7 +54,7 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 	}, err
 }
 
-// policyOf reads pool_hba.conf and pool_passwd.
+// policyOf reads pool_hba.conf, pool_passwd and the user name maps.
 func policyOf(c *config.Config) (*auth.Policy, error) {
 	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText}
 	key, err := auth.ReadKey(c.Files.Key)
@@ -68,7 +68,13 @@ func policyOf(c *config.Config) (*auth.Policy, error) {
 	if c.Files.PoolPasswd != "" && err == nil {
 		p.Passwd, err = auth.LoadPasswd(c.Files.PoolPasswd, key)
 	}
-	return p, err
+	if c.Files.Ident != "" && err == nil {
+		p.Ident, err = auth.LoadIdent(c.Files.Ident)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Validate()
 }
 
 func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error) {

@@ -137,7 +137,16 @@ func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {
 	if err != nil || len(iv) != block.BlockSize() {
 		return nil, errKeyScheme
 	}
-	return openCBC(block, iv, sealed.Encrypted)
+	text, err := openCBC(block, iv, sealed.Encrypted)
+	if err != nil {
+		return nil, err
+	}
+	// Padding alone looks right for one wrong passphrase in sixteen.
+	var whole asn1.RawValue
+	if rest, err := asn1.Unmarshal(text, &whole); err != nil || len(rest) > 0 {
+		return nil, errKeyWrong
+	}
+	return text, nil
 }
 
 // openCBC decrypts and takes the padding off.

@@ -15,6 +15,8 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 
@@ -28,6 +30,7 @@ type Peer struct {
 	TLS        bool
 	Certified  bool    // has a certificate that our ssl_ca_cert vouches for
 	CommonName string  // of that certificate
+	Subject    string  // of that certificate; see SubjectDN
 	Binding    Binding // of the TLS that the client speaks with us
 	User       string
 	Database   string
@@ -70,11 +73,26 @@ type Grant struct {
 // Policy is how clients are authenticated: an immutable snapshot.
 type Policy struct {
 	HBA    *HBA    // nil: enable_pool_hba is off
+	Ident  *Ident  // nil: no ident_file
 	Passwd *Passwd // nil: no pool_passwd
 	Lookup *Lookup // nil: no auth_query; asked for users that Passwd does not have
 	// AllowClearText is allow_clear_text_frontend_auth: without a stored
 	// secret and without HBA, ask for the password and let the server judge.
 	AllowClearText bool
+}
+
+// Validate finds what only the files together can have wrong.
+func (p *Policy) Validate() error {
+	if p.HBA == nil {
+		return nil
+	}
+	var errs []error
+	for i := range p.HBA.Rules {
+		if r := &p.HBA.Rules[i]; r.Map != "" && !p.Ident.has(r.Map) {
+			errs = append(errs, fmt.Errorf("read pool_hba.conf line %d: map %q is not in ident_file", r.Line, r.Map))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Check authenticates the client at the other end of conn, whose deadline the
@@ -88,7 +106,7 @@ func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Gran
 	if a.rule = p.HBA.Match(&peer); a.rule == nil {
 		return Grant{}, noEntry(&peer)
 	}
-	if err := a.rule.checkCertificate(&peer); err != nil {
+	if err := a.checkCertificate(); err != nil {
 		return Grant{}, err
 	}
 	grant, err := methods[a.rule.Method](a)

@@ -1,36 +1,46 @@
 package auth
 
 import (
-	"crypto/subtle"
 	"fmt"
+	"strings"
 )
 
-// checkCert takes the certificate's common name for the proof.
+// checkCert takes the certificate's name for the proof. That it is the user's
+// has been checked before, as method cert is clientcert=verify-full.
 func checkCert(a *attempt) (Grant, error) {
-	if !a.peer.named() {
-		return Grant{}, refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", a.peer.User),
-			"the certificate's common name is another")
-	}
 	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
 // checkCertificate is a rule's clientcert option, beside its method.
-func (r *Rule) checkCertificate(peer *Peer) error {
-	if r.ClientCert == CertNone {
+func (a *attempt) checkCertificate() error {
+	if a.rule.ClientCert == CertNone {
 		return nil
 	}
-	if !peer.Certified {
+	if !a.peer.Certified {
 		return refuse("28000", "connection requires a valid client certificate", "")
 	}
-	if r.ClientCert == CertFull && !peer.named() {
-		return refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", peer.User),
-			"the certificate's common name is another")
+	if a.rule.ClientCert == CertFull && !a.named() {
+		return refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", a.peer.User),
+			"the certificate is of another: "+a.certificateName())
 	}
 	return nil
 }
 
-// named says that a trusted certificate bears the user's name.
-func (p *Peer) named() bool {
-	return p.Certified && p.CommonName != "" &&
-		subtle.ConstantTimeCompare([]byte(p.CommonName), []byte(p.User)) == 1
+// named says that a trusted certificate bears the user's name, or one that
+// the rule's map lets be the user.
+func (a *attempt) named() bool {
+	name := a.certificateName()
+	return a.peer.Certified && name != "" && a.policy.Ident.allows(a.rule.Map, name, a.peer.User)
+}
+
+// certificateName is what the rule goes by; a zero byte in it hides something.
+func (a *attempt) certificateName() string {
+	name := a.peer.CommonName
+	if a.rule.ByDN {
+		name = a.peer.Subject
+	}
+	if strings.ContainsRune(name, 0) {
+		return ""
+	}
+	return name
 }

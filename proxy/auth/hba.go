@@ -13,6 +13,8 @@ type Rule struct {
 	Line       int
 	Method     string // a key of methods
 	ClientCert CertDemand
+	ByDN       bool   // the certificate's whole subject counts, not its common name
+	Map        string // user name map of method cert
 
 	kind      connection
 	databases []token
@@ -40,7 +42,7 @@ type CertDemand uint8
 const (
 	CertNone CertDemand = iota
 	CertCA              // vouched for by ssl_ca_cert
-	CertFull            // and its common name is the user
+	CertFull            // and its name is the user's, or mapped to it
 )
 
 // addresses is the fourth field of a rule: where clients may come from.

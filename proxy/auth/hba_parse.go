@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 )
 
@@ -15,18 +14,33 @@ func LoadHBA(path string) (*HBA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read pool_hba.conf: %w", err)
 	}
-	return ParseHBA(text, func(name string) (string, error) {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(path), name)
-		}
-		return readLimited(name, maxHBAFile)
-	})
+	return ParseHBA(text, includeBeside(path))
 }
 
 // ParseHBA parses the text of pool_hba.conf; include reads a file that it
 // names with @. Every line that is wrong is reported.
 func ParseHBA(text string, include func(name string) (string, error)) (*HBA, error) {
 	h := &HBA{}
+	err := eachLine(text, "pool_hba.conf", func(number int, line string) error {
+		rule, found, err := parseRule(line, include)
+		if err == nil && found {
+			rule.Line = number
+			h.Rules = append(h.Rules, rule)
+		}
+		return err
+	})
+	if err == nil && len(h.Rules) == 0 {
+		err = errors.New("read pool_hba.conf: there is no rule in it, nobody could connect")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// eachLine gives the lines of a file, those joined by a backslash at the end
+// as one. All errors come back together, each with its line.
+func eachLine(text, file string, parse func(number int, line string) error) error {
 	var errs []error
 	number, joined, begins := 0, "", 1
 	for line := range strings.Lines(text) {
@@ -40,24 +54,14 @@ func ParseHBA(text string, include func(name string) (string, error)) (*HBA, err
 			continue
 		}
 		line, joined = joined+line, ""
-		rule, found, err := parseRule(line, include)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read pool_hba.conf line %d: %w", begins, err))
-		} else if found {
-			rule.Line = begins
-			h.Rules = append(h.Rules, rule)
+		if err := parse(begins, line); err != nil {
+			errs = append(errs, fmt.Errorf("read %s line %d: %w", file, begins, err))
 		}
 	}
 	if joined != "" {
-		errs = append(errs, fmt.Errorf("read pool_hba.conf line %d: the file ends where the line goes on", begins))
+		errs = append(errs, fmt.Errorf("read %s line %d: the file ends where the line goes on", file, begins))
 	}
-	if len(errs) == 0 && len(h.Rules) == 0 {
-		errs = append(errs, errors.New("read pool_hba.conf: there is no rule in it, nobody could connect"))
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return h, nil
+	return errors.Join(errs...)
 }
 
 func parseRule(line string, include func(string) (string, error)) (r Rule, found bool, err error) {
@@ -202,28 +206,6 @@ func (p *ruleParser) method(r *Rule) {
 		r.ClientCert = CertFull
 		if r.kind != hostSSL {
 			p.fail("method cert needs hostssl")
-		}
-	}
-}
-
-// certDemands are the values of option clientcert, old and new.
-var certDemands = map[string]CertDemand{"verify-ca": CertCA, "1": CertCA, "verify-full": CertFull, "no-verify": CertNone, "0": CertNone}
-
-func (p *ruleParser) options(r *Rule) {
-	for len(p.rest) > 0 {
-		word := p.one("option")
-		name, value, _ := strings.Cut(word.text, "=")
-		demand, known := certDemands[value]
-		switch {
-		case p.err != nil:
-		case name != "clientcert":
-			p.fail("unknown option %q: only clientcert is supported", word.text)
-		case !known:
-			p.fail("invalid value of clientcert: want verify-ca or verify-full")
-		case r.kind != hostSSL:
-			p.fail("option clientcert needs hostssl")
-		default:
-			r.ClientCert = max(r.ClientCert, demand)
 		}
 	}
 }

@@ -161,6 +161,7 @@ type Log struct {
 // Files are absolute paths, "" for none.
 type Files struct {
 	HBA           string // pool_hba.conf
+	Ident         string // user name maps
 	PCP           string // pcp.conf
 	Key           string // key for AES passwords in PoolPasswd
 	PoolPasswd    string

@@ -17,4 +17,7 @@ var loginParams = inGroup("login", []Param{
 	{Name: "auth_query_cache_ttl", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "60",
 		Doc:  "How long what auth_query says of a user is remembered, also that there is no such user; 0 asks at each login. A wrong password makes it be asked again, but not within a second.",
 		Into: func(c *Config) any { return &c.Auth.QueryCacheTTL }},
+	{Name: "ident_file", Path: true,
+		Doc:  "File with user name maps in the format of pg_ident.conf, which option map of method cert in pool_hba.conf names; empty for none.",
+		Into: func(c *Config) any { return &c.Files.Ident }},
 })
