@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,6 +47,8 @@ type loginSettings struct {
 	tls            *tls.Config   // nil: no TLS
 	timeout        time.Duration // authentication_timeout, for all of a login
 	maxClients     int           // max_client_conn; 0: no limit
+	maxLogins      int           // max_logins_per_address; 0: no limit
+	failures       failureRule
 	logConnections bool
 }
 
@@ -56,6 +59,8 @@ type gate struct {
 	uses     gateUses
 	settings atomic.Pointer[loginSettings]
 	entering atomic.Int64 // proved, about to be adopted
+	failures *failures
+	crowd    crowd
 
 	stopping context.Context // done: logins under way end
 	stop     context.CancelFunc
@@ -68,7 +73,7 @@ type gate struct {
 
 // newGate makes a gate; configure comes before serve.
 func newGate(log *slog.Logger, uses gateUses) *gate {
-	g := &gate{log: log, uses: uses}
+	g := &gate{log: log, uses: uses, failures: newFailures(time.Now), crowd: crowd{sites: map[netip.Addr]*site{}}}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	return g
 }
@@ -85,16 +90,16 @@ func (g *gate) serve(l net.Listener) error {
 	if !g.add(l) {
 		return l.Close()
 	}
-	places := make(chan struct{}, loginsAtOnce)
+	own := make(places, loginsAtOnce)
 	resting := false
 	for {
-		places <- struct{}{}
+		own.take()
 		conn, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case err != nil:
-			<-places
+			own.drop()
 			if !resting { // once, not ten times a second
 				g.log.Error("accepting clients fails; trying on", "listener", l.Addr().String(), "error", err)
 			}
@@ -103,23 +108,23 @@ func (g *gate) serve(l net.Listener) error {
 			continue
 		}
 		resting = false
-		g.begin(conn, func() { <-places })
+		g.begin(conn, own)
 	}
 }
 
 // begin starts a login, unless the gate has been closed since conn was
 // accepted: whoever waits for logins to end must not miss one.
-func (g *gate) begin(conn net.Conn, ended func()) {
+func (g *gate) begin(conn net.Conn, own places) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		conn.Close()
-		ended()
+		own.drop()
 		return
 	}
 	g.logins.Go(func() {
-		defer ended()
-		g.login(conn)
+		defer own.drop()
+		g.login(conn, own)
 	})
 }
 

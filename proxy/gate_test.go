@@ -102,7 +102,7 @@ func (g *testGate) count() int {
 	return g.clients
 }
 
-func startGate(t *testing.T, change func(*loginSettings)) *testGate {
+func startGate(t testing.TB, change func(*loginSettings)) *testGate {
 	t.Helper()
 	hba, err := auth.ParseHBA(testHBA, nil)
 	if err != nil {
@@ -139,7 +139,7 @@ func startGate(t *testing.T, change func(*loginSettings)) *testGate {
 	return g
 }
 
-func (g *testGate) checkLog(t *testing.T) {
+func (g *testGate) checkLog(t testing.TB) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, secret := range secrets {

@@ -31,14 +31,15 @@ type login struct {
 	peer    auth.Peer
 	client  session.Client
 	started bool // a start-up packet has come: from here on a delay is the client's fault
+	proving bool // until it has: if it ends here, that counts against the client
 	adopted bool
 }
 
 // long ago: a deadline that ends every wait now.
 var longAgo = time.Unix(1, 0)
 
-// login sets up one client.
-func (g *gate) login(socket net.Conn) {
+// login sets up one client, which has a place among own.
+func (g *gate) login(socket net.Conn, own places) {
 	settings := g.settings.Load()
 	deadline := time.Now().Add(settings.timeout)
 	socket.SetDeadline(deadline)
@@ -51,7 +52,12 @@ func (g *gate) login(socket net.Conn) {
 	if settings.logConnections {
 		g.log.Info("client connected", "host", l.client.Host, "port", l.client.Port)
 	}
-	err := l.run(ctx)
+	left, err := l.admit(ctx, own)
+	defer left()
+	if err == nil {
+		err = l.run(ctx)
+	}
+	l.judge(err)
 	if err != nil {
 		interrupt()
 		l.fail(err)
@@ -99,10 +105,15 @@ func (l *login) run(ctx context.Context) error {
 	if err := l.startUp(&first); err != nil {
 		return err
 	}
+	if err := l.barredUser(); err != nil {
+		return err
+	}
 	if err := l.agree(&first); err != nil {
 		return err
 	}
+	l.proving = true
 	grant, err := l.settings.policy.Check(ctx, l.conn, l.peer)
+	l.proving = err != nil
 	if err != nil {
 		return err
 	}
@@ -148,20 +159,19 @@ func (l *login) fail(err error) {
 	if l.peer.User != "" {
 		log = log.With("user", l.peer.User, "database", l.peer.Database)
 	}
-	timedOut := errors.Is(err, context.DeadlineExceeded)
-	if ne, ok := errors.AsType[net.Error](err); ok {
-		timedOut = timedOut || ne.Timeout()
-	}
 	fault, told := errors.AsType[*wire.Fault](err)
 	switch {
 	case l.gate.stopping.Err() != nil:
 		if l.started {
 			l.tell(&wire.Fault{Severity: "FATAL", Code: "57P03", Message: "pgherd is shutting down"})
 		}
+	case errors.Is(err, errBarred):
+		log.Debug("login refused", "sqlstate", fault.Code, "reason", err.Error())
+		l.tell(fault)
 	case told:
 		log.Warn("login refused", "sqlstate", fault.Code, "reason", err.Error())
 		l.tell(fault)
-	case timedOut:
+	case timedOut(err):
 		log.Warn("login refused", "reason", "it took longer than authentication_timeout", "timeout", l.settings.timeout)
 		if l.started {
 			l.tell(&wire.Fault{Severity: "FATAL", Code: "57014", Message: "canceling authentication due to timeout"})
@@ -172,4 +182,9 @@ func (l *login) fail(err error) {
 	default:
 		log.Warn("login failed", "reason", err.Error())
 	}
+}
+
+func timedOut(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && ne.Timeout()
 }

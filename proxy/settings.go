@@ -49,7 +49,8 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 	return made{
 		catalog: asked,
 		login: &loginSettings{policy: policy, tls: certs, timeout: c.Timeouts.ClientLogin,
-			maxClients: c.Limits.Clients, logConnections: c.Log.Connections},
+			maxClients: c.Limits.Clients, maxLogins: c.Limits.AddressLogins,
+			failures: failureRule{limit: c.Limits.AddressFailures, window: c.Limits.FailureWindow}, logConnections: c.Log.Connections},
 		connect: connect,
 	}, err
 }

@@ -94,6 +94,10 @@ type Limits struct {
 	NodeConns int // servers per node
 	DBConns   int // servers per database, over all nodes
 	UserConns int // servers per user, over all nodes
+
+	AddressLogins   int // logins under way per client address
+	AddressFailures int // failed logins per client address, within FailureWindow
+	FailureWindow   time.Duration
 }
 
 // Timeouts are named after what they wait for; 0 means no limit.

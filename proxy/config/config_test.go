@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 	if c.ServerTLS.Mode != "disable" || c.Pool.Mode != "session" || c.Engine.IO != "auto" {
 		t.Errorf("modes: %+v %+v %+v", c.ServerTLS, c.Pool, c.Engine)
 	}
-	if want := (Limits{Clients: 10000, NodeConns: 100}); c.Limits != want {
+	if want := (Limits{Clients: 10000, NodeConns: 100, AddressLogins: 200, AddressFailures: 100, FailureWindow: time.Minute}); c.Limits != want {
 		t.Errorf("limits: got %+v, want %+v", c.Limits, want)
 	}
 	want := Timeouts{ClientLogin: time.Minute, QueryWait: 2 * time.Minute, ServerReset: 10 * time.Second}

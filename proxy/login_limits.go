@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/wire"
+)
+
+// places are those of a listener for logins under way; a login that waits for
+// others of its address gives its own back meanwhile.
+type places chan struct{}
+
+func (p places) take() { p <- struct{}{} }
+func (p places) drop() { <-p }
+
+// admit waits until the client's address may have one more login. The caller
+// calls left once the login is over, after an error too.
+func (l *login) admit(ctx context.Context, own places) (left func(), err error) {
+	if l.peer.Local {
+		return func() {}, nil
+	}
+	c, addr := &l.gate.crowd, siteOf(l.peer.Addr)
+	turn, ok := c.enter(addr, l.settings.maxLogins)
+	if !ok {
+		return func() {}, tooMany("too many logins at once from your address",
+			fmt.Sprintf("max_logins_per_address is %d, and %d connections wait for their turn.", l.settings.maxLogins, maxWaiting))
+	}
+	if turn != nil {
+		own.drop()
+		defer own.take()
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			c.giveUp(addr, turn)
+			return func() {}, ctx.Err()
+		}
+	}
+	left = func() { c.leave(addr) }
+	if l.gate.failures.barred(l.peer.Addr, l.settings.failures) {
+		return left, l.barred()
+	}
+	return left, nil
+}
+
+// barredUser is asked once the user is known, and before anything costly.
+func (l *login) barredUser() error {
+	if !l.peer.Local && l.gate.failures.barredUser(l.peer.Addr, l.peer.User, l.settings.failures) {
+		return l.barred()
+	}
+	return nil
+}
+
+// errBarred marks refusals that are not worth a line in the log each.
+var errBarred = errors.New("barred")
+
+func (l *login) barred() error {
+	r := l.settings.failures
+	f := tooMany("too many failed logins from your address",
+		fmt.Sprintf("auth_failure_limit is %d in %v; try again later.", r.limit, r.window))
+	return fmt.Errorf("%w: %w", errBarred, f)
+}
+
+func tooMany(message, detail string) *wire.Fault {
+	return &wire.Fault{Severity: "FATAL", Code: "53400", Message: message, Detail: detail}
+}
+
+// judge counts the outcome of a login against, or for, its address.
+func (l *login) judge(err error) {
+	if l.peer.Local || l.peer.User == "" {
+		return
+	}
+	r := l.settings.failures
+	fault, _ := errors.AsType[*wire.Fault](err)
+	_, refused := errors.AsType[*auth.Refusal](err)
+	switch {
+	case err == nil:
+		l.gate.failures.succeeded(l.peer.Addr, l.peer.User, r)
+	case errors.Is(err, errBarred):
+	case refused && fault.Code[:2] == "28", fault != nil && fault.Code == "28P01", l.proving && timedOut(err):
+		if l.gate.failures.failed(l.peer.Addr, l.peer.User, r) {
+			l.gate.log.Warn("too many failed logins, more from there are refused for a while", "host", l.client.Host,
+				"user", l.peer.User, "auth_failure_limit", r.limit, "auth_failure_window", r.window)
+		}
+	}
+}

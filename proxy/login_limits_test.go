@@ -1,0 +1,271 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire/wiretest"
+)
+
+var (
+	site1 = netip.MustParseAddr("10.0.0.1")
+	site2 = netip.MustParseAddr("10.0.0.2")
+)
+
+func TestFailuresLeak(t *testing.T) {
+	now := time.Unix(0, 0)
+	f, r := newFailures(func() time.Time { return now }), failureRule{limit: 3, window: time.Minute}
+	for i, c := range []struct {
+		do             string // failed USER, good USER, wait DURATION
+		eve, ann, anna bool   // is each of them barred afterwards, and any stranger of the address
+	}{
+		{"failed eve", false, false, false},
+		{"failed eve", false, false, false},
+		{"failed eve", true, true, true},
+		{"wait 19s", true, true, true},
+		{"wait 2s", false, false, false},
+		{"failed eve", true, true, true},
+		{"wait 10m", false, false, false},
+		{"good ann", false, false, false},
+		{"failed eve", false, false, false},
+		{"failed bob", false, false, false},
+		{"failed tom", true, false, false}, // ann has been there before: the address is not shut as a whole
+		{"failed ann", true, false, false},
+		{"failed ann", true, false, false},
+		{"failed ann", true, true, false},
+	} {
+		word, rest, _ := strings.Cut(c.do, " ")
+		switch word {
+		case "failed":
+			f.failed(site1, rest, r)
+		case "good":
+			f.succeeded(site1, rest, r)
+		case "wait":
+			d, _ := time.ParseDuration(rest)
+			now = now.Add(d)
+		}
+		if eve, ann, all := f.barredUser(site1, "eve", r), f.barredUser(site1, "ann", r), f.barred(site1, r); eve != c.eve || ann != c.ann || all != c.anna {
+			t.Errorf("step %d, %s: eve %v, ann %v, all %v", i, c.do, eve, ann, all)
+		}
+		if f.barred(site2, r) || f.barredUser(site2, "eve", r) {
+			t.Errorf("step %d: another address is barred", i)
+		}
+	}
+	off := failureRule{window: time.Minute}
+	if f.failed(site1, "eve", off) || f.barredUser(site1, "eve", off) {
+		t.Error("barred without a limit")
+	}
+}
+
+func TestFailuresAreBounded(t *testing.T) {
+	f, r := newFailures(time.Now), failureRule{limit: 3, window: time.Minute}
+	for i := range maxOrigins + 1000 {
+		f.failed(site1, fmt.Sprint(i), r)
+	}
+	if len(f.counts) > maxOrigins {
+		t.Errorf("%d counts", len(f.counts))
+	}
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff:1")
+	if siteOf(a) != siteOf(b) || siteOf(site1) == siteOf(site2) || siteOf(a) == siteOf(netip.MustParseAddr("2001:db8:0:1::1")) {
+		t.Error("networks are told apart wrongly")
+	}
+}
+
+// TestCrowd: never more than the limit inside, nobody forgotten, nothing left.
+func TestCrowd(t *testing.T) {
+	c := crowd{sites: map[netip.Addr]*site{}}
+	var mu sync.Mutex
+	inside, most, gaveUp := 0, 0, 0
+	var all sync.WaitGroup
+	for i := range 300 {
+		all.Go(func() {
+			turn, ok := c.enter(site1, 7)
+			if !ok {
+				t.Error("no room to wait")
+				return
+			}
+			if turn != nil && i%3 == 0 {
+				c.giveUp(site1, turn)
+				mu.Lock()
+				gaveUp++
+				mu.Unlock()
+				return
+			}
+			if turn != nil {
+				<-turn
+			}
+			mu.Lock()
+			inside++
+			most = max(most, inside)
+			mu.Unlock()
+			time.Sleep(100 * time.Microsecond)
+			mu.Lock()
+			inside--
+			mu.Unlock()
+			c.leave(site1)
+		})
+	}
+	all.Wait()
+	if most > 7 || len(c.sites) != 0 || c.waiting != 0 {
+		t.Errorf("%d inside at most, %d sites and %d waiting left, %d gave up", most, len(c.sites), c.waiting, gaveUp)
+	}
+}
+
+// from dials g from a loopback address of its own.
+func (g *testGate) from(t testing.TB, ip string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	conn, err := d.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(wiretest.Patience))
+	return conn
+}
+
+func (g *testGate) logInFrom(t testing.TB, ip string, secret auth.Secret, user string) string {
+	t.Helper()
+	conn := g.from(t, ip)
+	defer conn.Close()
+	target := pool.Target{User: user, Database: "app"}
+	_, err := auth.LogIn(conn, startParams(target), auth.Access{Secret: secret})
+	code, message := faultOf(err)
+	if err != nil && code == "" {
+		t.Fatalf("%s as %s: %v", ip, user, err)
+	}
+	return strings.TrimSpace(code + " " + message)
+}
+
+// TestGuessesAreBarred before they cost anything, and hurt nobody else.
+func TestGuessesAreBarred(t *testing.T) {
+	g := startGate(t, func(s *loginSettings) {
+		s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
+		s.failures = failureRule{limit: 3, window: time.Hour}
+	})
+	right, wrong := auth.PlainSecret("alice", "pencil-alice"), auth.PlainSecret("alice", "wrong")
+	const failed, barred = `28P01 password authentication failed for user`, "53400 too many failed logins from your address"
+	for i, c := range []struct {
+		ip, user string
+		secret   auth.Secret
+		want     string
+	}{
+		{"127.0.0.2", "alice", wrong, failed},
+		{"127.0.0.2", "mallory", wrong, failed},
+		{"127.0.0.2", "bob", wrong, failed},
+		{"127.0.0.2", "alice", right, barred},
+		{"127.0.0.1", "alice", right, ""},
+		{"127.0.0.3", "alice", right, ""},
+		{"127.0.0.3", "mallory", wrong, failed},
+		{"127.0.0.3", "mallory", wrong, failed},
+		{"127.0.0.3", "mallory", wrong, failed},
+		{"127.0.0.3", "mallory", wrong, barred},
+		{"127.0.0.3", "bob", wrong, barred},
+		{"127.0.0.3", "alice", right, ""}, // has been there before
+		{"127.0.0.3", "alice", wrong, failed},
+	} {
+		if got := g.logInFrom(t, c.ip, c.secret, c.user); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("step %d: %q, want %q", i, got, c.want)
+		}
+	}
+	g.closeAll()
+	if n := strings.Count(g.logged(), "too many failed logins, more from there"); n != 2 {
+		t.Errorf("%d warnings about addresses", n)
+	}
+}
+
+// TestSlowOnesLeaveRoom: an address that logs in slowly waits for itself.
+func TestSlowOnesLeaveRoom(t *testing.T) {
+	g := startGate(t, func(s *loginSettings) {
+		s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
+		s.maxLogins = 2
+	})
+	alice := auth.PlainSecret("alice", "pencil-alice")
+	slow := []net.Conn{g.from(t, "127.0.0.2"), g.from(t, "127.0.0.2")}
+	waitFor(t, func() bool { return strings.Count(g.logged(), "client connected") == 2 })
+	waiting := make(chan string, 1)
+	go func() { waiting <- g.logInFrom(t, "127.0.0.2", alice, "alice") }()
+	waitFor(t, func() bool { return strings.Count(g.logged(), "client connected") == 3 })
+	if got := g.logInFrom(t, "127.0.0.1", alice, "alice"); got != "" {
+		t.Errorf("another address: %s", got)
+	}
+	select {
+	case got := <-waiting:
+		t.Errorf("a third login of the slow address did not wait: %q", got)
+	default:
+	}
+	slow[0].Close()
+	if got := <-waiting; got != "" {
+		t.Errorf("when there is room: %s", got)
+	}
+	slow[1].Close()
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for until := time.Now().Add(wiretest.Patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
+// guessesPerSecond come from one other address in the benchmark.
+const guessesPerSecond = 1000
+
+// BenchmarkRightLogin is the latency of a right login, alone and while wrong
+// ones come in; ms/median is the figure.
+func BenchmarkRightLogin(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		guesses bool
+		limit   int
+	}{{"idle", false, 100}, {"guesses", true, 100}, {"guesses/unlimited", true, 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			g := startGate(b, func(s *loginSettings) {
+				s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
+				s.failures, s.logConnections = failureRule{limit: c.limit, window: time.Minute}, false
+			})
+			ctx, stop := context.WithCancel(b.Context())
+			var guessing sync.WaitGroup
+			if c.guesses {
+				guessing.Go(func() { g.guess(ctx, b) })
+			}
+			alice := auth.PlainSecret("alice", "pencil-alice")
+			var took []time.Duration
+			for b.Loop() {
+				begun := time.Now()
+				if got := g.logInFrom(b, "127.0.0.1", alice, "alice"); got != "" {
+					b.Fatal(got)
+				}
+				took = append(took, time.Since(begun))
+				time.Sleep(2 * time.Millisecond)
+			}
+			stop()
+			guessing.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
+		})
+	}
+}
+
+// guess tries a wrong password, so many times a second.
+func (g *testGate) guess(ctx context.Context, b *testing.B) {
+	tick := time.NewTicker(time.Second / guessesPerSecond)
+	defer tick.Stop()
+	wrong := auth.PlainSecret("alice", "wrong")
+	var all sync.WaitGroup
+	for ctx.Err() == nil {
+		<-tick.C
+		all.Go(func() { g.logInFrom(b, "127.0.0.2", wrong, "alice") })
+	}
+	all.Wait()
+}
