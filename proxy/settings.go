@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"pgherd/proxy/admin"
@@ -147,10 +148,13 @@ func listenSettingsOf(c *config.Config) *listenSettings {
 func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 	return &worker.Settings{
 		Session: &session.Settings{
-			Mode: pool.Session, QueryWait: c.Timeouts.QueryWait, ResetTimeout: c.Timeouts.ServerReset,
-			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache, Commands: commands{&admin.Commands{Source: p}},
+			Mode: pool.Session, QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
+			ResetTimeout: c.Timeouts.ServerReset,
+			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache,
+			Commands: &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
 		},
-		Limits:      pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns},
+		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
+			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
 		MinPool:     c.Pool.MinSize,
 		IdleTimeout: c.Pool.IdleTimeout,
 		Lifetime:    c.Pool.Lifetime,
@@ -158,14 +162,26 @@ func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 }
 
 // commands gives sessions what admin answers.
-type commands struct{ *admin.Commands }
+type commands struct {
+	admin.Commands
+	admins []string // admin_users
+}
 
-func (c commands) Find(sql []byte) (session.Command, bool) {
-	command, ok := c.Commands.Find(sql)
+func (c *commands) Find(sql []byte) (session.Command, bool) {
+	found, ok := c.Commands.Find(sql)
 	if !ok {
 		return nil, false
 	}
-	return command, true
+	return command{found, c.admins}, true
+}
+
+type command struct {
+	admin.Command
+	admins []string
+}
+
+func (c command) Run(pid uint32, user string) ([][]string, error) {
+	return c.Command.Run(admin.Asker{PID: pid, Admin: slices.Contains(c.admins, user)})
 }
 
 // healthSettings: nodes are asked if there is a user to ask as.

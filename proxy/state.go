@@ -26,9 +26,17 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 			s.Features = append(s.Features, admin.Feature(f))
 		}
 	}
+	addPools(s, views, p.crew.Paused)
 	slices.SortFunc(s.Clients, func(a, b admin.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
 }
+
+// The crew does what admin orders.
+
+func (p *Proxy) Pause(ctx context.Context, database string) error { return p.crew.Pause(ctx, database) }
+func (p *Proxy) Resume(database string)                           { p.crew.Resume(database) }
+func (p *Proxy) Reconnect(database string)                        { p.crew.Reconnect(database) }
+func (p *Proxy) Kill(ctx context.Context, database string) error  { return p.crew.Kill(ctx, database) }
 
 func addWorker(s *admin.State, v *worker.View) {
 	w := admin.Worker{Index: v.Index, Thread: v.Thread, Logins: v.Logins, Clients: len(v.Sessions), Servers: len(v.Idle)}
@@ -61,4 +69,44 @@ func describeServer(v *session.ServerView, worker int) admin.Server {
 		Worker: worker, Node: v.Key.Node, User: v.Key.User, Database: v.Key.Database, PID: v.PID,
 		Opened: v.Opened, Idle: v.Idle, Uses: v.Uses,
 	}
+}
+
+// addPools sums up, for each pool, what the workers have counted and who is
+// there now.
+func addPools(s *admin.State, views []worker.View, paused func(database string) bool) {
+	pools := map[worker.PoolName]*admin.Pool{}
+	find := func(n worker.PoolName) *admin.Pool {
+		if pools[n] == nil {
+			pools[n] = &admin.Pool{Node: n.Node, Database: n.Database, User: n.User, Paused: paused(n.Database)}
+		}
+		return pools[n]
+	}
+	for i := range views {
+		for name, h := range views[i].Waits {
+			find(name).Waits.Merge(&h)
+		}
+	}
+	for _, v := range s.Servers {
+		p := find(worker.PoolName{Node: v.Node, Database: v.Database, User: v.User})
+		if v.Client != nil {
+			p.ServersActive++
+		} else {
+			p.ServersIdle++
+		}
+	}
+	waitingAt := -1
+	if primary := s.Nodes.Primary(); primary != nil {
+		waitingAt = primary.Index
+	}
+	for _, c := range s.Clients {
+		if c.State == session.WaitServer.String() {
+			find(worker.PoolName{Node: waitingAt, Database: c.Database, User: c.User}).ClientsWaiting++
+		}
+	}
+	for _, p := range pools {
+		s.Pools = append(s.Pools, *p)
+	}
+	slices.SortFunc(s.Pools, func(a, b admin.Pool) int {
+		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User), cmp.Compare(a.Node, b.Node))
+	})
 }

@@ -7,9 +7,13 @@ package admin
 import (
 	"bytes"
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/wire"
 )
 
 // State is pgherd at one moment: plain values.
@@ -23,6 +27,7 @@ type State struct {
 	Clients  []Client
 	Servers  []Server
 	Features []Feature
+	Pools    []Pool
 }
 
 // Worker is one of the threads of the data plane.
@@ -71,17 +76,44 @@ type Feature struct {
 	MinVersion string
 }
 
+// Pool is the servers of a database and a user on a node.
+type Pool struct {
+	Node           int
+	Database, User string
+	ClientsWaiting int
+	ServersActive  int
+	ServersIdle    int
+	Paused         bool
+	Waits          metrics.Histogram // of clients, for a server
+}
+
 // Source collects a State. It may block until the context ends.
 type Source interface {
 	State(ctx context.Context) (*State, error)
 }
 
-// command is a row of the table.
+// Control acts on pools. database "" is all of them.
+type Control interface {
+	// Pause returns when no server of the database is left.
+	Pause(ctx context.Context, database string) error
+	Resume(database string)
+	Reconnect(database string)
+	Kill(ctx context.Context, database string) error
+}
+
+// Asker is the client that runs a command.
+type Asker struct {
+	PID   uint32
+	Admin bool // it may act, not only look
+}
+
+// command is a row of the table: it shows something, or it acts.
 type command struct {
 	name    string
 	doc     string
 	columns []string
 	rows    func(s *State, asker uint32) [][]string
+	act     func(ctx context.Context, c Control, database string) error
 }
 
 // table is every command; a new one is a line here and a file.
@@ -91,52 +123,111 @@ var table = []*command{
 	&showPoolProcesses,
 	&showPoolVersion,
 	&showPoolClients,
+	&showPoolStats,
 	&showFeatures,
+	&pause,
+	&resume,
+	&reconnect,
+	&kill,
 }
 
 // Commands finds and runs commands.
-type Commands struct{ Source Source }
+type Commands struct {
+	Source  Source
+	Control Control
+}
 
 // Command is one command, to be run by its Commands.
 type Command struct {
 	*command
-	source Source
+	argument string
+	commands *Commands
 }
 
 // longest is the longest text that can be one of our commands, in bytes.
 const longest = 256
 
+const spaces = " \t\r\n"
+
 // Find says which command sql is, in any letter case, with or without a
 // semicolon. It allocates nothing for what is none.
 func (c *Commands) Find(sql []byte) (Command, bool) {
-	sql = bytes.TrimLeft(sql, " \t\r\n")
-	if len(sql) < 5 || len(sql) > longest || !bytes.EqualFold(sql[:4], []byte("show")) || !space(sql[4]) {
+	if len(sql) > longest {
 		return Command{}, false
 	}
-	name := bytes.TrimLeft(bytes.TrimRight(sql[4:], "; \t\r\n"), " \t\r\n")
+	verb, rest := word(bytes.TrimRight(sql, ";"+spaces))
+	object, rest := word(rest)
+	if len(rest) > 0 {
+		return Command{}, false
+	}
 	for _, row := range table {
-		if len(row.name) == len(name) && bytes.EqualFold(name, []byte(row.name)) {
-			return Command{row, c.Source}, true
+		switch {
+		case row.act == nil && is(verb, "show") && is(object, row.name):
+			return Command{row, "", c}, true
+		case row.act != nil && is(verb, row.name):
+			return Command{row, unquote(string(object)), c}, true
 		}
 	}
 	return Command{}, false
 }
 
-func space(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+// word takes the first word off b.
+func word(b []byte) (first, rest []byte) {
+	b = bytes.TrimLeft(b, spaces)
+	if end := bytes.IndexAny(b, spaces); end >= 0 {
+		return b[:end], bytes.TrimLeft(b[end:], spaces)
+	}
+	return b, nil
+}
 
-// Columns are the names of the result's columns; all are text.
+func is(word []byte, name string) bool {
+	return len(word) == len(name) && strings.EqualFold(string(word), name)
+}
+
+// unquote reads an identifier as SQL does: folded to lower case unless quoted.
+func unquote(name string) string {
+	if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
+		return strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
+	}
+	return strings.ToLower(name)
+}
+
+// Columns are the names of the result's columns; all are text. None: the
+// command acts and returns no rows.
 func (c Command) Columns() []string { return c.columns }
 
-// collecting is how long the workers may take to answer.
-const collecting = 5 * time.Second
+// Tag is what the command completes with; rows is how many it returned.
+func (c Command) Tag(rows int) string {
+	if c.act != nil {
+		return strings.ToUpper(c.name)
+	}
+	return "SELECT " + strconv.Itoa(rows)
+}
 
-// Rows runs the command for the client with this number.
-func (c Command) Rows(asker uint32) ([][]string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), collecting)
+// Limits of a command.
+const (
+	collecting = 5 * time.Second  // for the workers to answer
+	acting     = 10 * time.Minute // for servers to be given back
+)
+
+// Run runs the command. An error may be a *wire.Fault.
+func (c Command) Run(asker Asker) ([][]string, error) {
+	limit := collecting
+	if c.act != nil {
+		if !asker.Admin {
+			return nil, &wire.Fault{Severity: "ERROR", Code: "42501",
+				Message: "permission denied for " + strings.ToUpper(c.name), Hint: "Only users named in admin_users may run it."}
+		}
+		limit = acting
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	state, err := c.source.State(ctx)
+	if c.act != nil {
+		return nil, c.act(ctx, c.commands.Control, c.argument)
+	}
+	state, err := c.commands.Source.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c.rows(state, asker), nil
+	return c.rows(state, asker.PID), nil
 }

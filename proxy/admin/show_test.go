@@ -54,6 +54,13 @@ func fixed() *State {
 		{Worker: 1, Node: 1, User: "alice", Database: "web", PID: 5003, Opened: at("11:45:00"), Idle: at("11:50:00"), Uses: 9},
 		{Worker: 9, Node: 1, User: "alice", Database: "web", PID: 5004, Opened: at("11:45:00"), Idle: at("11:50:00")},
 	}
+	s.Pools = []Pool{
+		{Node: 0, Database: "app", User: "alice", ClientsWaiting: 1, ServersActive: 1, Paused: true},
+		{Node: 1, Database: "web", User: "alice", ServersIdle: 2},
+	}
+	for ms := range 100 {
+		s.Pools[0].Waits.Add(time.Duration(ms) * time.Millisecond)
+	}
 	s.Features = []Feature{
 		{Name: "io_uring", Used: true, MinVersion: "6.1"},
 		{Name: "XDP", Used: false, Reason: "operation not permitted", MinVersion: "6.1"},
@@ -77,13 +84,13 @@ func (s source) State(ctx context.Context) (*State, error) {
 // column a line, so that a difference can be read. -update writes them anew.
 func TestShow(t *testing.T) {
 	commands := &Commands{Source: source{state: fixed()}}
-	for _, row := range table {
+	for _, row := range shows() {
 		t.Run(row.name, func(t *testing.T) {
 			command, ok := commands.Find([]byte("SHOW " + row.name))
 			if !ok {
 				t.Fatal("it is not found")
 			}
-			rows, err := command.Rows(12)
+			rows, err := command.Run(Asker{PID: 12})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,6 +109,11 @@ func TestShow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shows are the commands that show something.
+func shows() []*command {
+	return slices.DeleteFunc(slices.Clone(table), func(c *command) bool { return c.act != nil })
 }
 
 func written(t *testing.T, columns []string, rows [][]string) string {
@@ -123,9 +135,9 @@ func written(t *testing.T, columns []string, rows [][]string) string {
 // TestShowOfNothing: no node, worker or client is a result without rows.
 func TestShowOfNothing(t *testing.T) {
 	commands := &Commands{Source: source{state: &State{Nodes: &nodes.View{}}}}
-	for _, row := range table {
+	for _, row := range shows() {
 		command, _ := commands.Find([]byte("SHOW " + row.name))
-		rows, err := command.Rows(1)
+		rows, err := command.Run(Asker{PID: 1})
 		if want := map[string]int{"pool_version": 1}[row.name]; err != nil || len(rows) != want {
 			t.Errorf("%s: %d rows, %v", row.name, len(rows), err)
 		}
@@ -135,7 +147,7 @@ func TestShowOfNothing(t *testing.T) {
 func TestShowFails(t *testing.T) {
 	lost := errors.New("workers do not answer")
 	command, _ := (&Commands{Source: source{err: lost}}).Find([]byte("show pool_nodes"))
-	if _, err := command.Rows(1); !errors.Is(err, lost) {
+	if _, err := command.Run(Asker{PID: 1}); !errors.Is(err, lost) {
 		t.Error(err)
 	}
 }
@@ -152,7 +164,7 @@ func TestPoolNodesColumns(t *testing.T) {
 func TestTableIsInOrder(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range table {
-		if row.doc == "" || row.name != strings.ToLower(row.name) || seen[row.name] || len(row.columns) == 0 {
+		if row.doc == "" || row.name != strings.ToLower(row.name) || seen[row.name] || (len(row.columns) == 0) == (row.act == nil) {
 			t.Errorf("%q: no doc, no columns, not lower case, or twice", row.name)
 		}
 		seen[row.name] = true

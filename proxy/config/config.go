@@ -94,6 +94,11 @@ type Limits struct {
 	NodeConns int // servers per node
 	DBConns   int // servers per database, over all nodes
 	UserConns int // servers per user, over all nodes
+	PairConns int // servers per database and user, on a node
+	// Reserve is how many beyond PairConns a pair may have once somebody has
+	// waited for ReserveAfter.
+	Reserve      int
+	ReserveAfter time.Duration
 
 	AddressLogins   int // logins under way per client address
 	AddressFailures int // failed logins per client address, within FailureWindow
@@ -105,6 +110,7 @@ type Timeouts struct {
 	ClientLogin time.Duration
 	ClientIdle  time.Duration
 	QueryWait   time.Duration // a client's wait for a server
+	QueryNotify time.Duration // until a waiting client is told that it waits
 	ServerReset time.Duration // a server's answer to the reset queries
 	Drain       time.Duration // a smart shutdown's wait for clients to leave
 }
@@ -138,8 +144,9 @@ type ServerTLS struct {
 
 // Auth says how clients prove who they are.
 type Auth struct {
-	HBA            bool // follow Files.HBA; without it every client's password is asked for as PostgreSQL does
-	AllowClearText bool // ask for the password in clear when nothing else can serve the node's method
+	HBA            bool     // follow Files.HBA; without it every client's password is asked for as PostgreSQL does
+	AllowClearText bool     // ask for the password in clear when nothing else can serve the node's method
+	Admins         []string // users who may PAUSE, RESUME, RECONNECT and KILL
 
 	Query         string // asks the primary for a user's password; used if QueryUser is set
 	QueryUser     string

@@ -97,10 +97,11 @@ func TestDefaults(t *testing.T) {
 	if c.ServerTLS.Mode != "disable" || c.Pool.Mode != "session" || c.Engine.IO != "auto" {
 		t.Errorf("modes: %+v %+v %+v", c.ServerTLS, c.Pool, c.Engine)
 	}
-	if want := (Limits{Clients: 10000, NodeConns: 100, AddressLogins: 200, AddressFailures: 100, FailureWindow: time.Minute}); c.Limits != want {
+	if want := (Limits{Clients: 10000, NodeConns: 100, AddressLogins: 200, AddressFailures: 100, FailureWindow: time.Minute,
+		ReserveAfter: 5 * time.Second}); c.Limits != want {
 		t.Errorf("limits: got %+v, want %+v", c.Limits, want)
 	}
-	want := Timeouts{ClientLogin: time.Minute, QueryWait: 2 * time.Minute, ServerReset: 10 * time.Second}
+	want := Timeouts{ClientLogin: time.Minute, QueryWait: 2 * time.Minute, QueryNotify: 5 * time.Second, ServerReset: 10 * time.Second}
 	if c.Timeouts != want {
 		t.Errorf("timeouts: got %+v, want %+v", c.Timeouts, want)
 	}

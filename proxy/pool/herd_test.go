@@ -152,7 +152,7 @@ func (c *crew) check() {
 		c.fail("%d servers are counted, there are %d", c.home.Total(), total)
 	}
 	for _, t := range c.home.waiting {
-		if c.home.room(t.Key) {
+		if c.home.room(t.Key, 0) {
 			c.fail("session %d waits though there is room", t.Session)
 		}
 		for _, s := range c.home.spares {

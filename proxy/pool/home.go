@@ -3,21 +3,15 @@ package pool
 import (
 	"cmp"
 	"slices"
+	"time"
 )
-
-// Limits bound the servers that are open or being opened, over all workers.
-// 0 is no limit.
-type Limits struct {
-	Node     int // per node
-	Database int // per database, on all nodes
-	User     int // per user, on all nodes
-}
 
 // Ticket is a session's place in the queue.
 type Ticket struct {
 	Key     Key
-	Worker  int    // where the session lives
-	Session uint32 // who asks; 0: nobody, the server is for the shelf
+	Worker  int       // where the session lives
+	Session uint32    // who asks; 0: nobody, the server is for the shelf
+	Since   time.Time // it waits
 	order   uint64
 }
 
@@ -43,13 +37,10 @@ type Action struct {
 // somebody does, every checkout comes here and every idle server is reported
 // (Spare), so that the longest waiter is served first.
 type Home struct {
-	limits  Limits
-	open    int
-	nodes   map[int]int
-	bases   map[string]int
-	users   map[string]int
-	keys    map[Key]int
-	waiting []Ticket // by order
+	ledger
+	now     time.Time
+	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all
+	waiting []Ticket        // by order
 	spares  []spare
 	order   uint64
 	leaving map[Key]int // evictions under way
@@ -63,8 +54,39 @@ type spare struct {
 
 // NewHome makes one without servers.
 func NewHome(limits Limits) *Home {
-	return &Home{limits: limits, nodes: map[int]int{}, bases: map[string]int{}, users: map[string]int{},
-		keys: map[Key]int{}, leaving: map[Key]int{}}
+	return &Home{ledger: newLedger(limits), leaving: map[Key]int{}, paused: map[string]bool{}}
+}
+
+// Tick tells the time. Whoever has waited long enough gets of the reserve.
+func (h *Home) Tick(now time.Time) []Action {
+	h.now = now
+	return h.serve()
+}
+
+// AllDatabases stands for every database.
+const AllDatabases = ""
+
+// Pause has nobody get a server of the database, until Resume.
+func (h *Home) Pause(database string) { h.paused[database] = true }
+
+// Resume ends a Pause; that of all databases ends every one.
+func (h *Home) Resume(database string) []Action {
+	if database == AllDatabases {
+		clear(h.paused)
+	}
+	delete(h.paused, database)
+	return h.serve()
+}
+
+// Paused says whether servers of the database are kept back.
+func (h *Home) Paused(database string) bool { return h.paused[database] || h.paused[AllDatabases] }
+
+// CountDatabase is how many servers of the database are open or being opened.
+func (h *Home) CountDatabase(database string) int {
+	if database == AllDatabases {
+		return h.open
+	}
+	return h.bases[database]
 }
 
 // SetLimits changes the limits; more room serves waiters at once.
@@ -138,7 +160,7 @@ func (h *Home) Kept(key Key) []Action {
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
 func (h *Home) Reserve(key Key) bool {
-	if len(h.waiting) > 0 || !h.room(key) {
+	if len(h.waiting) > 0 || h.Paused(key.Database) || !h.room(key, 0) {
 		return false
 	}
 	h.count(key, +1)
@@ -151,8 +173,10 @@ func (h *Home) serve() (actions []Action) {
 	var still []Ticket
 	for _, t := range h.waiting {
 		switch {
+		case h.Paused(t.Key.Database):
+			still = append(still, t)
 		case h.takeSpare(t, &actions):
-		case h.room(t.Key):
+		case h.room(t.Key, h.extra(&t)):
 			h.count(t.Key, +1)
 			actions = append(actions, Action{Open, t.Worker, t})
 		default:
@@ -163,6 +187,14 @@ func (h *Home) serve() (actions []Action) {
 	h.waiting = still
 	h.settle()
 	return actions
+}
+
+// extra is what a ticket may have of the reserve.
+func (h *Home) extra(t *Ticket) int {
+	if h.limits.Reserve > 0 && h.now.Sub(t.Since) >= h.limits.ReserveAfter {
+		return h.limits.Reserve
+	}
+	return 0
 }
 
 // settle forgets the spares once nobody waits: workers serve themselves again.
@@ -205,40 +237,5 @@ func (h *Home) evictFor(t Ticket, before int, actions *[]Action) {
 			*actions = append(*actions, Action{Evict, s.worker, Ticket{Key: s.key}})
 			return
 		}
-	}
-}
-
-// blocks says that closing a server of key a would lift a limit for key b.
-func (h *Home) blocks(a, b Key) bool {
-	l := h.limits
-	return a.Node == b.Node && full(h.nodes[b.Node], l.Node) ||
-		a.Database == b.Database && full(h.bases[b.Database], l.Database) ||
-		a.User == b.User && full(h.users[b.User], l.User)
-}
-
-// room says that one more server of the key is within every limit.
-func (h *Home) room(key Key) bool {
-	l := h.limits
-	return !full(h.nodes[key.Node], l.Node) && !full(h.bases[key.Database], l.Database) && !full(h.users[key.User], l.User)
-}
-
-func full(n, limit int) bool { return limit > 0 && n >= limit }
-
-// count adds n servers of the key.
-func (h *Home) count(key Key, n int) {
-	h.open += n
-	add(h.nodes, key.Node, n)
-	add(h.bases, key.Database, n)
-	add(h.users, key.User, n)
-	add(h.keys, key, n)
-	if h.keys[key] < 0 {
-		panic("pool: a server of " + key.Database + " was closed twice")
-	}
-}
-
-// add changes a counter and forgets it at zero.
-func add[K comparable](counts map[K]int, key K, n int) {
-	if counts[key] += n; counts[key] == 0 {
-		delete(counts, key)
 	}
 }

@@ -48,6 +48,10 @@ func (s *Session) queue() (*pool.Server, error) {
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
+	notify := Forever
+	if s.set.QueryNotify > 0 && s.told != nil { // before the log-in is done nobody would show it
+		notify = s.loop.Now().Add(s.set.QueryNotify)
+	}
 	for {
 		server, err := s.loop.Granted()
 		if err == nil && server == nil {
@@ -60,11 +64,28 @@ func (s *Session) queue() (*pool.Server, error) {
 			s.enter(before)
 			return server, err
 		}
-		if err := s.loop.Wait(deadline); err != nil {
+		if over(notify, s.loop.Now()) {
+			notify = Forever
+			s.client.Write(wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000",
+				Message: "waiting for a server connection: all that the limits allow are in use",
+				Hint:    "SHOW POOL_CLIENTS tells who holds them."}))
+		}
+		if err := s.loop.Wait(sooner(notify, deadline)); err != nil {
 			s.loop.Withdraw()
 			return nil, err
 		}
 	}
+}
+
+// over says that a deadline has come.
+func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
+
+// sooner is the earlier of two deadlines.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // errEvicted ends a wait; why the session ends is in evicted.
@@ -79,7 +100,7 @@ func (s *Session) impatient(deadline time.Time) error {
 		return errLeft
 	case s.canceled:
 		return &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
-	case !deadline.IsZero() && !s.loop.Now().Before(deadline):
+	case over(deadline, s.loop.Now()):
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
 			Detail:  "All connections that the limits allow are in use by other clients.",

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 
 	"pgherd/proxy/wire"
@@ -59,7 +60,7 @@ func (s *Session) commandQuery(body []byte) bool {
 	}
 	command, ok := s.set.Commands.Find(v.SQL)
 	if ok {
-		s.answer(s.rows(wire.AppendTextColumns(nil, command.Columns()...), command), true)
+		s.answer(s.rows(appendColumns(nil, command), command), true)
 	}
 	return ok
 }
@@ -107,7 +108,10 @@ func (s *Session) commandDescribe(body []byte) bool {
 	if v.What == 'S' {
 		out = wire.AppendParameterDescription(out, nil)
 	}
-	s.answer(wire.AppendTextColumns(out, command.Columns()...), false)
+	if len(command.Columns()) == 0 {
+		out = wire.AppendNoData(out)
+	}
+	s.answer(appendColumns(out, command), false)
 	return true
 }
 
@@ -160,18 +164,29 @@ func (s *Session) rows(out []byte, command Command) []byte {
 				err = fmt.Errorf("internal error: %v", p)
 			}
 		}()
-		rows, err = command.Rows(s.pid)
+		rows, err = command.Run(s.pid, s.who.Target.User)
 	}
 	if stopped := s.loop.Await(run); stopped != nil {
 		return nil // the session ends at its next wait
 	}
 	if err != nil {
-		return wire.AppendError(nil, &wire.Fault{Severity: "ERROR", Code: "XX000", Message: err.Error()})
+		fault, ok := errors.AsType[*wire.Fault](err)
+		if !ok {
+			fault = &wire.Fault{Severity: "ERROR", Code: "XX000", Message: err.Error()}
+		}
+		return wire.AppendError(nil, fault)
 	}
 	for _, row := range rows {
 		out = wire.AppendTextRow(out, row...)
 	}
-	return wire.AppendCommandComplete(out, fmt.Sprintf("SELECT %d", len(rows)))
+	return wire.AppendCommandComplete(out, command.Tag(len(rows)))
+}
+
+func appendColumns(out []byte, command Command) []byte {
+	if columns := command.Columns(); len(columns) > 0 {
+		out = wire.AppendTextColumns(out, columns...)
+	}
+	return out
 }
 
 func put(m map[string]Command, name string, command Command) map[string]Command {

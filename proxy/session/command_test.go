@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,9 @@ func (shows) Find(sql []byte) (Command, bool) {
 
 func (s show) Columns() []string { return []string{"name"} }
 
-func (s show) Rows(uint32) ([][]string, error) {
+func (s show) Tag(n int) string { return fmt.Sprint("SELECT ", n) }
+
+func (s show) Run(uint32, string) ([][]string, error) {
 	switch s {
 	case "fault":
 		return nil, errors.New("cannot be shown")

@@ -53,16 +53,19 @@ type Commands interface {
 	Find(sql []byte) (Command, bool)
 }
 
-// Command is one such question. Rows may block; it runs in Await.
+// Command is one such question, or an order. Run may block; it runs in Await.
+// Its error may be a *wire.Fault.
 type Command interface {
-	Columns() []string
-	Rows(asker uint32) ([][]string, error)
+	Columns() []string // none: it returns no rows
+	Run(pid uint32, user string) ([][]string, error)
+	Tag(rows int) string
 }
 
 // Settings of a session; values, replaced as a whole on reload.
 type Settings struct {
 	Mode         pool.Mode
 	QueryWait    time.Duration // the longest wait for a server; 0: for ever
+	QueryNotify  time.Duration // after which a waiting client is told that it waits; 0: never
 	ResetTimeout time.Duration // for reset_query_list to be done
 	ResetQueries []string      // run before another client gets the server
 	ClientIdle   time.Duration // the longest silence of a client; 0: for ever

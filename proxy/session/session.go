@@ -143,7 +143,7 @@ func (s *Session) serve() error {
 			continue
 		}
 		deadline, why := s.patience()
-		if !deadline.IsZero() && !s.loop.Now().Before(deadline) {
+		if over(deadline, s.loop.Now()) {
 			return why
 		}
 		if err := s.loop.Wait(deadline); err != nil {

@@ -45,6 +45,17 @@ func (s *Session) View() View {
 // Configure replaces the settings.
 func (s *Session) Configure(set *Settings) { s.set = set }
 
+// Database is what the client is connected to.
+func (s *Session) Database() string { return s.who.Target.Database }
+
+// Retire has the server that the session holds, if any, closed when it is
+// given back.
+func (s *Session) Retire(now time.Time) {
+	if s.server != nil {
+		s.server.Expires = now.Add(-1)
+	}
+}
+
 // Evict ends the session with this error, as soon as it runs again.
 func (s *Session) Evict(why *wire.Fault) { s.evicted = why }
 

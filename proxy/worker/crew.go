@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
@@ -18,8 +19,10 @@ type Crew struct {
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
 	templates templates
-	life      context.Context
-	end       context.CancelFunc
+	// paused is a set of databases, never changed once stored; see pause.go.
+	paused atomic.Pointer[map[string]bool]
+	life   context.Context
+	end    context.CancelFunc
 }
 
 // pressed says that somebody waits for a server.
@@ -28,29 +31,36 @@ func (c *Crew) pressed() bool { return c.waiting.Load() > 0 }
 // atHome does something with the home on its thread, carries out what it
 // decides, and calls for idle servers when the first one begins to wait.
 func (c *Crew) atHome(decide func() []pool.Action) {
-	c.workers[0].Post(func() {
-		before := c.home.Waiting()
-		for _, a := range decide() {
-			w := c.workers[a.Worker]
-			w.Post(func() { w.carryOut(a) })
-		}
-		after := c.home.Waiting()
-		c.waiting.Store(int32(after))
-		if before == 0 && after > 0 {
-			c.muster()
-		}
-	})
+	c.workers[0].Post(func() { c.settle(decide) })
+}
+
+// settle is atHome, on the home's thread.
+func (c *Crew) settle(decide func() []pool.Action) {
+	before := c.home.Waiting()
+	for _, a := range decide() {
+		w := c.workers[a.Worker]
+		w.Post(func() { w.carryOut(a) })
+	}
+	after := c.home.Waiting()
+	c.waiting.Store(int32(after))
+	if before == 0 && after > 0 {
+		c.muster()
+	}
+}
+
+// tick tells the home the time, for those who may have of the reserve now. It
+// runs on worker 0.
+func (c *Crew) tick(now time.Time) {
+	c.settle(func() []pool.Action { return c.home.Tick(now) })
 }
 
 // muster has every worker report its idle servers.
 func (c *Crew) muster() {
-	for _, w := range c.workers {
-		w.Post(func() {
-			for _, s := range w.shelf.All() {
-				c.spare(s.Key, w.index)
-			}
-		})
-	}
+	c.each(func(w *Worker) {
+		for _, s := range w.shelf.All() {
+			c.spare(s.Key, w.index)
+		}
+	})
 }
 
 func (c *Crew) ask(t pool.Ticket) { c.atHome(func() []pool.Action { return c.home.Ask(t) }) }

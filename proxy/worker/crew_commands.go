@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
@@ -43,27 +44,23 @@ func (c *Crew) Stop() {
 
 // Configure replaces the settings; nobody is disconnected.
 func (c *Crew) Configure(set *Settings) {
-	for _, w := range c.workers {
-		w.Post(func() {
-			w.set = set
-			for _, t := range w.tasks {
-				t.session.Configure(set.Session)
-			}
-		})
-	}
+	c.each(func(w *Worker) {
+		w.set = set
+		for _, t := range w.tasks {
+			t.session.Configure(set.Session)
+		}
+	})
 	c.atHome(func() []pool.Action { return c.home.SetLimits(set.Limits) })
 }
 
 // Evict ends every session with this error, as soon as it can be told.
 func (c *Crew) Evict(why *wire.Fault) {
-	for _, w := range c.workers {
-		w.Post(func() {
-			for _, t := range w.tasks {
-				t.session.Evict(why)
-				w.wake(t)
-			}
-		})
-	}
+	c.each(func(w *Worker) {
+		for _, t := range w.tasks {
+			t.session.Evict(why)
+			w.wake(t)
+		}
+	})
 }
 
 // View is what SHOW tells of a worker: plain values.
@@ -75,6 +72,7 @@ type View struct {
 	Counters ring.Counters
 	Sessions []session.View
 	Idle     []*session.ServerView // on the shelf
+	Waits    map[PoolName]metrics.Histogram
 }
 
 // Snapshot asks every worker for a view.
@@ -96,7 +94,7 @@ func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
 }
 
 func (w *Worker) view() View {
-	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters()}
+	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters(), Waits: w.waits.copy()}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())
 	}

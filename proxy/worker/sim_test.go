@@ -46,6 +46,7 @@ type sim struct {
 	limit   int
 	sloth   int  // how slow jobs are
 	unkind  bool // servers break
+	meddled bool // an administrator pauses and renews
 	faults  []error
 	// canceling: for which session the last cancel of a server was sent.
 	canceling map[uint32]uint32
@@ -58,6 +59,7 @@ func newSim(seed uint64) *sim {
 	s.limit = 1 + s.random.IntN(4)
 	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
 	s.unkind = s.random.IntN(3) == 0
+	s.meddled = s.random.IntN(3) == 0
 	if s.random.IntN(4) == 0 {
 		s.net.ResetOneIn, s.unkind = 2000, true
 	}
@@ -70,7 +72,7 @@ func newSim(seed uint64) *sim {
 	}
 	set := &Settings{
 		Session: &session.Settings{ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
-		Limits:  pool.Limits{Node: s.limit},
+		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
 	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)
@@ -126,6 +128,7 @@ func (s *sim) arrive() {
 
 // step lets one thing happen.
 func (s *sim) step() error {
+	s.administer()
 	switch s.random.IntN(6) {
 	case 0:
 		s.net.Step()
@@ -153,6 +156,22 @@ func (s *sim) step() error {
 		return errors.Join(s.faults...)
 	}
 	return nil
+}
+
+// administer sometimes pauses, resumes or renews the servers of a database.
+// Clients only wait.
+func (s *sim) administer() {
+	if !s.meddled {
+		return
+	}
+	switch s.random.IntN(2000) {
+	case 0:
+		s.crew.holdBack("db1")
+	case 1:
+		s.crew.Reconnect(pool.AllDatabases)
+	case 2, 3, 4, 5:
+		s.crew.Resume(pool.AllDatabases)
+	}
 }
 
 // cancelSometimes sends a cancel for what c does, if it has a server.

@@ -84,7 +84,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server on the shelf, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	if s.Expired(w.now) || s.Key.Replication || w.closing {
+	if s.Expired(w.now) || s.Key.Replication || w.closing || w.crew.Paused(s.Key.Database) {
 		w.discard(s)
 		return
 	}
@@ -232,6 +232,7 @@ func (w *Worker) doChores() {
 		}
 	}
 	if w.index == 0 {
+		w.crew.tick(w.now)
 		w.crew.refill()
 	}
 }

@@ -41,6 +41,7 @@ type task struct {
 type want struct {
 	key    pool.Key
 	secret any
+	since  time.Time
 }
 
 // begin makes the coroutine and puts it on the run list.
@@ -127,12 +128,13 @@ func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	if !w.crew.pressed() {
 		if s := w.takeFresh(key); s != nil {
 			t.adopt(s)
+			w.waits.add(key, 0)
 			return s
 		}
 	}
-	t.want = &want{key, secret}
+	t.want = &want{key, secret, w.now}
 	t.granted, t.refused = nil, nil
-	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid})
+	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid, Since: w.now})
 	return nil
 }
 
@@ -164,10 +166,11 @@ func (t *task) grant(key pool.Key, s *pool.Server, err error) bool {
 	if t == nil || t.over || t.want == nil || t.want.key != key {
 		return false
 	}
-	t.want, t.granted, t.refused = nil, s, err
 	if s != nil {
 		t.adopt(s)
+		t.w.waits.add(key, t.w.now.Sub(t.want.since))
 	}
+	t.want, t.granted, t.refused = nil, s, err
 	t.w.wake(t)
 	return true
 }

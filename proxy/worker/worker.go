@@ -55,6 +55,7 @@ type Worker struct {
 	alarms    alarms
 	chores    time.Time // when they are next due
 	shelf     *pool.Shelf
+	waits     waits
 	suspects  []*idle   // idle servers that may have said something
 	gathering []*secure // endpoints with something to encrypt
 	lastPID   uint32
@@ -73,7 +74,7 @@ func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew
 	for i := range count {
 		c.workers = append(c.workers, &Worker{
 			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			shelf: pool.NewShelf(), closed: make(chan struct{}),
+			shelf: pool.NewShelf(), waits: waits{}, closed: make(chan struct{}),
 		})
 	}
 	return c

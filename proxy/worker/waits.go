@@ -1,0 +1,43 @@
+package worker
+
+import (
+	"time"
+
+	"pgherd/proxy/metrics"
+	"pgherd/proxy/pool"
+)
+
+// PoolName is a database and a user on a node, as SHOW POOL_STATS tells them
+// apart.
+type PoolName struct {
+	Node           int
+	Database, User string
+}
+
+// waits counts, for each pool, how long its clients waited for a server.
+type waits map[PoolName]*metrics.Histogram
+
+// waitsLimit bounds the pools that are told apart; beyond it all are forgotten.
+const waitsLimit = 10_000
+
+func (s waits) add(key pool.Key, waited time.Duration) {
+	name := PoolName{key.Node, key.Database, key.User}
+	h := s[name]
+	if h == nil {
+		if len(s) >= waitsLimit {
+			clear(s)
+		}
+		h = &metrics.Histogram{}
+		s[name] = h
+	}
+	h.Add(waited)
+}
+
+// copy is what another thread may read.
+func (s waits) copy() map[PoolName]metrics.Histogram {
+	out := make(map[PoolName]metrics.Histogram, len(s))
+	for name, h := range s {
+		out[name] = *h
+	}
+	return out
+}
