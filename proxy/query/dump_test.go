@@ -10,6 +10,9 @@ func describe(s *Script) string {
 	if s.Unknown() {
 		return "problem: " + s.Problem.String()
 	}
+	if len(s.Statements) == 0 {
+		return "nothing"
+	}
 	var all []string
 	for i := range s.Statements {
 		all = append(all, describeStatement(&s.Statements[i]))

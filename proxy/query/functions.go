@@ -60,7 +60,9 @@ func readBuiltin(fields []string) builtin {
 		}
 	}
 	if len(fields) > 3 {
-		b.effects = effectNamed(fields[3])
+		for name := range strings.SplitSeq(fields[3], ",") {
+			b.effects |= effectNamed(name)
+		}
 	}
 	return b
 }

@@ -63,17 +63,16 @@ func place(src *source, start, length int) (offset, size int) {
 
 // classify is the statement that a node is. What has no rule is Unknown.
 func classify(src *source, node *pg.Node) Statement {
-	field := node.ProtoReflect().WhichOneof(node.ProtoReflect().Descriptor().Oneofs().Get(0))
-	if field == nil {
+	m, ok := content(node)
+	if !ok {
 		return Statement{}
 	}
-	m := node.ProtoReflect().Get(field).Message()
 	r, ok := rules[m.Descriptor().Name()]
 	if !ok {
 		return Statement{}
 	}
 	st := Statement{Kind: r.kind, Effects: r.effects}
-	w := walker{source: src, st: &st, root: m.Interface(), class: r.class, writes: r.class == Write}
+	w := walker{source: src, st: &st, class: r.class, writes: r.class == Write}
 	if r.class == Write {
 		st.Effects |= Writes
 	}

@@ -63,7 +63,7 @@ func init() {
 
 // definitions are the statements of which nobody asks more than that they write.
 var definitions = []protoreflect.Name{
-	"CreateSchemaStmt", "AlterTableStmt", "ReplicaIdentityStmt", "AlterCollationStmt", "AlterDomainStmt", "GrantStmt",
+	"CreateSchemaStmt", "AlterTableStmt", "AlterCollationStmt", "AlterDomainStmt", "GrantStmt",
 	"GrantRoleStmt", "AlterDefaultPrivilegesStmt", "CreateStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt",
 	"AlterTableSpaceOptionsStmt", "AlterTableMoveAllStmt", "CreateExtensionStmt", "AlterExtensionStmt",
 	"AlterExtensionContentsStmt", "CreateFdwStmt", "AlterFdwStmt", "CreateForeignServerStmt", "AlterForeignServerStmt",

@@ -13,16 +13,21 @@ import (
 type walker struct {
 	source *source
 	st     *Statement
-	root   protoreflect.ProtoMessage // the statement itself
-	within []string                  // names of common table expressions that are visible here
+	within []string // names of common table expressions that are visible here
 	target *pg.RangeVar
 	writes bool // tables here are written to
+	cte    bool // this is inside a WITH
 	class  Class
 }
 
 func (w *walker) visit(m protoreflect.Message) {
 	message := m.Interface()
 	switch n := message.(type) {
+	case *pg.Node:
+		if held, ok := content(n); ok {
+			w.visit(held)
+		}
+		return
 	case *pg.FuncCall:
 		w.call(n)
 	case *pg.RangeVar:
@@ -36,6 +41,10 @@ func (w *walker) visit(m protoreflect.Message) {
 	case *pg.CurrentOfExpr:
 		w.st.Effects |= UsesCursor
 		w.raise(Session)
+	case *pg.RangeTableSample:
+		w.sample(n)
+	case *pg.ConstraintsSetStmt:
+		return // names of constraints, though they look like tables
 	case *pg.CreateStmt:
 		w.onCommit(n.Oncommit)
 	case *pg.IntoClause:
@@ -49,19 +58,33 @@ func (w *walker) visit(m protoreflect.Message) {
 	w.children(m)
 }
 
+// content is the node within a Node, which can hold any.
+func content(n *pg.Node) (protoreflect.Message, bool) {
+	m := n.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().Get(0))
+	if field == nil {
+		return nil, false
+	}
+	return m.Get(field).Message(), true
+}
+
+// children visits the fields of a message, in the order of their definition.
 func (w *walker) children(m protoreflect.Message) {
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case field.Message() == nil || field.Name() == "with_clause":
-		case field.IsList():
-			for i := range v.List().Len() {
-				w.visit(v.List().Get(i).Message())
-			}
-		default:
-			w.visit(v.Message())
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if field.Message() == nil || !m.Has(field) || field.Name() == "with_clause" {
+			continue
 		}
-		return true
-	})
+		v := m.Get(field)
+		if !field.IsList() {
+			w.visit(v.Message())
+			continue
+		}
+		for i := range v.List().Len() {
+			w.visit(v.List().Get(i).Message())
+		}
+	}
 }
 
 // withStatement is SELECT, INSERT, UPDATE, DELETE or MERGE.
@@ -77,7 +100,7 @@ func (w *walker) scope(m protoreflect.Message, statement withStatement) {
 	if w.target != nil {
 		w.st.Effects |= Writes
 		w.raise(Write)
-		if statement != w.root {
+		if w.cte {
 			w.st.Effects |= DataModifyingCTE
 		}
 	}
@@ -102,8 +125,8 @@ func writeTarget(statement withStatement) *pg.RangeVar {
 
 // with visits the expressions of a WITH. Without RECURSIVE each sees those before it.
 func (w *walker) with(clause *pg.WithClause) {
-	target := w.target
-	w.target = nil
+	target, cte := w.target, w.cte
+	w.target, w.cte = nil, true
 	seen := w.within[:len(w.within):len(w.within)]
 	if clause.GetRecursive() {
 		for _, node := range clause.GetCtes() {
@@ -118,7 +141,16 @@ func (w *walker) with(clause *pg.WithClause) {
 			w.within = seen
 		}
 	}
-	w.target = target
+	w.target, w.cte = target, cte
+}
+
+// sample: extensions may bring methods of their own.
+func (w *walker) sample(n *pg.RangeTableSample) {
+	schema, name := qualified(n.Method)
+	if known := lookUp(schema, name); known.mark != Harmless {
+		w.st.Effects |= UnknownFunction
+		w.raise(Unknown)
+	}
 }
 
 func (w *walker) relation(n *pg.RangeVar) {
