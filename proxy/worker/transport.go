@@ -9,7 +9,8 @@ import (
 type carrier interface {
 	// Receive copies what has arrived; notYet when nothing is there now.
 	Receive(p []byte) (int, error)
-	Write(p []byte)
+	// Transmit queues a copy of ciphertext.
+	Transmit(p []byte)
 }
 
 // Transport lies under a tls.Conn: a net.Conn while the handshake runs on a
@@ -39,7 +40,7 @@ func (t *Transport) Write(p []byte) (int, error) {
 	if t.ring == nil {
 		return t.Conn.Write(p)
 	}
-	t.ring.Write(p)
+	t.ring.Transmit(p)
 	return len(p), nil
 }
 
