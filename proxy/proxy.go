@@ -54,6 +54,7 @@ type Proxy struct {
 	mode     string // of the drain; "" while it serves
 	urge     context.CancelFunc
 	over     chan struct{}
+	failure  error // why it ended by itself
 }
 
 // Start begins to serve: when it returns, clients are accepted. The version is
@@ -189,6 +190,15 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 	}
 }
 
+// fail ends the process: without one of its workers it would serve some
+// clients and leave others waiting.
+func (p *Proxy) fail(err error) {
+	p.draining.Lock()
+	p.failure = err
+	p.draining.Unlock()
+	p.Drain(Immediate)
+}
+
 // end stops everything; it is done once.
 func (p *Proxy) end() {
 	p.draining.Lock()
@@ -207,10 +217,7 @@ func (p *Proxy) end() {
 // Wait returns when the proxy has stopped.
 func (p *Proxy) Wait() error {
 	<-p.over
-	if err := p.crew.Closed(stopGrace); err != nil {
-		return errors.Join(errors.New("stop workers"), err)
-	}
-	return nil
+	return errors.Join(p.failure, p.crew.Closed(stopGrace))
 }
 
 // stopGrace is how long the workers may take to close.

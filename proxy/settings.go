@@ -38,6 +38,9 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	for _, warning := range policy.HBA.Warnings() {
+		p.log.Warn(warning)
+	}
 	asked := p.catalogOf(c, policy.Passwd)
 	if asked != nil {
 		policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
@@ -211,6 +214,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Key:    cancelKey,
 		Jitter: jitter,
 		Ended:  p.ended,
+		Failed: p.fail,
 	}
 }
 

@@ -157,6 +157,16 @@ func (h *Home) Kept(key Key) []Action {
 	return h.serve()
 }
 
+// Shrink allows the closing of an idle server of the key, unless that would
+// leave fewer than minimum. Gone or Kept is to follow.
+func (h *Home) Shrink(key Key, minimum int) bool {
+	if h.keys[key]-h.leaving[key] <= minimum {
+		return false
+	}
+	h.leaving[key]++
+	return true
+}
+
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
 func (h *Home) Reserve(key Key) bool {

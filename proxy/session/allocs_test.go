@@ -25,6 +25,7 @@ func (b *bench) Checkout(pool.Key, any) *pool.Server { return b.server }
 func (b *bench) Granted() (*pool.Server, error)      { return nil, nil }
 func (b *bench) Withdraw()                           {}
 func (b *bench) Return(*pool.Server)                 {}
+func (b *bench) Abort(*pool.Server)                  {}
 func (b *bench) Discard(*pool.Server)                {}
 func (b *bench) Template(pool.Key) (params []wire.Param) {
 	return []wire.Param{{Name: "a", Value: "b"}}

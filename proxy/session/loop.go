@@ -39,6 +39,9 @@ type Loop interface {
 	Return(*pool.Server)
 	// Discard closes a server.
 	Discard(*pool.Server)
+	// Abort closes a server that is still at work: it is told to stop, and its
+	// place is free only once PostgreSQL has ended it.
+	Abort(*pool.Server)
 
 	// Template is what a server of this pool said of itself at its log-in;
 	// nil when none was ever opened.
@@ -83,8 +86,9 @@ const (
 	streamAfter = 256 << 10
 	// goodbye is how long a leaving client may take to read its last bytes.
 	goodbye = 2 * time.Second
-	// lingering is how long what a vanished client had asked for may go on.
-	lingering = 5 * time.Second
+	// cancelLimit is how many cancels of a client may be on their way at once;
+	// more are ignored, as if they had come too late.
+	cancelLimit = 4
 	// cancelHold is how long a server is held for a cancel in flight (I10).
 	cancelHold = 30 * time.Second
 )

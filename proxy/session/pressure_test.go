@@ -136,8 +136,8 @@ func TestCancelHoldsTheServer(t *testing.T) {
 		w.ended("")
 	}
 	w.then(w.is(Closing), held, w.passes(time.Second))
-	w.then(held, func() { w.session.CancelDone() })
-	w.then(held, func() { w.session.CancelDone() })
+	w.then(held, func() { w.session.CancelDone(nil) })
+	w.then(held, func() { w.session.CancelDone(nil) })
 	w.then(s.gets(t, "Query q", "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 	w.run()
 	w.ended("returned")
@@ -176,7 +176,7 @@ func TestEvicted(t *testing.T) {
 		w.then(s.says(complete("Q")), w.evicts(shutdown))
 		w.run()
 		w.client.gets(t, told)()
-		w.ended("discarded")
+		w.ended("aborted")
 	})
 	t.Run("waiting", func(t *testing.T) {
 		w := newWorld(t)
@@ -203,7 +203,7 @@ func TestEvicted(t *testing.T) {
 		w.then(w.evicts(shutdown))
 		w.run()
 		w.client.gets(t, "DataRow in pieces")() // nothing can be said
-		w.ended("discarded")
+		w.ended("aborted")
 	})
 }
 
@@ -319,7 +319,7 @@ func TestManyOwed(t *testing.T) {
 	w.then(func() { same2(t, "requests passed on", len(s.out)/len(bind), expectLimit+10) },
 		s.says(wire.AppendBindComplete(nil)), w.client.hangs(errBroken))
 	w.run()
-	w.ended("discarded")
+	w.ended("aborted")
 }
 
 // TestLongResponse: large pieces are asked for after a while, and no longer

@@ -128,7 +128,7 @@ func (s *Session) nonsense(err error) error {
 }
 
 func (s *Session) fromClient() (moved bool, err error) {
-	if !s.leaving.IsZero() {
+	if s.leaving {
 		return false, s.leave(s.client.Ended())
 	}
 	for !s.crowded() {
@@ -146,7 +146,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 		if err := s.request(m); err != nil {
 			return moved, err
 		}
-		if !s.leaving.IsZero() {
+		if s.leaving {
 			return moved, nil
 		}
 	}
@@ -160,13 +160,13 @@ func (s *Session) crowded() bool {
 }
 
 // leave: the client said goodbye or closed its side. What it had asked for
-// before is still answered, as PostgreSQL does, though not for ever.
+// before is still done, as PostgreSQL would: until it cannot be reached.
 func (s *Session) leave(why error) error {
 	if !s.expect.coming() || why != nil && why != io.EOF || !s.requests.cut.Between() {
 		return s.parting()
 	}
-	if s.leaving.IsZero() {
-		s.leaving = s.loop.Now().Add(lingering)
+	if !s.leaving {
+		s.leaving = true
 		s.server.Endpoint.Write(wire.AppendFlush(nil)) // no Sync will make it answer
 	}
 	return nil

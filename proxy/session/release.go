@@ -20,6 +20,10 @@ func (s *Session) finish() {
 	if verdict == pool.Reset {
 		verdict = s.reset()
 	}
+	if verdict == pool.Discard && s.busy() {
+		s.loop.Abort(s.detach())
+		return
+	}
 	s.release(verdict)
 }
 
@@ -69,6 +73,20 @@ func (s *Session) reset() pool.Verdict {
 	return s.set.Mode.Judge(s.moment())
 }
 
+// busy says that the server is at work and can be told to stop. One that waits
+// for the rest of a message ends by itself when it is closed.
+func (s *Session) busy() bool {
+	return s.expect.coming() && !s.expect.uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
+}
+
+// detach takes the server from the session.
+func (s *Session) detach() *pool.Server {
+	server := s.server
+	s.replies.drop()
+	s.server, s.status = nil, wire.Idle
+	return server
+}
+
 // outOfTime waits for something to happen; true once it is too late.
 func (s *Session) outOfTime(deadline time.Time) bool {
 	return !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil
@@ -76,9 +94,7 @@ func (s *Session) outOfTime(deadline time.Time) bool {
 
 // release parts with the server.
 func (s *Session) release(verdict pool.Verdict) {
-	server := s.server
-	s.replies.drop()
-	s.server, s.status = nil, wire.Idle
+	server := s.detach()
 	if verdict == pool.Return {
 		s.loop.Return(server)
 	} else {

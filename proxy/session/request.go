@@ -28,7 +28,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	case wire.Terminate:
 		return true, s.leave(nil)
 	case wire.Password:
-		return true, &wire.Fault{Code: "08P01", Message: "password message came after the log-in"}
+		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
 	}
 	s.enter(Active)
 	if s.refusing && m.Kind != wire.Sync {

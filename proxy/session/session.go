@@ -62,7 +62,7 @@ type Session struct {
 	state     State
 	since     time.Time     // when the state began
 	waited    time.Duration // for servers, in all
-	leaving   time.Time     // set: the client has left; until when its requests may go on
+	leaving   bool          // the client has left; what it had asked for goes on
 	evicted   *wire.Fault   // why the worker wants it gone
 	violation *wire.Fault   // what the client sent that is not the protocol
 	canceled  bool          // a cancel came while it waited for a server
@@ -155,10 +155,7 @@ func (s *Session) serve() error {
 // patience is until when the session waits for something to happen, and why it
 // ends if nothing does.
 func (s *Session) patience() (time.Time, error) {
-	switch {
-	case !s.leaving.IsZero():
-		return s.leaving, s.parting()
-	case s.set.ClientIdle > 0 && s.state != Active:
+	if s.set.ClientIdle > 0 && s.state != Active {
 		return s.since.Add(s.set.ClientIdle), silent
 	}
 	return Forever, nil

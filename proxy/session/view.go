@@ -67,12 +67,16 @@ func (s *Session) Cancel(key []byte) *pool.Server {
 		return nil
 	}
 	s.canceled = s.state == WaitServer
-	if s.server == nil || s.expect.empty() || s.state == Closing {
+	if s.server == nil || s.expect.empty() || s.state == Closing || s.cancels >= cancelLimit {
 		return nil // what runs then is pgherd's own reset, if anything
 	}
 	s.cancels++
 	return s.server
 }
 
-// CancelDone: PostgreSQL has answered a cancel.
-func (s *Session) CancelDone() { s.cancels-- }
+// CancelDone: PostgreSQL has answered a cancel, or err. Then the cancel may
+// still strike, and the server is never reused (I10).
+func (s *Session) CancelDone(err error) {
+	s.cancels--
+	s.expect.uncertain = s.expect.uncertain || err != nil
+}

@@ -34,6 +34,7 @@ type world struct {
 	asked     []pool.Key
 	withdrawn int
 	returned  []*pool.Server
+	aborted   []*pool.Server
 	discarded []*pool.Server
 	template  []wire.Param
 	view      *nodes.View
@@ -88,7 +89,8 @@ func (w *world) run() {
 // ended says how the last server ended: it has had one end, or none.
 func (w *world) ended(want string) {
 	w.t.Helper()
-	got := strings.Repeat("returned ", len(w.returned)) + strings.Repeat("discarded ", len(w.discarded))
+	got := strings.Repeat("returned ", len(w.returned)) + strings.Repeat("discarded ", len(w.discarded)) +
+		strings.Repeat("aborted ", len(w.aborted))
 	if strings.TrimSpace(got) != want {
 		w.t.Errorf("the server was %q, want %q", got, want)
 	}
@@ -99,6 +101,7 @@ func (w *world) Nodes() *nodes.View              { return w.view }
 func (w *world) Template(pool.Key) []wire.Param  { return w.template }
 func (w *world) Return(s *pool.Server)           { w.returned = append(w.returned, s) }
 func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discarded, s) }
+func (w *world) Abort(s *pool.Server)            { w.aborted = append(w.aborted, s) }
 func (w *world) Withdraw()                       { w.withdrawn++ }
 func (w *world) Granted() (*pool.Server, error)  { return take(&w.granted), take(&w.refused) }
 func (w *world) at(state State)                  { w.same("state", w.session.View().State, state) }

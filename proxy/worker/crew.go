@@ -84,15 +84,9 @@ func (c *Crew) withdraw(worker int, session uint32) {
 // shrink closes an idle server of the key on w, unless the minimum needs it.
 func (c *Crew) shrink(key pool.Key, w *Worker) {
 	c.workers[0].Post(func() {
-		if c.home.Count(key) <= c.minimum(key) {
-			return
+		if c.home.Shrink(key, c.minimum(key)) {
+			w.Post(func() { w.evict(key) })
 		}
-		w.Post(func() {
-			if s := w.shelf.Oldest(key); s != nil {
-				w.shelf.Remove(s)
-				w.discard(s)
-			}
-		})
 	})
 }
 

@@ -42,6 +42,8 @@ var mutations = []struct{ name, file, old, new string }{
 		"return !full(l.nodes[key.Node], l.limits.Node) &&", "return"},
 	{"a server is not held for a cancel in flight", "../session/release.go",
 		"if verdict != pool.Discard && !s.awaitCancels() {", "if false {"},
+	{"a server is reused though a cancel for it got no answer", "../session/view.go",
+		"s.expect.uncertain = s.expect.uncertain || err != nil", "_ = err"},
 	{"a torn message goes on with another server's bytes", "../session/relay.go",
 		"s.torn = !m.Last", "s.torn = false"},
 }

@@ -69,6 +69,7 @@ func newSim(seed uint64) *sim {
 		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
 		Jitter: func(d time.Duration) time.Duration { return d },
 		Ended:  func(session.View, error) {},
+		Failed: func(err error) { s.faults = append(s.faults, err) },
 	}
 	set := &Settings{
 		Session: &session.Settings{ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
@@ -99,7 +100,20 @@ func (s *sim) Secret(string) (any, bool) { return nil, false }
 // Cancel is the Connector's. It arrives late; then the server must still be
 // held by the session for which it was sent, or by nobody because it is
 // closed (I10).
+//
+// Sometimes the request gets no answer: the error comes first, and the cancel
+// strikes later all the same.
 func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
+	asker := s.canceling[pid]
+	if s.random.IntN(4) == 0 {
+		s.jobs = append(s.jobs, func() { s.strike(pid, asker) })
+		return errors.New("no answer")
+	}
+	s.strike(pid, asker)
+	return nil
+}
+
+func (s *sim) strike(pid, asker uint32) {
 	for _, w := range s.crew.workers {
 		for _, v := range w.shelf.All() {
 			if v.PID == pid {
@@ -107,12 +121,11 @@ func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
 			}
 		}
 		for _, t := range w.tasks {
-			if v := t.session.View(); v.Server != nil && v.Server.PID == pid && v.PID != s.canceling[pid] {
-				s.faults = append(s.faults, fmt.Errorf("a cancel for session %d reached session %d", s.canceling[pid], v.PID))
+			if v := t.session.View(); v.Server != nil && v.Server.PID == pid && v.PID != asker {
+				s.faults = append(s.faults, fmt.Errorf("a cancel for session %d reached session %d", asker, v.PID))
 			}
 		}
 	}
-	return nil
 }
 
 // arrive logs in a client.

@@ -29,12 +29,17 @@ func (w *Worker) carryOut(a pool.Action) {
 	case pool.Move:
 		w.moveServer(a.Ticket)
 	case pool.Evict:
-		if s := w.shelf.Oldest(a.Ticket.Key); s != nil {
-			w.shelf.Remove(s)
-			w.discard(s)
-		} else {
-			w.crew.kept(a.Ticket.Key)
-		}
+		w.evict(a.Ticket.Key)
+	}
+}
+
+// evict closes the server of the key that has been idle longest.
+func (w *Worker) evict(key pool.Key) {
+	if s := w.shelf.Oldest(key); s != nil {
+		w.shelf.Remove(s)
+		w.discard(s)
+	} else {
+		w.crew.kept(key)
 	}
 }
 
@@ -219,6 +224,7 @@ func (w *Worker) doChores() {
 		return
 	}
 	w.chores = w.now.Add(choresEvery)
+	w.closeAborted()
 	var since time.Time
 	if w.set.IdleTimeout > 0 {
 		since = w.now.Add(-w.set.IdleTimeout)

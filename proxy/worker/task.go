@@ -157,6 +157,7 @@ func (t *task) Withdraw() {
 
 func (t *task) Return(s *pool.Server)  { t.w.giveBack(s) }
 func (t *task) Discard(s *pool.Server) { t.w.discard(s) }
+func (t *task) Abort(s *pool.Server)   { t.w.abort(s) }
 
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) { s.Endpoint.(endpoint).conn().SetOwner(t) }

@@ -5,6 +5,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
@@ -36,6 +37,7 @@ type Environment struct {
 	Key     func(protocol uint32) []byte      // a new cancel key
 	Jitter  func(time.Duration) time.Duration // a life time, spread out
 	Ended   func(v session.View, why error)   // a session is over
+	Failed  func(error)                       // a worker cannot go on; the process should end
 }
 
 // Worker is one thread's work. Its methods other than Post are called on that
@@ -56,8 +58,9 @@ type Worker struct {
 	chores    time.Time // when they are next due
 	shelf     *pool.Shelf
 	waits     waits
-	suspects  []*idle   // idle servers that may have said something
-	gathering []*secure // endpoints with something to encrypt
+	suspects  []*idle    // idle servers that may have said something
+	aborting  []*aborted // servers that are being ended
+	gathering []*secure  // endpoints with something to encrypt
 	lastPID   uint32
 	thread    int    // its number
 	logins    uint64 // clients it has had
@@ -93,7 +96,7 @@ func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 	ready <- nil
 	for !w.Over() {
 		if err := w.Turn(w.patience()); err != nil {
-			w.env.Log.Error("turn ring", "worker", w.index, "error", err)
+			w.env.Failed(fmt.Errorf("turn ring of worker %d: %w", w.index, err))
 			w.shut()
 		}
 	}
@@ -219,11 +222,12 @@ func (w *Worker) cancel(pid uint32, key []byte, done chan struct{}) {
 	}
 	w.env.Go(func() {
 		defer close(done)
-		if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
+		err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey)
+		if err != nil {
 			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)
 		}
 		w.Post(func() {
-			t.session.CancelDone()
+			t.session.CancelDone(err)
 			w.wake(t)
 		})
 	})

@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/wire"
+)
+
+// abortLimit is how long a server may take to end once it was told to stop.
+const abortLimit = 10 * time.Second
+
+// aborted is a server that was at work when its client left: closing the
+// connection would free its place while PostgreSQL goes on working. So it is
+// told to stop and to say goodbye, and counts until it has.
+type aborted struct {
+	w        *Worker
+	s        *pool.Server
+	deadline time.Time
+}
+
+// abort ends a server that is at work.
+func (w *Worker) abort(s *pool.Server) {
+	if w.closing {
+		w.discard(s)
+		return
+	}
+	a := &aborted{w, s, w.now.Add(abortLimit)}
+	s.Endpoint.(endpoint).conn().SetOwner(a)
+	s.Endpoint.Write(wire.AppendTerminate(nil))
+	w.aborting = append(w.aborting, a)
+	w.env.Go(func() {
+		if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
+			w.env.Log.Warn("cancel what a client left behind", "node", s.Key.Node, "error", err)
+		}
+	})
+	a.Ready(nil)
+}
+
+// Ready drops what the server still says, until it has ended.
+func (a *aborted) Ready(*ring.Conn) {
+	for chunk := a.s.Endpoint.Take(); chunk != nil; chunk = a.s.Endpoint.Take() {
+		chunk.Release()
+	}
+	if a.s.Endpoint.Ended() != nil {
+		a.end()
+	}
+}
+
+// end closes it; it happens once.
+func (a *aborted) end() {
+	i := slices.Index(a.w.aborting, a)
+	if i < 0 {
+		return
+	}
+	a.w.aborting = slices.Delete(a.w.aborting, i, i+1)
+	a.w.discard(a.s)
+}
+
+// closeAborted closes those that have not ended in time.
+func (w *Worker) closeAborted() {
+	for _, a := range slices.Clone(w.aborting) {
+		if w.closing || !w.now.Before(a.deadline) {
+			a.end()
+		}
+	}
+}
