@@ -19,7 +19,8 @@ type answers struct {
 	found map[int]Finding
 	errs  map[int]error
 	asked map[int]int
-	hangs map[int]bool // until the context ends
+	hangs map[int]bool  // until the context ends
+	hung  chan struct{} // told when one begins to hang, unless nil
 }
 
 func (a *answers) probe(ctx context.Context, n *nodes.Node) (Finding, error) {
@@ -31,6 +32,9 @@ func (a *answers) probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 	a.asked[n.Index]++
 	a.lock.Unlock()
 	if hangs {
+		if a.hung != nil {
+			a.hung <- struct{}{}
+		}
 		<-ctx.Done()
 		return Finding{}, ctx.Err()
 	}
@@ -137,6 +141,10 @@ func TestProberConfiguredAgain(t *testing.T) {
 	})
 	p.Configure(&Settings{Nodes: asked("a")})
 	views.until(t, "0 primary")
+	p.Configure(&Settings{Nodes: asked("a", "b")})
+	if v := <-views; v.Nodes[1].Probed {
+		t.Error("what was found of a node is remembered though it was taken out")
+	}
 }
 
 // TestProberSlowNode: one that hangs delays Configure by the timeout at most,
@@ -182,11 +190,14 @@ func TestProberLogsOnce(t *testing.T) {
 // and it may be called again and before Configure.
 func TestProberCloses(t *testing.T) {
 	before := runtime.NumGoroutine()
-	a := &answers{hangs: map[int]bool{}}
+	a := &answers{found: found("0 primary 1, 1 standby 1, 2 standby 1"), hung: make(chan struct{})}
 	p, _, log := newProber(t)
 	p.Close()
 	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: time.Hour, Probe: a.probe})
 	a.set(func() { a.hangs = map[int]bool{0: true, 1: true, 2: true} })
+	for range 3 {
+		<-a.hung
+	}
 	p.Close()
 	p.Close()
 	for range 1000 {
