@@ -149,6 +149,8 @@ var methods = map[string]method{
 	"md5":           checkMD5,
 	"scram-sha-256": checkSCRAM,
 	"cert":          checkCert,
+	"pam":           checkPAM,
+	"ldap":          checkLDAP,
 }
 
 // Refusal is why a client is turned away.

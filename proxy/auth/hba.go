@@ -20,6 +20,8 @@ type Rule struct {
 	databases []token
 	users     []token
 	from      addresses
+	ldap      *ldapRule
+	pam       *pamRule
 }
 
 // connection is the first field of a rule.

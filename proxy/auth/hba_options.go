@@ -13,6 +13,8 @@ var (
 	options = map[string]option{"clientcert": optionClientCert, "clientname": optionClientName}
 
 	methodOptions = map[string]map[string]option{
+		"pam":  pamOptionTable,
+		"ldap": ldapOptionTable,
 		"cert": {"map": func(_ *ruleParser, r *Rule, value string) { r.Map = value }},
 	}
 )
@@ -28,7 +30,7 @@ func (p *ruleParser) options(r *Rule) {
 		switch {
 		case p.err != nil:
 		case !found:
-			p.fail("option %q: want name=value", word.text)
+			p.fail("an option is not name=value (quote a value with blanks)") // its text may be half a password
 		case take == nil:
 			p.fail("unknown option %q of method %s", name, r.Method)
 		default:

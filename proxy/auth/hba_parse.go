@@ -83,6 +83,9 @@ func parseRule(line string, include func(string) (string, error)) (r Rule, found
 	}
 	p.method(&r)
 	p.options(&r)
+	if r.Method == "ldap" {
+		p.finishLDAP(&r)
+	}
 	return r, true, p.err
 }
 
@@ -90,6 +93,7 @@ func parseRule(line string, include func(string) (string, error)) (r Rule, found
 type ruleParser struct {
 	rest [][]token
 	err  error
+	ldap ldapOptions
 }
 
 func (p *ruleParser) fail(format string, args ...any) {
@@ -197,10 +201,11 @@ func (p *ruleParser) method(r *Rule) {
 	_, known := methods[r.Method]
 	switch {
 	case p.err != nil || known:
-	case r.Method == "pam" || r.Method == "ldap":
-		p.fail("method %s comes with a later version of pgherd", r.Method)
 	default:
-		p.fail("unknown method %q: want trust, reject, password, md5, scram-sha-256 or cert", r.Method)
+		p.fail("unknown method %q: want trust, reject, password, md5, scram-sha-256, cert, pam or ldap", r.Method)
+	}
+	if r.Method == "pam" {
+		p.startPAM(r)
 	}
 	if r.Method == "cert" {
 		r.ClientCert = CertFull
