@@ -1,7 +1,9 @@
 package query
 
 import (
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -92,6 +94,26 @@ func TestQuickIsRight(t *testing.T) {
 	}
 	if _, ok := quick([]byte("BEGIN; COMMIT"), Syntax{}); ok {
 		t.Error("two statements are not quick")
+	}
+}
+
+// TestThreadsComeAndGo: the parser keeps memory for each thread, under a key of
+// which a process has 1,024. A thread ends with the goroutine that is locked to it.
+func TestThreadsComeAndGo(t *testing.T) {
+	for range 150 {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				runtime.LockOSThread()
+				if got := describe(Parse([]byte("SELECT a FROM t"), Syntax{})); got != "read select read:t" {
+					t.Error(got)
+				}
+				if Parse([]byte("SELECT FROM WHERE"), Syntax{}).Problem != BadSyntax {
+					t.Error("no syntax error")
+				}
+			})
+		}
+		group.Wait()
 	}
 }
 
