@@ -89,6 +89,14 @@ func (p *testProxy) write(name, text string) {
 	}
 }
 
+func (p *testProxy) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
+}
+
 func (p *testProxy) config() *config.Config {
 	p.t.Helper()
 	c, _, err := config.Load(filepath.Join(p.dir, "pgpool.conf"), config.CommandLine{})
