@@ -20,6 +20,7 @@ const (
 	busyClients  = 50
 	loginsAtOnce = 32
 	serverLimit  = busyClients + 10
+	busyRest     = 200 * time.Millisecond // so that there is a processor left for the others
 )
 
 // Thousands of clients that hold no server stand beside busy ones, and each of
@@ -29,7 +30,7 @@ func TestManyIdleClients(t *testing.T) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
 			Config: fmt.Sprintf("io_engine = %s\nmax_node_connections = %d", engine, serverLimit)})
 		settled(t, proxy)
-		busy := startPaced(dsn(proxy.Port, herd.User), busyClients, 50*time.Millisecond, nil)
+		busy := startPaced(dsn(proxy.Port, herd.User), busyClients, busyRest, nil)
 		progress(t, busy, 1)
 		before := memory(t, proxy.PID(), "VmRSS")
 		began := time.Now()
@@ -37,7 +38,7 @@ func TestManyIdleClients(t *testing.T) {
 		after := memory(t, proxy.PID(), "VmRSS")
 		t.Logf("%d logins in %v beside %d busy clients; %d bytes of RSS per idle client (%s to %s)", len(idle),
 			time.Since(began).Round(time.Millisecond), busyClients, (after-before)/int64(len(idle)), megabytes(before), megabytes(after))
-		progress(t, busy, 5)
+		progress(t, busy, 3)
 		most := watchServers(t)
 		began = time.Now()
 		answerMany(t, idle)
