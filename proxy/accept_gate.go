@@ -45,7 +45,7 @@ type gateUses struct {
 type loginSettings struct {
 	policy         *auth.Policy
 	tls            *tls.Config   // nil: no TLS
-	timeout        time.Duration // authentication_timeout, for all of a login
+	timeout        time.Duration // authentication_timeout, for all of a login; 0: no limit
 	maxClients     int           // max_client_conn; 0: no limit
 	maxLogins      int           // max_logins_per_address; 0: no limit
 	failures       failureRule

@@ -41,10 +41,11 @@ var longAgo = time.Unix(1, 0)
 // login sets up one client, which has a place among own.
 func (g *gate) login(socket net.Conn, own places) {
 	settings := g.settings.Load()
-	deadline := time.Now().Add(settings.timeout)
-	socket.SetDeadline(deadline)
-	ctx, cancel := context.WithDeadline(g.stopping, deadline)
+	ctx, cancel := settings.limit(g.stopping)
 	defer cancel()
+	if deadline, limited := ctx.Deadline(); limited {
+		socket.SetDeadline(deadline)
+	}
 	interrupt := context.AfterFunc(g.stopping, func() { socket.SetDeadline(longAgo) })
 	defer interrupt()
 	l := &login{gate: g, settings: settings, socket: socket, conn: socket}
@@ -65,6 +66,14 @@ func (g *gate) login(socket net.Conn, own places) {
 	if !l.adopted {
 		l.socket.Close()
 	}
+}
+
+// limit is ctx with the login's deadline, if there is one.
+func (s *loginSettings) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.timeout > 0 {
+		return context.WithTimeout(ctx, s.timeout)
+	}
+	return context.WithCancel(ctx)
 }
 
 // locate notes where the client is.

@@ -14,6 +14,7 @@ import (
 
 // TestClientsBind: SCRAM-SHA-256-PLUS with libpq, by password and by verifier.
 func TestClientsBind(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		options, password string
 		in                bool
@@ -41,6 +42,7 @@ func TestClientsBind(t *testing.T) {
 // TestServersBind: SCRAM-SHA-256-PLUS with PostgreSQL, by password and by keys
 // that a client's proof gave away.
 func TestServersBind(t *testing.T) {
+	t.Parallel()
 	h := startHerd(t, "SELECT 1", "hostssl all all 127.0.0.1/32 scram-sha-256", "hostnossl all alice 127.0.0.1/32 scram-sha-256",
 		"hostnossl all all 127.0.0.1/32 trust")
 	for _, c := range []struct {

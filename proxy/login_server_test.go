@@ -158,6 +158,7 @@ func startHerd(t *testing.T, sql string, hba ...string) *herd.Herd {
 // TestNoPasswordIsStored: auth_query and SCRAM pass-through, to a server that
 // asks for scram-sha-256 or md5.
 func TestNoPasswordIsStored(t *testing.T) {
+	t.Parallel()
 	h := startHerd(t, `
 		CREATE ROLE carol LOGIN PASSWORD 'carol-secret';
 		SET password_encryption = md5; CREATE ROLE mike LOGIN PASSWORD 'mike-secret'; CREATE ROLE mike2 LOGIN PASSWORD 'mike2-secret'; RESET password_encryption;

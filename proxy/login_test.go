@@ -174,6 +174,14 @@ func TestSlowloris(t *testing.T) {
 	}
 }
 
+// TestNoTimeout: authentication_timeout = 0 is no limit.
+func TestNoTimeout(t *testing.T) {
+	g := startGate(t, func(s *loginSettings) { s.timeout = 0 })
+	if err := wiretest.Must(t, "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
+		t.Error(err)
+	}
+}
+
 func startupOf(user, database string) string {
 	packet, _ := wire.AppendStartup(nil, wire.Protocol30, wire.Param{Name: "user", Value: user}, wire.Param{Name: "database", Value: database})
 	return string(packet)

@@ -9,6 +9,7 @@ import (
 // TestLoginsOverTLS: psql to pgherd to PostgreSQL, bound to the certificate on
 // both ways, no password stored; and certificates by maps.
 func TestLoginsOverTLS(t *testing.T) {
+	t.Parallel()
 	h := startHerd(t, "CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE certain LOGIN",
 		"hostssl all certain 127.0.0.1/32 trust", "hostssl all all 127.0.0.1/32 scram-sha-256")
 	a := newAuthority(t, "clients")
@@ -51,6 +52,7 @@ func TestLoginsOverTLS(t *testing.T) {
 
 // TestAuthQueryFails, and what it may be instead of the default.
 func TestAuthQueryFails(t *testing.T) {
+	t.Parallel()
 	h := startHerd(t, `CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE asker LOGIN PASSWORD 'asker-secret';
 		CREATE FUNCTION public.find(text) RETURNS TABLE (name name, password text) SECURITY DEFINER LANGUAGE sql AS
 			'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'`)
