@@ -1,6 +1,7 @@
 package ring_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,9 +24,9 @@ func (e *echo) Ready(c *ring.Conn) {
 }
 
 // pingPong makes a loop with both ends of a socket, and a message that goes to and fro.
-func pingPong(t testing.TB, engine, family string) (*ring.Loop, *echo) {
+func pingPong(t testing.TB, set ring.Settings, family string) (*ring.Loop, *echo) {
 	t.Helper()
-	l, err := ring.New(ring.Settings{Engine: engine})
+	l, err := ring.New(set)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -54,7 +55,7 @@ func BenchmarkPingPong(b *testing.B) {
 
 func benchmarkPingPong(b *testing.B, engine, family string) {
 	lockThread(b)
-	l, e := pingPong(b, engine, family)
+	l, e := pingPong(b, ring.Settings{Engine: engine}, family)
 	b.ReportAllocs()
 	before := threadTime()
 	b.ResetTimer()
@@ -149,10 +150,13 @@ func threadTime() int64 {
 }
 
 func TestTurnDoesNotAllocate(t *testing.T) {
-	for _, engine := range []string{"io_uring", "epoll"} {
-		t.Run(engine, func(t *testing.T) {
+	for _, set := range []ring.Settings{{Engine: "io_uring"}, {Engine: "epoll"}, {Engine: "io_uring", Buffers: 1}, {Engine: "epoll", Buffers: 1}} {
+		t.Run(fmt.Sprint(set.Engine, set.Buffers), func(t *testing.T) {
 			lockThread(t)
-			l, e := pingPong(t, engine, "unix")
+			l, e := pingPong(t, set, "unix")
+			if set.Buffers == 1 {
+				defer occupy(t, l).Release()
+			}
 			turn := func() {
 				if err := l.Turn(ring.Forever); err != nil {
 					t.Fatal(err)
@@ -169,4 +173,28 @@ func TestTurnDoesNotAllocate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// occupy takes the only shared buffer of l.
+func occupy(t *testing.T, l *ring.Loop) (b *ring.Buf) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	c := l.Open(fds[0], nil)
+	defer c.Close()
+	for range patience {
+		_, _ = unix.Write(fds[1], []byte("x"))
+		if err := l.Turn(0); err != nil {
+			t.Fatal(err)
+		}
+		if b = c.Take(); b != nil && b.Room() == nil {
+			return b
+		} else if b != nil {
+			b.Release()
+		}
+	}
+	t.Fatal("no shared buffer")
+	return nil
 }

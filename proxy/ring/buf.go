@@ -50,7 +50,7 @@ func (b *Buf) Release() {
 	}
 	if c := b.from; c != nil {
 		b.from = nil
-		c.returned(b)
+		c.hold(-len(b.data))
 	}
 	b.loop.recycle(b)
 }

@@ -19,7 +19,8 @@ type Engine interface {
 	Remove(id ID, fd int)
 
 	// Recv fills into once, or, when into is nil, shared buffers until a completion without More; an engine
-	// that can ends that after limit bytes, or when Complete says so.
+	// that can ends that after limit bytes, or when Complete says so. It fails with ENOBUFS when there is no
+	// shared buffer, but not before there is something to receive (bytes, the end, an error).
 	Recv(id ID, fd int, into []byte, limit int)
 	// StopRecv ends the receive in flight: its last completion comes soon, with ECANCELED or what it had.
 	StopRecv(id ID)

@@ -14,8 +14,16 @@ func (l *Loop) Window() int { return l.window }
 // Parts is the number of parts queued to send.
 func (c *Conn) Parts() int { return c.tx.len() }
 
-// Held is the number of shared buffers and the bytes of private ones that count against c.
-func (c *Conn) Held() (shared, bytes int) { return c.held, c.bytes }
+// Held is the memory of received Bufs that counts against c.
+func (c *Conn) Held() (bytes int) { return c.held }
+
+// Lent is the private memory that waits for bytes of c.
+func (c *Conn) Lent() (bytes int) {
+	if c.into == nil {
+		return 0
+	}
+	return len(c.into.data)
+}
 
 // Slot is the slot c lives in.
 func (c *Conn) Slot() uint32 { return c.id.Slot() }

@@ -2,25 +2,28 @@ package ring
 
 import "syscall"
 
-// Limits of stream mode.
+// Limits of receiving, beside Settings.
 const (
 	StreamMin  = 64 << 10  // bytes of the first private buffer
 	StreamMax  = 256 << 10 // bytes a private buffer grows to
 	StreamHeld = 1 << 20   // bytes of private buffers a Conn may hold before it stops receiving
+
+	scarcity = 8 // a Conn's limit is divided by it while the loop holds Settings.Held
 )
 
 // receiver is the receiving half of a Conn.
 //
-// A Conn that holds its quota stops receiving and goes on when it has released half of it. One that was
-// refused for want of shared buffers is parked in the loop until some have come back.
+// A Conn that holds its limit stops receiving and goes on when it has released half of it. One that was
+// refused for want of shared buffers has bytes or an end to receive: it gets that once into a private buffer,
+// whoever holds the shared ones (I5), and then asks for shared ones again. It is refused only when there is
+// something to receive, so a Conn that is idle holds no buffer at all.
 type receiver struct {
 	recv     recvState
 	rx       queue[*Buf]
 	end      error // receiving has ended for good
-	held     int   // what counts against the limit: shared buffers, or bytes of private ones
-	bytes    int   // of private buffers held
+	held     int   // bytes of memory that count against the limit
 	full     bool  // over the limit, not yet down to half
-	parked   bool
+	refused  bool  // for want of a shared buffer: the next receive is private
 	stream   bool
 	into     *Buf // the private buffer of the receive in flight
 	nextSize int  // of the next private buffer
@@ -56,24 +59,29 @@ func (c *Conn) Stream(on bool) {
 }
 
 func (c *Conn) settleRecv() {
-	wanted := c.phase == open && c.end == nil && !c.full && !c.parked
+	wanted := c.phase == open && c.end == nil && !c.full
 	switch {
 	case c.recv == recvIdle && wanted:
 		c.arm()
-	case c.recv == recvArmed && (!wanted || c.stream != (c.into != nil)):
+	case c.recv == recvArmed && (!wanted || c.private() != (c.into != nil)):
 		c.recv = recvStopping
 		c.loop.engine.StopRecv(c.id)
 	}
 }
 
+func (c *Conn) private() bool { return c.stream || c.refused }
+
 func (c *Conn) arm() {
 	c.recv = recvArmed
-	if !c.stream {
-		room := c.loop.set.Quota - c.held
-		c.loop.engine.Recv(c.id, c.fd, nil, max(room, 1)*c.loop.set.BufferSize)
+	size := c.loop.set.BufferSize
+	if !c.private() {
+		c.loop.engine.Recv(c.id, c.fd, nil, max(c.limit()-c.held, size))
 		return
 	}
-	c.into = c.loop.Get(c.nextSize)
+	if c.stream {
+		size = c.nextSize
+	}
+	c.into = c.loop.Get(size)
 	c.loop.engine.Recv(c.id, c.fd, c.into.Room(), 0)
 }
 
@@ -82,6 +90,7 @@ func (c *Conn) received(ev Event) {
 	b := c.bufferOf(ev)
 	if !ev.More {
 		c.recv, c.into = recvIdle, nil
+		c.refused = ev.Err == syscall.ENOBUFS
 		c.end = endOf(ev)
 		if ev.N > 0 {
 			c.end = nil
@@ -92,8 +101,9 @@ func (c *Conn) received(ev Event) {
 	} else if b != nil {
 		b.Release()
 	}
-	if ev.Err == syscall.ENOBUFS && c.phase == open {
-		c.park()
+	if ev.Err == syscall.ENOBUFS {
+		c.loop.counters.NoBuffers++
+		c.loop.exhausted()
 	}
 	c.loop.touch(c)
 	c.loop.announce(c)
@@ -109,14 +119,11 @@ func (c *Conn) bufferOf(ev Event) *Buf {
 func (c *Conn) keep(b *Buf, n int) {
 	b.fill = n
 	b.from = c
-	if b.index != NoBuffer {
-		c.held++
-	} else {
-		c.bytes += len(b.data)
+	c.rx.push(b)
+	c.hold(len(b.data))
+	if b.index == NoBuffer {
 		c.nextSize = nextStreamSize(len(b.data), n)
 	}
-	c.rx.push(b)
-	c.weigh()
 	c.loop.counters.Recvs++
 	c.loop.counters.RecvBytes += uint64(n)
 }
@@ -125,41 +132,40 @@ func (c *Conn) keep(b *Buf, n int) {
 func nextStreamSize(size, n int) int {
 	switch {
 	case n == size:
-		return min(2*size, StreamMax)
+		size *= 2
 	case n < size/4:
-		return max(size/2, StreamMin)
+		size /= 2
 	}
-	return size
+	return max(StreamMin, min(size, StreamMax))
 }
 
-// returned is told that a buffer received here has been released.
-func (c *Conn) returned(b *Buf) {
-	if b.index != NoBuffer {
-		c.held--
-	} else {
-		c.bytes -= len(b.data)
-	}
+// hold counts memory of buffers received here, negative when one is released.
+func (c *Conn) hold(bytes int) {
+	c.held += bytes
+	c.loop.held += bytes
 	c.weigh()
+}
+
+// limit is the memory of buffers at which the Conn stops receiving. When all Conns together hold too much,
+// each gets less; whoever holds nothing may always receive.
+func (c *Conn) limit() int {
+	limit := c.loop.set.Quota * c.loop.set.BufferSize
+	if c.stream {
+		limit = StreamHeld
+	}
+	if c.loop.held >= c.loop.set.Held {
+		limit /= scarcity
+	}
+	return limit
 }
 
 // weigh decides whether the Conn holds too much to receive more.
 func (c *Conn) weigh() {
-	held, limit := c.held, c.loop.set.Quota
-	if c.stream {
-		held, limit = c.bytes, StreamHeld
-	}
-	switch {
-	case held >= limit:
+	switch limit := c.limit(); {
+	case c.held >= limit:
 		c.full = true
-	case c.full && held <= limit/2:
+	case c.full && c.held <= limit/2:
 		c.full = false
 		c.loop.touch(c)
 	}
-}
-
-func (c *Conn) park() {
-	c.loop.counters.NoBuffers++
-	c.loop.exhausted()
-	c.parked = true
-	c.loop.parked.push(c)
 }

@@ -10,7 +10,7 @@
 //   - received bytes come out of Take exactly once and in order; queued bytes are sent exactly once and in order;
 //   - the kernel never reads or writes memory that has been given away: a Buf in flight is held;
 //   - at most one receive and one send are in flight per Conn;
-//   - every queue of the package is bounded: receiving by Quota and StreamHeld, free lists by their limits.
+//   - every queue of the package is bounded: receiving by Quota, StreamHeld and Held, free lists by their limits.
 //     Only what is queued to send is the owner's to bound, by looking at Queued.
 package ring
 
@@ -36,8 +36,8 @@ type Loop struct {
 	slots  []slot
 	vacant []uint32
 	open   int // Conns that still have a descriptor of ours
+	held   int // memory of received buffers that count against some Conn
 	dirty  queue[*Conn]
-	parked queue[*Conn]
 	ready  queue[*Conn]
 	parts  [MaxParts][]byte // scratch of startSend
 	buffers
@@ -123,8 +123,8 @@ func (l *Loop) vacate(c *Conn) {
 func (l *Loop) Turn(wait time.Duration) error {
 	l.counters.Turns++
 	l.settle()
-	if l.ready.len() > 0 || l.parked.len() > 0 && l.unused() > 0 {
-		wait = 0 // an owner is to be told, or a parked Conn has its turn
+	if l.ready.len() > 0 {
+		wait = 0
 	}
 	if wait != 0 && !l.wake.CompareAndSwap(running, sleeping) {
 		wait = 0
@@ -138,22 +138,12 @@ func (l *Loop) Turn(wait time.Duration) error {
 // settle brings the engine in line with what every touched Conn wants. It is the only place that starts or
 // stops an operation, so an engine is never re-entered from Complete.
 func (l *Loop) settle() {
-	l.unpark()
 	for l.dirty.len() > 0 {
 		c := l.dirty.pop()
 		c.dirty = false
 		c.settle()
 	}
 	l.provide(l.engine)
-}
-
-// unpark lets as many parked Conns receive again as there are buffers to fill.
-func (l *Loop) unpark() {
-	for n := l.unused(); n > 0 && l.parked.len() > 0; n-- {
-		c := l.parked.pop()
-		c.parked = false
-		l.touch(c)
-	}
 }
 
 // tell calls the owners of the Conns announced so far; what they cause to be announced waits for the next Turn.

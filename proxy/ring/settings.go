@@ -5,7 +5,8 @@ type Settings struct {
 	Engine     string // auto (or empty), io_uring, epoll
 	Buffers    int    // shared receive buffers; rounded up to a power of two, at most MaxBuffers
 	BufferSize int    // bytes of one shared buffer
-	Quota      int    // shared buffers one Conn may hold before it stops receiving
+	Quota      int    // shared buffers, or as much memory of private ones, a Conn may hold before it stops receiving
+	Held       int    // bytes of memory all Conns may hold before each gets an eighth of that
 }
 
 // Defaults and limits.
@@ -13,6 +14,7 @@ const (
 	DefaultBuffers    = 512
 	DefaultBufferSize = 8 << 10 // what PostgreSQL sends at a time
 	DefaultQuota      = 16
+	DefaultHeld       = 64 << 20
 	MaxBuffers        = 1 << 15 // the kernel's limit for a buffer ring
 )
 
@@ -25,6 +27,7 @@ func (s Settings) orDefaults() Settings {
 	s.Buffers = n
 	s.BufferSize = orDefault(s.BufferSize, DefaultBufferSize)
 	s.Quota = orDefault(s.Quota, DefaultQuota)
+	s.Held = orDefault(s.Held, DefaultHeld)
 	return s
 }
 

@@ -31,7 +31,7 @@ type uring struct {
 	loop *Loop
 	*queues
 	buffers  *bufferRing
-	messages []*message // by slot
+	sockets  []uringSocket // by slot
 	wakeup   eventfd
 	signals  [8]byte // the eventfd is read into it
 	watching bool    // that read is in flight
@@ -45,6 +45,15 @@ type uring struct {
 	limits   bool  // a multishot receive can be given a limit
 	err      error // the ring is lost
 	features []Feature
+}
+
+// uringSocket is the state of one slot.
+type uringSocket struct {
+	fd      int
+	shared  bool // the receive in flight is into shared buffers
+	polling bool // it waits, without a buffer, for something to receive
+	stopped bool // its end was asked for
+	message *message
 }
 
 func (u *uring) Name() string { return "io_uring" }
@@ -76,18 +85,25 @@ func (u *uring) Start(l *Loop) (err error) {
 
 func (u *uring) Provide(n int) { u.buffers.put(n) }
 
-func (u *uring) Add(id ID, _ int) error {
-	for int(id.Slot()) >= len(u.messages) {
-		u.messages = append(u.messages, nil)
+func (u *uring) Add(id ID, fd int) error {
+	for int(id.Slot()) >= len(u.sockets) {
+		u.sockets = append(u.sockets, uringSocket{})
 	}
+	u.sockets[id.Slot()].fd = fd
 	return nil
 }
 
 func (u *uring) Remove(ID, int) {}
 
 func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
+	s := &u.sockets[id.Slot()]
+	s.shared, s.stopped = into == nil, false
+	if s.shared && u.loop.unused() == 0 {
+		u.poll(id)
+		return
+	}
 	e := u.entry()
-	if into == nil {
+	if s.shared {
 		if !u.limits {
 			limit = 0
 		}
@@ -99,7 +115,22 @@ func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
 	e.SetUserData(uint64(id | opRecv))
 }
 
-func (u *uring) StopRecv(id ID) { u.cancel(id | opRecv) }
+// poll takes the place of a receive into shared buffers while there are none: the kernel would refuse that
+// before it looks for bytes. (It does not with IORING_RECVSEND_POLL_FIRST, but then Linux 6.18 loses the end
+// of a stream on a Unix socket when it comes together with bytes.)
+func (u *uring) poll(id ID) {
+	s := &u.sockets[id.Slot()]
+	s.polling = true
+	e := u.entry()
+	e.PrepOperation(abi.IORING_OP_POLL_ADD, int32(s.fd), 0, 0, 0)
+	e.SetOpFlags(unix.POLLIN)
+	e.SetUserData(uint64(id | opRecv))
+}
+
+func (u *uring) StopRecv(id ID) {
+	u.sockets[id.Slot()].stopped = true
+	u.cancel(id | opRecv)
+}
 
 func (u *uring) Send(id ID, fd int, parts [][]byte) {
 	e := u.entry()
@@ -113,7 +144,7 @@ func (u *uring) Send(id ID, fd int, parts [][]byte) {
 }
 
 func (u *uring) messageOf(id ID, parts [][]byte) uint64 {
-	m := &u.messages[id.Slot()]
+	m := &u.sockets[id.Slot()].message
 	if *m == nil {
 		*m = &message{}
 	}
@@ -248,7 +279,7 @@ func (u *uring) complete(data ID, result int32, flags uint32) {
 		if flags&cqeBuffer != 0 {
 			ev.Shared = int(flags >> cqeBufferShift)
 		}
-		u.loop.Complete(ev)
+		u.received(ev)
 	case opSend:
 		ev.Op = Sent
 		u.loop.Complete(ev)
@@ -260,6 +291,22 @@ func (u *uring) complete(data ID, result int32, flags uint32) {
 	case opProbe:
 		u.limits = syscall.Errno(-result) == unix.EBADF
 	}
+}
+
+// received reports that there is no buffer once there is something to receive.
+func (u *uring) received(ev Event) {
+	s := &u.sockets[ev.ID.Slot()]
+	switch {
+	case s.polling:
+		s.polling = false
+		if ev.Err == 0 {
+			ev.N, ev.Err = 0, unix.ENOBUFS
+		}
+	case ev.Err == unix.ENOBUFS && s.shared && !s.stopped:
+		u.poll(ev.ID)
+		return
+	}
+	u.loop.Complete(ev)
 }
 
 func (u *uring) Wake() { u.wakeup.signal() }

@@ -17,6 +17,7 @@ import (
 type world interface {
 	loop(t *testing.T, set ring.Settings) *ring.Loop
 	pair(t *testing.T) (fd int, p peer)
+	dam() int            // bytes that no socket takes while its peer does not read
 	step()               // lets a little time pass
 	wait() time.Duration // what to give to Turn
 }
@@ -53,6 +54,7 @@ func (s *simulation) loop(t *testing.T, set ring.Settings) *ring.Loop {
 }
 
 func (s *simulation) pair(*testing.T) (int, peer) { return s.Pair() }
+func (s *simulation) dam() int                    { return 64 << 10 }
 func (s *simulation) step()                       { s.Step() }
 func (s *simulation) wait() time.Duration         { return ring.Forever }
 
@@ -85,6 +87,8 @@ func (k *kernel) loop(t *testing.T, set ring.Settings) *ring.Loop {
 	t.Cleanup(l.Close)
 	return l
 }
+
+func (k *kernel) dam() int { return 16 << 20 }
 
 func (k *kernel) wait() time.Duration { return 200 * time.Microsecond }
 

@@ -15,7 +15,10 @@ const (
 	noBuffersOneIn = 64 // a receive is refused though there are buffers
 	endOneIn       = 16 // a multishot receive ends by itself
 	greedyOneIn    = 4  // a receive goes on though the Conn has enough
+	scarceOneIn    = 4  // an engine has next to no shared buffers, for its whole life
 )
+
+const scarceLeft = 3 // shared buffers that one gives out at a time, at most
 
 // engine is one Loop's kernel.
 type engine struct {
@@ -27,6 +30,7 @@ type engine struct {
 	ops      []*op // in flight, in the order they were started
 	turns    uint64
 	limits   bool // a receive ends at its limit
+	keeps    int  // provided buffers it never fills, as though stalled Conns held them
 }
 
 // op is an operation in flight.
@@ -48,6 +52,9 @@ func (e *engine) Name() string { return "simulation" }
 func (e *engine) Start(l *ring.Loop) error {
 	e.loop = l
 	e.memory, e.size = l.Memory()
+	if e.net.chance(scarceOneIn) {
+		e.keeps = len(e.memory)/e.size - e.net.rng.IntN(scarceLeft+1)
+	}
 	return nil
 }
 
@@ -180,12 +187,13 @@ func (e *engine) receive(o *op) (ev ring.Event, some bool) {
 		ev.Err = syscall.ECONNRESET
 	case o.stop && (len(in.waiting) == 0 || e.net.chance(2)):
 		ev.Err = syscall.ECANCELED
-	case len(in.waiting) == 0:
-		return ev, in.eof
+	case len(in.waiting) == 0 && !in.eof:
+		return ev, false
+	case o.into == nil && (len(e.provided) <= e.keeps || e.net.chance(noBuffersOneIn)):
+		ev.Err = syscall.ENOBUFS // even when it is the end that is to be told
+	case len(in.waiting) == 0: // the end
 	case o.into != nil:
 		ev.N = in.read(o.into[:e.net.short(len(o.into))])
-	case len(e.provided) == 0 || e.net.chance(noBuffersOneIn):
-		ev.Err = syscall.ENOBUFS
 	default:
 		ev.Shared, e.provided = e.provided[0], e.provided[1:]
 		ev.N = in.read(e.buffer(ev.Shared)[:e.net.short(e.size)])

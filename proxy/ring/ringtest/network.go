@@ -2,8 +2,9 @@
 // call, a goroutine or a clock, and the same seed gives the same run.
 //
 // It is unkind within what kernels do: bytes travel in short pieces with random delays through small
-// windows, receives and sends are short, completions come late, shared buffers run out, cancelled receives
-// still bring bytes, and, when asked for, connections are reset. It panics when a Loop breaks the rules of
+// windows, receives and sends are short, completions come late, shared buffers run out, in some loops for good
+// (as when stalled connections hold them), cancelled receives still bring bytes, and, when asked for,
+// connections are reset. It panics when a Loop breaks the rules of
 // ring.Engine: two receives at once, memory of a send in flight changed, a socket closed while in use.
 // Shared buffers that are free are filled with Poison.
 //
