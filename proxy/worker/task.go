@@ -46,6 +46,10 @@ type want struct {
 
 // begin makes the coroutine and puts it on the run list.
 func (w *Worker) begin(l Login) {
+	if w.closing {
+		closeSocket(l.Socket)
+		return
+	}
 	t := &task{w: w, pid: w.nextPID()}
 	w.logins++
 	t.client = w.open(l.Socket, t)

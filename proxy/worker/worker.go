@@ -172,7 +172,7 @@ func (w *Worker) shut() {
 	if w.over {
 		return
 	}
-	w.over = true
+	w.over, w.closing = true, true
 	w.inbox.close()
 	for _, message := range w.inbox.take() {
 		message() // so that sockets on their way are not lost
