@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+// patience ends a test on real sockets that should have ended long before.
+const patience = 20 * time.Second
+
+// realConnector opens connections on loopback, with TLS, to PostgreSQL as the
+// simulation plays it.
+type realConnector struct{ t *testing.T }
+
+func (c realConnector) Cancel(context.Context, int, uint32, []byte) error { return nil }
+func (c realConnector) Secret(string) (any, bool)                         { return nil, false }
+
+func (c realConnector) Open(context.Context, pool.Key, any) (Opened, error) {
+	here, there := connected(c.t)
+	go serve(tls.Server(there, &tls.Config{Certificates: []tls.Certificate{certificate()}}))
+	under := NewTransport(here)
+	secured := tls.Client(under, &tls.Config{InsecureSkipVerify: true})
+	if err := secured.Handshake(); err != nil {
+		return Opened{}, err
+	}
+	fd, err := Detach(here)
+	return Opened{Socket: Socket{FD: fd, TLS: secured, Transport: under}, PID: 1}, err
+}
+
+// serve is a PostgreSQL on a connection, until it ends.
+func serve(conn net.Conn) {
+	defer conn.Close()
+	p := newPostgres()
+	b := make([]byte, 4<<10)
+	for {
+		n, err := conn.Read(b)
+		if err != nil || p.feed(b[:n]) {
+			return
+		}
+		if _, err := conn.Write(take(&p.out)); err != nil {
+			return
+		}
+	}
+}
+
+// realCrew is one worker on the kernel's epoll.
+func realCrew(t *testing.T) *Crew {
+	env := &Environment{
+		Connect: realConnector{t}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Go: func(f func()) { go f() },
+		Key: func(uint32) []byte { return make([]byte, 4) }, Jitter: func(d time.Duration) time.Duration { return d },
+		Ended: func(session.View, error) {}, Failed: func(err error) { t.Error(err) },
+	}
+	set := &Settings{Session: &session.Settings{ResetTimeout: patience, KeepServers: true, ResetQueries: []string{"DISCARD ALL"}}}
+	c := NewCrew(1, env, set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
+	if err := c.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: "epoll"}) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Stop()
+		if err := c.Closed(patience); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// login shakes hands on a goroutine, over a net.Conn, and gives the worker the
+// rest.
+func login(t *testing.T, c *Crew) *tls.Conn {
+	here, there := connected(t)
+	shaken := make(chan error, 1)
+	go func() {
+		under := NewTransport(here)
+		secured := tls.Server(under, &tls.Config{Certificates: []tls.Certificate{certificate()}})
+		err := secured.Handshake()
+		if err == nil {
+			var fd int
+			if fd, err = Detach(here); err == nil {
+				c.Adopt(0, Login{Socket: Socket{FD: fd, TLS: secured, Transport: under}, Client: session.Client{Target: appKey.Target}})
+			}
+		}
+		shaken <- err
+	}()
+	_ = there.SetDeadline(time.Now().Add(patience))
+	client := tls.Client(there, &tls.Config{InsecureSkipVerify: true})
+	if err := errors.Join(client.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// greeted reads the end of the log-in, which is known by its last bytes.
+func greeted(t *testing.T, client *tls.Conn) {
+	t.Helper()
+	var got []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(got, ready); got = append(got, b...) {
+		if _, err := client.Read(b); err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+}
+
+// TestTLSOnBothSides: what a client gets through a worker, byte for byte.
+func TestTLSOnBothSides(t *testing.T) {
+	crew := realCrew(t)
+	for range 3 { // the first opens the server, the others get it from the shelf
+		client, model := login(t, crew), newPostgres()
+		greeted(t, client)
+		for _, round := range [][]byte{
+			wire.AppendQuery(nil, "1 ROWS 3"), wire.AppendQuery(nil, "1 BIG 20000"),
+			wire.AppendSync(extended(1, "ROWS", 2000)),
+			wire.AppendCopyDone(append(wire.AppendQuery(nil, "1 COPYIN"), bytes.Repeat(wire.AppendCopyData(nil, "row"), 20_000)...)),
+			wire.AppendQuery(nil, "1 COPYOUT 5000"),
+		} {
+			model.feed(round)
+			go func() { _, _ = client.Write(round) }()
+			answer := take(&model.out)
+			got := make([]byte, len(answer))
+			if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, answer) {
+				t.Fatalf("%.30q: %v, got %.80q, want %.80q", round, err, got, answer)
+			}
+		}
+		if _, err := client.Write(wire.AppendTerminate(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := client.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("after the goodbye: %d bytes, %v", n, err)
+		}
+	}
+}
+
+// TestStartFails: a worker that gets no loop says so.
+func TestStartFails(t *testing.T) {
+	c := NewCrew(2, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	none := unix.ENOMEM
+	if err := c.Start(func() (*ring.Loop, error) { return nil, none }); !errors.Is(err, none) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,446 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring"
+	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+// yard is a crew on a simulated network, with a clock that can be pushed on,
+// and PostgreSQL as the simulation plays it.
+type yard struct {
+	t       *testing.T
+	net     *ringtest.Network
+	ahead   time.Duration // of the network's clock
+	crew    *Crew
+	set     *Settings
+	jobs    []func()
+	servers []*simServer
+	secrets bool // every user's credentials are stored
+	fails   error
+}
+
+func newYard(t *testing.T, seed uint64, workers int, change ...func(*Settings)) *yard {
+	y := &yard{t: t, net: ringtest.New(seed)}
+	y.set = &Settings{Session: &session.Settings{ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}}}
+	for _, f := range change {
+		f(y.set)
+	}
+	env := &Environment{
+		Connect: &simConnector{y}, Log: slog.New(slog.DiscardHandler), Now: y.now,
+		Go:     func(f func()) { y.jobs = append(y.jobs, f) },
+		Key:    func(uint32) []byte { return []byte{1, 2, 3, 4} },
+		Jitter: func(d time.Duration) time.Duration { return d },
+		Ended:  func(session.View, error) {},
+		Failed: func(err error) { t.Error(err) },
+	}
+	y.crew = NewCrew(workers, env, y.set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
+	for _, w := range y.crew.workers {
+		w.Begin(ring.NewWith(y.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 8}))
+	}
+	t.Cleanup(y.close)
+	return y
+}
+
+func (y *yard) now() time.Time { return y.net.Now().Add(y.ahead) }
+
+func (y *yard) close() {
+	y.crew.Stop()
+	y.turns(20)
+	for _, w := range y.crew.workers {
+		if !w.Over() {
+			y.t.Errorf("worker %d does not close", w.index)
+		}
+	}
+}
+
+// turns lets everything happen for a while.
+func (y *yard) turns(n int) {
+	for range n {
+		for _, w := range y.crew.workers {
+			if !w.Over() {
+				if err := w.Turn(0); err != nil {
+					y.t.Fatal(err)
+				}
+			}
+		}
+		y.net.Step()
+		for _, job := range take(&y.jobs) {
+			job()
+		}
+		for _, s := range y.servers {
+			if err := s.act(rand.New(rand.NewPCG(1, 1))); err != nil {
+				y.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func take[T any](p *T) (v T) {
+	v, *p = *p, v
+	return v
+}
+
+// until lets everything happen until it is so.
+func (y *yard) until(what string, so func() bool) {
+	y.t.Helper()
+	for range 5000 {
+		if so() {
+			return
+		}
+		y.turns(1)
+	}
+	y.t.Fatalf("never: %s", what)
+}
+
+// later pushes the clock on and lets the chores be done.
+func (y *yard) later(d time.Duration) {
+	y.ahead += d
+	y.turns(20)
+}
+
+func (y *yard) shelved() (n int) {
+	for _, w := range y.crew.workers {
+		n += w.shelf.Len()
+	}
+	return n
+}
+
+var appKey = pool.Key{Target: pool.Target{Database: "app", User: "alice"}}
+
+// shelve opens a server for nobody, on a worker's shelf.
+func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
+	y.t.Helper()
+	n := w.shelf.Len()
+	y.crew.workers[0].Post(func() {
+		if !y.crew.home.Reserve(key) {
+			y.t.Error("there is no room")
+		}
+		w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
+	})
+	y.until("a server on the shelf", func() bool { return w.shelf.Len() > n })
+	return y.servers[len(y.servers)-1]
+}
+
+// TestAlarms: tasks are woken at the deadline of their present wait, not
+// before and not for one that was given up.
+func TestAlarms(t *testing.T) {
+	start := time.Unix(1_000_000_000, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	w := &Worker{now: start}
+	a, b := &task{w: w, pid: 1}, &task{w: w, pid: 2}
+	woken := func(second int) (pids []uint32) {
+		w.now = at(second)
+		w.ringAlarms()
+		for _, t := range w.run {
+			pids = append(pids, t.pid)
+			t.queued = false
+		}
+		w.run = nil
+		return pids
+	}
+	check := func(second int, want ...uint32) {
+		t.Helper()
+		if got := woken(second); !slices.Equal(got, want) {
+			t.Errorf("at %d: %v, want %v", second, got, want)
+		}
+	}
+	w.arm(a, at(10))
+	w.arm(b, at(5))
+	check(4)
+	check(5, 2)
+	w.arm(b, at(20))
+	w.arm(a, at(15)) // moved later
+	check(10)
+	check(15, 1)
+	w.arm(a, at(30))
+	w.arm(a, at(18)) // moved earlier
+	w.arm(b, session.Forever)
+	check(18, 1)
+	check(25)
+	w.arm(a, at(40))
+	w.arm(b, at(40))
+	w.arm(a, session.Forever)
+	w.arm(a, at(35)) // and armed anew
+	check(30)
+	check(35, 1)
+	check(50, 2)
+	w.arm(a, at(45)) // a deadline in the past rings at once
+	check(50, 1)
+	if len(w.alarms) != 0 {
+		t.Errorf("%d alarms are left", len(w.alarms))
+	}
+}
+
+// TestAlarmsOfManyTasks against a plain list.
+func TestAlarmsOfManyTasks(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	w := &Worker{now: time.Unix(1_000_000_000, 0)}
+	tasks := make([]*task, 50)
+	for i := range tasks {
+		tasks[i] = &task{w: w, pid: uint32(i)}
+	}
+	for range 5000 {
+		k := tasks[random.IntN(len(tasks))]
+		if random.IntN(4) == 0 {
+			w.arm(k, session.Forever)
+		} else {
+			w.arm(k, w.now.Add(time.Duration(1+random.IntN(1000))))
+		}
+		w.now = w.now.Add(time.Duration(random.IntN(20)))
+		w.ringAlarms()
+		for _, k := range tasks {
+			if due := !k.deadline.IsZero() && !k.deadline.After(w.now); due != k.queued {
+				t.Fatalf("task %d: due=%v, woken=%v", k.pid, due, k.queued)
+			}
+			if k.queued {
+				k.queued = false
+				w.arm(k, session.Forever)
+			}
+		}
+		w.run = w.run[:0]
+	}
+}
+
+var ready = wire.AppendReadyForQuery(nil, wire.Idle)
+
+func TestPatience(t *testing.T) {
+	y := newYard(t, 1, 1)
+	w := y.crew.workers[0]
+	w.now = y.now()
+	w.chores = w.now.Add(time.Second)
+	check := func(what string, want time.Duration) {
+		t.Helper()
+		if got := w.patience(); got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	check("until the chores", time.Second)
+	k := &task{w: w}
+	w.arm(k, w.now.Add(time.Millisecond))
+	check("until an alarm", time.Millisecond)
+	y.ahead += time.Hour
+	check("it is late already", 0)
+	y.ahead -= time.Hour
+	w.inbox.some.Store(true)
+	check("a message is there", 0)
+	w.inbox.some.Store(false)
+	w.run = []*task{k}
+	check("somebody is to be resumed", 0)
+	w.run, w.alarms = nil, nil
+}
+
+func TestInbox(t *testing.T) {
+	var b inbox
+	var got []int
+	wakes := 0
+	if b.take() != nil {
+		t.Error("a message nobody sent")
+	}
+	for i := range 3 {
+		if !b.put(func() { got = append(got, i) }, func() { wakes++ }) {
+			t.Error("refused")
+		}
+	}
+	for _, message := range b.take() {
+		message()
+	}
+	if !slices.Equal(got, []int{0, 1, 2}) || wakes != 3 || b.take() != nil {
+		t.Errorf("%v, woken %d times", got, wakes)
+	}
+	_ = b.put(func() {}, func() {})
+	b.close()
+	if b.put(func() { t.Error("carried out") }, func() { t.Error("woken") }) {
+		t.Error("a closed inbox took a message")
+	}
+	if len(b.take()) != 1 {
+		t.Error("what was sent before is lost")
+	}
+}
+
+// TestInboxOfManySenders: nothing is lost, and each sender's order is kept.
+func TestInboxOfManySenders(t *testing.T) {
+	var b inbox
+	var senders sync.WaitGroup
+	const each = 1000
+	for s := range 4 {
+		senders.Go(func() {
+			for i := range each {
+				_ = b.put(func() { panic(fmt.Sprint(s, i)) }, func() {})
+			}
+		})
+	}
+	counts, total := map[string]int{}, 0
+	for total < 4*each {
+		for _, message := range b.take() {
+			s, i := "", 0
+			func() {
+				defer func() { _, _ = fmt.Sscan(recover().(string), &s, &i) }()
+				message()
+			}()
+			if counts[s] != i {
+				t.Fatalf("message %d of sender %s came as number %d", i, s, counts[s])
+			}
+			counts[s]++
+			total++
+		}
+	}
+	senders.Wait()
+}
+
+// TestNextPID: positive as PostgreSQL's, unique among the living, and the
+// remainder tells the worker; also when the numbers begin anew.
+func TestNextPID(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 64} {
+		c := NewCrew(workers, &Environment{}, &Settings{}, &nodes.View{})
+		seen := map[uint32]bool{}
+		for _, w := range c.workers {
+			w.lastPID = 1<<31/uint32(workers) - 50
+			for range 100 {
+				pid := w.nextPID()
+				if int32(pid) <= 0 || pid%uint32(workers) != uint32(w.index) || seen[pid] {
+					t.Fatalf("%d workers: worker %d gave %d", workers, w.index, pid)
+				}
+				seen[pid] = true
+				w.tasks[pid] = &task{}
+			}
+			w.lastPID = 1<<31/uint32(workers) - 50 // the same once more: all are taken
+			if pid := w.nextPID(); seen[pid] {
+				t.Fatalf("%d was given twice", pid)
+			}
+		}
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	var s templates
+	key := func(node int, database, user, params string) pool.Key {
+		return pool.Key{Node: node, Target: pool.Target{Database: database, User: user, Params: params}}
+	}
+	keys := []pool.Key{key(0, "a", "x", ""), key(0, "a", "x", "p"), key(0, "a", "y", ""), key(0, "b", "x", ""), key(1, "a", "x", "")}
+	for i, k := range slices.Backward(keys) {
+		s.learn(k, []wire.Param{{Name: fmt.Sprint(i)}})
+	}
+	if got := s.find(keys[3]); len(got) != 1 || got[0].Name != "3" || s.find(key(9, "", "", "")) != nil {
+		t.Errorf("%v", got)
+	}
+	if got := s.keys(); !slices.Equal(got, keys) {
+		t.Errorf("not in order: %v", got)
+	}
+	s.forget()
+	if s.find(keys[0]) != nil || len(s.keys()) != 0 {
+		t.Error("not forgotten")
+	}
+	for i := range templatesLimit + 1 {
+		s.learn(key(i, "a", "x", ""), nil)
+	}
+	if n := len(s.keys()); n > templatesLimit {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
+// TestPublish: a node with another role may say other things at log-in.
+func TestPublish(t *testing.T) {
+	view := func(roles ...nodes.Role) *nodes.View {
+		v := &nodes.View{}
+		for i, r := range roles {
+			v.Nodes = append(v.Nodes, nodes.Node{Index: i, Role: r})
+		}
+		return v
+	}
+	for name, c := range map[string]struct {
+		next   *nodes.View
+		forgot bool
+	}{
+		"the same":        {view(nodes.Primary, nodes.Standby), false},
+		"swapped":         {view(nodes.Standby, nodes.Primary), true},
+		"one is gone":     {view(nodes.Primary), true},
+		"there is no one": {view(), true},
+	} {
+		crew := NewCrew(1, &Environment{}, &Settings{}, view(nodes.Primary, nodes.Standby))
+		crew.templates.learn(appKey, []wire.Param{{Name: "a"}})
+		crew.Publish(c.next)
+		if forgot := crew.templates.find(appKey) == nil; forgot != c.forgot || crew.Nodes() != c.next {
+			t.Errorf("%s: forgotten=%v", name, forgot)
+		}
+	}
+}
+
+// TestDetach: the descriptor stays non-blocking, is closed on exec, and the
+// net.Conn is closed while the connection lives on.
+func TestDetach(t *testing.T) {
+	here, there := connected(t)
+	fd, err := Detach(here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("flags %x, %v", flags, err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("flags %x, %v", flags, err)
+	}
+	if _, err := here.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the net.Conn still works: %v", err)
+	}
+	if _, err := unix.Write(fd, []byte("alive")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if _, err := there.Read(got); err != nil || string(got) != "alive" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestDetachFails(t *testing.T) {
+	pipe, other := net.Pipe()
+	defer other.Close()
+	if _, err := Detach(pipe); err == nil {
+		t.Error("a pipe has no descriptor")
+	}
+	if _, err := pipe.Write(nil); err == nil {
+		t.Error("it was not closed")
+	}
+	here, _ := connected(t)
+	here.Close()
+	if fd, err := Detach(here); err == nil || fd != -1 {
+		t.Errorf("%d, %v", fd, err)
+	}
+}
+
+// connected is a connection on loopback.
+func connected(t *testing.T) (here, there net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if there, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if here, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		here.Close()
+		there.Close()
+	})
+	return here, there
+}

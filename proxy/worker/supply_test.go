@@ -1,0 +1,300 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+// simConnector opens servers of the simulation.
+type simConnector struct{ *yard }
+
+func (c *simConnector) Open(_ context.Context, _ pool.Key, _ any) (Opened, error) {
+	if c.fails != nil {
+		return Opened{}, c.fails
+	}
+	fd, peer := c.net.Pair()
+	s := &simServer{postgres: newPostgres(), peer: peer, pid: uint32(len(c.servers) + 1)}
+	c.servers = append(c.servers, s)
+	return Opened{Socket: Socket{FD: fd}, PID: s.pid, Params: []wire.Param{{Name: "param", Value: "0"}}}, nil
+}
+
+func (c *simConnector) Cancel(context.Context, int, uint32, []byte) error { return nil }
+func (c *simConnector) Secret(string) (any, bool)                         { return nil, c.secrets }
+
+// TestIdleWatch: what an idle server says decides whether anybody gets it.
+func TestIdleWatch(t *testing.T) {
+	status := wire.AppendParameterStatus(nil, "param", "1")
+	for name, c := range map[string]struct {
+		says  []byte
+		then  func(*ringtest.Peer)
+		stays bool
+	}{
+		"nothing":              {nil, nil, true},
+		"why it ends":          {wire.AppendError(nil, &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "x"}), nil, false},
+		"a notification":       {wire.AppendNotificationResponse(nil, 1, "a", "b"), nil, false},
+		"that it is ready":     {ready, nil, false},
+		"half a message":       {status[:len(status)-2], nil, false},
+		"half a header":        {status[:3], nil, false},
+		"nonsense":             {[]byte("nonsense"), nil, false},
+		"it is gone":           {nil, (*ringtest.Peer).CloseWrite, false},
+		"its connection broke": {nil, (*ringtest.Peer).Reset, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t, 3, 2)
+			w := y.crew.workers[1]
+			s := y.shelve(w, appKey)
+			_, _ = s.peer.Write(c.says)
+			if c.then != nil {
+				c.then(s.peer)
+			}
+			y.turns(200)
+			if stays := w.shelf.Len() == 1; stays != c.stays || y.crew.home.Total() != w.shelf.Len() {
+				t.Fatalf("on the shelf: %v, counted: %d", stays, y.crew.home.Total())
+			}
+			if !c.stays && s.peer.Closed() == nil {
+				t.Error("it was not closed")
+			}
+		})
+	}
+}
+
+// spoken is an endpoint on which these pieces have arrived.
+type spoken struct {
+	wire.Endpoint
+	pieces [][]byte
+	end    error
+	taken  int
+}
+
+type piece struct {
+	*spoken
+	b []byte
+}
+
+func (p piece) Bytes() []byte { return p.b }
+func (p piece) Release()      { p.taken-- }
+
+func (s *spoken) Ended() error { return s.end }
+func (s *spoken) Take() wire.Chunk {
+	if len(s.pieces) == 0 {
+		return nil
+	}
+	p := piece{s, s.pieces[0]}
+	s.pieces, s.taken = s.pieces[1:], s.taken+1
+	return p
+}
+
+// TestQuiet: an idle server may tell parameters, which are noted, and notices,
+// however they are cut.
+func TestQuiet(t *testing.T) {
+	status := wire.AppendParameterStatus(nil, "param", "1")
+	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("x", 2000)})
+	all := slices.Concat(notice, status, notice)
+	for name, c := range map[string]struct {
+		pieces [][]byte
+		end    error
+		quiet  bool
+		param  string
+	}{
+		"nothing":                 {nil, nil, true, "0"},
+		"a parameter":             {[][]byte{status}, nil, true, "1"},
+		"a long notice":           {[][]byte{notice}, nil, true, "0"},
+		"both":                    {[][]byte{all}, nil, true, "1"},
+		"both, cut":               {slices.Collect(slices.Chunk(all, 7)), nil, true, "1"},
+		"half a notice":           {[][]byte{notice[:1000]}, nil, false, "0"},
+		"half a parameter":        {[][]byte{status[:8]}, nil, false, "0"},
+		"a parameter, then more":  {[][]byte{status, ready}, nil, false, "1"},
+		"a parameter and the end": {[][]byte{status}, io.EOF, false, "1"},
+		"the end":                 {nil, io.EOF, false, "0"},
+	} {
+		end := &spoken{pieces: c.pieces, end: c.end}
+		s := &pool.Server{Endpoint: end, Params: []wire.Param{{Name: "param", Value: "0"}}}
+		if got := (&Worker{}).quiet(s); got != c.quiet || pool.Param(s.Params, "param") != c.param || end.taken != 0 {
+			t.Errorf("%s: quiet=%v, param %s, %d pieces are held", name, got, pool.Param(s.Params, "param"), end.taken)
+		}
+	}
+}
+
+// TestIdleTimeout and life time, in virtual time.
+func TestIdleTimeout(t *testing.T) {
+	y := newYard(t, 1, 2, func(s *Settings) { s.IdleTimeout = time.Minute })
+	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.crew.workers[1], appKey)
+	y.later(59 * time.Second)
+	if y.shelved() != 2 {
+		t.Fatalf("%d are left", y.shelved())
+	}
+	y.later(2 * time.Second)
+	if y.shelved() != 0 || y.crew.home.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.home.Total())
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	y := newYard(t, 1, 1, func(s *Settings) { s.Lifetime = time.Minute })
+	y.shelve(y.crew.workers[0], appKey)
+	y.later(50 * time.Second)
+	if y.shelved() != 1 {
+		t.Fatal("it is gone before its time")
+	}
+	y.later(11 * time.Second)
+	if y.shelved() != 0 || y.crew.home.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.home.Total())
+	}
+}
+
+// TestMinimumSize: kept though idle, opened where they are missing, one after
+// the other, for users whose credentials are stored.
+func TestMinimumSize(t *testing.T) {
+	y := newYard(t, 1, 2, func(s *Settings) { s.MinPool, s.IdleTimeout = 3, time.Minute })
+	y.secrets = true
+	first := y.shelve(y.crew.workers[0], appKey)
+	for range 10 {
+		y.later(choresEvery)
+	}
+	if y.shelved() != 3 {
+		t.Fatalf("%d servers, the minimum is 3", y.shelved())
+	}
+	y.shelve(y.crew.workers[0], appKey)
+	for range 5 {
+		y.later(time.Hour)
+	}
+	if y.shelved() != 3 || y.crew.home.Total() != 3 {
+		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.crew.home.Total())
+	}
+	if first.peer.Closed() == nil && y.servers[3].peer.Closed() == nil {
+		t.Error("none of the four was closed")
+	}
+	y.servers[1].peer.CloseWrite()
+	y.servers[2].peer.CloseWrite()
+	for range 5 {
+		y.later(choresEvery)
+	}
+	if y.shelved() != 3 {
+		t.Errorf("%d servers after two were lost, the minimum is 3", y.shelved())
+	}
+}
+
+func TestMinimumSizeNeedsCredentials(t *testing.T) {
+	y := newYard(t, 1, 1, func(s *Settings) { s.MinPool, s.IdleTimeout = 2, time.Minute })
+	y.shelve(y.crew.workers[0], appKey)
+	for range 3 {
+		y.later(choresEvery)
+	}
+	if y.shelved() != 1 {
+		t.Fatalf("%d servers", y.shelved())
+	}
+	y.later(time.Hour)
+	if y.shelved() != 0 {
+		t.Errorf("%d servers of a user who cannot be logged in are kept", y.shelved())
+	}
+}
+
+// TestMinimumSizeCannotBeOpened: nothing is counted, and it is tried again.
+func TestMinimumSizeCannotBeOpened(t *testing.T) {
+	y := newYard(t, 1, 1, func(s *Settings) { s.MinPool = 2 })
+	y.secrets = true
+	y.shelve(y.crew.workers[0], appKey)
+	y.fails = errors.New("connection refused")
+	y.later(choresEvery)
+	if y.crew.home.Total() != 1 {
+		t.Errorf("%d are counted", y.crew.home.Total())
+	}
+	y.fails = nil
+	y.later(choresEvery)
+	if y.shelved() != 2 {
+		t.Errorf("%d servers", y.shelved())
+	}
+}
+
+// guest logs in a client and waits until it is greeted.
+func (y *yard) guest(worker int) *ringtest.Peer {
+	y.t.Helper()
+	fd, peer := y.net.Pair()
+	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	var got []byte
+	y.until("the greeting", func() bool {
+		got = append(got, peer.Read()...)
+		return bytes.HasSuffix(got, ready)
+	})
+	return peer
+}
+
+// answered sends a query and waits for its end.
+func (y *yard) answered(peer *ringtest.Peer, sql string) {
+	y.t.Helper()
+	_, _ = peer.Write(wire.AppendQuery(nil, sql))
+	var got []byte
+	y.until("the answer", func() bool {
+		got = append(got, peer.Read()...)
+		return bytes.Contains(got, []byte{'Z', 0, 0, 0, 5})
+	})
+}
+
+// TestServerMoves to the worker where somebody waits for it.
+func TestServerMoves(t *testing.T) {
+	y := newYard(t, 2, 2, func(s *Settings) { s.Limits.Node = 1 })
+	y.shelve(y.crew.workers[0], appKey)
+	peer := y.guest(1)
+	y.answered(peer, "1 ROWS 3")
+	if len(y.servers) != 1 || y.crew.home.Total() != 1 || y.shelved() != 0 {
+		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.crew.home.Total())
+	}
+	_, _ = peer.Write(wire.AppendTerminate(nil))
+	y.until("the server on the shelf of worker 1", func() bool { return y.crew.workers[1].shelf.Len() == 1 })
+}
+
+// TestAdoptWhileClosing: a client that arrives in the very turn of Stop is
+// closed, and does not keep the worker.
+func TestAdoptWhileClosing(t *testing.T) {
+	y := newYard(t, 1, 1)
+	fd, _ := y.net.Pair()
+	w := y.crew.workers[0]
+	w.Stop()
+	w.Adopt(Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.turns(5)
+	if !w.Over() || len(w.tasks) != 0 {
+		t.Errorf("over=%v, %d sessions", w.Over(), len(w.tasks))
+	}
+}
+
+// TestStop ends sessions in every state, and every server.
+func TestStop(t *testing.T) {
+	y := newYard(t, 1, 2, func(s *Settings) { s.Limits.Node = 2 })
+	idle := y.guest(0)
+	busy := y.guest(1)
+	y.answered(busy, "2 BEGIN 0")
+	y.answered(idle, "3 ROWS 1")
+	y.shelved()
+	fd, waiting := y.net.Pair()
+	y.crew.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	_, _ = waiting.Write(wire.AppendQuery(nil, "4 ROWS 1"))
+	y.until("somebody waits", func() bool { return y.crew.home.Waiting() == 1 })
+	y.crew.Stop()
+	y.until("all are over", func() bool { return y.crew.workers[0].Over() && y.crew.workers[1].Over() })
+	y.turns(50)
+	for name, peer := range map[string]*ringtest.Peer{"idle": idle, "busy": busy, "waiting": waiting} {
+		if !peer.Gone() {
+			t.Errorf("the %s client's connection is open", name)
+		}
+	}
+	for _, s := range y.servers {
+		if !s.peer.Gone() {
+			t.Errorf("server %d is open", s.pid)
+		}
+	}
+	if y.crew.workers[0].Post(func() {}) {
+		t.Error("a closed worker took a message")
+	}
+}
