@@ -100,6 +100,11 @@ func (c *Conn) Ended() error {
 	return c.end
 }
 
+// EndSeen reports that nothing more will be received, by end or by error, though Bufs may still wait to be
+// taken. It becomes true inside Turn, and the owner is told. The end of a stream lies behind its bytes, so it
+// is not seen while the Conn holds its limit of them.
+func (c *Conn) EndSeen() bool { return c.end != nil }
+
 func endOf(ev Event) error {
 	switch ev.Err {
 	case 0:

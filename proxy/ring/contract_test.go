@@ -238,16 +238,40 @@ func TestEndedWaitsForTheLastBuf(t *testing.T) {
 		l := w.loop(t, ring.Settings{})
 		fd, p := w.pair(t)
 		c := l.Open(fd, nil)
+		told := false
+		c.SetOwner(ownerFunc(func(c *ring.Conn) { told = c.EndSeen() }))
 		p.Write([]byte("x"))
+		pass(t, w, 50, l)
+		if c.EndSeen() {
+			t.Fatal("an end is seen that is none")
+		}
 		p.CloseWrite()
-		pass(t, w, 100, l)
-		if c.Ended() != nil {
-			t.Fatal("ended before the last Buf was taken")
+		until(t, w, func() bool { return c.EndSeen() }, l)
+		if c.Ended() != nil || !told {
+			t.Fatalf("ended before the last Buf was taken: %v; owner told: %v", c.Ended(), told)
 		}
 		c.Take().Release()
-		until(t, w, func() bool { return c.Ended() == io.EOF }, l)
+		if c.Ended() != io.EOF {
+			t.Fatalf("then %v", c.Ended())
+		}
 		c.Close()
 		whole(t, w, l)
+	})
+}
+
+func TestEndSeenByReset(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		p.Write([]byte("x"))
+		until(t, w, func() bool { return c.Held() > 0 }, l)
+		p.Reset()
+		until(t, w, func() bool { return c.EndSeen() }, l)
+		if c.Ended() != nil || c.Take() == nil || c.Ended() == nil {
+			t.Error("the error hides the bytes before it")
+		}
+		c.Close()
 	})
 }
 
