@@ -2,19 +2,24 @@ package pool
 
 import "pgherd/proxy/wire"
 
-// Mode says when a server is given back while its client stays. Later modes
-// are further rows of the table.
+// Mode says when a server is given back while its client stays.
 type Mode uint8
 
-// Session keeps a server until the client leaves.
-const Session Mode = iota
+const (
+	Session     Mode = iota // never: when the client leaves
+	Transaction             // at the end of each transaction
+	Statement               // as Transaction, and explicit ones are refused
+)
+
+func (m Mode) String() string { return [...]string{"session", "transaction", "statement"}[m] }
 
 // Moment is the state in which somebody asks whether to give a server back.
 type Moment struct {
 	Ended     bool // the client is gone
 	Owes      bool // the server owes a reply, to anybody
 	Status    byte // transaction status last told, wire.Idle …
-	Used      bool // a request was sent since the last reset
+	Used      bool // it may hold a session's state: it wants a reset
+	Pinned    bool // it holds state that its session still needs
 	Uncertain bool // what it owes cannot be known
 	Expired   bool // past its life time
 	Single    bool // serves one client only: replication
@@ -37,15 +42,28 @@ func (v Verdict) String() string {
 // Judge is the release rule (I2): a server goes back only when it owes
 // nothing and is idle; what cannot be known, or is too old, is closed.
 func (m Mode) Judge(at Moment) Verdict {
+	if !at.Ended {
+		return m.judgeStaying(at)
+	}
 	switch {
-	case !at.Ended:
-		return Keep
 	case at.Owes, at.Uncertain, at.Expired, at.Single:
 		return Discard
-	case at.Used:
+	case at.Used, at.Pinned, at.Status != wire.Idle:
 		return Reset // which ends an open transaction too
-	case at.Status != wire.Idle:
-		return Discard // unused, yet not idle: nobody knows why
+	default:
+		return Return
+	}
+}
+
+// judgeStaying: the client is there, and waits or thinks.
+func (m Mode) judgeStaying(at Moment) Verdict {
+	switch {
+	case m == Session, at.Single, at.Pinned, at.Owes, at.Uncertain, at.Status != wire.Idle:
+		return Keep
+	case at.Expired:
+		return Discard
+	case at.Used:
+		return Reset
 	default:
 		return Return
 	}

@@ -14,16 +14,17 @@ func facts(m Moment) map[string]bool {
 	return map[string]bool{
 		"client gone": m.Ended, "client stays": !m.Ended, "owes": m.Owes, "uncertain": m.Uncertain,
 		"idle": m.Status == wire.Idle, "in transaction": m.Status == wire.InTransaction, "failed": m.Status == wire.Failed,
-		"used": m.Used, "expired": m.Expired, "single": m.Single,
+		"used": m.Used, "pinned": m.Pinned, "expired": m.Expired, "single": m.Single,
 	}
 }
 
 // moments are all there are.
 func moments() (all []Moment) {
-	for bits := range 1 << 6 {
+	for bits := range 1 << 7 {
 		on := func(bit int) bool { return bits&(1<<bit) != 0 }
 		for _, status := range []byte{wire.Idle, wire.InTransaction, wire.Failed} {
-			all = append(all, Moment{Ended: on(0), Owes: on(1), Uncertain: on(2), Used: on(3), Expired: on(4), Single: on(5), Status: status})
+			all = append(all, Moment{Ended: on(0), Owes: on(1), Uncertain: on(2), Used: on(3), Expired: on(4), Single: on(5),
+				Pinned: on(6), Status: status})
 		}
 	}
 	return all
@@ -49,7 +50,7 @@ func TestReleaseTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	modes := map[string]Mode{"session mode": Session}
+	modes := map[string]Mode{"session mode": Session, "transaction mode": Transaction, "statement mode": Statement}
 	covered := map[string]int{}
 	mode := Session
 	for line := range strings.Lines(string(text)) {

@@ -42,8 +42,9 @@ type Server struct {
 	Expires   time.Time // lives no longer than this; zero: for ever
 	Idle      time.Time // on the shelf since
 	Uses      uint64    // how many sessions have had it
-	// Used says that a request was sent since it was last reset.
-	Used bool
+	// Used says that it may hold a session's state since it was last reset.
+	Used     bool
+	Prepared Prepared // protocol-level statements, for any session
 	// Uncertain says that what it still owes cannot be known: never reused.
 	Uncertain bool
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 
 	"pgherd/proxy/wire"
 )
@@ -13,13 +14,20 @@ const (
 	forward whose = iota // the client asked: it gets the reply
 	swallow              // pgherd asked: the client never sees it
 	local                // pgherd answers the client itself, when its turn comes
+	instead              // the server fails for the client, which gets pgherd's words for it
+	prelude              // pgherd asked, so that the client's next request can work: an error is the client's
 )
 
 // owed is a reply that has not come, or not wholly.
 type owed struct {
 	request wire.Kind
 	whose   whose
+	undo    undo
 }
+
+// undo takes back what was noted when a request was sent, because it failed
+// itself (erred), or because the server skipped it. nil: nothing was noted.
+type undo func(erred bool)
 
 // expectLimit bounds the replies owed at once; beyond it the client is not
 // read. A server holds back at most 8 KB of replies until a Sync, which is
@@ -44,6 +52,10 @@ type expectation struct {
 	// ignored counts the Syncs that a copy took no notice of; if it fails
 	// they may have counted after all.
 	ignored int
+	// What may have to be taken back: since the last Sync or Query, and
+	// before it. While there is some of the latter nobody knows yet what a
+	// new request means.
+	open, closed int
 	// uncertain: an error came where ignored Syncs make it unknowable how
 	// many replies are still to come. The server is never reused.
 	uncertain bool
@@ -54,16 +66,55 @@ func (e *expectation) empty() bool { return e.list.len() == 0 && !e.skipping && 
 // coming says that replies are still to come without another request.
 func (e *expectation) coming() bool { return e.list.len() > 0 && !e.copying }
 
+// unsettled says that what was noted before the last Sync or Query may have
+// to be taken back, and that the answer comes without another request.
+func (e *expectation) unsettled() bool { return e.closed > 0 && !e.copying }
+
+// within says that a sequence of the extended protocol is not finished: an
+// error in it would have the next request skipped.
+func (e *expectation) within() bool {
+	n := e.list.len()
+	return n > 0 && !wire.ReadyForQuery.Settles(e.list.at(n-1).request)
+}
+
+// push puts a request, or an answer of our own, at the end of the list.
+func (e *expectation) push(o owed) {
+	if o.undo != nil {
+		e.open++
+	}
+	if wire.ReadyForQuery.Settles(o.request) {
+		e.open, e.closed = 0, e.closed+e.open
+	}
+	e.list.push(o)
+}
+
+// pop takes off the oldest.
+func (e *expectation) pop() owed {
+	o := e.list.pop()
+	e.release(o)
+	return o
+}
+
+func (e *expectation) release(o owed) {
+	switch {
+	case o.undo == nil:
+	case e.closed > 0:
+		e.closed--
+	default:
+		e.open--
+	}
+}
+
 func (e *expectation) full() bool { return e.list.len() >= expectLimit }
 
 // add notes that a request has been sent to the server.
-func (e *expectation) add(request wire.Kind, w whose) {
+func (e *expectation) add(request wire.Kind, w whose, undo undo) {
 	switch {
 	case !request.Asks():
 	case e.skipping:
 		if request == wire.Sync {
 			e.skipping = false
-			e.list.push(owed{request, w})
+			e.push(owed{request, w, undo})
 		}
 	case e.copying:
 		switch request {
@@ -74,14 +125,21 @@ func (e *expectation) add(request wire.Kind, w whose) {
 		}
 	case e.list.len() == 0 && (request == wire.CopyDone || request == wire.CopyFail):
 	default:
-		e.list.push(owed{request, w})
+		e.push(owed{request, w, undo})
 	}
+}
+
+// addInstead is add for a request that will fail, and what the client is told.
+func (e *expectation) addInstead(request wire.Kind, words []byte) {
+	e.push(owed{request: request, whose: instead})
+	e.locals.push(answer{bytes: words})
 }
 
 // answer is pgherd's own reply to a request.
 type answer struct {
 	bytes []byte
 	ready bool // ReadyForQuery follows, with the status of that moment
+	undo  undo
 }
 
 // answer notes a reply of pgherd's own. now: nothing is owed before it, and no
@@ -94,7 +152,7 @@ func (e *expectation) answer(a answer, torn bool) (now bool) {
 	if e.list.len() == 0 && !torn {
 		return true
 	}
-	e.list.push(owed{whose: local})
+	e.push(owed{whose: local, undo: a.undo})
 	e.locals.push(a)
 	return false
 }
@@ -121,7 +179,7 @@ func (e *expectation) settle(kind wire.Kind) {
 		e.beginCopy()
 	case e.list.len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
-		e.list.pop()
+		e.pop()
 		e.dropStray()
 	case kind == wire.ReadyForQuery: // of a Sync that seemed to be ignored
 		e.skipping = false
@@ -132,7 +190,7 @@ func (e *expectation) settle(kind wire.Kind) {
 // outside a copy and is owed nothing.
 func (e *expectation) dropStray() {
 	for e.head().request == wire.CopyDone || e.head().request == wire.CopyFail {
-		e.list.pop()
+		e.pop()
 	}
 }
 
@@ -150,7 +208,7 @@ func (e *expectation) nextLocal() (a answer, ok bool) {
 	if e.head().whose != local {
 		return answer{}, false
 	}
-	e.list.pop()
+	e.pop()
 	e.dropStray()
 	return e.locals.pop(), true
 }
@@ -165,9 +223,19 @@ func (e *expectation) fail() {
 	if e.list.len() == 0 || wire.ReadyForQuery.Settles(e.head().request) {
 		return // ReadyForQuery is still to come, or the connection's end
 	}
+	var undone []undo // the oldest is the one that failed
 	for e.list.len() > 0 && e.head().request != wire.Sync {
-		if e.list.pop().whose == local {
+		o := e.pop()
+		if o.whose == local || o.whose == instead {
 			e.locals.pop()
+		}
+		if o.undo != nil || len(undone) == 0 {
+			undone = append(undone, o.undo)
+		}
+	}
+	for i, back := range slices.Backward(undone) {
+		if back != nil {
+			back(i == 0)
 		}
 	}
 	e.skipping = e.list.len() == 0
@@ -188,6 +256,7 @@ func (e *expectation) beginCopy() {
 		default:
 			e.copying = false
 		}
+		e.release(next)
 		e.list.remove(1)
 	}
 }

@@ -223,7 +223,7 @@ func (k *talk) send(a ask) {
 	case a.kind == wire.CopyDone || a.kind == wire.CopyFail:
 		k.inCopy = false
 	}
-	k.e.add(a.kind, a.whose)
+	k.e.add(a.kind, a.whose, nil)
 	k.unread, k.sent = append(k.unread, a), append(k.sent, a.kind)
 }
 
@@ -365,7 +365,7 @@ func FuzzExpect(f *testing.F) {
 					t.Fatal("an answer overtakes what is owed")
 				}
 			case b >= 0x80:
-				e.add(wire.RequestKind(tag), forward)
+				e.add(wire.RequestKind(tag), forward, nil)
 			default:
 				if _, err := e.admit(wire.ReplyKind(tag)); err != nil {
 					return

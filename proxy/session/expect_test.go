@@ -133,7 +133,7 @@ func (p *play) request(words []string) error {
 		}
 	}
 	for range times {
-		p.add(kind, w)
+		p.add(kind, w, nil)
 	}
 	return err
 }

@@ -74,6 +74,22 @@ type Settings struct {
 	ClientIdle   time.Duration // the longest silence of a client; 0: for ever
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
+	Statements   Statements // nil in session mode
+	MaxPrepared  int        // statements a server keeps prepared for all its sessions
+}
+
+// Statements says what SQL does to a session. An unknown text pins.
+type Statements interface {
+	// Look must be quick; later: it is not known yet, and Study is to be
+	// called, which may burn CPU.
+	Look(sql []byte) (effect Effect, later bool)
+	Study(sql []byte) Effect
+}
+
+// Effect is what a text of SQL does to a session.
+type Effect struct {
+	Pin   string // why the server must stay with the session after it; "": it need not
+	Begin bool   // it begins an explicit transaction
 }
 
 // Named limits.

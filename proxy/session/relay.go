@@ -68,10 +68,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	if m.First && m.Last && m.Kind.Whole() {
 		s.observe(m)
 	}
-	if s.whose == forward {
-		s.replies.pass(s.client, m)
-		s.torn = !m.Last
-	}
+	s.deliver(m)
 	s.passed += len(m.Bytes)
 	if s.passed >= streamAfter && s.passed-len(m.Bytes) < streamAfter {
 		s.server.Endpoint.Stream(true)
@@ -84,6 +81,17 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.endResponse()
 	}
 	return nil
+}
+
+// deliver gives the client what is its own of a reply.
+func (s *Session) deliver(m wire.Message) {
+	switch {
+	case s.whose == forward, s.whose == prelude && m.Kind == wire.ErrorResponse:
+		s.replies.pass(s.client, m)
+		s.torn = !m.Last
+	case s.whose == instead && m.Kind == wire.ErrorResponse && m.First:
+		s.client.Write(s.expect.locals.at(0).bytes)
+	}
 }
 
 // endResponse: what follows is another response, short until proved long.

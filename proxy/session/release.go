@@ -14,7 +14,9 @@ func (s *Session) finish() {
 		return
 	}
 	verdict := s.set.Mode.Judge(s.moment())
-	if verdict != pool.Discard && !s.awaitCancels() {
+	if verdict != pool.Discard && s.awaitCancels() {
+		verdict = s.set.Mode.Judge(s.moment()) // one may have got no answer
+	} else {
 		verdict = pool.Discard
 	}
 	if verdict == pool.Reset {
@@ -27,6 +29,17 @@ func (s *Session) finish() {
 	s.release(verdict)
 }
 
+// part gives the server back between two transactions, if the mode and the
+// session's state allow it.
+func (s *Session) part() {
+	if s.server == nil || s.cancels > 0 {
+		return
+	}
+	if verdict := s.set.Mode.Judge(s.moment()); verdict != pool.Keep {
+		s.release(verdict)
+	}
+}
+
 // moment is what the release rule looks at.
 func (s *Session) moment() pool.Moment {
 	return pool.Moment{
@@ -34,6 +47,7 @@ func (s *Session) moment() pool.Moment {
 		Owes:      !s.expect.empty() || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
 		Used:      s.server.Used,
+		Pinned:    s.pinned != "",
 		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
 		Single:    s.server.Key.Replication || !s.set.KeepServers,
@@ -57,7 +71,7 @@ func (s *Session) awaitCancels() bool {
 func (s *Session) reset() pool.Verdict {
 	deadline := s.loop.Now().Add(s.set.ResetTimeout)
 	for _, sql := range s.set.ResetQueries {
-		s.expect.add(wire.Query, swallow)
+		s.expect.add(wire.Query, swallow, nil)
 		s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
 	}
 	for !s.expect.empty() {
@@ -70,6 +84,8 @@ func (s *Session) reset() pool.Verdict {
 		}
 	}
 	s.server.Used = false
+	s.server.Prepared.Forget()
+	s.pinned = ""
 	return s.set.Mode.Judge(s.moment())
 }
 

@@ -3,17 +3,20 @@ package session
 import (
 	"errors"
 
+	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
 // request handles a request, or a piece of one.
 func (s *Session) request(m wire.Message) error {
 	if m.First {
+		s.passing = false
 		mine, err := s.begin(m)
-		if err != nil {
+		if err != nil || mine {
+			s.dropping = !s.passing // of the pieces to come
 			return err
 		}
-		s.dropping = mine
+		s.dropping = false
 	}
 	if !s.dropping {
 		s.requests.pass(s.server.Endpoint, m)
@@ -34,10 +37,12 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if s.refusing && m.Kind != wire.Sync {
 		return true, nil
 	}
+	if m.Kind == wire.Sync {
+		s.refusing = false
+	}
 	if s.server == nil {
 		switch m.Kind {
 		case wire.Sync:
-			s.refusing = false
 			s.answer(nil, true)
 			return true, nil
 		case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail:
@@ -49,19 +54,53 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	} else if s.command(m) {
 		return true, nil
 	}
+	if err := s.look(&m); err != nil {
+		return true, s.refuse(m.Kind, err)
+	}
 	if s.server == nil {
 		if err := s.checkout(); err != nil {
 			return true, s.refuse(m.Kind, err)
 		}
 	}
-	s.expect.add(m.Kind, forward)
-	s.server.Used = true
+	if err := s.settled(); err != nil {
+		return true, err
+	}
+	s.server.Used = s.server.Used || s.set.Mode == pool.Session || s.pinned != ""
+	if s.set.Mode != pool.Session && s.prepare(&m) {
+		return true, nil
+	}
+	s.expect.add(m.Kind, forward, nil)
 	return false, nil
 }
 
+// settled waits until it is known what became of what the client has prepared
+// so far.
+func (s *Session) settled() error {
+	for s.expect.unsettled() {
+		moved, err := s.fromServer()
+		switch {
+		case err != nil:
+			return err
+		case s.evicted != nil:
+			return errEvicted
+		case s.gone():
+			return errLeft
+		case moved:
+			continue
+		}
+		if err := s.loop.Wait(Forever); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // answer sends pgherd's own reply when its turn comes.
-func (s *Session) answer(bytes []byte, ready bool) {
-	if a := (answer{bytes, ready}); s.expect.answer(a, s.torn) {
+func (s *Session) answer(bytes []byte, ready bool) { s.answerOr(bytes, ready, nil) }
+
+// answerOr is answer, with what to take back if the server skips it.
+func (s *Session) answerOr(bytes []byte, ready bool, undo undo) {
+	if a := (answer{bytes, ready, undo}); s.expect.answer(a, s.torn) {
 		s.send(a)
 	}
 }

@@ -43,12 +43,16 @@ type Session struct {
 	pid  uint32 // the number by which the client may cancel
 	key  []byte // and its secret (I9)
 
-	client   wire.Endpoint
-	requests stream
-	told     []wire.Param // what the client believes of ParameterStatus
-	prepared commands     // pgherd's own commands, prepared and bound
-	refusing bool         // a request failed here; skip to the next Sync
-	dropping bool         // the request that arrives in pieces is not for the server
+	client     wire.Endpoint
+	requests   stream
+	told       []wire.Param      // what the client believes of ParameterStatus
+	prepared   commands          // pgherd's own commands, prepared and bound
+	statements map[string]string // the client's prepared statements: what Parse said behind the name
+	unnamed    string            // the same of the unnamed one; "" if there is none
+	pinned     string            // why the server stays with the session between transactions; "": it need not
+	refusing   bool              // a request failed here; skip to the next Sync
+	dropping   bool              // the request that arrives in pieces is not for the server
+	passing    bool              // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream
@@ -142,6 +146,7 @@ func (s *Session) serve() error {
 		if moved {
 			continue
 		}
+		s.part()
 		deadline, why := s.patience()
 		if over(deadline, s.loop.Now()) {
 			return why

@@ -71,7 +71,7 @@ func (c *Cutter) Next(p []byte) (Message, []byte, error) {
 	if n <= len(p) {
 		return Message{Kind: kind, Bytes: p[:n], First: true, Last: true}, p[n:], nil
 	}
-	if kind.Whole() && n <= HeaderLen+WholeLimit {
+	if len(p) < c.firstPiece(kind, n) {
 		c.kept = append(c.kept, p...)
 		return Message{}, nil, nil
 	}
@@ -88,6 +88,20 @@ func (c *Cutter) header(p []byte) (Kind, int, error) {
 		return Unknown, 0, &ViolationError{Tag: p[0], Kind: kind, Length: n}
 	}
 	return kind, n + 1, nil
+}
+
+// firstPiece is how much of a message of n bytes is to be there before any of
+// it is delivered: all of what somebody looks into, if it is not too long;
+// else its beginning.
+func (c *Cutter) firstPiece(kind Kind, n int) int {
+	switch {
+	case !kind.Whole():
+		return HeaderLen
+	case n <= HeaderLen+WholeLimit:
+		return n
+	default:
+		return HeaderLen + FirstLimit
+	}
 }
 
 // piece goes on with a message that passes in pieces.
@@ -108,7 +122,10 @@ func (c *Cutter) resume(p []byte) (Message, []byte, error) {
 		c.forget()
 		return Message{}, nil, err
 	}
-	if !kind.Whole() || n > HeaderLen+WholeLimit {
+	if first := c.firstPiece(kind, n); first < n {
+		if p = c.keep(p, first); len(c.kept) < first {
+			return Message{}, nil, nil
+		}
 		m := Message{Kind: kind, Bytes: c.kept, First: true, Last: n == len(c.kept), Copied: true}
 		c.kind, c.left = kind, n-len(c.kept)
 		c.forget()

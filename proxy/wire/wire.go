@@ -16,6 +16,10 @@ const HeaderLen = 5
 // into: memory for one direction of a session stays bounded by it.
 const WholeLimit = 64 << 10
 
+// FirstLimit is how many bytes of the body of a longer message, of a kind that
+// sessions look into, are there in its first piece at least.
+const FirstLimit = 512
+
 // Transaction states, as ReadyForQuery tells them.
 const (
 	Idle          byte = 'I'

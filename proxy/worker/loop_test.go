@@ -45,7 +45,7 @@ func (c realConnector) Open(context.Context, pool.Key, any) (Opened, error) {
 // serve is a PostgreSQL on a connection, until it ends.
 func serve(conn net.Conn) {
 	defer conn.Close()
-	p := newPostgres()
+	p := newPostgres(true)
 	b := make([]byte, 4<<10)
 	for {
 		n, err := conn.Read(b)
@@ -119,7 +119,7 @@ func greeted(t *testing.T, client *tls.Conn) {
 func TestTLSOnBothSides(t *testing.T) {
 	crew := realCrew(t)
 	for range 3 { // the first opens the server, the others get it from the shelf
-		client, model := login(t, crew), newPostgres()
+		client, model := login(t, crew), newPostgres(true)
 		greeted(t, client)
 		for _, round := range [][]byte{
 			wire.AppendQuery(nil, "1 ROWS 3"), wire.AppendQuery(nil, "1 BIG 20000"),

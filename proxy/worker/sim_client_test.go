@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"pgherd/proxy/pool"
 	"pgherd/proxy/ring/ringtest"
 	"pgherd/proxy/wire"
 )
@@ -68,13 +69,50 @@ var simRounds = []func(id int, n int) []byte{
 	},
 	func(id, n int) []byte { // libpq's copy: Sync at once, ignored, and again at the end
 		b := append(wire.AppendSync(extended(id, "COPYIN", 0)), copyRows(n)...)
-		return wire.AppendSync(wire.AppendCopyDone(b))
+		return forgotten(wire.AppendSync(wire.AppendCopyDone(b)))
 	},
 	func(id, n int) []byte {
 		b := append(extended(id, "COPYIN", 0), copyRows(n)...)
-		return wire.AppendSync(append(wire.AppendCopyData(b, "BAD"), wire.AppendCopyDone(nil)...))
+		return forgotten(wire.AppendSync(append(wire.AppendCopyData(b, "BAD"), wire.AppendCopyDone(nil)...)))
 	},
 	func(id, n int) []byte { return wire.AppendFlush(extended(id, "ROWS", n)) },
+	func(id, n int) []byte { return wire.AppendSync(named(n%3, id, "ROWS", n%7)) },
+	func(id, n int) []byte { return wire.AppendSync(wire.AppendParse(nil, "", sql(0, "ROWS", n%3), nil)) },
+	func(id, n int) []byte { // statements of text that other clients prepare too
+		return wire.AppendSync(wire.AppendParse(nil, name(n%3), sql(0, "ROWS", n%3), nil))
+	},
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
+	func(id, n int) []byte { return wire.AppendSync(executed("")) },
+	func(id, n int) []byte { return wire.AppendSync(wire.AppendClose(nil, 'S', name(n%3))) },
+	func(id, n int) []byte { return wire.AppendSync(wire.AppendDescribe(nil, 'S', name(n%3))) },
+	func(id, n int) []byte { // a statement closed and prepared anew, behind a failure that skips it
+		b := append(extended(id, "ERR", 0), wire.AppendClose(nil, 'S', name(1))...)
+		return wire.AppendSync(append(b, named(1, id, "ROWS", n%3)...))
+	},
+	func(id, n int) []byte { // a long Bind: only its beginning is looked into
+		long := wire.MakeValues(make([]byte, 70_000))
+		b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(name(n % 3)), Params: long})
+		return wire.AppendSync(wire.AppendExecute(b, "", 0))
+	},
+}
+
+func name(n int) string { return fmt.Sprint("s", n) }
+
+func sql(id int, verb string, n int) string { return fmt.Sprintf("%d %s %d", id, verb, n) }
+
+// named prepares a statement and executes it.
+func named(n, id int, verb string, k int) []byte {
+	return append(wire.AppendParse(nil, name(n), sql(id, verb, k), nil), executed(name(n))...)
+}
+
+// forgotten closes the unnamed statement: who executed it again would owe
+// another copy its data.
+func forgotten(b []byte) []byte { return wire.AppendSync(wire.AppendClose(b, 'S', "")) }
+
+func executed(statement string) []byte {
+	b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(statement)})
+	return wire.AppendExecute(b, "", 0)
 }
 
 func query(id int, verb string, n int) []byte {
@@ -95,10 +133,14 @@ func copyRows(n int) (b []byte) {
 	return b
 }
 
-func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand) *simClient {
-	c := &simClient{id: id, peer: peer, model: newPostgres(), eager: random.IntN(2) == 0}
+func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode) *simClient {
+	c := &simClient{id: id, peer: peer, model: newPostgres(true), eager: random.IntN(2) == 0}
 	for range random.IntN(12) {
-		c.rounds = append(c.rounds, simRounds[random.IntN(len(simRounds))](id, random.IntN(40)))
+		round := simRounds[random.IntN(len(simRounds))](id, random.IntN(40))
+		if mode == pool.Statement && bytes.Contains(round, []byte(" BEGIN ")) {
+			continue // refused; another test's business
+		}
+		c.rounds = append(c.rounds, round)
 	}
 	if random.IntN(4) == 0 {
 		c.vanish, c.rude = 1+random.IntN(400), random.IntN(2) == 0
@@ -158,6 +200,7 @@ func (c *simClient) send() {
 }
 
 func (c *simClient) write(b []byte) {
+
 	c.model.feed(b)
 	_, _ = c.peer.Write(b)
 }
@@ -169,7 +212,8 @@ func (c *simClient) compare() error {
 	}
 	n := min(len(c.got), len(c.model.out))
 	if (len(c.got) > n || !bytes.Equal(c.got[:n], c.model.out[:n])) && !c.farewell() {
-		return fmt.Errorf("client %d got %q, wants %q", c.id, clip(c.got), clip(c.model.out))
+		at := messages(c.got[:alike(c.got, c.model.out)])
+		return fmt.Errorf("client %d got %q, wants %q", c.id, clip(c.got[at:]), clip(c.model.out[at:]))
 	}
 	if bytes.Equal(c.got[:n], c.model.out[:n]) {
 		n = messages(c.got[:n])
@@ -193,12 +237,16 @@ func messages(b []byte) (n int) {
 // farewell says that what differs is an error with which pgherd ends the
 // session: right only where a server broke, and only between two messages.
 func (c *simClient) farewell() bool {
-	n := 0
-	for n < len(c.got) && n < len(c.model.out) && c.got[n] == c.model.out[n] {
+	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
+	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
+}
+
+// alike is how many bytes a and b begin with alike.
+func alike(a, b []byte) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
 	}
-	rest := c.got[messages(c.got[:n]):]
-	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
+	return n
 }
 
 // startsFatal says that what has arrived behind an 'E' may be a FATAL error.

@@ -23,12 +23,16 @@ type postgres struct {
 	param    string
 	stmts    map[string]string
 	portals  map[string]string
-	owner    int    // whose session state it holds; 0: nobody's
+	owner    int // whose session state it holds; 0: nobody's
+	marked   bool
+	inside   int    // whose transaction it is in; 0: nobody's
 	fault    string // what no server of pgherd's may ever see
 }
 
-func newPostgres() *postgres {
-	return &postgres{cut: wire.CutRequests(), status: wire.Idle, param: "0", stmts: map[string]string{}, portals: map[string]string{}}
+// newPostgres: marked, it counts as holding a client's state after any
+// statement; else only after one that changes the session.
+func newPostgres(marked bool) *postgres {
+	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, param: "0", stmts: map[string]string{}, portals: map[string]string{}}
 }
 
 // feed gives it what a client sent; over: it said goodbye.
@@ -76,12 +80,21 @@ func (p *postgres) step(m wire.Message) {
 	switch m.Kind {
 	case wire.Parse:
 		v, _ := wire.ViewParse(m.Body())
-		p.stmts[string(v.Name)] = string(v.SQL)
-		p.belong(string(v.SQL))
+		if _, taken := p.stmts[string(v.Name)]; taken && len(v.Name) > 0 {
+			p.out = wire.AppendError(p.out, &wire.Fault{Severity: "ERROR", Code: "42P05",
+				Message: `prepared statement "` + string(v.Name) + `" already exists`})
+			p.failed()
+			return
+		}
 		if strings.Contains(string(v.SQL), "PARSEERR") {
+			if len(v.Name) == 0 {
+				delete(p.stmts, "")
+			}
 			p.fail()
 			return
 		}
+		p.stmts[string(v.Name)] = string(v.SQL)
+		p.belong(string(v.SQL))
 		p.out = wire.AppendParseComplete(p.out)
 	case wire.Bind:
 		v, _ := wire.ViewBind(m.Body())
@@ -93,7 +106,11 @@ func (p *postgres) step(m wire.Message) {
 		p.portals[string(v.Portal)] = sql
 		p.out = wire.AppendBindComplete(p.out)
 	case wire.Describe:
-		if m.Body()[0] == 'S' {
+		if name := string(m.Body()[1 : len(m.Body())-1]); m.Body()[0] == 'S' {
+			if _, ok := p.stmts[name]; !ok {
+				p.fail()
+				return
+			}
 			p.out = wire.AppendParameterDescription(p.out, nil)
 		}
 		p.out = wire.AppendNoData(p.out)
@@ -102,6 +119,9 @@ func (p *postgres) step(m wire.Message) {
 		p.extended = true
 		p.run(p.portals[string(v.Portal)], true)
 	case wire.Close:
+		if m.Body()[0] == 'S' {
+			delete(p.stmts, string(m.Body()[1:len(m.Body())-1]))
+		}
 		p.out = wire.AppendCloseComplete(p.out)
 	}
 }
@@ -133,6 +153,7 @@ func (p *postgres) copy(m wire.Message) {
 
 func (p *postgres) simple(sql string) {
 	p.extended = false
+	delete(p.stmts, "")
 	switch sql {
 	case "":
 		p.out = wire.AppendEmptyQueryResponse(p.out)
@@ -172,10 +193,21 @@ func (p *postgres) discardAll() {
 // while it holds somebody's is the leak that I1 and I2 forbid.
 func (p *postgres) belong(sql string) {
 	id, _ := strconv.Atoi(strings.Fields(sql + " 0")[0])
+	if id == 0 {
+		return // a text that many clients prepare
+	}
 	if p.owner != 0 && p.owner != id {
 		p.fault = fmt.Sprintf("a server with the state of client %d got %q", p.owner, sql)
 	}
-	p.owner = id
+	if p.inside != 0 && p.inside != id {
+		p.fault = fmt.Sprintf("a server in a transaction of client %d got %q", p.inside, sql)
+	}
+	if p.marked || strings.Contains(sql, " SET ") {
+		p.owner = id
+	}
+	if strings.Contains(sql, " BEGIN ") {
+		p.inside = id
+	}
 }
 
 // run executes a statement up to its CommandComplete.
@@ -228,10 +260,19 @@ func (p *postgres) set(value string) {
 
 func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, tag) }
 
-func (p *postgres) ready() { p.out = wire.AppendReadyForQuery(p.out, p.status) }
+func (p *postgres) ready() {
+	if p.status == wire.Idle {
+		p.inside = 0
+	}
+	p.out = wire.AppendReadyForQuery(p.out, p.status)
+}
 
 func (p *postgres) fail() {
 	p.out = wire.AppendError(p.out, &wire.Fault{Severity: "ERROR", Code: "22000", Message: "asked for"})
+	p.failed()
+}
+
+func (p *postgres) failed() {
 	if p.status == wire.InTransaction {
 		p.status = wire.Failed
 	}

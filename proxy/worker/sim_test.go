@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +45,8 @@ type sim struct {
 	servers []*simServer
 	jobs    []func() // what runs off the workers' threads
 	limit   int
-	sloth   int  // how slow jobs are
+	sloth   int // how slow jobs are
+	mode    pool.Mode
 	unkind  bool // servers break
 	meddled bool // an administrator pauses and renews
 	faults  []error
@@ -63,6 +65,7 @@ func newSim(seed uint64) *sim {
 	if s.random.IntN(4) == 0 {
 		s.net.ResetOneIn, s.unkind = 2000, true
 	}
+	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
 		Go:     func(f func()) { s.jobs = append(s.jobs, f) },
@@ -72,7 +75,7 @@ func newSim(seed uint64) *sim {
 		Failed: func(err error) { s.faults = append(s.faults, err) },
 	}
 	set := &Settings{
-		Session: &session.Settings{ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
+		Session: &session.Settings{Mode: s.mode, Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
 		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
@@ -83,11 +86,29 @@ func newSim(seed uint64) *sim {
 	return s
 }
 
+// simStatements says what the simulation's statements do to a session.
+type simStatements struct{}
+
+func (simStatements) Look(sql []byte) (session.Effect, bool) {
+	words := append(strings.Fields(string(sql)), "", "")
+	switch words[1] {
+	case "SET":
+		return session.Effect{Pin: "SET"}, false
+	case "BEGIN":
+		return session.Effect{Begin: true}, false
+	case "ROWS":
+		return session.Effect{}, len(sql)%2 == 0
+	}
+	return session.Effect{}, false
+}
+
+func (simStatements) Study([]byte) session.Effect { return session.Effect{} }
+
 // Open is the Connector's.
 func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	fd, peer := s.net.Pair()
 	s.lastPID++
-	server := &simServer{postgres: newPostgres(), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
+	server := &simServer{postgres: newPostgres(s.mode == pool.Session), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
 	s.servers = append(s.servers, server)
 	if total := s.crew.home.Total(); total > s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
@@ -132,7 +153,7 @@ func (s *sim) strike(pid, asker uint32) {
 func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
-	c := newSimClient(id, peer, s.random)
+	c := newSimClient(id, peer, s.random, s.mode)
 	c.unkind = s.unkind
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}

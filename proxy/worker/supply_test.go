@@ -24,7 +24,7 @@ func (c *simConnector) Open(_ context.Context, _ pool.Key, _ any) (Opened, error
 		return Opened{}, c.fails
 	}
 	fd, peer := c.net.Pair()
-	s := &simServer{postgres: newPostgres(), peer: peer, pid: uint32(len(c.servers) + 1)}
+	s := &simServer{postgres: newPostgres(true), peer: peer, pid: uint32(len(c.servers) + 1)}
 	c.servers = append(c.servers, s)
 	return Opened{Socket: Socket{FD: fd}, PID: s.pid, Params: []wire.Param{{Name: "param", Value: "0"}}}, nil
 }

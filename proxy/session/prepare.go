@@ -1,0 +1,234 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"pgherd/proxy/wire"
+)
+
+// prepare makes prepared statements follow the client from server to server.
+// A statement has one name on a server, shared by all sessions that prepare
+// the same text and types; the client's own names never reach one. mine: the
+// request was answered, or sent on in other words.
+//
+// The names that a server does not know (a client's own, of statements too
+// long to keep) are passed as they are: its error is the right one.
+func (s *Session) prepare(m *wire.Message) (mine bool) {
+	if s.expect.skipping {
+		return false // the server will not read it
+	}
+	switch m.Kind {
+	case wire.Query: // destroys the unnamed statement
+		back := s.setUnnamed("")
+		if !s.expect.within() {
+			back = nil // nothing can have it skipped
+		}
+		s.expect.add(wire.Query, forward, back)
+		s.passFirst(m)
+		return true
+	case wire.Parse:
+		return s.prepareParse(m)
+	case wire.Bind:
+		return s.prepareBind(m)
+	case wire.Describe:
+		return s.prepareDescribe(m)
+	case wire.Close:
+		return s.prepareClose(m)
+	}
+	return false
+}
+
+func (s *Session) prepareParse(m *wire.Message) bool {
+	if !m.Last {
+		return false // pinned; its name is the server's as the client gave it
+	}
+	v, err := wire.ViewParse(m.Body())
+	if err != nil {
+		return false
+	}
+	text := string(m.Body()[len(v.Name)+1:])
+	if len(v.Name) == 0 {
+		s.expect.add(wire.Parse, forward, s.setUnnamed(text))
+		s.requests.pass(s.server.Endpoint, *m)
+		return true
+	}
+	name := string(v.Name)
+	if _, taken := s.statements[name]; taken {
+		s.collide(name)
+		return true
+	}
+	if s.statements == nil {
+		s.statements = map[string]string{}
+	}
+	s.statements[name] = text
+	forget := func(bool) { delete(s.statements, name) }
+	if _, known := s.server.Prepared.Find(text); known {
+		s.answerOr(wire.AppendParseComplete(nil), false, forget)
+		return true
+	}
+	s.parse(text, forward, forget)
+	return true
+}
+
+// setUnnamed notes what the unnamed statement is from now on.
+func (s *Session) setUnnamed(text string) undo {
+	before, there, server := s.unnamed, s.server.Prepared.Unnamed, s.server
+	s.unnamed, server.Prepared.Unnamed = text, text
+	return func(erred bool) {
+		s.unnamed, server.Prepared.Unnamed = before, there
+		if erred { // a Parse that fails destroys the one before
+			s.unnamed, server.Prepared.Unnamed = "", ""
+		}
+	}
+}
+
+// duplicate is PostgreSQL's error for a name that is taken.
+const duplicate = "42P05"
+
+// collide: the client's name is taken. The server is made to fail by the name
+// that it has for that statement, so that it skips and rolls back as it must;
+// the client gets the error with its own name in it.
+func (s *Session) collide(name string) {
+	there, _ := s.ensure([]byte(name))
+	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
+	s.expect.addInstead(wire.Parse, wire.AppendError(nil, fault))
+	s.server.Endpoint.Write(appendParse(nil, there, s.statements[name]))
+}
+
+// parse prepares a statement on the server under a name of ours.
+func (s *Session) parse(text string, w whose, undo undo) (name string) {
+	server := s.server
+	name, evicted := server.Prepared.Add(text, s.set.MaxPrepared)
+	if evicted != "" {
+		s.expect.add(wire.Close, swallow, nil)
+		server.Endpoint.Write(wire.AppendClose(nil, 'S', evicted))
+	}
+	s.expect.add(wire.Parse, w, func(erred bool) {
+		server.Prepared.Remove(text)
+		if undo != nil {
+			undo(erred)
+		}
+	})
+	server.Endpoint.Write(appendParse(nil, name, text))
+	return name
+}
+
+// appendParse builds a Parse from a name and what follows it.
+func appendParse(dst []byte, name, text string) []byte {
+	dst = append(dst, 'P')
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(name)+1+len(text)))
+	return append(append(append(dst, name...), 0), text...)
+}
+
+// ensure has the statement that the client calls by this name ready on the
+// server, and returns its name there. Not ok: the name is not the client's.
+func (s *Session) ensure(name []byte) (there string, ok bool) {
+	if len(name) == 0 {
+		s.ensureUnnamed()
+		return "", false
+	}
+	text, ok := s.statements[string(name)]
+	if !ok {
+		return "", false
+	}
+	if there, ok = s.server.Prepared.Find(text); !ok {
+		there = s.parse(text, prelude, nil)
+	}
+	return there, true
+}
+
+// ensureUnnamed makes the server's unnamed statement the client's.
+func (s *Session) ensureUnnamed() {
+	server := s.server
+	before := server.Prepared.Unnamed
+	if before == s.unnamed {
+		return
+	}
+	server.Prepared.Unnamed = s.unnamed
+	back := func(erred bool) {
+		if server.Prepared.Unnamed = before; erred {
+			server.Prepared.Unnamed = ""
+		}
+	}
+	if s.unnamed == "" { // another client's is there
+		s.expect.add(wire.Close, swallow, back)
+		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
+		return
+	}
+	s.expect.add(wire.Parse, prelude, back)
+	server.Endpoint.Write(appendParse(nil, "", s.unnamed))
+}
+
+// prepareBind sends a Bind on under the statement's name on the server. Of a
+// long one only the beginning is here: that is enough.
+func (s *Session) prepareBind(m *wire.Message) bool {
+	body := m.Body()
+	portal := bytes.IndexByte(body, 0)
+	if portal < 0 {
+		return false
+	}
+	statement := bytes.IndexByte(body[portal+1:], 0)
+	if statement < 0 {
+		return false
+	}
+	there, ok := s.ensure(body[portal+1 : portal+1+statement])
+	s.expect.add(wire.Bind, forward, nil)
+	if !ok {
+		s.passFirst(m)
+		return true
+	}
+	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - statement
+	head := binary.BigEndian.AppendUint32([]byte{'B'}, uint32(length))
+	head = append(append(append(head, body[:portal+1]...), there...), 0)
+	s.server.Endpoint.Write(head)
+	rest := *m
+	rest.Bytes = body[portal+1+statement+1:]
+	s.passFirst(&rest)
+	return true
+}
+
+func (s *Session) prepareDescribe(m *wire.Message) bool {
+	v, err := wire.ViewDescribe(m.Body())
+	if err != nil || v.What != 'S' {
+		return false
+	}
+	there, ok := s.ensure(v.Name)
+	s.expect.add(wire.Describe, forward, nil)
+	if ok {
+		s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
+	} else {
+		s.requests.pass(s.server.Endpoint, *m)
+	}
+	return true
+}
+
+// prepareClose forgets the client's statement; the server keeps it for others.
+func (s *Session) prepareClose(m *wire.Message) bool {
+	v, err := wire.ViewClose(m.Body())
+	if err != nil || v.What != 'S' {
+		return false
+	}
+	if len(v.Name) == 0 {
+		s.expect.add(wire.Close, forward, s.setUnnamed(""))
+		s.requests.pass(s.server.Endpoint, *m)
+		return true
+	}
+	name := string(v.Name)
+	text, ok := s.statements[name]
+	if !ok {
+		return false
+	}
+	delete(s.statements, name)
+	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.statements[name] = text })
+	return true
+}
+
+// passFirst sends on the first piece of a request whose other pieces, if any,
+// follow as they are.
+func (s *Session) passFirst(m *wire.Message) {
+	if len(m.Bytes) > 0 {
+		s.requests.pass(s.server.Endpoint, *m)
+	}
+	s.passing = !m.Last
+}
