@@ -57,6 +57,7 @@ func (e *still) Take() wire.Chunk {
 func (e *still) Bytes() []byte                     { return e.bytes }
 func (e *still) Release()                          {}
 func (e *still) Ended() error                      { return nil }
+func (e *still) Left() bool                        { return false }
 func (e *still) Forward(_ wire.Chunk, part []byte) { e.sent += len(part) }
 func (e *still) Write(p []byte)                    { e.sent += len(p) }
 func (e *still) Queued() int                       { return 0 }

@@ -96,8 +96,8 @@ func (s *Session) impatient(deadline time.Time) error {
 	switch {
 	case s.evicted != nil:
 		return errEvicted
-	case s.client.Ended() != nil:
-		return errLeft
+	case s.client.Left():
+		return errLeft // nobody wants the answer; the request is not begun
 	case s.canceled:
 		return &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
 	case over(deadline, s.loop.Now()):

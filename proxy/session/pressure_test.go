@@ -399,3 +399,20 @@ func TestPrimaryMoves(t *testing.T) {
 	w.run()
 	same2(t, "node", w.asked[0].Node, 1)
 }
+
+// TestLeftWhileItWaits: a client that said goodbye, or vanished, while it
+// waited for a server loses its place; its request is not begun.
+func TestLeftWhileItWaits(t *testing.T) {
+	for name, last := range map[string][]byte{"with a goodbye": terminate, "without": nil, "behind another request": query("more")} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.greeted(w.client.says(query("insert")))
+			w.then(w.is(WaitServer), w.client.says(last), w.client.leaves())
+			w.run()
+			w.ended("")
+			if w.withdrawn == 0 {
+				t.Error("its place in the queue is kept")
+			}
+		})
+	}
+}

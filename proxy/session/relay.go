@@ -139,6 +139,9 @@ func (s *Session) fromClient() (moved bool, err error) {
 	if s.leaving {
 		return false, s.leave(s.client.Ended())
 	}
+	if s.gone() {
+		return false, s.parting()
+	}
 	for !s.crowded() {
 		m, ok, err := s.requests.next()
 		if err != nil {

@@ -216,6 +216,8 @@ func (s *side) Ended() error {
 	return s.broken
 }
 
+func (s *side) Left() bool { return s.broken != nil }
+
 func (s *side) Forward(c wire.Chunk, part []byte) {
 	if c.(*sideChunk).released {
 		panic("a chunk was forwarded after its release")

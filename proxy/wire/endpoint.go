@@ -16,6 +16,9 @@ type Endpoint interface {
 	// Ended is nil while more may come. After the last chunk has been taken
 	// it is io.EOF or what broke the connection.
 	Ended() error
+	// Left says that the other side has closed or broken the connection,
+	// though what it sent before may not have been taken yet.
+	Left() bool
 	// Forward queues part, a sub-slice of c's bytes, without copying it.
 	Forward(c Chunk, part []byte)
 	// Write queues a copy of p.

@@ -43,6 +43,7 @@ func chunk(b *ring.Buf) wire.Chunk {
 }
 
 func (p plain) Ended() error                      { return ended(p.ring) }
+func (p plain) Left() bool                        { return p.ring.EndSeen() || p.ring.Broken() != nil }
 func (p plain) Forward(c wire.Chunk, part []byte) { p.ring.Send(c.(*ring.Buf), part) }
 func (p plain) Write(b []byte)                    { p.ring.Write(b) }
 func (p plain) Queued() int                       { return p.ring.Queued() }
@@ -129,6 +130,8 @@ func (e *secure) Ended() error {
 	}
 	return e.ring.Broken()
 }
+
+func (e *secure) Left() bool { return e.over != nil || e.ring.EndSeen() || e.ring.Broken() != nil }
 
 func (e *secure) Forward(c wire.Chunk, part []byte) {
 	b := c.(*ring.Buf)

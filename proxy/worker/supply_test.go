@@ -86,6 +86,7 @@ func (p piece) Bytes() []byte { return p.b }
 func (p piece) Release()      { p.taken-- }
 
 func (s *spoken) Ended() error { return s.end }
+func (s *spoken) Left() bool   { return s.end != nil }
 func (s *spoken) Take() wire.Chunk {
 	if len(s.pieces) == 0 {
 		return nil

@@ -30,7 +30,8 @@ type task struct {
 	stopping bool
 	over     bool
 	deadline time.Time // of the present wait
-	alarm    time.Time // the nearest alarm in the heap
+	alarm    time.Time // in the heap of alarms; zero: it is not there
+	place    int       // where in the heap
 
 	want    *want // the place in the queue; nil: it does not wait
 	granted *pool.Server
@@ -78,6 +79,7 @@ func (w *Worker) end(t *task) {
 	t.over = true
 	t.stop()
 	delete(w.tasks, t.pid)
+	w.disarm(t)
 	w.env.Ended(t.session.View(), t.why)
 }
 

@@ -5,22 +5,24 @@ import (
 	"time"
 )
 
-// alarm is an entry of the heap. A task has at most one that counts: moving a
-// deadline later costs nothing, the old alarm finds out when it rings.
-type alarm struct {
-	at   time.Time
-	task *task
-}
-
-type alarms []alarm
+// alarms is a heap of tasks by their alarm. A task stands in it once at most:
+// moving a deadline later costs nothing, the old alarm finds out when it rings.
+type alarms []*task
 
 func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
-func (a alarms) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *alarms) Push(x any)        { *a = append(*a, x.(alarm)) }
+func (a alarms) Less(i, j int) bool { return a[i].alarm.Before(a[j].alarm) }
+func (a alarms) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].place, a[j].place = i, j
+}
+func (a *alarms) Push(x any) {
+	t := x.(*task)
+	t.place = len(*a)
+	*a = append(*a, t)
+}
 func (a *alarms) Pop() (x any) {
 	last := len(*a) - 1
-	x, (*a)[last] = (*a)[last], alarm{}
+	x, (*a)[last] = (*a)[last], nil
 	*a = (*a)[:last]
 	return x
 }
@@ -28,26 +30,36 @@ func (a *alarms) Pop() (x any) {
 // arm wakes t at its deadline, if it has one.
 func (w *Worker) arm(t *task, deadline time.Time) {
 	t.deadline = deadline
-	if !deadline.IsZero() && (t.alarm.IsZero() || deadline.Before(t.alarm)) {
+	switch {
+	case deadline.IsZero():
+	case t.alarm.IsZero():
 		t.alarm = deadline
-		heap.Push(&w.alarms, alarm{deadline, t})
+		heap.Push(&w.alarms, t)
+	case deadline.Before(t.alarm):
+		t.alarm = deadline
+		heap.Fix(&w.alarms, t.place)
 	}
 }
 
-// ring wakes the tasks whose deadline has come.
+// disarm forgets t's alarm, so that nothing holds a session that is over.
+func (w *Worker) disarm(t *task) {
+	if !t.alarm.IsZero() {
+		heap.Remove(&w.alarms, t.place)
+		t.alarm = time.Time{}
+	}
+}
+
+// ringAlarms wakes the tasks whose deadline has come.
 func (w *Worker) ringAlarms() {
-	for len(w.alarms) > 0 && !w.alarms[0].at.After(w.now) {
-		a := heap.Pop(&w.alarms).(alarm)
-		if !a.at.Equal(a.task.alarm) {
-			continue // a nearer one has replaced it
-		}
-		a.task.alarm = time.Time{}
-		switch deadline := a.task.deadline; {
-		case deadline.IsZero() || a.task.over:
-		case deadline.After(w.now):
-			w.arm(a.task, deadline)
+	for len(w.alarms) > 0 && !w.alarms[0].alarm.After(w.now) {
+		t := w.alarms[0]
+		w.disarm(t)
+		switch {
+		case t.deadline.IsZero():
+		case t.deadline.After(w.now):
+			w.arm(t, t.deadline)
 		default:
-			w.wake(a.task)
+			w.wake(t)
 		}
 	}
 }
@@ -58,8 +70,8 @@ func (w *Worker) patience() time.Duration {
 		return 0
 	}
 	next := w.chores
-	if len(w.alarms) > 0 && w.alarms[0].at.Before(next) {
-		next = w.alarms[0].at
+	if len(w.alarms) > 0 && w.alarms[0].alarm.Before(next) {
+		next = w.alarms[0].alarm
 	}
 	return max(0, next.Sub(w.env.Now()))
 }
