@@ -12,19 +12,22 @@ DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
 
-# The race detector sees no writes by the kernel, so the ring is tested without it.
-WITHOUT_RACE := pgherd/proxy/ring
+# The race detector sees no writes by the kernel, so the ring is tested without it;
+# the parser is 200,000 lines of C that need not be compiled a second time for it.
+WITHOUT_RACE := pgherd/proxy/ring pgherd/proxy/query
+C_COMPILER   := gcc=gcc /usr/include/stdlib.h=libc6-dev
 # These start PostgreSQL and run after the unit tests, as steps of their own.
 WITH_SERVERS := pgherd/kernel-tests/
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 build: go-version ## build bin/pgherd, and bin/pgpool beside it (the same program)
+	@.ci/need $(C_COMPILER)
 	$(GO) build -o bin/pgherd ./cmd/pgherd
 	@ln -sf pgherd bin/pgpool
 
@@ -32,21 +35,22 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers ## everything CI runs; under 25 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults ## everything CI runs; under 25 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
 	@echo '== lint: gofmt, go vet, staticcheck'
+	@.ci/need $(C_COMPILER)
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
 test-unit: go-version
 	@echo '== unit tests, with the race detector'
-	@.ci/need gcc=gcc /usr/include/stdlib.h=libc6-dev $(POSTGRES)
-	$(GO) test -race $$($(GO) list ./... | grep -vx $(WITHOUT_RACE) | grep -v '^$(WITH_SERVERS)')
-	@echo '== unit tests of the ring, which shares memory with the kernel'
-	@if $(GO) list $(WITHOUT_RACE) >/dev/null 2>&1; then $(GO) test $(WITHOUT_RACE); fi
+	@.ci/need $(C_COMPILER) $(POSTGRES)
+	$(GO) test -race $$($(GO) list ./... | grep -vxF $(WITHOUT_RACE:%=-e %) | grep -v '^$(WITH_SERVERS)')
+	@echo '== unit tests of what shares memory with the kernel or with C, without it'
+	$(GO) test $(WITHOUT_RACE)
 
 test-fuzz: go-version
 	@echo '== every fuzz target, $(FUZZINPUTS) inputs each'
@@ -66,6 +70,11 @@ test-drivers: go-version
 	@echo '== drivers: real clients directly and through pgherd'
 	@.ci/need $(POSTGRES) $(DRIVERS)
 	$(GO) test -count=1 -timeout 10m ./kernel-tests/drivers
+
+test-faults: go-version
+	@echo '== faults: clients, servers and pgherd broken under load'
+	@.ci/need $(POSTGRES)
+	$(GO) test -count=1 -timeout 15m ./kernel-tests/faults
 
 generate: go-version ## run go generate everywhere
 	$(GO) generate ./...
