@@ -106,8 +106,8 @@ func (p *postgres) step(m wire.Message) {
 		p.portals[string(v.Portal)] = sql
 		p.out = wire.AppendBindComplete(p.out)
 	case wire.Describe:
-		if name := string(m.Body()[1 : len(m.Body())-1]); m.Body()[0] == 'S' {
-			if _, ok := p.stmts[name]; !ok {
+		if v, _ := wire.ViewDescribe(m.Body()); v.What == 'S' {
+			if _, ok := p.stmts[string(v.Name)]; !ok {
 				p.fail()
 				return
 			}
@@ -119,8 +119,8 @@ func (p *postgres) step(m wire.Message) {
 		p.extended = true
 		p.run(p.portals[string(v.Portal)], true)
 	case wire.Close:
-		if m.Body()[0] == 'S' {
-			delete(p.stmts, string(m.Body()[1:len(m.Body())-1]))
+		if v, _ := wire.ViewClose(m.Body()); v.What == 'S' {
+			delete(p.stmts, string(v.Name))
 		}
 		p.out = wire.AppendCloseComplete(p.out)
 	}
