@@ -21,13 +21,13 @@ type nodeAddress struct {
 	network string // "tcp" or "unix"
 	address string // as net.Dial wants it
 	tls     *nodeTLS
-	timeout time.Duration // connect_timeout, for connecting alone; 0: none of its own
+	timeout time.Duration // connect_timeout, for all of an opening or a cancel; 0: none of its own
 }
 
 // connectSettings are how servers are opened: an immutable snapshot.
 type connectSettings struct {
 	nodes        map[int]nodeAddress
-	loginTimeout time.Duration // for all of an opening or a cancel
+	loginTimeout time.Duration // for all of an opening or a cancel, where the node has no timeout; 0: none
 	keepAlive    net.KeepAliveConfig
 	userTimeout  time.Duration // TCP_USER_TIMEOUT; 0: the kernel's
 	binding      string        // server_channel_binding
@@ -49,6 +49,18 @@ func (s *connectSettings) access(l *link, secret any) auth.Access {
 		a.Binding = auth.EndPoint(l.tls.ConnectionState().PeerCertificates[0])
 	}
 	return a
+}
+
+// limit bounds an opening or a cancel, unless the configuration says not to.
+func (s *connectSettings) limit(ctx context.Context, node int) (context.Context, context.CancelFunc) {
+	limit := s.nodes[node].timeout
+	if limit == 0 {
+		limit = s.loginTimeout
+	}
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // connector opens connections to nodes. Its methods block, each on the
@@ -111,7 +123,7 @@ func (c *connector) nameOf(node int) string { return c.settings.Load().nodes[nod
 // lifted again.
 func (c *connector) logIn(ctx context.Context, key pool.Key, secret any) (*link, auth.Welcome, error) {
 	s := c.settings.Load()
-	ctx, cancel := context.WithTimeout(ctx, s.loginTimeout)
+	ctx, cancel := s.limit(ctx, key.Node)
 	defer cancel()
 	l, err := s.dial(ctx, key.Node)
 	if err != nil {

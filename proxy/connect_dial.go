@@ -86,7 +86,7 @@ func (l *link) handshake(config *tls.Config) error {
 // by anybody else.
 func (c *connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey []byte) error {
 	s := c.settings.Load()
-	ctx, cancel := context.WithTimeout(ctx, s.loginTimeout)
+	ctx, cancel := s.limit(ctx, node)
 	defer cancel()
 	l, err := s.dial(ctx, node)
 	if err != nil {

@@ -132,7 +132,6 @@ func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings,
 		network, address := n.Address()
 		s.nodes[n.Index] = nodeAddress{name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
 			network: network, address: address, tls: t, timeout: n.ConnectTimeout}
-		s.loginTimeout = max(s.loginTimeout, n.ConnectTimeout)
 	}
 	return s, nil
 }
