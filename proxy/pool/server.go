@@ -45,8 +45,6 @@ type Server struct {
 	// Used says that it may hold a session's state since it was last reset.
 	Used     bool
 	Prepared Prepared // protocol-level statements, for any session
-	// Uncertain says that what it still owes cannot be known: never reused.
-	Uncertain bool
 }
 
 // SetParam notes what a ParameterStatus told.
