@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -222,6 +221,3 @@ func (p *Proxy) Wait() error {
 
 // stopGrace is how long the workers may take to close.
 const stopGrace = 5 * time.Second
-
-// processID is what SHOW tells as pgherd's own.
-func processID() int { return os.Getpid() }

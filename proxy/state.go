@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"os"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: processID(), Nodes: p.crew.Nodes()}
+	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
 	for _, v := range views {
 		addWorker(s, &v)
 	}
