@@ -56,6 +56,8 @@ func store(field any, p *Param, v value, folder string) {
 				(*f)[i] = relativeTo(folder, (*f)[i])
 			}
 		}
+	case *[]PoolMode:
+		*f = poolModesOf(v.list)
 	case *Secret:
 		*f = Secret(v.text)
 	case *NodeFlags:

@@ -79,13 +79,24 @@ type Engine struct {
 
 // Pool says what happens to server connections between clients.
 type Pool struct {
-	Mode             string // session
-	Cache            bool   // keep servers once their client has left
+	Mode             string     // session, transaction or statement, of clients that no Modes fit
+	Modes            []PoolMode // the first that fits a client wins
+	PinPolicy        string     // pin or error
+	Cache            bool       // keep servers once their client has left
 	ResetQueries     []string
 	MinSize          int           // servers kept open per (node, database, user)
 	IdleTimeout      time.Duration // 0 = never closed for being idle
 	Lifetime         time.Duration // 0 = never closed for its age
 	NodeConnectLimit time.Duration // server_connect_timeout; Node.ConnectTimeout is what counts
+
+	HarmlessFunctions []string      // regular expressions for whole names, valid ones
+	CatalogCheck      time.Duration // age at which what is known of functions is asked for again
+}
+
+// PoolMode is an entry of pool_mode_list. A Database or User of "" is any.
+type PoolMode struct {
+	Database, User string
+	Mode           string // as Pool.Mode
 }
 
 // Limits count connections; 0 means no limit, except Node and Clients, which are always limited.
@@ -100,6 +111,9 @@ type Limits struct {
 	Reserve      int
 	ReserveAfter time.Duration
 
+	Prepared   int // statements that a server keeps prepared, always limited
+	ParseCache int // bytes of parsed statements remembered, always limited
+
 	AddressLogins   int // logins under way per client address
 	AddressFailures int // failed logins per client address, within FailureWindow
 	FailureWindow   time.Duration
@@ -111,8 +125,11 @@ type Timeouts struct {
 	ClientIdle  time.Duration
 	QueryWait   time.Duration // a client's wait for a server
 	QueryNotify time.Duration // until a waiting client is told that it waits
+	Query       time.Duration // a statement's running
 	ServerReset time.Duration // a server's answer to the reset queries
 	Drain       time.Duration // a smart shutdown's wait for clients to leave
+
+	IdleTransaction time.Duration // a client's silence inside a transaction
 }
 
 // TCP holds socket options; 0 leaves the kernel's own setting.

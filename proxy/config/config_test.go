@@ -55,6 +55,15 @@ client_idle_limit = 90
 sr_check_password = 'geheim'
 reset_query_list = 'ABORT; DISCARD ALL'
 max_client_conn = 500
+pool_mode = Transaction
+pool_mode_list = 'reports:session, */batch:Statement, app / Bob : transaction'
+pin_policy = error
+harmless_function_list = 'f, s\\\\.g.*'
+catalog_check_period = 1min
+max_prepared_statements = 7
+query_parse_cache_size = 1MB
+idle_transaction_timeout = 30
+query_timeout = 2min
 pid_file_name = 'run/p.pid'
 unix_socket_directories = 'run,/tmp'
 `)
@@ -75,6 +84,15 @@ unix_socket_directories = 'run,/tmp'
 		{"idle", c.Timeouts.ClientIdle.String(), "1m30s"},
 		{"password", string(c.Streaming.Password), "geheim"},
 		{"reset", fmt.Sprintf("%q", c.Pool.ResetQueries), `["ABORT" "DISCARD ALL"]`},
+		{"mode of servers", c.Pool.Mode, "transaction"},
+		{"modes", fmt.Sprintf("%+v", c.Pool.Modes), "[{Database:reports User: Mode:session} {Database: User:batch Mode:statement} {Database:app User:Bob Mode:transaction}]"},
+		{"pins", c.Pool.PinPolicy, "error"},
+		{"harmless", fmt.Sprintf("%q", c.Pool.HarmlessFunctions), `["f" "s\\\\.g.*"]`},
+		{"catalog", c.Pool.CatalogCheck.String(), "1m0s"},
+		{"prepared", fmt.Sprint(c.Limits.Prepared), "7"},
+		{"parsed", fmt.Sprint(c.Limits.ParseCache), "1048576"},
+		{"silence", c.Timeouts.IdleTransaction.String(), "30s"},
+		{"running", c.Timeouts.Query.String(), "2m0s"},
 		{"pid", c.Files.Pid, "/etc/p/run/p.pid"},
 		{"sockets", fmt.Sprint(c.Listen.UnixDirectories), "[/etc/p/run /tmp]"},
 		{"passwd", c.Files.PoolPasswd, "/etc/p/pool_passwd"},
@@ -98,12 +116,15 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("modes: %+v %+v %+v", c.ServerTLS, c.Pool, c.Engine)
 	}
 	if want := (Limits{Clients: 10000, NodeConns: 100, AddressLogins: 200, AddressFailures: 100, FailureWindow: time.Minute,
-		ReserveAfter: 5 * time.Second}); c.Limits != want {
+		ReserveAfter: 5 * time.Second, Prepared: 200, ParseCache: 64 << 20}); c.Limits != want {
 		t.Errorf("limits: got %+v, want %+v", c.Limits, want)
 	}
 	want := Timeouts{ClientLogin: time.Minute, QueryWait: 2 * time.Minute, QueryNotify: 5 * time.Second, ServerReset: 10 * time.Second}
 	if c.Timeouts != want {
 		t.Errorf("timeouts: got %+v, want %+v", c.Timeouts, want)
+	}
+	if p := c.Pool; p.Modes != nil || p.PinPolicy != "pin" || p.HarmlessFunctions != nil || p.CatalogCheck != 10*time.Second {
+		t.Errorf("pool: %+v", p)
 	}
 	if c.Nodes[0].ConnectTimeout != 10*time.Second || c.Listen.Backlog != 20000 {
 		t.Errorf("node %+v, backlog %d", c.Nodes[0], c.Listen.Backlog)

@@ -71,7 +71,6 @@ type Param struct {
 	Min, Max float64  // inclusive, Integer and Real only
 	Octal    bool     // shown in octal (file modes)
 	Options  []string // accepted words of an Enum, or of each item of a List
-	Later    []string // words of other programs that a later version is to accept
 	Sep      string   // List: separator, "" means ","
 	Append   bool     // List: repeated lines add up instead of the last one winning
 	Default  string   // as written in a file
@@ -81,6 +80,8 @@ type Param struct {
 	Path     bool   // relative to the configuration file's folder
 	Indexed  bool   // the name carries a number: backend_hostname0
 	Bare     bool   // Indexed: the name without a number sets all that have none of their own
+
+	Item func(item string) error // List: what is wrong with an item, beside Options
 
 	Into     func(*Config) any // field for the value, nil: not in effect
 	IntoNode func(*Node) any   // the same for a per-index parameter of nodes

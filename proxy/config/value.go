@@ -154,6 +154,11 @@ func (p *Param) parseList(text string) (value, error) {
 			}
 			item = word
 		}
+		if p.Item != nil {
+			if err := p.Item(item); err != nil {
+				return value{}, fmt.Errorf("entry %s: %w", excerpt(item), err)
+			}
+		}
 		v.list = append(v.list, item)
 	}
 	return v, nil
@@ -165,11 +170,7 @@ func (p *Param) option(text string) (string, error) {
 	if i := slices.IndexFunc(p.Options, same); i >= 0 {
 		return p.Options[i], nil
 	}
-	accepted := "accepted: " + strings.Join(p.Options, ", ")
-	if slices.ContainsFunc(p.Later, same) {
-		return "", p.wrong(text, "comes with a later version; "+accepted)
-	}
-	return "", p.wrong(text, "is not accepted; "+accepted)
+	return "", p.wrong(text, "is not accepted; accepted: "+strings.Join(p.Options, ", "))
 }
 
 // Range describes the accepted numbers in the parameter's unit, "" for other kinds.
