@@ -53,6 +53,8 @@ type Client struct {
 	LoggedIn    time.Time
 	Waited      time.Duration // for servers, in all
 	Server      *Server       // that it holds, or nil
+	Mode        string        // pool mode
+	Pinned      string        // why it keeps its server between transactions; "": it does not
 }
 
 // Server is a connection to PostgreSQL.
@@ -84,6 +86,7 @@ type Pool struct {
 	ServersActive  int
 	ServersIdle    int
 	Paused         bool
+	Pins           uint64            // times a client began to keep its server between transactions
 	Waits          metrics.Histogram // of clients, for a server
 }
 

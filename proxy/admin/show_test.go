@@ -42,11 +42,12 @@ func fixed() *State {
 	begun := &Server{Worker: 0, Node: 0, User: "bob", Database: "app", PID: 5002, Opened: at("11:30:00"), Uses: 1}
 	s.Clients = []Client{
 		{PID: 11, Worker: 0, User: "alice", Database: "app", Application: "psql", Host: "[local]", State: "active",
-			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held},
+			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held, Mode: "session"},
 		{PID: 12, Worker: 0, User: "bob", Database: "app", Host: "10.1.2.3", Port: "40000", TLS: "TLSv1.3 TLS_AES_128_GCM_SHA256",
-			State: "in_transaction", Since: at("11:59:00"), LoggedIn: at("11:57:00"), Server: begun},
+			State: "in_transaction", Since: at("11:59:00"), LoggedIn: at("11:57:00"), Server: begun,
+			Mode: "transaction", Pinned: "LISTEN"},
 		{PID: 13, Worker: 1, User: "alice", Database: "app", Application: "it's | \"quoted\"\n", Host: "::1", Port: "1",
-			State: "wait_server", Since: at("11:59:59"), LoggedIn: at("11:59:59"), Waited: time.Second},
+			State: "wait_server", Since: at("11:59:59"), LoggedIn: at("11:59:59"), Waited: time.Second, Mode: "statement"},
 		{PID: 14, Worker: 1, State: "idle", Since: at("10:00:00"), LoggedIn: at("09:00:00")},
 	}
 	held.Client, begun.Client = &s.Clients[0], &s.Clients[1]
@@ -55,7 +56,7 @@ func fixed() *State {
 		{Worker: 9, Node: 1, User: "alice", Database: "web", PID: 5004, Opened: at("11:45:00"), Idle: at("11:50:00")},
 	}
 	s.Pools = []Pool{
-		{Node: 0, Database: "app", User: "alice", ClientsWaiting: 1, ServersActive: 1, Paused: true},
+		{Node: 0, Database: "app", User: "alice", ClientsWaiting: 1, ServersActive: 1, Paused: true, Pins: 18446744073709551615},
 		{Node: 1, Database: "web", User: "alice", ServersIdle: 2},
 	}
 	for ms := range 100 {
