@@ -1,0 +1,136 @@
+package pool
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Settings are what a session has set and prepared in SQL: by the name of the
+// setting, what is to stand after "SET name TO"; by PreparedName, the whole
+// PREPARE. Who has it may share it with others: it is never changed. What is
+// not in it is as the server had it after its log-in.
+type Settings map[string]string
+
+// PreparedName is the name under which Settings hold a statement of SQL
+// PREPARE. No setting can have it: of those with a blank there are none.
+func PreparedName(statement string) string { return preparedName + statement }
+
+const preparedName = "prepare "
+
+// IsPrepared tells the statement's name from a setting's.
+func IsPrepared(name string) (statement string, ok bool) {
+	return strings.CutPrefix(name, preparedName)
+}
+
+// Who a session is decides what it may set: these go first when they are taken
+// back and last when they are brought about.
+var identities = []string{"session_authorization", "role"}
+
+// With is a Settings in which the name has the value; "" takes it out.
+func (s Settings) With(name, value string) Settings {
+	if s[name] == value {
+		return s
+	}
+	changed := maps.Clone(s)
+	if changed == nil {
+		changed = Settings{}
+	}
+	if changed[name] = value; value == "" {
+		delete(changed, name)
+	}
+	return changed
+}
+
+// Restoration is the SQL that turns one session's settings into another's.
+type Restoration struct {
+	Settings string   // one string of statements; "" if there is nothing to do
+	Prepared []string // statements, each to be sent alone, any of which may fail
+	// Sure says that the statements cannot fail: their values depend on
+	// nothing that may have changed since they were first set.
+	Sure bool
+}
+
+// None says that there is nothing to do.
+func (r *Restoration) None() bool { return r.Settings == "" && len(r.Prepared) == 0 }
+
+// Restore is what brings a server from s to want.
+func (s Settings) Restore(want Settings) Restoration {
+	r := Restoration{Sure: true}
+	if len(s) == 0 && len(want) == 0 {
+		return r
+	}
+	var undo, do []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if _, kept := want[name]; !kept {
+			undo = append(undo, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if s[name] != want[name] {
+			do = append(do, name)
+		}
+	}
+	if len(undo)+len(do) > 0 {
+		r.write(s, want, undo, do)
+	}
+	return r
+}
+
+func (r *Restoration) write(have, want Settings, undo, do []string) {
+	var sql strings.Builder
+	for _, name := range identities {
+		if have[name] != "" {
+			sql.WriteString(reset(name))
+		}
+	}
+	for _, name := range undo {
+		if statement, ok := IsPrepared(name); ok {
+			r.Prepared = append(r.Prepared, "DEALLOCATE "+quoteName(statement))
+		} else if !slices.Contains(identities, name) {
+			sql.WriteString(reset(name))
+		}
+	}
+	for _, name := range do {
+		if statement, ok := IsPrepared(name); ok {
+			if have[name] != "" {
+				r.Prepared = append(r.Prepared, "DEALLOCATE "+quoteName(statement))
+			}
+			r.Prepared = append(r.Prepared, want[name])
+		} else if !slices.Contains(identities, name) {
+			sql.WriteString("SET " + quoteSetting(name) + " TO " + want[name] + ";")
+			r.Sure = r.Sure && sure[name]
+		}
+	}
+	for _, name := range identities {
+		if want[name] != "" {
+			sql.WriteString("SET " + name + " TO " + want[name] + ";")
+			r.Sure = false
+		}
+	}
+	r.Settings = sql.String()
+}
+
+func reset(name string) string { return "RESET " + quoteSetting(name) + ";" }
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// quoteSetting quotes each part of a name like app.user.
+func quoteSetting(name string) string {
+	parts := strings.Split(name, ".")
+	for i, part := range parts {
+		parts[i] = quoteName(part)
+	}
+	return strings.Join(parts, ".")
+}
+
+// sure are the settings whose value, once taken, will be taken again: whether
+// it is right depends on itself alone, and any user may set them.
+var sure = map[string]bool{
+	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
+	"datestyle": true, "default_transaction_deferrable": true, "default_transaction_isolation": true,
+	"default_transaction_read_only": true, "extra_float_digits": true, "idle_in_transaction_session_timeout": true,
+	"idle_session_timeout": true, "intervalstyle": true, "lock_timeout": true, "search_path": true,
+	"standard_conforming_strings": true, "statement_timeout": true, "synchronous_commit": true,
+	"timezone": true, "work_mem": true,
+}
