@@ -153,7 +153,8 @@ func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 			Mode: pool.Session, QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
 			ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache,
-			Commands: &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
+			MaxPrepared: c.Limits.Prepared,
+			Commands:    &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
 		},
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
@@ -161,6 +162,25 @@ func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 		IdleTimeout: c.Pool.IdleTimeout,
 		Lifetime:    c.Pool.Lifetime,
 	}
+}
+
+// modesOf says which pool mode a client gets.
+func modesOf(c *config.Config) pool.Modes {
+	m := pool.Modes{Default: modeOf(c.Pool.Mode)}
+	for _, e := range c.Pool.Modes {
+		m.Entries = append(m.Entries, pool.ModeEntry{Database: e.Database, User: e.User, Mode: modeOf(e.Mode)})
+	}
+	return m
+}
+
+// modeOf is a mode by its word in a configuration.
+func modeOf(word string) pool.Mode {
+	for _, m := range []pool.Mode{pool.Transaction, pool.Statement} {
+		if m.String() == word {
+			return m
+		}
+	}
+	return pool.Session
 }
 
 // commands gives sessions what admin answers.

@@ -1,0 +1,27 @@
+package proxy
+
+import (
+	"testing"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/pool"
+)
+
+// TestModesOf: each word of the configuration is a mode of its own.
+func TestModesOf(t *testing.T) {
+	c := &config.Config{Pool: config.Pool{Mode: "transaction", Modes: []config.PoolMode{
+		{Database: "reports", Mode: "session"}, {User: "batch", Mode: "statement"},
+	}}}
+	modes := modesOf(c)
+	for _, row := range []struct {
+		database, user string
+		want           pool.Mode
+	}{
+		{"app", "alice", pool.Transaction}, {"reports", "alice", pool.Session},
+		{"reports", "batch", pool.Session}, {"app", "batch", pool.Statement},
+	} {
+		if got := modes.Of(row.database, row.user); got != row.want {
+			t.Errorf("%s/%s: %s, want %s", row.database, row.user, got, row.want)
+		}
+	}
+}
