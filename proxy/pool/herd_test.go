@@ -105,7 +105,7 @@ func (c *crew) look(a Action) {
 		c.live[a.Ticket.Key]++
 		c.within(a.Ticket.Key)
 	}
-	for _, older := range c.home.waiting {
+	for _, older := range c.home.queue {
 		if older.order < a.Ticket.order && older.Key == a.Ticket.Key {
 			c.fail("session %d is served before session %d", a.Ticket.Session, older.Session)
 		}
@@ -151,12 +151,12 @@ func (c *crew) check() {
 	if c.home.Total() != total {
 		c.fail("%d servers are counted, there are %d", c.home.Total(), total)
 	}
-	for _, t := range c.home.waiting {
-		if c.home.room(t.Key, 0) {
+	for _, t := range c.home.queue {
+		if c.home.shut(t.pool, 0) == nil {
 			c.fail("session %d waits though there is room", t.Session)
 		}
 		for _, s := range c.home.spares {
-			if s.key == t.Key {
+			if s.pool == t.pool {
 				c.fail("session %d waits though a server is spare", t.Session)
 			}
 		}
@@ -355,7 +355,7 @@ func (c *crew) accounts() error {
 		}
 	}
 	h := c.home
-	if left := len(h.nodes) + len(h.bases) + len(h.users) + len(h.keys) + len(h.leaving); h.Total() != 0 || left != 0 || h.Waiting() != 0 || len(h.spares) != 0 {
+	if left := len(h.nodes) + len(h.bases) + len(h.users) + len(h.pairs) + len(h.pools) + len(h.waiters); h.leaving != 0 || h.rubbing != 0 || h.Total() != 0 || left != 0 || h.Waiting() != 0 || len(h.spares) != 0 {
 		return fmt.Errorf("%d servers were on shelves, %d are still counted, in %d counters", n, h.Total(), left)
 	}
 	return nil

@@ -1,10 +1,6 @@
 package pool
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // Ticket is a session's place in the queue.
 type Ticket struct {
@@ -36,38 +32,54 @@ type Action struct {
 // themselves from their shelves and ask only for leave to open. While
 // somebody does, every checkout comes here and every idle server is reported
 // (Spare), so that the longest waiter is served first.
+//
+// The rule: a server that becomes idle goes to whoever has waited longest for
+// one of its pool. A place that becomes free under a limit goes to whoever has
+// waited longest of those whom no other limit holds up. Who waits longest and
+// is held up by a limit has an idle server of another pool closed that takes a
+// place under it.
+//
+// What it costs: a pool whose waiters are held up stands in the gate of one
+// limit that is reached, its own before its user's, its database's and its
+// node's, and is looked at when a place under that limit becomes free, not
+// before. The queue as a whole is walked only while an idle server takes a
+// place that another pool's waiter needs, when an administrator has changed
+// something, and at every Tick.
 type Home struct {
 	ledger
 	now     time.Time
 	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all
-	waiting []Ticket        // by order
+	queue   line
+	waiters map[who]*waiter
 	spares  []spare
 	order   uint64
-	leaving map[Key]int // evictions under way
 }
 
 // spare is an idle server that a worker has reported.
 type spare struct {
-	key    Key
+	pool   *pool
 	worker int
 }
 
 // NewHome makes one without servers.
 func NewHome(limits Limits) *Home {
-	return &Home{ledger: newLedger(limits), leaving: map[Key]int{}, paused: map[string]bool{}}
+	return &Home{ledger: newLedger(limits), paused: map[string]bool{}, waiters: map[who]*waiter{}}
 }
 
 // Tick tells the time. Whoever has waited long enough gets of the reserve.
 func (h *Home) Tick(now time.Time) []Action {
 	h.now = now
-	return h.serve()
+	return h.serveAll()
 }
 
 // AllDatabases stands for every database.
 const AllDatabases = ""
 
 // Pause has nobody get a server of the database, until Resume.
-func (h *Home) Pause(database string) { h.paused[database] = true }
+func (h *Home) Pause(database string) {
+	h.paused[database] = true
+	h.keepBack()
+}
 
 // Resume ends a Pause; that of all databases ends every one.
 func (h *Home) Resume(database string) []Action {
@@ -75,7 +87,18 @@ func (h *Home) Resume(database string) []Action {
 		clear(h.paused)
 	}
 	delete(h.paused, database)
-	return h.serve()
+	h.keepBack()
+	return h.serveAll()
+}
+
+// keepBack tells every pool whether it is paused.
+func (h *Home) keepBack() {
+	for _, p := range h.pools {
+		before := p.waiting()
+		p.paused = h.Paused(p.key.Database)
+		h.await(p, p.waiting()-before)
+		h.stand(p, p.at)
+	}
 }
 
 // Paused says whether servers of the database are kept back.
@@ -86,20 +109,33 @@ func (h *Home) CountDatabase(database string) int {
 	if database == AllDatabases {
 		return h.open
 	}
-	return h.bases[database]
+	if t := h.bases[database]; t != nil {
+		return t.open
+	}
+	return 0
 }
 
 // SetLimits changes the limits; more room serves waiters at once.
 func (h *Home) SetLimits(limits Limits) []Action {
 	h.limits = limits
-	return h.serve()
+	for _, p := range h.pools {
+		for _, t := range p.under {
+			h.weigh(t)
+		}
+	}
+	return h.serveAll()
 }
 
 // Waiting is how many wait.
-func (h *Home) Waiting() int { return len(h.waiting) }
+func (h *Home) Waiting() int { return len(h.queue) }
 
 // Count is how many servers of the key are open or being opened.
-func (h *Home) Count(key Key) int { return h.keys[key] }
+func (h *Home) Count(key Key) int {
+	if p := h.pools[key]; p != nil {
+		return p.open
+	}
+	return 0
+}
 
 // Total is how many servers are open or being opened in all.
 func (h *Home) Total() int { return h.open }
@@ -108,144 +144,138 @@ func (h *Home) Total() int { return h.open }
 func (h *Home) Ask(t Ticket) []Action {
 	h.order++
 	t.order = h.order
-	h.waiting = append(h.waiting, t)
-	return h.serve()
+	return h.enter(t)
 }
 
-// AskAgain puts back a ticket whose Move found no server left, in its old place.
-func (h *Home) AskAgain(t Ticket) []Action {
-	at, _ := slices.BinarySearchFunc(h.waiting, t, func(a, b Ticket) int { return cmp.Compare(a.order, b.order) })
-	h.waiting = slices.Insert(h.waiting, at, t)
-	return h.serve()
+// AskAgain puts back a ticket whose Move found no server left, in its old
+// place. Its session must still wait: see Withdraw.
+func (h *Home) AskAgain(t Ticket) []Action { return h.enter(t) }
+
+// enter puts a ticket in its place. A session waits for one server: should it
+// have another ticket in the queue, that one is void.
+func (h *Home) enter(t Ticket) []Action {
+	h.Withdraw(t.Worker, t.Session)
+	p := h.pool(t.Key)
+	p.paused = h.Paused(t.Key.Database)
+	w := &waiter{t, p}
+	h.waiters[t.who()] = w
+	h.queue.insert(w)
+	at := p.at
+	h.stand(p, nil)
+	p.line.insert(w)
+	if !p.paused {
+		h.await(p, +1)
+	}
+	if p.head() == w {
+		at = p.under[ofPair] // whatever holds it up is found out by serve
+	}
+	h.stand(p, at)
+	return h.serve(p.under[:ofPair+1])
 }
 
-// Withdraw removes the ticket of a session that no longer waits. A grant that
-// is already under way finds out at its worker.
+// Withdraw removes the ticket of a session that no longer waits. If a Move is
+// already under way the ticket is not here: then the session's worker, to whom
+// it leads, is not to AskAgain.
 func (h *Home) Withdraw(worker int, session uint32) {
-	h.waiting = slices.DeleteFunc(h.waiting, func(t Ticket) bool {
-		return t.Worker == worker && t.Session == session
-	})
-	h.settle()
+	if w := h.waiters[who{worker, session}]; w != nil {
+		h.remove(w)
+		h.settle()
+	}
+}
+
+// remove takes a waiter out of the queue.
+func (h *Home) remove(w *waiter) {
+	p, at := w.pool, w.pool.at
+	h.stand(p, nil)
+	delete(h.waiters, w.who())
+	h.queue.remove(w)
+	p.line.remove(w)
+	if !p.paused {
+		h.await(p, -1)
+	}
+	h.stand(p, at)
+	h.forget(p)
+}
+
+// stand has a pool stand in the gate of a tally; nil is in none, as is a pool
+// that has nobody to serve.
+func (h *Home) stand(p *pool, at *tally) {
+	if p.at != nil {
+		p.at.gate.remove(p)
+	}
+	if p.waiting() == 0 {
+		at = nil
+	}
+	if p.at = at; at != nil {
+		at.gate.insert(p)
+	}
 }
 
 // Spare reports an idle server on a worker's shelf.
 func (h *Home) Spare(key Key, worker int) []Action {
-	if len(h.waiting) == 0 {
+	if len(h.queue) == 0 {
 		return nil
 	}
-	h.spares = append(h.spares, spare{key, worker})
-	return h.serve()
+	p := h.pool(key)
+	if p.waiting() > 0 && h.rubbing == 0 && !p.contested() { // the usual case: no one else could use it
+		w := p.head()
+		h.remove(w)
+		h.settle()
+		return []Action{{Move, worker, w.Ticket}}
+	}
+	h.spares = append(h.spares, spare{p, worker})
+	h.offer(p, +1)
+	return h.serve(nil)
 }
 
 // Gone reports that a server was closed, or could not be opened.
 func (h *Home) Gone(key Key) []Action {
-	h.count(key, -1)
-	if h.leaving[key] > 0 {
-		h.leaving[key]--
-		if h.leaving[key] == 0 {
-			delete(h.leaving, key)
-		}
-	}
-	return h.serve()
+	p := h.pool(key)
+	h.count(p, -1)
+	h.stay(p)
+	actions := h.serve(p.under[:])
+	h.forget(p)
+	return actions
 }
 
 // Kept reports that an Evict found nothing to close.
 func (h *Home) Kept(key Key) []Action {
-	if h.leaving[key]--; h.leaving[key] <= 0 {
-		delete(h.leaving, key)
+	p := h.pool(key)
+	h.stay(p)
+	actions := h.serve(nil)
+	h.forget(p)
+	return actions
+}
+
+// stay ends an eviction, if any is under way.
+func (h *Home) stay(p *pool) {
+	if p.leaving > 0 {
+		h.leave(p, -1)
 	}
-	return h.serve()
 }
 
 // Shrink allows the closing of an idle server of the key, unless that would
 // leave fewer than minimum. Gone or Kept is to follow.
 func (h *Home) Shrink(key Key, minimum int) bool {
-	if h.keys[key]-h.leaving[key] <= minimum {
+	p := h.pools[key]
+	if p == nil || p.open-p.leaving <= minimum {
 		return false
 	}
-	h.leaving[key]++
+	h.leave(p, +1)
 	return true
 }
 
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
 func (h *Home) Reserve(key Key) bool {
-	if len(h.waiting) > 0 || h.Paused(key.Database) || !h.room(key, 0) {
+	if len(h.queue) > 0 || h.Paused(key.Database) {
 		return false
 	}
-	h.count(key, +1)
-	return true
-}
-
-// serve goes through the queue, longest waiter first, and does for each what
-// can be done.
-func (h *Home) serve() (actions []Action) {
-	var still []Ticket
-	for _, t := range h.waiting {
-		switch {
-		case h.Paused(t.Key.Database):
-			still = append(still, t)
-		case h.takeSpare(t, &actions):
-		case h.room(t.Key, h.extra(&t)):
-			h.count(t.Key, +1)
-			actions = append(actions, Action{Open, t.Worker, t})
-		default:
-			h.evictFor(t, len(still), &actions)
-			still = append(still, t)
-		}
-	}
-	h.waiting = still
-	h.settle()
-	return actions
-}
-
-// extra is what a ticket may have of the reserve.
-func (h *Home) extra(t *Ticket) int {
-	if h.limits.Reserve > 0 && h.now.Sub(t.Since) >= h.limits.ReserveAfter {
-		return h.limits.Reserve
-	}
-	return 0
-}
-
-// settle forgets the spares once nobody waits: workers serve themselves again.
-func (h *Home) settle() {
-	if len(h.waiting) == 0 {
-		h.spares = nil
-	}
-}
-
-// takeSpare moves a reported server to the ticket, one of its own worker first.
-func (h *Home) takeSpare(t Ticket, actions *[]Action) bool {
-	best := -1
-	for i, s := range h.spares {
-		if s.key == t.Key && (best < 0 || s.worker == t.Worker) {
-			best = i
-		}
-	}
-	if best < 0 {
+	p := h.pool(key)
+	defer h.forget(p)
+	if h.shut(p, 0) != nil {
 		return false
 	}
-	*actions = append(*actions, Action{Move, h.spares[best].worker, t})
-	h.spares = slices.Delete(h.spares, best, best+1)
+	h.count(p, +1)
 	return true
-}
-
-// evictFor closes one idle server of another key that holds a place t needs,
-// unless as many are leaving already as there are waiters before and with t.
-func (h *Home) evictFor(t Ticket, before int, actions *[]Action) {
-	leaving := 0
-	for _, n := range h.leaving {
-		leaving += n
-	}
-	if leaving > before {
-		return
-	}
-	for i, s := range h.spares {
-		if h.blocks(s.key, t.Key) {
-			h.spares = slices.Delete(h.spares, i, i+1)
-			h.leaving[s.key]++
-			*actions = append(*actions, Action{Evict, s.worker, Ticket{Key: s.key}})
-			return
-		}
-	}
 }

@@ -21,61 +21,180 @@ type pair struct {
 	database, user string
 }
 
-func (k Key) pair() pair { return pair{k.Node, k.Database, k.User} }
+// tally counts what comes under one limit: that of a node, a database, a user
+// or a pair.
+type tally struct {
+	most    *int // the limit; 0: none
+	pools   int
+	open    int  // servers that are open or being opened
+	waiting int  // who wait and are not paused
+	spare   int  // idle servers reported
+	rubs    bool // it is full, somebody waits, and closing one that is spare makes room
+	gate    gate // the pools it holds up
+}
 
-// ledger counts the servers that are open or being opened.
+func (t *tally) full(extra int) bool { return *t.most > 0 && t.open >= *t.most+extra }
+
+// The tallies of a pool, the narrowest first.
+const (
+	ofPair = iota
+	ofUser
+	ofDatabase
+	ofNode
+	tallies
+)
+
+// pool is what is known of a Key.
+type pool struct {
+	key     Key
+	open    int
+	spare   int
+	leaving int // evictions under way
+	paused  bool
+	line    line
+	under   [tallies]*tally
+	at      *tally // in whose gate it stands; nil: in none
+}
+
+func (p *pool) head() *waiter { return p.line[0] }
+
+// waiting is how many wait and are not paused.
+func (p *pool) waiting() int {
+	if p.paused {
+		return 0
+	}
+	return len(p.line)
+}
+
+// contested says that others wait for a place that a server of p holds.
+func (p *pool) contested() bool {
+	for _, t := range p.under {
+		if t.full(0) && t.waiting > p.waiting() {
+			return true
+		}
+	}
+	return false
+}
+
+// blocks says that closing a server of p would lift a limit for q.
+func (p *pool) blocks(q *pool) bool {
+	for i, t := range p.under {
+		if t == q.under[i] && t.full(0) {
+			return true
+		}
+	}
+	return false
+}
+
+// ledger counts servers and waiters, by pool and by limit.
 type ledger struct {
-	limits Limits
-	open   int
-	nodes  map[int]int
-	bases  map[string]int
-	users  map[string]int
-	pairs  map[pair]int
-	keys   map[Key]int
+	limits  Limits
+	open    int
+	leaving int // evictions under way
+	rubbing int // tallies that rub
+	pools   map[Key]*pool
+	nodes   map[int]*tally
+	bases   map[string]*tally
+	users   map[string]*tally
+	pairs   map[pair]*tally
 }
 
 func newLedger(limits Limits) ledger {
-	return ledger{limits: limits, nodes: map[int]int{}, bases: map[string]int{}, users: map[string]int{},
-		pairs: map[pair]int{}, keys: map[Key]int{}}
+	return ledger{limits: limits, pools: map[Key]*pool{}, nodes: map[int]*tally{}, bases: map[string]*tally{},
+		users: map[string]*tally{}, pairs: map[pair]*tally{}}
 }
 
-// room says that one more server of the key is within every limit; extra is
-// what the pair may have beyond its own.
-func (l *ledger) room(key Key, extra int) bool {
-	return !full(l.nodes[key.Node], l.limits.Node) && !full(l.bases[key.Database], l.limits.Database) &&
-		!full(l.users[key.User], l.limits.User) && !l.pairFull(key, extra)
+// pool finds a key's, or begins one; forget ends it.
+func (l *ledger) pool(key Key) *pool {
+	p := l.pools[key]
+	if p == nil {
+		p = &pool{key: key}
+		p.under = [tallies]*tally{
+			ofPair:     under(l.pairs, pair{key.Node, key.Database, key.User}, &l.limits.Pair),
+			ofUser:     under(l.users, key.User, &l.limits.User),
+			ofDatabase: under(l.bases, key.Database, &l.limits.Database),
+			ofNode:     under(l.nodes, key.Node, &l.limits.Node),
+		}
+		l.pools[key] = p
+	}
+	return p
 }
 
-func (l *ledger) pairFull(key Key, extra int) bool {
-	return l.limits.Pair > 0 && l.pairs[key.pair()] >= l.limits.Pair+extra
+func under[K comparable](all map[K]*tally, key K, most *int) *tally {
+	t := all[key]
+	if t == nil {
+		t = &tally{most: most}
+		all[key] = t
+	}
+	t.pools++
+	return t
 }
 
-// blocks says that closing a server of key a would lift a limit for key b.
-func (l *ledger) blocks(a, b Key) bool {
-	return a.Node == b.Node && full(l.nodes[b.Node], l.limits.Node) ||
-		a.Database == b.Database && full(l.bases[b.Database], l.limits.Database) ||
-		a.User == b.User && full(l.users[b.User], l.limits.User) ||
-		a.pair() == b.pair() && l.pairFull(b, 0)
+// forget drops a pool of which nothing is left, if that is not done yet.
+func (l *ledger) forget(p *pool) {
+	if p.open > 0 || p.spare > 0 || p.leaving > 0 || len(p.line) > 0 || l.pools[p.key] != p {
+		return
+	}
+	delete(l.pools, p.key)
+	for _, t := range p.under {
+		t.pools--
+	}
+	drop(l.pairs, pair{p.key.Node, p.key.Database, p.key.User})
+	drop(l.users, p.key.User)
+	drop(l.bases, p.key.Database)
+	drop(l.nodes, p.key.Node)
 }
 
-func full(n, limit int) bool { return limit > 0 && n >= limit }
-
-// count adds n servers of the key.
-func (l *ledger) count(key Key, n int) {
-	l.open += n
-	add(l.nodes, key.Node, n)
-	add(l.bases, key.Database, n)
-	add(l.users, key.User, n)
-	add(l.pairs, key.pair(), n)
-	add(l.keys, key, n)
-	if l.keys[key] < 0 {
-		panic("pool: a server of " + key.Database + " was closed twice")
+func drop[K comparable](all map[K]*tally, key K) {
+	if all[key].pools == 0 {
+		delete(all, key)
 	}
 }
 
-// add changes a counter and forgets it at zero.
-func add[K comparable](counts map[K]int, key K, n int) {
-	if counts[key] += n; counts[key] == 0 {
-		delete(counts, key)
+// count adds n servers of the pool.
+func (l *ledger) count(p *pool, n int) {
+	l.open += n
+	if p.open += n; p.open < 0 {
+		panic("pool: a server of " + p.key.Database + " was closed twice")
+	}
+	for _, t := range p.under {
+		t.open += n
+		l.weigh(t)
+	}
+}
+
+// await adds n who wait for a server of the pool.
+func (l *ledger) await(p *pool, n int) {
+	for _, t := range p.under {
+		t.waiting += n
+		l.weigh(t)
+	}
+}
+
+// offer adds n spare servers of the pool.
+func (l *ledger) offer(p *pool, n int) {
+	p.spare += n
+	for _, t := range p.under {
+		t.spare += n
+		l.weigh(t)
+	}
+}
+
+// leave adds n evictions of the pool.
+func (l *ledger) leave(p *pool, n int) {
+	p.leaving += n
+	l.leaving += n
+}
+
+// weigh notes whether a tally rubs.
+func (l *ledger) weigh(t *tally) {
+	rubs := t.spare > 0 && t.waiting > 0 && t.full(0)
+	if rubs == t.rubs {
+		return
+	}
+	if t.rubs = rubs; rubs {
+		l.rubbing++
+	} else {
+		l.rubbing--
 	}
 }

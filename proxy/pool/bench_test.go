@@ -1,0 +1,82 @@
+package pool
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// keeper is what a Home and the oracle have in common.
+type keeper interface {
+	Ask(Ticket) []Action
+	Spare(Key, int) []Action
+	Gone(Key) []Action
+}
+
+// BenchmarkHandOver: 2,000 sessions on 4 workers share 20 servers. One gives
+// its server back, the longest waiter gets it, and the former asks again.
+func BenchmarkHandOver(b *testing.B) {
+	const sessions, servers = 2000, 20
+	for _, pools := range []int{1, 50, sessions} {
+		for name, make := range map[string]func(Limits) keeper{
+			"home":   func(l Limits) keeper { return NewHome(l) },
+			"oracle": func(l Limits) keeper { return newOracle(l) },
+		} {
+			b.Run(fmt.Sprintf("%d-pools/%s", pools, name), func(b *testing.B) {
+				handOver(b, make(Limits{Node: servers}), sessions, servers, pools)
+			})
+		}
+	}
+}
+
+func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
+	ticket := func(session uint32) Ticket {
+		return Ticket{Worker: int(session % 4), Session: session, Key: Key{Target: Target{Database: "app", User: fmt.Sprint("user", int(session)%pools)}}}
+	}
+	tickets := make([]Ticket, sessions)
+	for i := range tickets {
+		tickets[i] = ticket(uint32(i))
+		k.Ask(tickets[i])
+	}
+	holders := slices.Clone(tickets[:servers])
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		from := holders[i%servers]
+		var given []Action
+		if pools == 1 {
+			given = k.Spare(from.Key, from.Worker)
+		} else { // its place goes to another pool
+			given = k.Gone(from.Key)
+		}
+		if len(given) != 1 {
+			b.Fatal(given)
+		}
+		holders[i%servers] = given[0].Ticket
+		k.Ask(tickets[from.Session])
+	}
+}
+
+// BenchmarkOthersWait: 2,000 sessions are held up by the limit of their own
+// pair; a session of another pair gives a server back and takes it again.
+func BenchmarkOthersWait(b *testing.B) {
+	for name, make := range map[string]func(Limits) keeper{
+		"home":   func(l Limits) keeper { return NewHome(l) },
+		"oracle": func(l Limits) keeper { return newOracle(l) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			k := make(Limits{Node: 100, Pair: 10})
+			for i := range uint32(2000) {
+				k.Ask(Ticket{Session: i, Key: Key{Target: Target{Database: "app", User: "crowd"}}})
+			}
+			other := Ticket{Session: 5000, Key: Key{Target: Target{Database: "app", User: "other"}}}
+			k.Ask(other)
+			b.ReportAllocs()
+			for b.Loop() {
+				k.Spare(other.Key, 0)
+				if given := k.Ask(other); len(given) != 1 {
+					b.Fatal(given)
+				}
+			}
+		})
+	}
+}
