@@ -1,0 +1,152 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+)
+
+// bodies of functions and what they may leave.
+var bodies = []struct {
+	language string
+	want     Verdict
+	source   string
+}{
+	{"sql", Harmless, "SELECT 1"},
+	{"sql", Harmless, ""},
+	{"plpgsql", Harmless, "DECLARE x int; BEGIN SELECT 1 INTO x; UPDATE t SET a = 1; RETURN x; END"},
+
+	// settings
+	{"sql", Keeps, "SELECT set_config('a.b', $1, false)"},
+	{"sql", Keeps, "SELECT set_config($1, $2, $3)"},
+	{"sql", Keeps, `SELECT "set_config"('a.b', 'x', true AND false)`},
+	{"sql", Keeps, "SELECT set_config('a.b', 'x', NOT true)"},
+	{"sql", Keeps, "SELECT set_config('a', 'b', true), set_config('a', 'b', false)"},
+	{"sql", Keeps, "SELECT set_config('a.b', set_config('c.d', 'x', false), true)"},
+	{"sql", Keeps, "SELECT set_config('a.b', 'x', true"},
+	{"sql", Keeps, "SELECT set_config"},
+	{"sql", Keeps, "SELECT set_config()"},
+	{"sql", Keeps, `SELECT U&"set\005fconfig"('a', 'b', false)`},
+	{"sql", Harmless, "SELECT set_config('a.b', 'x', true)"},
+	{"sql", Harmless, "SELECT pg_catalog.Set_Config('a.b', coalesce(x, f(1, 2), (3)), /* local */ TRUE)"},
+	{"sql", Harmless, "SELECT set_config(setting_name => 'a', new_value => 'b', is_local => true)"},
+	{"sql", Keeps, "SELECT set_config(is_local => true, setting_name => 'a', new_value => 'b')"},
+	{"sql", Harmless, "SELECT current_setting('app.user', true)"},
+	{"sql", Harmless, "SELECT 'set_config' -- set_config('a', 'b', false)"},
+	{"plpgsql", Asks, "BEGIN SET work_mem = '1MB'; END"},
+	{"plpgsql", Asks, "BEGIN IF x THEN SET SESSION work_mem = '1MB'; END IF; END"},
+	{"plpgsql", Asks, "BEGIN IF x THEN NULL; ELSE SET work_mem = '1MB'; END IF; END"},
+	{"plpgsql", Asks, "BEGIN LOOP SET work_mem = '1MB'; END LOOP; END"},
+	{"plpgsql", Asks, "BEGIN <<here>> SET work_mem = '1MB'; END"},
+	{"plpgsql", Asks, "BEGIN EXCEPTION WHEN others THEN RESET work_mem; END"},
+	{"plpgsql", Asks, "BEGIN SET TIME ZONE 'UTC'; END"},
+	{"plpgsql", Asks, "BEGIN SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; END"},
+	{"plpgsql", Keeps, "BEGIN SET app.user = 'x'; END"},
+	{"plpgsql", Keeps, "BEGIN SET SESSION app.user TO 'x'; END"},
+	{"plpgsql", Keeps, "BEGIN SET session.user TO 'x'; END"},
+	{"plpgsql", Keeps, "BEGIN SET local.user TO 'x'; END"},
+	{"plpgsql", Keeps, `BEGIN SET "App.User" TO 'x'; END`},
+	{"plpgsql", Keeps, "BEGIN SET ROLE x; END"},
+	{"plpgsql", Keeps, `BEGIN SET "Role" TO x; END`},
+	{"plpgsql", Keeps, "BEGIN SET SESSION AUTHORIZATION x; END"},
+	{"plpgsql", Keeps, "BEGIN RESET ALL; END"},
+	{"plpgsql", Keeps, "BEGIN RESET app.user; END"},
+	{"plpgsql", Keeps, "BEGIN SET seed TO 0.5; END"},
+	{"plpgsql", Harmless, "BEGIN SET LOCAL app.user = 'x'; SET CONSTRAINTS ALL DEFERRED; SET TRANSACTION READ ONLY; END"},
+	{"sql", Asks, "SET work_mem = '1MB'"},
+	{"sql", Asks, "SET"},
+	{"sql", Keeps, "UPDATE pg_settings SET setting = 'x'"},
+	{"sql", Keeps, "SELECT setseed(0.5)"},
+
+	// dynamic SQL
+	{"plpgsql", Keeps, "BEGIN EXECUTE 'SELECT 1'; END"},
+	{"plpgsql", Keeps, "BEGIN RETURN QUERY EXECUTE x; END"},
+	{"plpgsql", Keeps, "BEGIN DO $x$ BEGIN END $x$; END"},
+	{"plpgsql", Keeps, "BEGIN CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; END"},
+	{"plpgsql", Harmless, `BEGIN INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING; RAISE NOTICE 'EXECUTE'; x := "EXECUTE"; END`},
+	{"sql", Keeps, "SELECT query_to_xml($1, true, true, '')"},
+	{"plpgsql", Keeps, "BEGIN LOAD 'x'; END"},
+
+	// temporary objects and what else the server can be asked for
+	{"plpgsql", Asks, "BEGIN CREATE TEMP TABLE x (a int) ON COMMIT DROP; END"},
+	{"plpgsql", Asks, "BEGIN CREATE TABLE x (a int); END"},
+	{"plpgsql", Asks, "BEGIN CREATE OR REPLACE VIEW x AS SELECT 1; END"},
+	{"plpgsql", Asks, "BEGIN DROP TABLE IF EXISTS x; END"},
+	{"plpgsql", Asks, "BEGIN INSERT INTO pg_temp.x VALUES (1); END"},
+	{"sql", Asks, "SELECT 1 AS a INTO x"},
+	{"plpgsql", Asks, "BEGIN LISTEN x; END"},
+	{"plpgsql", Harmless, "BEGIN NOTIFY x; PERFORM pg_notify('a', 'b'); END"},
+	{"sql", Asks, "PREPARE x AS SELECT 1"},
+	{"sql", Asks, "DECLARE c CURSOR WITH HOLD FOR SELECT 1"},
+	{"sql", Harmless, "DECLARE c CURSOR FOR SELECT 1"},
+	{"sql", Asks, "SELECT pg_advisory_lock(1)"},
+	{"sql", Asks, "SELECT pg_try_advisory_lock_shared(1)"},
+	{"sql", Harmless, "SELECT pg_advisory_xact_lock(1), nextval('s'), currval('s'), lastval()"},
+	{"sql", Asks, "SELECT lo_open(1, 2)"},
+	{"sql", Keeps, "SELECT pg_start_backup('x')"},
+
+	// what only looks like it, and what cannot be read
+	{"plpgsql", Harmless, "BEGIN -- SET x = 1;\n /* ; EXECUTE /* ; */ ; LISTEN x */ RETURN 'x; SET a.b = 1'; END"},
+	{"plpgsql", Harmless, "BEGIN RETURN $q$; EXECUTE $q$ || E'\\'; EXECUTE '; END"},
+	{"plpgsql", Keeps, `BEGIN RETURN '\'; EXECUTE x; --'; END`},
+	{"plpgsql", Keeps, `BEGIN RETURN '\' || '; EXECUTE x; --'; END`}, // where backslashes escape
+	{"plpgsql", Keeps, "BEGIN RETURN 'unterminated"},
+	{"plpgsql", Keeps, "BEGIN /* unterminated"},
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range bodies {
+		if got := judge(c.source, c.language).verdict; got != c.want {
+			t.Errorf("%s %q: %v, want %v", c.language, c.source, got, c.want)
+		}
+	}
+}
+
+// TestDefinitions: what fires event triggers.
+func TestDefinitions(t *testing.T) {
+	for source, want := range map[string]bool{
+		"CREATE TABLE x (a int)": true, "COMMENT ON TABLE x IS 'y'": true, "SELECT 1; GRANT a TO b": true,
+		"SELECT a INTO x": true, "INSERT INTO x VALUES (1)": false, "SELECT comment FROM x": false,
+	} {
+		if got := judge(source, "sql").ddl; got != want {
+			t.Errorf("%q: %v, want %v", source, got, want)
+		}
+	}
+}
+
+// TestNative: what is not read is judged by what it is declared to be.
+func TestNative(t *testing.T) {
+	for _, c := range []struct {
+		name, language, volatility string
+		want                       Verdict
+	}{
+		{"f", "c", "vf", Keeps}, {"f", "c", "sf", Harmless}, {"f", "c", "if", Harmless},
+		{"uuid_generate_v4", "c", "vf", Harmless}, {"crosstab", "c", "sf", Keeps},
+		{"f", "internal", "vf", Keeps}, {"f", "plpython3u", "sf", Keeps}, {"f", "plperl", "vf", Keeps},
+		{"f", "plv8", "if", Harmless}, {"f", "unread", "sf", Keeps}, {"f", "internal", "ia", Harmless},
+		{"f", "", "", Keeps},
+	} {
+		s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"function", c.name, c.language, c.volatility, ""}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Function("", c.name); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestKey(t *testing.T) {
+	long := strings.Repeat("x", 63)
+	for _, same := range [][2]string{
+		{long + "yz", long}, {"Größe", "Gr\xf6\xdfe"}, {"Größe", "Gr\x80\x80\x80\x80e"},
+	} {
+		if key(same[0]) != key(same[1]) {
+			t.Errorf("%q and %q are not the same", same[0], same[1])
+		}
+	}
+	for _, other := range [][2]string{{"a", "A"}, {"Größe", "Gre"}, {long, long[1:]}} {
+		if key(other[0]) == key(other[1]) {
+			t.Errorf("%q and %q are the same", other[0], other[1])
+		}
+	}
+}

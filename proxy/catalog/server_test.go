@@ -1,0 +1,226 @@
+package catalog
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+//go:embed testdata/schema.sql
+var schema string
+
+// database is one of a running PostgreSQL, and a connection of an ordinary user.
+type database struct {
+	herd *herd.Herd
+	user *pgconn.PgConn
+}
+
+func start(t testing.TB, options string) *database {
+	t.Helper()
+	h, err := herd.Start(t.Context(), herd.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &database{h, connect(t, h, options)}
+}
+
+func connect(t testing.TB, h *herd.Herd, options string) *pgconn.PgConn {
+	t.Helper()
+	n := h.Nodes()[0]
+	user, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable %s",
+		n.Host, n.Port, herd.UserMD5, herd.UserMD5, herd.Database, options))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { user.Close(context.Background()) })
+	return user
+}
+
+func (d *database) exec(t testing.TB, sql string) {
+	t.Helper()
+	if _, err := d.herd.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d *database) rows(t testing.TB, sql string) [][]string {
+	t.Helper()
+	results, err := d.user.Exec(t.Context(), sql).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]string
+	for _, result := range results {
+		for _, values := range result.Rows {
+			row := make([]string, len(values))
+			for i, v := range values {
+				row[i] = string(v)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+func (d *database) snapshot(t testing.TB, previous *Snapshot) *Snapshot {
+	t.Helper()
+	s, err := Read(previous, d.rows(t, Question(previous)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// of is the verdict that a line of testdata/verdicts.txt asks for.
+func (s *Snapshot) of(kind, name string) Verdict {
+	switch kind {
+	case "function":
+		return s.Function("", name)
+	case "read":
+		return s.Relation("", name, false)
+	case "write":
+		return s.Relation("public", name, true)
+	case "anything":
+		return s.Anything()
+	}
+	return s.DDL()
+}
+
+//go:embed testdata/verdicts.txt
+var verdicts string
+
+func TestServer(t *testing.T) {
+	d := start(t, "")
+	empty := d.snapshot(t, nil)
+	checkEmpty(t, empty)
+	if again := d.snapshot(t, empty); again != empty {
+		t.Error("nothing has changed, and yet the snapshot has")
+	}
+	d.exec(t, "SET client_min_messages = error;"+schema)
+	full := d.snapshot(t, empty)
+	t.Run("verdicts", func(t *testing.T) { checkVerdicts(t, full, verdicts) })
+	t.Run("anything", func(t *testing.T) { checkAnything(t, d) })
+	t.Run("changes", func(t *testing.T) { checkChanges(t, d) })
+	t.Run("session", func(t *testing.T) { checkSession(t, d) })
+	t.Run("odd sessions", func(t *testing.T) { checkOddSessions(t, d) })
+}
+
+func checkEmpty(t *testing.T, s *Snapshot) {
+	t.Helper()
+	if len(s.functions)+len(s.reads)+len(s.writes) > 0 || s.Anything() != Harmless || s.DDL() != Harmless {
+		t.Errorf("a database without objects: %+v", s)
+	}
+}
+
+func checkVerdicts(t *testing.T, s *Snapshot, lines string) {
+	t.Helper()
+	for line := range strings.Lines(lines) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		for _, name := range words[2:] {
+			if got := s.of(words[1], name); got.String() != words[0] {
+				t.Errorf("%s %s: %v, want %s", words[1], name, got, words[0])
+			}
+		}
+	}
+}
+
+// checkAnything makes what a text does not name, one by one.
+func checkAnything(t *testing.T, d *database) {
+	for _, c := range []struct{ make, undo string }{
+		{"CREATE OPERATOR @#@ (FUNCTION = keeper, RIGHTARG = int)", "DROP OPERATOR @#@ (NONE, int)"},
+		{"CREATE OPERATOR @#@ (FUNCTION = pg_advisory_lock, RIGHTARG = bigint)", "DROP OPERATOR @#@ (NONE, bigint)"},
+		{"CREATE CAST (int AS point) WITH FUNCTION to_point(int)", "DROP CAST (int AS point)"},
+		{"CREATE DOMAIN loud AS int CHECK (keeper(VALUE) > 0)", "DROP DOMAIN loud"},
+		{"CREATE DOMAIN loud AS text CHECK (set_config('app.x', VALUE, false) <> '')", "DROP DOMAIN loud"},
+		{"CREATE DOMAIN loud AS int DEFAULT keeper(1)", "DROP DOMAIN loud"},
+		{"CREATE OPERATOR CLASS loud FOR TYPE int USING hash AS FUNCTION 1 keeper(int)", "DROP OPERATOR FAMILY loud USING hash"},
+	} {
+		before := d.snapshot(t, nil)
+		d.exec(t, c.make)
+		if after := d.snapshot(t, before); before.Anything() != Harmless || after.Anything() == Harmless {
+			t.Errorf("%s: %v, and before %v", c.make, after.Anything(), before.Anything())
+		}
+		d.exec(t, c.undo)
+	}
+	d.exec(t, "CREATE EVENT TRIGGER loud ON ddl_command_end EXECUTE FUNCTION on_ddl()")
+	s := d.snapshot(t, nil)
+	if s.DDL() != Keeps || s.Anything() != Harmless || s.Function("", "defines") != Keeps {
+		t.Errorf("event trigger: DDL %v, anything %v, function with DDL %v", s.DDL(), s.Anything(), s.Function("", "defines"))
+	}
+	d.exec(t, "DROP EVENT TRIGGER loud")
+}
+
+// checkChanges: each of these has to be noticed, and what changes nothing has not.
+func checkChanges(t *testing.T, d *database) {
+	for _, sql := range []string{
+		"CREATE OR REPLACE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+		"CREATE OR REPLACE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+		"ALTER FUNCTION changing() RENAME TO changed", "DROP FUNCTION changed()",
+		"CREATE TABLE changing (a int)", "ALTER TABLE changing RENAME TO changed",
+		"CREATE POLICY p ON changed USING (true)", "ALTER TABLE changed ENABLE ROW LEVEL SECURITY",
+		"ALTER TABLE changed ALTER a SET DEFAULT 1", "ALTER TABLE changed ADD CHECK (a > 0)",
+		"CREATE TRIGGER tr BEFORE INSERT ON changed FOR EACH ROW EXECUTE FUNCTION quiet_trigger()",
+		"CREATE RULE ru AS ON INSERT TO changed DO ALSO SELECT 1", "CREATE TABLE child () INHERITS (changed)",
+		"ALTER TABLE child NO INHERIT changed", "DROP TABLE changed, child",
+	} {
+		before := d.snapshot(t, nil)
+		d.exec(t, sql)
+		if d.snapshot(t, before) == before {
+			t.Errorf("not noticed: %s", sql)
+		}
+	}
+	for _, sql := range []string{
+		"ANALYZE", "VACUUM plain", "TRUNCATE plain", "INSERT INTO plain VALUES (1)", "REINDEX TABLE plain",
+		"CREATE TEMP TABLE t (a int DEFAULT 1 CHECK (a > 0)); CREATE TEMP VIEW v AS TABLE t",
+	} {
+		before := d.snapshot(t, nil)
+		if d.exec(t, sql); d.snapshot(t, before) != before {
+			t.Errorf("changes nothing: %s", sql)
+		}
+	}
+}
+
+// checkSession: asking leaves nothing behind.
+func checkSession(t *testing.T, d *database) {
+	state := "SELECT name, setting FROM pg_settings UNION ALL SELECT 'xact', txid_current_if_assigned()::text ORDER BY 1"
+	before := fmt.Sprint(d.rows(t, state))
+	d.snapshot(t, nil)
+	if after := fmt.Sprint(d.rows(t, state)); after != before || d.user.TxStatus() != 'I' {
+		t.Errorf("the session was changed: %s, before %s", after, before)
+	}
+}
+
+// checkOddSessions: a user may hide the catalogs, on purpose or not.
+func checkOddSessions(t *testing.T, d *database) {
+	for _, options := range []string{
+		"client_encoding=SQL_ASCII", "client_encoding=LATIN1", "client_encoding=SJIS",
+		"standard_conforming_strings=off escape_string_warning=off", "search_path=evil,pg_catalog",
+		"default_transaction_read_only=on", "bytea_output=escape", "row_security=off",
+	} {
+		other := &database{d.herd, connect(t, d.herd, options)}
+		for _, name := range []string{"pg_proc", "pg_depend", "pg_class"} {
+			if !strings.Contains(options, "read_only") {
+				other.rows(t, "CREATE TEMP TABLE "+name+" (oid oid)")
+			}
+		}
+		s, err := Read(nil, other.rows(t, Question(nil)))
+		if err != nil {
+			t.Fatalf("%s: %v", options, err)
+		}
+		checkVerdicts(t, s, verdicts)
+	}
+}

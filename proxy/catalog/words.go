@@ -1,0 +1,48 @@
+package catalog
+
+// statements are what a statement in a body leaves, by its first word; those that
+// are looked at more closely are in statement.
+var statements = map[string]Verdict{
+	"drop":   Asks, // the search_path may begin with pg_temp
+	"listen": Asks, "unlisten": Asks,
+	"prepare": Asks, "deallocate": Asks, "discard": Asks,
+	"load": Keeps,
+	"do":   Keeps, // its code is in a string
+}
+
+// definitions are the first words of statements that fire event triggers.
+var definitions = map[string]bool{
+	"create": true, "alter": true, "drop": true, "grant": true, "revoke": true, "comment": true,
+	"security": true, "refresh": true, "reindex": true, "import": true,
+}
+
+// creations are what CREATE makes without running code; it may be temporary, or
+// land in pg_temp. Of all else (functions in strings, extensions) nothing is known.
+var creations = map[string]bool{
+	"table": true, "temp": true, "temporary": true, "global": true, "local": true, "unlogged": true,
+	"view": true, "materialized": true, "recursive": true, "sequence": true, "index": true, "unique": true,
+	"type": true, "schema": true,
+}
+
+// hidden are settings that pg_settings does not list.
+var hidden = map[string]bool{"role": true, "authorization": true, "session_authorization": true, "seed": true}
+
+// starts are the words after which a statement of PL/pgSQL may begin.
+var starts = map[string]bool{"begin": true, "then": true, "else": true, "loop": true}
+
+// native are functions of extensions, written in C, whose volatility says too much
+// or too little.
+var native = map[string]Verdict{
+	// uuid-ossp, pgcrypto: volatile for their random numbers
+	"uuid_generate_v1": Harmless, "uuid_generate_v1mc": Harmless, "uuid_generate_v4": Harmless,
+	"gen_random_uuid": Harmless, "gen_random_bytes": Harmless, "gen_salt": Harmless, "normal_rand": Harmless,
+	// statistics and inspection
+	"pg_stat_statements": Harmless, "pg_stat_statements_info": Harmless, "pg_stat_statements_reset": Harmless,
+	"pg_buffercache_pages": Harmless, "pg_freespace": Harmless, "pg_prewarm": Harmless, "pgstattuple": Harmless,
+	// triggers
+	"moddatetime": Harmless, "autoinc": Harmless, "insert_username": Harmless, "lo_manage": Harmless,
+	"triggered_change_notification": Harmless,
+	// tablefunc, xml2: run SQL that is given as text
+	"crosstab": Keeps, "crosstab2": Keeps, "crosstab3": Keeps, "crosstab4": Keeps, "crosstabn": Keeps,
+	"connectby": Keeps, "xpath_table": Keeps,
+}
