@@ -46,6 +46,8 @@ type Action struct {
 // place that another pool's waiter needs, when an administrator has changed
 // something, and at every Tick.
 type Home struct {
+	// Renewals is the one part that any thread may ask.
+	Renewals Renewals
 	ledger
 	now     time.Time
 	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all

@@ -35,7 +35,7 @@ var mutations = []struct{ name, file, old, new string }{
 	{"a closed server's place is not freed", "supply.go",
 		"s.Endpoint.Close()\n\tw.crew.gone(s.Key)", "s.Endpoint.Close()"},
 	{"a failed move forgets its ticket", "supply.go",
-		"case s == nil:\n\t\tw.crew.askAgain(ticket)", "case s == nil:"},
+		"case s == nil:\n\t\tw.missed(ticket)", "case s == nil:"},
 	{"idle servers are not reported to waiters", "supply.go",
 		"w.crew.spare(s.Key, w.index)", "_ = w.crew"},
 	{"the limit per node is not kept", "../pool/ledger.go",

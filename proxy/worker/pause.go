@@ -88,7 +88,12 @@ func (c *Crew) Resume(database string) {
 // Reconnect has every server of the database closed as soon as its session
 // gives it back, and idle ones now.
 func (c *Crew) Reconnect(database string) {
-	c.each(func(w *Worker) { w.retire(database) })
+	now := c.workers[0].env.Now()
+	c.atHome(func() []pool.Action {
+		c.home.Renewals.Renew(database, now) // before the workers look, so that none slips through
+		c.each(func(w *Worker) { w.retire(database) })
+		return nil
+	})
 }
 
 // Kill pauses the database and sends its clients away.

@@ -54,16 +54,17 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 		w.crew.gone(ticket.Key)
 		return
 	}
+	began := w.now
 	w.env.Go(func() {
 		opened, err := w.env.Connect.Open(w.crew.life, ticket.Key, secret)
-		if !w.Post(func() { w.opened(ticket, opened, err) }) && err == nil {
+		if !w.Post(func() { w.opened(ticket, began, opened, err) }) && err == nil {
 			closeSocket(opened.Socket)
 		}
 	})
 }
 
 // opened: a connector has come back.
-func (w *Worker) opened(ticket pool.Ticket, o Opened, err error) {
+func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error) {
 	if err != nil {
 		w.crew.gone(ticket.Key)
 		if !w.tasks[ticket.Session].grant(ticket.Key, nil, err) && ticket.Session == 0 {
@@ -71,7 +72,7 @@ func (w *Worker) opened(ticket pool.Ticket, o Opened, err error) {
 		}
 		return
 	}
-	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: w.now}
+	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: began}
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
@@ -89,7 +90,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server on the shelf, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	if s.Expired(w.now) || s.Key.Replication || w.closing || w.crew.Paused(s.Key.Database) {
+	if w.tooOld(s) || s.Key.Replication || w.closing || w.crew.Paused(s.Key.Database) {
 		w.discard(s)
 		return
 	}
@@ -102,6 +103,12 @@ func (w *Worker) giveBack(s *pool.Server) {
 	}
 }
 
+// tooOld says that nobody is to get the server any more. One that became so on
+// its way to a session still serves that one.
+func (w *Worker) tooOld(s *pool.Server) bool {
+	return s.Expired(w.now) || w.crew.home.Renewals.Outdated(s)
+}
+
 // discard closes a server and frees its place.
 func (w *Worker) discard(s *pool.Server) {
 	s.Endpoint.Close()
@@ -111,7 +118,7 @@ func (w *Worker) discard(s *pool.Server) {
 // takeFresh takes a server from the shelf; those past their life are closed.
 func (w *Worker) takeFresh(key pool.Key) *pool.Server {
 	for s := w.shelf.Take(key); s != nil; s = w.shelf.Take(key) {
-		if !s.Expired(w.now) {
+		if !w.tooOld(s) {
 			return s
 		}
 		w.discard(s)
@@ -124,7 +131,7 @@ func (w *Worker) moveServer(ticket pool.Ticket) {
 	s := w.takeFresh(ticket.Key)
 	switch {
 	case s == nil:
-		w.crew.askAgain(ticket)
+		w.missed(ticket)
 	case ticket.Worker != w.index:
 		m := &mover{w, s, ticket}
 		c := s.Endpoint.(endpoint).conn()
@@ -134,6 +141,18 @@ func (w *Worker) moveServer(ticket pool.Ticket) {
 	case !w.tasks[ticket.Session].grant(s.Key, s, nil):
 		w.giveBack(s)
 	}
+}
+
+// missed: the server that the ticket was to get is not there. Whether its
+// session still waits, and for that, only its own worker knows; what the worker
+// then tells the home stays in order with a Withdraw that may follow.
+func (w *Worker) missed(ticket pool.Ticket) {
+	its := w.crew.workers[ticket.Worker]
+	its.Post(func() {
+		if t := its.tasks[ticket.Session]; t != nil && t.want != nil && t.want.key == ticket.Key && t.want.since.Equal(ticket.Since) {
+			its.crew.askAgain(ticket)
+		}
+	})
 }
 
 // mover owns a server that is leaving this ring for another worker's.
@@ -146,7 +165,7 @@ type mover struct {
 func (m *mover) Ready(c *ring.Conn) {
 	if c.Ended() != nil {
 		m.w.discard(m.s)
-		m.w.crew.askAgain(m.ticket)
+		m.w.missed(m.ticket)
 		return
 	}
 	fd, ok := c.Detached()
@@ -157,7 +176,7 @@ func (m *mover) Ready(c *ring.Conn) {
 	if !m.w.quiet(m.s) || !target.Post(func() { target.receive(socket, m.s, m.ticket) }) {
 		closeSocket(socket)
 		m.w.crew.gone(m.s.Key)
-		m.w.crew.askAgain(m.ticket)
+		m.w.missed(m.ticket)
 	}
 }
 

@@ -1,0 +1,48 @@
+package pool
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestRenewals(t *testing.T) {
+	var r Renewals
+	check := func(database string, second int, want bool) {
+		t.Helper()
+		s := &Server{Key: Key{Target: Target{Database: database}}, Opened: start.Add(time.Duration(second) * time.Second)}
+		if r.Outdated(s) != want {
+			t.Errorf("%s of second %d: outdated=%v", database, second, !want)
+		}
+	}
+	check("app", 0, false)
+	r.Renew("app", start.Add(time.Second))
+	check("app", 1, true)
+	check("app", 2, false)
+	check("web", 1, false)
+	r.Renew("web", start.Add(2*time.Second))
+	check("app", 1, true)
+	check("web", 2, true)
+	r.Renew(AllDatabases, start.Add(3*time.Second))
+	check("app", 3, true)
+	check("web", 3, true)
+	check("other", 3, true)
+	check("other", 4, false)
+}
+
+// TestRenewalsAreBounded: beyond the limit more is renewed than was asked
+// for, never less.
+func TestRenewalsAreBounded(t *testing.T) {
+	var r Renewals
+	for i := range renewalsLimit + 1 {
+		r.Renew(fmt.Sprint("db", i), start)
+		if n := len(*r.last.Load()); n > renewalsLimit {
+			t.Fatalf("%d are remembered", n)
+		}
+	}
+	for i := range renewalsLimit + 1 {
+		if !r.Outdated(&Server{Key: Key{Target: Target{Database: fmt.Sprint("db", i)}}, Opened: start}) {
+			t.Fatalf("db%d was forgotten", i)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
+)
+
+// inch lets one thing happen to one part.
+func (y *yard) inch(random *rand.Rand) {
+	y.t.Helper()
+	switch n := random.IntN(6); n {
+	case 0, 1, 2:
+		if err := y.crew.workers[n%len(y.crew.workers)].Turn(0); err != nil {
+			y.t.Fatal(err)
+		}
+	case 3:
+		if len(y.jobs) > 0 {
+			job := y.jobs[0]
+			y.jobs = y.jobs[1:]
+			job()
+		}
+	case 4:
+		y.net.Step()
+	case 5:
+		for _, s := range y.servers {
+			if err := s.act(random); err != nil {
+				y.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestReconnectAtAnyMoment: wherever a server is when RECONNECT is asked for,
+// on a shelf, being opened, being moved or with a client, it does not stay;
+// one opened later does.
+func TestReconnectAtAnyMoment(t *testing.T) {
+	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
+		for seed := range uint64(400) {
+			reconnectOnce(t, mode, seed)
+			if t.Failed() {
+				t.Fatalf("mode %v, seed %d", mode, seed)
+			}
+		}
+	}
+}
+
+func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 5))
+	y := newYard(t, seed, 3, func(s *Settings) { s.Limits.Node, s.Session.Mode, s.Session.Statements = 2, mode, simStatements{} })
+	y.shelve(y.crew.workers[0], appKey) // one to move, and one to be opened
+	peers := []*ringtest.Peer{y.hurried(1), y.hurried(2), y.hurried(2)}
+	for range random.IntN(200) {
+		y.inch(random)
+	}
+	old := len(y.servers) + len(y.jobs) // these statements need no study, so all jobs open servers, in order
+	y.crew.Reconnect(pool.AllDatabases)
+	y.ahead += time.Second
+	for range 200 {
+		y.inch(random)
+	}
+	y.until("all have been served", func() bool {
+		for _, p := range peers {
+			p.Read()
+		}
+		return y.tasks() == 0 && len(y.jobs) == 0 && y.crew.home.Total() == y.shelved()
+	})
+	y.turns(20)
+	for _, s := range y.servers[:old] {
+		if s.peer.Closed() == nil {
+			t.Errorf("server %d is older than the RECONNECT and stays", s.pid)
+		}
+	}
+	peer := y.guest(0)
+	y.answered(peer, "1 ROWS 30")
+	_, _ = peer.Write(wire.AppendTerminate(nil))
+	y.until("the last one is given back", func() bool { return y.tasks() == 0 })
+	if y.shelved() == 0 {
+		t.Error("a server opened after the RECONNECT is closed, too")
+	}
+	y.close()
+}
+
+// hurried is a client that asks, and leaves without waiting for the answer's
+// end to be read.
+func (y *yard) hurried(worker int) *ringtest.Peer {
+	fd, peer := y.net.Pair()
+	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	_, _ = peer.Write(wire.AppendQuery(nil, "1 ROWS 30"))
+	_, _ = peer.Write(wire.AppendTerminate(nil))
+	return peer
+}
+
+func (y *yard) tasks() (n int) {
+	for _, w := range y.crew.workers {
+		n += len(w.tasks)
+	}
+	return n
+}
+
+// TestMissedMove: a ticket whose server is not there any more goes back into
+// the queue if its session still waits, and for just that.
+func TestMissedMove(t *testing.T) {
+	y := newYard(t, 1, 2)
+	y.crew.holdBack("app")
+	fd, _ := y.net.Pair()
+	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.until("it waits", func() bool { return y.crew.home.Waiting() == 1 })
+	var waits *task
+	for _, w := range y.crew.workers[1].tasks {
+		waits = w
+	}
+	ticket := pool.Ticket{Key: appKey, Worker: 1, Session: waits.pid, Since: waits.want.since}
+	for name, c := range map[string]struct {
+		change func(*pool.Ticket)
+		goes   bool
+	}{
+		"it still waits":            {func(*pool.Ticket) {}, true},
+		"it waits for another pool": {func(t *pool.Ticket) { t.Key.Node++ }, false},
+		"it has asked anew":         {func(t *pool.Ticket) { t.Since = t.Since.Add(-1) }, false},
+		"it is gone":                {func(t *pool.Ticket) { t.Session += 1000 }, false},
+	} {
+		y.crew.atHome(func() []pool.Action { y.crew.home.Withdraw(1, waits.pid); return nil })
+		missing := ticket
+		c.change(&missing)
+		y.crew.workers[0].Post(func() { y.crew.workers[0].carryOut(pool.Action{Deed: pool.Move, Ticket: missing}) })
+		y.turns(10)
+		if goes := y.crew.home.Waiting() == 1; goes != c.goes {
+			t.Errorf("%s: in the queue: %v", name, goes)
+		}
+	}
+}
