@@ -1,0 +1,126 @@
+package leaks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The clients' database, and the twins', a copy of it: advisory locks,
+// notifications, sequences and rows are per database, so twins do not meet clients.
+const (
+	clientDatabase = "app"
+	twinDatabase   = "twin"
+)
+
+const pollEvery = 5 * time.Millisecond
+
+// arena is where scripts are run.
+type arena struct {
+	address   string        // where clients connect
+	direct    string        // where twins do
+	prepared  bool          // compare pg_prepared_statements too
+	leaveTime time.Duration // for a client's locks to go once it has left
+	renew     func() error  // begin to replace the servers that clients share
+
+	clients, twins *pgconn.PgConn // superusers aside, one in either database
+}
+
+// openArena connects the superusers aside.
+func openArena(a *arena) (err error) {
+	host, port, _ := strings.Cut(a.direct, ":")
+	open := func(database string) *pgconn.PgConn {
+		conn, cerr := pgconn.Connect(context.Background(), fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable application_name=aside", host, port, database))
+		err = errors.Join(err, cerr)
+		return conn
+	}
+	a.clients, a.twins = open(clientDatabase), open(twinDatabase)
+	return err
+}
+
+func (a *arena) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	defer cancel()
+	_ = a.clients.Close(ctx)
+	_ = a.twins.Close(ctx)
+}
+
+// ask returns the first column of the last result, rows joined by commas.
+func ask(conn *pgconn.PgConn, sql string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	defer cancel()
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return "", err
+	}
+	var values []string
+	for _, row := range results[len(results)-1].Rows {
+		values = append(values, string(row[0]))
+	}
+	return strings.Join(values, ","), nil
+}
+
+// both asks in both databases.
+func (a *arena) both(sql string) error {
+	_, err := ask(a.clients, sql)
+	_, err2 := ask(a.twins, sql)
+	return errors.Join(err, err2)
+}
+
+// until polls both databases until sql answers want; what is left at the end is returned.
+func (a *arena) until(sql, want string, limit time.Duration) (left string, err error) {
+	for _, conn := range []*pgconn.PgConn{a.clients, a.twins} {
+		for deadline := time.Now().Add(limit); ; time.Sleep(pollEvery) {
+			if left, err = ask(conn, sql); err != nil || left == want {
+				break
+			}
+			if time.Now().After(deadline) {
+				return left, nil
+			}
+		}
+	}
+	return "", err
+}
+
+const (
+	others = `FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'aside'` +
+		` AND backend_type = 'client backend'`
+	emptyTables = `TRUNCATE orders1, orders2, orders3, ruled, defaulted;` +
+		`SELECT setval('s1', 1, false), setval('s2', 1, false), setval('s3', 1, false)`
+)
+
+// fresh makes every run begin alike: servers nobody has used, tables without rows.
+func (a *arena) fresh() error {
+	before, err := ask(a.clients, "SELECT coalesce(string_agg(pid::text, ','), '0') "+others)
+	if err != nil {
+		return err
+	}
+	if err := a.renew(); err != nil {
+		return err
+	}
+	left, err := a.until("SELECT count(*) "+others+" AND pid IN ("+before+")", "0", answerLimit)
+	if err != nil {
+		return err
+	}
+	if left != "" {
+		return fmt.Errorf("renew the servers: %s are left after %v", left, answerLimit)
+	}
+	return a.both(emptyTables)
+}
+
+// gone waits until nothing of a client that has left can be met by its successor.
+func (a *arena) gone(n int) (left string, err error) {
+	return a.until(fmt.Sprintf(`SELECT l.locktype || ' lock ' || mode || ' ' || coalesce(relation::regclass::text, objid::text) FROM pg_locks l`+
+		` WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())`+
+		` AND (locktype = 'advisory' AND objid BETWEEN %[1]d00 AND %[1]d99`+
+		` OR locktype = 'relation' AND relation IN ('orders%[1]d'::regclass, 's%[1]d'::regclass))`, n), "", a.leaveTime)
+}
+
+// level makes client n's rows and sequence the same in both databases again.
+func (a *arena) level(n, refusals int) error {
+	return a.both(fmt.Sprintf("DELETE FROM orders%[1]d; DELETE FROM defaulted WHERE y = %[1]d; SELECT setval('s%[1]d', %[2]d000, false)", n, refusals))
+}

@@ -1,0 +1,222 @@
+package leaks_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+
+	"pgherd/bench/herd"
+)
+
+const (
+	mostClients = 3  // as many as setup.sql has tables for; and the proxy may open as many servers
+	stepsPerRun = 80 // besides the looks: long enough for a few transactions of each client
+	inOneTxn    = 5  // steps within a transaction, on average
+)
+
+// settingsOf are the settings that a user may set, by user.
+type settingsOf map[string][]setting
+
+// generator makes one script; all its choices come from the seed.
+type generator struct {
+	rand     *rand.Rand
+	settings []setting
+	client   int
+	g        setting // the last one picked, for {v}
+	open     map[int]bool
+}
+
+// generate makes the script of a seed.
+func generate(seed uint64, settings settingsOf) script {
+	g := &generator{rand: rand.New(rand.NewPCG(seed, 0)), open: map[int]bool{}}
+	s := script{user: herd.User, clients: 2 + g.rand.IntN(mostClients-1)}
+	if g.rand.IntN(4) == 0 {
+		s.user = herd.Superuser
+	}
+	g.settings = settings[s.user]
+	for range stepsPerRun {
+		g.client = 1 + g.rand.IntN(s.clients)
+		s.steps = append(s.steps, g.step())
+		if g.rand.IntN(2) == 0 { // not always: the question itself ends the unnamed statement
+			s.steps = append(s.steps, step{client: g.client, act: looks})
+		}
+		if g.rand.IntN(3) == 0 {
+			s.steps = append(s.steps, step{client: 1 + g.rand.IntN(s.clients), act: looks})
+		}
+	}
+	for n := range s.clients {
+		s.steps = append(s.steps, step{client: n + 1, act: looks})
+	}
+	return s
+}
+
+func (g *generator) step() step {
+	st := step{client: g.client, act: says}
+	switch n := g.rand.IntN(100); {
+	case n < 3:
+		st.act, st.params = leaves, arrivals[g.rand.IntN(len(arrivals))]
+		g.open[g.client] = false
+	case n < 4:
+		st.act, st.params = vanishes, arrivals[g.rand.IntN(len(arrivals))]
+		g.open[g.client] = false
+	case n < 5:
+		st.act, st.send = seeds, simple(fmt.Sprintf("SELECT setseed(0.%d)", 1+g.rand.IntN(9)))
+	case n < 7:
+		st.act, st.send = draws, simple("SELECT random()")
+	default:
+		st.send = g.transact()
+	}
+	return st
+}
+
+// transact is a step in or around a transaction: whether one is open is only
+// believed, as it may have failed to begin.
+func (g *generator) transact() []message {
+	open := g.open[g.client]
+	switch {
+	case open && g.rand.IntN(inOneTxn) == 0:
+		g.open[g.client] = false
+		return g.either(g.fill(g.pick(ends)))
+	case open && g.rand.IntN(6) == 0:
+		return g.either(g.fill(g.pick(insides)))
+	case !open && g.rand.IntN(8) == 0:
+		g.open[g.client] = true
+		return g.either(g.fill(g.pick(begins)))
+	}
+	return g.shape()
+}
+
+func (g *generator) pick(forms []form) string {
+	total := 0
+	for _, f := range forms {
+		total += f.weight
+	}
+	n := g.rand.IntN(total)
+	for _, f := range forms {
+		if n -= f.weight; n < 0 {
+			return f.text
+		}
+	}
+	panic("unreachable: n was below the sum")
+}
+
+var hole = regexp.MustCompile(`\{[a-z]+\}`)
+
+// fill replaces what stands in braces; see forms_test.go.
+func (g *generator) fill(text string) string {
+	return hole.ReplaceAllStringFunc(text, func(braced string) string {
+		switch word := braced[1 : len(braced)-1]; word {
+		case "c":
+			return fmt.Sprint(g.client)
+		case "key":
+			return fmt.Sprintf("%d%02d", g.client, g.rand.IntN(3))
+		case "g":
+			g.g = g.settings[g.rand.IntN(len(g.settings))]
+			return g.g.name
+		case "v":
+			return g.g.values[g.rand.IntN(len(g.g.values))]
+		case "sql":
+			return g.fill(g.pick(actions))
+		case "read":
+			return g.fill(g.pick(reads))
+		default:
+			choice, known := words[word]
+			if !known {
+				panic("no words for " + braced)
+			}
+			return choice[g.rand.IntN(len(choice))]
+		}
+	})
+}
+
+// wrapped is an action, plainly or hidden in something.
+func (g *generator) wrapped() string { return g.fill(g.pick(wrappers)) }
+
+func (g *generator) name() string { return g.fill("{p}") }
+
+func simple(sql string) []message { return []message{{kind: query, sql: sql}} }
+
+// once is what a driver sends to run a statement once, without Sync.
+func once(name, sql string) []message {
+	return []message{{kind: parse, name: name, sql: sql}, {kind: bind, name: name}, {kind: execute}}
+}
+
+// again runs a statement that is thought to be prepared.
+func again(name string) []message { return []message{{kind: bind, name: name}, {kind: execute}} }
+
+func join(parts ...[]message) (all []message) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// either sends a statement by the simple or by the extended protocol.
+func (g *generator) either(sql string) []message {
+	if g.rand.IntN(4) == 0 {
+		return join(once("", sql), synced)
+	}
+	return simple(sql)
+}
+
+var (
+	synced  = []message{{kind: sync}}
+	failing = once("", "SELECT 1 / 0")
+)
+
+// shapes are the ways of the protocol to say things.
+var shapes = []struct {
+	weight int
+	make   func(*generator) []message
+}{
+	{60, func(g *generator) []message { return simple(g.wrapped()) }},
+	{14, func(g *generator) []message { return join(once("", g.wrapped()), synced) }},
+	{5, func(g *generator) []message {
+		return []message{{kind: parse, name: g.name(), sql: g.wrapped()}, {kind: sync}}
+	}},
+	{5, func(g *generator) []message {
+		return []message{{kind: parse, name: g.name(), sql: g.fill("{read}")}, {kind: sync}}
+	}},
+	{10, func(g *generator) []message { return join(again(g.name()), synced) }},
+	{4, func(g *generator) []message { return join(once(g.name(), g.fill("{read}")), synced) }},
+	{2, func(g *generator) []message { return join(again(""), synced) }},
+	{2, func(g *generator) []message { return []message{{kind: describe, name: g.name()}, {kind: sync}} }},
+	{4, func(g *generator) []message { return []message{{kind: closing, name: g.name()}, {kind: sync}} }},
+	{3, func(g *generator) []message {
+		name := g.name()
+		return join([]message{{kind: closing, name: name}}, once(name, g.wrapped()), synced)
+	}},
+	{4, func(g *generator) []message { return join(once("", g.wrapped()), once("", g.wrapped()), synced) }},
+	{2, func(g *generator) []message {
+		return join(once("", g.wrapped()), synced, once("", g.wrapped()), synced, again(g.name()), synced)
+	}},
+	{3, func(g *generator) []message {
+		return join(once("", g.wrapped()), failing, once(g.name(), g.wrapped()), synced, once("", g.wrapped()), synced)
+	}},
+	{2, func(g *generator) []message { return join(once(g.name(), g.fill("{read}")), failing, synced) }},
+	{2, func(g *generator) []message {
+		return []message{{kind: parse, sql: "SELECT $1::date, $2::text"}, {kind: bind, args: []string{"2/3/2024", "x"}}, {kind: execute}, {kind: sync}}
+	}},
+	{2, func(g *generator) []message {
+		rows := message{kind: execute, portal: "rows", rows: 2}
+		return []message{{kind: parse, sql: "SELECT generate_series(1, 5)"}, {kind: bind, portal: "rows"}, rows, rows, {kind: sync}, rows, {kind: sync}}
+	}},
+	{1, func(g *generator) []message {
+		return join(once("", "BEGIN"), once("", g.wrapped()), once("", "COMMIT"), synced)
+	}},
+	{1, func(*generator) []message { return synced }},
+}
+
+func (g *generator) shape() []message {
+	total := 0
+	for _, s := range shapes {
+		total += s.weight
+	}
+	n := g.rand.IntN(total)
+	for _, s := range shapes {
+		if n -= s.weight; n < 0 {
+			return s.make(g)
+		}
+	}
+	panic("unreachable: n was below the sum")
+}

@@ -1,0 +1,218 @@
+// Package leaks_test hunts for session state that leaks from one client to
+// another, or gets lost, where clients share servers. Two or three clients of a
+// real pgherd run random steps: whatever changes a session, plainly and hidden
+// in functions, triggers, rules and views, in transactions that commit, fail or
+// are left half-way. Each client has a twin, connected directly to the same
+// PostgreSQL, that does the same; their answers and all that they can see of
+// their sessions must be the same.
+//
+// One step is done at a time, and all choices come from the seed, so a seed is a
+// run: -leaks.seed N does it again. A run that fails is shrunk.
+package leaks_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+var (
+	mode     = flag.String("leaks.mode", "session", "pool_mode of the pgherd under test")
+	runs     = flag.Int("leaks.seeds", 60, "how many seeds are run, from 1, on each engine")
+	one      = flag.Uint64("leaks.seed", 0, "run this seed alone; 0 runs -leaks.seeds")
+	prepared = flag.String("leaks.prepared", "auto", "compare pg_prepared_statements: on, off; auto is on in pool_mode session")
+	show     = flag.Bool("leaks.show", false, "print every script before it is run")
+)
+
+const (
+	setupLimit = 2 * time.Minute
+	leaveLimit = 10 * time.Second
+)
+
+// world is what every test of this package stands on.
+var world struct {
+	herd     *herd.Herd
+	direct   string // PostgreSQL's address
+	binary   string
+	settings settingsOf
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func runAll(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), setupLimit)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "leaks-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if world.binary, err = herd.Build(ctx, dir); err != nil {
+		return 1, err
+	}
+	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Config: []string{
+		// plpgsql brings settings along; loaded at first use, they would show who used it.
+		"session_preload_libraries = 'plpgsql'", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, world.herd.Stop()) }()
+	if err := setUp(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// setUp fills the database, copies it for the twins, and learns what can be set.
+func setUp(ctx context.Context) error {
+	setup, err := os.ReadFile("testdata/setup.sql")
+	if err != nil {
+		return err
+	}
+	if _, err := world.herd.Exec(ctx, string(setup)); err != nil {
+		return err
+	}
+	node := world.herd.Nodes()[0]
+	world.direct = fmt.Sprintf("%s:%d", node.Host, node.Port)
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", node.Host, node.Port))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := ask(conn, "CREATE DATABASE "+twinDatabase+" TEMPLATE "+clientDatabase+" OWNER alice"); err != nil {
+		return err
+	}
+	world.settings = settingsOf{}
+	for user, superuser := range map[string]bool{herd.User: false, herd.Superuser: true} {
+		if world.settings[user], err = readSettings(conn, superuser); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestHunt runs the seeds against pgherd, on either engine.
+func TestHunt(t *testing.T) {
+	for _, engine := range []string{"epoll", "io_uring"} {
+		t.Run(engine, func(t *testing.T) { hunt(t, startArena(t, engine)) })
+	}
+}
+
+// hunt runs the seeds that the flags ask for, up to the first that fails.
+func hunt(t *testing.T, a *arena) {
+	first, last := uint64(1), uint64(*runs)
+	if *one != 0 {
+		first, last = *one, *one
+	}
+	var total tally
+	began := time.Now()
+	for seed := first; seed <= last; seed++ {
+		s := generate(seed, world.settings)
+		if *show {
+			t.Logf("seed %d, %s", seed, s)
+		}
+		d, done, err := play(a, s)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		total.add(done)
+		if d != nil {
+			report(t, a, seed, s, d)
+			break
+		}
+	}
+	t.Logf("%d steps (%.0f/s), %d looks, %d refusals; clients changed servers %d times, servers clients %d times",
+		total.steps, float64(total.steps)/time.Since(began).Seconds(), total.looks, total.refusals, total.moves, total.passes)
+	if *mode != "session" && *one == 0 && total.passes == 0 {
+		t.Error("no server was shared: nothing was hunted")
+	}
+}
+
+// report shrinks a failing script and prints what is left of it.
+func report(t *testing.T, a *arena, seed uint64, s script, d *difference) {
+	t.Helper()
+	t.Logf("seed %d failed %s\nshrinking it, up to %d runs", seed, d, mostTries)
+	small, why := shrink(s, d, func(s script) *difference {
+		d, _, err := play(a, s)
+		if err != nil {
+			t.Logf("a run while shrinking: %v", err)
+		}
+		return d
+	})
+	t.Errorf("seed %d, shrunk: %s%s\nAgain: go test ./kernel-tests/leaks -run '%s' -leaks.mode %s -leaks.seed %d",
+		seed, small, why, t.Name(), *mode, seed)
+}
+
+// startArena runs pgherd, of which all clients are on one worker, so that they share one shelf of servers.
+func startArena(t *testing.T, engine string) *arena {
+	t.Helper()
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(),
+		HBA: "host all all 127.0.0.1/32 trust\n",
+		Config: fmt.Sprintf("io_engine = %s\nworkers = 1\npool_mode = %s\ndefault_pool_size = %d\nmax_node_connections = 60\n"+
+			"query_wait_timeout = 15\nadmin_users = 'postgres'\n", engine, *mode, mostClients)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(proxy.Log())
+			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
+		}
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
+		prepared: *prepared == "on" || *prepared == "auto" && *mode == "session"}
+	a.renew = func() error { return reconnect(proxy) }
+	if err := openArena(a); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.close)
+	waitPrimary(t, a)
+	return a
+}
+
+// reconnect makes pgherd replace its servers.
+func reconnect(p *herd.Proxy) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	defer cancel()
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", p.Host, p.Port))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "RECONNECT "+clientDatabase).ReadAll()
+	return err
+}
+
+// waitPrimary returns once pgherd has found the primary.
+func waitPrimary(t *testing.T, a *arena) {
+	t.Helper()
+	for deadline := time.Now().Add(setupLimit); ; time.Sleep(10 * pollEvery) {
+		conn, err := open(a.address, clientDatabase, who{user: herd.User})
+		if err == nil {
+			conn.leave(true)
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package leaks_test
+
+import (
+	"net"
+	"slices"
+	"strings"
+	sy "sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"pgherd/bench/herd"
+)
+
+// relay is a pool as it must not be: a server goes to the next client after
+// each transaction, with whatever the last one left on it.
+type relay struct {
+	listener net.Listener
+
+	mu   sy.Mutex
+	idle []*talk // the last one given back is taken first
+	all  []*talk
+}
+
+func startRelay(t *testing.T) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{listener: listener}
+	t.Cleanup(func() {
+		listener.Close()
+		_ = r.drop()
+	})
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go r.serve(conn)
+		}
+	}()
+	return r
+}
+
+// drop ends all servers.
+func (r *relay) drop() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.all {
+		t.conn.Close() // a client's relay may be waiting on it
+	}
+	r.idle, r.all = nil, nil
+	return nil
+}
+
+func (r *relay) take(as who) (*talk, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle); n > 0 {
+		t := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		return t, nil
+	}
+	t, err := open(world.direct, clientDatabase, as)
+	if err == nil {
+		r.all = append(r.all, t)
+	}
+	return t, err
+}
+
+// give puts a server back, if it has not been dropped.
+func (r *relay) give(t *talk) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.all, t) {
+		r.idle = append(r.idle, t)
+	}
+}
+
+// serve is one client's life: a server at a time, until the transaction ends.
+func (r *relay) serve(conn net.Conn) {
+	defer conn.Close()
+	client := pgproto3.NewBackend(conn, conn)
+	start, err := client.ReceiveStartupMessage()
+	if err != nil {
+		return
+	}
+	packet, ok := start.(*pgproto3.StartupMessage)
+	if !ok {
+		return
+	}
+	as := who{user: packet.Parameters["user"]}
+	server, err := r.take(as)
+	if err != nil {
+		return
+	}
+	client.Send(&pgproto3.AuthenticationOk{})
+	for _, line := range server.parameters() {
+		name, value, _ := strings.Cut(line, " = ")
+		client.Send(&pgproto3.ParameterStatus{Name: name, Value: value})
+	}
+	client.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	r.give(server)
+	for client.Flush() == nil && r.transaction(client, as) {
+	}
+}
+
+// transaction relays until the server is idle; false is the client's end.
+func (r *relay) transaction(client *pgproto3.Backend, as who) bool {
+	request, err := client.Receive()
+	if err != nil {
+		return false
+	}
+	server, err := r.take(as)
+	if err != nil {
+		return false
+	}
+	defer func() {
+		if server.status == 'I' {
+			r.give(server)
+			return
+		}
+		server.leave(true) // the client left in the middle
+	}()
+	for ; err == nil; request, err = client.Receive() {
+		if _, bye := request.(*pgproto3.Terminate); bye {
+			return false
+		}
+		server.wire.Send(request.(pgproto3.FrontendMessage))
+		switch request.(type) {
+		case *pgproto3.Query, *pgproto3.Sync:
+			if !answer(client, server) {
+				return false
+			}
+			if server.status == 'I' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// answer relays up to ReadyForQuery.
+func answer(client *pgproto3.Backend, server *talk) bool {
+	if server.wire.Flush() != nil {
+		return false
+	}
+	for {
+		m, err := server.wire.Receive()
+		if err != nil {
+			server.status = 0
+			return false
+		}
+		server.take(m)
+		client.Send(m)
+		if _, ready := m.(*pgproto3.ReadyForQuery); ready {
+			return client.Flush() == nil
+		}
+	}
+}
+
+// startLeaky is an arena of the relay.
+func startLeaky(t *testing.T) *arena {
+	t.Helper()
+	r := startRelay(t)
+	a := &arena{address: r.listener.Addr().String(), direct: world.direct, leaveTime: 20 * pollEvery, prepared: true, renew: r.drop}
+	if err := openArena(a); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.close)
+	return a
+}
+
+// leak is a script of two clients with one leak in it.
+type leak struct {
+	name  string
+	seen  string // in the difference
+	steps []step
+}
+
+func (l leak) script() script { return script{user: herd.User, clients: 2, steps: l.steps} }
+
+// leaks are the least that the hunt has to see.
+var leaks = []leak{
+	{"setting", "work_mem", []step{line(1, "SET work_mem = '7MB'"), {client: 2, act: looks}}},
+	{"setting lost", "work_mem", []step{line(1, "SET work_mem = '7MB'"), line(2, "SET work_mem = '8MB'"), {client: 1, act: looks}}},
+	{"setting in a function", "work_mem", []step{line(1, "SELECT public.run('SET work_mem = 777')"), {client: 2, act: looks}}},
+	{"setting known to the client", "DateStyle", []step{line(1, "SET DateStyle = 'German'"), {client: 2, act: looks}}},
+	{"placeholder", "app.tenant", []step{line(1, "SELECT x FROM public.guarded"), {client: 2, act: looks}}},
+	{"role", "reader", []step{line(1, "SET ROLE reader"), {client: 2, act: looks}}},
+	{"prepared statement", "prepared p1", []step{line(1, "PREPARE p1 AS SELECT 1"), {client: 2, act: looks}}},
+	{"unnamed statement", "26000", []step{
+		{client: 1, act: says, send: join(once("", "SELECT 7"), synced)}, {client: 2, act: says, send: join(again(""), synced)}}},
+	{"temporary table", "tmp1", []step{line(1, "CREATE TEMP TABLE tmp1 (x int)"), {client: 2, act: looks}}},
+	{"temporary function", "tmp1", []step{line(1, "CREATE FUNCTION pg_temp.tmp1() RETURNS int LANGUAGE sql AS 'SELECT 1'"), {client: 2, act: looks}}},
+	{"cursor", "cur1", []step{line(1, "DECLARE cur1 CURSOR WITH HOLD FOR SELECT 1"), {client: 2, act: looks}}},
+	{"channel", "news", []step{line(1, "LISTEN news"), {client: 2, act: looks}}},
+	{"notification", "news", []step{line(1, "LISTEN news"), line(1, "NOTIFY news, 'x'"), line(1, "UNLISTEN *"), line(2, "SELECT 1"),
+		line(2, "LISTEN news"), line(1, "BEGIN"), line(2, "NOTIFY news"), line(1, "COMMIT"), {client: 2, act: looks}}},
+	{"advisory lock", "101", []step{line(1, "SELECT pg_advisory_lock(101)"), {client: 2, act: looks}}},
+	{"lock kept by who left", "101", []step{line(1, "SELECT pg_advisory_lock(101)"), {client: 1, act: vanishes}}},
+	{"sequence", "55000", []step{line(1, "SELECT nextval('public.s1')"), line(2, "SELECT lastval()")}},
+	{"random()", "row", []step{
+		{client: 1, act: seeds, send: simple("SELECT setseed(0.5)")}, line(2, "SELECT count(random())"), {client: 1, act: draws, send: simple("SELECT random()")}}},
+}
+
+func line(client int, sql string) step { return step{client: client, act: says, send: simple(sql)} }
+
+// TestSeesLeaks: every kind of leak is seen, and is not seen without the relay.
+// (One after the other: an arena waits for the end of all servers of its database.)
+func TestSeesLeaks(t *testing.T) {
+	sound := startDirect(t)
+	for _, leak := range leaks {
+		if d := mustPlay(t, sound, leak.script()); d != nil {
+			t.Errorf("%s: without a pool %s", leak.name, d)
+		}
+	}
+	leaky := startLeaky(t)
+	for _, leak := range leaks {
+		if d := mustPlay(t, leaky, leak.script()); d == nil || !strings.Contains(d.String(), leak.seen) {
+			t.Errorf("%s: nothing of %q was seen: %v", leak.name, leak.seen, d)
+		}
+	}
+}
+
+// TestShrinksLeaks: seeds find the relay's leaks, and what is left of them is
+// short and fails again, alike.
+func TestShrinksLeaks(t *testing.T) {
+	leaky := startLeaky(t)
+	for seed := range uint64(6) {
+		s := generate(seed+1, world.settings)
+		d := mustPlay(t, leaky, s)
+		if d == nil {
+			t.Errorf("seed %d: nothing found", seed+1)
+			continue
+		}
+		small, why := shrink(s, d, func(s script) *difference { return mustPlay(t, leaky, s) })
+		t.Logf("seed %d, shrunk from %d steps: %s%s", seed+1, d.at+1, small, why)
+		if len(small.steps) > 5 {
+			t.Errorf("seed %d: %d steps are left, a leak needs no more than a few", seed+1, len(small.steps))
+		}
+		if again := mustPlay(t, leaky, small); again == nil || again.String() != why.String() {
+			t.Errorf("the shrunk script gave %s, and again %s", why, again)
+		}
+	}
+}
+
+// TestNoFalseAlarms: clients that share nothing are like their twins.
+func TestNoFalseAlarms(t *testing.T) {
+	sound := startDirect(t)
+	for seed := range uint64(10) {
+		if d := mustPlay(t, sound, generate(seed+1, world.settings)); d != nil {
+			t.Errorf("seed %d: %s", seed+1, d)
+		}
+	}
+}
+
+// startDirect is an arena where clients are connected directly, as their twins are.
+func startDirect(t *testing.T) *arena {
+	t.Helper()
+	a := &arena{address: world.direct, direct: world.direct, leaveTime: leaveLimit, prepared: true, renew: func() error { return nil }}
+	if err := openArena(a); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.close)
+	return a
+}
+
+func mustPlay(t *testing.T, a *arena, s script) *difference {
+	t.Helper()
+	d, _, err := play(a, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}

@@ -1,0 +1,213 @@
+package leaks_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	sy "sync"
+)
+
+// difference is what a client saw that its twin did not; nil is none.
+type difference struct {
+	at        int // index of the step
+	what      string
+	want, got []string
+}
+
+func (d *difference) String() string {
+	if d == nil {
+		return "no difference"
+	}
+	return fmt.Sprintf("after step %d, %s differs\n  twin:   %s\n  client: %s",
+		d.at+1, d.what, strings.Join(d.want, "\n          "), strings.Join(d.got, "\n          "))
+}
+
+// pair is a client and its twin, which does the same on a connection of its own.
+type pair struct {
+	client, twin *talk
+	seeded       bool   // random() gives the same to both
+	server       string // that the client was last seen on
+}
+
+// tally is what a run has done, to know what a pass is worth.
+type tally struct {
+	steps, looks, refusals int
+	moves                  int // a client was seen on another server than before, within one login
+	passes                 int // a server was seen to serve another login than before
+}
+
+func (t *tally) add(other tally) {
+	t.steps, t.looks, t.refusals = t.steps+other.steps, t.looks+other.looks, t.refusals+other.refusals
+	t.moves, t.passes = t.moves+other.moves, t.passes+other.passes
+}
+
+// run is one script being run.
+type run struct {
+	arena  *arena
+	script script
+	state  string // the question; see stateQuery
+	pairs  []*pair
+	users  map[string]*talk // server -> the client last seen on it
+	tally  tally
+}
+
+// play runs a script from a fresh start. An error is the arena's trouble, not the program's under test.
+func play(a *arena, s script) (*difference, tally, error) {
+	if err := a.fresh(); err != nil {
+		return nil, tally{}, err
+	}
+	r := &run{arena: a, script: s, state: stateQuery, users: map[string]*talk{}}
+	if a.prepared {
+		r.state += preparedQuery
+	}
+	defer r.close()
+	for range s.clients {
+		r.pairs = append(r.pairs, &pair{})
+		if err := r.login(len(r.pairs), nil); err != nil {
+			return nil, r.tally, err
+		}
+	}
+	for i, st := range s.steps {
+		d, err := r.step(st)
+		if err != nil {
+			return nil, r.tally, fmt.Errorf("step %d, %s: %w", i+1, st, err)
+		}
+		if d != nil {
+			d.at = i
+			return d, r.tally, nil
+		}
+	}
+	return nil, r.tally, nil
+}
+
+func (r *run) close() {
+	for _, p := range r.pairs {
+		for _, t := range []*talk{p.client, p.twin} {
+			if t != nil {
+				t.leave(true)
+			}
+		}
+	}
+}
+
+// login connects client number n and its twin.
+func (r *run) login(n int, params []string) (err error) {
+	p, as := r.pairs[n-1], who{r.script.user, params}
+	if p.client, err = open(r.arena.address, clientDatabase, as); err != nil {
+		return err
+	}
+	p.twin, err = open(r.arena.direct, twinDatabase, as)
+	p.seeded, p.server = false, ""
+	return err
+}
+
+// step does one step on both sides and compares.
+func (r *run) step(st step) (*difference, error) {
+	r.tally.steps++
+	p := r.pairs[st.client-1]
+	switch st.act {
+	case leaves, vanishes:
+		return r.again(st.client, st.act == leaves, st.params)
+	case looks:
+		if p.client.status == 'E' {
+			return nil, nil
+		}
+		return r.look(st.client)
+	case draws:
+		if !p.seeded {
+			return nil, nil
+		}
+	}
+	got := p.client.say(st.send)
+	if p.client.refused != "" {
+		r.tally.refusals++
+		return r.afterRefusal(st.client)
+	}
+	want := p.twin.say(st.send)
+	if d := p.compare("the answer", want, got); d != nil {
+		return d, nil
+	}
+	if st.act == seeds {
+		p.seeded = !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "ERROR") })
+	}
+	if p.client.ended {
+		return r.again(st.client, true, nil)
+	}
+	return nil, nil
+}
+
+// compare compares answers, and what both have been told and have heard so far.
+func (p *pair) compare(what string, want, got []string) *difference {
+	if !slices.Equal(want, got) {
+		return &difference{what: what, want: want, got: got}
+	}
+	if p.client.status != p.twin.status || p.client.ended != p.twin.ended {
+		return &difference{what: "the status", want: []string{string(p.twin.status)}, got: []string{string(p.client.status)}}
+	}
+	if want, got := p.twin.parameters(), p.client.parameters(); !slices.Equal(want, got) {
+		return &difference{what: "ParameterStatus", want: missing(want, got), got: missing(got, want)}
+	}
+	return nil
+}
+
+// look compares the visible state. What others notified has arrived by now as
+// well: the signal was there before the question.
+func (r *run) look(n int) (*difference, error) {
+	r.tally.looks++
+	p := r.pairs[n-1]
+	var want, got []string
+	var server string
+	var both sy.WaitGroup
+	both.Go(func() { want, _ = p.twin.state(r.state) })
+	both.Go(func() { got, server = p.client.state(r.state) })
+	both.Wait()
+	r.seen(n, server)
+	if more, less := missing(want, got), missing(got, want); len(more)+len(less) > 0 {
+		return &difference{what: "the visible state", want: more, got: less}, nil
+	}
+	if !slices.Equal(p.twin.heard, p.client.heard) {
+		return &difference{what: "what was notified", want: p.twin.heard, got: p.client.heard}, nil
+	}
+	return p.compare("the visible state", nil, nil), nil
+}
+
+// seen notes which server client n is on.
+func (r *run) seen(n int, server string) {
+	p := r.pairs[n-1]
+	if p.server != "" && p.server != server {
+		r.tally.moves++
+	}
+	if last, known := r.users[server]; known && last != p.client {
+		r.tally.passes++
+	}
+	p.server, r.users[server] = server, p.client
+}
+
+// again ends client n's connections and makes new ones, once nothing that the
+// old ones held can be seen any more.
+func (r *run) again(n int, politely bool, params []string) (*difference, error) {
+	p := r.pairs[n-1]
+	p.client.leave(politely)
+	p.twin.leave(politely)
+	left, err := r.arena.gone(n)
+	if err != nil {
+		return nil, err
+	}
+	if left != "" {
+		return &difference{what: "what a client left behind", got: []string{left}}, nil
+	}
+	if err := r.login(n, params); err != nil {
+		return nil, err
+	}
+	return p.compare("the login", nil, nil), nil
+}
+
+// afterRefusal brings both sides to a state in common: what pgherd refuses by
+// design may have been done in part, and was not asked of the twin.
+func (r *run) afterRefusal(n int) (*difference, error) {
+	d, err := r.again(n, true, nil)
+	if d != nil || err != nil {
+		return d, err
+	}
+	return nil, r.arena.level(n, r.tally.refusals)
+}
