@@ -25,7 +25,7 @@ const (
 )
 
 // catalog asks the primary what it stores as users' passwords: auth_query.
-type catalog struct {
+type authQuery struct {
 	connect  func() *connector
 	primary  func() (node int, ok bool)
 	query    string
@@ -47,7 +47,7 @@ type reader struct {
 
 // find is an auth.Finder. A connection that broke while it was idle, as in a
 // failover, is replaced once.
-func (c *catalog) find(ctx context.Context, user string) (text string, found bool, err error) {
+func (c *authQuery) find(ctx context.Context, user string) (text string, found bool, err error) {
 	select {
 	case c.places <- struct{}{}:
 		defer func() { <-c.places }()
@@ -72,7 +72,7 @@ func (c *catalog) find(ctx context.Context, user string) (text string, found boo
 }
 
 // ask asks one question and keeps the connection if that went well.
-func (c *catalog) ask(ctx context.Context, r *reader, user string) (text string, found bool, err error) {
+func (c *authQuery) ask(ctx context.Context, r *reader, user string) (text string, found bool, err error) {
 	answer := r.ExecParams(ctx, c.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
 	if answer.Err != nil {
 		if _, is := errors.AsType[*pgconn.PgError](answer.Err); is {
@@ -96,7 +96,7 @@ func (c *catalog) ask(ctx context.Context, r *reader, user string) (text string,
 
 // open logs in as auth_user. The search path is ours, as nobody else's
 // functions may answer in place of PostgreSQL's (CVE-2025-12819 of PgBouncer).
-func (c *catalog) open(ctx context.Context, node int) (*reader, error) {
+func (c *authQuery) open(ctx context.Context, node int) (*reader, error) {
 	target := pool.Target{Database: c.database, User: c.user, Params: pool.EncodeParams([]wire.Param{
 		{Name: "application_name", Value: "pgherd auth_query"}, {Name: "search_path", Value: "pg_catalog"}})}
 	l, welcome, err := c.connect().logIn(ctx, pool.Key{Node: node, Target: target}, c.secret)
@@ -118,7 +118,7 @@ func (c *catalog) open(ctx context.Context, node int) (*reader, error) {
 }
 
 // take gives an idle connection to the node, nil if there is none.
-func (c *catalog) take(node int) *reader {
+func (c *authQuery) take(node int) *reader {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for r, timer := range c.idle {
@@ -131,7 +131,7 @@ func (c *catalog) take(node int) *reader {
 }
 
 // keep makes a connection idle, for a while.
-func (c *catalog) keep(r *reader) {
+func (c *authQuery) keep(r *reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -147,7 +147,7 @@ func (c *catalog) keep(r *reader) {
 }
 
 // close ends idle connections, and others once they are idle.
-func (c *catalog) close() {
+func (c *authQuery) close() {
 	if c == nil {
 		return
 	}

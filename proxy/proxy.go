@@ -16,9 +16,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/config"
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/query"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
@@ -34,20 +36,26 @@ const (
 // fastGrace is how long sessions have to end in a fast drain.
 const fastGrace = 10 * time.Second
 
+// bytesPerStatement is about what a parsed statement takes in memory.
+const bytesPerStatement = 1 << 10
+
 // Proxy is a running data plane.
 type Proxy struct {
-	log       *slog.Logger
-	version   string
-	started   time.Time
-	config    atomic.Pointer[config.Config]
-	crew      *worker.Crew
-	gate      *gate
-	connect   *connector
-	catalog   atomic.Pointer[catalog]
-	prober    *health.Prober
-	listeners []net.Listener
-	clients   atomic.Int64
-	adopted   atomic.Uint64
+	log     *slog.Logger
+	version string
+	started time.Time
+	config  atomic.Pointer[config.Config]
+	crew    *worker.Crew
+	gate    *gate
+	connect *connector
+	catalog atomic.Pointer[authQuery]
+	prober  *health.Prober
+	// What all sessions know of SQL, and of the databases they use it in.
+	statements *query.Cache
+	catalogs   *catalog.Shared
+	listeners  []net.Listener
+	clients    atomic.Int64
+	adopted    atomic.Uint64
 
 	draining sync.Mutex
 	mode     string // of the drain; "" while it serves
@@ -59,7 +67,9 @@ type Proxy struct {
 // Start begins to serve: when it returns, clients are accepted. The version is
 // what SHOW POOL_VERSION tells.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
-	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{})}
+	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}),
+		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
+	go query.Warm()
 	p.config.Store(c)
 	made, err := p.make(c, nil)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"pgherd/proxy/admin"
@@ -26,7 +28,7 @@ import (
 // made is what a configuration's files are turned into before anything of it
 // is taken up.
 type made struct {
-	catalog *catalog // nil without auth_query
+	catalog *authQuery // nil without auth_query
 	login   *loginSettings
 	connect *connectSettings
 }
@@ -96,7 +98,7 @@ func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error
 }
 
 // catalogOf is nil if auth_user is not set.
-func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *catalog {
+func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *authQuery {
 	if c.Auth.QueryUser == "" {
 		return nil
 	}
@@ -104,7 +106,7 @@ func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *catalog {
 	if c.Auth.QueryPassword != "" {
 		secret = auth.PlainSecret(c.Auth.QueryUser, string(c.Auth.QueryPassword))
 	}
-	return &catalog{
+	return &authQuery{
 		connect: func() *connector { return p.connect },
 		primary: p.primary, query: c.Auth.Query, database: c.Auth.QueryDatabase, user: c.Auth.QueryUser,
 		secret: secret, places: make(chan struct{}, catalogConns), idle: map[*reader]*time.Timer{},
@@ -150,11 +152,13 @@ func listenSettingsOf(c *config.Config) *listenSettings {
 func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 	return &worker.Settings{
 		Session: &session.Settings{
-			Mode: pool.Session, QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
+			Modes: modesOf(c), QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
 			ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache,
-			MaxPrepared: c.Limits.Prepared,
-			Commands:    &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
+			InTransIdle: c.Timeouts.IdleTransaction, QueryTimeout: c.Timeouts.Query,
+			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
+			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
+			Commands: &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
 		},
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
@@ -181,6 +185,18 @@ func modeOf(word string) pool.Mode {
 		}
 	}
 	return pool.Session
+}
+
+// harmless tells the functions that a list of regular expressions names, with
+// or without their schema; nil if it names none.
+func harmless(patterns []string) func(schema, name string) bool {
+	if len(patterns) == 0 {
+		return nil
+	}
+	named := regexp.MustCompile("^(?:" + strings.Join(patterns, "|") + ")$") // config has tried them
+	return func(schema, name string) bool {
+		return named.MatchString(name) || schema != "" && named.MatchString(schema+"."+name)
+	}
 }
 
 // commands gives sessions what admin answers.

@@ -62,6 +62,7 @@ func describeClient(v *session.View, worker int) admin.Client {
 	return admin.Client{
 		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
 		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
+		Mode: v.Mode.String(), Pinned: v.Pinned,
 	}
 }
 
@@ -85,6 +86,9 @@ func addPools(s *admin.State, views []worker.View, paused func(database string) 
 	for i := range views {
 		for name, h := range views[i].Waits {
 			find(name).Waits.Merge(&h)
+		}
+		for name, n := range views[i].Pins {
+			find(name).Pins += n
 		}
 	}
 	for _, v := range s.Servers {

@@ -111,6 +111,15 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 	r.Settings = sql.String()
 }
 
+// SetLocal is the SQL that gives a setting a value of Settings until the
+// transaction's end.
+func SetLocal(name, value string) string {
+	if value == "" {
+		value = "DEFAULT"
+	}
+	return "SET LOCAL " + quoteSetting(name) + " TO " + value
+}
+
 func reset(name string) string { return "RESET " + quoteSetting(name) + ";" }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -26,6 +26,8 @@ func (b *bench) Granted() (*pool.Server, error)      { return nil, nil }
 func (b *bench) Withdraw()                           {}
 func (b *bench) Return(*pool.Server)                 {}
 func (b *bench) Abort(*pool.Server)                  {}
+func (b *bench) Cancel(*pool.Server)                 {}
+func (b *bench) Pinned(*pool.Server)                 {}
 func (b *bench) Discard(*pool.Server)                {}
 func (b *bench) Template(pool.Key) (params []wire.Param) {
 	return []wire.Param{{Name: "a", Value: "b"}}
@@ -91,7 +93,7 @@ func newBench(tb testing.TB, request, reply []byte) (round func()) {
 }
 
 var rounds = map[string]struct{ request, reply []byte }{
-	"simple": {query("select 1"), selected},
+	"simple": {simple("select 1"), selected},
 	"extended": {append(append(parse("select 1"), execute...), syncs...),
 		append(append(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)...), done("SELECT 1")...)},
 }

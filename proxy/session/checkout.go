@@ -35,8 +35,7 @@ func (s *Session) checkout() error {
 			return err
 		}
 	}
-	s.attach(server)
-	return nil
+	return s.attach(server)
 }
 
 // queue waits for a server.
@@ -110,9 +109,8 @@ func (s *Session) impatient(deadline time.Time) error {
 	return nil
 }
 
-// attach makes server the session's own, and tells the client what differs
-// from what it knows.
-func (s *Session) attach(server *pool.Server) {
+// attach makes server the session's own and brings it to the session's state.
+func (s *Session) attach(server *pool.Server) error {
 	if s.server != nil || !s.expect.empty() {
 		panic("session: a second server")
 	}
@@ -120,13 +118,9 @@ func (s *Session) attach(server *pool.Server) {
 	s.server = server
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect, s.status, s.passed, s.fatal = expectation{}, wire.Idle, 0, false
-	if s.told == nil {
-		return
+	s.follow.drawn = false
+	if s.entry != nil {
+		s.follow.era = s.entry.Changes()
 	}
-	for _, p := range server.Params {
-		if pool.Param(s.told, p.Name) != p.Value {
-			s.told = pool.WithParam(s.told, p.Name, p.Value)
-			s.client.Write(wire.AppendParameterStatus(nil, p.Name, p.Value))
-		}
-	}
+	return s.restore()
 }

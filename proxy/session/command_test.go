@@ -57,9 +57,9 @@ func TestShow(t *testing.T) {
 		sent []byte
 		want []string
 	}{
-		"simple":   {query("show a"), []string{"RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I"}},
-		"an error": {query("show fault"), []string{"ErrorResponse ERROR XX000", "ReadyForQuery I"}},
-		"a panic":  {query("show bug"), []string{"ErrorResponse ERROR XX000", "ReadyForQuery I"}},
+		"simple":   {simple("show a"), []string{"RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I"}},
+		"an error": {simple("show fault"), []string{"ErrorResponse ERROR XX000", "ReadyForQuery I"}},
+		"a panic":  {simple("show bug"), []string{"ErrorResponse ERROR XX000", "ReadyForQuery I"}},
 		"extended": {append(bound("show a"), syncs...), append(boundText, "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I")},
 		"extended, an error": {append(bound("show fault"), syncs...),
 			append(boundText, "ErrorResponse ERROR XX000", "ReadyForQuery I")},
@@ -67,7 +67,7 @@ func TestShow(t *testing.T) {
 			[]string{"ParseComplete", "CloseComplete", "ReadyForQuery I"}},
 		"a portal closed": {slices.Concat(bound("show a"), wire.AppendClose(nil, 'P', ""), syncs),
 			append(boundText, "DataRow a", "CommandComplete SELECT 1", "CloseComplete", "ReadyForQuery I")},
-		"two of them": {append(query("show a"), query("show b")...),
+		"two of them": {append(simple("show a"), simple("show b")...),
 			[]string{"RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I",
 				"RowDescription", "DataRow b", "CommandComplete SELECT 1", "ReadyForQuery I"}},
 	} {
@@ -85,7 +85,7 @@ func TestShow(t *testing.T) {
 func TestShowInAPipeline(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q1"), query("show a"), query("q2"), query("show b")))
+	w.greeted(w.client.says(simple("q1"), simple("show a"), simple("q2"), simple("show b")))
 	w.then(s.gets(t, "Query q1", "Query q2"), w.client.gets(t), s.says(done("Q1")))
 	w.then(w.client.gets(t, "CommandComplete Q1", "ReadyForQuery I",
 		"RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I"), s.says(done("Q2")))
@@ -116,7 +116,7 @@ func TestShowInAnExtendedPipeline(t *testing.T) {
 func TestShowBehindAnError(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(parse("wrong"), bound("show a"), syncs, query("show b")))
+	w.greeted(w.client.says(parse("wrong"), bound("show a"), syncs, simple("show b")))
 	w.then(s.gets(t, "Parse", "Sync"), s.says(fault("ERROR", "42601"), ready))
 	w.then(w.client.gets(t, "ErrorResponse ERROR 42601", "ReadyForQuery I",
 		"RowDescription", "DataRow b", "CommandComplete SELECT 1", "ReadyForQuery I"))
@@ -128,9 +128,9 @@ func TestShowBehindAnError(t *testing.T) {
 func TestShowTellsTheTransaction(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("begin")))
+	w.greeted(w.client.says(simple("begin")))
 	w.then(s.says(complete("BEGIN"), wire.AppendReadyForQuery(nil, wire.InTransaction)))
-	w.then(w.client.gets(t, "CommandComplete BEGIN", "ReadyForQuery T"), w.client.says(query("show a")))
+	w.then(w.client.gets(t, "CommandComplete BEGIN", "ReadyForQuery T"), w.client.says(simple("show a")))
 	w.then(w.client.gets(t, "RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery T"),
 		w.is(InTransaction), s.gets(t, "Query begin"))
 	w.bows(s)
@@ -193,10 +193,10 @@ func TestShowDuringATornMessage(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
 	note := wire.AppendNotificationResponse(nil, 1, "channel", strings.Repeat("x", 100))
-	w.greeted(w.client.says(query("listen channel")))
+	w.greeted(w.client.says(simple("listen channel")))
 	w.then(s.gets(t, "Query listen channel"), s.says(done("LISTEN")))
 	w.then(w.client.gets(t, "CommandComplete LISTEN", "ReadyForQuery I"), s.says(note[:50]))
-	w.then(w.client.says(query("show a")))
+	w.then(w.client.says(simple("show a")))
 	w.then(s.says(note[50:]))
 	w.then(gist(t, w.client, "NotificationResponse", "RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I"))
 	w.bows(s)
@@ -209,9 +209,9 @@ func TestShowDuringATornMessage(t *testing.T) {
 func TestPanic(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q")))
-	w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.client.says(query("show bug in find")))
+	w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.client.says(simple("show bug in find")))
 	w.run()
 	w.client.gets(t, "ErrorResponse FATAL XX000")()
 	s.gets(t, "Query q")() // whatever state it is in: not even reset
@@ -222,7 +222,7 @@ func TestPanic(t *testing.T) {
 func TestPanicInTheTeardown(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q")))
 	w.then(func() { w.set.ResetQueries = []string{"x"}; s.closed = true }, w.client.leaves()) // what is sent there panics
 	w.run()

@@ -16,6 +16,9 @@ const (
 	local                // pgherd answers the client itself, when its turn comes
 	instead              // the server fails for the client, which gets pgherd's words for it
 	prelude              // pgherd asked, so that the client's next request can work: an error is the client's
+	capture              // pgherd asked, and reads the answer
+	restore              // pgherd brings the server to the session's settings: an error ends the session
+	attempt              // as swallow, and an error changes nothing
 )
 
 // owed is a reply that has not come, or not wholly.

@@ -1,46 +1,120 @@
 package session
 
 import (
+	"bytes"
+	"cmp"
+
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
 // look finds out what a request does to the session, where servers are shared
-// between transactions. What cannot be told pins: the server stays until the
-// client leaves.
-func (s *Session) look(m *wire.Message) error {
-	if s.set.Mode == pool.Session || s.pinned != "" || s.expect.skipping {
-		return nil
+// between transactions, and takes it down. mine: it is answered here.
+func (s *Session) look(m *wire.Message) (mine bool, err error) {
+	if s.mode == pool.Session || s.expect.skipping {
+		return false, nil
+	}
+	if err := s.quiet(m.Kind); err != nil {
+		return false, err
+	}
+	if s.server != nil && s.expect.empty() && s.status == wire.Idle && s.follow.certain() {
+		s.commit() // what follows is another transaction
 	}
 	switch m.Kind {
 	case wire.FunctionCall:
-		s.pinned = "function call"
-	case wire.Query, wire.Parse:
-		sql, ok := statementText(m)
-		if !ok {
-			s.pinned = "a statement too long to look into"
-			return nil
-		}
-		effect, err := s.study(sql)
+		return false, s.carry(functionCall(m))
+	case wire.Query:
+		script, err := s.read(m)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if effect.Begin && s.set.Mode == pool.Statement {
-			return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
-				Hint: "Use pool_mode = transaction, or session."}
+		e := s.effect(script)
+		if s.statements[e.Closes] != nil && s.status != wire.Failed && !s.expect.within() {
+			delete(s.statements, e.Closes)
+			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
+			return true, nil
 		}
-		s.pinned = effect.Pin
+		return false, s.carry(e)
+	case wire.Parse: // runs nothing yet
+		s.script, err = s.read(m)
+		return false, err
+	case wire.Bind:
+		if st := s.bound(m); st != nil {
+			return false, s.carry(s.effect(st.script))
+		}
+	}
+	return false, nil
+}
+
+// quiet waits, before a request that has to be judged, until what it will be
+// judged by is known.
+func (s *Session) quiet(kind wire.Kind) error {
+	switch kind {
+	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+	default:
+		return nil
+	}
+	if err := s.acquaint(); err != nil {
+		return err
+	}
+	if s.asking != nil || s.follow.alone {
+		s.follow.alone = false
+		return s.quiesce()
 	}
 	return nil
 }
 
-// study looks a statement up, and has it parsed off the thread if need be.
-func (s *Session) study(sql []byte) (effect Effect, err error) {
-	effect, later := s.set.Statements.Look(sql)
-	if later {
-		err = s.loop.Await(func() { effect = s.set.Statements.Study(sql) })
+// quiesce waits until the server owes nothing that it would tell now.
+func (s *Session) quiesce() error {
+	if s.server == nil {
+		return nil
 	}
-	return effect, err
+	if s.expect.within() {
+		s.server.Endpoint.Write(wire.AppendFlush(nil))
+	}
+	return s.await(func() bool { return !s.expect.coming() || s.expect.skipping })
+}
+
+// lost ends the session: what its server said, or did not, leaves nothing to
+// go on with.
+type lost struct{ error }
+
+func (l lost) Unwrap() error { return l.error }
+
+// await relays replies until done says so.
+func (s *Session) await(done func() bool) error {
+	for !done() {
+		moved, err := s.fromServer()
+		switch {
+		case err != nil:
+			return lost{err}
+		case s.evicted != nil:
+			return errEvicted
+		case s.gone():
+			return errLeft
+		case moved:
+			continue
+		}
+		if err := s.loop.Wait(Forever); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read is what a Query or Parse holds; nil if it is too long to look into.
+func (s *Session) read(m *wire.Message) (script *query.Script, err error) {
+	sql, ok := statementText(m)
+	if !ok {
+		return nil, nil
+	}
+	script, known := s.set.Statements.Cached(sql, s.syntax)
+	if !known {
+		text := bytes.Clone(sql)
+		err = s.loop.Await(func() { script = s.set.Statements.Parse(text, s.syntax) })
+	}
+	return script, err
 }
 
 // statementText is the SQL of a Query or Parse that is there as a whole.
@@ -54,4 +128,103 @@ func statementText(m *wire.Message) (sql []byte, ok bool) {
 	}
 	v, err := wire.ViewParse(m.Body())
 	return v.SQL, err == nil
+}
+
+// tooLong is what may be in a text of which only the beginning is here.
+var tooLong = Effect{Ask: true, Drawn: true, Keep: "a statement too long to look into"}
+
+// effect is what a script does, by the catalog as it is known now.
+func (s *Session) effect(script *query.Script) *Effect {
+	if script == nil {
+		return &tooLong
+	}
+	if script != s.judged.script || s.entry != nil && s.entry.Snapshot() != s.judged.known {
+		by := s.judge()
+		s.judged.script, s.judged.known, s.judged.effect = script, by.known, effectOf(script, by)
+	}
+	return &s.judged.effect
+}
+
+func (s *Session) judge() judge {
+	by := judge{harmless: s.set.Harmless}
+	if s.entry != nil {
+		by.known = s.entry.Snapshot()
+	}
+	return by
+}
+
+// functionCall judges the call of a function by its number.
+func functionCall(m *wire.Message) *Effect {
+	const firstOfUsers = 16384 // lower numbers are PostgreSQL's own
+	e := &Effect{Ask: true, Drawn: true}
+	v, err := wire.ViewFunctionCall(m.Body())
+	if !m.Last || err != nil || v.Function >= firstOfUsers {
+		e.Keep = "function call"
+	}
+	return e
+}
+
+// bound is the statement that a Bind is of; nil: the client has none of that
+// name.
+func (s *Session) bound(m *wire.Message) *statement {
+	body := m.Body()
+	portal := bytes.IndexByte(body, 0)
+	name := bytes.IndexByte(body[portal+1:], 0)
+	if portal < 0 || name < 0 {
+		return nil
+	}
+	if name == 0 {
+		return s.unnamed
+	}
+	return s.statements[string(body[portal+1:portal+1+name])]
+}
+
+// carry takes down what a request will do, unless that is refused.
+func (s *Session) carry(e *Effect) error {
+	for _, name := range e.Runs {
+		inner, known := s.follow.runs[name]
+		switch {
+		case known:
+			whole := *e
+			whole.join(&inner)
+			e = &whole
+		case s.statements[name] != nil:
+			return refusal("EXECUTE of a statement that was prepared in the extended protocol")
+		default:
+			s.follow.unsure = true
+		}
+	}
+	if why := s.refused(e); why != nil {
+		return why
+	}
+	if e.Suspect {
+		if err := s.quiesce(); err != nil {
+			return err
+		}
+	}
+	s.follow.note(e, s.expect.empty())
+	return nil
+}
+
+// refused says what the mode cannot do.
+func (s *Session) refused(e *Effect) error {
+	f := &s.follow
+	switch {
+	case e.Begin && s.mode == pool.Statement:
+		return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
+			Hint: "Use pool_mode = transaction, or session."}
+	case e.Drew != "" && f.pinned() == "" && !f.drawn && !e.Drawn:
+		why := refusal(e.Drew + " of what another transaction has drawn from a sequence")
+		why.Hint = "Use INSERT ... RETURNING, or do both in one transaction, or use pool_mode = session for this user or database (pool_mode_list)."
+		return why
+	case s.set.RefusePins && f.pinned() == "" && !e.Suspect && (e.Pins != "" || e.Keep != ""):
+		return refusal(cmp.Or(e.Pins, e.Keep))
+	}
+	return nil
+}
+
+// refusal is the error for what cannot be had where servers are shared.
+func refusal(what string) *wire.Fault {
+	return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: what + " is not possible where servers are shared between transactions",
+		Hint: "Use pool_mode = session for this user or database (pool_mode_list), or pin_policy = pin."}
 }

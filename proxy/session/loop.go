@@ -4,8 +4,10 @@ import (
 	"errors"
 	"time"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
@@ -42,6 +44,12 @@ type Loop interface {
 	// Abort closes a server that is still at work: it is told to stop, and its
 	// place is free only once PostgreSQL has ended it.
 	Abort(*pool.Server)
+	// Cancel asks PostgreSQL to stop what the server does; CancelDone is
+	// called once it has answered.
+	Cancel(*pool.Server)
+
+	// Pinned counts that a session has begun to keep its server.
+	Pinned(*pool.Server)
 
 	// Template is what a server of this pool said of itself at its log-in;
 	// nil when none was ever opened.
@@ -66,30 +74,32 @@ type Command interface {
 
 // Settings of a session; values, replaced as a whole on reload.
 type Settings struct {
-	Mode         pool.Mode
+	Modes        pool.Modes
 	QueryWait    time.Duration // the longest wait for a server; 0: for ever
 	QueryNotify  time.Duration // after which a waiting client is told that it waits; 0: never
 	ResetTimeout time.Duration // for reset_query_list to be done
 	ResetQueries []string      // run before another client gets the server
 	ClientIdle   time.Duration // the longest silence of a client; 0: for ever
+	InTransIdle  time.Duration // the same, inside a transaction
+	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
-	Statements   Statements // nil in session mode
-	MaxPrepared  int        // statements a server keeps prepared for all its sessions
+	// Where servers are shared between transactions:
+	Statements   Statements
+	Catalogs     *catalog.Shared
+	CatalogCheck time.Duration // how old what is known of a catalog may be
+	MaxPrepared  int           // statements a server keeps prepared for all its sessions
+	RefusePins   bool          // a statement that would keep the server is an error
+	// Harmless says that a function leaves nothing in the session, whatever
+	// the catalog says. nil: no function is known to.
+	Harmless func(schema, name string) bool
 }
 
-// Statements says what SQL does to a session. An unknown text pins.
+// Statements reads SQL; *query.Cache is one.
 type Statements interface {
-	// Look must be quick; later: it is not known yet, and Study is to be
-	// called, which may burn CPU.
-	Look(sql []byte) (effect Effect, later bool)
-	Study(sql []byte) Effect
-}
-
-// Effect is what a text of SQL does to a session.
-type Effect struct {
-	Pin   string // why the server must stay with the session after it; "": it need not
-	Begin bool   // it begins an explicit transaction
+	// Cached must be quick; not ok: Parse is to be called, which may burn CPU.
+	Cached(sql []byte, syntax query.Syntax) (script *query.Script, ok bool)
+	Parse(sql []byte, syntax query.Syntax) *query.Script
 }
 
 // Named limits.
@@ -107,4 +117,8 @@ const (
 	cancelLimit = 4
 	// cancelHold is how long a server is held for a cancel in flight (I10).
 	cancelHold = 30 * time.Second
+	// cancelPatience is how long a query that was canceled may go on.
+	cancelPatience = 10 * time.Second
+	// rowsLimit bounds the answers to pgherd's own questions, in bytes.
+	rowsLimit = 64 << 20
 )

@@ -3,7 +3,12 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
 
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
@@ -20,7 +25,7 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 	}
 	switch m.Kind {
 	case wire.Query: // destroys the unnamed statement
-		back := s.setUnnamed("")
+		back := s.setUnnamed(nil)
 		if !s.expect.within() {
 			back = nil // nothing can have it skipped
 		}
@@ -41,44 +46,73 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 
 func (s *Session) prepareParse(m *wire.Message) bool {
 	if !m.Last {
-		return false // pinned; its name is the server's as the client gave it
+		return false // the server stays, and knows it by the client's name
 	}
 	v, err := wire.ViewParse(m.Body())
 	if err != nil {
 		return false
 	}
-	text := string(m.Body()[len(v.Name)+1:])
+	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		s.expect.add(wire.Parse, forward, s.setUnnamed(text))
+		s.expect.add(wire.Parse, forward, s.setUnnamed(st))
 		s.requests.pass(s.server.Endpoint, *m)
 		return true
 	}
 	name := string(v.Name)
-	if _, taken := s.statements[name]; taken {
+	if s.statements[name] != nil {
 		s.collide(name)
 		return true
 	}
 	if s.statements == nil {
-		s.statements = map[string]string{}
+		s.statements = map[string]*statement{}
 	}
-	s.statements[name] = text
+	s.statements[name] = st
 	forget := func(bool) { delete(s.statements, name) }
-	if _, known := s.server.Prepared.Find(text); known {
+	if _, known := s.server.Prepared.Find(st.key); known {
 		s.answerOr(wire.AppendParseComplete(nil), false, forget)
 		return true
 	}
-	s.parse(text, forward, forget)
+	s.parse(st, forward, forget)
 	return true
 }
 
+// statement is what a client has prepared.
+type statement struct {
+	text   string        // of the Parse, after the name
+	key    string        // by which sessions share it: the text, and what gave it its meaning
+	under  pool.Settings // those that gave it its meaning
+	script *query.Script // nil: too long to look into
+}
+
+// statement makes one of the Parse at hand.
+func (s *Session) statement(text string) *statement {
+	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script}
+	for _, name := range slices.Sorted(maps.Keys(st.under)) {
+		st.key += "\x00" + name + " " + st.under[name]
+	}
+	if s.follow.unsure { // nobody knows under what it is parsed
+		s.private++
+		st.key += fmt.Sprint("\x00", s.pid, " ", s.private)
+	}
+	return st
+}
+
+// key is that of a statement, "" if there is none.
+func (st *statement) keyOr() string {
+	if st == nil {
+		return ""
+	}
+	return st.key
+}
+
 // setUnnamed notes what the unnamed statement is from now on.
-func (s *Session) setUnnamed(text string) undo {
+func (s *Session) setUnnamed(st *statement) undo {
 	before, there, server := s.unnamed, s.server.Prepared.Unnamed, s.server
-	s.unnamed, server.Prepared.Unnamed = text, text
+	s.unnamed, server.Prepared.Unnamed = st, st.keyOr()
 	return func(erred bool) {
 		s.unnamed, server.Prepared.Unnamed = before, there
 		if erred { // a Parse that fails destroys the one before
-			s.unnamed, server.Prepared.Unnamed = "", ""
+			s.unnamed, server.Prepared.Unnamed = nil, ""
 		}
 	}
 }
@@ -93,24 +127,24 @@ func (s *Session) collide(name string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
 	s.expect.addInstead(wire.Parse, wire.AppendError(nil, fault))
-	s.server.Endpoint.Write(appendParse(nil, there, s.statements[name]))
+	s.server.Endpoint.Write(appendParse(nil, there, s.statements[name].text))
 }
 
 // parse prepares a statement on the server under a name of ours.
-func (s *Session) parse(text string, w whose, undo undo) (name string) {
+func (s *Session) parse(st *statement, w whose, undo undo) (name string) {
 	server := s.server
-	name, evicted := server.Prepared.Add(text, s.set.MaxPrepared)
+	name, evicted := server.Prepared.Add(st.key, s.set.MaxPrepared)
 	if evicted != "" {
 		s.expect.add(wire.Close, swallow, nil)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', evicted))
 	}
 	s.expect.add(wire.Parse, w, func(erred bool) {
-		server.Prepared.Remove(text)
+		server.Prepared.Remove(st.key)
 		if undo != nil {
 			undo(erred)
 		}
 	})
-	server.Endpoint.Write(appendParse(nil, name, text))
+	server.Endpoint.Write(appendParse(nil, name, st.text))
 	return name
 }
 
@@ -128,12 +162,12 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		s.ensureUnnamed()
 		return "", false
 	}
-	text, ok := s.statements[string(name)]
-	if !ok {
+	st := s.statements[string(name)]
+	if st == nil {
 		return "", false
 	}
-	if there, ok = s.server.Prepared.Find(text); !ok {
-		there = s.parse(text, prelude, nil)
+	if there, ok = s.server.Prepared.Find(st.key); !ok {
+		s.under(st, func() { there = s.parse(st, prelude, nil) })
 	}
 	return there, true
 }
@@ -142,23 +176,54 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 func (s *Session) ensureUnnamed() {
 	server := s.server
 	before := server.Prepared.Unnamed
-	if before == s.unnamed {
+	if before == s.unnamed.keyOr() {
 		return
 	}
-	server.Prepared.Unnamed = s.unnamed
+	server.Prepared.Unnamed = s.unnamed.keyOr()
 	back := func(erred bool) {
 		if server.Prepared.Unnamed = before; erred {
 			server.Prepared.Unnamed = ""
 		}
 	}
-	if s.unnamed == "" { // another client's is there
+	if s.unnamed == nil { // another client's is there
 		s.expect.add(wire.Close, swallow, back)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
 		return
 	}
-	s.expect.add(wire.Parse, prelude, back)
-	server.Endpoint.Write(appendParse(nil, "", s.unnamed))
+	s.under(s.unnamed, func() {
+		s.expect.add(wire.Parse, prelude, back)
+		server.Endpoint.Write(appendParse(nil, "", s.unnamed.text))
+	})
 }
+
+// under has a statement parsed under the settings that gave it its meaning
+// when the client prepared it, and the present ones brought back.
+func (s *Session) under(st *statement, parse func()) {
+	now := s.follow.mean
+	s.setLocally(now, st.under)
+	parse()
+	s.setLocally(st.under, now)
+}
+
+// setLocally sets, for the transaction, what differs.
+func (s *Session) setLocally(have, want pool.Settings) {
+	for name := range meant {
+		if have[name] == want[name] {
+			continue
+		}
+		sql := pool.SetLocal(name, want[name])
+		for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close} {
+			s.expect.add(kind, prelude, nil)
+		}
+		b := wire.AppendParse(nil, settingStatement, sql, nil)
+		b = wire.AppendBind(b, &wire.BindView{Portal: []byte(settingStatement), Statement: []byte(settingStatement)})
+		b = wire.AppendExecute(b, settingStatement, 0)
+		s.server.Endpoint.Write(wire.AppendClose(b, 'S', settingStatement))
+	}
+}
+
+// settingStatement is a name that no client's statement or portal has.
+const settingStatement = pool.PreparedPrefix + "set"
 
 // prepareBind sends a Bind on under the statement's name on the server. Of a
 // long one only the beginning is here: that is enough.
@@ -210,17 +275,17 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return false
 	}
 	if len(v.Name) == 0 {
-		s.expect.add(wire.Close, forward, s.setUnnamed(""))
+		s.expect.add(wire.Close, forward, s.setUnnamed(nil))
 		s.requests.pass(s.server.Endpoint, *m)
 		return true
 	}
 	name := string(v.Name)
-	text, ok := s.statements[name]
-	if !ok {
+	st := s.statements[name]
+	if st == nil {
 		return false
 	}
 	delete(s.statements, name)
-	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.statements[name] = text })
+	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.statements[name] = st })
 	return true
 }
 

@@ -21,10 +21,10 @@ func TestRefused(t *testing.T) {
 		sent []byte
 		want []string
 	}{
-		"simple":          {query("q"), []string{refusal, "ReadyForQuery I"}},
+		"simple":          {simple("q"), []string{refusal, "ReadyForQuery I"}},
 		"function call":   {wire.AppendFunctionCall(nil, &wire.FunctionCallView{}), []string{refusal, "ReadyForQuery I"}},
 		"extended":        {slices.Concat(parse("q"), execute, syncs), []string{refusal, "ReadyForQuery I"}},
-		"before its Sync": {slices.Concat(parse("q"), execute, query("q"), wire.AppendFlush(nil)), []string{refusal}},
+		"before its Sync": {slices.Concat(parse("q"), execute, simple("q"), wire.AppendFlush(nil)), []string{refusal}},
 		"twice": {slices.Concat(parse("q"), execute, syncs, syncs),
 			[]string{refusal, "ReadyForQuery I", "ReadyForQuery I"}},
 	} {
@@ -36,7 +36,7 @@ func TestRefused(t *testing.T) {
 			w.then(w.client.gets(t, "ReadyForQuery I"), w.is(Idle))
 			s := w.server()
 			w.free = nil
-			w.then(w.client.says(query("q")))
+			w.then(w.client.says(simple("q")))
 			w.then(w.is(WaitServer), w.grants(s))
 			w.then(s.gets(t, "Query q"), s.says(done("Q")))
 			w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"))
@@ -49,7 +49,7 @@ func TestRefused(t *testing.T) {
 
 func TestWaitTimesOut(t *testing.T) {
 	w := newWorld(t)
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.passes(w.set.QueryWait-1))
 	w.then(w.is(WaitServer), w.client.gets(t), w.passes(1))
 	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.leaves())
@@ -64,7 +64,7 @@ func TestWaitForEver(t *testing.T) {
 	w := newWorld(t)
 	w.set.QueryWait = 0
 	s := w.opened()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.passes(1000*time.Hour))
 	w.then(w.is(WaitServer), w.grants(s))
 	w.then(s.says(done("Q")))
@@ -89,7 +89,7 @@ const cancelKey = "\x01\x02\x03\x04"
 
 func TestCancelWhileWaiting(t *testing.T) {
 	w := newWorld(t)
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.cancels("\x01\x02\x03\x05", nil))
 	w.then(w.is(WaitServer), w.client.gets(t), w.cancels(cancelKey, nil))
 	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 57014", "ReadyForQuery I"), w.client.leaves())
@@ -103,9 +103,9 @@ func TestCancelWhileWaiting(t *testing.T) {
 // another, and nobody cancels that.
 func TestCancelTooLate(t *testing.T) {
 	w := newWorld(t)
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.cancels(cancelKey, nil), w.refuses(tooMany))
-	w.then(w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.says(query("q")))
+	w.then(w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.client.gets(t))
 	w.then(w.is(WaitServer), w.client.gets(t), w.client.leaves())
 	w.run()
@@ -114,7 +114,7 @@ func TestCancelTooLate(t *testing.T) {
 func TestCancelNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.cancels(cancelKey, nil), w.client.says(query("q")))
+	w.greeted(w.cancels(cancelKey, nil), w.client.says(simple("q")))
 	w.then(w.cancels("", nil), w.cancels("\x01\x02\x03", nil), w.cancels(cancelKey+"\x05", nil), s.says(done("Q")))
 	w.then(w.is(Idle), w.cancels(cancelKey, nil)) // a server that does nothing is not canceled
 	w.then(w.client.says(terminate))
@@ -127,12 +127,12 @@ func TestCancelNothing(t *testing.T) {
 func TestCancelHoldsTheServer(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.cancels(cancelKey, s), w.cancels(cancelKey, s), s.says(done("Q")))
 	w.then(w.client.says(terminate))
 	held := func() {
 		s.gets(t, "Query q")()
-		s.out = query("q")
+		s.out = simple("q")
 		w.ended("")
 	}
 	w.then(w.is(Closing), held, w.passes(time.Second))
@@ -147,7 +147,7 @@ func TestCancelHoldsTheServer(t *testing.T) {
 func TestCancelIsNeverAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.cancels(cancelKey, s), s.says(done("Q")))
 	w.then(w.client.says(terminate))
 	before := w.now
@@ -172,7 +172,7 @@ func TestEvicted(t *testing.T) {
 	t.Run("active", func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server()
-		w.greeted(w.client.says(query("q")))
+		w.greeted(w.client.says(simple("q")))
 		w.then(s.says(complete("Q")), w.evicts(shutdown))
 		w.run()
 		w.client.gets(t, told)()
@@ -180,7 +180,7 @@ func TestEvicted(t *testing.T) {
 	})
 	t.Run("waiting", func(t *testing.T) {
 		w := newWorld(t)
-		w.greeted(w.client.says(query("q")))
+		w.greeted(w.client.says(simple("q")))
 		w.then(w.is(WaitServer), w.evicts(shutdown))
 		w.run()
 		w.client.gets(t, told)()
@@ -198,7 +198,7 @@ func TestEvicted(t *testing.T) {
 	t.Run("in the middle of a row", func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server()
-		w.greeted(w.client.says(query("q")))
+		w.greeted(w.client.says(simple("q")))
 		w.then(s.says(wire.AppendTextRow(nil, strings.Repeat("x", 100))[:50]))
 		w.then(w.evicts(shutdown))
 		w.run()
@@ -212,7 +212,7 @@ func TestClientIdleLimit(t *testing.T) {
 	w := newWorld(t)
 	w.set.ClientIdle = time.Minute
 	s := w.server()
-	w.greeted(w.passes(59*time.Second), w.client.says(query("q")))
+	w.greeted(w.passes(59*time.Second), w.client.says(simple("q")))
 	w.then(w.is(Active), w.passes(time.Hour), s.says(done("Q"))) // the server took long
 	w.then(w.is(Idle), w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.passes(59*time.Second))
 	w.then(w.is(Idle), w.client.gets(t), w.passes(time.Second))
@@ -226,7 +226,7 @@ func TestClientIdleLimit(t *testing.T) {
 func TestClientIdleButForUs(t *testing.T) {
 	w := newShowWorld(t)
 	w.set.ClientIdle = time.Minute
-	w.greeted(w.passes(59*time.Second), w.client.says(query("show a")))
+	w.greeted(w.passes(59*time.Second), w.client.says(simple("show a")))
 	w.then(w.is(Idle), w.passes(59*time.Second), w.client.says(syncs))
 	w.then(w.is(Idle), w.passes(59*time.Second))
 	w.then(w.is(Idle), w.client.leaves())
@@ -238,7 +238,7 @@ func TestClientIdleInTransaction(t *testing.T) {
 	w := newWorld(t)
 	w.set.ClientIdle = time.Minute
 	s := w.server()
-	w.greeted(w.client.says(query("begin")))
+	w.greeted(w.client.says(simple("begin")))
 	w.then(s.says(complete("BEGIN"), wire.AppendReadyForQuery(nil, wire.InTransaction)))
 	w.then(w.is(InTransaction), w.passes(time.Minute))
 	w.then(w.is(Closing), s.says(done("DISCARD ALL")))
@@ -252,7 +252,7 @@ func TestSlowClient(t *testing.T) {
 	s := w.server()
 	row := wire.AppendTextRow(nil, strings.Repeat("x", 64<<10))
 	w.client.slow = true
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(func() {
 		for range 100 {
 			s.in = append(s.in, row)
@@ -264,7 +264,7 @@ func TestSlowClient(t *testing.T) {
 			t.Errorf("%d bytes are queued", queued)
 		}
 		rest = len(s.in)
-		w.client.in = append(w.client.in, query("another")) // nor is its next request taken
+		w.client.in = append(w.client.in, simple("another")) // nor is its next request taken
 	})
 	w.then(func() {
 		same2(t, "what is left with the server", len(s.in), rest)
@@ -282,7 +282,7 @@ func TestSlowServer(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	data := wire.AppendCopyData(nil, strings.Repeat("x", 64<<10))
-	w.greeted(w.client.says(query("copy")))
+	w.greeted(w.client.says(simple("copy")))
 	w.then(func() { s.slow = true }, s.says(wire.AppendCopyInResponse(nil, 0, nil)))
 	w.then(func() {
 		for range 100 {
@@ -328,12 +328,12 @@ func TestLongResponse(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	row := wire.AppendTextRow(nil, strings.Repeat("x", streamAfter/4))
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(row, row, row))
 	w.then(func() { same2(t, "switches", len(s.stream), 0) }, s.says(row, row))
 	w.then(func() { same2(t, "on", slices.Equal(s.stream, []bool{true}), true) }, s.says(row, row, row, row))
 	w.then(func() { same2(t, "switches", len(s.stream), 1) }, s.says(done("Q")))
-	w.then(func() { same2(t, "off", slices.Equal(s.stream, []bool{true, false}), true) }, w.client.says(query("q")))
+	w.then(func() { same2(t, "off", slices.Equal(s.stream, []bool{true, false}), true) }, w.client.says(simple("q")))
 	w.then(s.says(row, row, row, done("Q")))
 	w.then(func() { same2(t, "switches", len(s.stream), 2) })
 	w.quits(s)
@@ -346,7 +346,7 @@ func TestLastWords(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(func() { w.client.slow = true }, w.evicts(shutdown))
 	before := w.now
-	w.then(w.client.says(query("too late")))
+	w.then(w.client.says(simple("too late")))
 	w.run()
 	if waited := w.now.Sub(before); waited < goodbye || waited > 2*goodbye {
 		t.Errorf("waited for %v", waited)
@@ -359,7 +359,7 @@ func TestSlowClientEvicted(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	row := wire.AppendTextRow(nil, strings.Repeat("x", queuedLimit-len(wire.AppendTextRow(nil, ""))-len(done("Q"))))
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(func() { w.client.slow = true }, s.says(row, done("Q")))
 	w.then(w.is(Idle), func() { same2(t, "bytes queued", w.client.Queued(), queuedLimit) }, w.evicts(shutdown), func() { s.out = nil })
 	w.then(s.gets(t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
@@ -373,7 +373,7 @@ func TestView(t *testing.T) {
 	w.who.Secret = "secret"
 	w.who.Application = "psql"
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.passes(time.Second), func() {
 		v := w.session.View()
 		if v.Secret != nil || v.Application != "psql" || v.PID != 77 || v.State != Active || v.Server == nil || v.Server.PID != 1 || v.Server.Uses != 1 {
@@ -393,7 +393,7 @@ func TestPrimaryMoves(t *testing.T) {
 	s := w.server()
 	w.greeted(func() {
 		w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Standby, Status: nodes.Up}, {Index: 1, Role: nodes.Primary, Status: nodes.Up}}}
-	}, w.client.says(query("q")))
+	}, w.client.says(simple("q")))
 	w.then(s.says(done("Q")))
 	w.quits(s)
 	w.run()
@@ -403,10 +403,10 @@ func TestPrimaryMoves(t *testing.T) {
 // TestLeftWhileItWaits: a client that said goodbye, or vanished, while it
 // waited for a server loses its place; its request is not begun.
 func TestLeftWhileItWaits(t *testing.T) {
-	for name, last := range map[string][]byte{"with a goodbye": terminate, "without": nil, "behind another request": query("more")} {
+	for name, last := range map[string][]byte{"with a goodbye": terminate, "without": nil, "behind another request": simple("more")} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.greeted(w.client.says(query("insert")))
+			w.greeted(w.client.says(simple("insert")))
 			w.then(w.is(WaitServer), w.client.says(last), w.client.leaves())
 			w.run()
 			w.ended("")

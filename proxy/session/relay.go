@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"io"
 
 	"pgherd/proxy/pool"
@@ -13,6 +14,9 @@ import (
 func (s *Session) relay() (moved bool, err error) {
 	if s.evicted != nil {
 		return false, s.evicted
+	}
+	if err := s.digest(); err != nil {
+		return false, err
 	}
 	fromServer, err := s.fromServer()
 	if err != nil {
@@ -52,10 +56,18 @@ func (s *Session) fromServer() (moved bool, err error) {
 		}
 		moved = true
 		if err := s.reply(m); err != nil {
-			return moved, s.nonsense(err)
+			return moved, s.broken(err)
 		}
 	}
 	return moved, nil
+}
+
+// broken is why the session ends for which a reply could not be used.
+func (s *Session) broken(err error) error {
+	if fault, ok := errors.AsType[*wire.Fault](err); ok {
+		return fault
+	}
+	return s.nonsense(err)
 }
 
 // reply handles a reply, or a piece of one.
@@ -65,8 +77,13 @@ func (s *Session) reply(m wire.Message) (err error) {
 			return err
 		}
 	}
+	if m.Kind == wire.NotificationResponse {
+		s.whose = forward // whatever it came in between
+	}
 	if m.First && m.Last && m.Kind.Whole() {
-		s.observe(m)
+		if err := s.observe(m); err != nil {
+			return err
+		}
 	}
 	s.deliver(m)
 	s.passed += len(m.Bytes)
@@ -83,6 +100,18 @@ func (s *Session) reply(m wire.Message) (err error) {
 	return nil
 }
 
+// endOwn: the answer to something of pgherd's own has come to its end.
+func (s *Session) endOwn() {
+	switch s.whose {
+	case capture:
+		q := s.asking
+		s.asking = nil
+		q.done(q)
+	case restore:
+		s.tell()
+	}
+}
+
 // deliver gives the client what is its own of a reply.
 func (s *Session) deliver(m wire.Message) {
 	switch {
@@ -91,6 +120,8 @@ func (s *Session) deliver(m wire.Message) {
 		s.torn = !m.Last
 	case s.whose == instead && m.Kind == wire.ErrorResponse && m.First:
 		s.client.Write(s.expect.locals.at(0).bytes)
+	case s.whose == capture:
+		s.asking.hear(m)
 	}
 }
 
@@ -100,24 +131,62 @@ func (s *Session) endResponse() {
 		s.server.Endpoint.Stream(false)
 	}
 	s.passed = 0
+	s.endOwn()
 }
 
 // observe learns from a reply that is there as a whole.
-func (s *Session) observe(m wire.Message) {
+func (s *Session) observe(m wire.Message) error {
 	switch m.Kind {
+	case wire.CommandComplete:
+		if s.whose == forward && s.mode != pool.Session {
+			s.complete(m)
+		}
 	case wire.ReadyForQuery:
 		s.status = m.Body()[0]
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))
 			if s.whose == forward {
-				s.told = pool.WithParam(s.told, string(p.Name), string(p.Value))
+				s.learn(pool.WithParam(s.told, string(p.Name), string(p.Value)))
 			}
 		}
 	case wire.ErrorResponse:
-		severity := wire.ViewFault(m.Body()).Severity
-		s.fatal = s.whose == forward && (severity == "FATAL" || severity == "PANIC")
-		s.expect.uncertain = s.expect.uncertain || s.whose == swallow
+		return s.observeError(m)
+	}
+	return nil
+}
+
+func (s *Session) observeError(m wire.Message) error {
+	fault := wire.ViewFault(m.Body())
+	s.fatal = s.whose == forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
+	switch s.whose {
+	case forward, prelude, instead:
+		s.follow.erred(fault.Code)
+	case swallow:
+		s.expect.uncertain = true
+	case restore:
+		s.expect.uncertain = true
+		return unrestored(m)
+	}
+	return nil
+}
+
+// complete learns from the end of one of the client's statements.
+func (s *Session) complete(m wire.Message) {
+	v, err := wire.ViewCommandComplete(m.Body())
+	if err != nil {
+		return
+	}
+	switch s.follow.tag(v.Tag); string(v.Tag) {
+	case "DISCARD ALL":
+		s.follow.discarded()
+		s.server.Settings, s.server.Used = nil, false
+		s.server.Prepared.Forget()
+		s.statements, s.unnamed = nil, nil
+	case "DEALLOCATE ALL":
+		unnamed := s.server.Prepared.Unnamed
+		s.server.Prepared.Forget()
+		s.server.Prepared.Unnamed, s.statements = unnamed, nil
 	}
 }
 

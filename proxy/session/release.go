@@ -13,9 +13,10 @@ func (s *Session) finish() {
 	if s.server == nil {
 		return
 	}
-	verdict := s.set.Mode.Judge(s.moment())
+	s.conclude()
+	verdict := s.mode.Judge(s.moment())
 	if verdict != pool.Discard && s.awaitCancels() {
-		verdict = s.set.Mode.Judge(s.moment()) // one may have got no answer
+		verdict = s.mode.Judge(s.moment()) // one may have got no answer
 	} else {
 		verdict = pool.Discard
 	}
@@ -31,13 +32,74 @@ func (s *Session) finish() {
 
 // part gives the server back between two transactions, if the mode and the
 // session's state allow it.
-func (s *Session) part() {
-	if s.server == nil || s.cancels > 0 {
-		return
+// waited: something may have happened meanwhile.
+func (s *Session) part() (waited bool) {
+	if s.server == nil || s.cancels > 0 || s.mode == pool.Session || !s.conclude() {
+		return false
 	}
-	if verdict := s.set.Mode.Judge(s.moment()); verdict != pool.Keep {
+	verdict := s.mode.Judge(s.moment())
+	if waited = verdict == pool.Reset; waited {
+		verdict = s.reset()
+	}
+	if verdict != pool.Keep {
 		s.release(verdict)
 	}
+	return waited
+}
+
+// between says that the server owes nothing and is in no transaction.
+func (s *Session) between() bool {
+	return s.expect.empty() && s.status == wire.Idle && s.replies.cut.Between() && s.requests.cut.Between()
+}
+
+// conclude settles, between two transactions, what the last one has left. Not
+// done: the server has been asked.
+func (s *Session) conclude() (done bool) {
+	f := &s.follow
+	if s.mode == pool.Session || !s.between() {
+		return true
+	}
+	f.keep(f.suspect)
+	f.suspect = ""
+	if s.entry != nil && f.era != s.entry.Changes() { // it was judged by a catalog that is no more
+		f.era, f.unsure = s.entry.Changes(), true
+	}
+	switch {
+	case f.kept != "": // whatever the answer
+	case f.certain():
+		s.commit()
+	case s.state != Closing:
+		s.askState()
+		return false
+	}
+	if f.pinned() != "" && !f.counted {
+		s.loop.Pinned(s.server)
+	}
+	f.counted = f.pinned() != ""
+	return !s.renew()
+}
+
+// commit: the transaction has ended, and its outcome is certain.
+func (s *Session) commit() {
+	s.follow.commit(s.server.Params)
+	s.server.Settings = s.follow.settings
+}
+
+// renew asks for the catalog if that is due.
+func (s *Session) renew() (asked bool) {
+	if s.entry == nil || s.state == Closing {
+		return false
+	}
+	if s.follow.defined {
+		s.follow.defined = false
+		s.entry.Changed()
+		s.follow.era = s.entry.Changes()
+	}
+	ticket, mine := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck)
+	if mine {
+		s.askCatalog(ticket)
+	}
+	return mine
 }
 
 // moment is what the release rule looks at.
@@ -46,8 +108,8 @@ func (s *Session) moment() pool.Moment {
 		Ended:     s.state == Closing,
 		Owes:      !s.expect.empty() || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used,
-		Pinned:    s.pinned != "",
+		Used:      s.server.Used || !s.follow.certain(),
+		Pinned:    s.follow.pinned() != "",
 		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
 		Single:    s.server.Key.Replication || !s.set.KeepServers,
@@ -70,9 +132,8 @@ func (s *Session) awaitCancels() bool {
 // nobody sees. A server that is not idle and debtless after it is closed.
 func (s *Session) reset() pool.Verdict {
 	deadline := s.loop.Now().Add(s.set.ResetTimeout)
-	for _, sql := range s.set.ResetQueries {
-		s.expect.add(wire.Query, swallow, nil)
-		s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
+	for _, sql := range s.resetQueries() {
+		s.query(sql, swallow)
 	}
 	for !s.expect.empty() {
 		moved, err := s.fromServer()
@@ -84,9 +145,25 @@ func (s *Session) reset() pool.Verdict {
 		}
 	}
 	s.server.Used = false
+	return s.mode.Judge(s.moment())
+}
+
+// resetQueries are what cleans the server. Where servers are shared, an open
+// transaction that has left nothing else is only rolled back.
+func (s *Session) resetQueries() []string {
+	f := &s.follow
+	clean := f.certain() && !f.mixed && f.pinned() == "" && !s.server.Used
+	f.drop()
+	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
+	if s.mode != pool.Session && clean {
+		return []string{"ROLLBACK"}
+	}
 	s.server.Prepared.Forget()
-	s.pinned = ""
-	return s.set.Mode.Judge(s.moment())
+	s.server.Settings = nil
+	if s.mode != pool.Session {
+		return []string{"ABORT", "DISCARD ALL"}
+	}
+	return s.set.ResetQueries
 }
 
 // busy says that the server is at work and can be told to stop. One that waits

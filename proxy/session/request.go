@@ -54,7 +54,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	} else if s.command(m) {
 		return true, nil
 	}
-	if err := s.look(&m); err != nil {
+	if mine, err = s.look(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}
 	if s.server == nil {
@@ -65,8 +65,8 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.settled(); err != nil {
 		return true, err
 	}
-	s.server.Used = s.server.Used || s.set.Mode == pool.Session || s.pinned != ""
-	if s.set.Mode != pool.Session && s.prepare(&m) {
+	s.server.Used = s.server.Used || s.mode == pool.Session || s.follow.pinned() != ""
+	if s.mode != pool.Session && s.prepare(&m) {
 		return true, nil
 	}
 	s.expect.add(m.Kind, forward, nil)
@@ -76,23 +76,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 // settled waits until it is known what became of what the client has prepared
 // so far.
 func (s *Session) settled() error {
-	for s.expect.unsettled() {
-		moved, err := s.fromServer()
-		switch {
-		case err != nil:
-			return err
-		case s.evicted != nil:
-			return errEvicted
-		case s.gone():
-			return errLeft
-		case moved:
-			continue
-		}
-		if err := s.loop.Wait(Forever); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.await(func() bool { return !s.expect.unsettled() })
 }
 
 // answer sends pgherd's own reply when its turn comes.
@@ -122,8 +106,11 @@ func (s *Session) send(a answer) {
 // refuse answers a request for which there is no server with an error, as a
 // server would, and keeps the client.
 func (s *Session) refuse(kind wire.Kind, err error) error {
+	if err == nil {
+		return nil
+	}
 	fault, ok := errors.AsType[*wire.Fault](err)
-	if !ok {
+	if _, over := errors.AsType[lost](err); over || !ok {
 		return err
 	}
 	refusal := *fault

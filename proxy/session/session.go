@@ -14,7 +14,9 @@ import (
 	"io"
 	"time"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
@@ -39,29 +41,38 @@ func (s State) String() string {
 type Session struct {
 	loop Loop
 	set  *Settings
+	mode pool.Mode
 	who  Client
 	pid  uint32 // the number by which the client may cancel
 	key  []byte // and its secret (I9)
 
 	client     wire.Endpoint
 	requests   stream
-	told       []wire.Param      // what the client believes of ParameterStatus
-	prepared   commands          // pgherd's own commands, prepared and bound
-	statements map[string]string // the client's prepared statements: what Parse said behind the name
-	unnamed    string            // the same of the unnamed one; "" if there is none
-	pinned     string            // why the server stays with the session between transactions; "": it need not
-	refusing   bool              // a request failed here; skip to the next Sync
-	dropping   bool              // the request that arrives in pieces is not for the server
-	passing    bool              // its first piece was sent on in other words, the others are to follow
+	told       []wire.Param          // what the client believes of ParameterStatus
+	prepared   commands              // pgherd's own commands, prepared and bound
+	statements map[string]*statement // the client's prepared statements
+	unnamed    *statement            // nil if there is none
+	script     *query.Script         // of the Parse at hand; nil: too long to look into
+	follow     follow
+	entry      *catalog.Entry // of its database; nil: none is needed
+	syntax     query.Syntax   // in which the client's SQL is read now
+	judged     judged
+	private    uint64 // statements so far that cannot be shared
+	refusing   bool   // a request failed here; skip to the next Sync
+	dropping   bool   // the request that arrives in pieces is not for the server
+	passing    bool   // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream
 	expect  expectation
-	status  byte  // of the transaction, as the server last told
-	passed  int   // bytes of the current response
-	whose   whose // the reply that is arriving
-	torn    bool  // the client has got the beginning of a reply, not its end
-	fatal   bool  // the server has said why it ends, and the client was told
+	asking  *question // of pgherd's own, not wholly answered; nil: none
+	unread  func()    // reads an answer, and may burn CPU; nil: none is there
+	overdue bool      // its query was canceled because it took too long
+	status  byte      // of the transaction, as the server last told
+	passed  int       // bytes of the current response
+	whose   whose     // the reply that is arriving
+	torn    bool      // the client has got the beginning of a reply, not its end
+	fatal   bool      // the server has said why it ends, and the client was told
 
 	state     State
 	since     time.Time     // when the state began
@@ -73,14 +84,26 @@ type Session struct {
 	cancels   int           // cancels on their way to its server (I10)
 }
 
+// judged is the script that was last judged, by what, and the outcome.
+type judged struct {
+	script *query.Script
+	known  *catalog.Snapshot
+	effect Effect
+}
+
 // New makes the session of a client that has logged in. key is the cancel key
 // by which, with pid, its client may cancel.
 func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
-	return &Session{
+	s := &Session{
 		loop: loop, set: set, who: who, pid: pid, key: key, client: client,
+		mode:     set.Modes.Of(who.Target.Database, who.Target.User),
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),
 	}
+	if s.mode != pool.Session && set.Catalogs != nil {
+		s.entry = set.Catalogs.Entry(who.Target.Database)
+	}
+	return s
 }
 
 // errLeft ends a session whose client has left or cannot be reached.
@@ -126,7 +149,7 @@ func (s *Session) greet() error {
 			s.release(pool.Return)
 		}
 	}
-	s.told = params
+	s.learn(params)
 	out := wire.AppendAuthenticationOk(nil)
 	for _, p := range params {
 		out = wire.AppendParameterStatus(out, p.Name, p.Value)
@@ -146,10 +169,15 @@ func (s *Session) serve() error {
 		if moved {
 			continue
 		}
-		s.part()
+		if s.part() {
+			continue
+		}
 		deadline, why := s.patience()
 		if over(deadline, s.loop.Now()) {
-			return why
+			if err := s.impatience(why); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := s.loop.Wait(deadline); err != nil {
 			return err
@@ -159,15 +187,47 @@ func (s *Session) serve() error {
 
 // patience is until when the session waits for something to happen, and why it
 // ends if nothing does.
-func (s *Session) patience() (time.Time, error) {
-	if s.set.ClientIdle > 0 && s.state != Active {
-		return s.since.Add(s.set.ClientIdle), silent
+func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
+	limit := func(d time.Duration, fault *wire.Fault) {
+		if at := s.since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
+			deadline, why = at, fault
+		}
 	}
-	return Forever, nil
+	if s.state == Active {
+		limit(s.set.QueryTimeout, tooSlow)
+		if s.overdue {
+			deadline = deadline.Add(cancelPatience)
+		}
+		return deadline, why
+	}
+	limit(s.set.ClientIdle, silent)
+	if s.state == InTransaction {
+		limit(s.set.InTransIdle, silentInside)
+	}
+	return deadline, why
 }
 
-var silent = &wire.Fault{Code: "57P05",
-	Message: "terminating connection because the client was idle for longer than client_idle_limit"}
+var (
+	silent = &wire.Fault{Code: "57P05",
+		Message: "terminating connection because the client was idle for longer than client_idle_limit"}
+	silentInside = &wire.Fault{Code: "25P03",
+		Message: "terminating connection because the client was idle inside a transaction for longer than idle_transaction_timeout"}
+	tooSlow = &wire.Fault{Code: "57014",
+		Message: "terminating connection because a query took longer than query_timeout and could not be canceled"}
+)
+
+// impatient: the wait has been too long. A query is canceled first.
+func (s *Session) impatience(why *wire.Fault) error {
+	if why != tooSlow || s.overdue {
+		return why
+	}
+	s.overdue = true
+	if s.cancels < cancelLimit && s.server != nil && !s.expect.empty() {
+		s.cancels++
+		s.loop.Cancel(s.server)
+	}
+	return nil
+}
 
 // enter is the one place where the state changes.
 func (s *Session) enter(state State) {
@@ -180,6 +240,7 @@ func (s *Session) enter(state State) {
 	if s.state == WaitServer {
 		s.waited += s.loop.Now().Sub(s.since)
 	}
+	s.overdue = s.overdue && state == Active
 	s.state, s.since = state, s.loop.Now()
 }
 
@@ -191,16 +252,16 @@ func (s *Session) close(why error) {
 		why = s.evicted
 	}
 	if why != ErrStopped {
-		s.tell(why)
+		s.farewell(why)
 		s.finish()
 		s.flush()
 	}
 	s.abandon()
 }
 
-// tell sends the reason why the session ends, unless the client left itself,
+// farewell sends the reason why the session ends, unless the client left itself,
 // knows already, or has got half of a reply, after which nothing can be said.
-func (s *Session) tell(why error) {
+func (s *Session) farewell(why error) {
 	if why == errLeft || s.fatal || s.torn {
 		return
 	}

@@ -80,7 +80,7 @@ func TestGreetTimesOut(t *testing.T) {
 func TestNoPrimary(t *testing.T) {
 	w := newWorld(t)
 	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Up}}}
-	w.greeted(w.client.says(query("select 1")))
+	w.greeted(w.client.says(simple("select 1")))
 	w.then(w.client.gets(t, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.is(Idle), w.client.leaves())
 	w.run()
 	if len(w.asked) != 0 {
@@ -92,7 +92,7 @@ func TestReplicationKeepsItsServer(t *testing.T) {
 	w := newWorld(t)
 	w.who.Target.Replication = true
 	s := w.server()
-	w.greeted(func() { w.ended("") }, w.client.says(query("IDENTIFY_SYSTEM")))
+	w.greeted(func() { w.ended("") }, w.client.says(simple("IDENTIFY_SYSTEM")))
 	w.then(s.gets(t, "Query IDENTIFY_SYSTEM"), s.says(done("IDENTIFY_SYSTEM")))
 	w.then(w.client.gets(t, "CommandComplete IDENTIFY_SYSTEM", "ReadyForQuery I"), w.client.leaves())
 	w.run()
@@ -102,9 +102,9 @@ func TestReplicationKeepsItsServer(t *testing.T) {
 func TestSimpleQuery(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("select 1")))
+	w.greeted(w.client.says(simple("select 1")))
 	w.then(s.gets(t, "Query select 1"), w.is(Active), s.says(selected))
-	w.then(w.client.gets(t, selectedText...), w.is(Idle), w.client.says(query("select 2")))
+	w.then(w.client.gets(t, selectedText...), w.is(Idle), w.client.says(simple("select 2")))
 	w.then(s.gets(t, "Query select 2"), s.says(selected))
 	w.then(w.client.gets(t, selectedText...))
 	w.bows(s)
@@ -120,7 +120,7 @@ func TestTransactionIsSeenAndReset(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	began := append(complete("BEGIN"), wire.AppendReadyForQuery(nil, wire.InTransaction)...)
-	w.greeted(w.client.says(query("begin")))
+	w.greeted(w.client.says(simple("begin")))
 	w.then(s.gets(t, "Query begin"), s.says(began))
 	w.then(w.is(InTransaction), w.client.gets(t, "CommandComplete BEGIN", "ReadyForQuery T"))
 	w.then(w.client.leaves())
@@ -146,7 +146,7 @@ func TestResetFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			s := w.server()
-			w.greeted(w.client.says(query("select 1")))
+			w.greeted(w.client.says(simple("select 1")))
 			w.then(s.gets(t, "Query select 1"), s.says(selected))
 			w.then(w.client.gets(t, selectedText...))
 			w.then(w.client.says(terminate))
@@ -163,7 +163,7 @@ func TestServersThatAreNotKept(t *testing.T) {
 	w := newWorld(t)
 	w.set.KeepServers = false
 	s := w.server()
-	w.greeted(w.client.says(query("select 1")))
+	w.greeted(w.client.says(simple("select 1")))
 	w.then(s.gets(t, "Query select 1"), s.says(selected))
 	w.then(w.client.gets(t, selectedText...), w.client.says(terminate))
 	w.run()
@@ -175,7 +175,7 @@ func TestExpiredServerIsClosed(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	s.server.Expires = w.now.Add(time.Minute)
-	w.greeted(w.client.says(query("select 1")))
+	w.greeted(w.client.says(simple("select 1")))
 	w.then(s.gets(t, "Query select 1"), s.says(selected))
 	w.then(w.passes(time.Hour), w.client.gets(t, selectedText...), w.client.says(terminate))
 	w.run()
@@ -190,7 +190,7 @@ func TestParametersAreTold(t *testing.T) {
 	s := w.server()
 	s.server.Params = []wire.Param{{Name: "TimeZone", Value: "CET"}, {Name: "is_superuser", Value: "off"}}
 	status := wire.AppendParameterStatus(nil, "TimeZone", "EST")
-	w.greeted(w.client.says(query("set timezone to est")))
+	w.greeted(w.client.says(simple("set timezone to est")))
 	w.then(w.client.gets(t, "ParameterStatus TimeZone=CET", "ParameterStatus is_superuser=off"),
 		s.gets(t, "Query set timezone to est"), s.says(status, done("SET")))
 	w.then(w.client.gets(t, "ParameterStatus TimeZone=EST", "CommandComplete SET", "ReadyForQuery I"))
@@ -206,7 +206,7 @@ func TestParametersAreTold(t *testing.T) {
 func TestPipelineBothWays(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	sent := slices.Concat(parse("a"), execute, syncs, query("b"))
+	sent := slices.Concat(parse("a"), execute, syncs, simple("b"))
 	w.greeted(w.client.says(sent[:7]))
 	w.then(s.gets(t), w.client.says(sent[7:]))
 	w.then(s.gets(t, "Parse", "Bind", "Execute", "Sync", "Query b"), s.says(wire.AppendParseComplete(nil), fault("ERROR", "22012")))
@@ -222,7 +222,7 @@ func TestPipelineBothWays(t *testing.T) {
 func TestOneByteAtATime(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	sent := slices.Concat(parse("a"), execute, syncs, query("b"))
+	sent := slices.Concat(parse("a"), execute, syncs, simple("b"))
 	w.greeted(func() { cutUp(w.client, sent) })
 	answer := slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("A"), ready, selected)
 	w.then(s.gets(t, "Parse", "Bind", "Execute", "Sync", "Query b"), func() { cutUp(s, answer) })
@@ -256,14 +256,14 @@ func TestClientLeaves(t *testing.T) {
 		heard  []string // by the server, after the query
 		want   string
 	}{
-		"owed replies: they are waited for":      {query("q"), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
-		"a goodbye behind the query":             {append(query("q"), terminate...), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
+		"owed replies: they are waited for":      {simple("q"), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
+		"a goodbye behind the query":             {append(simple("q"), terminate...), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
 		"unfinished sequence: skipped, no Sync":  {parse("q"), io.EOF, fault("ERROR", "42601"), []string{"Flush"}, "discarded"},
 		"unfinished sequence: answered by Flush": {parse("q"), io.EOF, wire.AppendParseComplete(nil), []string{"Flush", "Query DISCARD ALL"}, "returned"},
-		"half a message":                         {append(query("q"), query("half")[:8]...), io.EOF, done("Q"), nil, "discarded"},
-		"half a header":                          {append(query("q"), 'Q', 0), io.EOF, done("Q"), nil, "discarded"},
-		"a broken connection":                    {query("q"), errors.New("connection reset by peer"), done("Q"), nil, "aborted"},
-		"in the midst of a copy":                 {query("q"), nil, wire.AppendCopyInResponse(nil, 0, nil), nil, "discarded"},
+		"half a message":                         {append(simple("q"), simple("half")[:8]...), io.EOF, done("Q"), nil, "discarded"},
+		"half a header":                          {append(simple("q"), 'Q', 0), io.EOF, done("Q"), nil, "discarded"},
+		"a broken connection":                    {simple("q"), errors.New("connection reset by peer"), done("Q"), nil, "aborted"},
+		"in the midst of a copy":                 {simple("q"), nil, wire.AppendCopyInResponse(nil, 0, nil), nil, "discarded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -292,7 +292,7 @@ func TestLeftInTheMiddle(t *testing.T) {
 	t.Run("of a notification", func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server()
-		w.greeted(w.client.says(query("q")))
+		w.greeted(w.client.says(simple("q")))
 		w.then(s.says(done("Q"), wire.AppendNotificationResponse(nil, 1, "channel", "payload")[:12]))
 		w.then(w.is(Idle), w.client.says(terminate))
 		w.run()
@@ -302,7 +302,7 @@ func TestLeftInTheMiddle(t *testing.T) {
 	t.Run("of copy data that nobody wants", func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server()
-		w.greeted(w.client.says(query("q")))
+		w.greeted(w.client.says(simple("q")))
 		w.then(s.says(done("Q")))
 		w.then(w.client.says(wire.AppendCopyData(nil, strings.Repeat("x", 100))[:50]), w.client.leaves())
 		before := w.now
@@ -326,7 +326,7 @@ func asText(sent []byte) (lines []string) {
 
 func TestClientLeavesWhileWaiting(t *testing.T) {
 	w := newWorld(t)
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.client.leaves())
 	w.run()
 	if w.withdrawn == 0 {
@@ -362,7 +362,7 @@ func TestServerFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			s := w.server()
-			w.greeted(w.client.says(query("q")))
+			w.greeted(w.client.says(simple("q")))
 			w.then(s.says(c.said), s.hangs(c.end))
 			w.run()
 			w.client.gets(t, c.want...)()
@@ -376,7 +376,7 @@ func TestServerFails(t *testing.T) {
 func TestServerEndsAnIdleClient(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q")))
 	w.then(w.is(Idle), s.says(fault("FATAL", "57P01")), s.leaves())
 	w.run()
@@ -389,7 +389,7 @@ func TestServerEndsAnIdleClient(t *testing.T) {
 func TestFatalWithoutTheEnd(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q"), fault("FATAL", "57P01")))
 	w.then(w.client.says(terminate))
 	w.run()
@@ -401,7 +401,7 @@ func TestFatalWithoutTheEnd(t *testing.T) {
 func TestNonsenseWhileIdle(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q"), complete("Q")))
 	w.run()
 	w.client.gets(t, "CommandComplete Q", "ReadyForQuery I", "ErrorResponse FATAL 08P01")()
@@ -430,7 +430,7 @@ func TestClientViolates(t *testing.T) {
 		t.Run(name+" behind a query", func(t *testing.T) {
 			w := newWorld(t)
 			s := w.server()
-			w.greeted(w.client.says(query("q"), sent))
+			w.greeted(w.client.says(simple("q"), sent))
 			w.then(s.gets(t, "Query q", "Flush"), w.client.gets(t), s.says(done("Q")))
 			w.then(s.gets(t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 			w.run()
@@ -443,7 +443,7 @@ func TestClientViolates(t *testing.T) {
 func TestStopped(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(s.gets(t, "Query q"), func() { w.stopped = true })
 	w.run()
 	same2(t, "the end", w.err, ErrStopped)
@@ -452,7 +452,7 @@ func TestStopped(t *testing.T) {
 
 func TestStoppedWhileWaiting(t *testing.T) {
 	w := newWorld(t)
-	w.greeted(w.client.says(query("q")))
+	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), func() { w.stopped = true })
 	w.run()
 	same2(t, "the end", w.err, ErrStopped)

@@ -16,6 +16,8 @@ type View struct {
 	Since  time.Time     // of State
 	Waited time.Duration // for servers, in all
 	Server *ServerView
+	Mode   pool.Mode
+	Pinned string // why it keeps its server between transactions; "": it does not
 }
 
 // ServerView is what SHOW tells of a server: plain values.
@@ -34,7 +36,8 @@ func ViewServer(s *pool.Server) *ServerView {
 
 // View copies what SHOW tells of the session.
 func (s *Session) View() View {
-	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited}
+	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
+		Mode: s.mode, Pinned: s.follow.pinned()}
 	v.Secret = nil
 	if s.server != nil {
 		v.Server = ViewServer(s.server)

@@ -36,6 +36,8 @@ type world struct {
 	returned  []*pool.Server
 	aborted   []*pool.Server
 	discarded []*pool.Server
+	pins      int
+	canceled  []*pool.Server
 	template  []wire.Param
 	view      *nodes.View
 }
@@ -102,6 +104,8 @@ func (w *world) Template(pool.Key) []wire.Param  { return w.template }
 func (w *world) Return(s *pool.Server)           { w.returned = append(w.returned, s) }
 func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discarded, s) }
 func (w *world) Abort(s *pool.Server)            { w.aborted = append(w.aborted, s) }
+func (w *world) Cancel(s *pool.Server)           { w.canceled = append(w.canceled, s) }
+func (w *world) Pinned(*pool.Server)             { w.pins++ }
 func (w *world) Withdraw()                       { w.withdrawn++ }
 func (w *world) Granted() (*pool.Server, error)  { return take(&w.granted), take(&w.refused) }
 func (w *world) at(state State)                  { w.same("state", w.session.View().State, state) }
@@ -313,7 +317,7 @@ var (
 
 var selectedText = []string{"RowDescription", "DataRow 1", "CommandComplete SELECT 1", "ReadyForQuery I"}
 
-func query(sql string) []byte    { return wire.AppendQuery(nil, sql) }
+func simple(sql string) []byte   { return wire.AppendQuery(nil, sql) }
 func parse(sql string) []byte    { return wire.AppendParse(nil, "", sql, nil) }
 func complete(tag string) []byte { return wire.AppendCommandComplete(nil, tag) }
 func fault(severity, code string) []byte {

@@ -117,7 +117,7 @@ var meanings = [kinds]meaning{
 	BackendKeyData:           {name: "BackendKeyData", tag: 'K', min: 8, max: 4 + 256},
 	BindComplete:             {name: "BindComplete", tag: '2', within: Of(Bind), settles: Of(Bind)},
 	CloseComplete:            {name: "CloseComplete", tag: '3', within: Of(Close), settles: Of(Close)},
-	CommandComplete:          {name: "CommandComplete", tag: 'C', min: 1, max: smallReply, within: rows, settles: Of(Execute)},
+	CommandComplete:          {name: "CommandComplete", tag: 'C', min: 1, max: smallReply, whole: true, within: rows, settles: Of(Execute)},
 	CopyBothResponse:         {name: "CopyBothResponse", tag: 'W', min: 3, max: smallReply, within: rows},
 	CopyInResponse:           {name: "CopyInResponse", tag: 'G', min: 3, max: smallReply, within: rows},
 	CopyOutResponse:          {name: "CopyOutResponse", tag: 'H', min: 3, max: smallReply, within: rows},

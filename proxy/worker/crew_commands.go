@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"pgherd/proxy/metrics"
@@ -73,6 +74,7 @@ type View struct {
 	Sessions []session.View
 	Idle     []*session.ServerView // on the shelf
 	Waits    map[PoolName]metrics.Histogram
+	Pins     map[PoolName]uint64 // how often a session began to keep a server
 }
 
 // Snapshot asks every worker for a view.
@@ -94,7 +96,8 @@ func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
 }
 
 func (w *Worker) view() View {
-	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters(), Waits: w.waits.copy()}
+	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters(), Waits: w.waits.copy(),
+		Pins: maps.Clone(w.pins)}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())
 	}

@@ -32,26 +32,38 @@ type simClient struct {
 
 // rounds that a client may send; %d is its number.
 var simRounds = []func(id int, n int) []byte{
-	func(id, n int) []byte { return query(id, "ROWS", n%20) },
-	func(id, n int) []byte { return query(id, "ROWS", n%5) },
-	func(id, n int) []byte { return query(id, "ERR", 0) },
-	func(id, n int) []byte { return query(id, "BIG", n*8) },
-	func(id, n int) []byte { return query(id, "BEGIN", 0) },
-	func(id, n int) []byte { return query(id, "COMMIT", 0) },
-	func(id, n int) []byte { return query(id, "ROLLBACK", 0) },
-	func(id, n int) []byte { return query(id, "SET", n) },
-	func(id, n int) []byte { return query(id, "NOTICE", 0) },
-	func(id, n int) []byte { return query(id, "COPYOUT", n) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%20) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%5) },
+	func(id, n int) []byte { return simple(id, "ERR", 0) },
+	func(id, n int) []byte { return simple(id, "BIG", n*8) },
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return simple(id, "SET", n) },
+	func(id, n int) []byte { return simple(id, "SET", n) },
+	func(id, n int) []byte { return simple(id, "SHOW", n) },
+	func(id, n int) []byte { return simple(id, "SHOW", n) },
+	func(id, n int) []byte { return simple(id, "FUNC", n) },
+	func(id, n int) []byte { return simple(id, "TEMP", n) },
+	func(id, n int) []byte { return simple(id, "DROP", n) },
+	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "SET", n)) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "SHOW", n)) },
+	func(id, n int) []byte { // set and rolled back, together with what fails
+		return wire.AppendSync(append(extended(id, "SET", n), extended(id, "ERR", 0)...))
+	},
+	func(id, n int) []byte { return simple(id, "NOTICE", 0) },
+	func(id, n int) []byte { return simple(id, "COPYOUT", n) },
 	func(id, n int) []byte { return wire.AppendQuery(nil, "") },
 	func(id, n int) []byte { return wire.AppendSync(nil) },
 	func(id, n int) []byte {
-		return wire.AppendCopyDone(append(query(id, "COPYIN", 0), copyRows(n)...))
+		return wire.AppendCopyDone(append(simple(id, "COPYIN", 0), copyRows(n)...))
 	},
 	func(id, n int) []byte { // a copy that fails half-way; what follows is ignored
-		b := wire.AppendCopyData(append(query(id, "COPYIN", 0), copyRows(n%4)...), "BAD")
+		b := wire.AppendCopyData(append(simple(id, "COPYIN", 0), copyRows(n%4)...), "BAD")
 		return wire.AppendCopyDone(append(b, copyRows(n%3)...))
 	},
-	func(id, n int) []byte { return wire.AppendCopyFail(query(id, "COPYIN", 0), "no more") },
+	func(id, n int) []byte { return wire.AppendCopyFail(simple(id, "COPYIN", 0), "no more") },
 	func(id, n int) []byte {
 		return wire.AppendFunctionCall(nil, &wire.FunctionCallView{Function: uint32(n)})
 	},
@@ -64,7 +76,7 @@ var simRounds = []func(id int, n int) []byte{
 		return wire.AppendSync(append(extended(id, "PARSEERR", 0), extended(id, "ROWS", 1)...))
 	},
 	func(id, n int) []byte { // a simple BEGIN before the extended sequence is finished
-		b := append(extended(id, "ROWS", 1), query(id, "BEGIN", 0)...)
+		b := append(extended(id, "ROWS", 1), simple(id, "BEGIN", 0)...)
 		return wire.AppendSync(append(b, extended(id, "ROWS", 2)...))
 	},
 	func(id, n int) []byte { // libpq's copy: Sync at once, ignored, and again at the end
@@ -115,7 +127,7 @@ func executed(statement string) []byte {
 	return wire.AppendExecute(b, "", 0)
 }
 
-func query(id int, verb string, n int) []byte {
+func simple(id int, verb string, n int) []byte {
 	return wire.AppendQuery(nil, fmt.Sprintf("%d %s %d", id, verb, n))
 }
 
@@ -200,7 +212,6 @@ func (c *simClient) send() {
 }
 
 func (c *simClient) write(b []byte) {
-
 	c.model.feed(b)
 	_, _ = c.peer.Write(b)
 }

@@ -19,20 +19,26 @@ type postgres struct {
 	status   byte
 	skipping bool
 	copying  bool
-	extended bool // the copy began in the extended protocol
-	param    string
+	extended bool   // the copy began in the extended protocol
+	param    string // a setting
+	before   string // it, as the transaction began
+	reported string // it, as ParameterStatus last told
 	stmts    map[string]string
 	portals  map[string]string
 	owner    int // whose session state it holds; 0: nobody's
 	marked   bool
-	inside   int    // whose transaction it is in; 0: nobody's
-	fault    string // what no server of pgherd's may ever see
+	open     bool // an explicit transaction is
+	broken   bool // an error came since the last ReadyForQuery
+	// failedInside: the transaction that has just ended could only be rolled back.
+	failedInside bool
+	inside       int    // whose transaction it is in; 0: nobody's
+	fault        string // what no server of pgherd's may ever see
 }
 
 // newPostgres: marked, it counts as holding a client's state after any
 // statement; else only after one that changes the session.
 func newPostgres(marked bool) *postgres {
-	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, param: "0", stmts: map[string]string{}, portals: map[string]string{}}
+	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, param: "0", before: "0", reported: "0", stmts: map[string]string{}, portals: map[string]string{}}
 }
 
 // feed gives it what a client sent; over: it said goodbye.
@@ -154,18 +160,26 @@ func (p *postgres) copy(m wire.Message) {
 func (p *postgres) simple(sql string) {
 	p.extended = false
 	delete(p.stmts, "")
-	switch sql {
-	case "":
+	switch {
+	case sql == "":
 		p.out = wire.AppendEmptyQueryResponse(p.out)
 		p.ready()
 		return
-	case "ABORT":
-		p.status = wire.Idle
+	case sql == "ABORT", sql == "ROLLBACK":
+		p.end(false)
 		p.done("ROLLBACK")
 		p.ready()
 		return
-	case "DISCARD ALL":
+	case sql == "DISCARD ALL":
 		p.discardAll()
+		p.ready()
+		return
+	case strings.HasPrefix(sql, "SELECT 's'"):
+		p.tellState()
+		p.ready()
+		return
+	case strings.HasPrefix(sql, `SET "`), strings.HasPrefix(sql, `RESET "`):
+		p.restore(sql)
 		p.ready()
 		return
 	}
@@ -178,15 +192,38 @@ func (p *postgres) simple(sql string) {
 
 func (p *postgres) discardAll() {
 	if p.status != wire.Idle {
-		p.fault = "DISCARD ALL inside a transaction"
+		p.fail()
+		p.skipping = false
+		return
 	}
 	p.owner = 0
 	clear(p.stmts)
 	clear(p.portals)
-	if p.param != "0" {
-		p.set("0")
-	}
+	p.param = "0"
 	p.done("DISCARD ALL")
+}
+
+// tellState answers what pgherd asks for itself.
+func (p *postgres) tellState() {
+	p.out = wire.AppendTextColumns(p.out, "what", "name", "value")
+	if p.param != "0" {
+		p.out = wire.AppendTextRow(p.out, "s", "param", p.param)
+	}
+	if p.owner != 0 {
+		p.out = wire.AppendTextRow(p.out, "t", "", "")
+	}
+	p.done("SELECT")
+}
+
+// restore is pgherd bringing about a session's settings.
+func (p *postgres) restore(sql string) {
+	for statement := range strings.SplitSeq(strings.TrimSuffix(sql, ";"), ";") {
+		p.param = "0"
+		if value, ok := strings.CutPrefix(statement, `SET "param" TO `); ok {
+			p.param = strings.Trim(value, "'")
+		}
+		p.done(strings.Fields(statement)[0])
+	}
 }
 
 // belong notes whose session state this server now holds. Another client's
@@ -202,7 +239,7 @@ func (p *postgres) belong(sql string) {
 	if p.inside != 0 && p.inside != id {
 		p.fault = fmt.Sprintf("a server in a transaction of client %d got %q", p.inside, sql)
 	}
-	if p.marked || strings.Contains(sql, " SET ") {
+	if p.marked {
 		p.owner = id
 	}
 	if strings.Contains(sql, " BEGIN ") {
@@ -229,11 +266,28 @@ func (p *postgres) run(sql string, extended bool) {
 	case "BIG":
 		p.out = wire.AppendTextRow(p.out, strings.Repeat(sql+" ", n))
 	case "BEGIN":
-		p.status = wire.InTransaction
+		if p.status = wire.InTransaction; !p.open {
+			p.open, p.before = true, p.param
+		}
 	case "COMMIT", "ROLLBACK":
-		p.status = wire.Idle
+		if p.end(words[1] == "COMMIT"); p.failedInside {
+			words[1] = "ROLLBACK"
+		}
 	case "SET":
-		p.set(words[2])
+		p.param = words[2]
+	case "SHOW":
+		p.out = wire.AppendTextRow(p.out, "param is "+p.param)
+	case "TEMP":
+		p.owner, _ = strconv.Atoi(words[0])
+	case "DROP":
+		p.owner = 0
+	case "FUNC": // it does things unseen
+		switch n % 3 {
+		case 0:
+			p.param = words[2]
+		case 1:
+			p.owner, _ = strconv.Atoi(words[0])
+		}
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
 	case "COPYOUT":
@@ -253,9 +307,14 @@ func (p *postgres) run(sql string, extended bool) {
 	p.done(words[1])
 }
 
-func (p *postgres) set(value string) {
-	p.param = value
-	p.out = wire.AppendParameterStatus(p.out, "param", value)
+// end ends the transaction, explicit or not. What was set in it is taken back
+// unless it is committed.
+func (p *postgres) end(commit bool) {
+	p.failedInside = p.status == wire.Failed
+	if !commit || p.failedInside {
+		p.param = p.before
+	}
+	p.status, p.before, p.open = wire.Idle, p.param, false
 }
 
 func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, tag) }
@@ -263,6 +322,12 @@ func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, 
 func (p *postgres) ready() {
 	if p.status == wire.Idle {
 		p.inside = 0
+		p.end(!p.broken)
+	}
+	p.broken = false
+	if p.param != p.reported {
+		p.reported = p.param
+		p.out = wire.AppendParameterStatus(p.out, "param", p.param)
 	}
 	p.out = wire.AppendReadyForQuery(p.out, p.status)
 }
@@ -273,6 +338,7 @@ func (p *postgres) fail() {
 }
 
 func (p *postgres) failed() {
+	p.broken = true
 	if p.status == wire.InTransaction {
 		p.status = wire.Failed
 	}

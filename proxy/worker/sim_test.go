@@ -6,13 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/ring/ringtest"
 	"pgherd/proxy/session"
@@ -75,7 +78,7 @@ func newSim(seed uint64) *sim {
 		Failed: func(err error) { s.faults = append(s.faults, err) },
 	}
 	set := &Settings{
-		Session: &session.Settings{Mode: s.mode, Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
+		Session: &session.Settings{Modes: pool.Modes{Default: s.mode}, Catalogs: simCatalogs(), Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
 		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
@@ -86,23 +89,48 @@ func newSim(seed uint64) *sim {
 	return s
 }
 
-// simStatements says what the simulation's statements do to a session.
-type simStatements struct{}
-
-func (simStatements) Look(sql []byte) (session.Effect, bool) {
-	words := append(strings.Fields(string(sql)), "", "")
-	switch words[1] {
-	case "SET":
-		return session.Effect{Pin: "SET"}, false
-	case "BEGIN":
-		return session.Effect{Begin: true}, false
-	case "ROWS":
-		return session.Effect{}, len(sql)%2 == 0
+// simCatalogs is what is known of databases without functions.
+func simCatalogs() *catalog.Shared {
+	c := catalog.NewShared()
+	for _, database := range []string{"db0", "db1"} {
+		e := c.Entry(database)
+		e.Claim(time.Unix(0, 0), math.MaxInt64)
+		e.Store(0, new(catalog.Snapshot))
 	}
-	return session.Effect{}, false
+	return c
 }
 
-func (simStatements) Study([]byte) session.Effect { return session.Effect{} }
+// simStatements reads the simulation's statements.
+type simStatements struct{}
+
+func (c simStatements) Cached(sql []byte, syntax query.Syntax) (*query.Script, bool) {
+	script := c.Parse(sql, syntax)
+	return script, !strings.Contains(script.Text, " ROWS ") || len(sql)%2 == 1
+}
+
+func (simStatements) Parse(sql []byte, syntax query.Syntax) *query.Script {
+	words := append(strings.Fields(string(sql)), "", "", "")
+	st := query.Statement{Kind: query.Select, Class: query.Read}
+	switch words[1] {
+	case "SET":
+		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "param", Value: words[2]}
+	case "BEGIN":
+		st = query.Statement{Kind: query.Begin, Class: query.Control}
+	case "COMMIT":
+		st = query.Statement{Kind: query.Commit, Class: query.Control}
+	case "ROLLBACK":
+		st = query.Statement{Kind: query.Rollback, Class: query.Control}
+	case "FUNC": // like a function, it may do anything that can be asked for
+		st = query.Statement{Kind: query.ResetAll, Class: query.Session}
+	case "TEMP":
+		st = query.Statement{Kind: query.CreateTableAs, Class: query.Write, Effects: query.TempTable}
+	case "DROP":
+		st = query.Statement{Kind: query.CloseAll, Class: query.Session}
+	case "ALL":
+		st = query.Statement{Kind: query.DiscardAll, Class: query.Session}
+	}
+	return &query.Script{Text: string(sql), Syntax: syntax, Statements: []query.Statement{st}}
+}
 
 // Open is the Connector's.
 func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {

@@ -164,6 +164,8 @@ func (t *task) Withdraw() {
 func (t *task) Return(s *pool.Server)  { t.w.giveBack(s) }
 func (t *task) Discard(s *pool.Server) { t.w.discard(s) }
 func (t *task) Abort(s *pool.Server)   { t.w.abort(s) }
+func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
+func (t *task) Cancel(s *pool.Server)  { t.w.sendCancel(t, s, func() {}) }
 
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) { s.Endpoint.(endpoint).conn().SetOwner(t) }

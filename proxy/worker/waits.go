@@ -20,8 +20,18 @@ type waits map[PoolName]*metrics.Histogram
 // waitsLimit bounds the pools that are told apart; beyond it all are forgotten.
 const waitsLimit = 10_000
 
+func nameOf(key pool.Key) PoolName { return PoolName{key.Node, key.Database, key.User} }
+
+// pinned counts that a session has begun to keep a server.
+func (w *Worker) pinned(key pool.Key) {
+	if len(w.pins) >= waitsLimit {
+		clear(w.pins)
+	}
+	w.pins[nameOf(key)]++
+}
+
 func (s waits) add(key pool.Key, waited time.Duration) {
-	name := PoolName{key.Node, key.Database, key.User}
+	name := nameOf(key)
 	h := s[name]
 	if h == nil {
 		if len(s) >= waitsLimit {

@@ -58,6 +58,7 @@ type Worker struct {
 	chores    time.Time // when they are next due
 	shelf     *pool.Shelf
 	waits     waits
+	pins      map[PoolName]uint64
 	suspects  []*idle    // idle servers that may have said something
 	aborting  []*aborted // servers that are being ended
 	gathering []*secure  // endpoints with something to encrypt
@@ -77,7 +78,7 @@ func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew
 	for i := range count {
 		c.workers = append(c.workers, &Worker{
 			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			shelf: pool.NewShelf(), waits: waits{}, closed: make(chan struct{}),
+			shelf: pool.NewShelf(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
 		})
 	}
 	return c
@@ -220,8 +221,13 @@ func (w *Worker) cancel(pid uint32, key []byte, done chan struct{}) {
 		close(done)
 		return
 	}
+	w.sendCancel(t, s, func() { close(done) })
+}
+
+// sendCancel has PostgreSQL stop what the server does for the session.
+func (w *Worker) sendCancel(t *task, s *pool.Server, done func()) {
 	w.env.Go(func() {
-		defer close(done)
+		defer done()
 		err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey)
 		if err != nil {
 			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)

@@ -1,0 +1,293 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+)
+
+// Effect is what a text of SQL does to its session once it has been carried
+// out, as far as the text and the catalog tell.
+type Effect struct {
+	Begin   bool     // it begins an explicit transaction
+	Changes []Change // settings, in order
+	Ask     bool     // it may leave what the server has to be asked for
+	Undo    bool     // it takes back what the transaction has set so far
+	Partly  bool     // it makes unknown which of the transaction's changes hold
+	Pins    string   // it leaves, by its own words, what keeps the server: why
+	Keep    string   // it leaves what nobody can ask for: why the server stays, until DISCARD ALL
+	Forgets bool     // it may have done away with why the server stays
+	Alone   bool     // nothing that follows can be judged before its outcome is known
+	Drawn   bool     // it may have drawn from a sequence
+	Drew    string   // the function by which it reads what its session drew from a sequence
+	Runs    []string // statements of SQL PREPARE that it executes
+	Closes  string   // the prepared statement that it deallocates, which is all it does
+	Defines bool     // it changes the catalog
+	Suspect bool     // it is not in the grammar that pgherd knows
+	Spoils  bool     // what it leaves outlasts DISCARD ALL: the server is closed in the end
+
+	names    []string          // placeholder settings that it may have set
+	prepares map[string]Effect // statements of SQL PREPARE, and what they will do
+}
+
+// join adds what another statement does.
+func (e *Effect) join(o *Effect) {
+	e.Begin, e.Ask, e.Undo, e.Partly = e.Begin || o.Begin, e.Ask || o.Ask, e.Undo || o.Undo, e.Partly || o.Partly
+	e.Forgets, e.Alone, e.Drawn = e.Forgets || o.Forgets, e.Alone || o.Alone, e.Drawn || o.Drawn
+	e.Defines, e.Suspect, e.Spoils = e.Defines || o.Defines, e.Suspect || o.Suspect, e.Spoils || o.Spoils
+	e.Pins, e.Keep, e.Drew = cmp.Or(e.Pins, o.Pins), cmp.Or(e.Keep, o.Keep), cmp.Or(e.Drew, o.Drew)
+	e.Changes = slices.Concat(e.Changes, o.Changes)
+	e.names = slices.Concat(e.names, o.names)
+}
+
+// Change is a setting that a statement gives a value.
+type Change struct {
+	Name  string
+	Value string // to stand after "SET name TO"; "": as after the log-in
+	Local bool   // until the transaction's end
+}
+
+// judge is what names are judged by.
+type judge struct {
+	known    *catalog.Snapshot
+	harmless func(schema, name string) bool // as the configuration says
+}
+
+func (j judge) function(f *query.Function) catalog.Verdict {
+	if j.harmless != nil && j.harmless(f.Schema, f.Name) {
+		return catalog.Harmless
+	}
+	return j.known.Function(f.Schema, f.Name)
+}
+
+// effectOf judges a script by its text and by what the catalog says of the
+// names in it.
+func effectOf(script *query.Script, by judge) Effect {
+	var e Effect
+	if script.Unknown() {
+		e.Suspect, e.Alone, e.Ask, e.Drawn = true, true, true, true
+		e.Keep = "a statement that pgherd cannot read (" + script.Problem.String() + ")"
+		return e
+	}
+	for i := range script.Statements {
+		e.add(&script.Statements[i], by)
+	}
+	if len(script.Statements) > 1 {
+		e.Closes = ""
+		e.Partly, e.Undo = e.Partly || e.Undo || len(e.Changes) > 0, false // an error between them decides
+	}
+	return e
+}
+
+// add judges one statement.
+func (e *Effect) add(st *query.Statement, by judge) {
+	e.form(st, by)
+	e.calls(st, by)
+	for _, table := range st.Tables {
+		e.may(by.known.Relation(table.Schema, table.Name, table.Write), "table "+table.Name)
+	}
+	e.may(by.known.Anything(), "an operator, cast or type of this database")
+	if by.known.DDL() != catalog.Harmless && st.Kind == query.DDL {
+		e.may(by.known.DDL(), "an event trigger")
+	}
+	switch has := st.Effects.Has; {
+	case has(query.Listening):
+		e.pins("LISTEN " + st.Name)
+	case has(query.TempTable) && !has(query.OnCommitDrop):
+		e.pins("a temporary object")
+	case has(query.AdvisoryLock):
+		e.pins("a session's advisory lock")
+	case has(query.HoldCursor):
+		e.pins("a cursor WITH HOLD")
+	}
+	if st.Effects.Has(query.SetsSequence|query.AnonymousCode|query.UnknownFunction) || drawing[st.Kind] {
+		e.Drawn = true
+	}
+}
+
+// drawing are the statements whose tables' defaults draw from sequences.
+var drawing = map[query.Kind]bool{query.Insert: true, query.CopyIn: true, query.CopyFrom: true, query.Merge: true,
+	query.CreateTableAs: true, query.DDL: true, query.Execute: true}
+
+// pins notes what will be found when the server is asked.
+func (e *Effect) pins(why string) {
+	e.Ask = true
+	if e.Pins == "" {
+		e.Pins = why
+	}
+}
+
+// may notes what carrying out a name may leave behind.
+func (e *Effect) may(v catalog.Verdict, what string) {
+	switch v {
+	case catalog.Keeps:
+		e.keep(what)
+		e.Ask = true
+	case catalog.Asks:
+		e.Ask = true
+	}
+}
+
+func (e *Effect) keep(why string) {
+	if e.Keep == "" {
+		e.Keep = why
+	}
+}
+
+// form judges the statement by what it is.
+func (e *Effect) form(st *query.Statement, by judge) {
+	switch st.Kind {
+	case query.Begin:
+		e.Begin = true
+	case query.Commit, query.RollbackTo:
+		e.Partly = e.Partly || st.Chain || st.Kind == query.RollbackTo
+	case query.Rollback:
+		e.Undo, e.Partly = !st.Chain, e.Partly || st.Chain
+	case query.PrepareTransaction, query.ResetAll, query.SetSessionCharacteristics, query.SetSessionAuthorization:
+		e.Ask, e.Alone = true, st.Kind != query.PrepareTransaction
+	case query.Set, query.SetRole, query.Reset:
+		e.set(st)
+	case query.DiscardAll, query.DeallocateAll:
+		e.Alone, e.Ask = true, true
+	case query.Deallocate:
+		e.Ask, e.Closes = true, st.Name
+	case query.DiscardTemp, query.UnlistenAll, query.Unlisten, query.ClosePortal, query.CloseAll:
+		e.Forgets = true
+	case query.Prepare:
+		var inner Effect
+		inner.add(st.Inner, by)
+		e.Ask, e.prepares = true, map[string]Effect{st.Name: inner}
+	case query.Execute:
+		e.Runs = append(e.Runs, st.Name)
+	case query.Load:
+		e.keep("LOAD " + st.Name)
+		e.Spoils = true
+	case query.DDL:
+		e.Ask, e.Defines, e.Forgets = true, true, true
+	case query.Other:
+		if st.Class == query.Unknown {
+			e.keep("a statement that pgherd does not know")
+		}
+	}
+}
+
+// set judges SET and RESET of one setting.
+func (e *Effect) set(st *query.Statement) {
+	c := Change{Name: st.Name, Value: st.Value, Local: st.Local}
+	if st.Kind == query.Reset {
+		c.Value = ""
+	}
+	switch {
+	case strings.HasPrefix(st.Name, "transaction_"): // of the transaction alone
+		return
+	case st.Name == "session_authorization":
+		e.Alone, e.Ask = true, true
+		return
+	case st.Name == "seed":
+		e.keep("SET seed")
+		e.Spoils = true
+		return
+	case st.Class == query.Unknown:
+		e.Ask = true
+		e.placeholder(st.Name)
+		return
+	case st.Name == "standard_conforming_strings", st.Name == "client_encoding":
+		e.Alone = true // the next statement cannot be read before this is known
+	}
+	e.Changes = append(e.Changes, c)
+}
+
+// placeholder notes a setting that pg_settings does not show.
+func (e *Effect) placeholder(name string) {
+	if strings.Contains(name, ".") {
+		e.names = append(e.names, name)
+	}
+}
+
+// calls judges the functions that a statement calls.
+func (e *Effect) calls(st *query.Statement, by judge) {
+	functions := st.Functions
+	if st.Kind == query.Explain && st.Inner != nil {
+		functions = st.Inner.Functions // planning may call them
+	}
+	for i := range functions {
+		e.call(&functions[i], st, by)
+	}
+	switch {
+	case st.Kind == query.Do:
+		e.may(catalog.Keeps, "DO")
+	case st.Effects.Has(query.SetsConfig) && !setsByCall(functions):
+		e.Ask = true // an UPDATE of pg_settings
+	case st.Effects.Has(query.UnknownFunction) && len(functions) == 0:
+		e.may(catalog.Keeps, "what pgherd cannot look into")
+	}
+}
+
+func setsByCall(functions []query.Function) bool {
+	for i := range functions {
+		if functions[i].Name == "set_config" {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Effect) call(f *query.Function, st *query.Statement, by judge) {
+	switch {
+	case f.Mark != query.MarkSession: // it may have an overload of the database's own
+		e.may(by.function(f), "function "+f.Name)
+	case f.Name == "set_config":
+		e.setConfig(f)
+	case f.Name == "setseed":
+		e.keep("setseed")
+		e.Spoils = true
+	case f.Name == "currval" || f.Name == "lastval":
+		e.Drew = f.Name
+	case f.Name != "nextval" && f.Name != "setval":
+		e.Ask = true
+	}
+}
+
+// setConfig judges set_config(name, value, is_local).
+func (e *Effect) setConfig(f *query.Function) {
+	if len(f.Arguments) != 3 || !f.Arguments[0].Constant {
+		e.may(catalog.Keeps, "set_config of a setting that the statement does not name")
+		return
+	}
+	name := strings.ToLower(f.Arguments[0].Text)
+	local := f.Arguments[2].Constant && choiceIsTrue(f.Arguments[2].Text)
+	if local && !meant[name] && name != "role" && name != "session_authorization" {
+		return // gone at the transaction's end
+	}
+	e.Ask = true
+	e.placeholder(name)
+}
+
+func choiceIsTrue(text string) bool {
+	switch strings.ToLower(text) {
+	case "t", "true", "on", "yes", "y", "1":
+		return true
+	}
+	return false
+}
+
+// meant are the settings that give a statement its meaning when it is parsed.
+var meant = map[string]bool{
+	"datestyle": true, "intervalstyle": true, "timezone": true, "standard_conforming_strings": true,
+	"backslash_quote": true, "transform_null_equals": true, "array_nulls": true, "xmloption": true, "search_path": true,
+}
+
+// meaning is the part of the settings that statements parsed under them depend on.
+func meaning(settings pool.Settings) pool.Settings {
+	var part pool.Settings
+	for name := range settings {
+		if meant[name] {
+			part = part.With(name, settings[name])
+		}
+	}
+	return part
+}

@@ -1,0 +1,172 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// follow is what a client has changed on servers: what follows it to the next
+// one, and what keeps the present one with it.
+type follow struct {
+	settings  pool.Settings // as its last transaction left them
+	changes   []Change      // of the open one, as far as texts tell
+	confirmed int           // how many of them the server has said it made
+	mixed     bool          // they may be of more than one transaction
+	mean      pool.Settings // of those in force, what gives statements their meaning
+	unsure    bool          // what became of it all is to be asked of the server
+	kept      string        // why the server stays, whatever it says; "": it need not
+	found     string        // why it stays, as the server has said
+	suspect   string        // why it stays unless the statement proves wrong
+	names     []string      // placeholder settings that may have been set
+	runs      map[string]Effect
+	drawn     bool   // the session may have drawn from a sequence on this server
+	draws     bool   // it reads what it has drawn
+	defined   bool   // it has changed the catalog
+	alone     bool   // the next request waits until the server owes nothing
+	failures  int    // questions without an answer, in a row
+	era       uint64 // of the catalog, when the server came
+	counted   bool   // that it keeps its server
+}
+
+// pinned is why the server stays with the session; "": it need not.
+func (f *follow) pinned() string { return cmp.Or(f.kept, f.found) }
+
+// certain says that the texts tell all there is to know.
+func (f *follow) certain() bool {
+	return !f.unsure && f.suspect == "" && (len(f.changes) == 0 || f.confirmed == len(f.changes))
+}
+
+// note takes down what a statement that is being sent will do. quiet: the
+// server owes nothing, so all before it is known.
+func (f *follow) note(e *Effect, quiet bool) {
+	f.mixed = f.mixed || !quiet && len(f.changes) > 0
+	switch {
+	case !e.Undo:
+	case !f.mixed && !f.unsure:
+		f.drop()
+	case len(f.changes) > 0:
+		f.unsure = true
+	}
+	f.changes = append(f.changes, e.Changes...)
+	f.unsure = f.unsure || e.Ask || e.Partly && len(f.changes) > 0 || e.Forgets && f.found != ""
+	for _, name := range e.names {
+		f.name(name)
+	}
+	if e.Suspect {
+		f.suspect = e.Keep
+	} else {
+		f.keep(e.Keep)
+	}
+	for name, inner := range e.prepares {
+		before := f.runs[name]
+		before.join(&inner)
+		if f.runs == nil {
+			f.runs = map[string]Effect{}
+		}
+		f.runs[name] = before
+	}
+	f.drawn = f.drawn || e.Drawn
+	f.draws = f.draws || e.Drew != ""
+	f.defined = f.defined || e.Defines
+	f.alone = f.alone || e.Alone
+	if len(e.Changes) > 0 || e.Undo {
+		f.mean = meaning(f.inForce())
+	}
+}
+
+func (f *follow) keep(why string) {
+	f.kept = cmp.Or(f.kept, why)
+}
+
+func (f *follow) name(name string) {
+	if strings.Contains(name, ".") && !slices.Contains(f.names, name) && len(f.names) < namesLimit {
+		f.names = append(f.names, name)
+	}
+}
+
+// namesLimit bounds the placeholder settings of one session that are asked
+// for; who uses more keeps the server.
+const namesLimit = 100
+
+// inForce is the settings as they are now.
+func (f *follow) inForce() pool.Settings {
+	now := f.settings
+	for _, c := range f.changes {
+		now = now.With(c.Name, c.Value)
+	}
+	return now
+}
+
+// tag takes down a CommandComplete that was the client's.
+func (f *follow) tag(tag []byte) {
+	if string(tag) == "SET" || string(tag) == "RESET" {
+		f.confirmed++
+	}
+}
+
+// syntaxError is the SQLSTATE of a statement that PostgreSQL cannot read.
+const syntaxError = "42601"
+
+// erred takes down an error that was the client's.
+func (f *follow) erred(code string) {
+	f.unsure = f.unsure || len(f.changes) > 0
+	if code == syntaxError {
+		f.suspect = ""
+	}
+}
+
+// commit makes the changes those of the session: its transaction has ended,
+// and all that they depend on is certain. What the server reports of itself is
+// better than what a text says.
+func (f *follow) commit(reported []wire.Param) {
+	for _, c := range f.changes {
+		if c.Local {
+			continue
+		}
+		f.name(c.Name)
+		value := c.Value
+		for _, p := range reported {
+			if value != "" && strings.EqualFold(p.Name, c.Name) {
+				value = quoteLiteral(p.Value)
+			}
+		}
+		f.settings = f.settings.With(c.Name, value)
+	}
+	f.drop()
+}
+
+// drop forgets the changes, as if they had never been.
+func (f *follow) drop() {
+	if len(f.changes) > 0 {
+		f.changes = f.changes[:0]
+		f.mean = meaning(f.settings)
+	}
+	f.confirmed, f.mixed = 0, false
+}
+
+// adopt takes what the server has answered for the truth.
+func (f *follow) adopt(a *answered) {
+	f.settings, f.found, f.runs = a.settings, a.found, a.runs
+	f.unsure, f.failures = false, 0
+	f.drop()
+	f.mean = meaning(f.settings)
+}
+
+// discarded: DISCARD ALL was done.
+func (f *follow) discarded() {
+	*f = follow{era: f.era, draws: f.draws, alone: f.alone, names: f.names}
+}
+
+// quoteLiteral writes a constant that means the same whatever
+// standard_conforming_strings says.
+func quoteLiteral(value string) string {
+	quoted := "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	if strings.Contains(value, `\`) {
+		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
+	}
+	return quoted
+}

@@ -1,0 +1,267 @@
+package session
+
+import (
+	"strings"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/wire"
+)
+
+// question is something that pgherd asks of a server on its own behalf; the
+// client sees nothing of it.
+type question struct {
+	rows   [][]string // NULL is ""
+	row    []byte     // of a DataRow that has not come wholly
+	size   int
+	failed bool
+	done   func(*question)
+}
+
+// ask sends a question. done is called when the answer has come.
+func (s *Session) ask(sql string, done func(*question)) {
+	s.asking = &question{done: done}
+	s.query(sql, capture)
+}
+
+// query sends a query of pgherd's own. It destroys the unnamed statement.
+func (s *Session) query(sql string, w whose) {
+	s.server.Prepared.Unnamed = ""
+	s.expect.add(wire.Query, w, nil)
+	s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
+}
+
+// hear takes a piece of the answer.
+func (q *question) hear(m wire.Message) {
+	switch {
+	case m.Kind == wire.ErrorResponse:
+		q.failed = true
+	case m.Kind == wire.DataRow:
+		if q.size += len(m.Bytes); q.size > rowsLimit {
+			q.failed = true
+			return
+		}
+		q.row = append(q.row, m.Bytes...)
+		if m.Last {
+			q.read(q.row[wire.HeaderLen:])
+			q.row = nil
+		}
+	}
+}
+
+func (q *question) read(body []byte) {
+	v, err := wire.ViewDataRow(body)
+	if err != nil {
+		q.failed = true
+		return
+	}
+	var row []string
+	for value := range v.Values.All() {
+		row = append(row, string(value))
+	}
+	q.rows = append(q.rows, row)
+}
+
+// answered is what the server says of a session's state.
+type answered struct {
+	settings pool.Settings
+	found    string // why it keeps the server; "": it need not
+	runs     map[string]Effect
+}
+
+// stateQuestion asks for what a session has left on the server: rows of a
+// letter, a name and a value. It means the same under any search_path.
+const stateQuestion = `SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
+ WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_'
+UNION ALL SELECT 'i', 'session_authorization', session_user::pg_catalog.text
+UNION ALL SELECT 'i', 'role', pg_catalog.current_setting('role')
+UNION ALL SELECT 'p', p.name, p.statement FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql
+UNION ALL SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() c
+UNION ALL SELECT 'l', l, '' FROM pg_catalog.pg_listening_channels() l
+UNION ALL SELECT 'a', a.mode, '' FROM pg_catalog.pg_lock_status() a
+ WHERE a.locktype OPERATOR(pg_catalog.=) 'advisory' AND a.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+UNION ALL SELECT 't', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend d
+ WHERE d.refclassid OPERATOR(pg_catalog.=) 2615 AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())`
+
+// stateSQL is the question, with the placeholder settings that no catalog shows.
+func stateSQL(placeholders []string) string {
+	var sql strings.Builder
+	sql.WriteString(stateQuestion)
+	for _, name := range placeholders {
+		name := quoteLiteral(name)
+		sql.WriteString("\nUNION ALL SELECT 'x', " + name + ", pg_catalog.current_setting(" + name + ", true)")
+	}
+	return sql.String()
+}
+
+// listed are the settings that hold a list of names.
+var listed = map[string]bool{"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true,
+	"local_preload_libraries": true}
+
+// readState reads the answer. user is whom the server has logged in.
+func readState(rows [][]string, user string, by judge) *answered {
+	a := new(answered)
+	for _, row := range rows {
+		if len(row) == 3 {
+			a.read(row[0], row[1], row[2], user, by)
+		}
+	}
+	return a
+}
+
+func (a *answered) read(what, name, value, user string, by judge) {
+	switch what {
+	case "s":
+		a.settings = a.settings.With(strings.ToLower(name), settingValue(strings.ToLower(name), value))
+	case "x":
+		if value != "" {
+			a.settings = a.settings.With(name, quoteLiteral(value))
+		}
+	case "i":
+		if value != "none" && (name != "session_authorization" || value != user) {
+			a.settings = a.settings.With(name, quoteLiteral(value))
+		}
+	case "p":
+		a.prepared(name, value, by)
+	case "c":
+		a.find("cursor " + name)
+	case "l":
+		a.find("LISTEN " + name)
+	case "a":
+		a.find("advisory lock")
+	case "t":
+		a.find("temporary objects")
+	}
+}
+
+func (a *answered) find(why string) {
+	if a.found == "" {
+		a.found = why
+	}
+}
+
+// prepared: a statement of SQL PREPARE follows if its text is that alone.
+func (a *answered) prepared(name, text string, by judge) {
+	script := query.Parse([]byte(text), query.Syntax{})
+	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name {
+		a.find("PREPARE " + name)
+		return
+	}
+	a.settings = a.settings.With(pool.PreparedName(name), text)
+	var e Effect
+	e.add(script.Statements[0].Inner, by)
+	if a.runs == nil {
+		a.runs = map[string]Effect{}
+	}
+	a.runs[name] = e
+}
+
+// settingValue is what to put after SET ... TO.
+func settingValue(name, value string) string {
+	if !listed[name] {
+		return quoteLiteral(value)
+	}
+	var list []string
+	for _, item := range splitList(value) {
+		list = append(list, quoteLiteral(item))
+	}
+	if list == nil {
+		return "''"
+	}
+	return strings.Join(list, ", ")
+}
+
+// splitList reads a list of names as PostgreSQL writes it: names that need it
+// are in double quotes.
+func splitList(list string) (items []string) {
+	var item strings.Builder
+	quoted, some := false, false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '"' && quoted && i+1 < len(list) && list[i+1] == '"':
+			item.WriteByte('"')
+			i++
+		case c == '"':
+			quoted, some = !quoted, true
+		case c == ',' && !quoted:
+			items, some = append(items, item.String()), true
+			item.Reset()
+		case c == ' ' && !quoted:
+		default:
+			some = true
+			item.WriteByte(c)
+		}
+	}
+	if some {
+		items = append(items, item.String())
+	}
+	return items
+}
+
+// askState asks the server what the session has left on it.
+func (s *Session) askState() {
+	s.ask(stateSQL(s.follow.names), func(q *question) {
+		f := &s.follow
+		if f.failures++; q.failed {
+			if f.failures >= failuresLimit {
+				f.keep("its state cannot be asked for")
+			}
+			return
+		}
+		f.adopt(readState(q.rows, s.server.Key.User, s.judge()))
+		s.server.Settings = f.settings
+		s.server.Used = f.pinned() != ""
+	})
+}
+
+// failuresLimit is how many questions in a row may fail, canceled or out of
+// time, before the server stays for good.
+const failuresLimit = 3
+
+// acquaint has the catalog known before the first statement is judged by it.
+func (s *Session) acquaint() error {
+	if s.entry == nil || s.entry.Known() {
+		return nil
+	}
+	if s.server == nil {
+		if err := s.checkout(); err != nil {
+			return err
+		}
+	}
+	s.askCatalog(s.entry.Changes())
+	if err := s.await(func() bool { return s.asking == nil }); err != nil {
+		return err
+	}
+	return s.digest()
+}
+
+// digest reads an answer that may take a while to read.
+func (s *Session) digest() error {
+	unread := s.unread
+	s.unread = nil
+	if unread == nil {
+		return nil
+	}
+	return s.loop.Await(unread)
+}
+
+// askCatalog asks the server for the functions, triggers and views that
+// statements are judged by.
+func (s *Session) askCatalog(ticket uint64) {
+	before := s.entry.Snapshot()
+	s.ask(catalog.Question(before), func(q *question) {
+		if q.failed {
+			s.entry.Store(ticket, nil)
+			return
+		}
+		entry := s.entry
+		s.unread = func() {
+			snapshot, err := catalog.Read(before, q.rows)
+			if err != nil {
+				snapshot = nil
+			}
+			entry.Store(ticket, snapshot)
+		}
+	})
+}

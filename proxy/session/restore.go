@@ -1,0 +1,59 @@
+package session
+
+import (
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/wire"
+)
+
+// restore brings the server to the settings of the session, in the same round
+// trip as what the client asks for; if that could fail, before it.
+func (s *Session) restore() error {
+	r := s.server.Settings.Restore(s.follow.settings)
+	if s.follow.draws {
+		r.Settings += "DISCARD SEQUENCES;" // lest it reads what others have drawn
+	}
+	s.server.Settings = s.follow.settings
+	if r.Settings != "" {
+		s.query(r.Settings, restore)
+	} else {
+		s.tell()
+	}
+	for _, sql := range r.Prepared {
+		s.query(sql, attempt)
+	}
+	if r.Sure {
+		return nil
+	}
+	return s.await(s.expect.empty)
+}
+
+// tell tells the client what its server reports otherwise than it knows.
+func (s *Session) tell() {
+	if s.told == nil {
+		return // it is logging in
+	}
+	for _, p := range s.server.Params {
+		if pool.Param(s.told, p.Name) != p.Value {
+			s.learn(pool.WithParam(s.told, p.Name, p.Value))
+			s.client.Write(wire.AppendParameterStatus(nil, p.Name, p.Value))
+		}
+	}
+}
+
+// learn notes what the client knows of its server's parameters now.
+func (s *Session) learn(params []wire.Param) {
+	s.told = params
+	s.syntax = query.Syntax{
+		BackslashEscapes: pool.Param(params, "standard_conforming_strings") == "off",
+		UnsafeEncoding:   !query.SafeEncoding(pool.Param(params, "client_encoding")),
+	}
+}
+
+// unrestored ends the session: a statement must not run with settings that are
+// not its session's.
+func unrestored(m wire.Message) *wire.Fault {
+	why := wire.ViewFault(m.Body())
+	return &wire.Fault{Code: why.Code, Message: "could not restore the session's settings: " + why.Message,
+		Hint: "What was set is not possible any more on the server. Connect again."}
+}
