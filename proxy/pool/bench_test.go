@@ -42,10 +42,8 @@ func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		from := holders[i%servers]
-		var given []Action
-		if pools == 1 {
-			given = k.Spare(from.Key, from.Worker)
-		} else { // its place goes to another pool
+		given := k.Spare(from.Key, from.Worker)
+		if len(given) == 1 && given[0].Deed == Evict { // its place goes to another pool
 			given = k.Gone(from.Key)
 		}
 		if len(given) != 1 {

@@ -177,7 +177,7 @@ func (m *model) check() error {
 // TestHomeIsTheOracle: whatever happens, a Home wants the same done as one
 // that walks the whole queue each time.
 func TestHomeIsTheOracle(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := uint64(350); seed < 600; seed++ { // 573 has a rare one: an eviction that a later opening made useful
 		m := newModel(seed)
 		for i := range 500 {
 			what, err := m.step()
