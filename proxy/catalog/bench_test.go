@@ -18,8 +18,13 @@ END LOOP; END $do$`
 
 // BenchmarkQuestion measures the whole answer, the answer that nothing changed, and Read.
 func BenchmarkQuestion(b *testing.B) {
-	d := start(b, "")
+	d := start(b)
 	d.exec(b, large)
+	b.Run("not analyzed", func(b *testing.B) {
+		for b.Loop() {
+			d.rows(b, Question(nil))
+		}
+	})
 	d.exec(b, "ANALYZE")
 	s := d.snapshot(b, nil)
 	rows := d.rows(b, Question(nil))

@@ -20,6 +20,7 @@
 //   - set_config(..., true) and SET LOCAL end with the transaction. They leave a
 //     setting such as app.user known, and empty instead of not there.
 //   - nextval, currval and lastval: judged harmless; the caller sees to sequences.
+//   - nobody updates pg_settings through a view.
 //   - temporary objects are not looked at: who makes one is told by query.
 //
 // Names are compared without their schemas, as one name for all overloads.

@@ -4,6 +4,7 @@ package catalog
 type graph struct {
 	verdicts map[string]Verdict  // of nodes that are not Harmless
 	users    map[string][]string // who is at least what the node is
+	names    map[string]bool     // of functions and of relations that use something
 	risen    []string            // nodes whose users have not been told yet
 }
 
@@ -15,7 +16,7 @@ func (g *graph) uses(user, used string) {
 	}
 }
 
-// function judges one overload by itself.
+// function judges one overload by itself. All names have to be known by then.
 func (g *graph) function(name, language, volatility, source string) {
 	node := "f" + name
 	immutable, aggregate := volatility[:min(1, len(volatility))] == "i", volatility[min(1, len(volatility)):] == "a"
@@ -37,8 +38,10 @@ func (g *graph) body(node string, f finding) {
 		g.uses(node, "d")
 	}
 	for word := range f.words {
-		g.uses(node, "f"+word)
-		g.uses(node, "w"+word)
+		if g.names[word] {
+			g.uses(node, "f"+word)
+			g.uses(node, "w"+word)
+		}
 	}
 }
 

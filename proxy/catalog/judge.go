@@ -41,6 +41,9 @@ func (f *finding) read(source, language string, syntax query.Syntax) {
 			f.ddl = f.ddl || definitions[t.text] || t.text == "into"
 		}
 	}
+	if f.words["pg_settings"] && f.words["update"] { // which is set_config
+		f.verdict = Keeps
+	}
 }
 
 func (f *finding) raise(v Verdict) { f.verdict = max(f.verdict, v) }
@@ -106,8 +109,6 @@ func mention(body []token, i int) Verdict {
 	switch {
 	case t.text == "set_config":
 		return setConfig(body[i+1:])
-	case t.text == "pg_settings": // an UPDATE of it is set_config
-		return Keeps
 	case temporary(t.text), t.is("temp"), t.is("temporary"):
 		return Asks
 	case t.is("execute"): // SQL in a string, or a prepared statement

@@ -55,6 +55,7 @@ var bodies = []struct {
 	{"sql", Asks, "SET work_mem = '1MB'"},
 	{"sql", Asks, "SET"},
 	{"sql", Keeps, "UPDATE pg_settings SET setting = 'x'"},
+	{"sql", Harmless, "SELECT setting FROM pg_settings"},
 	{"sql", Keeps, "SELECT setseed(0.5)"},
 
 	// dynamic SQL

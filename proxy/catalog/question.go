@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxSource is how many bytes of function bodies are asked for; the functions
-	// beyond it are Keeps.
+	// maxSource is how many bytes of function bodies are asked for (four times that
+	// on the wire, if none were ASCII); the functions beyond it are Keeps.
 	maxSource = 16 << 20
 	// maxRows is the longest answer that is read; beyond it nothing is known of the
 	// database, as with a nil Snapshot.

@@ -2,10 +2,12 @@
 -- pg_temp comes last, or a temporary table named pg_proc would be read.
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL jit = off;
+-- The planner cannot tell how large the parts are.
+SET LOCAL enable_nestloop = off;
 WITH
 -- what statements name: all but temporary ones
 relation AS (
-  SELECT oid, relname, relkind, relrowsecurity FROM pg_class
+  SELECT oid, relname, relkind, relrowsecurity, reltype FROM pg_class
   WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relpersistence <> 't'
 ),
 -- one text that changes whenever the answer could. Of pg_class not xmin, which TRUNCATE changes.
@@ -21,7 +23,7 @@ version AS MATERIALIZED (
     UNION ALL SELECT 'type', oid::text, xmin::text FROM pg_type WHERE oid >= 16384 AND (typtype = 'd' OR typtype = 'b' AND typelem = 0)
     UNION ALL SELECT 'range', rngtypid::text, xmin::text FROM pg_range WHERE rngtypid >= 16384
     UNION ALL SELECT 'inherits', inhrelid || ' ' || inhparent, i.xmin::text FROM pg_inherits i JOIN relation ON relation.oid = inhrelid
-    UNION ALL SELECT 'trigger', t.oid::text, t.xmin::text FROM pg_trigger t JOIN relation r ON r.oid = tgrelid WHERE t.oid >= 16384
+    UNION ALL SELECT 'trigger', t.oid::text, t.xmin::text FROM pg_trigger t JOIN relation r ON r.oid = tgrelid WHERE tgfoid >= 16384 OR tgqual IS NOT NULL
     UNION ALL SELECT 'rule', t.oid::text, t.xmin::text FROM pg_rewrite t JOIN relation r ON r.oid = ev_class WHERE t.oid >= 16384
     UNION ALL SELECT 'policy', t.oid::text, t.xmin::text FROM pg_policy t JOIN relation r ON r.oid = polrelid
     UNION ALL SELECT 'default', t.oid::text, t.xmin::text FROM pg_attrdef t JOIN relation r ON r.oid = adrelid
@@ -37,7 +39,7 @@ builtin AS MATERIALIZED (
 target AS MATERIALIZED (
   SELECT p.oid, 'f' || proname AS key, lanname IN ('c', 'internal') AS native
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang
-  WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a')
+  WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0)
   UNION ALL SELECT oid, key, false FROM builtin
 ),
 -- What the catalog holds as trees. prosqlbody came with PostgreSQL 14.
@@ -57,8 +59,8 @@ expression AS (
   FROM pg_constraint WHERE contypid <> 0 AND oid >= 16384
   UNION ALL SELECT 'pg_type'::regclass, oid, 'a', '', typdefaultbin::text
   FROM pg_type WHERE typtype = 'd' AND oid >= 16384
-  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'f', proname, concat(proargdefaults, CASE WHEN prosrc = '' THEN to_json(p) ->> 'prosqlbody' END)
-  FROM pg_proc p WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a')
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'f', proname, concat(proargdefaults, CASE WHEN prosrc = '' AND provolatile <> 'i' THEN to_json(p) ->> 'prosqlbody' END)
+  FROM pg_proc p WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0)
 ),
 -- Nothing records that a view uses a function of pg_catalog, so its tree is searched.
 suspect AS MATERIALIZED (
@@ -66,7 +68,7 @@ suspect AS MATERIALIZED (
   WHERE tree ~ (SELECT ':(funcid|opfuncid|aggfnoid|winfnoid) (' || string_agg(oid::text, '|') || ') ' FROM builtin)
 ),
 direct AS (
-  SELECT 'w' || relname AS key, tgfoid AS oid, false AS trusted FROM pg_trigger JOIN relation r ON r.oid = tgrelid
+  SELECT 'w' || relname AS key, tgfoid AS oid, false AS trusted FROM pg_trigger JOIN relation r ON r.oid = tgrelid WHERE tgfoid >= 16384
   UNION ALL SELECT 'a', oprcode, false FROM pg_operator WHERE oid >= 16384
   UNION ALL SELECT 'a', castfunc, false FROM pg_cast WHERE oid >= 16384
   UNION ALL SELECT 'a', amproc, true FROM pg_amproc WHERE oid >= 16384
@@ -74,6 +76,9 @@ direct AS (
   FROM pg_type WHERE oid >= 16384 AND typtype = 'b'
   UNION ALL SELECT 'a', unnest(ARRAY[rngcanonical, rngsubdiff]::oid[]), false FROM pg_range WHERE rngtypid >= 16384
   UNION ALL SELECT 'd', evtfoid, false FROM pg_event_trigger
+  -- t.f is f(t)
+  UNION ALL SELECT 'r' || relname, p.oid, false FROM pg_proc p JOIN relation r ON r.reltype = proargtypes[0]
+  WHERE p.oid >= 16384 AND pronargs - pronargdefaults <= 1
 ),
 uses AS (
   SELECT kind || name AS key, t.key AS used

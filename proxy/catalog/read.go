@@ -9,7 +9,7 @@ import (
 // Read makes a Snapshot of the rows that answer Question(previous), with "" for
 // NULL. It is previous if the database has not changed.
 func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
-	g := graph{verdicts: map[string]Verdict{}, users: map[string][]string{}}
+	g := graph{verdicts: map[string]Verdict{}, users: map[string][]string{}, names: map[string]bool{}}
 	s := &Snapshot{functions: map[string]Verdict{}}
 	for _, row := range rows {
 		if err := s.readRow(&g, row); err != nil {
@@ -23,6 +23,11 @@ func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 		return previous, nil
 	case len(rows) > maxRows:
 		return &Snapshot{version: s.version, unread: true}, nil
+	}
+	for _, row := range rows {
+		if row[0] == "function" {
+			g.function(key(plain(row[1])), row[2], row[3], plain(row[4]))
+		}
 	}
 	g.settle()
 	s.take(&g)
@@ -41,13 +46,14 @@ func (s *Snapshot) readRow(g *graph, row []string) error {
 		s.version = row[1]
 	case "function":
 		name := key(plain(row[1]))
-		s.functions[name] = Harmless
-		g.function(name, row[2], row[3], plain(row[4]))
+		s.functions[name], g.names[name] = Harmless, true
 	case "uses":
 		if row[1] == "" || row[2] == "" {
 			return errors.New("read catalog: a use of nothing")
 		}
-		g.uses(nodeOf(row[1]), nodeOf(row[2]))
+		user := nodeOf(row[1])
+		g.names[user[1:]] = true
+		g.uses(user, nodeOf(row[2]))
 	default:
 		return errors.New("read catalog: a row of no known kind")
 	}

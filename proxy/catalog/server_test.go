@@ -15,13 +15,14 @@ import (
 //go:embed testdata/schema.sql
 var schema string
 
-// database is one of a running PostgreSQL, and a connection of an ordinary user.
+// database is one of a running PostgreSQL, with connections of its superuser and of
+// an ordinary user.
 type database struct {
-	herd *herd.Herd
-	user *pgconn.PgConn
+	herd        *herd.Herd
+	admin, user *pgconn.PgConn
 }
 
-func start(t testing.TB, options string) *database {
+func start(t testing.TB) *database {
 	t.Helper()
 	h, err := herd.Start(t.Context(), herd.Settings{})
 	if err != nil {
@@ -32,14 +33,14 @@ func start(t testing.TB, options string) *database {
 			t.Error(err)
 		}
 	})
-	return &database{h, connect(t, h, options)}
+	return &database{h, connect(t, h, herd.Superuser, ""), connect(t, h, herd.UserMD5, "")}
 }
 
-func connect(t testing.TB, h *herd.Herd, options string) *pgconn.PgConn {
+func connect(t testing.TB, h *herd.Herd, name, options string) *pgconn.PgConn {
 	t.Helper()
 	n := h.Nodes()[0]
 	user, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable %s",
-		n.Host, n.Port, herd.UserMD5, herd.UserMD5, herd.Database, options))
+		n.Host, n.Port, name, name, herd.Database, options))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +50,8 @@ func connect(t testing.TB, h *herd.Herd, options string) *pgconn.PgConn {
 
 func (d *database) exec(t testing.TB, sql string) {
 	t.Helper()
-	if _, err := d.herd.Exec(t.Context(), sql); err != nil {
-		t.Fatal(err)
+	if _, err := d.admin.Exec(t.Context(), sql).ReadAll(); err != nil {
+		t.Fatalf("%s: %v", sql[:min(len(sql), 100)], err)
 	}
 }
 
@@ -97,18 +98,30 @@ func (s *Snapshot) of(kind, name string) Verdict {
 	return s.DDL()
 }
 
+// pgbench is what "pgbench -i --foreign-keys" makes.
+const pgbench = `CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));
+CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int REFERENCES pgbench_branches, tbalance int, filler char(84));
+CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int REFERENCES pgbench_branches, abalance int, filler char(84));
+CREATE TABLE pgbench_history (tid int REFERENCES pgbench_tellers, bid int REFERENCES pgbench_branches,
+  aid int REFERENCES pgbench_accounts, delta int, mtime timestamp, filler char(22))`
+
 //go:embed testdata/verdicts.txt
 var verdicts string
 
 func TestServer(t *testing.T) {
-	d := start(t, "")
+	d := start(t)
 	empty := d.snapshot(t, nil)
 	checkEmpty(t, empty)
 	if again := d.snapshot(t, empty); again != empty {
 		t.Error("nothing has changed, and yet the snapshot has")
 	}
+	d.exec(t, pgbench)
+	bench := d.snapshot(t, empty)
+	if checkEmpty(t, bench); bench == empty {
+		t.Error("pgbench's tables were not noticed")
+	}
 	d.exec(t, "SET client_min_messages = error;"+schema)
-	full := d.snapshot(t, empty)
+	full := d.snapshot(t, bench)
 	t.Run("verdicts", func(t *testing.T) { checkVerdicts(t, full, verdicts) })
 	t.Run("anything", func(t *testing.T) { checkAnything(t, d) })
 	t.Run("changes", func(t *testing.T) { checkChanges(t, d) })
@@ -140,6 +153,7 @@ func checkVerdicts(t *testing.T, s *Snapshot, lines string) {
 
 // checkAnything makes what a text does not name, one by one.
 func checkAnything(t *testing.T, d *database) {
+	before := d.snapshot(t, nil)
 	for _, c := range []struct{ make, undo string }{
 		{"CREATE OPERATOR @#@ (FUNCTION = keeper, RIGHTARG = int)", "DROP OPERATOR @#@ (NONE, int)"},
 		{"CREATE OPERATOR @#@ (FUNCTION = pg_advisory_lock, RIGHTARG = bigint)", "DROP OPERATOR @#@ (NONE, bigint)"},
@@ -149,12 +163,12 @@ func checkAnything(t *testing.T, d *database) {
 		{"CREATE DOMAIN loud AS int DEFAULT keeper(1)", "DROP DOMAIN loud"},
 		{"CREATE OPERATOR CLASS loud FOR TYPE int USING hash AS FUNCTION 1 keeper(int)", "DROP OPERATOR FAMILY loud USING hash"},
 	} {
-		before := d.snapshot(t, nil)
 		d.exec(t, c.make)
-		if after := d.snapshot(t, before); before.Anything() != Harmless || after.Anything() == Harmless {
-			t.Errorf("%s: %v, and before %v", c.make, after.Anything(), before.Anything())
-		}
+		after := d.snapshot(t, before)
 		d.exec(t, c.undo)
+		if before = d.snapshot(t, after); before.Anything() != Harmless || after.Anything() == Harmless {
+			t.Errorf("%s: %v, and without it %v", c.make, after.Anything(), before.Anything())
+		}
 	}
 	d.exec(t, "CREATE EVENT TRIGGER loud ON ddl_command_end EXECUTE FUNCTION on_ddl()")
 	s := d.snapshot(t, nil)
@@ -166,6 +180,7 @@ func checkAnything(t *testing.T, d *database) {
 
 // checkChanges: each of these has to be noticed, and what changes nothing has not.
 func checkChanges(t *testing.T, d *database) {
+	last := d.snapshot(t, nil)
 	for _, sql := range []string{
 		"CREATE OR REPLACE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 		"CREATE OR REPLACE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT 2'",
@@ -177,18 +192,17 @@ func checkChanges(t *testing.T, d *database) {
 		"CREATE RULE ru AS ON INSERT TO changed DO ALSO SELECT 1", "CREATE TABLE child () INHERITS (changed)",
 		"ALTER TABLE child NO INHERIT changed", "DROP TABLE changed, child",
 	} {
-		before := d.snapshot(t, nil)
 		d.exec(t, sql)
-		if d.snapshot(t, before) == before {
+		before := last
+		if last = d.snapshot(t, before); last == before {
 			t.Errorf("not noticed: %s", sql)
 		}
 	}
 	for _, sql := range []string{
 		"ANALYZE", "VACUUM plain", "TRUNCATE plain", "INSERT INTO plain VALUES (1)", "REINDEX TABLE plain",
-		"CREATE TEMP TABLE t (a int DEFAULT 1 CHECK (a > 0)); CREATE TEMP VIEW v AS TABLE t",
+		"CREATE TEMP TABLE t (a int DEFAULT 1 CHECK (a > 0)); CREATE TEMP VIEW v AS TABLE t; CREATE TEMP TABLE u () INHERITS (t)",
 	} {
-		before := d.snapshot(t, nil)
-		if d.exec(t, sql); d.snapshot(t, before) != before {
+		if d.exec(t, sql); d.snapshot(t, last) != last {
 			t.Errorf("changes nothing: %s", sql)
 		}
 	}
@@ -211,7 +225,7 @@ func checkOddSessions(t *testing.T, d *database) {
 		"standard_conforming_strings=off escape_string_warning=off", "search_path=evil,pg_catalog",
 		"default_transaction_read_only=on", "bytea_output=escape", "row_security=off",
 	} {
-		other := &database{d.herd, connect(t, d.herd, options)}
+		other := &database{d.herd, d.admin, connect(t, d.herd, herd.UserMD5, options)}
 		for _, name := range []string{"pg_proc", "pg_depend", "pg_class"} {
 			if !strings.Contains(options, "read_only") {
 				other.rows(t, "CREATE TEMP TABLE "+name+" (oid oid)")

@@ -14,6 +14,7 @@ CREATE FUNCTION keeper_atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT se
 CREATE FUNCTION asker_atomic() RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT pg_advisory_lock(1); END;
 CREATE FUNCTION quiet_atomic() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM plain; END;
 CREATE FUNCTION keeper_by_default(i int DEFAULT keeper(1)) RETURNS int LANGUAGE sql AS 'SELECT i';
+CREATE FUNCTION pure_but_default(i int DEFAULT keeper(1)) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT i';
 CREATE FUNCTION keeper_by_call() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN quiet() + keeper(1); END';
 CREATE FUNCTION keeper_by_call_atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT keeper(1); END;
 CREATE FUNCTION circle_a() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN circle_b(); END';
@@ -77,6 +78,9 @@ CREATE TABLE secured_by_triggered (a int);
 CREATE POLICY p ON secured_by_triggered USING (EXISTS (SELECT FROM triggered s WHERE s.a = secured_by_triggered.a));
 ALTER TABLE secured_by_triggered ENABLE ROW LEVEL SECURITY;
 
+CREATE TABLE computed (a int);
+CREATE FUNCTION more(computed) RETURNS int LANGUAGE sql AS 'SELECT keeper()';
+CREATE FUNCTION less(computed, int) RETURNS int LANGUAGE sql AS 'SELECT keeper()';
 CREATE VIEW view_quiet AS SELECT a, b + 1 AS b FROM plain;
 CREATE VIEW view_keeper AS SELECT keeper(a) AS a FROM plain;
 CREATE VIEW view_of_view AS SELECT v.a FROM view_quiet q JOIN view_keeper v USING (a);
@@ -130,3 +134,4 @@ CREATE EXTENSION pg_stat_statements;
 CREATE EXTENSION postgres_fdw;
 CREATE TABLE with_uuid (a uuid DEFAULT uuid_generate_v4(), b citext, c hstore);
 CREATE FUNCTION with_dblink() RETURNS void LANGUAGE plpgsql AS $$BEGIN PERFORM dblink_connect('a', 'dbname=app'); END$$;
+ALTER FUNCTION citext_hash(citext) VOLATILE; -- C in an operator class, as PostGIS declares its own
