@@ -7,6 +7,10 @@ package leaks_test
 // {chan} a channel, {sp} a savepoint, {role} a role, {path} a search_path,
 // {read} one of reads, {sql} one of actions.
 
+// A call of pg_temp.f() is not among them: where a process ever had a temporary
+// table, PostgreSQL misses the function, elsewhere the schema, whatever is
+// discarded. What is in pg_temp is seen in the visible state.
+
 // form is a template and how often it is picked among its like.
 type form struct {
 	weight int
@@ -51,7 +55,7 @@ var actions = []form{
 	{2, "SET LOCAL SESSION AUTHORIZATION alice"},
 	{3, "RESET SESSION AUTHORIZATION"},
 
-	{6, "PREPARE {p} AS {read}"},
+	{10, "PREPARE {p} AS {read}"},
 	{2, "PREPARE {p}(int) AS SELECT $1 + {n}, current_setting('work_mem')"},
 	{8, "EXECUTE {p}"},
 	{2, "EXECUTE {p}({n})"},
@@ -69,7 +73,6 @@ var actions = []form{
 	{1, "CREATE OR REPLACE FUNCTION pg_temp.{tmp}() RETURNS int LANGUAGE sql AS 'SELECT {n}'"},
 	{4, "INSERT INTO {tmp} VALUES ({n})"},
 	{4, "SELECT x FROM {tmp} ORDER BY x"},
-	{2, "SELECT pg_temp.{tmp}()"},
 	{3, "DROP TABLE {tmp}"},
 	{1, "ALTER TABLE {tmp} RENAME TO {tmp}"},
 
@@ -185,7 +188,7 @@ var arrivals = [][]string{
 	{"application_name", "hunt"},
 	{"DateStyle", "SQL, DMY", "TimeZone", "Europe/Berlin"},
 	{"client_encoding", "LATIN1"},
-	{"options", "-c work_mem=5MB -c app.user=option"},
+	{"options", "-c work_mem=5MB -c app.who=option"},
 }
 
 // words replace what stands in braces, where the choice is a fixed one.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 
 	"pgherd/bench/herd"
 )
@@ -46,6 +47,25 @@ func generate(seed uint64, settings settingsOf) script {
 	}
 	for n := range s.clients {
 		s.steps = append(s.steps, step{client: n + 1, act: looks})
+	}
+	return s
+}
+
+// everySetting is a script for some settings: two clients set each one in turn,
+// for a transaction, for good, and in a function, and give it up again.
+func everySetting(settings []setting) script {
+	s := script{user: herd.Superuser, clients: 2}
+	add := func(client int, format, name, value string) {
+		s.steps = append(s.steps, line(client, fmt.Sprintf(format, name, value)), step{client: 3 - client, act: looks}, step{client: client, act: looks})
+	}
+	for _, st := range settings {
+		one, other := st.values[0], st.values[len(st.values)-1]
+		add(1, "BEGIN; SET LOCAL %s = '%s'; SELECT 1; COMMIT", st.name, one)
+		add(1, "SET %s = '%s'", st.name, one)
+		add(2, "SELECT public.run($x$SET %s = '%s'$x$)", st.name, other)
+		add(1, "BEGIN; SET %s = '%s'; ROLLBACK", st.name, other)
+		add(2, "RESET %s -- no longer %s", st.name, other)
+		add(1, "SELECT public.run($x$RESET %s$x$) -- no longer %s", st.name, one)
 	}
 	return s
 }
@@ -132,6 +152,17 @@ func (g *generator) fill(text string) string {
 // wrapped is an action, plainly or hidden in something.
 func (g *generator) wrapped() string { return g.fill(g.pick(wrappers)) }
 
+// single is the same for the extended protocol, which takes one statement at a
+// time; now and then there are more, which fails.
+func (g *generator) single() (sql string) {
+	for range 3 {
+		if sql = g.wrapped(); !strings.Contains(sql, ";") {
+			break
+		}
+	}
+	return sql
+}
+
 func (g *generator) name() string { return g.fill("{p}") }
 
 func simple(sql string) []message { return []message{{kind: query, sql: sql}} }
@@ -170,11 +201,11 @@ var shapes = []struct {
 	make   func(*generator) []message
 }{
 	{60, func(g *generator) []message { return simple(g.wrapped()) }},
-	{14, func(g *generator) []message { return join(once("", g.wrapped()), synced) }},
+	{14, func(g *generator) []message { return join(once("", g.single()), synced) }},
 	{5, func(g *generator) []message {
-		return []message{{kind: parse, name: g.name(), sql: g.wrapped()}, {kind: sync}}
+		return []message{{kind: parse, name: g.name(), sql: g.single()}, {kind: sync}}
 	}},
-	{5, func(g *generator) []message {
+	{9, func(g *generator) []message {
 		return []message{{kind: parse, name: g.name(), sql: g.fill("{read}")}, {kind: sync}}
 	}},
 	{10, func(g *generator) []message { return join(again(g.name()), synced) }},
@@ -184,14 +215,14 @@ var shapes = []struct {
 	{4, func(g *generator) []message { return []message{{kind: closing, name: g.name()}, {kind: sync}} }},
 	{3, func(g *generator) []message {
 		name := g.name()
-		return join([]message{{kind: closing, name: name}}, once(name, g.wrapped()), synced)
+		return join([]message{{kind: closing, name: name}}, once(name, g.single()), synced)
 	}},
-	{4, func(g *generator) []message { return join(once("", g.wrapped()), once("", g.wrapped()), synced) }},
+	{4, func(g *generator) []message { return join(once("", g.single()), once("", g.single()), synced) }},
 	{2, func(g *generator) []message {
-		return join(once("", g.wrapped()), synced, once("", g.wrapped()), synced, again(g.name()), synced)
+		return join(once("", g.single()), synced, once("", g.single()), synced, again(g.name()), synced)
 	}},
 	{3, func(g *generator) []message {
-		return join(once("", g.wrapped()), failing, once(g.name(), g.wrapped()), synced, once("", g.wrapped()), synced)
+		return join(once("", g.single()), failing, once(g.name(), g.single()), synced, once("", g.single()), synced)
 	}},
 	{2, func(g *generator) []message { return join(once(g.name(), g.fill("{read}")), failing, synced) }},
 	{2, func(g *generator) []message {
@@ -202,7 +233,7 @@ var shapes = []struct {
 		return []message{{kind: parse, sql: "SELECT generate_series(1, 5)"}, {kind: bind, portal: "rows"}, rows, rows, {kind: sync}, rows, {kind: sync}}
 	}},
 	{1, func(g *generator) []message {
-		return join(once("", "BEGIN"), once("", g.wrapped()), once("", "COMMIT"), synced)
+		return join(once("", "BEGIN"), once("", g.single()), once("", "COMMIT"), synced)
 	}},
 	{1, func(*generator) []message { return synced }},
 }

@@ -16,6 +16,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +27,8 @@ import (
 )
 
 var (
-	mode     = flag.String("leaks.mode", "session", "pool_mode of the pgherd under test")
-	runs     = flag.Int("leaks.seeds", 60, "how many seeds are run, from 1, on each engine")
+	modes    = flag.String("leaks.mode", "session", "each pool_mode of pgherd to run the seeds in, separated by commas")
+	runs     = flag.Int("leaks.seeds", 30, "how many seeds are run, on each engine others")
 	one      = flag.Uint64("leaks.seed", 0, "run this seed alone; 0 runs -leaks.seeds")
 	prepared = flag.String("leaks.prepared", "auto", "compare pg_prepared_statements: on, off; auto is on in pool_mode session")
 	show     = flag.Bool("leaks.show", false, "print every script before it is run")
@@ -35,6 +37,8 @@ var (
 const (
 	setupLimit = 2 * time.Minute
 	leaveLimit = 10 * time.Second
+	// shrinkLimit bounds a shrink where each try waits for what does not come.
+	shrinkLimit = 2 * time.Minute
 )
 
 // world is what every test of this package stands on.
@@ -107,65 +111,99 @@ func setUp(ctx context.Context) error {
 	return nil
 }
 
-// TestHunt runs the seeds against pgherd, on either engine.
+// TestHunt runs the seeds against pgherd, in each mode, on either engine.
 func TestHunt(t *testing.T) {
-	for _, engine := range []string{"epoll", "io_uring"} {
-		t.Run(engine, func(t *testing.T) { hunt(t, startArena(t, engine)) })
+	for mode := range strings.SplitSeq(*modes, ",") {
+		for i, engine := range []string{"epoll", "io_uring"} {
+			t.Run(mode+"/"+engine, func(t *testing.T) {
+				h := &hunt{t: t, arena: startArena(t, mode, engine), began: time.Now()}
+				defer h.summary()
+				if first := uint64(i**runs) + 1; *one != 0 {
+					h.seeds(*one, *one)
+				} else if h.settings(world.settings[herd.Superuser]) {
+					h.seeds(first, first+uint64(*runs)-1)
+				}
+				if mode != "session" && *one == 0 && h.tally.passes == 0 {
+					t.Error("no server was shared: nothing was hunted")
+				}
+			})
+		}
 	}
 }
 
-// hunt runs the seeds that the flags ask for, up to the first that fails.
-func hunt(t *testing.T, a *arena) {
-	first, last := uint64(1), uint64(*runs)
-	if *one != 0 {
-		first, last = *one, *one
-	}
-	var total tally
-	began := time.Now()
+// hunt is one series of runs, up to the first that fails.
+type hunt struct {
+	t     *testing.T
+	arena *arena
+	tally tally
+	began time.Time
+}
+
+func (h *hunt) summary() {
+	h.t.Logf("%d steps (%.0f/s), %d looks, %d refusals; clients changed servers %d times, servers logins %d times",
+		h.tally.steps, float64(h.tally.steps)/time.Since(h.began).Seconds(), h.tally.looks, h.tally.refusals, h.tally.moves, h.tally.passes)
+}
+
+func (h *hunt) seeds(first, last uint64) {
 	for seed := first; seed <= last; seed++ {
-		s := generate(seed, world.settings)
-		if *show {
-			t.Logf("seed %d, %s", seed, s)
+		again := fmt.Sprintf("-run '%s' -leaks.mode %s -leaks.seed %d", h.t.Name(), *modes, seed)
+		if !h.play(fmt.Sprintf("seed %d (%s)", seed, again), generate(seed, world.settings)) {
+			return
 		}
-		d, done, err := play(a, s)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		total.add(done)
-		if d != nil {
-			report(t, a, seed, s, d)
-			break
-		}
-	}
-	t.Logf("%d steps (%.0f/s), %d looks, %d refusals; clients changed servers %d times, servers clients %d times",
-		total.steps, float64(total.steps)/time.Since(began).Seconds(), total.looks, total.refusals, total.moves, total.passes)
-	if *mode != "session" && *one == 0 && total.passes == 0 {
-		t.Error("no server was shared: nothing was hunted")
 	}
 }
 
-// report shrinks a failing script and prints what is left of it.
-func report(t *testing.T, a *arena, seed uint64, s script, d *difference) {
-	t.Helper()
-	t.Logf("seed %d failed %s\nshrinking it, up to %d runs", seed, d, mostTries)
-	small, why := shrink(s, d, func(s script) *difference {
-		d, _, err := play(a, s)
+// settings plays with each setting, a few in one run.
+func (h *hunt) settings(all []setting) bool {
+	for some := range slices.Chunk(all, 20) {
+		if !h.play("settings from "+some[0].name, everySetting(some)) {
+			return false
+		}
+	}
+	return true
+}
+
+// play runs a script; if it fails, it is shrunk, and what is left of it printed.
+func (h *hunt) play(name string, s script) bool {
+	h.t.Helper()
+	if *show {
+		h.t.Logf("%s, %s", name, s)
+	}
+	d, done, err := play(h.arena, s)
+	if err != nil {
+		h.t.Fatalf("%s: %v", name, err)
+	}
+	h.tally.add(done)
+	if d == nil {
+		return true
+	}
+	h.t.Logf("%s failed %s\nshrinking it, for up to %v", name, d, shrinkLimit)
+	small, why := shrink(s, d, h.fails(time.Now().Add(shrinkLimit)))
+	h.t.Errorf("%s, shrunk: %s%s", name, small, why)
+	return false
+}
+
+// fails is what shrink asks; past the deadline nothing fails any more.
+func (h *hunt) fails(deadline time.Time) func(script) *difference {
+	return func(s script) *difference {
+		if time.Now().After(deadline) {
+			return nil
+		}
+		d, _, err := play(h.arena, s)
 		if err != nil {
-			t.Logf("a run while shrinking: %v", err)
+			h.t.Logf("a run while shrinking: %v", err)
 		}
 		return d
-	})
-	t.Errorf("seed %d, shrunk: %s%s\nAgain: go test ./kernel-tests/leaks -run '%s' -leaks.mode %s -leaks.seed %d",
-		seed, small, why, t.Name(), *mode, seed)
+	}
 }
 
 // startArena runs pgherd, of which all clients are on one worker, so that they share one shelf of servers.
-func startArena(t *testing.T, engine string) *arena {
+func startArena(t *testing.T, mode, engine string) *arena {
 	t.Helper()
 	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(),
 		HBA: "host all all 127.0.0.1/32 trust\n",
 		Config: fmt.Sprintf("io_engine = %s\nworkers = 1\npool_mode = %s\ndefault_pool_size = %d\nmax_node_connections = 60\n"+
-			"query_wait_timeout = 15\nadmin_users = 'postgres'\n", engine, *mode, mostClients)})
+			"query_wait_timeout = 15\nadmin_users = 'postgres'\n", engine, mode, mostClients)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +217,7 @@ func startArena(t *testing.T, engine string) *arena {
 		}
 	})
 	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
-		prepared: *prepared == "on" || *prepared == "auto" && *mode == "session"}
+		prepared: *prepared == "on" || *prepared == "auto" && mode == "session"}
 	a.renew = func() error { return reconnect(proxy) }
 	if err := openArena(a); err != nil {
 		t.Fatal(err)

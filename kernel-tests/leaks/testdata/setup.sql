@@ -46,7 +46,7 @@ CREATE PROCEDURE public.commits(statement text) LANGUAGE plpgsql AS
 CREATE PROCEDURE public.rollsback(statement text) LANGUAGE plpgsql AS
 	$$ BEGIN EXECUTE statement; ROLLBACK; END $$;
 
-CREATE VIEW public.settingview AS SELECT set_config('app.user', 'view', false) AS value;
+CREATE VIEW public.settingview AS SELECT set_config('app.who', 'view', false) AS value;
 GRANT SELECT ON public.settingview TO PUBLIC;
 
 CREATE TABLE public.guarded AS SELECT 1 AS x;
@@ -54,7 +54,7 @@ ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY;
 CREATE POLICY guard ON public.guarded USING (set_config('app.tenant', 'policy', false) IS NOT NULL);
 GRANT SELECT ON public.guarded TO PUBLIC;
 
-CREATE TABLE public.defaulted (x text DEFAULT set_config('app.user', 'default', false), y int);
+CREATE TABLE public.defaulted (x text DEFAULT set_config('app.who', 'default', false), y int);
 GRANT ALL ON public.defaulted TO alice, writer;
 
 CREATE TABLE public.ruled (statement text);
