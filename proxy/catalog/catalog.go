@@ -8,7 +8,9 @@
 // answer; somebody else runs it, as any user, on PostgreSQL 12 or later. Read may
 // take long (it reads the source of every function) and belongs off a worker's
 // thread. Asking again costs a fraction while nothing has changed. Measured with
-// PostgreSQL 15, 2,000 functions and 5,000 tables: see BenchmarkQuestion.
+// PostgreSQL 15, 2,000 functions, 5,000 tables and 500 views, on 2 busy cores: Question
+// 0.5 s, 0.06 s while nothing has changed, Read 0.1 s (BenchmarkQuestion). It is
+// subject to the session's statement_timeout.
 //
 // A verdict errs towards Keeps. Taken on trust are:
 //   - a function declared IMMUTABLE, and one of C declared STABLE: harmless. So is

@@ -1,4 +1,6 @@
 -- One simple Query: an implicit transaction, at whose end the settings are as before.
+-- A session's default may be SERIALIZABLE DEFERRABLE, which waits for others.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 -- pg_temp comes last, or a temporary table named pg_proc would be read.
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL jit = off;

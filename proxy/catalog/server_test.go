@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -14,6 +15,8 @@ import (
 
 //go:embed testdata/schema.sql
 var schema string
+
+const longestAnswer = 20 * time.Second // on a busy machine; a question that waits for others never ends
 
 // database is one of a running PostgreSQL, with connections of its superuser and of
 // an ordinary user.
@@ -57,7 +60,9 @@ func (d *database) exec(t testing.TB, sql string) {
 
 func (d *database) rows(t testing.TB, sql string) [][]string {
 	t.Helper()
-	results, err := d.user.Exec(t.Context(), sql).ReadAll()
+	ctx, done := context.WithTimeout(t.Context(), longestAnswer)
+	defer done()
+	results, err := d.user.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,10 +225,13 @@ func checkSession(t *testing.T, d *database) {
 
 // checkOddSessions: a user may hide the catalogs, on purpose or not.
 func checkOddSessions(t *testing.T, d *database) {
+	d.exec(t, "BEGIN ISOLATION LEVEL SERIALIZABLE") // a DEFERRABLE one would wait for its end
+	d.exec(t, "INSERT INTO plain VALUES (2)")
+	defer d.exec(t, "ROLLBACK")
 	for _, options := range []string{
 		"client_encoding=SQL_ASCII", "client_encoding=LATIN1", "client_encoding=SJIS",
 		"standard_conforming_strings=off escape_string_warning=off", "search_path=evil,pg_catalog",
-		"default_transaction_read_only=on", "bytea_output=escape", "row_security=off",
+		"default_transaction_read_only=on default_transaction_isolation=serializable default_transaction_deferrable=on", "bytea_output=escape", "row_security=off",
 	} {
 		other := &database{d.herd, d.admin, connect(t, d.herd, herd.UserMD5, options)}
 		for _, name := range []string{"pg_proc", "pg_depend", "pg_class"} {
