@@ -28,6 +28,8 @@ func (b *bench) Return(*pool.Server)                 {}
 func (b *bench) Abort(*pool.Server)                  {}
 func (b *bench) Cancel(*pool.Server)                 {}
 func (b *bench) Pinned(*pool.Server)                 {}
+func (b *bench) Prove(pool.Key, string)              {}
+func (b *bench) Proven(pool.Key, string) bool        { return false }
 func (b *bench) Discard(*pool.Server)                {}
 func (b *bench) Template(pool.Key) (params []wire.Param) {
 	return []wire.Param{{Name: "a", Value: "b"}}

@@ -37,8 +37,10 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		}
 		return false, s.carry(e)
 	case wire.Parse: // runs nothing yet
-		s.script, err = s.read(m)
-		return false, err
+		if s.script, err = s.read(m); err != nil {
+			return false, err
+		}
+		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
 		if st := s.bound(m); st != nil {
 			return false, s.carry(s.effect(st.script))
@@ -109,10 +111,10 @@ func (s *Session) read(m *wire.Message) (script *query.Script, err error) {
 	if !ok {
 		return nil, nil
 	}
-	script, known := s.set.Statements.Cached(sql, s.syntax)
+	script, known := s.set.Statements.Shaped(sql, s.syntax)
 	if !known {
 		text := bytes.Clone(sql)
-		err = s.loop.Await(func() { script = s.set.Statements.Parse(text, s.syntax) })
+		err = s.loop.Await(func() { script = s.set.Statements.Shape(text, s.syntax) })
 	}
 	return script, err
 }

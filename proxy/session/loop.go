@@ -51,6 +51,11 @@ type Loop interface {
 	// Pinned counts that a session has begun to keep its server.
 	Pinned(*pool.Server)
 
+	// Proven says that a server of the pool has taken a statement, and Prove
+	// that one has.
+	Proven(key pool.Key, statement string) bool
+	Prove(key pool.Key, statement string)
+
 	// Template is what a server of this pool said of itself at its log-in;
 	// nil when none was ever opened.
 	Template(pool.Key) []wire.Param
@@ -95,11 +100,11 @@ type Settings struct {
 	Harmless func(schema, name string) bool
 }
 
-// Statements reads SQL; *query.Cache is one.
+// Statements reads SQL, constants aside; *query.Cache is one.
 type Statements interface {
-	// Cached must be quick; not ok: Parse is to be called, which may burn CPU.
-	Cached(sql []byte, syntax query.Syntax) (script *query.Script, ok bool)
-	Parse(sql []byte, syntax query.Syntax) *query.Script
+	// Shaped must be quick; not ok: Shape is to be called, which may burn CPU.
+	Shaped(sql []byte, syntax query.Syntax) (script *query.Script, ok bool)
+	Shape(sql []byte, syntax query.Syntax) *query.Script
 }
 
 // Named limits.

@@ -63,10 +63,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		s.collide(name)
 		return true
 	}
-	if s.statements == nil {
-		s.statements = map[string]*statement{}
-	}
-	s.statements[name] = st
+	s.keepStatement(name, st)
 	forget := func(bool) { delete(s.statements, name) }
 	if _, known := s.server.Prepared.Find(st.key); known {
 		s.answerOr(wire.AppendParseComplete(nil), false, forget)
@@ -145,7 +142,48 @@ func (s *Session) parse(st *statement, w whose, undo undo) (name string) {
 		}
 	})
 	server.Endpoint.Write(appendParse(nil, name, st.text))
+	if len(s.parsed) < parsedLimit && s.follow.mean == nil {
+		s.parsed = append(s.parsed, st.key)
+	}
 	return name
+}
+
+// parsedLimit is how many statements of one transaction are proven by it.
+const parsedLimit = 100
+
+// prove tells the pool of the statements that this server has taken. The
+// server owes nothing, so those it has not are no longer known.
+func (s *Session) prove() {
+	for _, key := range s.parsed {
+		if _, took := s.server.Prepared.Find(key); took {
+			s.loop.Prove(s.server.Key, key)
+		}
+	}
+	s.parsed = s.parsed[:0]
+}
+
+// prepareAhead answers a Parse without a server, if the statement has been
+// taken by one of its pool. A driver that prepares on one thread what it runs
+// on others would otherwise wait for the servers that these hold.
+func (s *Session) prepareAhead(m *wire.Message) bool {
+	v, err := wire.ViewParse(m.Body())
+	if !m.Last || err != nil || len(v.Name) == 0 || s.statements[string(v.Name)] != nil || s.follow.mean != nil {
+		return false
+	}
+	st := s.statement(string(m.Body()[len(v.Name)+1:]))
+	if !s.loop.Proven(s.target(), st.key) {
+		return false
+	}
+	s.keepStatement(string(v.Name), st)
+	s.answer(wire.AppendParseComplete(nil), false)
+	return true
+}
+
+func (s *Session) keepStatement(name string, st *statement) {
+	if s.statements == nil {
+		s.statements = map[string]*statement{}
+	}
+	s.statements[name] = st
 }
 
 // appendParse builds a Parse from a name and what follows it.

@@ -187,6 +187,10 @@ func (s *Session) outOfTime(deadline time.Time) bool {
 
 // release parts with the server.
 func (s *Session) release(verdict pool.Verdict) {
+	if verdict == pool.Return {
+		s.prove()
+	}
+	s.parsed = s.parsed[:0]
 	server := s.detach()
 	if verdict == pool.Return {
 		s.loop.Return(server)

@@ -57,10 +57,11 @@ type Session struct {
 	entry      *catalog.Entry // of its database; nil: none is needed
 	syntax     query.Syntax   // in which the client's SQL is read now
 	judged     judged
-	private    uint64 // statements so far that cannot be shared
-	refusing   bool   // a request failed here; skip to the next Sync
-	dropping   bool   // the request that arrives in pieces is not for the server
-	passing    bool   // its first piece was sent on in other words, the others are to follow
+	parsed     []string // statements that the server has been given since it came
+	private    uint64   // statements so far that cannot be shared
+	refusing   bool     // a request failed here; skip to the next Sync
+	dropping   bool     // the request that arrives in pieces is not for the server
+	passing    bool     // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream

@@ -37,6 +37,7 @@ type world struct {
 	aborted   []*pool.Server
 	discarded []*pool.Server
 	pins      int
+	proven    []string
 	canceled  []*pool.Server
 	template  []wire.Param
 	view      *nodes.View
@@ -106,6 +107,7 @@ func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discar
 func (w *world) Abort(s *pool.Server)            { w.aborted = append(w.aborted, s) }
 func (w *world) Cancel(s *pool.Server)           { w.canceled = append(w.canceled, s) }
 func (w *world) Pinned(*pool.Server)             { w.pins++ }
+func (w *world) Prove(_ pool.Key, s string)      { w.proven = append(w.proven, s) }
 func (w *world) Withdraw()                       { w.withdrawn++ }
 func (w *world) Granted() (*pool.Server, error)  { return take(&w.granted), take(&w.refused) }
 func (w *world) at(state State)                  { w.same("state", w.session.View().State, state) }
@@ -151,6 +153,7 @@ func (w *world) Wait(deadline time.Time) error {
 	return nil
 }
 
+func (w *world) Proven(_ pool.Key, s string) bool { return slices.Contains(w.proven, s) }
 func (w *world) Await(f func()) error {
 	done := make(chan struct{})
 	go func() { // as the worker does: a panic here would end the process

@@ -103,12 +103,12 @@ func simCatalogs() *catalog.Shared {
 // simStatements reads the simulation's statements.
 type simStatements struct{}
 
-func (c simStatements) Cached(sql []byte, syntax query.Syntax) (*query.Script, bool) {
-	script := c.Parse(sql, syntax)
+func (c simStatements) Shaped(sql []byte, syntax query.Syntax) (*query.Script, bool) {
+	script := c.Shape(sql, syntax)
 	return script, !strings.Contains(script.Text, " ROWS ") || len(sql)%2 == 1
 }
 
-func (simStatements) Parse(sql []byte, syntax query.Syntax) *query.Script {
+func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 	words := append(strings.Fields(string(sql)), "", "", "")
 	st := query.Statement{Kind: query.Select, Class: query.Read}
 	switch words[1] {

@@ -1,0 +1,52 @@
+package query
+
+import "testing"
+
+// TestShape: strings that differ in constants are parsed once; what constants
+// decide is judged by the text.
+func TestShape(t *testing.T) {
+	for _, test := range []struct {
+		first, second string
+		shared        bool
+	}{
+		{"SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 22 -- here", true},
+		{"SELECT a FROM t WHERE b = 'x'", "SELECT a FROM t WHERE b = 'it''s'", true},
+		{"SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1.5", false},
+		{"SELECT a FROM t", "SELECT a FROM u", false},
+		{"SET work_mem = '1MB'", "SET work_mem = '2MB'", false},
+		{"SELECT set_config('a.b', 'c', true)", "SELECT set_config('a.b', 'c', false)", false},
+	} {
+		cache := NewCache(100, 1<<20)
+		if _, known := cache.Shaped([]byte(test.first), Syntax{}); known {
+			t.Fatalf("%s: known by nobody", test.first)
+		}
+		want := cache.Shape([]byte(test.first), Syntax{})
+		got, known := cache.Shaped([]byte(test.second), Syntax{})
+		if known != test.shared || known && got != want {
+			t.Errorf("%s and %s: shared %v", test.first, test.second, known)
+		}
+		if again, known := cache.Shaped([]byte(test.first), Syntax{}); !known || again != want {
+			t.Errorf("%s: not remembered", test.first)
+		}
+	}
+}
+
+func TestShapedDoesNotAllocate(t *testing.T) {
+	cache := NewCache(100, 1<<20)
+	sql := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+	cache.Shape(sql, Syntax{})
+	other := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 234567")
+	if n := testing.AllocsPerRun(100, func() { cache.Shaped(other, Syntax{}) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkShaped(b *testing.B) {
+	cache := NewCache(100, 1<<20)
+	sql := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+	cache.Shape(sql, Syntax{})
+	other := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 234567")
+	for b.Loop() {
+		cache.Shaped(other, Syntax{})
+	}
+}
