@@ -10,11 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The clients' database, and the twins', a copy of it: advisory locks,
+// stage is the clients' database, and the twins', a copy of it: advisory locks,
 // notifications, sequences and rows are per database, so twins do not meet clients.
-const (
-	clientDatabase = "app"
-	twinDatabase   = "twin"
+type stage struct{ clients, twins string }
+
+// On the sly stage operators, types and aggregates run statements too. They are
+// apart because a proxy may have to be careful with every statement there.
+var (
+	plain = stage{"app", "twin"}
+	sly   = stage{"sly", "slytwin"}
 )
 
 const pollEvery = 5 * time.Millisecond
@@ -27,26 +31,44 @@ type arena struct {
 	leaveTime time.Duration // for a client's locks to go once it has left
 	renew     func() error  // begin to replace the servers that clients share
 
+	stage          stage
 	clients, twins *pgconn.PgConn // superusers aside, one in either database
 }
 
-// openArena connects the superusers aside.
-func openArena(a *arena) (err error) {
-	host, port, _ := strings.Cut(a.direct, ":")
-	open := func(database string) *pgconn.PgConn {
-		conn, cerr := pgconn.Connect(context.Background(), fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable application_name=aside", host, port, database))
-		err = errors.Join(err, cerr)
-		return conn
+// openAside connects as superuser, for the hunt's own business.
+func openAside(address, database string) (*pgconn.PgConn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	defer cancel()
+	return pgconn.Connect(ctx, fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&application_name=aside", address, database))
+}
+
+func closeAside(conn *pgconn.PgConn) {
+	if conn == nil {
+		return
 	}
-	a.clients, a.twins = open(clientDatabase), open(twinDatabase)
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	defer cancel()
+	_ = conn.Close(ctx) // it has done its work
+}
+
+// prepare connects the superusers aside to a stage.
+func (a *arena) prepare(on stage) (err error) {
+	if a.stage == on {
+		return nil
+	}
+	a.close()
+	if a.clients, err = openAside(a.direct, on.clients); err != nil {
+		return err
+	}
+	a.stage = on
+	a.twins, err = openAside(a.direct, on.twins)
 	return err
 }
 
 func (a *arena) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
-	defer cancel()
-	_ = a.clients.Close(ctx)
-	_ = a.twins.Close(ctx)
+	closeAside(a.clients)
+	closeAside(a.twins)
+	a.stage, a.clients, a.twins = stage{}, nil, nil
 }
 
 // ask returns the first column of the last result, rows joined by commas.
@@ -94,7 +116,10 @@ const (
 )
 
 // fresh makes every run begin alike: servers nobody has used, tables without rows.
-func (a *arena) fresh() error {
+func (a *arena) fresh(on stage) error {
+	if err := a.prepare(on); err != nil {
+		return err
+	}
 	before, err := ask(a.clients, "SELECT coalesce(string_agg(pid::text, ','), '0') "+others)
 	if err != nil {
 		return err

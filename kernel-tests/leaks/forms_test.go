@@ -154,9 +154,6 @@ var wrappers = []form{
 	{2, "SELECT public.undone($x${sql}$x$)"},
 	{2, "SELECT public.kept($x${sql}$x$)"},
 	{2, "SELECT public.trusted($x${sql}$x$)"},
-	{1, "SELECT public.running($x${sql}$x$)"},
-	{1, "SELECT OPERATOR(public.!!!) $x${sql}$x$"},
-	{1, "SELECT $x${sql}$x$::public.sly IS NULL"},
 	{3, "CALL public.does($x${sql}$x$)"},
 	{2, "CALL public.commits($x${sql}$x$)"},
 	{1, "CALL public.rollsback($x${sql}$x$)"},
@@ -173,6 +170,13 @@ var wrappers = []form{
 	{2, "BEGIN; {sql}; ROLLBACK"},
 	{1, "{sql}; COMMIT; {sql}"},
 	{1, "{sql}; BEGIN; {sql}"},
+}
+
+// slyWrappers are more of them, on the sly stage.
+var slyWrappers = []form{
+	{20, "SELECT public.running($x${sql}$x$)"},
+	{20, "SELECT OPERATOR(public.!!!) $x${sql}$x$"},
+	{20, "SELECT $x${sql}$x$::public.sly IS NULL"},
 }
 
 // begins and ends are how transactions do; insides happen in the middle.

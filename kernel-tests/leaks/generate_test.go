@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pgherd/bench/herd"
@@ -22,6 +23,7 @@ type settingsOf map[string][]setting
 type generator struct {
 	rand     *rand.Rand
 	settings []setting
+	wrappers []form
 	client   int
 	g        setting // the last one picked, for {v}
 	open     map[int]bool
@@ -30,7 +32,11 @@ type generator struct {
 // generate makes the script of a seed.
 func generate(seed uint64, settings settingsOf) script {
 	g := &generator{rand: rand.New(rand.NewPCG(seed, 0)), open: map[int]bool{}}
-	s := script{user: herd.User, clients: 2 + g.rand.IntN(mostClients-1)}
+	s := script{stage: plain, user: herd.User, clients: 2 + g.rand.IntN(mostClients-1)}
+	g.wrappers = wrappers
+	if g.rand.IntN(8) == 0 {
+		s.stage, g.wrappers = sly, slices.Concat(wrappers, slyWrappers)
+	}
 	if g.rand.IntN(4) == 0 {
 		s.user = herd.Superuser
 	}
@@ -54,7 +60,7 @@ func generate(seed uint64, settings settingsOf) script {
 // everySetting is a script for some settings: two clients set each one in turn,
 // for a transaction, for good, and in a function, and give it up again.
 func everySetting(settings []setting) script {
-	s := script{user: herd.Superuser, clients: 2}
+	s := script{stage: plain, user: herd.Superuser, clients: 2}
 	add := func(client int, format, name, value string) {
 		s.steps = append(s.steps, line(client, fmt.Sprintf(format, name, value)), step{client: 3 - client, act: looks}, step{client: client, act: looks})
 	}
@@ -150,7 +156,7 @@ func (g *generator) fill(text string) string {
 }
 
 // wrapped is an action, plainly or hidden in something.
-func (g *generator) wrapped() string { return g.fill(g.pick(wrappers)) }
+func (g *generator) wrapped() string { return g.fill(g.pick(g.wrappers)) }
 
 // single is the same for the extended protocol, which takes one statement at a
 // time; now and then there are more, which fails.

@@ -21,8 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"pgherd/bench/herd"
 )
 
@@ -77,31 +75,58 @@ func runAll(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, world.herd.Stop()) }()
-	if err := setUp(ctx); err != nil {
+	if err := setUp(); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
 }
 
-// setUp fills the database, copies it for the twins, and learns what can be set.
-func setUp(ctx context.Context) error {
-	setup, err := os.ReadFile("testdata/setup.sql")
-	if err != nil {
-		return err
-	}
-	if _, err := world.herd.Exec(ctx, string(setup)); err != nil {
-		return err
-	}
+// setUp makes the stages, and learns what can be set.
+func setUp() error {
 	node := world.herd.Nodes()[0]
 	world.direct = fmt.Sprintf("%s:%d", node.Host, node.Port)
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", node.Host, node.Port))
+	for _, db := range []struct{ file, from, name string }{
+		{"testdata/setup.sql", "", plain.clients},
+		{"", plain.clients, plain.twins},
+		{"testdata/sly.sql", plain.clients, sly.clients},
+		{"", sly.clients, sly.twins},
+	} {
+		if db.from != "" {
+			if err := aside("postgres", fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER alice", db.name, db.from)); err != nil {
+				return err
+			}
+		}
+		if db.file == "" {
+			continue
+		}
+		sql, err := os.ReadFile(db.file)
+		if err != nil {
+			return err
+		}
+		if err := aside(db.name, string(sql)); err != nil {
+			return fmt.Errorf("%s: %w", db.file, err)
+		}
+	}
+	return learnSettings()
+}
+
+// aside runs sql as superuser, directly.
+func aside(database, sql string) error {
+	conn, err := openAside(world.direct, database)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
-	if _, err := ask(conn, "CREATE DATABASE "+twinDatabase+" TEMPLATE "+clientDatabase+" OWNER alice"); err != nil {
+	defer closeAside(conn)
+	_, err = ask(conn, sql)
+	return err
+}
+
+func learnSettings() error {
+	conn, err := openAside(world.direct, "postgres")
+	if err != nil {
 		return err
 	}
+	defer closeAside(conn)
 	world.settings = settingsOf{}
 	for user, superuser := range map[string]bool{herd.User: false, herd.Superuser: true} {
 		if world.settings[user], err = readSettings(conn, superuser); err != nil {
@@ -218,25 +243,20 @@ func startArena(t *testing.T, mode, engine string) *arena {
 	})
 	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
 		prepared: *prepared == "on" || *prepared == "auto" && mode == "session"}
-	a.renew = func() error { return reconnect(proxy) }
-	if err := openArena(a); err != nil {
-		t.Fatal(err)
-	}
+	a.renew = func() error { return reconnect(proxy, a.stage.clients) }
 	t.Cleanup(a.close)
 	waitPrimary(t, a)
 	return a
 }
 
 // reconnect makes pgherd replace its servers.
-func reconnect(p *herd.Proxy) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
-	defer cancel()
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres sslmode=disable", p.Host, p.Port))
+func reconnect(p *herd.Proxy, database string) error {
+	conn, err := openAside(p.Addr(), "postgres")
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "RECONNECT "+clientDatabase).ReadAll()
+	defer closeAside(conn)
+	_, err = ask(conn, "RECONNECT "+database)
 	return err
 }
 
@@ -244,7 +264,7 @@ func reconnect(p *herd.Proxy) error {
 func waitPrimary(t *testing.T, a *arena) {
 	t.Helper()
 	for deadline := time.Now().Add(setupLimit); ; time.Sleep(10 * pollEvery) {
-		conn, err := open(a.address, clientDatabase, who{user: herd.User})
+		conn, err := open(a.address, who{user: herd.User, database: plain.clients})
 		if err == nil {
 			conn.leave(true)
 			return

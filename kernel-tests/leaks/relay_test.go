@@ -64,7 +64,7 @@ func (r *relay) take(as who) (*talk, error) {
 		r.idle = r.idle[:n-1]
 		return t, nil
 	}
-	t, err := open(world.direct, clientDatabase, as)
+	t, err := open(world.direct, as)
 	if err == nil {
 		r.all = append(r.all, t)
 	}
@@ -92,7 +92,7 @@ func (r *relay) serve(conn net.Conn) {
 	if !ok {
 		return
 	}
-	as := who{user: packet.Parameters["user"]}
+	as := who{user: packet.Parameters["user"], database: packet.Parameters["database"]}
 	server, err := r.take(as)
 	if err != nil {
 		return
@@ -129,7 +129,7 @@ func (r *relay) transaction(client *pgproto3.Backend, as who) bool {
 		if _, bye := request.(*pgproto3.Terminate); bye {
 			return false
 		}
-		server.wire.Send(request.(pgproto3.FrontendMessage))
+		server.wire.Send(request)
 		switch request.(type) {
 		case *pgproto3.Query, *pgproto3.Sync:
 			if !answer(client, server) {
@@ -167,9 +167,6 @@ func startLeaky(t *testing.T) *arena {
 	t.Helper()
 	r := startRelay(t)
 	a := &arena{address: r.listener.Addr().String(), direct: world.direct, leaveTime: 20 * pollEvery, prepared: true, renew: r.drop}
-	if err := openArena(a); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(a.close)
 	return a
 }
@@ -181,7 +178,9 @@ type leak struct {
 	steps []step
 }
 
-func (l leak) script() script { return script{user: herd.User, clients: 2, steps: l.steps} }
+func (l leak) script() script {
+	return script{stage: plain, user: herd.User, clients: 2, steps: l.steps}
+}
 
 // leaks are the least that the hunt has to see.
 var leaks = []leak{
@@ -262,9 +261,6 @@ func TestNoFalseAlarms(t *testing.T) {
 func startDirect(t *testing.T) *arena {
 	t.Helper()
 	a := &arena{address: world.direct, direct: world.direct, leaveTime: leaveLimit, prepared: true, renew: func() error { return nil }}
-	if err := openArena(a); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(a.close)
 	return a
 }

@@ -53,7 +53,7 @@ type run struct {
 
 // play runs a script from a fresh start. An error is the arena's trouble, not the program's under test.
 func play(a *arena, s script) (*difference, tally, error) {
-	if err := a.fresh(); err != nil {
+	if err := a.fresh(s.stage); err != nil {
 		return nil, tally{}, err
 	}
 	r := &run{arena: a, script: s, state: stateQuery, users: map[string]*talk{}}
@@ -92,11 +92,11 @@ func (r *run) close() {
 
 // login connects client number n and its twin.
 func (r *run) login(n int, params []string) (err error) {
-	p, as := r.pairs[n-1], who{r.script.user, params}
-	if p.client, err = open(r.arena.address, clientDatabase, as); err != nil {
+	p, s := r.pairs[n-1], r.script
+	if p.client, err = open(r.arena.address, who{s.user, s.stage.clients, params}); err != nil {
 		return err
 	}
-	p.twin, err = open(r.arena.direct, twinDatabase, as)
+	p.twin, err = open(r.arena.direct, who{s.user, s.stage.twins, params})
 	p.seeded, p.server = false, ""
 	return err
 }

@@ -105,6 +105,7 @@ func (s step) String() string {
 
 // script is a run from beginning to end: the same values do the same things.
 type script struct {
+	stage   stage
 	user    string
 	clients int
 	steps   []step
@@ -112,7 +113,7 @@ type script struct {
 
 func (s script) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d clients as %s\n", s.clients, s.user)
+	fmt.Fprintf(&b, "%d clients as %s in database %s\n", s.clients, s.user, s.stage.clients)
 	for i, st := range s.steps {
 		fmt.Fprintf(&b, "%3d  %s\n", i+1, st)
 	}

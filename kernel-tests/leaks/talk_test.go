@@ -20,8 +20,8 @@ const (
 
 // who is what a connection is made as.
 type who struct {
-	user   string
-	params []string // of the start-up packet: name, value, name, value ...
+	user, database string
+	params         []string // of the start-up packet: name, value, name, value ...
 }
 
 // talk is one connection and what is known of it.
@@ -36,20 +36,20 @@ type talk struct {
 }
 
 // open logs in, where no password is asked for.
-func open(address, database string, as who) (*talk, error) {
+func open(address string, as who) (*talk, error) {
 	conn, err := net.DialTimeout("tcp", address, answerLimit)
 	if err != nil {
 		return nil, err
 	}
 	t := &talk{conn: conn, wire: pgproto3.NewFrontend(conn, conn), told: map[string]string{}}
-	params := map[string]string{"user": as.user, "database": database}
+	params := map[string]string{"user": as.user, "database": as.database}
 	for pair := range slices.Chunk(as.params, 2) {
 		params[pair[0]] = pair[1]
 	}
 	t.wire.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: params})
 	if lines := t.exchange(1); t.ended || strings.Contains(strings.Join(lines, "\n"), "FATAL") {
 		conn.Close()
-		return nil, fmt.Errorf("log in to %s as %s %q: %s", database, as.user, as.params, lines)
+		return nil, fmt.Errorf("log in to %s as %s %q: %s", as.database, as.user, as.params, lines)
 	}
 	return t, nil
 }

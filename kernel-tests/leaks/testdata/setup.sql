@@ -1,5 +1,5 @@
 -- What the hunt's steps call. Runs as superuser in the database that pgherd's
--- clients use; the twins' database is a copy of it.
+-- clients use; the other databases are copies of it.
 CREATE ROLE reader;
 CREATE ROLE writer;
 GRANT reader, writer TO alice;
@@ -34,11 +34,6 @@ CREATE FUNCTION public.sqlset(name text, value text, islocal boolean) RETURNS te
 	$$ SELECT set_config(name, value, islocal) $$;
 CREATE FUNCTION public.stableset(name text, value text, islocal boolean) RETURNS text LANGUAGE sql STABLE AS
 	$$ SELECT set_config(name, value, islocal) $$;
-CREATE FUNCTION public.counted(state int, statement text) RETURNS int LANGUAGE plpgsql AS
-	$$ BEGIN EXECUTE statement; RETURN coalesce(state, 0) + 1; END $$;
-CREATE AGGREGATE public.running(text) (SFUNC = public.counted, STYPE = int);
-CREATE OPERATOR public.!!! (FUNCTION = public.ran, RIGHTARG = text);
-CREATE DOMAIN public.sly AS text CHECK (public.ran(VALUE));
 CREATE PROCEDURE public.does(statement text) LANGUAGE plpgsql AS
 	$$ BEGIN EXECUTE statement; END $$;
 CREATE PROCEDURE public.commits(statement text) LANGUAGE plpgsql AS
