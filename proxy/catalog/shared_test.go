@@ -43,7 +43,8 @@ func TestAnswerFromBeforeAChangeIsOld(t *testing.T) {
 
 func TestOneEntryPerDatabase(t *testing.T) {
 	s := NewShared()
-	if s.Entry("a") != s.Entry("a") || s.Entry("a") == s.Entry("b") {
+	first, again, other := s.Entry("a"), s.Entry("a"), s.Entry("b")
+	if first != again || first == other {
 		t.Error("entries are mixed up")
 	}
 }
