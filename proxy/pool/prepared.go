@@ -16,6 +16,24 @@ type Prepared struct {
 	// Unnamed is the statement that the server's unnamed one holds, as a
 	// session knows it; "" for none or nobody knows.
 	Unnamed string
+	swept   uint64 // how often a simple query of pgherd's own has destroyed it
+}
+
+// Sweep notes that a simple query destroys the unnamed statement.
+func (p *Prepared) Sweep() {
+	p.Unnamed = ""
+	p.swept++
+}
+
+// Unnaming returns what notes that the unnamed statement is again what it is
+// now, unless it was destroyed meanwhile.
+func (p *Prepared) Unnaming() func() {
+	before, swept := p.Unnamed, p.swept
+	return func() {
+		if p.Unnamed = before; p.swept != swept {
+			p.Unnamed = ""
+		}
+	}
 }
 
 type prepared struct{ statement, name string }
@@ -58,11 +76,18 @@ func (p *Prepared) Remove(statement string) {
 	}
 }
 
+// Names are those under which statements are prepared.
+func (p *Prepared) Names() (names []string) {
+	for _, at := range p.names {
+		names = append(names, at.Value.(prepared).name)
+	}
+	return names
+}
+
 // Len is how many are prepared.
 func (p *Prepared) Len() int { return len(p.names) }
 
 // Forget notes that the server has none any more: it was reset.
 func (p *Prepared) Forget() {
-	next := p.next
-	*p = Prepared{next: next}
+	*p = Prepared{next: p.next, swept: p.swept}
 }

@@ -28,6 +28,8 @@ type Effect struct {
 	Closes  string   // the prepared statement that it deallocates, which is all it does
 	Defines bool     // it changes the catalog
 	Suspect bool     // it is not in the grammar that pgherd knows
+	Reveals bool     // it shows the names of prepared statements
+	Stays   bool     // after it the server may wait for more of the same
 	Spoils  bool     // what it leaves outlasts DISCARD ALL: the server is closed in the end
 
 	names    []string          // placeholder settings that it may have set
@@ -39,6 +41,7 @@ func (e *Effect) join(o *Effect) {
 	e.Begin, e.Ask, e.Undo, e.Partly = e.Begin || o.Begin, e.Ask || o.Ask, e.Undo || o.Undo, e.Partly || o.Partly
 	e.Forgets, e.Alone, e.Drawn = e.Forgets || o.Forgets, e.Alone || o.Alone, e.Drawn || o.Drawn
 	e.Defines, e.Suspect, e.Spoils = e.Defines || o.Defines, e.Suspect || o.Suspect, e.Spoils || o.Spoils
+	e.Reveals, e.Stays = e.Reveals || o.Reveals, e.Stays || o.Stays
 	e.Pins, e.Keep, e.Drew = cmp.Or(e.Pins, o.Pins), cmp.Or(e.Keep, o.Keep), cmp.Or(e.Drew, o.Drew)
 	e.Changes = slices.Concat(e.Changes, o.Changes)
 	e.names = slices.Concat(e.names, o.names)
@@ -69,7 +72,7 @@ func (j judge) function(f *query.Function) catalog.Verdict {
 func effectOf(script *query.Script, by judge) Effect {
 	var e Effect
 	if script.Unknown() {
-		e.Suspect, e.Alone, e.Ask, e.Drawn = true, true, true, true
+		e.Suspect, e.Alone, e.Ask, e.Drawn, e.Stays = true, true, true, true, true
 		e.Keep = "a statement that pgherd cannot read (" + script.Problem.String() + ")"
 		return e
 	}
@@ -89,6 +92,7 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	e.calls(st, by)
 	for _, table := range st.Tables {
 		e.may(by.known.Relation(table.Schema, table.Name, table.Write), "table "+table.Name)
+		e.reveals(table.Name == "pg_prepared_statements")
 	}
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
 	if by.known.DDL() != catalog.Harmless && st.Kind == query.DDL {
@@ -121,6 +125,15 @@ func (e *Effect) pins(why string) {
 	}
 }
 
+// reveals: names of prepared statements are shown. The server stays then, with
+// nothing but the client's own, under its own names.
+func (e *Effect) reveals(it bool) {
+	if it {
+		e.Reveals = true
+		e.keep("pg_prepared_statements was read")
+	}
+}
+
 // may notes what carrying out a name may leave behind.
 func (e *Effect) may(v catalog.Verdict, what string) {
 	switch v {
@@ -142,7 +155,9 @@ func (e *Effect) keep(why string) {
 func (e *Effect) form(st *query.Statement, by judge) {
 	switch st.Kind {
 	case query.Begin:
-		e.Begin = true
+		e.Begin, e.Stays = true, true
+	case query.CopyIn:
+		e.Stays = true
 	case query.Commit, query.RollbackTo:
 		e.Partly = e.Partly || st.Chain || st.Kind == query.RollbackTo
 	case query.Rollback:
@@ -238,6 +253,8 @@ func setsByCall(functions []query.Function) bool {
 
 func (e *Effect) call(f *query.Function, st *query.Statement, by judge) {
 	switch {
+	case f.Name == "pg_prepared_statement":
+		e.reveals(true)
 	case f.Mark != query.MarkSession: // it may have an overload of the database's own
 		e.may(by.function(f), "function "+f.Name)
 	case f.Name == "set_config":

@@ -182,7 +182,9 @@ func (e *expectation) settle(kind wire.Kind) {
 		e.beginCopy()
 	case e.list.len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
-		e.pop()
+		if e.pop().whose == instead {
+			e.locals.pop()
+		}
 		e.dropStray()
 	case kind == wire.ReadyForQuery: // of a Sync that seemed to be ignored
 		e.skipping = false

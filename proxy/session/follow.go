@@ -26,6 +26,7 @@ type follow struct {
 	drawn     bool   // the session may have drawn from a sequence on this server
 	draws     bool   // it reads what it has drawn
 	defined   bool   // it has changed the catalog
+	stays     bool   // the server may wait for more, after what was sent last
 	alone     bool   // the next request waits until the server owes nothing
 	failures  int    // questions without an answer, in a row
 	era       uint64 // of the catalog, when the server came
@@ -73,6 +74,7 @@ func (f *follow) note(e *Effect, quiet bool) {
 	f.draws = f.draws || e.Drew != ""
 	f.defined = f.defined || e.Defines
 	f.alone = f.alone || e.Alone
+	f.stays = f.stays || e.Stays
 	if len(e.Changes) > 0 || e.Undo {
 		f.mean = meaning(f.inForce())
 	}

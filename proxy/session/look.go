@@ -12,30 +12,28 @@ import (
 // look finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
+	s.upcoming = nil
 	if s.mode == pool.Session || s.expect.skipping {
 		return false, nil
 	}
 	if err := s.quiet(m.Kind); err != nil {
 		return false, err
 	}
-	if s.server != nil && s.expect.empty() && s.status == wire.Idle && s.follow.certain() {
-		s.commit() // what follows is another transaction
-	}
 	switch m.Kind {
 	case wire.FunctionCall:
-		return false, s.carry(functionCall(m))
+		return false, s.allow(functionCall(m))
 	case wire.Query:
 		script, err := s.read(m)
 		if err != nil {
 			return false, err
 		}
 		e := s.effect(script)
-		if s.statements[e.Closes] != nil && s.status != wire.Failed && !s.expect.within() {
+		if s.statements[e.Closes] != nil && !s.plain && s.status != wire.Failed && !s.expect.within() {
 			delete(s.statements, e.Closes)
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 			return true, nil
 		}
-		return false, s.carry(e)
+		return false, s.allow(e)
 	case wire.Parse: // runs nothing yet
 		if s.script, err = s.read(m); err != nil {
 			return false, err
@@ -43,7 +41,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
 		if st := s.bound(m); st != nil {
-			return false, s.carry(s.effect(st.script))
+			return false, s.allow(s.effect(st.script))
 		}
 	}
 	return false, nil
@@ -181,8 +179,9 @@ func (s *Session) bound(m *wire.Message) *statement {
 	return s.statements[string(body[portal+1:portal+1+name])]
 }
 
-// carry takes down what a request will do, unless that is refused.
-func (s *Session) carry(e *Effect) error {
+// allow finds out whether what a request will do is refused; else carry takes
+// it down once there is a server for it.
+func (s *Session) allow(e *Effect) error {
 	for _, name := range e.Runs {
 		inner, known := s.follow.runs[name]
 		switch {
@@ -190,21 +189,38 @@ func (s *Session) carry(e *Effect) error {
 			whole := *e
 			whole.join(&inner)
 			e = &whole
-		case s.statements[name] != nil:
+		case s.statements[name] != nil && !s.plain:
 			return refusal("EXECUTE of a statement that was prepared in the extended protocol")
 		default:
 			s.follow.unsure = true
 		}
 	}
-	if why := s.refused(e); why != nil {
-		return why
+	s.upcoming = e
+	return s.refused(e)
+}
+
+// carry takes down what the request at hand will do.
+func (s *Session) carry() error {
+	e := s.upcoming
+	s.upcoming = nil
+	if e == nil {
+		return nil
 	}
 	if e.Suspect {
 		if err := s.quiesce(); err != nil {
 			return err
 		}
 	}
+	if s.expect.empty() && s.status == wire.Idle && s.follow.certain() {
+		s.commit() // what follows is another transaction
+	}
 	s.follow.note(e, s.expect.empty())
+	if e.Spoils {
+		s.server.Expires = s.loop.Now().Add(-1)
+	}
+	if e.Reveals && !s.plain {
+		s.bare()
+	}
 	return nil
 }
 

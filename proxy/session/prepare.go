@@ -104,10 +104,11 @@ func (st *statement) keyOr() string {
 
 // setUnnamed notes what the unnamed statement is from now on.
 func (s *Session) setUnnamed(st *statement) undo {
-	before, there, server := s.unnamed, s.server.Prepared.Unnamed, s.server
+	before, there, server := s.unnamed, s.server.Prepared.Unnaming(), s.server
 	s.unnamed, server.Prepared.Unnamed = st, st.keyOr()
 	return func(erred bool) {
-		s.unnamed, server.Prepared.Unnamed = before, there
+		s.unnamed = before
+		there()
 		if erred { // a Parse that fails destroys the one before
 			s.unnamed, server.Prepared.Unnamed = nil, ""
 		}
@@ -213,13 +214,13 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 // ensureUnnamed makes the server's unnamed statement the client's.
 func (s *Session) ensureUnnamed() {
 	server := s.server
-	before := server.Prepared.Unnamed
-	if before == s.unnamed.keyOr() {
+	if server.Prepared.Unnamed == s.unnamed.keyOr() {
 		return
 	}
+	there := server.Prepared.Unnaming()
 	server.Prepared.Unnamed = s.unnamed.keyOr()
 	back := func(erred bool) {
-		if server.Prepared.Unnamed = before; erred {
+		if there(); erred {
 			server.Prepared.Unnamed = ""
 		}
 	}

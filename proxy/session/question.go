@@ -27,7 +27,7 @@ func (s *Session) ask(sql string, done func(*question)) {
 
 // query sends a query of pgherd's own. It destroys the unnamed statement.
 func (s *Session) query(sql string, w whose) {
-	s.server.Prepared.Unnamed = ""
+	s.server.Prepared.Sweep()
 	s.expect.add(wire.Query, w, nil)
 	s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
 }
@@ -199,6 +199,16 @@ func splitList(list string) (items []string) {
 	return items
 }
 
+// askAhead asks what a session has left on the server in the same round trip
+// as what may have left it, where that is a transaction by itself.
+func (s *Session) askAhead() {
+	f := &s.follow
+	if f.unsure && !f.stays && f.kept == "" && f.suspect == "" && s.status == wire.Idle && s.server != nil && s.asking == nil &&
+		!s.expect.skipping && !s.expect.copying && s.expect.list.len() > 0 {
+		s.askState()
+	}
+}
+
 // askState asks the server what the session has left on it.
 func (s *Session) askState() {
 	s.ask(stateSQL(s.follow.names), func(q *question) {
@@ -208,6 +218,9 @@ func (s *Session) askState() {
 				f.keep("its state cannot be asked for")
 			}
 			return
+		}
+		if s.status != wire.Idle {
+			return // there is more to come
 		}
 		f.adopt(readState(q.rows, s.server.Key.User, s.judge()))
 		s.server.Settings = f.settings

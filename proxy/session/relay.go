@@ -118,6 +118,8 @@ func (s *Session) deliver(m wire.Message) {
 	case s.whose == forward, s.whose == prelude && m.Kind == wire.ErrorResponse:
 		s.replies.pass(s.client, m)
 		s.torn = !m.Last
+	case s.whose == instead && m.Kind == wire.ReadyForQuery:
+		s.replies.pass(s.client, m)
 	case s.whose == instead && m.Kind == wire.ErrorResponse && m.First:
 		s.client.Write(s.expect.locals.at(0).bytes)
 	case s.whose == capture:
@@ -180,6 +182,7 @@ func (s *Session) complete(m wire.Message) {
 	switch s.follow.tag(v.Tag); string(v.Tag) {
 	case "DISCARD ALL":
 		s.follow.discarded()
+		s.plain = false
 		s.server.Settings, s.server.Used = nil, false
 		s.server.Prepared.Forget()
 		s.statements, s.unnamed = nil, nil

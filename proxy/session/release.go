@@ -154,6 +154,7 @@ func (s *Session) resetQueries() []string {
 	f := &s.follow
 	clean := f.certain() && !f.mixed && f.pinned() == "" && !s.server.Used
 	f.drop()
+	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
 	if s.mode != pool.Session && clean {
 		return []string{"ROLLBACK"}

@@ -13,7 +13,9 @@ func (s *Session) request(m wire.Message) error {
 		s.passing = false
 		mine, err := s.begin(m)
 		if err != nil || mine {
-			s.dropping = !s.passing // of the pieces to come
+			if s.dropping = !s.passing; err == nil { // of the pieces to come
+				s.sent(m)
+			}
 			return err
 		}
 		s.dropping = false
@@ -21,7 +23,18 @@ func (s *Session) request(m wire.Message) error {
 	if !s.dropping {
 		s.requests.pass(s.server.Endpoint, m)
 	}
+	s.sent(m)
 	return nil
+}
+
+// sent: a request, or a piece of one, has gone to the server.
+func (s *Session) sent(m wire.Message) {
+	if !m.Last || s.mode == pool.Session {
+		return
+	}
+	if m.Kind == wire.Query || m.Kind == wire.Sync {
+		s.askAhead()
+	}
 }
 
 // begin decides about a request. mine: it is answered here, or by nobody, and
@@ -65,8 +78,11 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.settled(); err != nil {
 		return true, err
 	}
+	if err := s.carry(); err != nil {
+		return true, err
+	}
 	s.server.Used = s.server.Used || s.mode == pool.Session || s.follow.pinned() != ""
-	if s.mode != pool.Session && s.prepare(&m) {
+	if s.mode != pool.Session && !s.plain && s.prepare(&m) {
 		return true, nil
 	}
 	s.expect.add(m.Kind, forward, nil)
@@ -115,8 +131,27 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	}
 	refusal := *fault
 	refusal.Severity = "ERROR"
+	words := wire.AppendError(nil, &refusal)
 	whole := kind == wire.Query || kind == wire.FunctionCall
+	if s.server != nil && !s.expect.skipping && (s.status != wire.Idle || s.expect.within()) {
+		s.refuseInside(words, whole)
+		return nil
+	}
 	s.refusing = !whole
-	s.answer(wire.AppendError(nil, &refusal), whole)
+	s.answer(words, whole)
 	return nil
+}
+
+// refuseInside makes the server fail in the request's place, so that it rolls
+// back and skips as it must; the client gets pgherd's words for it.
+func (s *Session) refuseInside(words []byte, whole bool) {
+	const nonsense = "refused by pgherd"
+	if whole {
+		s.expect.addInstead(wire.Query, words)
+		s.server.Endpoint.Write(wire.AppendQuery(nil, nonsense))
+		return
+	}
+	s.expect.addInstead(wire.Parse, words)
+	s.server.Endpoint.Write(wire.AppendParse(nil, "", nonsense, nil))
+	s.unnamed, s.server.Prepared.Unnamed = nil, ""
 }

@@ -120,6 +120,8 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 		st = query.Statement{Kind: query.Commit, Class: query.Control}
 	case "ROLLBACK":
 		st = query.Statement{Kind: query.Rollback, Class: query.Control}
+	case "COPYIN":
+		st = query.Statement{Kind: query.CopyIn, Class: query.Write}
 	case "FUNC": // like a function, it may do anything that can be asked for
 		st = query.Statement{Kind: query.ResetAll, Class: query.Session}
 	case "TEMP":
