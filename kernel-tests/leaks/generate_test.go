@@ -23,6 +23,8 @@ type settingsOf map[string][]setting
 type generator struct {
 	rand     *rand.Rand
 	settings []setting
+	actions  []form
+	reads    []form
 	wrappers []form
 	client   int
 	g        setting // the last one picked, for {v}
@@ -37,10 +39,15 @@ func generate(seed uint64, settings settingsOf) script {
 	if g.rand.IntN(8) == 0 {
 		s.stage, g.wrappers = sly, slices.Concat(wrappers, slyWrappers)
 	}
+	g.actions, g.reads, g.wrappers = g.some(actions), g.some(reads), g.some(g.wrappers)
 	if g.rand.IntN(4) == 0 {
 		s.user = herd.Superuser
 	}
-	g.settings = settings[s.user]
+	if g.settings = settings[s.user]; g.rand.IntN(2) == 0 { // a few, so that clients set the same ones
+		g.settings = slices.Clone(g.settings)
+		g.rand.Shuffle(len(g.settings), func(i, j int) { g.settings[i], g.settings[j] = g.settings[j], g.settings[i] })
+		g.settings = g.settings[:8]
+	}
 	for range stepsPerRun {
 		g.client = 1 + g.rand.IntN(s.clients)
 		s.steps = append(s.steps, g.step())
@@ -58,20 +65,27 @@ func generate(seed uint64, settings settingsOf) script {
 }
 
 // everySetting is a script for some settings: two clients set each one in turn,
-// for a transaction, for good, and in a function, and give it up again.
-func everySetting(settings []setting) script {
+// for a transaction, for good, in a transaction that is rolled back, and, once
+// with hidden, where no proxy sees it; and give it up again.
+func everySetting(settings []setting, hidden bool) script {
 	s := script{stage: plain, user: herd.Superuser, clients: 2}
-	add := func(client int, format, name, value string) {
-		s.steps = append(s.steps, line(client, fmt.Sprintf(format, name, value)), step{client: 3 - client, act: looks}, step{client: client, act: looks})
+	add := func(client int, format string, values ...any) {
+		s.steps = append(s.steps, line(client, fmt.Sprintf(format, values...)), step{client: 3 - client, act: looks}, step{client: client, act: looks})
 	}
 	for _, st := range settings {
 		one, other := st.values[0], st.values[len(st.values)-1]
+		if hidden {
+			add(1, "SELECT public.run($x$SET %s = '%s'$x$)", st.name, one)
+			add(2, "SELECT public.run($x$SET %s = '%s'$x$)", st.name, other)
+			s.steps = append(s.steps, step{client: 1, act: leaves}, step{client: 2, act: leaves})
+			continue
+		}
 		add(1, "BEGIN; SET LOCAL %s = '%s'; SELECT 1; COMMIT", st.name, one)
 		add(1, "SET %s = '%s'", st.name, one)
-		add(2, "SELECT public.run($x$SET %s = '%s'$x$)", st.name, other)
+		add(2, "SELECT set_config('%s', '%s', false)", st.name, other)
 		add(1, "BEGIN; SET %s = '%s'; ROLLBACK", st.name, other)
-		add(2, "RESET %s -- no longer %s", st.name, other)
-		add(1, "SELECT public.run($x$RESET %s$x$) -- no longer %s", st.name, one)
+		add(2, "RESET %s", st.name)
+		add(1, "SET %s TO DEFAULT", st.name)
 	}
 	return s
 }
@@ -112,6 +126,19 @@ func (g *generator) transact() []message {
 	return g.shape()
 }
 
+// some is the first form and some of the others, many or few: where everything
+// happens, every client soon has a server for good, and nothing is shared.
+func (g *generator) some(forms []form) []form {
+	percent := []int{5, 25, 100}[g.rand.IntN(3)]
+	chosen := forms[:1:1]
+	for _, f := range forms[1:] {
+		if g.rand.IntN(100) < percent {
+			chosen = append(chosen, f)
+		}
+	}
+	return chosen
+}
+
 func (g *generator) pick(forms []form) string {
 	total := 0
 	for _, f := range forms {
@@ -142,9 +169,9 @@ func (g *generator) fill(text string) string {
 		case "v":
 			return g.g.values[g.rand.IntN(len(g.g.values))]
 		case "sql":
-			return g.fill(g.pick(actions))
+			return g.fill(g.pick(g.actions))
 		case "read":
-			return g.fill(g.pick(reads))
+			return g.fill(g.pick(g.reads))
 		default:
 			choice, known := words[word]
 			if !known {

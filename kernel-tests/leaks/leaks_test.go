@@ -29,6 +29,7 @@ var (
 	runs     = flag.Int("leaks.seeds", 30, "how many seeds are run, on each engine others")
 	one      = flag.Uint64("leaks.seed", 0, "run this seed alone; 0 runs -leaks.seeds")
 	prepared = flag.String("leaks.prepared", "auto", "compare pg_prepared_statements: on, off; auto is on in pool_mode session")
+	failures = flag.Int("leaks.failures", 1, "how many failing scripts are shrunk before the hunt ends")
 	show     = flag.Bool("leaks.show", false, "print every script before it is run")
 )
 
@@ -156,12 +157,13 @@ func TestHunt(t *testing.T) {
 	}
 }
 
-// hunt is one series of runs, up to the first that fails.
+// hunt is one series of runs, up to the -leaks.failures that fail.
 type hunt struct {
 	t     *testing.T
 	arena *arena
 	tally tally
 	began time.Time
+	found int // scripts that failed
 }
 
 func (h *hunt) summary() {
@@ -181,7 +183,8 @@ func (h *hunt) seeds(first, last uint64) {
 // settings plays with each setting, a few in one run.
 func (h *hunt) settings(all []setting) bool {
 	for some := range slices.Chunk(all, 20) {
-		if !h.play("settings from "+some[0].name, everySetting(some)) {
+		name := "settings from " + some[0].name
+		if !h.play(name, everySetting(some, false)) || !h.play(name+", hidden", everySetting(some, true)) {
 			return false
 		}
 	}
@@ -189,6 +192,7 @@ func (h *hunt) settings(all []setting) bool {
 }
 
 // play runs a script; if it fails, it is shrunk, and what is left of it printed.
+// It is false when enough have failed.
 func (h *hunt) play(name string, s script) bool {
 	h.t.Helper()
 	if *show {
@@ -205,7 +209,8 @@ func (h *hunt) play(name string, s script) bool {
 	h.t.Logf("%s failed %s\nshrinking it, for up to %v", name, d, shrinkLimit)
 	small, why := shrink(s, d, h.fails(time.Now().Add(shrinkLimit)))
 	h.t.Errorf("%s, shrunk: %s%s", name, small, why)
-	return false
+	h.found++
+	return h.found < *failures
 }
 
 // fails is what shrink asks; past the deadline nothing fails any more.
