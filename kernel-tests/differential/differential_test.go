@@ -23,12 +23,6 @@ var update = flag.Bool("update", false, "write PostgreSQL's answers, in short, i
 
 const setupLimit = 2 * time.Minute
 
-// proxies are the ways pgherd is run in front of the same node.
-var proxies = []struct{ name, config string }{
-	{"epoll", "io_engine = epoll"},
-	{"io_uring", "io_engine = io_uring"},
-}
-
 func TestDifferential(t *testing.T) {
 	ctx := t.Context()
 	scripts := readScripts(t)
@@ -50,16 +44,30 @@ func TestDifferential(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range proxies {
-		t.Run(p.name, func(t *testing.T) {
-			proxy := startProxy(t, binary, h, p.config)
-			for _, s := range scripts {
-				t.Run(name(s), func(t *testing.T) {
-					got, err := runScript(ctx, h, target{p.name, proxy.Host, proxy.Port, false}, s)
-					if err != nil {
-						t.Error(err)
-					}
-					compareProxied(t, s, direct[s.path], got)
-				})
+		t.Run(p.name, func(t *testing.T) { runProxy(t, binary, h, p, scripts, direct) })
+	}
+}
+
+func runProxy(t *testing.T, binary string, h *herd.Herd, p proxy, scripts []*script, direct map[string]transcript) {
+	running := startProxy(t, binary, h, p.config)
+	to := target{p.name, running.Host, running.Port, false}
+	startCrowd(t, to, p.crowd)
+	for _, s := range scripts {
+		t.Run(name(s), func(t *testing.T) {
+			got, err := runScript(t.Context(), h, to, s)
+			switch want := direct[s.path]; {
+			case err != nil:
+				t.Error(err)
+				fallthrough
+			case !p.shared:
+				compareProxied(t, s, want, got)
+			case p.refuses && begins(s):
+				compareRefused(t, s, want, got)
+				if _, err := h.Exec(t.Context(), "TRUNCATE sink"); err != nil { // it ended early
+					t.Error(err)
+				}
+			default:
+				compareShared(t, s, want, got)
 			}
 		})
 	}
@@ -88,7 +96,7 @@ func startHerd(t *testing.T) *herd.Herd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), setupLimit)
 	defer cancel()
-	h, err := herd.Start(ctx, herd.Settings{})
+	h, err := herd.Start(ctx, herd.Settings{HBA: []string{trust}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +117,7 @@ func startHerd(t *testing.T) *herd.Herd {
 
 func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config})
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config, HBA: trust})
 	if err != nil {
 		t.Fatal(err)
 	}

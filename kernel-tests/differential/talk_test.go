@@ -1,22 +1,16 @@
 package differential
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
 )
@@ -26,33 +20,17 @@ const (
 	longestReply = 64 << 20         // bytes in one message
 )
 
-// target is where a script is run.
-type target struct {
-	name   string
-	host   string
-	port   int
-	direct bool // PostgreSQL itself
-}
-
-// talk is one run of one script: a connection and all that came from it.
-type talk struct {
-	hijacked *pgconn.HijackedConn
-	conn     net.Conn
-	in       *bufio.Reader
-	script   *script
-	addr     string
-}
-
 // transcript is what a run saw: per step, one readable line for every message,
 // masked, otherwise complete to the byte; and the summary of the same.
 type transcript struct {
 	steps     [][]string
 	summaries []string
+	refused   bool // the script ended at a BEGIN that pgherd refused
 }
 
 func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcript, error) {
 	var t transcript
-	c, err := dial(ctx, to, s)
+	c, err := dial(to, s)
 	if err != nil {
 		return t, err
 	}
@@ -66,6 +44,9 @@ func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcr
 		lines, summary, err := c.step(ctx, h, &st)
 		t.steps = append(t.steps, lines)
 		t.summaries = append(t.summaries, summary)
+		if t.refused = errors.Is(err, errRefused); t.refused {
+			return t, nil
+		}
 		if err != nil {
 			return t, fmt.Errorf("%s: %s line %d: %w; so far: %s", to.name, s.path, st.line+1, err, summary)
 		}
@@ -74,34 +55,6 @@ func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcr
 		}
 	}
 	return t, c.finish(&t)
-}
-
-func dial(ctx context.Context, to target, s *script) (*talk, error) {
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable connect_timeout=20",
-		to.host, to.port, herd.User, herd.User, herd.Database))
-	if err != nil {
-		return nil, err
-	}
-	config.RuntimeParams = s.startup
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", to.name, err)
-	}
-	hijacked, err := conn.Hijack()
-	if err != nil {
-		return nil, err
-	}
-	return &talk{hijacked: hijacked, conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, 1<<16), script: s,
-		addr: net.JoinHostPort(to.host, strconv.Itoa(to.port))}, nil
-}
-
-// greeting is what the log-in reported, in an order of its own: PostgreSQL promises none.
-func (c *talk) greeting() []string {
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(c.hijacked.ParameterStatuses)) {
-		lines = append(lines, fmt.Sprintf("ParameterStatus %s %q", name, c.hijacked.ParameterStatuses[name]))
-	}
-	return append(lines, "ReadyForQuery "+string(c.hijacked.TxStatus))
 }
 
 // step sends and reads at the same time, as neither side may wait for the other.
@@ -155,6 +108,9 @@ func (c *talk) readUntil(u until, short *summarizer) ([]string, error) {
 		}
 		lines = append(lines, describe(kind, body, c.script.masks))
 		short.add(summary(kind, body))
+		if refusedPattern.MatchString(lines[len(lines)-1]) {
+			return lines, errRefused
+		}
 		if u.kind == 0 || u.kind == kind {
 			n++
 		}
@@ -176,26 +132,6 @@ func (c *talk) read() (byte, []byte, error) {
 		return 0, nil, fmt.Errorf("in message %q: %w", header[0], errors.Join(err, io.ErrUnexpectedEOF))
 	}
 	return header[0], body, nil
-}
-
-// cancel returns when the other side has closed the cancel connection.
-func (c *talk) cancel() error {
-	conn, err := net.Dial("tcp", c.addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	request := binary.BigEndian.AppendUint32(nil, uint32(12+len(c.hijacked.SecretKey)))
-	request = binary.BigEndian.AppendUint32(request, 80877102)
-	request = binary.BigEndian.AppendUint32(request, c.hijacked.PID)
-	if _, err := conn.Write(append(request, c.hijacked.SecretKey...)); err != nil {
-		return err
-	}
-	if err := conn.SetDeadline(time.Now().Add(stepLimit)); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, conn)
-	return err
 }
 
 // finish proves that nothing more was owed and that the session still works.

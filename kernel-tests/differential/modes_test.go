@@ -1,0 +1,101 @@
+package differential
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// proxies are the ways pgherd is run in front of the same node. In statement
+// mode scripts are cut short, so it comes last.
+var proxies = []proxy{
+	{name: "session, epoll", config: "pool_mode = session\nio_engine = epoll"},
+	{name: "session, io_uring", config: "pool_mode = session\nio_engine = io_uring"},
+	{name: "transaction, epoll", config: "pool_mode = transaction\nio_engine = epoll", shared: true},
+	{name: "transaction, io_uring, in a crowd", config: "pool_mode = transaction\nio_engine = io_uring\n" + crowded, shared: true, crowd: 0},
+	{name: "statement, io_uring", config: "pool_mode = statement\nio_engine = io_uring", shared: true, refuses: true},
+}
+
+type proxy struct {
+	name, config string
+	shared       bool // servers are, between transactions
+	crowd        int  // clients that keep the servers busy, and changed, meanwhile
+	refuses      bool // explicit transactions
+}
+
+type difference struct {
+	script, why string
+	pattern     *regexp.Regexp
+}
+
+// differences are what a client may see where servers are shared: in which
+// script, what of PostgreSQL's answer or pgherd's is left out of the comparison,
+// and why.
+var differences = []difference{
+	{"pipeline-error-in-bind", "the server knows the statement by a name of pgherd's, which its error cites",
+		regexp.MustCompile(`prepared statement \\"(s|pgherd_\w+)\\" requires`)},
+	{"prepared-reuse", "PostgreSQL's error about a name that is taken comes in pgherd's words: without file and line of its source",
+		regexp.MustCompile(`already exists(\\x00Fprepare\.c\\x00L\d+\\x00RStorePreparedStatement)?`)},
+	{"prepared-reuse", "on a new server a Bind in a failed transaction is preceded by a Parse, which fails in its place",
+		regexp.MustCompile(`L\d+\\x00Rexec_(bind|parse)_message`)},
+	{"prepared-sql", "EXECUTE of a statement of the protocol is refused: the server may not have it under this name",
+		regexp.MustCompile(`(T .*\nD .*by message.*\nC .*|E .*C0A000\\x00MEXECUTE of a statement that was prepared in the extended protocol.*)`)},
+	{"prepared-sql", "the server's statements have names of pgherd's, and are everybody's",
+		regexp.MustCompile(`(?m)^D .*(by message|pgherd_\w+).*\n(D .*\n)*C .*`)},
+}
+
+// leaveOut removes what may differ from the steps of a run.
+func leaveOut(script string, t transcript) transcript {
+	out := transcript{summaries: t.summaries, refused: t.refused}
+	for _, lines := range t.steps {
+		text := strings.Join(lines, "\n")
+		for _, d := range differences {
+			if d.script == script {
+				text = d.pattern.ReplaceAllString(text, "<"+d.why+">")
+			}
+		}
+		out.steps = append(out.steps, strings.Split(text, "\n"))
+	}
+	return out
+}
+
+// compareShared compares with what is different by design left out.
+func compareShared(t *testing.T, s *script, want, got transcript) {
+	t.Helper()
+	compareProxied(t, s, leaveOut(name(s), want), leaveOut(name(s), got))
+	listed := slices.ContainsFunc(differences, func(d difference) bool { return d.script == name(s) })
+	if listed && !got.refused && slices.EqualFunc(want.steps, got.steps, slices.Equal[[]string]) {
+		t.Error("no difference is left: take it off the list of differences")
+	}
+}
+
+var (
+	beginPattern   = regexp.MustCompile(`(?i)["\s](begin|start transaction)(\s[^";]*(isolation|read|deferrable)[^";]*)?\s*[";]`)
+	refusedPattern = regexp.MustCompile(`C0A000\\x00Mexplicit transactions are not allowed in pool_mode = statement\\x00H`)
+	errRefused     = errors.New("explicit transactions are refused")
+)
+
+// begins says that s sends a BEGIN.
+func begins(s *script) bool {
+	return slices.ContainsFunc(s.lines, beginPattern.MatchString)
+}
+
+// compareRefused compares up to the BEGIN that was refused.
+func compareRefused(t *testing.T, s *script, want, got transcript) {
+	t.Helper()
+	if !got.refused {
+		t.Error("BEGIN was not refused")
+		return
+	}
+	last := len(got.steps) - 1
+	answered := len(got.steps[last]) - 1
+	if last >= len(want.steps) || answered > len(want.steps[last]) {
+		t.Errorf("step %d: more answers than expected: %q", last, got.steps[last])
+		return
+	}
+	got.steps[last] = got.steps[last][:answered]
+	want.steps = append(slices.Clone(want.steps[:last]), want.steps[last][:answered])
+	compareShared(t, s, want, got)
+}
