@@ -1,0 +1,268 @@
+package session
+
+import (
+	"strings"
+	"testing"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// sharingWorld has servers that are shared between transactions, in a database
+// of which knownCatalog tells. A server that is returned is not given out again.
+func sharingWorld(t *testing.T, servers int) (*world, []*side) {
+	w, _ := transactionWorld(t)
+	w.free, w.servers = nil, nil
+	w.set.Catalogs.Entry("app").Store(0, knownCatalog(t))
+	var list []*side
+	for range servers {
+		list = append(list, w.server())
+	}
+	return w, list
+}
+
+// sends is an event: the client sends.
+func (w *world) sends(messages ...[]byte) func() { return w.client.says(messages...) }
+
+// told is an event: this many servers have gone back, and the client got exactly this.
+func (w *world) told(returned int, want ...string) func() {
+	return func() {
+		w.t.Helper()
+		w.client.words(w.t, want...)()
+		same2(w.t, "servers returned", len(w.returned), returned)
+	}
+}
+
+// words is an event: exactly this has arrived there; as gets, with the names
+// that prepared statements have, and pgherd's own questions by their names.
+func (s *side) words(t *testing.T, want ...string) func() {
+	return func() {
+		t.Helper()
+		var got []string
+		for p := s.out; len(p) > 0; {
+			m, rest, err := s.cut.Next(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p = rest; m.First {
+				got = append(got, naming(m))
+			}
+		}
+		s.out = nil
+		if text := strings.Join(got, "\n  "); text != strings.Join(want, "\n  ") {
+			t.Errorf("%s got:\n  %s\nwant:\n  %s", s.name, text, strings.Join(want, "\n  "))
+		}
+	}
+}
+
+func naming(m wire.Message) string {
+	text := strings.TrimSpace(m.Kind.String() + " " + detail(m))
+	switch {
+	case !m.Last:
+		return m.Kind.String() + " in pieces"
+	case m.Kind == wire.Parse:
+		v, _ := wire.ViewParse(m.Body())
+		return strings.TrimSpace("Parse " + string(v.Name) + " " + string(v.SQL))
+	case m.Kind == wire.Bind:
+		v, _ := wire.ViewBind(m.Body())
+		return strings.TrimSpace("Bind " + string(v.Statement))
+	case m.Kind == wire.Close:
+		v, _ := wire.ViewClose(m.Body())
+		return strings.TrimSpace("Close " + string(v.Name))
+	case strings.HasPrefix(text, "Query SELECT 's'"):
+		return "Query STATE"
+	case strings.Contains(text, "pg_amproc"):
+		return "Query CATALOG"
+	}
+	return text
+}
+
+// state is an answer to the state question: rows of "what name value".
+func state(rows ...string) []byte {
+	b := wire.AppendTextColumns(nil, "what", "name", "value")
+	for _, row := range rows {
+		fields := append(strings.SplitN(row, " ", 3), "", "")
+		b = wire.AppendTextRow(b, fields[0], fields[1], fields[2])
+	}
+	return append(b, done("SELECT")...)
+}
+
+// inside and failed are answers in a transaction.
+func inside(tag string) []byte {
+	return append(complete(tag), wire.AppendReadyForQuery(nil, wire.InTransaction)...)
+}
+
+func failed(code string) []byte {
+	return append(fault("ERROR", code), wire.AppendReadyForQuery(nil, wire.Failed)...)
+}
+
+// erred is an error outside of a transaction.
+func erred(code string) []byte { return append(fault("ERROR", code), ready...) }
+
+// setOn has the client set something, alone on a server.
+func (w *world) setOn(s *side, sql string, reports ...[]byte) {
+	w.then(w.sends(simple(sql)))
+	w.then(s.words(w.t, "Query "+sql), s.says(complete("SET"), join(reports...), ready))
+}
+
+func join(list ...[]byte) (all []byte) {
+	for _, b := range list {
+		all = append(all, b...)
+	}
+	return all
+}
+
+var setText = []string{"CommandComplete SET", "ReadyForQuery I"}
+
+// TestSettingsFollow: the next server gets what was set on the last one, and
+// what another session has set there is taken back, in the same round trip as
+// the statement.
+func TestSettingsFollow(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	s[1].server.Settings = pool.Settings{"lock_timeout": "'7'", "work_mem": "'9'"}
+	w.greeted()
+	w.setOn(s[0], "SET work_mem='1MB'")
+	w.then(w.told(1, setText...), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, `Query RESET "lock_timeout";SET "work_mem" TO '1MB';`, "Query SELECT 1"),
+		s[1].says(complete("RESET"), complete("SET"), ready, selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+	for _, one := range w.returned {
+		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='1MB'")
+	}
+	w.ended("returned returned")
+}
+
+// TestNothingToRestore: servers that are alike cost nothing.
+func TestNothingToRestore(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	s[1].server.Settings = pool.Settings{"work_mem": "'1MB'"}
+	w.greeted()
+	w.setOn(s[0], "SET work_mem='1MB'")
+	w.then(w.told(1, setText...), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
+	w.then(w.sends(terminate))
+	w.run()
+}
+
+// TestUnsureRestoreComesFirst: what may fail is waited for.
+func TestUnsureRestoreComesFirst(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.greeted()
+	w.setOn(s[0], "SET geqo=off")
+	w.then(w.told(1, setText...), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, `Query SET "geqo" TO 'off';`), s[1].says(complete("SET")))
+	w.then(s[1].words(t), s[1].says(ready))
+	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+}
+
+// TestRestoreFails: the session ends, as nothing may run with other settings;
+// what was not sure has not sent anything.
+func TestRestoreFails(t *testing.T) {
+	for setting, got := range map[string][]string{
+		"geqo='off'":     {`Query SET "geqo" TO 'off';`},
+		"work_mem='1MB'": {`Query SET "work_mem" TO '1MB';`, "Query SELECT 1"},
+		"role='r'":       {"Query SET role TO 'r';"},
+	} {
+		w, s := sharingWorld(t, 2)
+		w.greeted()
+		w.setOn(s[0], "SET "+setting)
+		w.then(w.told(1, setText...), w.sends(simple("SELECT 1")))
+		w.then(s[1].words(t, got...), s[1].says(erred("22023")))
+		w.run()
+		w.client.words(t, "ErrorResponse FATAL 22023")()
+		s[1].words(t)()
+		if w.err == nil || len(w.returned) != 1 || len(w.discarded)+len(w.aborted) != 1 {
+			t.Errorf("%s: ended by %v; %d returned, %d discarded", setting, w.err, len(w.returned), len(w.discarded))
+		}
+	}
+}
+
+// TestPreparedInSQLFollows, and where it cannot be prepared its EXECUTE fails,
+// nothing else.
+func TestPreparedInSQLFollows(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	s[2].server.Settings = pool.Settings{pool.PreparedName("q"): "PREPARE q AS SELECT 2"}
+	w.greeted(w.sends(simple("PREPARE p AS SELECT 1")))
+	w.then(s[0].words(t, "Query PREPARE p AS SELECT 1", "Query STATE"),
+		s[0].says(done("PREPARE"), state("p p PREPARE p AS SELECT 1")))
+	w.then(w.told(1, "CommandComplete PREPARE", "ReadyForQuery I"), w.sends(simple("EXECUTE p")))
+	w.then(s[1].words(t, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"), s[1].says(erred("42P01"), erred("26000")))
+	w.then(w.told(2, "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(simple("EXECUTE p")))
+	w.then(s[2].words(t, `Query DEALLOCATE "q"`, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"),
+		s[2].says(done("DEALLOCATE"), done("PREPARE"), selected))
+	w.then(w.told(3, selectedText...), w.sends(terminate))
+	w.run()
+	w.ended("returned returned returned")
+}
+
+// TestToldWhatServersReport: a client knows the parameters of the server that
+// it has, and is told only what differs.
+func TestToldWhatServersReport(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	s[1].server.Params = []wire.Param{{Name: "TimeZone", Value: "UTC"}, {Name: "is_superuser", Value: "off"}}
+	w.greeted()
+	w.setOn(s[0], "SET TIME ZONE 'cet'", wire.AppendParameterStatus(nil, "TimeZone", "CET"))
+	w.then(w.told(1, "CommandComplete SET", "ParameterStatus TimeZone=CET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, `Query SET "timezone" TO 'CET';`, "Query SELECT 1"),
+		s[1].says(complete("SET"), wire.AppendParameterStatus(nil, "TimeZone", "CET"), ready, selected))
+	w.then(w.told(2, append([]string{"ParameterStatus is_superuser=off"}, selectedText...)...), w.sends(simple("RESET TIME ZONE")))
+	w.then(s[2].words(t, `Query SET "timezone" TO 'CET';`, "Query RESET TIME ZONE"),
+		s[2].says(complete("SET"), wire.AppendParameterStatus(nil, "TimeZone", "CET"), ready,
+			complete("RESET"), wire.AppendParameterStatus(nil, "TimeZone", "UTC"), ready))
+	w.then(w.told(3, "CommandComplete RESET", "ParameterStatus TimeZone=UTC", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	same2(t, "what follows", settingsText(w.session.follow.settings), "")
+}
+
+// TestToldWithoutSettings: another server reports otherwise by itself.
+func TestToldWithoutSettings(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	s[0].server.Params = []wire.Param{{Name: "TimeZone", Value: "GMT"}}
+	w.greeted(w.sends(simple("SELECT 1")))
+	w.then(w.client.gets(t, "ParameterStatus TimeZone=GMT"), s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(1, selectedText...), w.sends(terminate))
+	w.run()
+}
+
+// TestLeavesInATransaction: what is only open is rolled back; what else may be
+// there is discarded.
+func TestLeavesInATransaction(t *testing.T) {
+	for _, row := range []struct {
+		what, sql string
+		answer    []byte
+		reset     []string
+		end       string
+	}{
+		{"nothing else", "SELECT 1", inside("SELECT 1"), []string{"Query ROLLBACK"}, "returned"},
+		{"a setting", "SET work_mem='1MB'", inside("SET"), []string{"Query ROLLBACK"}, "returned"},
+		{"an error", "SELECT 1/0", failed("22012"), []string{"Query ROLLBACK"}, "returned"},
+		{"a setting that failed", "SET work_mem='x'", failed("22023"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
+		{"what is not known", "SELECT asker()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
+		{"what keeps the server", "SELECT keeper()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
+		{"what outlasts DISCARD ALL", "LOAD 'x'", inside("LOAD"), nil, "discarded"},
+	} {
+		t.Run(row.what, func(t *testing.T) {
+			w, s := sharingWorld(t, 1)
+			w.greeted(w.sends(simple("BEGIN")))
+			w.then(s[0].words(t, "Query BEGIN"), s[0].says(inside("BEGIN")))
+			w.then(w.sends(simple(row.sql)))
+			w.then(s[0].words(t, "Query "+row.sql), s[0].says(row.answer))
+			w.then(w.sends(terminate))
+			if row.reset != nil {
+				var answers [][]byte
+				for _, query := range row.reset {
+					answers = append(answers, done(strings.TrimPrefix(query, "Query ")))
+				}
+				w.then(s[0].words(t, row.reset...), s[0].says(answers...))
+			}
+			w.run()
+			if s[0].words(t)(); len(s[0].server.Settings) > 0 {
+				t.Errorf("the server has %v", s[0].server.Settings)
+			}
+			w.ended(row.end)
+		})
+	}
+}
