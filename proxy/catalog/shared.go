@@ -33,6 +33,7 @@ type Entry struct {
 	snapshot atomic.Pointer[Snapshot]
 	changes  atomic.Uint64 // definitions that have gone through pgherd
 	known    atomic.Bool   // somebody has asked, and there was an answer or none
+	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
 	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
 }
 
@@ -68,6 +69,12 @@ func (e *Entry) Changed() {
 	e.changes.Add(1)
 	e.due.Store(0)
 }
+
+// Draw notes that currval or lastval is in use in this database.
+func (e *Entry) Draw() { e.drawing.Store(true) }
+
+// Drawing says that it is.
+func (e *Entry) Drawing() bool { return e.drawing.Load() }
 
 // Changes counts calls of Changed.
 func (e *Entry) Changes() uint64 { return e.changes.Load() }

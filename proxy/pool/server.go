@@ -45,6 +45,7 @@ type Server struct {
 	// Used says that it may hold a session's state since it was last reset.
 	Used     bool
 	Prepared Prepared // protocol-level statements, for any session
+	Drawn    bool     // a session may have drawn from sequences on it
 	Settings Settings // in force, beyond those of its log-in
 }
 

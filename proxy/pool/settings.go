@@ -23,6 +23,9 @@ func IsPrepared(name string) (statement string, ok bool) {
 	return strings.CutPrefix(name, preparedName)
 }
 
+// encoding is the setting by which the server reads all else.
+const encoding = "client_encoding"
+
 // Who a session is decides what it may set: these go first when they are taken
 // back and last when they are brought about.
 var identities = []string{"session_authorization", "role"}
@@ -44,6 +47,7 @@ func (s Settings) With(name, value string) Settings {
 
 // Restoration is the SQL that turns one session's settings into another's.
 type Restoration struct {
+	Encoding string   // the first statement, if the encoding of the others changes
 	Settings string   // one string of statements; "" if there is nothing to do
 	Prepared []string // statements, each to be sent alone, any of which may fail
 	// Sure says that the statements cannot fail: their values depend on
@@ -52,7 +56,9 @@ type Restoration struct {
 }
 
 // None says that there is nothing to do.
-func (r *Restoration) None() bool { return r.Settings == "" && len(r.Prepared) == 0 }
+func (r *Restoration) None() bool {
+	return r.Encoding == "" && r.Settings == "" && len(r.Prepared) == 0
+}
 
 // Restore is what brings a server from s to want.
 func (s Settings) Restore(want Settings) Restoration {
@@ -85,14 +91,18 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 		}
 	}
 	for _, name := range undo {
-		if statement, ok := IsPrepared(name); ok {
+		if name == encoding {
+			r.Encoding = reset(name)
+		} else if statement, ok := IsPrepared(name); ok {
 			r.Prepared = append(r.Prepared, "DEALLOCATE "+quoteName(statement))
 		} else if !slices.Contains(identities, name) {
 			sql.WriteString(reset(name))
 		}
 	}
 	for _, name := range do {
-		if statement, ok := IsPrepared(name); ok {
+		if name == encoding {
+			r.Encoding = "SET " + name + " TO " + want[name] + ";"
+		} else if statement, ok := IsPrepared(name); ok {
 			if have[name] != "" {
 				r.Prepared = append(r.Prepared, "DEALLOCATE "+quoteName(statement))
 			}

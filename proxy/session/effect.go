@@ -1,8 +1,6 @@
 package session
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"pgherd/proxy/catalog"
@@ -30,21 +28,12 @@ type Effect struct {
 	Suspect bool     // it is not in the grammar that pgherd knows
 	Reveals bool     // it shows the names of prepared statements
 	Stays   bool     // after it the server may wait for more of the same
+	Hooks   bool     // it makes tables do more than they say: a trigger, a rule, a policy
 	Spoils  bool     // what it leaves outlasts DISCARD ALL: the server is closed in the end
 
-	names    []string          // placeholder settings that it may have set
-	prepares map[string]Effect // statements of SQL PREPARE, and what they will do
-}
-
-// join adds what another statement does.
-func (e *Effect) join(o *Effect) {
-	e.Begin, e.Ask, e.Undo, e.Partly = e.Begin || o.Begin, e.Ask || o.Ask, e.Undo || o.Undo, e.Partly || o.Partly
-	e.Forgets, e.Alone, e.Drawn = e.Forgets || o.Forgets, e.Alone || o.Alone, e.Drawn || o.Drawn
-	e.Defines, e.Suspect, e.Spoils = e.Defines || o.Defines, e.Suspect || o.Suspect, e.Spoils || o.Spoils
-	e.Reveals, e.Stays = e.Reveals || o.Reveals, e.Stays || o.Stays
-	e.Pins, e.Keep, e.Drew = cmp.Or(e.Pins, o.Pins), cmp.Or(e.Keep, o.Keep), cmp.Or(e.Drew, o.Drew)
-	e.Changes = slices.Concat(e.Changes, o.Changes)
-	e.names = slices.Concat(e.names, o.names)
+	sets     int                           // statements whose tag is SET or RESET
+	names    []string                      // placeholder settings that it may have set
+	prepares map[string][]*query.Statement // by SQL PREPARE, and what they will do
 }
 
 // Change is a setting that a statement gives a value.
@@ -78,6 +67,7 @@ func effectOf(script *query.Script, by judge) Effect {
 	}
 	for i := range script.Statements {
 		e.add(&script.Statements[i], by)
+		e.Hooks = e.Hooks || script.Statements[i].Kind == query.DDL && hooks(script, &script.Statements[i])
 	}
 	if len(script.Statements) > 1 {
 		e.Closes = ""
@@ -86,9 +76,32 @@ func effectOf(script *query.Script, by judge) Effect {
 	return e
 }
 
+// hooks says that a definition may have to do with a trigger, rule or policy.
+func hooks(script *query.Script, st *query.Statement) bool {
+	text := []byte(script.Text[st.Offset : st.Offset+st.Length])
+	lexer := query.NewLexer(text, script.Syntax)
+	for {
+		t := lexer.Next()
+		switch t.Kind {
+		case query.End, query.Invalid:
+			return false
+		case query.Word:
+			switch strings.ToLower(string(text[t.Start:t.End])) {
+			case "trigger", "rule", "policy":
+				return true
+			}
+		}
+	}
+}
+
 // add judges one statement.
 func (e *Effect) add(st *query.Statement, by judge) {
-	e.form(st, by)
+	e.form(st)
+	for at := st; at != nil; at = at.Inner { // EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE
+		if at.Kind == query.Execute {
+			e.Runs = append(e.Runs, at.Name)
+		}
+	}
 	e.calls(st, by)
 	for _, table := range st.Tables {
 		e.may(by.known.Relation(table.Schema, table.Name, table.Write), "table "+table.Name)
@@ -108,14 +121,9 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	case has(query.HoldCursor):
 		e.pins("a cursor WITH HOLD")
 	}
-	if st.Effects.Has(query.SetsSequence|query.AnonymousCode|query.UnknownFunction) || drawing[st.Kind] {
-		e.Drawn = true
-	}
+	const draws = query.Writes | query.SetsSequence | query.AnonymousCode | query.UnknownFunction
+	e.Drawn = e.Drawn || st.Effects.Has(draws)
 }
-
-// drawing are the statements whose tables' defaults draw from sequences.
-var drawing = map[query.Kind]bool{query.Insert: true, query.CopyIn: true, query.CopyFrom: true, query.Merge: true,
-	query.CreateTableAs: true, query.DDL: true, query.Execute: true}
 
 // pins notes what will be found when the server is asked.
 func (e *Effect) pins(why string) {
@@ -152,7 +160,7 @@ func (e *Effect) keep(why string) {
 }
 
 // form judges the statement by what it is.
-func (e *Effect) form(st *query.Statement, by judge) {
+func (e *Effect) form(st *query.Statement) {
 	switch st.Kind {
 	case query.Begin:
 		e.Begin, e.Stays = true, true
@@ -162,9 +170,14 @@ func (e *Effect) form(st *query.Statement, by judge) {
 		e.Partly = e.Partly || st.Chain || st.Kind == query.RollbackTo
 	case query.Rollback:
 		e.Undo, e.Partly = !st.Chain, e.Partly || st.Chain
-	case query.PrepareTransaction, query.ResetAll, query.SetSessionCharacteristics, query.SetSessionAuthorization:
-		e.Ask, e.Alone = true, st.Kind != query.PrepareTransaction
+	case query.PrepareTransaction:
+		e.Ask = true
+	case query.ResetAll, query.SetSessionCharacteristics, query.SetSessionAuthorization:
+		e.Ask, e.Alone = true, true
+	case query.SetTransaction:
+		e.sets++
 	case query.Set, query.SetRole, query.Reset:
+		e.sets++
 		e.set(st)
 	case query.DiscardAll, query.DeallocateAll:
 		e.Alone, e.Ask = true, true
@@ -173,11 +186,11 @@ func (e *Effect) form(st *query.Statement, by judge) {
 	case query.DiscardTemp, query.UnlistenAll, query.Unlisten, query.ClosePortal, query.CloseAll:
 		e.Forgets = true
 	case query.Prepare:
-		var inner Effect
-		inner.add(st.Inner, by)
-		e.Ask, e.prepares = true, map[string]Effect{st.Name: inner}
-	case query.Execute:
-		e.Runs = append(e.Runs, st.Name)
+		e.Ask = true
+		if e.prepares == nil {
+			e.prepares = map[string][]*query.Statement{}
+		}
+		e.prepares[st.Name] = append(e.prepares[st.Name], st.Inner)
 	case query.Load:
 		e.keep("LOAD " + st.Name)
 		e.Spoils = true
@@ -276,8 +289,9 @@ func (e *Effect) setConfig(f *query.Function) {
 		return
 	}
 	name := strings.ToLower(f.Arguments[0].Text)
+	e.Alone = e.Alone || name == "standard_conforming_strings" || name == "client_encoding"
 	local := f.Arguments[2].Constant && choiceIsTrue(f.Arguments[2].Text)
-	if local && !meant[name] && name != "role" && name != "session_authorization" {
+	if local && !meant[name] && !e.Alone {
 		return // gone at the transaction's end
 	}
 	e.Ask = true

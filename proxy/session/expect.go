@@ -19,6 +19,7 @@ const (
 	capture              // pgherd asked, and reads the answer
 	restore              // pgherd brings the server to the session's settings: an error ends the session
 	attempt              // as swallow, and an error changes nothing
+	retry                // the client asked; it gets the reply to a repetition instead
 )
 
 // owed is a reply that has not come, or not wholly.
@@ -72,6 +73,16 @@ func (e *expectation) coming() bool { return e.list.len() > 0 && !e.copying }
 // unsettled says that what was noted before the last Sync or Query may have
 // to be taken back, and that the answer comes without another request.
 func (e *expectation) unsettled() bool { return e.closed > 0 && !e.copying }
+
+// owedToClient is how many of the replies owed are the client's.
+func (e *expectation) owedToClient() (n int) {
+	for i := range e.list.len() {
+		if w := e.list.at(i).whose; w == forward || w == local || w == instead {
+			n++
+		}
+	}
+	return n
+}
 
 // within says that a sequence of the extended protocol is not finished: an
 // error in it would have the next request skipped.

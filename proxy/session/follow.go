@@ -6,31 +6,33 @@ import (
 	"strings"
 
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
 // follow is what a client has changed on servers: what follows it to the next
 // one, and what keeps the present one with it.
 type follow struct {
-	settings  pool.Settings // as its last transaction left them
-	changes   []Change      // of the open one, as far as texts tell
-	confirmed int           // how many of them the server has said it made
-	mixed     bool          // they may be of more than one transaction
-	mean      pool.Settings // of those in force, what gives statements their meaning
-	unsure    bool          // what became of it all is to be asked of the server
-	kept      string        // why the server stays, whatever it says; "": it need not
-	found     string        // why it stays, as the server has said
-	suspect   string        // why it stays unless the statement proves wrong
-	names     []string      // placeholder settings that may have been set
-	runs      map[string]Effect
-	drawn     bool   // the session may have drawn from a sequence on this server
-	draws     bool   // it reads what it has drawn
-	defined   bool   // it has changed the catalog
-	stays     bool   // the server may wait for more, after what was sent last
-	alone     bool   // the next request waits until the server owes nothing
-	failures  int    // questions without an answer, in a row
-	era       uint64 // of the catalog, when the server came
-	counted   bool   // that it keeps its server
+	settings  pool.Settings                 // as its last transaction left them
+	changes   []Change                      // of the open one, as far as texts tell
+	expected  int                           // tags of SET and RESET that they will be confirmed by
+	confirmed int                           // those that have come
+	mixed     bool                          // they may be of more than one transaction
+	mean      pool.Settings                 // of those in force, what gives statements their meaning
+	unsure    bool                          // what became of it all is to be asked of the server
+	kept      string                        // why the server stays, whatever it says; "": it need not
+	found     string                        // why it stays, as the server has said
+	suspect   string                        // why it stays unless the statement proves wrong
+	names     []string                      // placeholder settings that may have been set
+	runs      map[string][]*query.Statement // what SQL PREPARE has prepared
+	later     []*query.Script               // judged while the catalog is not known that they run under
+	drawn     bool                          // the session may have drawn from a sequence on this server
+	defined   bool                          // it has changed the catalog
+	stays     bool                          // the server may wait for more, after what was sent last
+	alone     bool                          // the next request waits until the server owes nothing
+	failures  int                           // questions without an answer, in a row
+	era       uint64                        // of the catalog, when the server came
+	counted   bool                          // that it keeps its server
 }
 
 // pinned is why the server stays with the session; "": it need not.
@@ -38,7 +40,7 @@ func (f *follow) pinned() string { return cmp.Or(f.kept, f.found) }
 
 // certain says that the texts tell all there is to know.
 func (f *follow) certain() bool {
-	return !f.unsure && f.suspect == "" && (len(f.changes) == 0 || f.confirmed == len(f.changes))
+	return !f.unsure && f.suspect == "" && (len(f.changes) == 0 || f.confirmed == f.expected)
 }
 
 // note takes down what a statement that is being sent will do. quiet: the
@@ -52,7 +54,10 @@ func (f *follow) note(e *Effect, quiet bool) {
 	case len(f.changes) > 0:
 		f.unsure = true
 	}
-	f.changes = append(f.changes, e.Changes...)
+	if f.kept == "" { // else nobody will ever read them
+		f.changes = append(f.changes, e.Changes...)
+		f.expected += e.sets
+	}
 	f.unsure = f.unsure || e.Ask || e.Partly && len(f.changes) > 0 || e.Forgets && f.found != ""
 	for _, name := range e.names {
 		f.name(name)
@@ -62,16 +67,16 @@ func (f *follow) note(e *Effect, quiet bool) {
 	} else {
 		f.keep(e.Keep)
 	}
+	if e.Hooks && (f.found != "" || f.unsure && !e.Ask) {
+		f.keep("a trigger, rule or policy, maybe of a temporary table")
+	}
 	for name, inner := range e.prepares {
-		before := f.runs[name]
-		before.join(&inner)
 		if f.runs == nil {
-			f.runs = map[string]Effect{}
+			f.runs = map[string][]*query.Statement{}
 		}
-		f.runs[name] = before
+		f.runs[name] = slices.Concat(f.runs[name], inner)
 	}
 	f.drawn = f.drawn || e.Drawn
-	f.draws = f.draws || e.Drew != ""
 	f.defined = f.defined || e.Defines
 	f.alone = f.alone || e.Alone
 	f.stays = f.stays || e.Stays
@@ -85,10 +90,29 @@ func (f *follow) keep(why string) {
 }
 
 func (f *follow) name(name string) {
-	if strings.Contains(name, ".") && !slices.Contains(f.names, name) && len(f.names) < namesLimit {
+	switch {
+	case !strings.Contains(name, ".") || slices.Contains(f.names, name):
+	case len(f.names) >= namesLimit:
+		f.keep("more settings of its own making than can be asked for")
+	default:
 		f.names = append(f.names, name)
 	}
 }
+
+// judgeLater has a script judged again once the catalog is known that it runs
+// under.
+func (f *follow) judgeLater(script *query.Script) {
+	switch {
+	case script == nil || slices.Contains(f.later, script):
+	case len(f.later) >= laterLimit:
+		f.keep("too much was done after a definition in the same transaction")
+	default:
+		f.later = append(f.later, script)
+	}
+}
+
+// laterLimit bounds the scripts that are judged a second time.
+const laterLimit = 100
 
 // namesLimit bounds the placeholder settings of one session that are asked
 // for; who uses more keeps the server.
@@ -114,9 +138,10 @@ func (f *follow) tag(tag []byte) {
 const syntaxError = "42601"
 
 // erred takes down an error that was the client's.
-func (f *follow) erred(code string) {
+// first: it was the first reply.
+func (f *follow) erred(code string, first bool) {
 	f.unsure = f.unsure || len(f.changes) > 0
-	if code == syntaxError {
+	if code == syntaxError && first {
 		f.suspect = ""
 	}
 }
@@ -133,7 +158,7 @@ func (f *follow) commit(reported []wire.Param) {
 		value := c.Value
 		for _, p := range reported {
 			if value != "" && strings.EqualFold(p.Name, c.Name) {
-				value = quoteLiteral(p.Value)
+				value = settingValue(c.Name, p.Value)
 			}
 		}
 		f.settings = f.settings.With(c.Name, value)
@@ -147,7 +172,7 @@ func (f *follow) drop() {
 		f.changes = f.changes[:0]
 		f.mean = meaning(f.settings)
 	}
-	f.confirmed, f.mixed = 0, false
+	f.expected, f.confirmed, f.mixed = 0, 0, false
 }
 
 // adopt takes what the server has answered for the truth.
@@ -160,7 +185,7 @@ func (f *follow) adopt(a *answered) {
 
 // discarded: DISCARD ALL was done.
 func (f *follow) discarded() {
-	*f = follow{era: f.era, draws: f.draws, alone: f.alone, names: f.names}
+	*f = follow{era: f.era, alone: f.alone, names: f.names, defined: f.defined, later: f.later}
 }
 
 // quoteLiteral writes a constant that means the same whatever

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"cmp"
+	"slices"
 
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -38,6 +39,9 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		if s.script, err = s.read(m); err != nil {
 			return false, err
 		}
+		if !m.Last { // it will be on the server by the client's own name
+			return false, s.allow(&tooLong)
+		}
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
 		if st := s.bound(m); st != nil {
@@ -54,9 +58,6 @@ func (s *Session) quiet(kind wire.Kind) error {
 	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
 	default:
 		return nil
-	}
-	if err := s.acquaint(); err != nil {
-		return err
 	}
 	if s.asking != nil || s.follow.alone {
 		s.follow.alone = false
@@ -182,17 +183,19 @@ func (s *Session) bound(m *wire.Message) *statement {
 // allow finds out whether what a request will do is refused; else carry takes
 // it down once there is a server for it.
 func (s *Session) allow(e *Effect) error {
+	if len(e.Runs) > 0 {
+		whole := *e
+		e = &whole
+		whole.Changes, whole.names = slices.Clone(e.Changes), slices.Clone(e.names)
+	}
 	for _, name := range e.Runs {
-		inner, known := s.follow.runs[name]
-		switch {
-		case known:
-			whole := *e
-			whole.join(&inner)
-			e = &whole
-		case s.statements[name] != nil && !s.plain:
+		runs := slices.Concat(s.follow.runs[name], e.prepares[name])
+		if len(runs) == 0 && s.statements[name] != nil && !s.plain {
 			return refusal("EXECUTE of a statement that was prepared in the extended protocol")
-		default:
-			s.follow.unsure = true
+		}
+		e.Ask = e.Ask || len(runs) == 0
+		for _, inner := range runs {
+			e.add(inner, s.judge())
 		}
 	}
 	s.upcoming = e
@@ -214,7 +217,17 @@ func (s *Session) carry() error {
 	if s.expect.empty() && s.status == wire.Idle && s.follow.certain() {
 		s.commit() // what follows is another transaction
 	}
+	if s.follow.defined || e.Defines {
+		s.follow.judgeLater(s.judged.script)
+		if len(e.Runs) > 0 {
+			s.follow.keep("EXECUTE after a definition in the same transaction")
+		}
+	}
 	s.follow.note(e, s.expect.empty())
+	s.server.Drawn = s.server.Drawn || e.Drawn
+	if e.Drew != "" && s.entry != nil {
+		s.entry.Draw()
+	}
 	if e.Spoils {
 		s.server.Expires = s.loop.Now().Add(-1)
 	}

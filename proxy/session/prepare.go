@@ -46,6 +46,11 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 
 func (s *Session) prepareParse(m *wire.Message) bool {
 	if !m.Last {
+		if m.Bytes[wire.HeaderLen] == 0 { // the unnamed one
+			s.expect.add(wire.Parse, forward, s.setUnnamed(s.statement("")))
+			s.passFirst(m)
+			return true
+		}
 		return false // the server stays, and knows it by the client's name
 	}
 	v, err := wire.ViewParse(m.Body())
@@ -87,11 +92,27 @@ func (s *Session) statement(text string) *statement {
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
 		st.key += "\x00" + name + " " + st.under[name]
 	}
-	if s.follow.unsure { // nobody knows under what it is parsed
-		s.private++
-		st.key += fmt.Sprint("\x00", s.pid, " ", s.private)
+	if s.follow.unsure || s.follow.kept != "" { // nobody knows under what it is parsed
+		st.key = s.privately(st.key)
 	}
 	return st
+}
+
+// privately is a key that no other statement has.
+func (s *Session) privately(key string) string {
+	s.private++
+	return fmt.Sprint(key, "\x00", s.pid, " ", s.private)
+}
+
+// now is the statement as it would be prepared at this moment: if nobody knows
+// under what settings that would be, it is not to be found again.
+func (s *Session) now(st *statement) *statement {
+	if !s.follow.unsure && s.follow.kept == "" {
+		return st
+	}
+	changed := *st
+	changed.key, changed.under = s.privately(st.key), s.follow.mean
+	return &changed
 }
 
 // key is that of a statement, "" if there is none.
@@ -206,6 +227,7 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		return "", false
 	}
 	if there, ok = s.server.Prepared.Find(st.key); !ok {
+		st = s.now(st)
 		s.under(st, func() { there = s.parse(st, prelude, nil) })
 	}
 	return there, true
@@ -217,21 +239,24 @@ func (s *Session) ensureUnnamed() {
 	if server.Prepared.Unnamed == s.unnamed.keyOr() {
 		return
 	}
-	there := server.Prepared.Unnaming()
-	server.Prepared.Unnamed = s.unnamed.keyOr()
+	there, st := server.Prepared.Unnaming(), s.unnamed
+	if st != nil {
+		st = s.now(st)
+	}
+	server.Prepared.Unnamed = st.keyOr()
 	back := func(erred bool) {
 		if there(); erred {
 			server.Prepared.Unnamed = ""
 		}
 	}
-	if s.unnamed == nil { // another client's is there
+	if st == nil { // another client's is there
 		s.expect.add(wire.Close, swallow, back)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
 		return
 	}
-	s.under(s.unnamed, func() {
+	s.under(st, func() {
 		s.expect.add(wire.Parse, prelude, back)
-		server.Endpoint.Write(appendParse(nil, "", s.unnamed.text))
+		server.Endpoint.Write(appendParse(nil, "", st.text))
 	})
 }
 
@@ -276,7 +301,11 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	if statement < 0 {
 		return false
 	}
+	copies := s.copies()
 	there, ok := s.ensure(body[portal+1 : portal+1+statement])
+	if copies && ok {
+		s.again.begin(body[portal+1 : portal+1+statement])
+	}
 	s.expect.add(wire.Bind, forward, nil)
 	if !ok {
 		s.passFirst(m)
@@ -324,7 +353,7 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return false
 	}
 	delete(s.statements, name)
-	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.statements[name] = st })
+	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.keepStatement(name, st) })
 	return true
 }
 

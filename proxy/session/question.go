@@ -67,12 +67,15 @@ func (q *question) read(body []byte) {
 type answered struct {
 	settings pool.Settings
 	found    string // why it keeps the server; "": it need not
-	runs     map[string]Effect
+	runs     map[string][]*query.Statement
 }
 
 // stateQuestion asks for what a session has left on the server: rows of a
 // letter, a name and a value. It means the same under any search_path.
-const stateQuestion = `SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
+//
+// Whatever the session's default, the transaction is one that waits for nobody.
+const stateQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
  WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_'
 UNION ALL SELECT 'i', 'session_authorization', session_user::pg_catalog.text
 UNION ALL SELECT 'i', 'role', pg_catalog.current_setting('role')
@@ -90,7 +93,7 @@ func stateSQL(placeholders []string) string {
 	sql.WriteString(stateQuestion)
 	for _, name := range placeholders {
 		name := quoteLiteral(name)
-		sql.WriteString("\nUNION ALL SELECT 'x', " + name + ", pg_catalog.current_setting(" + name + ", true)")
+		sql.WriteString("\nUNION ALL SELECT 'x', " + name + ", '=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + name + ", true)")
 	}
 	return sql.String()
 }
@@ -100,22 +103,22 @@ var listed = map[string]bool{"search_path": true, "temp_tablespaces": true, "ses
 	"local_preload_libraries": true}
 
 // readState reads the answer. user is whom the server has logged in.
-func readState(rows [][]string, user string, by judge) *answered {
+func readState(rows [][]string, user string, syntax query.Syntax) *answered {
 	a := new(answered)
 	for _, row := range rows {
 		if len(row) == 3 {
-			a.read(row[0], row[1], row[2], user, by)
+			a.read(row[0], row[1], row[2], user, syntax)
 		}
 	}
 	return a
 }
 
-func (a *answered) read(what, name, value, user string, by judge) {
+func (a *answered) read(what, name, value, user string, syntax query.Syntax) {
 	switch what {
 	case "s":
 		a.settings = a.settings.With(strings.ToLower(name), settingValue(strings.ToLower(name), value))
 	case "x":
-		if value != "" {
+		if value, set := strings.CutPrefix(value, "="); set {
 			a.settings = a.settings.With(name, quoteLiteral(value))
 		}
 	case "i":
@@ -123,7 +126,7 @@ func (a *answered) read(what, name, value, user string, by judge) {
 			a.settings = a.settings.With(name, quoteLiteral(value))
 		}
 	case "p":
-		a.prepared(name, value, by)
+		a.prepared(name, value, syntax)
 	case "c":
 		a.find("cursor " + name)
 	case "l":
@@ -142,19 +145,27 @@ func (a *answered) find(why string) {
 }
 
 // prepared: a statement of SQL PREPARE follows if its text is that alone.
-func (a *answered) prepared(name, text string, by judge) {
-	script := query.Parse([]byte(text), query.Syntax{})
-	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name {
+func (a *answered) prepared(name, text string, syntax query.Syntax) {
+	script := query.Parse([]byte(text), syntax)
+	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name || !ascii(name) {
 		a.find("PREPARE " + name)
 		return
 	}
 	a.settings = a.settings.With(pool.PreparedName(name), text)
-	var e Effect
-	e.add(script.Statements[0].Inner, by)
 	if a.runs == nil {
-		a.runs = map[string]Effect{}
+		a.runs = map[string][]*query.Statement{}
 	}
-	a.runs[name] = e
+	a.runs[name] = []*query.Statement{script.Statements[0].Inner}
+}
+
+// ascii says that a text means the same in every encoding.
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // settingValue is what to put after SET ... TO.
@@ -222,7 +233,7 @@ func (s *Session) askState() {
 		if s.status != wire.Idle {
 			return // there is more to come
 		}
-		f.adopt(readState(q.rows, s.server.Key.User, s.judge()))
+		f.adopt(readState(q.rows, s.server.Key.User, s.syntax))
 		s.server.Settings = f.settings
 		s.server.Used = f.pinned() != ""
 	})
@@ -266,6 +277,9 @@ func (s *Session) askCatalog(ticket uint64) {
 	s.ask(catalog.Question(before), func(q *question) {
 		if q.failed {
 			s.entry.Store(ticket, nil)
+			if len(s.follow.later) > 0 {
+				s.follow.keep("its catalog cannot be asked for")
+			}
 			return
 		}
 		entry := s.entry

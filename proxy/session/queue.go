@@ -14,6 +14,9 @@ func (q *queue[T]) len() int { return len(q.list) - q.first }
 // at is the i-th oldest element.
 func (q *queue[T]) at(i int) T { return q.list[q.first+i] }
 
+// oldest is where the oldest element is.
+func (q *queue[T]) oldest() *T { return &q.list[q.first] }
+
 func (q *queue[T]) push(v T) {
 	if q.first > 0 && len(q.list) == cap(q.list) && q.first >= len(q.list)/2 {
 		n := copy(q.list, q.list[q.first:])

@@ -77,6 +77,9 @@ func (s *Session) reply(m wire.Message) (err error) {
 			return err
 		}
 	}
+	if s.whose == forward && m.Kind == wire.ErrorResponse && m.First && s.repeatable(m) {
+		s.whose, s.again.due = retry, true
+	}
 	if m.Kind == wire.NotificationResponse {
 		s.whose = forward // whatever it came in between
 	}
@@ -94,6 +97,9 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.expect.settle(m.Kind)
 		s.answerLocals()
 	}
+	if s.whose == retry && m.Kind == wire.ErrorResponse {
+		s.expect.list.oldest().whose = retry // its Sync
+	}
 	if m.Kind == wire.ReadyForQuery {
 		s.endResponse()
 	}
@@ -103,12 +109,16 @@ func (s *Session) reply(m wire.Message) (err error) {
 // endOwn: the answer to something of pgherd's own has come to its end.
 func (s *Session) endOwn() {
 	switch s.whose {
+	case forward:
+		s.again.spent = false
 	case capture:
 		q := s.asking
 		s.asking = nil
 		q.done(q)
 	case restore:
-		s.tell()
+		if s.expect.head().whose != restore {
+			s.tell()
+		}
 	}
 }
 
@@ -163,7 +173,7 @@ func (s *Session) observeError(m wire.Message) error {
 	s.fatal = s.whose == forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
 	switch s.whose {
 	case forward, prelude, instead:
-		s.follow.erred(fault.Code)
+		s.follow.erred(fault.Code, s.passed == 0)
 	case swallow:
 		s.expect.uncertain = true
 	case restore:
@@ -213,6 +223,12 @@ func (s *Session) fromClient() (moved bool, err error) {
 	}
 	if s.gone() {
 		return false, s.parting()
+	}
+	if s.again.due {
+		if !s.expect.empty() {
+			return false, nil
+		}
+		return true, s.repeat()
 	}
 	for !s.crowded() {
 		m, ok, err := s.requests.next()

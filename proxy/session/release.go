@@ -59,6 +59,15 @@ func (s *Session) conclude() (done bool) {
 	if s.mode == pool.Session || !s.between() {
 		return true
 	}
+	if s.renew() {
+		return false
+	}
+	for _, script := range f.later {
+		e := effectOf(script, s.judge())
+		f.keep(e.Keep)
+		f.unsure = f.unsure || e.Ask
+	}
+	f.later = nil
 	f.keep(f.suspect)
 	f.suspect = ""
 	if s.entry != nil && f.era != s.entry.Changes() { // it was judged by a catalog that is no more
@@ -76,7 +85,7 @@ func (s *Session) conclude() (done bool) {
 		s.loop.Pinned(s.server)
 	}
 	f.counted = f.pinned() != ""
-	return !s.renew()
+	return true
 }
 
 // commit: the transaction has ended, and its outcome is certain.
@@ -87,19 +96,23 @@ func (s *Session) commit() {
 
 // renew asks for the catalog if that is due.
 func (s *Session) renew() (asked bool) {
-	if s.entry == nil || s.state == Closing {
+	f := &s.follow
+	if s.entry == nil {
 		return false
 	}
-	if s.follow.defined {
-		s.follow.defined = false
+	if f.defined {
 		s.entry.Changed()
-		s.follow.era = s.entry.Changes()
 	}
-	ticket, mine := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck)
-	if mine {
-		s.askCatalog(ticket)
+	if s.state == Closing { // what ran under the new definitions is not judged any more
+		f.unsure = f.unsure || f.defined || len(f.later) > 0
+		return false
 	}
-	return mine
+	_, due := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck)
+	if due = due || f.defined; due {
+		s.askCatalog(s.entry.Changes())
+	}
+	f.defined = false
+	return due
 }
 
 // moment is what the release rule looks at.

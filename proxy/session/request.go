@@ -9,6 +9,8 @@ import (
 
 // request handles a request, or a piece of one.
 func (s *Session) request(m wire.Message) error {
+	s.handling = true
+	defer func() { s.handling = false }()
 	if m.First {
 		s.passing = false
 		mine, err := s.begin(m)
@@ -29,7 +31,11 @@ func (s *Session) request(m wire.Message) error {
 
 // sent: a request, or a piece of one, has gone to the server.
 func (s *Session) sent(m wire.Message) {
-	if !m.Last || s.mode == pool.Session {
+	if s.mode == pool.Session {
+		return
+	}
+	s.again.add(m)
+	if !m.Last {
 		return
 	}
 	if m.Kind == wire.Query || m.Kind == wire.Sync {
@@ -61,6 +67,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail:
 			return true, nil // outside a copy PostgreSQL takes no notice either
 		}
+	}
+	if err := s.acquaint(); err != nil {
+		return true, s.refuse(m.Kind, err)
 	}
 	if !m.Last {
 		s.prepared.overtake(m.Kind)

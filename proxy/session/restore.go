@@ -10,13 +10,18 @@ import (
 // trip as what the client asks for; if that could fail, before it.
 func (s *Session) restore() error {
 	r := s.server.Settings.Restore(s.follow.settings)
-	if s.follow.draws {
-		r.Settings += "DISCARD SEQUENCES;" // lest it reads what others have drawn
+	if s.server.Drawn && s.entry != nil && s.entry.Drawing() { // others' numbers are not this session's
+		r.Settings += "DISCARD SEQUENCES;"
+		s.server.Drawn = false
 	}
 	s.server.Settings = s.follow.settings
+	if r.Encoding != "" { // in which the rest is written
+		s.query(r.Encoding, restore)
+	}
 	if r.Settings != "" {
 		s.query(r.Settings, restore)
-	} else {
+	}
+	if r.Encoding == "" && r.Settings == "" {
 		s.tell()
 	}
 	for _, sql := range r.Prepared {

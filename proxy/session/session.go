@@ -58,12 +58,14 @@ type Session struct {
 	syntax     query.Syntax   // in which the client's SQL is read now
 	judged     judged
 	parsed     []string // statements that the server has been given since it came
-	upcoming   *Effect  // of the request at hand, which is not sent yet
-	plain      bool     // the server has the client's statements by the client's own names
-	private    uint64   // statements so far that cannot be shared
-	refusing   bool     // a request failed here; skip to the next Sync
-	dropping   bool     // the request that arrives in pieces is not for the server
-	passing    bool     // its first piece was sent on in other words, the others are to follow
+	again      again
+	handling   bool    // a request is being handled
+	upcoming   *Effect // of the request at hand, which is not sent yet
+	plain      bool    // the server has the client's statements by the client's own names
+	private    uint64  // statements so far that cannot be shared
+	refusing   bool    // a request failed here; skip to the next Sync
+	dropping   bool    // the request that arrives in pieces is not for the server
+	passing    bool    // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream

@@ -174,7 +174,7 @@ func (p *postgres) simple(sql string) {
 		p.discardAll()
 		p.ready()
 		return
-	case strings.HasPrefix(sql, "SELECT 's'"):
+	case strings.Contains(sql, "SELECT 's'"):
 		p.tellState()
 		p.ready()
 		return
@@ -205,6 +205,7 @@ func (p *postgres) discardAll() {
 
 // tellState answers what pgherd asks for itself.
 func (p *postgres) tellState() {
+	p.done("SET")
 	p.out = wire.AppendTextColumns(p.out, "what", "name", "value")
 	if p.param != "0" {
 		p.out = wire.AppendTextRow(p.out, "s", "param", p.param)

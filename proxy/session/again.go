@@ -1,0 +1,93 @@
+package session
+
+import (
+	"bytes"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// again is a copy of the client's requests since the server was last idle:
+// one statement's execution. If the server says that its plan is of another
+// time, as happens to a statement prepared before an ALTER TABLE, it is
+// prepared anew and the requests are repeated; the client sees nothing of it.
+type again struct {
+	name   string // of the statement, as the client calls it; "": nothing is copied
+	bytes  []byte
+	owed   int  // replies to come if none has
+	closed bool // its Sync was read: more must not follow
+	due    bool // it is to be repeated
+	spent  bool // it was repeated once
+}
+
+// againLimit bounds the copy, in bytes.
+const againLimit = 16 << 10
+
+// begin starts a copy with a Bind of a statement of the client's.
+func (a *again) begin(name []byte) {
+	*a = again{name: string(name), bytes: a.bytes[:0], spent: a.spent}
+}
+
+// add copies a request that was sent, or gives up.
+func (a *again) add(m wire.Message) {
+	switch {
+	case a.name == "":
+		return
+	case !m.First || !m.Last || a.closed || len(a.bytes)+len(m.Bytes) > againLimit:
+		a.name = ""
+		return
+	}
+	switch m.Kind {
+	case wire.Bind, wire.Describe, wire.Execute, wire.Sync:
+		a.owed++
+		a.closed = m.Kind == wire.Sync
+	case wire.Flush:
+	default:
+		a.name = ""
+		return
+	}
+	a.bytes = append(a.bytes, m.Bytes...)
+}
+
+// outdated is the routine in which PostgreSQL finds that a plan's result has
+// changed; its words are translated, its name is not.
+var outdated = []byte("\x00RRevalidateCachedQuery\x00")
+
+// repeatable says that an error is one that repetition mends, and that the
+// client has seen nothing yet of what is repeated.
+func (s *Session) repeatable(m wire.Message) bool {
+	a := &s.again
+	return a.name != "" && a.closed && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
+		m.First && m.Last && s.expect.owedToClient() == a.owed && bytes.Contains(m.Body(), outdated)
+}
+
+// repeat sends the requests again. The statement is prepared anew.
+func (s *Session) repeat() error {
+	a := &s.again
+	if st := s.statements[a.name]; st != nil {
+		if there, known := s.server.Prepared.Find(st.key); known {
+			s.server.Prepared.Remove(st.key)
+			s.expect.add(wire.Close, swallow, nil)
+			s.server.Endpoint.Write(wire.AppendClose(nil, 'S', there))
+		}
+	}
+	requests := bytes.Clone(a.bytes)
+	*a = again{spent: true}
+	cut := wire.CutRequests()
+	for len(requests) > 0 {
+		m, rest, err := cut.Next(requests)
+		if err != nil {
+			return err
+		}
+		requests, m.Copied = rest, true
+		if err := s.request(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copies says that the Bind at hand may be repeated.
+func (s *Session) copies() bool {
+	return s.status == wire.Idle && s.mode != pool.Session && s.expect.owedToClient() == 0
+}
