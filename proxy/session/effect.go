@@ -121,8 +121,23 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	case has(query.HoldCursor):
 		e.pins("a cursor WITH HOLD")
 	}
-	const draws = query.Writes | query.SetsSequence | query.AnonymousCode | query.UnknownFunction
-	e.Drawn = e.Drawn || st.Effects.Has(draws)
+	e.Drawn = e.Drawn || draws(st)
+}
+
+// draws says that a statement may draw from a sequence: by a column's default,
+// or in a function or trigger.
+func draws(st *query.Statement) bool {
+	const by = query.SetsSequence | query.AnonymousCode | query.UnknownFunction | query.DataModifyingCTE
+	for at := st; at != nil; at = at.Inner {
+		switch at.Kind {
+		case query.Insert, query.Update, query.Delete, query.Merge, query.CopyIn, query.CopyFrom, query.CreateTableAs, query.Execute, query.DDL:
+			return true
+		}
+		if at.Effects.Has(by) {
+			return true
+		}
+	}
+	return false
 }
 
 // pins notes what will be found when the server is asked.

@@ -39,7 +39,7 @@ func knownCatalog(t *testing.T, more ...[]string) *catalog.Snapshot {
 }
 
 // words writes an effect as a line of testdata/effects.txt has it.
-func (e *Effect) words() string {
+func (e *Effect) words(by judge) string {
 	var list []string
 	say := func(is bool, format string, args ...any) {
 		if is {
@@ -73,8 +73,11 @@ func (e *Effect) words() string {
 	say(e.Stays, "stays")
 	say(len(e.names) > 0, "names %s", strings.Join(e.names, ","))
 	for _, name := range slices.Sorted(maps.Keys(e.prepares)) {
-		inner := e.prepares[name]
-		say(true, "prepares %s {%s}", name, inner.words())
+		var inner Effect
+		for _, st := range e.prepares[name] {
+			inner.add(st, by)
+		}
+		say(true, "prepares %s {%s}", name, inner.words(by))
 	}
 	if list == nil {
 		return "nothing"
@@ -96,7 +99,7 @@ func TestEffects(t *testing.T) {
 	for line := range strings.Lines(string(text)) {
 		if line = strings.TrimSuffix(line, "\n"); strings.HasPrefix(line, indent) {
 			e := effectOf(query.Parse([]byte(sql), query.Syntax{}), by)
-			if got := indent + e.words(); got != line {
+			if got := indent + e.words(by); got != line {
 				t.Errorf("%s\n got %s\nwant %s", sql, got, line)
 				line = got
 			}
@@ -148,7 +151,7 @@ func TestEffectsOfDatabases(t *testing.T) {
 		{"a comment", quiet, query.Syntax{}, "-- SELECT keeper()", "nothing"},
 	} {
 		e := effectOf(query.Parse([]byte(row.sql), row.syntax), judge{known: row.known})
-		if got := e.words(); got != row.want {
+		if got := e.words(judge{known: row.known}); got != row.want {
 			t.Errorf("%s: %s\n got %s\nwant %s", row.what, row.sql[:min(len(row.sql), 60)], got, row.want)
 		}
 	}

@@ -74,6 +74,17 @@ func (e *expectation) coming() bool { return e.list.len() > 0 && !e.copying }
 // to be taken back, and that the answer comes without another request.
 func (e *expectation) unsettled() bool { return e.closed > 0 && !e.copying }
 
+// settling says that a request is not answered after which a transaction may
+// have another state.
+func (e *expectation) settling() bool {
+	for i := range e.list.len() {
+		if wire.ReadyForQuery.Settles(e.list.at(i).request) {
+			return true
+		}
+	}
+	return false
+}
+
 // owedToClient is how many of the replies owed are the client's.
 func (e *expectation) owedToClient() (n int) {
 	for i := range e.list.len() {

@@ -62,6 +62,9 @@ func (f *follow) note(e *Effect, quiet bool) {
 	for _, name := range e.names {
 		f.name(name)
 	}
+	for _, c := range e.Changes {
+		f.name(c.Name)
+	}
 	if e.Suspect {
 		f.suspect = e.Keep
 	} else {
@@ -154,7 +157,6 @@ func (f *follow) commit(reported []wire.Param) {
 		if c.Local {
 			continue
 		}
-		f.name(c.Name)
 		value := c.Value
 		for _, p := range reported {
 			if value != "" && strings.EqualFold(p.Name, c.Name) {

@@ -31,7 +31,7 @@ func life(t *testing.T, f *follow, by judge, reported []wire.Param, events ...st
 		case event[0] == '=':
 			f.tag([]byte(rest))
 		case event[0] == '!':
-			f.erred(rest)
+			f.erred(rest, true)
 		case event == "end" && f.certain():
 			f.commit(reported)
 		case event == "end":

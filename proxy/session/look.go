@@ -44,8 +44,12 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		}
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
-		if st := s.bound(m); st != nil {
+		name, st := s.bound(m)
+		switch {
+		case st != nil:
 			return false, s.allow(s.effect(st.script))
+		case s.follow.runs[name] != nil: // prepared in SQL
+			return false, s.allow(&Effect{Runs: []string{name}})
 		}
 	}
 	return false, nil
@@ -167,17 +171,18 @@ func functionCall(m *wire.Message) *Effect {
 
 // bound is the statement that a Bind is of; nil: the client has none of that
 // name.
-func (s *Session) bound(m *wire.Message) *statement {
+func (s *Session) bound(m *wire.Message) (string, *statement) {
 	body := m.Body()
 	portal := bytes.IndexByte(body, 0)
 	name := bytes.IndexByte(body[portal+1:], 0)
 	if portal < 0 || name < 0 {
-		return nil
+		return "", nil
 	}
 	if name == 0 {
-		return s.unnamed
+		return "", s.unnamed
 	}
-	return s.statements[string(body[portal+1:portal+1+name])]
+	called := string(body[portal+1 : portal+1+name])
+	return called, s.statements[called]
 }
 
 // allow finds out whether what a request will do is refused; else carry takes
@@ -187,6 +192,11 @@ func (s *Session) allow(e *Effect) error {
 		whole := *e
 		e = &whole
 		whole.Changes, whole.names = slices.Clone(e.Changes), slices.Clone(e.names)
+	}
+	for name := range e.prepares {
+		if s.statements[name] != nil && !s.plain {
+			return taken(name)
+		}
 	}
 	for _, name := range e.Runs {
 		runs := slices.Concat(s.follow.runs[name], e.prepares[name])

@@ -64,6 +64,14 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		return true
 	}
 	name := string(v.Name)
+	if s.follow.runs[name] != nil {
+		return false // a statement of SQL PREPARE: the server says so
+	}
+	if s.status == wire.Failed && !ends(st.script) { // the server says no, whatever the name
+		st.key = s.privately(st.key)
+		s.parse(st, forward, nil)
+		return true
+	}
 	if s.statements[name] != nil {
 		s.collide(name)
 		return true
@@ -76,6 +84,18 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	s.parse(st, forward, forget)
 	return true
+}
+
+// ends says that a failed transaction takes the statement.
+func ends(script *query.Script) bool {
+	if script == nil || len(script.Statements) != 1 {
+		return false
+	}
+	switch script.Statements[0].Kind {
+	case query.Commit, query.Rollback, query.RollbackTo, query.PrepareTransaction:
+		return true
+	}
+	return false
 }
 
 // statement is what a client has prepared.
@@ -136,16 +156,17 @@ func (s *Session) setUnnamed(st *statement) undo {
 	}
 }
 
-// duplicate is PostgreSQL's error for a name that is taken.
-const duplicate = "42P05"
+// taken is PostgreSQL's error for a name that another statement has.
+func taken(name string) *wire.Fault {
+	return &wire.Fault{Severity: "ERROR", Code: "42P05", Message: `prepared statement "` + name + `" already exists`}
+}
 
 // collide: the client's name is taken. The server is made to fail by the name
 // that it has for that statement, so that it skips and rolls back as it must;
 // the client gets the error with its own name in it.
 func (s *Session) collide(name string) {
 	there, _ := s.ensure([]byte(name))
-	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
-	s.expect.addInstead(wire.Parse, wire.AppendError(nil, fault))
+	s.expect.addInstead(wire.Parse, wire.AppendError(nil, taken(name)))
 	s.server.Endpoint.Write(appendParse(nil, there, s.statements[name].text))
 }
 
@@ -276,12 +297,13 @@ func (s *Session) setLocally(have, want pool.Settings) {
 			continue
 		}
 		sql := pool.SetLocal(name, want[name])
-		for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close} {
+		for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.Close} {
 			s.expect.add(kind, prelude, nil)
 		}
 		b := wire.AppendParse(nil, settingStatement, sql, nil)
 		b = wire.AppendBind(b, &wire.BindView{Portal: []byte(settingStatement), Statement: []byte(settingStatement)})
 		b = wire.AppendExecute(b, settingStatement, 0)
+		b = wire.AppendClose(b, 'P', settingStatement)
 		s.server.Endpoint.Write(wire.AppendClose(b, 'S', settingStatement))
 	}
 }

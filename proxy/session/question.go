@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strconv"
 	"strings"
 
 	"pgherd/proxy/catalog"
@@ -67,6 +68,7 @@ func (q *question) read(body []byte) {
 type answered struct {
 	settings pool.Settings
 	found    string // why it keeps the server; "": it need not
+	count    string // of statements prepared by the protocol
 	runs     map[string][]*query.Statement
 }
 
@@ -80,6 +82,7 @@ SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
 UNION ALL SELECT 'i', 'session_authorization', session_user::pg_catalog.text
 UNION ALL SELECT 'i', 'role', pg_catalog.current_setting('role')
 UNION ALL SELECT 'p', p.name, p.statement FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql
+UNION ALL SELECT 'n', '', pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_prepared_statement() p WHERE NOT p.from_sql
 UNION ALL SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() c
 UNION ALL SELECT 'l', l, '' FROM pg_catalog.pg_listening_channels() l
 UNION ALL SELECT 'a', a.mode, '' FROM pg_catalog.pg_lock_status() a
@@ -127,6 +130,8 @@ func (a *answered) read(what, name, value, user string, syntax query.Syntax) {
 		}
 	case "p":
 		a.prepared(name, value, syntax)
+	case "n":
+		a.count = value
 	case "c":
 		a.find("cursor " + name)
 	case "l":
@@ -233,7 +238,11 @@ func (s *Session) askState() {
 		if s.status != wire.Idle {
 			return // there is more to come
 		}
-		f.adopt(readState(q.rows, s.server.Key.User, s.syntax))
+		a := readState(q.rows, s.server.Key.User, s.syntax)
+		if a.count != strconv.Itoa(s.server.Prepared.Len()) && !s.plain {
+			s.server.Expires = s.loop.Now().Add(-1) // statements were deallocated unseen
+		}
+		f.adopt(a)
 		s.server.Settings = f.settings
 		s.server.Used = f.pinned() != ""
 	})

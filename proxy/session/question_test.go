@@ -13,11 +13,11 @@ import (
 
 	"pgherd/bench/herd"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
 )
 
 // TestReadState: what an answer to the state question says.
 func TestReadState(t *testing.T) {
-	by := judge{known: knownCatalog(t)}
 	for _, row := range []struct {
 		what     string
 		rows     [][]string
@@ -36,7 +36,7 @@ func TestReadState(t *testing.T) {
 		{"a role", [][]string{{"i", "session_authorization", "alice"}, {"i", "role", "R x"}}, "role='R x'", ""},
 		{"another user", [][]string{{"i", "session_authorization", "bob"}, {"i", "role", "none"}}, "session_authorization='bob'", ""},
 		{"both", [][]string{{"i", "session_authorization", "bob"}, {"i", "role", "r"}}, "role='r' session_authorization='bob'", ""},
-		{"a placeholder", [][]string{{"x", "app.tenant", "7"}, {"x", "app.other", ""}}, "app.tenant='7'", ""},
+		{"a placeholder", [][]string{{"x", "app.tenant", "=7"}, {"x", "app.other", ""}, {"x", "app.blank", "="}}, "app.blank='' app.tenant='7'", ""},
 		{"a statement", [][]string{{"p", "p", "PREPARE p AS SELECT 1"}}, "prepare p=PREPARE p AS SELECT 1", ""},
 		{"a statement with an odd name", [][]string{{"p", "P p", `PREPARE "P p" AS SELECT 1;`}}, `prepare P p=PREPARE "P p" AS SELECT 1;`, ""},
 		{"a statement of a script", [][]string{{"p", "p", "PREPARE p AS SELECT 1; SELECT 2"}}, "", "PREPARE p"},
@@ -49,20 +49,22 @@ func TestReadState(t *testing.T) {
 		{"temporary objects", [][]string{{"t", "", ""}}, "", "temporary objects"},
 		{"several", [][]string{{"s", "work_mem", "1"}, {"l", "a", ""}, {"l", "b", ""}, {"t", "", ""}}, "work_mem='1'", "LISTEN a"},
 	} {
-		a := readState(row.rows, "alice", by)
+		a := readState(row.rows, "alice", query.Syntax{})
 		if got := settingsText(a.settings); got != row.settings || a.found != row.found {
 			t.Errorf("%s: %s, found %q; want %s, %q", row.what, got, a.found, row.settings, row.found)
 		}
 	}
 }
 
-// TestReadStateJudgesStatements: what EXECUTE will do is known again.
-func TestReadStateJudgesStatements(t *testing.T) {
+// TestReadStateKnowsStatements: what EXECUTE will do can be judged again.
+func TestReadStateKnowsStatements(t *testing.T) {
+	a := readState([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
 	by := judge{known: knownCatalog(t)}
-	a := readState([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}, {"p", "q", "PREPARE q AS SELECT 1"}}, "alice", by)
-	p, q := a.runs["p"], a.runs["q"]
-	same2(t, "p", p.words(), "ask; keep function keeper; drawn")
-	same2(t, "q", q.words(), "nothing")
+	var e Effect
+	for _, st := range a.runs["p"] {
+		e.add(st, by)
+	}
+	same2(t, "p", e.words(by), "ask; keep function keeper; drawn")
 }
 
 // TestSplitList reads any list of names as it was before it was written.
@@ -162,13 +164,16 @@ func (l *link) do(sql string) [][]string {
 // state asks the state question.
 func (l *link) state(names ...string) *answered {
 	l.t.Helper()
-	return readState(l.do(stateSQL(names)), l.user, judge{})
+	return readState(l.do(stateSQL(names)), l.user, query.Syntax{})
 }
 
 // adopt brings the connection to settings, as a session does.
 func (l *link) adopt(have, want pool.Settings) {
 	l.t.Helper()
 	r := have.Restore(want)
+	if r.Encoding != "" {
+		l.do(r.Encoding)
+	}
 	if r.Settings != "" {
 		l.do(r.Settings)
 	}
@@ -218,7 +223,7 @@ func (b *base) checkKinds(t *testing.T) {
 
 // checkReplay: a session on another server is what it was.
 func (b *base) checkReplay(t *testing.T) {
-	const look = `SELECT name, setting FROM pg_settings WHERE source = 'session' OR name IN ('search_path', 'work_mem')
+	const look = `SELECT name, setting FROM pg_settings WHERE source = 'session' AND name !~ '^transaction_' OR name IN ('search_path', 'work_mem')
 		UNION ALL SELECT 'role', current_setting('role') UNION ALL SELECT 'user', current_user
 		UNION ALL SELECT 'tenant', coalesce(current_setting('app.tenant', true), '')
 		UNION ALL SELECT name, statement FROM pg_prepared_statements WHERE from_sql ORDER BY 1`

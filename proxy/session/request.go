@@ -84,7 +84,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 			return true, s.refuse(m.Kind, err)
 		}
 	}
-	if err := s.settled(); err != nil {
+	if err := s.settled(m.Kind); err != nil {
 		return true, err
 	}
 	if err := s.carry(); err != nil {
@@ -99,9 +99,12 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 }
 
 // settled waits until it is known what became of what the client has prepared
-// so far.
-func (s *Session) settled() error {
-	return s.await(func() bool { return !s.expect.unsettled() })
+// so far; a Parse, until it is known whether the transaction still takes one.
+func (s *Session) settled(kind wire.Kind) error {
+	parse := kind == wire.Parse && s.mode != pool.Session
+	return s.await(func() bool {
+		return !s.expect.unsettled() && !(parse && s.expect.settling() && s.expect.coming())
+	})
 }
 
 // answer sends pgherd's own reply when its turn comes.
