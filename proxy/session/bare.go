@@ -10,20 +10,28 @@ import (
 // bare gives the server the client's prepared statements under the client's
 // own names and takes all others away, for a statement that shows them. From
 // then on the server stays, and names pass as they are.
-func (s *Session) bare() {
-	server := s.server
+func (s *Session) bare(kind wire.Kind) {
+	server, ours := s.server, prelude
+	if kind == wire.Query {
+		ours = attempt // an error would have the query skipped
+	}
 	for _, name := range slices.Sorted(slices.Values(server.Prepared.Names())) {
-		s.expect.add(wire.Close, prelude, nil)
+		s.expect.add(wire.Close, ours, nil)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', name))
 	}
 	server.Prepared.Forget()
 	for _, name := range slices.Sorted(maps.Keys(s.statements)) {
 		st := s.statements[name]
 		s.under(st, func() {
-			s.expect.add(wire.Parse, prelude, nil)
+			s.expect.add(wire.Parse, ours, nil)
 			server.Endpoint.Write(appendParse(nil, name, st.text))
 		})
 	}
-	s.ensureUnnamed()
+	if kind == wire.Query {
+		s.expect.add(wire.Sync, ours, nil)
+		server.Endpoint.Write(wire.AppendSync(nil))
+	} else {
+		s.ensureUnnamed()
+	}
 	s.plain = true
 }

@@ -155,9 +155,10 @@ func (e *expectation) add(request wire.Kind, w whose, undo undo) {
 }
 
 // addInstead is add for a request that will fail, and what the client is told.
-func (e *expectation) addInstead(request wire.Kind, words []byte) {
+// If code is not "", an error of another code is told as it is.
+func (e *expectation) addInstead(request wire.Kind, words []byte, code string) {
 	e.push(owed{request: request, whose: instead})
-	e.locals.push(answer{bytes: words})
+	e.locals.push(answer{bytes: words, code: code})
 }
 
 // answer is pgherd's own reply to a request.
@@ -165,6 +166,7 @@ type answer struct {
 	bytes []byte
 	ready bool // ReadyForQuery follows, with the status of that moment
 	undo  undo
+	code  string // of the error that it takes the place of; "": any
 }
 
 // answer notes a reply of pgherd's own. now: nothing is owed before it, and no

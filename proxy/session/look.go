@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 
 	"pgherd/proxy/pool"
@@ -193,16 +194,9 @@ func (s *Session) allow(e *Effect) error {
 		e = &whole
 		whole.Changes, whole.names = slices.Clone(e.Changes), slices.Clone(e.names)
 	}
-	for name := range e.prepares {
-		if s.statements[name] != nil && !s.plain {
-			return taken(name)
-		}
-	}
+	e = s.mixes(e)
 	for _, name := range e.Runs {
 		runs := slices.Concat(s.follow.runs[name], e.prepares[name])
-		if len(runs) == 0 && s.statements[name] != nil && !s.plain {
-			return refusal("EXECUTE of a statement that was prepared in the extended protocol")
-		}
 		e.Ask = e.Ask || len(runs) == 0
 		for _, inner := range runs {
 			e.add(inner, s.judge())
@@ -212,8 +206,21 @@ func (s *Session) allow(e *Effect) error {
 	return s.refused(e)
 }
 
+// mixes: SQL that names what the client has prepared in the extended protocol
+// needs it under the client's own name.
+func (s *Session) mixes(e *Effect) *Effect {
+	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), []string{e.Closes})
+	if s.plain || !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil }) {
+		return e
+	}
+	whole := *e
+	whole.Reveals = true
+	whole.keep("SQL named a statement of the extended protocol")
+	return &whole
+}
+
 // carry takes down what the request at hand will do.
-func (s *Session) carry() error {
+func (s *Session) carry(kind wire.Kind) error {
 	e := s.upcoming
 	s.upcoming = nil
 	if e == nil {
@@ -241,8 +248,8 @@ func (s *Session) carry() error {
 	if e.Spoils {
 		s.server.Expires = s.loop.Now().Add(-1)
 	}
-	if e.Reveals && !s.plain {
-		s.bare()
+	if e.Reveals && !s.plain && s.status != wire.Failed {
+		s.bare(kind)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		return true
 	}
 	if s.statements[name] != nil {
-		s.collide(name)
+		s.collide(name, st.text)
 		return true
 	}
 	s.keepStatement(name, st)
@@ -156,18 +156,17 @@ func (s *Session) setUnnamed(st *statement) undo {
 	}
 }
 
-// taken is PostgreSQL's error for a name that another statement has.
-func taken(name string) *wire.Fault {
-	return &wire.Fault{Severity: "ERROR", Code: "42P05", Message: `prepared statement "` + name + `" already exists`}
-}
+// duplicate is PostgreSQL's error for a name that another statement has.
+const duplicate = "42P05"
 
 // collide: the client's name is taken. The server is made to fail by the name
 // that it has for that statement, so that it skips and rolls back as it must;
-// the client gets the error with its own name in it.
-func (s *Session) collide(name string) {
+// the client gets the error with its own name in it, unless there is another.
+func (s *Session) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
-	s.expect.addInstead(wire.Parse, wire.AppendError(nil, taken(name)))
-	s.server.Endpoint.Write(appendParse(nil, there, s.statements[name].text))
+	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
+	s.expect.addInstead(wire.Parse, wire.AppendError(nil, fault), duplicate)
+	s.server.Endpoint.Write(appendParse(nil, there, text))
 }
 
 // parse prepares a statement on the server under a name of ours.

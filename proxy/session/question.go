@@ -239,7 +239,7 @@ func (s *Session) askState() {
 			return // there is more to come
 		}
 		a := readState(q.rows, s.server.Key.User, s.syntax)
-		if a.count != strconv.Itoa(s.server.Prepared.Len()) && !s.plain {
+		if a.count != "" && a.count != strconv.Itoa(s.server.Prepared.Len()) && !s.plain {
 			s.server.Expires = s.loop.Now().Add(-1) // statements were deallocated unseen
 		}
 		f.adopt(a)

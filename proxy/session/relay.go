@@ -130,10 +130,22 @@ func (s *Session) deliver(m wire.Message) {
 		s.torn = !m.Last
 	case s.whose == instead && m.Kind == wire.ReadyForQuery:
 		s.replies.pass(s.client, m)
-	case s.whose == instead && m.Kind == wire.ErrorResponse && m.First:
-		s.client.Write(s.expect.locals.at(0).bytes)
+	case s.whose == instead && m.Kind == wire.ErrorResponse:
+		s.substitute(m)
 	case s.whose == capture:
 		s.asking.hear(m)
+	}
+}
+
+// substitute tells the client an error in pgherd's words, if it is the one that
+// was brought about.
+func (s *Session) substitute(m wire.Message) {
+	a := s.expect.locals.at(0)
+	if a.code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.code) {
+		s.replies.pass(s.client, m)
+		s.torn = !m.Last
+	} else if m.First {
+		s.client.Write(a.bytes)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.settled(m.Kind); err != nil {
 		return true, err
 	}
-	if err := s.carry(); err != nil {
+	if err := s.carry(m.Kind); err != nil {
 		return true, err
 	}
 	s.server.Used = s.server.Used || s.mode == pool.Session || s.follow.pinned() != ""
@@ -112,7 +112,7 @@ func (s *Session) answer(bytes []byte, ready bool) { s.answerOr(bytes, ready, ni
 
 // answerOr is answer, with what to take back if the server skips it.
 func (s *Session) answerOr(bytes []byte, ready bool, undo undo) {
-	if a := (answer{bytes, ready, undo}); s.expect.answer(a, s.torn) {
+	if a := (answer{bytes: bytes, ready: ready, undo: undo}); s.expect.answer(a, s.torn) {
 		s.send(a)
 	}
 }
@@ -159,11 +159,11 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 func (s *Session) refuseInside(words []byte, whole bool) {
 	const nonsense = "refused by pgherd"
 	if whole {
-		s.expect.addInstead(wire.Query, words)
+		s.expect.addInstead(wire.Query, words, "")
 		s.server.Endpoint.Write(wire.AppendQuery(nil, nonsense))
 		return
 	}
-	s.expect.addInstead(wire.Parse, words)
+	s.expect.addInstead(wire.Parse, words, "")
 	s.server.Endpoint.Write(wire.AppendParse(nil, "", nonsense, nil))
 	s.unnamed, s.server.Prepared.Unnamed = nil, ""
 }

@@ -86,6 +86,10 @@ func (p *postgres) step(m wire.Message) {
 	switch m.Kind {
 	case wire.Parse:
 		v, _ := wire.ViewParse(m.Body())
+		if p.status == wire.Failed && !ends(string(v.SQL)) {
+			p.fail()
+			return
+		}
 		if _, taken := p.stmts[string(v.Name)]; taken && len(v.Name) > 0 {
 			p.out = wire.AppendError(p.out, &wire.Fault{Severity: "ERROR", Code: "42P05",
 				Message: `prepared statement "` + string(v.Name) + `" already exists`})
@@ -105,7 +109,7 @@ func (p *postgres) step(m wire.Message) {
 	case wire.Bind:
 		v, _ := wire.ViewBind(m.Body())
 		sql, ok := p.stmts[string(v.Statement)]
-		if !ok {
+		if !ok || p.status == wire.Failed && !ends(sql) {
 			p.fail()
 			return
 		}
@@ -248,11 +252,14 @@ func (p *postgres) belong(sql string) {
 	}
 }
 
+// ends says that a failed transaction takes the statement.
+func ends(sql string) bool { return strings.Contains(sql, " ROLLBACK ") || strings.Contains(sql, " COMMIT ") }
+
 // run executes a statement up to its CommandComplete.
 func (p *postgres) run(sql string, extended bool) {
 	words := append(strings.Fields(sql), "", "", "")
 	n, _ := strconv.Atoi(words[2])
-	if p.status == wire.Failed && words[1] != "ROLLBACK" {
+	if p.status == wire.Failed && !ends(sql) {
 		p.fail()
 		return
 	}
