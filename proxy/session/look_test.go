@@ -87,3 +87,312 @@ func TestStatementModeRefusesTransactions(t *testing.T) {
 	w.run()
 	w.ended("")
 }
+
+// TestAskedBehindTheStatement: what a function may have left is asked for in
+// the same round trip; the client sees nothing of it, and the server goes back
+// when the answer is there.
+func TestAskedBehindTheStatement(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.greeted(w.sends(simple("SELECT asker()")))
+	w.then(s[0].words(t, "Query SELECT asker()", "Query STATE"), s[0].says(selected))
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // too early for another server
+	w.then(s[0].words(t), s[0].says(state("s lock_timeout 5", "i role none", "i session_authorization alice")))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(1, selectedText...), func() { same2(t, "settings", settingsText(s[0].server.Settings), "lock_timeout='5'") })
+	w.then(w.sends(simple("SELECT 2")))
+	w.then(s[1].words(t, `Query SET "lock_timeout" TO '5';`, "Query SELECT 2"), s[1].says(complete("SET"), ready, selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+}
+
+// TestAskedAtTheEnd: inside a transaction it would be too early.
+func TestAskedAtTheEnd(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(s[0].words(t, "Query BEGIN"), s[0].says(inside("BEGIN")))
+	w.then(w.sends(simple("SELECT asker()")))
+	w.then(s[0].words(t, "Query SELECT asker()"), s[0].says(inside("SELECT 1")))
+	w.then(w.sends(simple("COMMIT")))
+	w.then(s[0].words(t, "Query COMMIT"), s[0].says(done("COMMIT")))
+	w.then(s[0].words(t, "Query STATE"), s[0].says(state()))
+	w.then(func() { same2(t, "servers returned", len(w.returned), 1) }, w.sends(terminate))
+	w.run()
+}
+
+// TestNoAnswer: a question that fails is asked again, and then no more: the
+// server stays.
+func TestNoAnswer(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(simple("SELECT asker()")))
+	w.then(s[0].words(t, "Query SELECT asker()", "Query STATE"), s[0].says(selected, erred("57014")))
+	w.then(s[0].words(t, "Query STATE"), s[0].says(erred("57014")))
+	w.then(s[0].words(t, "Query STATE"), s[0].says(erred("57014")))
+	w.then(s[0].words(t), w.told(0, selectedText...), func() {
+		same2(t, "why it stays", w.session.View().Pinned, "its state cannot be asked for")
+		same2(t, "pins counted", w.pins, 1)
+	}, w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(0, selectedText...), w.sends(terminate))
+	w.then(s[0].words(t, "Query ABORT", "Query DISCARD ALL"), s[0].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.run()
+	w.ended("returned")
+}
+
+// TestPinnedWhileItIsThere: LISTEN keeps the server until there is none.
+func TestPinnedWhileItIsThere(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.greeted(w.sends(simple("LISTEN news")))
+	w.then(s[0].words(t, "Query LISTEN news", "Query STATE"), s[0].says(done("LISTEN"), state("l news")))
+	w.then(w.told(0, "CommandComplete LISTEN", "ReadyForQuery I"), func() {
+		same2(t, "why it stays", w.session.View().Pinned, "LISTEN news")
+		same2(t, "pins counted", w.pins, 1)
+		same2(t, "the server may have state", s[0].server.Used, true)
+	}, w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected)) // no question: nothing can have changed
+	w.then(w.told(0, selectedText...), w.sends(simple("UNLISTEN *")))
+	w.then(s[0].words(t, "Query UNLISTEN *", "Query STATE"), s[0].says(done("UNLISTEN"), state()))
+	w.then(w.told(1, "CommandComplete UNLISTEN", "ReadyForQuery I"), func() {
+		same2(t, "why it stays", w.session.View().Pinned, "")
+		same2(t, "the server may have state", s[0].server.Used, false)
+	}, w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+	w.ended("returned returned")
+}
+
+// TestKeptUntilDiscarded: what nobody can ask for keeps the server, until the
+// client has it discarded.
+func TestKeptUntilDiscarded(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.greeted(w.sends(simple("SELECT keeper()")))
+	w.then(s[0].words(t, "Query SELECT keeper()"), s[0].says(selected))
+	w.then(w.told(0, selectedText...), func() { same2(t, "why it stays", w.session.View().Pinned, "function keeper") },
+		w.sends(simple("DISCARD ALL")))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
+	w.then(w.told(1, "CommandComplete DISCARD ALL", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+	w.ended("returned returned")
+}
+
+// TestUnreadableButWrong: what PostgreSQL cannot read either has done nothing.
+func TestUnreadableButWrong(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(simple("SELEKT 1")))
+	w.then(s[0].words(t, "Query SELEKT 1"), s[0].says(erred("42601")))
+	w.then(w.client.words(t, "ErrorResponse ERROR 42601", "ReadyForQuery I"), s[0].words(t, "Query STATE"), s[0].says(state()))
+	w.then(w.told(1), w.sends(terminate))
+	w.run()
+}
+
+// denied is an event: the client has got a refusal, with a hint.
+func (w *world) denied(what string, rest ...string) func() {
+	return func() {
+		w.t.Helper()
+		cut := wire.CutReplies()
+		m, _, err := cut.Next(w.client.out)
+		if err != nil || m.Kind != wire.ErrorResponse {
+			w.t.Fatalf("got %v, %v", m.Kind, err)
+		}
+		f := wire.ViewFault(m.Body())
+		if f.Code != "0A000" || !strings.HasPrefix(f.Message, what) || f.Hint == "" {
+			w.t.Errorf("refused by %+v, want %s", f, what)
+		}
+		w.client.words(w.t, append([]string{"ErrorResponse ERROR 0A000"}, rest...)...)()
+	}
+}
+
+// TestCannotBeHad: what is refused is an error with a hint, and is not sent;
+// inside a transaction the server fails in its place.
+func TestCannotBeHad(t *testing.T) {
+	for sql, what := range map[string]string{
+		"SELECT currval('s')":         "currval of what another transaction has drawn from a sequence",
+		"SELECT lastval()":            "lastval of what another transaction has drawn from a sequence",
+		"LISTEN news":                 "LISTEN news is not possible where servers are shared",
+		"CREATE TEMP TABLE x (a int)": "a temporary object is not",
+		"SELECT pg_advisory_lock(1)":  "a session's advisory lock is not",
+		"SELECT keeper()":             "function keeper is not",
+		"LOAD 'x'":                    "LOAD x is not",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			w, s := sharingWorld(t, 1)
+			w.set.RefusePins = true
+			w.greeted(w.sends(simple(sql)))
+			w.then(w.denied(what, "ReadyForQuery I"), s[0].words(t), w.sends(terminate))
+			w.run()
+			w.ended("")
+		})
+	}
+}
+
+// TestCannotBeHadInside a transaction, or behind a Parse: the server is made to
+// fail in its place, so that it rolls back and skips as the client believes.
+func TestCannotBeHadInside(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.set.RefusePins = true
+	w.greeted(w.sends(parse("LISTEN news"), execute, syncs))
+	w.then(s[0].words(t, "Parse LISTEN news", "Parse refused by pgherd", "Execute", "Sync"),
+		s[0].says(wire.AppendParseComplete(nil), erred("42601")))
+	w.then(func() { w.client.out = w.client.out[len(wire.AppendParseComplete(nil)):] }, w.denied("LISTEN news", "ReadyForQuery I"),
+		func() { w.free = append(w.free, s[0].server) }, w.sends(simple("BEGIN")))
+	w.then(s[0].words(t, "Query BEGIN"), s[0].says(inside("BEGIN")))
+	w.then(w.told(1, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("LISTEN news")))
+	w.then(s[0].words(t, "Query refused by pgherd"), s[0].says(failed("42601")))
+	w.then(w.denied("LISTEN news", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(w.told(2, "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.ended("returned returned")
+}
+
+// TestDrawnAndAsked: in one transaction both are of this server.
+func TestDrawnAndAsked(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(s[0].words(t, "Query BEGIN"), s[0].says(inside("BEGIN")))
+	w.then(w.sends(simple("INSERT INTO plain VALUES (1)")))
+	w.then(s[0].words(t, "Query INSERT INTO plain VALUES (1)"), s[0].says(inside("INSERT 0 1")))
+	w.then(w.sends(simple("SELECT lastval()")))
+	w.then(s[0].words(t, "Query SELECT lastval()"), s[0].says(inside("SELECT 1")))
+	w.then(w.sends(terminate))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.run()
+}
+
+// TestExecuteOfTheProtocols: EXECUTE knows no statement that has another name
+// on the server.
+func TestExecuteOfTheProtocols(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(simple("EXECUTE a")))
+	w.then(w.denied("EXECUTE of a statement", "ReadyForQuery I"), w.sends(simple("DEALLOCATE a")))
+	w.then(w.client.words(t, "CommandComplete DEALLOCATE", "ReadyForQuery I"), func() { same2(t, "statements", len(w.session.statements), 0) },
+		w.sends(terminate))
+	w.run()
+}
+
+// TestParsesAhead: what a server of the pool has taken before needs none now;
+// the Bind brings it about.
+func TestParsesAhead(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	const sql = "SELECT 1"
+	w.greeted(w.sends(wire.AppendParse(nil, "a", sql, nil), syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(wire.AppendParse(nil, "b", sql, nil), syncs))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), func() { same2(t, "servers asked for", len(w.asked), 1) },
+		w.sends(wire.AppendBind(nil, &wire.BindView{Statement: []byte("b")}), wire.AppendExecute(nil, "", 0), syncs))
+	w.then(s[1].words(t, "Parse pgherd_1 SELECT 1", "Bind pgherd_1", "Execute", "Sync"),
+		s[1].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
+	w.then(w.told(2, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(wire.AppendParse(nil, "c", "SELECT 2", nil), syncs))
+	w.moments = w.moments[:len(w.moments)-1]
+	w.then(w.sends(terminate))
+	w.run()
+}
+
+// TestNotParsedAhead: under other settings it may mean something else.
+func TestNotParsedAhead(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	const sql = "SELECT '01/02/03'::date"
+	w.proven = []string{sql + "\x00\x00\x00"}
+	w.greeted()
+	w.setOn(s[0], "SET DateStyle = German")
+	w.then(w.told(1, setText...), w.sends(wire.AppendParse(nil, "a", sql, nil), syncs))
+	w.then(s[1].words(t, `Query SET "datestyle" TO 'german';`), s[1].says(complete("SET"), ready))
+	w.then(s[1].words(t, "Parse pgherd_1 "+sql, "Sync"), s[1].says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(2, "ParseComplete", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	if _, shared := s[1].server.Prepared.Find(w.proven[0]); shared {
+		t.Error("a statement of another meaning has the same key")
+	}
+}
+
+// TestMeaningIsKept: a statement is what it was when the client prepared it,
+// on every server.
+func TestMeaningIsKept(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	const sql = "SELECT '01/02/03'::date"
+	w.greeted(w.sends(wire.AppendParse(nil, "a", sql, nil), syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 "+sql, "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"))
+	w.setOn(s[1], "SET DateStyle = German")
+	w.then(w.told(2, setText...), w.sends(bindOf("a"), syncs))
+	set := []string{"Bind pgherd_set", "Execute", "Close pgherd_set", "Close pgherd_set"}
+	w.then(s[2].words(t, slices.Concat([]string{`Query SET "datestyle" TO 'german';`, `Parse pgherd_set SET LOCAL "datestyle" TO DEFAULT`}, set,
+		[]string{"Parse pgherd_1 " + sql, `Parse pgherd_set SET LOCAL "datestyle" TO 'german'`}, set, []string{"Bind pgherd_1", "Execute", "Sync"})...),
+		s[2].says(complete("SET"), ready, setLocally, wire.AppendParseComplete(nil), setLocally,
+			wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
+	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	if _, shared := s[2].server.Prepared.Find(sql + "\x00\x00\x00"); !shared {
+		t.Error("it is not the statement that others share")
+	}
+}
+
+// setLocally is the answer to a SET LOCAL of pgherd's own.
+var setLocally = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SET"),
+	wire.AppendCloseComplete(nil), wire.AppendCloseComplete(nil))
+
+func bindOf(name string) []byte {
+	return wire.AppendExecute(wire.AppendBind(nil, &wire.BindView{Statement: []byte(name)}), "", 0)
+}
+
+// TestNotifiedInBetween: a notification is the client's, whatever it comes in
+// the middle of; what else comes there is pgherd's own.
+func TestNotifiedInBetween(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	notification := wire.AppendNotificationResponse(nil, 7, "news", "x")
+	warning := wire.AppendNotice(nil, &wire.Fault{Severity: "WARNING", Code: "01000", Message: "of the question"})
+	answer := state("l news")
+	w.greeted(w.sends(simple("LISTEN news")))
+	w.then(s[0].words(t, "Query LISTEN news", "Query STATE"), s[0].says(done("LISTEN"), answer[:40]))
+	w.then(w.client.words(t, "CommandComplete LISTEN", "ReadyForQuery I"))
+	end := len(answer) - len(ready)
+	w.then(s[0].says(answer[40:end], notification, warning), s[0].says(answer[end:]))
+	w.then(w.told(0, "NotificationResponse"), w.sends(terminate))
+	w.then(s[0].words(t, "Query ABORT", "Query DISCARD ALL"), s[0].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.run()
+}
+
+// TestCatalogComesFirst: nothing is judged before the database is known, and
+// it is asked again when that is due.
+func TestCatalogComesFirst(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	w.set.Catalogs, w.set.CatalogCheck = catalog.NewShared(), time.Minute
+	answer := catalogAnswer([]string{"version", "1:1", "", "", ""}, []string{"function", "f", "sql", "vf", "SELECT 1"})
+	w.greeted(w.sends(simple("SELECT f()")))
+	w.then(s[0].words(t, "Query CATALOG"), s[0].says(answer))
+	w.then(s[0].words(t, "Query SELECT f()"), s[0].says(selected))
+	w.then(s[0].words(t, "Query CATALOG"), w.client.words(t, selectedText...), s[0].says(answer)) // the first is not on record as asked
+	w.then(w.told(1), w.sends(simple("SELECT f()")))
+	w.then(s[1].words(t, "Query SELECT f()"), s[1].says(selected))
+	w.then(w.told(2, selectedText...), w.passes(time.Minute), w.sends(simple("SELECT f()")))
+	w.then(s[2].words(t, "Query SELECT f()"), s[2].says(selected))
+	w.then(s[2].words(t, "Query CATALOG"), w.told(2, selectedText...), s[2].says(answer))
+	w.then(w.told(3), w.sends(terminate))
+	w.run()
+}
+
+// TestCatalogIsAskedBehindADefinition before the server is another's.
+func TestCatalogIsAskedBehindADefinition(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.set.CatalogCheck = time.Minute
+	w.greeted(w.sends(simple("DROP TABLE x")))
+	w.then(s[0].words(t, "Query DROP TABLE x", "Query STATE"), s[0].says(done("DROP TABLE"), state()))
+	w.then(s[0].words(t, "Query CATALOG"), s[0].says(catalogAnswer([]string{"version", "2:2", "", "", ""})))
+	w.then(s[0].words(t, "Query STATE"), s[0].says(state()))
+	w.then(s[0].words(t))
+	w.then(w.told(1, "CommandComplete DROP TABLE", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// catalogAnswer is an answer to the catalog question, which is several statements.
+func catalogAnswer(rows ...[]string) []byte {
+	b := append(complete("SET"), wire.AppendTextColumns(nil, "kind", "a", "b", "c", "d")...)
+	for _, row := range rows {
+		b = wire.AppendTextRow(b, row...)
+	}
+	return append(b, done("SELECT")...)
+}

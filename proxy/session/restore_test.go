@@ -62,14 +62,14 @@ func naming(m wire.Message) string {
 		return m.Kind.String() + " in pieces"
 	case m.Kind == wire.Parse:
 		v, _ := wire.ViewParse(m.Body())
-		return strings.TrimSpace("Parse " + string(v.Name) + " " + string(v.SQL))
+		return "Parse " + strings.TrimSpace(string(v.Name)+" "+string(v.SQL))
 	case m.Kind == wire.Bind:
 		v, _ := wire.ViewBind(m.Body())
 		return strings.TrimSpace("Bind " + string(v.Statement))
 	case m.Kind == wire.Close:
 		v, _ := wire.ViewClose(m.Body())
 		return strings.TrimSpace("Close " + string(v.Name))
-	case strings.HasPrefix(text, "Query SELECT 's'"):
+	case strings.Contains(text, "pg_show_all_settings"):
 		return "Query STATE"
 	case strings.Contains(text, "pg_amproc"):
 		return "Query CATALOG"
@@ -77,10 +77,11 @@ func naming(m wire.Message) string {
 	return text
 }
 
-// state is an answer to the state question: rows of "what name value".
+// state is an answer to the state question: rows of "what name value". The
+// server has no statement prepared.
 func state(rows ...string) []byte {
-	b := wire.AppendTextColumns(nil, "what", "name", "value")
-	for _, row := range rows {
+	b := append(complete("SET"), wire.AppendTextColumns(nil, "what", "name", "value")...)
+	for _, row := range append(rows, "n  0") {
 		fields := append(strings.SplitN(row, " ", 3), "", "")
 		b = wire.AppendTextRow(b, fields[0], fields[1], fields[2])
 	}
