@@ -23,7 +23,7 @@ type Effect struct {
 	Drawn   bool     // it may have drawn from a sequence
 	Drew    string   // the function by which it reads what its session drew from a sequence
 	Runs    []string // statements of SQL PREPARE that it executes
-	Closes  string   // the prepared statement that it deallocates, which is all it does
+	Closes  []string // prepared statements that it deallocates
 	Defines bool     // it changes the catalog
 	Suspect bool     // it is not in the grammar that pgherd knows
 	Reveals bool     // it shows the names of prepared statements
@@ -70,7 +70,6 @@ func effectOf(script *query.Script, by judge) Effect {
 		e.Hooks = e.Hooks || script.Statements[i].Kind == query.DDL && hooks(script, &script.Statements[i])
 	}
 	if len(script.Statements) > 1 {
-		e.Closes = ""
 		e.Partly, e.Undo = e.Partly || e.Undo || len(e.Changes) > 0, false // an error between them decides
 	}
 	return e
@@ -197,7 +196,7 @@ func (e *Effect) form(st *query.Statement) {
 	case query.DiscardAll, query.DeallocateAll:
 		e.Alone, e.Ask = true, true
 	case query.Deallocate:
-		e.Ask, e.Closes = true, st.Name
+		e.Ask, e.Closes = true, append(e.Closes, st.Name)
 	case query.DiscardTemp, query.UnlistenAll, query.Unlisten, query.ClosePortal, query.CloseAll:
 		e.Forgets = true
 	case query.Prepare:

@@ -65,7 +65,7 @@ func (e *Effect) words(by judge) string {
 	say(e.Drawn, "drawn")
 	say(e.Drew != "", "drew %s", e.Drew)
 	say(len(e.Runs) > 0, "runs %s", strings.Join(e.Runs, ","))
-	say(e.Closes != "", "closes %s", e.Closes)
+	say(len(e.Closes) > 0, "closes %s", strings.Join(e.Closes, ","))
 	say(e.Defines, "defines")
 	say(e.Suspect, "suspect")
 	say(e.Spoils, "spoils")

@@ -60,6 +60,9 @@ type expectation struct {
 	// before it. While there is some of the latter nobody knows yet what a
 	// new request means.
 	open, closed int
+	// unsynced: a sequence of the extended protocol was begun and is not
+	// finished; a transaction may be open, whatever the status last told.
+	unsynced bool
 	// uncertain: an error came where ignored Syncs make it unknowable how
 	// many replies are still to come. The server is never reused.
 	uncertain bool
@@ -97,10 +100,7 @@ func (e *expectation) owedToClient() (n int) {
 
 // within says that a sequence of the extended protocol is not finished: an
 // error in it would have the next request skipped.
-func (e *expectation) within() bool {
-	n := e.list.len()
-	return n > 0 && !wire.ReadyForQuery.Settles(e.list.at(n-1).request)
-}
+func (e *expectation) within() bool { return e.unsynced }
 
 // push puts a request, or an answer of our own, at the end of the list.
 func (e *expectation) push(o owed) {
@@ -109,6 +109,9 @@ func (e *expectation) push(o owed) {
 	}
 	if wire.ReadyForQuery.Settles(o.request) {
 		e.open, e.closed = 0, e.closed+e.open
+	}
+	if o.whose != local { // those the server never sees
+		e.unsynced = !wire.ReadyForQuery.Settles(o.request)
 	}
 	e.list.push(o)
 }

@@ -30,8 +30,8 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 		e := s.effect(script)
-		if s.statements[e.Closes] != nil && !s.plain && s.status != wire.Failed && !s.expect.within() {
-			delete(s.statements, e.Closes)
+		if len(e.Closes) == 1 && len(script.Statements) == 1 && s.statements[e.Closes[0]] != nil && !s.plain && s.status != wire.Failed && !s.expect.within() {
+			delete(s.statements, e.Closes[0])
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 			return true, nil
 		}
@@ -47,6 +47,8 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	case wire.Bind:
 		name, st := s.bound(m)
 		switch {
+		case st != nil && st.closes != "":
+			return false, s.allow(&Effect{})
 		case st != nil:
 			return false, s.allow(s.effect(st.script))
 		case s.follow.runs[name] != nil: // prepared in SQL
@@ -209,7 +211,7 @@ func (s *Session) allow(e *Effect) error {
 // mixes: SQL that names what the client has prepared in the extended protocol
 // needs it under the client's own name.
 func (s *Session) mixes(e *Effect) *Effect {
-	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), []string{e.Closes})
+	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
 	if s.plain || !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil }) {
 		return e
 	}
@@ -231,7 +233,7 @@ func (s *Session) carry(kind wire.Kind) error {
 			return err
 		}
 	}
-	if s.expect.empty() && s.status == wire.Idle && s.follow.certain() {
+	if s.between() && s.follow.certain() {
 		s.commit() // what follows is another transaction
 	}
 	if s.follow.defined || e.Defines {

@@ -59,8 +59,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		s.expect.add(wire.Parse, forward, s.setUnnamed(st))
-		s.requests.pass(s.server.Endpoint, *m)
+		s.parseUnnamed(m, st)
 		return true
 	}
 	name := string(v.Name)
@@ -86,6 +85,51 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	return true
 }
 
+// parseUnnamed passes a Parse of the unnamed statement. One that deallocates
+// what the client has prepared by message, and the server has by another name
+// for others too, is given something to deallocate.
+func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
+	if st.closes = s.closing(st.script); st.closes == "" {
+		s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+		s.requests.pass(s.server.Endpoint, *m)
+		return
+	}
+	s.expect.add(wire.Close, prelude, nil)
+	s.expect.add(wire.Parse, prelude, nil)
+	b := wire.AppendClose(nil, 'S', goneStatement)
+	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
+	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
+	st.key = s.privately(st.text)
+	s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+	s.server.Endpoint.Write(appendParse(nil, "", st.text))
+}
+
+// forgetClosed: the statement is being deallocated. It is not if the server
+// skips that.
+func (s *Session) forgetClosed(name string) undo {
+	st := s.statements[name]
+	if st == nil {
+		return nil
+	}
+	delete(s.statements, name)
+	return func(bool) { s.keepStatement(name, st) }
+}
+
+// closing is the statement of the client's that a script deallocates and does
+// nothing else.
+func (s *Session) closing(script *query.Script) string {
+	if script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Deallocate {
+		return ""
+	}
+	if name := script.Statements[0].Name; s.statements[name] != nil {
+		return name
+	}
+	return ""
+}
+
+// goneStatement is a name that no client's statement has.
+const goneStatement = pool.PreparedPrefix + "gone"
+
 // ends says that a failed transaction takes the statement.
 func ends(script *query.Script) bool {
 	if script == nil || len(script.Statements) != 1 {
@@ -104,6 +148,7 @@ type statement struct {
 	key    string        // by which sessions share it: the text, and what gave it its meaning
 	under  pool.Settings // those that gave it its meaning
 	script *query.Script // nil: too long to look into
+	closes string        // the client's statement that it deallocates; "": none
 }
 
 // statement makes one of the Parse at hand.
@@ -327,7 +372,11 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	if copies && ok {
 		s.again.begin(body[portal+1 : portal+1+statement])
 	}
-	s.expect.add(wire.Bind, forward, nil)
+	var back undo
+	if statement == 0 && s.unnamed != nil {
+		back = s.forgetClosed(s.unnamed.closes)
+	}
+	s.expect.add(wire.Bind, forward, back)
 	if !ok {
 		s.passFirst(m)
 		return true

@@ -49,7 +49,7 @@ func (s *Session) part() (waited bool) {
 
 // between says that the server owes nothing and is in no transaction.
 func (s *Session) between() bool {
-	return s.expect.empty() && s.status == wire.Idle && s.replies.cut.Between() && s.requests.cut.Between()
+	return s.expect.empty() && !s.expect.within() && s.status == wire.Idle && s.replies.cut.Between() && s.requests.cut.Between()
 }
 
 // conclude settles, between two transactions, what the last one has left. Not
@@ -119,9 +119,9 @@ func (s *Session) renew() (asked bool) {
 func (s *Session) moment() pool.Moment {
 	return pool.Moment{
 		Ended:     s.state == Closing,
-		Owes:      !s.expect.empty() || !s.replies.cut.Between() || !s.requests.cut.Between(),
+		Owes:      !s.expect.empty() || s.expect.within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || !s.follow.certain(),
+		Used:      s.server.Used || s.expect.within() || !s.follow.certain(),
 		Pinned:    s.follow.pinned() != "",
 		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
@@ -165,7 +165,7 @@ func (s *Session) reset() pool.Verdict {
 // transaction that has left nothing else is only rolled back.
 func (s *Session) resetQueries() []string {
 	f := &s.follow
-	clean := f.certain() && !f.mixed && f.pinned() == "" && !s.server.Used
+	clean := f.certain() && !f.mixed && !s.expect.within() && f.pinned() == "" && !s.server.Used
 	f.drop()
 	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""

@@ -105,6 +105,9 @@ func (p *postgres) step(m wire.Message) {
 		}
 		p.stmts[string(v.Name)] = string(v.SQL)
 		p.belong(string(v.SQL))
+		if id, _ := strconv.Atoi(strings.Fields(string(v.SQL) + " 0")[0]); id != 0 {
+			p.inside = id // until it is synced
+		}
 		p.out = wire.AppendParseComplete(p.out)
 	case wire.Bind:
 		v, _ := wire.ViewBind(m.Body())
