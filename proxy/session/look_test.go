@@ -261,17 +261,34 @@ func TestDrawnAndAsked(t *testing.T) {
 	w.run()
 }
 
-// TestExecuteOfTheProtocols: EXECUTE knows no statement that has another name
-// on the server.
-func TestExecuteOfTheProtocols(t *testing.T) {
-	w, s := sharingWorld(t, 1)
+// TestSQLNamesAStatementOfTheProtocol: it gets a server that has the client's
+// statements by the client's own names, and no others, and keeps it.
+func TestSQLNamesAStatementOfTheProtocol(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	s[1].server.Prepared.Add("another's", 2)
 	w.greeted(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
 	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
 	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(simple("EXECUTE a")))
-	w.then(w.denied("EXECUTE of a statement", "ReadyForQuery I"), w.sends(simple("DEALLOCATE a")))
-	w.then(w.client.words(t, "CommandComplete DEALLOCATE", "ReadyForQuery I"), func() { same2(t, "statements", len(w.session.statements), 0) },
+	w.then(s[1].words(t, "Close pgherd_1", "Parse a SELECT 1", "Sync", "Query EXECUTE a"),
+		s[1].says(wire.AppendCloseComplete(nil), wire.AppendParseComplete(nil), ready, selected))
+	w.then(w.told(1, selectedText...), w.sends(bindOf("a"), syncs))
+	w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
+	w.then(w.told(1, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
+	w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.run()
+}
+
+// TestDeallocate: the protocol's statements are known by SQL; the server keeps
+// them for others.
+func TestDeallocate(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(simple("DEALLOCATE a")))
+	w.then(w.told(1, "CommandComplete DEALLOCATE", "ReadyForQuery I"), func() { same2(t, "statements", len(w.session.statements), 0) },
 		w.sends(terminate))
 	w.run()
+	same2(t, "statements of the server", s[0].server.Prepared.Len(), 1)
 }
 
 // TestParsesAhead: what a server of the pool has taken before needs none now;
