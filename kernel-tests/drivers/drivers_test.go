@@ -56,8 +56,9 @@ var clients = []struct {
 
 // proxies are the ways pgherd is run in front of the same node.
 var proxies = []struct{ name, config string }{
-	{"epoll", "io_engine = epoll"},
-	{"io_uring", "io_engine = io_uring"},
+	{"session, epoll", "pool_mode = session\nio_engine = epoll"},
+	{"session, io_uring", "pool_mode = session\nio_engine = io_uring"},
+	{"transaction, io_uring", "pool_mode = transaction\nio_engine = io_uring"},
 }
 
 func TestDrivers(t *testing.T) {
