@@ -200,7 +200,7 @@ var words = map[string][]string{
 	"n":    {"1", "2", "3"},
 	"ph":   placeholders,
 	"w":    {"red", "green", "blue"},
-	"p":    {"p1", "p2", "p3"},
+	"p":    {"p1", "p2", "p3", "q1"},
 	"cur":  {"cur1", "cur2"},
 	"tmp":  {"tmp1", "tmp2"},
 	"chan": {"news", "sport"},

@@ -183,7 +183,20 @@ func (g *generator) fill(text string) string {
 }
 
 // wrapped is an action, plainly or hidden in something.
-func (g *generator) wrapped() string { return g.fill(g.pick(g.wrappers)) }
+func (g *generator) wrapped() string { return apart(g.fill(g.pick(g.wrappers))) }
+
+// apart gives prepared statements other names where no proxy sees them: pgherd
+// cannot know that a function prepares, executes or deallocates a name that the
+// client has prepared by message, and its server has another name for that
+// (docs/manual/pooling.md).
+func apart(sql string) string {
+	return unseen.ReplaceAllStringFunc(sql, func(quoted string) string { return protocolName.ReplaceAllString(quoted, "q$1") })
+}
+
+var (
+	unseen       = regexp.MustCompile(`(?s)\$x\$.*?\$x\$`)
+	protocolName = regexp.MustCompile(`\bp([123])\b`)
+)
 
 // single is the same for the extended protocol, which takes one statement at a
 // time; now and then there are more, which fails.
@@ -196,7 +209,7 @@ func (g *generator) single() (sql string) {
 	return sql
 }
 
-func (g *generator) name() string { return g.fill("{p}") }
+func (g *generator) name() string { return fmt.Sprint("p", 1+g.rand.IntN(3)) }
 
 func simple(sql string) []message { return []message{{kind: query, sql: sql}} }
 

@@ -108,7 +108,7 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 			}
 			r.Prepared = append(r.Prepared, want[name])
 		} else if !slices.Contains(identities, name) {
-			sql.WriteString("SET " + quoteSetting(name) + " TO " + want[name] + ";")
+			sql.WriteString(set(name, want[name]))
 			r.Sure = r.Sure && sure[name]
 		}
 	}
@@ -127,7 +127,21 @@ func SetLocal(name, value string) string {
 	if value == "" {
 		value = "DEFAULT"
 	}
+	if value == EmptyList {
+		return "SELECT pg_catalog.set_config('" + name + "', '', true)"
+	}
 	return "SET LOCAL " + quoteSetting(name) + " TO " + value
+}
+
+// EmptyList is the value of a setting that is a list without a name, which SET
+// cannot write: its '' is a list of one empty name.
+const EmptyList = "empty list"
+
+func set(name, value string) string {
+	if value == EmptyList {
+		return "SELECT pg_catalog.set_config('" + name + "', '', false);"
+	}
+	return "SET " + quoteSetting(name) + " TO " + value + ";"
 }
 
 func reset(name string) string { return "RESET " + quoteSetting(name) + ";" }

@@ -12,20 +12,35 @@ import (
 // time, as happens to a statement prepared before an ALTER TABLE, it is
 // prepared anew and the requests are repeated; the client sees nothing of it.
 type again struct {
-	name   string // of the statement, as the client calls it; "": nothing is copied
-	bytes  []byte
-	owed   int  // replies to come if none has
-	closed bool // its Sync was read: more must not follow
-	due    bool // it is to be repeated
-	spent  bool // it was repeated once
+	name  string // of the statement, as the client calls it; "": nothing is copied
+	bytes []byte
+	of    *statement // that was bound last
+	owed  int        // replies to come if none has
+	// describes: the client is told the types of the result with it. Else it
+	// must not be repeated for who has been told them before: they have changed.
+	describes, described bool
+	closed               bool // its Sync was read: more must not follow
+	due                  bool // it is to be repeated
+	spent                bool // it was repeated once
 }
 
 // againLimit bounds the copy, in bytes.
 const againLimit = 16 << 10
 
+// againKept is how much memory an idle session keeps for the next one.
+const againKept = 1 << 10
+
 // begin starts a copy with a Bind of a statement of the client's.
 func (a *again) begin(name []byte) {
-	*a = again{name: string(name), bytes: a.bytes[:0], spent: a.spent}
+	*a = again{name: string(name), of: a.of, bytes: a.bytes[:0], spent: a.spent, described: a.of.described}
+}
+
+// end: the client has its answer.
+func (a *again) end() {
+	a.name, a.spent = "", false
+	if cap(a.bytes) > againKept {
+		a.bytes = nil
+	}
 }
 
 // add copies a request that was sent, or gives up.
@@ -41,6 +56,7 @@ func (a *again) add(m wire.Message) {
 	case wire.Bind, wire.Describe, wire.Execute, wire.Sync:
 		a.owed++
 		a.closed = m.Kind == wire.Sync
+		a.describes = a.describes || m.Kind == wire.Describe
 	case wire.Flush:
 	default:
 		a.name = ""
@@ -57,7 +73,7 @@ var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 // client has seen nothing yet of what is repeated.
 func (s *Session) repeatable(m wire.Message) bool {
 	a := &s.again
-	return a.name != "" && a.closed && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
+	return a.name != "" && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
 		m.First && m.Last && s.expect.owedToClient() == a.owed && bytes.Contains(m.Body(), outdated)
 }
 

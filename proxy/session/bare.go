@@ -26,6 +26,10 @@ func (s *Session) bare(kind wire.Kind) {
 			s.expect.add(wire.Parse, ours, nil)
 			server.Endpoint.Write(appendParse(nil, name, st.text))
 		})
+		if kind == wire.Query { // one that cannot be parsed any more spoils no other
+			s.expect.add(wire.Sync, ours, nil)
+			server.Endpoint.Write(wire.AppendSync(nil))
+		}
 	}
 	if kind == wire.Query {
 		s.expect.add(wire.Sync, ours, nil)

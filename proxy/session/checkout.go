@@ -118,7 +118,6 @@ func (s *Session) attach(server *pool.Server) error {
 	s.server = server
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect, s.status, s.passed, s.fatal = expectation{}, wire.Idle, 0, false
-	s.follow.drawn, s.follow.stays = false, false
 	if s.entry != nil {
 		s.follow.era = s.entry.Changes()
 	}

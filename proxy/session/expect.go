@@ -81,7 +81,8 @@ func (e *expectation) unsettled() bool { return e.closed > 0 && !e.copying }
 // have another state.
 func (e *expectation) settling() bool {
 	for i := range e.list.len() {
-		if wire.ReadyForQuery.Settles(e.list.at(i).request) {
+		o := e.list.at(i)
+		if wire.ReadyForQuery.Settles(o.request) && (o.whose == forward || o.whose == instead) {
 			return true
 		}
 	}

@@ -28,6 +28,7 @@ type follow struct {
 	later     []*query.Script               // judged while the catalog is not known that they run under
 	drawn     bool                          // the session may have drawn from a sequence on this server
 	defined   bool                          // it has changed the catalog
+	drew      string                        // the function by which it reads that; "": it does not
 	stays     bool                          // the server may wait for more, after what was sent last
 	alone     bool                          // the next request waits until the server owes nothing
 	failures  int                           // questions without an answer, in a row
@@ -54,10 +55,8 @@ func (f *follow) note(e *Effect, quiet bool) {
 	case len(f.changes) > 0:
 		f.unsure = true
 	}
-	if f.kept == "" { // else nobody will ever read them
-		f.changes = append(f.changes, e.Changes...)
-		f.expected += e.sets
-	}
+	f.changes = append(f.changes, e.Changes...)
+	f.expected += e.sets
 	f.unsure = f.unsure || e.Ask || e.Partly && len(f.changes) > 0 || e.Forgets && f.found != ""
 	for _, name := range e.names {
 		f.name(name)
@@ -80,6 +79,7 @@ func (f *follow) note(e *Effect, quiet bool) {
 		f.runs[name] = slices.Concat(f.runs[name], inner)
 	}
 	f.drawn = f.drawn || e.Drawn
+	f.drew = cmp.Or(f.drew, e.Drew)
 	f.defined = f.defined || e.Defines
 	f.alone = f.alone || e.Alone
 	f.stays = f.stays || e.Stays

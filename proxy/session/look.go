@@ -264,13 +264,19 @@ func (s *Session) refused(e *Effect) error {
 		return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
 			Hint: "Use pool_mode = transaction, or session."}
 	case e.Drew != "" && f.pinned() == "" && !f.drawn && !e.Drawn:
-		why := refusal(e.Drew + " of what another transaction has drawn from a sequence")
-		why.Hint = "Use INSERT ... RETURNING, or do both in one transaction, or use pool_mode = session for this user or database (pool_mode_list)."
-		return why
+		return notDrawn(e.Drew)
 	case s.set.RefusePins && f.pinned() == "" && !e.Suspect && (e.Pins != "" || e.Keep != ""):
 		return refusal(cmp.Or(e.Pins, e.Keep))
 	}
 	return nil
+}
+
+// notDrawn is the error for currval and lastval in another transaction than the
+// nextval.
+func notDrawn(function string) *wire.Fault {
+	why := refusal(function + " of what another transaction has drawn from a sequence")
+	why.Hint = "Use INSERT ... RETURNING, or do both in one transaction, or use pool_mode = session for this user or database (pool_mode_list)."
+	return why
 }
 
 // refusal is the error for what cannot be had where servers are shared.

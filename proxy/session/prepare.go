@@ -148,7 +148,9 @@ type statement struct {
 	key    string        // by which sessions share it: the text, and what gave it its meaning
 	under  pool.Settings // those that gave it its meaning
 	script *query.Script // nil: too long to look into
-	closes string        // the client's statement that it deallocates; "": none
+	// described: the client knows the types of its result.
+	described bool
+	closes    string // the client's statement that it deallocates; "": none
 }
 
 // statement makes one of the Parse at hand.
@@ -157,7 +159,7 @@ func (s *Session) statement(text string) *statement {
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
 		st.key += "\x00" + name + " " + st.under[name]
 	}
-	if s.follow.unsure || s.follow.kept != "" { // nobody knows under what it is parsed
+	if s.follow.unsure { // nobody knows under what it is parsed
 		st.key = s.privately(st.key)
 	}
 	return st
@@ -172,7 +174,7 @@ func (s *Session) privately(key string) string {
 // now is the statement as it would be prepared at this moment: if nobody knows
 // under what settings that would be, it is not to be found again.
 func (s *Session) now(st *statement) *statement {
-	if !s.follow.unsure && s.follow.kept == "" {
+	if !s.follow.unsure {
 		return st
 	}
 	changed := *st
@@ -254,7 +256,7 @@ func (s *Session) prove() {
 // on others would otherwise wait for the servers that these hold.
 func (s *Session) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if !m.Last || err != nil || len(v.Name) == 0 || s.statements[string(v.Name)] != nil || s.follow.mean != nil {
+	if !m.Last || err != nil || len(v.Name) == 0 || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || s.follow.mean != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
@@ -292,7 +294,9 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		return "", false
 	}
 	if there, ok = s.server.Prepared.Find(st.key); !ok {
-		st = s.now(st)
+		if st = s.now(st); s.follow.kept != "" {
+			s.statements[string(name)] = st // to be found again: the server stays
+		}
 		s.under(st, func() { there = s.parse(st, prelude, nil) })
 	}
 	return there, true
@@ -328,6 +332,10 @@ func (s *Session) ensureUnnamed() {
 // under has a statement parsed under the settings that gave it its meaning
 // when the client prepared it, and the present ones brought back.
 func (s *Session) under(st *statement, parse func()) {
+	if s.follow.unsure { // nobody knows what to bring back
+		parse()
+		return
+	}
 	now := s.follow.mean
 	s.setLocally(now, st.under)
 	parse()
@@ -369,8 +377,12 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(body[portal+1 : portal+1+statement])
-	if copies && ok {
-		s.again.begin(body[portal+1 : portal+1+statement])
+	if s.again.of = nil; ok {
+		name := body[portal+1 : portal+1+statement]
+		s.again.of = s.statements[string(name)]
+		if copies {
+			s.again.begin(name)
+		}
 	}
 	var back undo
 	if statement == 0 && s.unnamed != nil {
@@ -393,12 +405,16 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 
 func (s *Session) prepareDescribe(m *wire.Message) bool {
 	v, err := wire.ViewDescribe(m.Body())
+	if err == nil && v.What == 'P' && s.again.of != nil {
+		s.again.of.described = true
+	}
 	if err != nil || v.What != 'S' {
 		return false
 	}
 	there, ok := s.ensure(v.Name)
 	s.expect.add(wire.Describe, forward, nil)
 	if ok {
+		s.statements[string(v.Name)].described = true
 		s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
 	} else {
 		s.requests.pass(s.server.Endpoint, *m)
@@ -418,6 +434,13 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return true
 	}
 	name := string(v.Name)
+	if runs := s.follow.runs[name]; runs != nil { // a statement of SQL PREPARE
+		delete(s.follow.runs, name)
+		s.follow.unsure = true
+		s.expect.add(wire.Close, forward, func(bool) { s.follow.runs[name] = runs })
+		s.requests.pass(s.server.Endpoint, *m)
+		return true
+	}
 	st := s.statements[name]
 	if st == nil {
 		return false

@@ -183,7 +183,7 @@ func settingValue(name, value string) string {
 		list = append(list, quoteLiteral(item))
 	}
 	if list == nil {
-		return "''"
+		return pool.EmptyList
 	}
 	return strings.Join(list, ", ")
 }
@@ -239,8 +239,12 @@ func (s *Session) askState() {
 			return // there is more to come
 		}
 		a := readState(q.rows, s.server.Key.User, s.syntax)
-		if a.count != "" && a.count != strconv.Itoa(s.server.Prepared.Len()) && !s.plain {
-			s.server.Expires = s.loop.Now().Add(-1) // statements were deallocated unseen
+		switch {
+		case a.count == "" || s.plain || a.count == strconv.Itoa(s.server.Prepared.Len()):
+		case a.count == "0": // all were deallocated, unseen
+			s.deallocated()
+		default:
+			s.server.Expires = s.loop.Now().Add(-1)
 		}
 		f.adopt(a)
 		s.server.Settings = f.settings

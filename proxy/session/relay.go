@@ -110,7 +110,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 func (s *Session) endOwn() {
 	switch s.whose {
 	case forward:
-		s.again.spent = false
+		s.again.end()
 	case capture:
 		q := s.asking
 		s.asking = nil
@@ -125,16 +125,26 @@ func (s *Session) endOwn() {
 // deliver gives the client what is its own of a reply.
 func (s *Session) deliver(m wire.Message) {
 	switch {
+	case s.undrawn(m):
+		s.client.Write(wire.AppendError(nil, notDrawn(s.follow.drew)))
 	case s.whose == forward, s.whose == prelude && m.Kind == wire.ErrorResponse:
 		s.replies.pass(s.client, m)
 		s.torn = !m.Last
-	case s.whose == instead && m.Kind == wire.ReadyForQuery:
-		s.replies.pass(s.client, m)
 	case s.whose == instead && m.Kind == wire.ErrorResponse:
 		s.substitute(m)
+	case s.whose == instead: // the end of its round, or it has not failed
+		s.replies.pass(s.client, m)
+		s.torn = !m.Last
 	case s.whose == capture:
 		s.asking.hear(m)
 	}
+}
+
+// undrawn: the session reads what it has drawn from a sequence, on a server
+// that has forgotten. PostgreSQL's words for it are right, but not helpful.
+func (s *Session) undrawn(m wire.Message) bool {
+	return s.whose == forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" &&
+		s.follow.pinned() == "" && wire.ViewFault(m.Body()).Code == "55000"
 }
 
 // substitute tells the client an error in pgherd's words, if it is the one that
@@ -209,10 +219,15 @@ func (s *Session) complete(m wire.Message) {
 		s.server.Prepared.Forget()
 		s.statements, s.unnamed = nil, nil
 	case "DEALLOCATE ALL":
-		unnamed := s.server.Prepared.Unnamed
-		s.server.Prepared.Forget()
-		s.server.Prepared.Unnamed, s.statements = unnamed, nil
+		s.deallocated()
 	}
+}
+
+// deallocated: the server has no named statement any more, and the client none.
+func (s *Session) deallocated() {
+	unnamed := s.server.Prepared.Unnamed
+	s.server.Prepared.Forget()
+	s.server.Prepared.Unnamed, s.statements = unnamed, nil
 }
 
 // serverGone ends the session: what it had built up on its server is lost.

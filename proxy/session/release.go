@@ -74,9 +74,10 @@ func (s *Session) conclude() (done bool) {
 		f.era, f.unsure = s.entry.Changes(), true
 	}
 	switch {
-	case f.kept != "": // whatever the answer
 	case f.certain():
 		s.commit()
+	case f.kept != "": // whatever the answer
+		f.drop()
 	case s.state != Closing:
 		s.askState()
 		return false
@@ -191,6 +192,7 @@ func (s *Session) detach() *pool.Server {
 	server := s.server
 	s.replies.drop()
 	s.server, s.status = nil, wire.Idle
+	s.follow.drawn, s.follow.drew, s.follow.stays = false, "", false
 	return server
 }
 
