@@ -1,5 +1,5 @@
 // Package differential runs the same protocol messages against PostgreSQL and
-// through pgherd, and compares the answers byte for byte (I1).
+// through pgherd, in every pool mode, and compares the answers byte for byte (I1).
 //
 // What is sent is written down in testdata/*.txt. Every script also says, in
 // short, what PostgreSQL answers, so that a script that tests nothing is seen.

@@ -1,6 +1,7 @@
 // Package faults_test breaks things under a real pgherd in front of a real
 // PostgreSQL, on both engines: processes are killed, clients vanish, stop
-// reading or send nonsense, limits are reached, certificates change. Every
+// reading or send nonsense, limits are reached, certificates change, and
+// crowds share a few servers from transaction to transaction. Every
 // client checks its own answers (I1), and in the end the servers that
 // PostgreSQL counts are the servers that pgherd counts (I2).
 //
