@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring/ringtest"
@@ -30,12 +31,11 @@ type simClient struct {
 	unkind  bool // servers and connections break: an error, then the end, is right
 }
 
-// rounds that a client may send; %d is its number.
-var simRounds = []func(id int, n int) []byte{
-	func(id, n int) []byte { return simple(id, "ROWS", n%20) },
-	func(id, n int) []byte { return simple(id, "ROWS", n%5) },
-	func(id, n int) []byte { return simple(id, "ERR", 0) },
-	func(id, n int) []byte { return simple(id, "BIG", n*8) },
+// simRound makes what a client, by its number, sends before it waits.
+type simRound func(id, n int) []byte
+
+// simSettings are about what a session sets and prepares.
+var simSettings = []simRound{
 	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
 	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
 	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
@@ -43,6 +43,13 @@ var simRounds = []func(id int, n int) []byte{
 	func(id, n int) []byte { return simple(id, "SET", n) },
 	func(id, n int) []byte { return simple(id, "SHOW", n) },
 	func(id, n int) []byte { return simple(id, "SHOW", n) },
+	func(id, n int) []byte { return simple(id, "STYLE", n%3) },
+	func(id, n int) []byte { return simple(id, "LOCAL", n%3) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "MEAN", n%3)) },
+	func(id, n int) []byte { // what many clients prepare, under settings of their own
+		return wire.AppendSync(wire.AppendParse(nil, name(n%3), sql(0, "MEAN", n%2), nil))
+	},
+	func(id, n int) []byte { return wire.AppendSync(wire.AppendParse(nil, "", sql(0, "MEAN", n%2), nil)) },
 	func(id, n int) []byte { return simple(id, "FUNC", n) },
 	func(id, n int) []byte { return simple(id, "TEMP", n) },
 	func(id, n int) []byte { return simple(id, "DROP", n) },
@@ -52,6 +59,24 @@ var simRounds = []func(id int, n int) []byte{
 	func(id, n int) []byte { // set and rolled back, together with what fails
 		return wire.AppendSync(append(extended(id, "SET", n), extended(id, "ERR", 0)...))
 	},
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
+	func(id, n int) []byte { return wire.AppendSync(executed("")) },
+	func(id, n int) []byte { // set, and taken back by a rollback that nobody waited for
+		return slices.Concat(simple(id, "BEGIN", 0), simple(id, "SET", n), simple(id, "ROLLBACK", 0))
+	},
+	func(id, n int) []byte { // bound and not executed: it sets nothing
+		b := wire.AppendParse(nil, "", sql(id, "SET", n), nil)
+		return wire.AppendSync(wire.AppendBind(b, &wire.BindView{}))
+	},
+}
+
+// simRounds are all.
+var simRounds = append([]simRound{
+	func(id, n int) []byte { return simple(id, "ROWS", n%20) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%5) },
+	func(id, n int) []byte { return simple(id, "ERR", 0) },
+	func(id, n int) []byte { return simple(id, "BIG", n*8) },
 	func(id, n int) []byte { return simple(id, "NOTICE", 0) },
 	func(id, n int) []byte { return simple(id, "COPYOUT", n) },
 	func(id, n int) []byte { return wire.AppendQuery(nil, "") },
@@ -107,7 +132,7 @@ var simRounds = []func(id int, n int) []byte{
 		b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(name(n % 3)), Params: long})
 		return wire.AppendSync(wire.AppendExecute(b, "", 0))
 	},
-}
+}, simSettings...)
 
 func name(n int) string { return fmt.Sprint("s", n) }
 
@@ -145,10 +170,10 @@ func copyRows(n int) (b []byte) {
 	return b
 }
 
-func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode) *simClient {
+func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode, rounds []simRound) *simClient {
 	c := &simClient{id: id, peer: peer, model: newPostgres(true), eager: random.IntN(2) == 0}
 	for range random.IntN(12) {
-		round := simRounds[random.IntN(len(simRounds))](id, random.IntN(40))
+		round := rounds[random.IntN(len(rounds))](id, random.IntN(40))
 		if mode == pool.Statement && bytes.Contains(round, []byte(" BEGIN ")) {
 			continue // refused; another test's business
 		}

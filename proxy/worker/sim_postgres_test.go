@@ -19,15 +19,15 @@ type postgres struct {
 	status   byte
 	skipping bool
 	copying  bool
-	extended bool   // the copy began in the extended protocol
-	param    string // a setting
-	before   string // it, as the transaction began
-	reported string // it, as ParameterStatus last told
-	stmts    map[string]string
-	portals  map[string]string
+	extended bool     // the copy began in the extended protocol
+	now      settings // in force
+	lasting  settings // without those of SET LOCAL
+	before   settings // as the transaction began
+	reported settings // as ParameterStatus last told
+	stmts    map[string]parsed
+	portals  map[string]parsed
 	owner    int // whose session state it holds; 0: nobody's
 	marked   bool
-	open     bool // an explicit transaction is
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
 	failedInside bool
@@ -35,10 +35,30 @@ type postgres struct {
 	fault        string // what no server of pgherd's may ever see
 }
 
+// settings of a session. Statements mean what the style was when they were
+// parsed.
+type settings struct{ param, style string }
+
+var untouched = settings{"0", "0"}
+
+// with is settings in which one has a value.
+func (s settings) with(name, value string) settings {
+	if name == "datestyle" {
+		s.style = value
+	} else {
+		s.param = value
+	}
+	return s
+}
+
+// parsed is a statement and the style that it was parsed under.
+type parsed struct{ sql, style string }
+
 // newPostgres: marked, it counts as holding a client's state after any
 // statement; else only after one that changes the session.
 func newPostgres(marked bool) *postgres {
-	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, param: "0", before: "0", reported: "0", stmts: map[string]string{}, portals: map[string]string{}}
+	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, now: untouched, lasting: untouched, before: untouched, reported: untouched,
+		stmts: map[string]parsed{}, portals: map[string]parsed{}}
 }
 
 // feed gives it what a client sent; over: it said goodbye.
@@ -103,7 +123,7 @@ func (p *postgres) step(m wire.Message) {
 			p.fail()
 			return
 		}
-		p.stmts[string(v.Name)] = string(v.SQL)
+		p.stmts[string(v.Name)] = parsed{string(v.SQL), p.now.style}
 		p.belong(string(v.SQL))
 		if id, _ := strconv.Atoi(strings.Fields(string(v.SQL) + " 0")[0]); id != 0 {
 			p.inside = id // until it is synced
@@ -111,12 +131,12 @@ func (p *postgres) step(m wire.Message) {
 		p.out = wire.AppendParseComplete(p.out)
 	case wire.Bind:
 		v, _ := wire.ViewBind(m.Body())
-		sql, ok := p.stmts[string(v.Statement)]
-		if !ok || p.status == wire.Failed && !ends(sql) {
+		st, ok := p.stmts[string(v.Statement)]
+		if !ok || p.status == wire.Failed && !ends(st.sql) {
 			p.fail()
 			return
 		}
-		p.portals[string(v.Portal)] = sql
+		p.portals[string(v.Portal)] = st
 		p.out = wire.AppendBindComplete(p.out)
 	case wire.Describe:
 		if v, _ := wire.ViewDescribe(m.Body()); v.What == 'S' {
@@ -191,7 +211,7 @@ func (p *postgres) simple(sql string) {
 		return
 	}
 	p.belong(sql)
-	if p.run(sql, false); !p.copying {
+	if p.run(parsed{sql, p.now.style}, false); !p.copying {
 		p.skipping = false
 		p.ready()
 	}
@@ -206,7 +226,7 @@ func (p *postgres) discardAll() {
 	p.owner = 0
 	clear(p.stmts)
 	clear(p.portals)
-	p.param = "0"
+	p.now, p.lasting = untouched, untouched
 	p.done("DISCARD ALL")
 }
 
@@ -214,8 +234,11 @@ func (p *postgres) discardAll() {
 func (p *postgres) tellState() {
 	p.done("SET")
 	p.out = wire.AppendTextColumns(p.out, "what", "name", "value")
-	if p.param != "0" {
-		p.out = wire.AppendTextRow(p.out, "s", "param", p.param)
+	if p.now.param != "0" {
+		p.out = wire.AppendTextRow(p.out, "s", "param", p.now.param)
+	}
+	if p.now.style != "0" {
+		p.out = wire.AppendTextRow(p.out, "s", "DateStyle", p.now.style)
 	}
 	if p.owner != 0 {
 		p.out = wire.AppendTextRow(p.out, "t", "", "")
@@ -226,12 +249,15 @@ func (p *postgres) tellState() {
 // restore is pgherd bringing about a session's settings.
 func (p *postgres) restore(sql string) {
 	for statement := range strings.SplitSeq(strings.TrimSuffix(sql, ";"), ";") {
-		p.param = "0"
-		if value, ok := strings.CutPrefix(statement, `SET "param" TO `); ok {
-			p.param = strings.Trim(value, "'")
-		}
-		p.done(strings.Fields(statement)[0])
+		words := append(strings.Fields(statement), "TO", "0")
+		p.set(strings.Trim(words[1], `"`), strings.Trim(words[3], "'"))
+		p.done(words[0])
 	}
+}
+
+// set gives a setting a value for the session.
+func (p *postgres) set(name, value string) {
+	p.now, p.lasting = p.now.with(name, value), p.lasting.with(name, value)
 }
 
 // belong notes whose session state this server now holds. Another client's
@@ -256,10 +282,13 @@ func (p *postgres) belong(sql string) {
 }
 
 // ends says that a failed transaction takes the statement.
-func ends(sql string) bool { return strings.Contains(sql, " ROLLBACK ") || strings.Contains(sql, " COMMIT ") }
+func ends(sql string) bool {
+	return strings.Contains(sql, " ROLLBACK ") || strings.Contains(sql, " COMMIT ")
+}
 
 // run executes a statement up to its CommandComplete.
-func (p *postgres) run(sql string, extended bool) {
+func (p *postgres) run(st parsed, extended bool) {
+	sql := st.sql
 	words := append(strings.Fields(sql), "", "", "")
 	n, _ := strconv.Atoi(words[2])
 	if p.status == wire.Failed && !ends(sql) {
@@ -277,25 +306,35 @@ func (p *postgres) run(sql string, extended bool) {
 	case "BIG":
 		p.out = wire.AppendTextRow(p.out, strings.Repeat(sql+" ", n))
 	case "BEGIN":
-		if p.status = wire.InTransaction; !p.open {
-			p.open, p.before = true, p.param
-		}
+		p.status = wire.InTransaction
 	case "COMMIT", "ROLLBACK":
 		if p.end(words[1] == "COMMIT"); p.failedInside {
 			words[1] = "ROLLBACK"
 		}
 	case "SET":
-		p.param = words[2]
+		p.set("param", words[2])
+	case "STYLE":
+		p.set("datestyle", words[2])
+		words[1] = "SET"
+	case "LOCAL":
+		if words[0] == "SET" { // pgherd's own, SET LOCAL "datestyle" TO '1'
+			p.now.style = strings.Replace(strings.Trim(words[4], "'"), "DEFAULT", "0", 1)
+		} else {
+			p.now.param = words[2]
+		}
+		words[1] = "SET"
+	case "MEAN":
+		p.out = wire.AppendTextRow(p.out, "it means "+st.style)
 	case "SHOW":
-		p.out = wire.AppendTextRow(p.out, "param is "+p.param)
+		p.out = wire.AppendTextRow(p.out, "param is "+p.now.param+", style "+p.now.style)
 	case "TEMP":
 		p.owner, _ = strconv.Atoi(words[0])
 	case "DROP":
 		p.owner = 0
 	case "FUNC": // it does things unseen
-		switch n % 3 {
+		switch n % 3 { // not the style: nobody could tell what a statement means that is parsed behind it
 		case 0:
-			p.param = words[2]
+			p.set("param", words[2])
 		case 1:
 			p.owner, _ = strconv.Atoi(words[0])
 		}
@@ -323,9 +362,9 @@ func (p *postgres) run(sql string, extended bool) {
 func (p *postgres) end(commit bool) {
 	p.failedInside = p.status == wire.Failed
 	if !commit || p.failedInside {
-		p.param = p.before
+		p.lasting = p.before
 	}
-	p.status, p.before, p.open = wire.Idle, p.param, false
+	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
 }
 
 func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, tag) }
@@ -336,10 +375,13 @@ func (p *postgres) ready() {
 		p.end(!p.broken)
 	}
 	p.broken = false
-	if p.param != p.reported {
-		p.reported = p.param
-		p.out = wire.AppendParameterStatus(p.out, "param", p.param)
+	if p.now.param != p.reported.param {
+		p.out = wire.AppendParameterStatus(p.out, "param", p.now.param)
 	}
+	if p.now.style != p.reported.style {
+		p.out = wire.AppendParameterStatus(p.out, "DateStyle", p.now.style)
+	}
+	p.reported = p.now
 	p.out = wire.AppendReadyForQuery(p.out, p.status)
 }
 
@@ -350,6 +392,7 @@ func (p *postgres) fail() {
 
 func (p *postgres) failed() {
 	p.broken = true
+	p.now, p.lasting = p.before, p.before
 	if p.status == wire.InTransaction {
 		p.status = wire.Failed
 	}

@@ -50,8 +50,9 @@ type sim struct {
 	limit   int
 	sloth   int // how slow jobs are
 	mode    pool.Mode
-	unkind  bool // servers break
-	meddled bool // an administrator pauses and renews
+	rounds  []simRound // what clients do in this run
+	unkind  bool       // servers break
+	meddled bool       // an administrator pauses and renews
 	faults  []error
 	// canceling: for which session the last cancel of a server was sent.
 	canceling map[uint32]uint32
@@ -69,6 +70,10 @@ func newSim(seed uint64) *sim {
 		s.net.ResetOneIn, s.unkind = 2000, true
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
+	s.rounds = simRounds
+	if s.random.IntN(2) == 0 { // what may spoil a session, often, so that it meets
+		s.rounds = simSettings
+	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
 		Go:     func(f func()) { s.jobs = append(s.jobs, f) },
@@ -114,6 +119,10 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 	switch words[1] {
 	case "SET":
 		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "param", Value: words[2]}
+	case "STYLE":
+		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "datestyle", Value: words[2]}
+	case "LOCAL":
+		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "param", Value: words[2], Local: true}
 	case "BEGIN":
 		st = query.Statement{Kind: query.Begin, Class: query.Control}
 	case "COMMIT":
@@ -143,7 +152,7 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	if total := s.crew.home.Total(); total > s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
-	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "param", Value: "0"}}}, nil
+	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "param", Value: "0"}, {Name: "DateStyle", Value: "0"}}}, nil
 }
 
 func (s *sim) Secret(string) (any, bool) { return nil, false }
@@ -183,7 +192,7 @@ func (s *sim) strike(pid, asker uint32) {
 func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
-	c := newSimClient(id, peer, s.random, s.mode)
+	c := newSimClient(id, peer, s.random, s.mode, s.rounds)
 	c.unkind = s.unkind
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
