@@ -23,7 +23,7 @@ type postgres struct {
 	now      settings // in force
 	lasting  settings // without those of SET LOCAL
 	before   settings // as the transaction began
-	reported settings // as ParameterStatus last told
+	reported string   // style, as ParameterStatus last told; param is not reported
 	stmts    map[string]parsed
 	portals  map[string]parsed
 	owner    int // whose session state it holds; 0: nobody's
@@ -57,7 +57,7 @@ type parsed struct{ sql, style string }
 // newPostgres: marked, it counts as holding a client's state after any
 // statement; else only after one that changes the session.
 func newPostgres(marked bool) *postgres {
-	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, now: untouched, lasting: untouched, before: untouched, reported: untouched,
+	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, now: untouched, lasting: untouched, before: untouched, reported: "0",
 		stmts: map[string]parsed{}, portals: map[string]parsed{}}
 }
 
@@ -375,13 +375,10 @@ func (p *postgres) ready() {
 		p.end(!p.broken)
 	}
 	p.broken = false
-	if p.now.param != p.reported.param {
-		p.out = wire.AppendParameterStatus(p.out, "param", p.now.param)
-	}
-	if p.now.style != p.reported.style {
+	if p.now.style != p.reported {
+		p.reported = p.now.style
 		p.out = wire.AppendParameterStatus(p.out, "DateStyle", p.now.style)
 	}
-	p.reported = p.now
 	p.out = wire.AppendReadyForQuery(p.out, p.status)
 }
 

@@ -152,7 +152,7 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	if total := s.crew.home.Total(); total > s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
-	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "param", Value: "0"}, {Name: "DateStyle", Value: "0"}}}, nil
+	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}}, nil
 }
 
 func (s *sim) Secret(string) (any, bool) { return nil, false }
