@@ -118,6 +118,12 @@ func (r *run) step(st step) (*difference, error) {
 			return nil, nil
 		}
 	}
+	// To describe a statement, its server has to prepare it first; in a failed
+	// transaction it does not. PostgreSQL describes those without a result.
+	describes := func(m message) bool { return m.kind == describe }
+	if p.client.status == 'E' && slices.ContainsFunc(st.send, describes) {
+		return nil, nil
+	}
 	got := p.client.say(st.send)
 	if p.client.refused != "" {
 		r.tally.refusals++

@@ -31,11 +31,12 @@ func (s *Session) bare(kind wire.Kind) {
 			server.Endpoint.Write(wire.AppendSync(nil))
 		}
 	}
-	if kind == wire.Query {
+	switch {
+	case kind != wire.Query:
+		s.ensureUnnamed()
+	case len(s.statements) == 0:
 		s.expect.add(wire.Sync, ours, nil)
 		server.Endpoint.Write(wire.AppendSync(nil))
-	} else {
-		s.ensureUnnamed()
 	}
 	s.plain = true
 }

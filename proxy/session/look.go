@@ -223,6 +223,9 @@ func (s *Session) mixes(e *Effect) *Effect {
 
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
+	if s.mode != pool.Session && s.between() && s.follow.certain() {
+		s.commit() // what follows is another transaction
+	}
 	e := s.upcoming
 	s.upcoming = nil
 	if e == nil {
@@ -232,9 +235,6 @@ func (s *Session) carry(kind wire.Kind) error {
 		if err := s.quiesce(); err != nil {
 			return err
 		}
-	}
-	if s.between() && s.follow.certain() {
-		s.commit() // what follows is another transaction
 	}
 	if s.follow.defined || e.Defines {
 		s.follow.judgeLater(s.judged.script)

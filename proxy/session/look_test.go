@@ -317,8 +317,8 @@ func TestNotParsedAhead(t *testing.T) {
 	w.greeted()
 	w.setOn(s[0], "SET DateStyle = German")
 	w.then(w.told(1, setText...), w.sends(wire.AppendParse(nil, "a", sql, nil), syncs))
-	w.then(s[1].words(t, `Query SET "datestyle" TO 'german';`), s[1].says(complete("SET"), ready))
-	w.then(s[1].words(t, "Parse pgherd_1 "+sql, "Sync"), s[1].says(wire.AppendParseComplete(nil), ready))
+	w.then(s[1].words(t, `Query SET "datestyle" TO 'german';`, "Parse pgherd_1 "+sql, "Sync"),
+		s[1].says(complete("SET"), ready, wire.AppendParseComplete(nil), ready))
 	w.then(w.told(2, "ParseComplete", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	if _, shared := s[1].server.Prepared.Find(w.proven[0]); shared {

@@ -151,15 +151,16 @@ func (a *answered) find(why string) {
 
 // prepared: a statement of SQL PREPARE follows if its text is that alone.
 func (a *answered) prepared(name, text string, syntax query.Syntax) {
+	if a.runs == nil {
+		a.runs = map[string][]*query.Statement{}
+	}
+	a.runs[name] = []*query.Statement{new(query.Statement)} // which may do anything
 	script := query.Parse([]byte(text), syntax)
 	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name || !ascii(name) {
 		a.find("PREPARE " + name)
 		return
 	}
 	a.settings = a.settings.With(pool.PreparedName(name), text)
-	if a.runs == nil {
-		a.runs = map[string][]*query.Statement{}
-	}
 	a.runs[name] = []*query.Statement{script.Statements[0].Inner}
 }
 

@@ -31,7 +31,7 @@ func TestReadState(t *testing.T) {
 		{"a list of names", [][]string{{"s", "search_path", `"$user", public`}}, "search_path='$user', 'public'", ""},
 		{"a list of odd names", [][]string{{"s", "search_path", `"a, b", "c""d", e,f`}}, `search_path='a, b', 'c"d', 'e', 'f'`, ""},
 		{"an empty name in a list", [][]string{{"s", "search_path", `""`}}, "search_path=''", ""},
-		{"an empty list", [][]string{{"s", "search_path", ""}, {"s", "temp_tablespaces", ""}}, "search_path='' temp_tablespaces=''", ""},
+		{"an empty list", [][]string{{"s", "search_path", ""}, {"s", "temp_tablespaces", ""}}, "search_path=empty list temp_tablespaces=empty list", ""},
 		{"an empty value", [][]string{{"s", "application_name", ""}}, "application_name=''", ""},
 		{"a role", [][]string{{"i", "session_authorization", "alice"}, {"i", "role", "R x"}}, "role='R x'", ""},
 		{"another user", [][]string{{"i", "session_authorization", "bob"}, {"i", "role", "none"}}, "session_authorization='bob'", ""},

@@ -144,7 +144,7 @@ func (s *Session) deliver(m wire.Message) {
 // that has forgotten. PostgreSQL's words for it are right, but not helpful.
 func (s *Session) undrawn(m wire.Message) bool {
 	return s.whose == forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" &&
-		s.follow.pinned() == "" && wire.ViewFault(m.Body()).Code == "55000"
+		wire.ViewFault(m.Body()).Code == "55000"
 }
 
 // substitute tells the client an error in pgherd's words, if it is the one that

@@ -149,6 +149,9 @@ func (s *Session) greet() error {
 		if err := s.checkout(); err != nil {
 			return err
 		}
+		if err := s.await(s.expect.empty); err != nil { // what another client has set is taken back
+			return err
+		}
 		params = s.server.Params
 		if !s.who.Target.Replication {
 			s.release(pool.Return)
