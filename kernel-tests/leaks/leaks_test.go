@@ -25,8 +25,8 @@ import (
 )
 
 var (
-	modes    = flag.String("leaks.mode", "session", "each pool_mode of pgherd to run the seeds in, separated by commas")
-	runs     = flag.Int("leaks.seeds", 30, "how many seeds are run, on each engine others")
+	modes    = flag.String("leaks.mode", "session,transaction", "each pool_mode of pgherd to run the seeds in, separated by commas")
+	runs     = flag.Int("leaks.seeds", 20, "how many seeds are run, on each engine others")
 	one      = flag.Uint64("leaks.seed", 0, "run this seed alone; 0 runs -leaks.seeds")
 	prepared = flag.String("leaks.prepared", "auto", "compare pg_prepared_statements: on, off; auto is on in pool_mode session")
 	failures = flag.Int("leaks.failures", 1, "how many failing scripts are shrunk before the hunt ends")
