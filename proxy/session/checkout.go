@@ -103,8 +103,8 @@ func (s *Session) impatient(deadline time.Time) error {
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
 			Detail:  "All connections that the limits allow are in use by other clients.",
-			Hint: "SHOW POOL_CLIENTS tells who holds them. Raise max_node_connections, max_db_connections or " +
-				"max_user_connections (and PostgreSQL's max_connections), or query_wait_timeout."}
+			Hint: "SHOW POOL_CLIENTS tells who holds them. Raise default_pool_size, max_node_connections, max_db_connections or " +
+				"max_user_connections (and PostgreSQL's max_connections), or query_wait_timeout; or share servers: pool_mode = transaction."}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type follow struct {
 	drew      string                        // the function by which it reads that; "": it does not
 	stays     bool                          // the server may wait for more, after what was sent last
 	alone     bool                          // the next request waits until the server owes nothing
+	blindly   bool                          // statements were prepared while nobody knew what gives them their meaning
 	failures  int                           // questions without an answer, in a row
 	era       uint64                        // of the catalog, when the server came
 	counted   bool                          // that it keeps its server
@@ -179,6 +181,10 @@ func (f *follow) drop() {
 
 // adopt takes what the server has answered for the truth.
 func (f *follow) adopt(a *answered) {
+	if f.blindly && !maps.Equal(meaning(a.settings), f.mean) {
+		f.keep("a statement was prepared where a function had changed its meaning")
+	}
+	f.blindly = false
 	f.settings, f.found, f.runs = a.settings, a.found, a.runs
 	f.unsure, f.failures = false, 0
 	f.drop()
