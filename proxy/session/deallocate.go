@@ -1,0 +1,52 @@
+package session
+
+import (
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/wire"
+)
+
+// parseUnnamed passes a Parse of the unnamed statement. One that deallocates
+// what the client has prepared by message, and the server has by another name
+// for others too, is given something to deallocate.
+func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
+	if st.closes = s.closing(st.script); st.closes == "" {
+		s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+		s.requests.pass(s.server.Endpoint, *m)
+		return
+	}
+	s.expect.add(wire.Close, prelude, nil)
+	s.expect.add(wire.Parse, prelude, nil)
+	b := wire.AppendClose(nil, 'S', goneStatement)
+	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
+	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
+	st.key = s.privately(st.text)
+	s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+	s.server.Endpoint.Write(appendParse(nil, "", st.text))
+}
+
+// forgetClosed: the statement is being deallocated. It is not if the server
+// skips that.
+func (s *Session) forgetClosed(name string) undo {
+	st := s.statements[name]
+	if st == nil {
+		return nil
+	}
+	delete(s.statements, name)
+	return func(bool) { s.keepStatement(name, st) }
+}
+
+// closing is the statement of the client's that a script deallocates and does
+// nothing else.
+func (s *Session) closing(script *query.Script) string {
+	if script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Deallocate {
+		return ""
+	}
+	if name := script.Statements[0].Name; s.statements[name] != nil {
+		return name
+	}
+	return ""
+}
+
+// goneStatement is a name that no client's statement has.
+const goneStatement = pool.PreparedPrefix + "gone"
