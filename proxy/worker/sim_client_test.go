@@ -62,6 +62,10 @@ var simSettings = []simRound{
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
 	func(id, n int) []byte { return wire.AppendSync(executed("")) },
+	func(id, n int) []byte { // a statement closed and prepared anew, behind a failure that skips it
+		b := append(extended(id, "ERR", 0), wire.AppendClose(nil, 'S', name(1))...)
+		return wire.AppendSync(append(b, named(1, id, "ROWS", n%3)...))
+	},
 	func(id, n int) []byte { // set, and taken back by a rollback that nobody waited for
 		return slices.Concat(simple(id, "BEGIN", 0), simple(id, "SET", n), simple(id, "ROLLBACK", 0))
 	},
@@ -69,6 +73,23 @@ var simSettings = []simRound{
 		b := wire.AppendParse(nil, "", sql(id, "SET", n), nil)
 		return wire.AppendSync(wire.AppendBind(b, &wire.BindView{}))
 	},
+}
+
+// simMeaning is about what statements mean that were prepared under settings.
+// Clients wait for each answer, and nothing is uncertain: where pgherd has yet
+// to ask what is set it may be wrong about a statement.
+var simMeaning = []simRound{
+	func(id, n int) []byte { return simple(id, "STYLE", n%3) },
+	func(id, n int) []byte { return wire.AppendSync(named(n%2, 0, "MEAN", 0)) },
+	func(id, n int) []byte { return wire.AppendSync(wire.AppendParse(nil, "", sql(0, "MEAN", 0), nil)) },
+	func(id, n int) []byte { return wire.AppendSync(executed("")) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 2))) },
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return simple(id, "SET", n%3) },
+	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
 }
 
 // simRounds are all.
@@ -123,10 +144,6 @@ var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendSync(executed("")) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendClose(nil, 'S', name(n%3))) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendDescribe(nil, 'S', name(n%3))) },
-	func(id, n int) []byte { // a statement closed and prepared anew, behind a failure that skips it
-		b := append(extended(id, "ERR", 0), wire.AppendClose(nil, 'S', name(1))...)
-		return wire.AppendSync(append(b, named(1, id, "ROWS", n%3)...))
-	},
 	func(id, n int) []byte { // a long Bind: only its beginning is looked into
 		long := wire.MakeValues(make([]byte, 70_000))
 		b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(name(n % 3)), Params: long})
@@ -170,9 +187,13 @@ func copyRows(n int) (b []byte) {
 	return b
 }
 
-func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode, rounds []simRound) *simClient {
-	c := &simClient{id: id, peer: peer, model: newPostgres(true), eager: random.IntN(2) == 0}
-	for range random.IntN(12) {
+func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode, rounds []simRound, patient bool) *simClient {
+	c := &simClient{id: id, peer: peer, model: newPostgres(true), eager: random.IntN(2) == 0 && !patient}
+	most := 12
+	if patient {
+		most = 40
+	}
+	for range random.IntN(most) {
 		round := rounds[random.IntN(len(rounds))](id, random.IntN(40))
 		if mode == pool.Statement && bytes.Contains(round, []byte(" BEGIN ")) {
 			continue // refused; another test's business
