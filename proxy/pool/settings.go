@@ -88,6 +88,7 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 	for _, name := range identities {
 		if have[name] != "" {
 			sql.WriteString(reset(name))
+			r.Sure = false
 		}
 	}
 	for _, name := range undo {
@@ -97,6 +98,7 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 			r.Prepared = append(r.Prepared, "DEALLOCATE "+quoteName(statement))
 		} else if !slices.Contains(identities, name) {
 			sql.WriteString(reset(name))
+			r.Sure = r.Sure && sure[name]
 		}
 	}
 	for _, name := range do {

@@ -105,5 +105,5 @@ func (s *Session) repeat() error {
 
 // copies says that the Bind at hand may be repeated.
 func (s *Session) copies() bool {
-	return s.status == wire.Idle && s.mode != pool.Session && s.expect.owedToClient() == 0
+	return s.status == wire.Idle && s.mode != pool.Session && !s.expect.within() && s.expect.owedToClient() == 0
 }

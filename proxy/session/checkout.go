@@ -23,6 +23,21 @@ func (s *Session) target() pool.Key {
 // deadline. A *wire.Fault says why there is none; any other error ends the
 // session.
 func (s *Session) checkout() error {
+	for try := 1; ; try++ {
+		err := s.checkoutOne()
+		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {
+			return err
+		}
+		s.expect = expectation{}
+		s.release(pool.Discard) // the next may be a new one, on which nobody has set anything
+	}
+}
+
+// restoreTries is how many servers may be closed, one after the other, because
+// what others have set there cannot be taken back.
+const restoreTries = 20
+
+func (s *Session) checkoutOne() error {
 	key := s.target()
 	if key.Node < 0 {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",

@@ -30,6 +30,11 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 		e := s.effect(script)
+		if len(e.Closes) > 0 {
+			if err := s.known(); err != nil {
+				return false, err
+			}
+		}
 		if len(e.Closes) == 1 && len(script.Statements) == 1 && s.statements[e.Closes[0]] != nil && !s.plain && s.status != wire.Failed && !s.expect.within() {
 			delete(s.statements, e.Closes[0])
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
@@ -73,6 +78,15 @@ func (s *Session) quiet(kind wire.Kind) error {
 	return nil
 }
 
+// known waits until the state of the transaction is known in which the request
+// at hand will be.
+func (s *Session) known() error {
+	if s.server == nil || !s.expect.settling() {
+		return nil
+	}
+	return s.quiesce()
+}
+
 // quiesce waits until the server owes nothing that it would tell now.
 func (s *Session) quiesce() error {
 	if s.server == nil {
@@ -104,7 +118,14 @@ func (s *Session) await(done func() bool) error {
 		case moved:
 			continue
 		}
-		if err := s.loop.Wait(Forever); err != nil {
+		deadline, why := s.patience()
+		if over(deadline, s.loop.Now()) {
+			if err := s.impatience(why); err != nil {
+				return lost{err}
+			}
+			continue
+		}
+		if err := s.loop.Wait(deadline); err != nil {
 			return err
 		}
 	}

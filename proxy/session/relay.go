@@ -64,8 +64,8 @@ func (s *Session) fromServer() (moved bool, err error) {
 
 // broken is why the session ends for which a reply could not be used.
 func (s *Session) broken(err error) error {
-	if fault, ok := errors.AsType[*wire.Fault](err); ok {
-		return fault
+	if _, told := errors.AsType[*wire.Fault](err); told {
+		return err
 	}
 	return s.nonsense(err)
 }
@@ -111,6 +111,7 @@ func (s *Session) endOwn() {
 	switch s.whose {
 	case forward:
 		s.again.end()
+		s.since, s.overdue = s.loop.Now(), false // of the next one's time
 	case capture:
 		q := s.asking
 		s.asking = nil
@@ -200,7 +201,7 @@ func (s *Session) observeError(m wire.Message) error {
 		s.expect.uncertain = true
 	case restore:
 		s.expect.uncertain = true
-		return unrestored(m)
+		return failedRestore(m)
 	}
 	return nil
 }

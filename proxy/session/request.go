@@ -141,6 +141,9 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	if _, over := errors.AsType[lost](err); over || !ok {
 		return err
 	}
+	if err := s.known(); err != nil {
+		return err
+	}
 	refusal := *fault
 	refusal.Severity = "ERROR"
 	words := wire.AppendError(nil, &refusal)

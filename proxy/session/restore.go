@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -9,7 +11,8 @@ import (
 // restore brings the server to the settings of the session, in the same round
 // trip as what the client asks for; if that could fail, before it.
 func (s *Session) restore() error {
-	r := s.server.Settings.Restore(s.follow.settings)
+	had := s.server.Settings
+	r := had.Restore(s.follow.settings)
 	if s.server.Drawn && s.entry != nil && s.entry.Drawing() { // others' numbers are not this session's
 		r.Settings += "DISCARD SEQUENCES;"
 		s.server.Drawn = false
@@ -30,7 +33,12 @@ func (s *Session) restore() error {
 	if r.Sure {
 		return nil
 	}
-	return s.await(s.expect.empty)
+	err := s.await(s.expect.empty)
+	if why, failed := errors.AsType[unrestored](err); failed && len(had) > 0 {
+		why.others = true
+		return why
+	}
+	return err
 }
 
 // tell tells the client what its server reports otherwise than it knows.
@@ -57,8 +65,15 @@ func (s *Session) learn(params []wire.Param) {
 
 // unrestored ends the session: a statement must not run with settings that are
 // not its session's.
-func unrestored(m wire.Message) *wire.Fault {
+type unrestored struct {
+	error
+	others bool // it may be another session's that could not be taken back
+}
+
+func (u unrestored) Unwrap() error { return u.error }
+
+func failedRestore(m wire.Message) error {
 	why := wire.ViewFault(m.Body())
-	return &wire.Fault{Code: why.Code, Message: "could not restore the session's settings: " + why.Message,
-		Hint: "What was set is not possible any more on the server. Connect again."}
+	return unrestored{error: &wire.Fault{Code: why.Code, Message: "could not restore the session's settings: " + why.Message,
+		Hint: "What was set is not possible any more on the server. Connect again."}}
 }

@@ -267,3 +267,17 @@ func TestLeavesInATransaction(t *testing.T) {
 		})
 	}
 }
+
+// TestOthersSettingsStay: what another client has set and this one may not take
+// back costs the server, not the client; its statement runs on none such.
+func TestOthersSettingsStay(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	s[0].server.Settings = pool.Settings{"role": "'su'", "log_min_messages": "'error'"}
+	w.greeted(w.sends(simple("INSERT INTO plain VALUES (1)")))
+	w.then(s[0].words(t, `Query RESET "role";RESET "log_min_messages";`), s[0].says(fault("ERROR", "42501"), ready))
+	w.then(s[1].words(t, "Query INSERT INTO plain VALUES (1)"), s[1].says(done("INSERT 0 1")))
+	w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	s[0].words(t)()
+	w.ended("returned discarded")
+}
