@@ -48,15 +48,15 @@ var mutations = []struct{ name, file, old, new string }{
 		"at.Uncertain, at.Status != wire.Idle:\n\t\treturn Keep", "at.Uncertain:\n\t\treturn Keep"},
 	{"a session that needs its server parts with it", "../pool/mode.go",
 		"at.Single, at.Pinned, at.Owes", "at.Single, at.Owes"},
-	{"another client's unnamed statement is executed", "../session/prepare.go",
+	{"another client's unnamed statement is executed", "../session/statement.go",
 		"if server.Prepared.Unnamed == s.unnamed.keyOr() {", "if server.Prepared.Unnamed != \"\" {"},
-	{"a failed Parse stays known", "../session/prepare.go",
+	{"a failed Parse stays known", "../session/statement.go",
 		"server.Prepared.Remove(st.key)\n\t\tif undo", "_ = erred\n\t\tif undo"},
 	{"a skipped Close is final", "../session/prepare.go",
 		"func(bool) { s.keepStatement(name, st) })", "func(bool) { _ = st })"},
 	{"what may be taken back is built upon", "../session/request.go",
 		"return !s.expect.unsettled() &&", "return "},
-	{"a statement is not prepared on the next server", "../session/prepare.go",
+	{"a statement is not prepared on the next server", "../session/statement.go",
 		"there = s.parse(st, prelude, nil)", "there, _ = s.server.Prepared.Add(st.key, s.set.MaxPrepared)"},
 	{"settings are not restored", "../session/restore.go",
 		"s.server.Settings.Restore(s.follow.settings)", "s.server.Settings.Restore(s.server.Settings)"},
@@ -101,7 +101,8 @@ var mutations = []struct{ name, file, old, new string }{
 	{"its meaning is as before the transaction", "../session/follow.go",
 		"\t\tf.mean = meaning(f.inForce())\n", ""},
 	{"a torn message goes on with another server's bytes", "../session/relay.go",
-		"s.replies.pass(s.client, m)\n\t\ts.torn = !m.Last\n\tcase", "s.replies.pass(s.client, m)\n\t\ts.torn = false\n\tcase"},
+		"s.whose == prelude && m.Kind == wire.ErrorResponse:\n\t\ts.replies.pass(s.client, m)\n\t\ts.torn = !m.Last",
+		"s.whose == prelude && m.Kind == wire.ErrorResponse:\n\t\ts.replies.pass(s.client, m)\n\t\ts.torn = false"},
 }
 
 // mutationSeeds is how many seeds a mutation may survive.

@@ -66,6 +66,7 @@ var simSettings = []simRound{
 		b := append(extended(id, "ERR", 0), wire.AppendClose(nil, 'S', name(1))...)
 		return wire.AppendSync(append(b, named(1, id, "ROWS", n%3)...))
 	},
+	func(id, n int) []byte { return wire.AppendSync(named(n%2, 0, "PARSEERR", 0)) },
 	func(id, n int) []byte { // set, and taken back by a rollback that nobody waited for
 		return slices.Concat(simple(id, "BEGIN", 0), simple(id, "SET", n), simple(id, "ROLLBACK", 0))
 	},
