@@ -51,6 +51,7 @@ type sim struct {
 	sloth   int // how slow jobs are
 	mode    pool.Mode
 	rounds  []simRound // what clients do in this run
+	patient bool       // and wait for each answer
 	unkind  bool       // servers break
 	meddled bool       // an administrator pauses and renews
 	faults  []error
@@ -71,8 +72,11 @@ func newSim(seed uint64) *sim {
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
 	s.rounds = simRounds
-	if s.random.IntN(2) == 0 { // what may spoil a session, often, so that it meets
+	switch s.random.IntN(6) { // what may spoil a session, often, so that it meets
+	case 0, 1, 2:
 		s.rounds = simSettings
+	case 3:
+		s.rounds, s.patient = simMeaning, true
 	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
@@ -192,7 +196,7 @@ func (s *sim) strike(pid, asker uint32) {
 func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
-	c := newSimClient(id, peer, s.random, s.mode, s.rounds)
+	c := newSimClient(id, peer, s.random, s.mode, s.rounds, s.patient)
 	c.unkind = s.unkind
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
