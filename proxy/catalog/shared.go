@@ -32,6 +32,9 @@ func (s *Shared) Entry(database string) *Entry {
 type Entry struct {
 	snapshot atomic.Pointer[Snapshot]
 	changes  atomic.Uint64 // definitions that have gone through pgherd
+	mu       sync.Mutex    // for who stores
+	failures int           // in a row
+	read     atomic.Uint64 // changes, when the snapshot was asked for
 	known    atomic.Bool   // somebody has asked, and there was an answer or none
 	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
 	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
@@ -55,14 +58,43 @@ func (e *Entry) Claim(now time.Time, period time.Duration) (ticket uint64, mine 
 	return ticket, e.due.CompareAndSwap(due, now.Add(period).UnixNano())
 }
 
-// Store keeps an answer, unless the catalog has changed since it was claimed.
-// nil is no answer.
+// Store keeps an answer, unless a newer one is kept. If the catalog has changed
+// since it was claimed, whoever comes next asks again.
 func (e *Entry) Store(ticket uint64, s *Snapshot) {
-	defer e.known.Store(true)
-	if s != nil && (e.changes.Load() == ticket || e.snapshot.Load() == nil) {
-		e.snapshot.Store(s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.known.Load() && ticket < e.read.Load() {
+		return
+	}
+	e.failures = 0
+	e.snapshot.Store(s)
+	e.read.Store(ticket)
+	e.known.Store(true)
+	if e.Stale() {
+		e.due.Store(0)
 	}
 }
+
+// Failed notes that there was no answer: whoever comes next asks again. After
+// too many in a row nothing is known of the database, and that counts as an
+// answer.
+func (e *Entry) Failed(ticket uint64) {
+	e.mu.Lock()
+	e.failures++
+	lost := e.failures >= failuresLimit
+	e.mu.Unlock()
+	if lost {
+		e.Store(ticket, nil)
+	} else {
+		e.due.Store(0)
+	}
+}
+
+// failuresLimit is how many questions in a row may fail.
+const failuresLimit = 3
+
+// Stale says that a definition has changed since the Snapshot was asked for.
+func (e *Entry) Stale() bool { return e.changes.Load() != e.read.Load() }
 
 // Changed has whoever comes next ask again: a definition has changed.
 func (e *Entry) Changed() {

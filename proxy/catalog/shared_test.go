@@ -28,16 +28,34 @@ func TestAnswerFromBeforeAChangeIsOld(t *testing.T) {
 	now := time.Unix(1000, 0)
 	first, second := new(Snapshot), new(Snapshot)
 	old, _ := e.Claim(now, time.Second)
-	e.Store(old, first) // better than nothing
 	e.Changed()
-	e.Store(old, second)
-	if e.Snapshot() != first {
-		t.Error("an answer from before the change was kept")
+	e.Store(old, first) // better than nothing
+	if e.Snapshot() != first || !e.Stale() || !e.Known() {
+		t.Error("it is not known, or not known to be old")
 	}
-	fresh, _ := e.Claim(now, time.Second)
+	fresh, mine := e.Claim(now, time.Second)
+	if !mine {
+		t.Error("nobody asks again")
+	}
 	e.Store(fresh, second)
-	if e.Snapshot() != second {
-		t.Error("the answer was not kept")
+	e.Store(old, first)
+	if e.Snapshot() != second || e.Stale() {
+		t.Error("the newer answer was not kept")
+	}
+}
+
+func TestFailuresAreAskedAgainAndThenTaken(t *testing.T) {
+	e := NewShared().Entry("app")
+	now := time.Unix(1000, 0)
+	for range failuresLimit {
+		ticket, mine := e.Claim(now, time.Second)
+		if !mine || e.Known() {
+			t.Fatal("it is not asked again")
+		}
+		e.Failed(ticket)
+	}
+	if !e.Known() || e.Snapshot() != nil {
+		t.Error("it is asked for ever")
 	}
 }
 

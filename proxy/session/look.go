@@ -73,9 +73,11 @@ func (s *Session) quiet(kind wire.Kind) error {
 	}
 	if s.asking != nil || s.follow.alone {
 		s.follow.alone = false
-		return s.quiesce()
+		if err := s.quiesce(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.digest()
 }
 
 // known waits until the state of the transaction is known in which the request
@@ -257,7 +259,7 @@ func (s *Session) carry(kind wire.Kind) error {
 			return err
 		}
 	}
-	if s.follow.defined || e.Defines {
+	if s.follow.defined || e.Defines || s.entry != nil && s.entry.Stale() {
 		s.follow.judgeLater(s.judged.script)
 		if len(e.Runs) > 0 {
 			s.follow.keep("EXECUTE after a definition in the same transaction")

@@ -90,6 +90,10 @@ UNION ALL SELECT 'a', a.mode, '' FROM pg_catalog.pg_lock_status() a
 UNION ALL SELECT 't', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend d
  WHERE d.refclassid OPERATOR(pg_catalog.=) 2615 AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())`
 
+// untimed begins the question for the catalog, so that the client's
+// statement_timeout does not end it.
+const untimed = "SET LOCAL statement_timeout = 0;"
+
 // stateSQL is the question, with the placeholder settings that no catalog shows.
 func stateSQL(placeholders []string) string {
 	var sql strings.Builder
@@ -263,9 +267,15 @@ const failuresLimit = 3
 
 // acquaint has the catalog known before the first statement is judged by it.
 func (s *Session) acquaint() error {
-	if s.entry == nil || s.entry.Known() {
-		return nil
+	for s.entry != nil && !s.entry.Known() {
+		if err := s.askFirst(); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (s *Session) askFirst() error {
 	if s.server == nil {
 		if err := s.checkout(); err != nil {
 			return err
@@ -292,9 +302,9 @@ func (s *Session) digest() error {
 // statements are judged by.
 func (s *Session) askCatalog(ticket uint64) {
 	before := s.entry.Snapshot()
-	s.ask(catalog.Question(before), func(q *question) {
+	s.ask(untimed+catalog.Question(before), func(q *question) {
 		if q.failed {
-			s.entry.Store(ticket, nil)
+			s.entry.Failed(ticket)
 			if len(s.follow.later) > 0 {
 				s.follow.keep("its catalog cannot be asked for")
 			}
@@ -302,11 +312,11 @@ func (s *Session) askCatalog(ticket uint64) {
 		}
 		entry := s.entry
 		s.unread = func() {
-			snapshot, err := catalog.Read(before, q.rows)
-			if err != nil {
-				snapshot = nil
+			if snapshot, err := catalog.Read(before, q.rows); err == nil {
+				entry.Store(ticket, snapshot)
+			} else {
+				entry.Failed(ticket)
 			}
-			entry.Store(ticket, snapshot)
 		}
 	})
 }

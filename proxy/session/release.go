@@ -62,6 +62,10 @@ func (s *Session) conclude() (done bool) {
 	if s.renew() {
 		return false
 	}
+	if len(f.later) > 0 && s.state != Closing && s.entry.Stale() { // another session is asking
+		s.recheck = s.loop.Now().Add(recheckEvery)
+		return false
+	}
 	for _, script := range f.later {
 		e := effectOf(script, s.judge())
 		f.keep(e.Keep)
@@ -88,6 +92,9 @@ func (s *Session) conclude() (done bool) {
 	f.counted = f.pinned() != ""
 	return true
 }
+
+// recheckEvery is how often a session that waits for the catalog looks again.
+const recheckEvery = 10 * time.Millisecond
 
 // commit: the transaction has ended, and its outcome is certain.
 func (s *Session) commit() {

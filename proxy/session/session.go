@@ -71,6 +71,7 @@ type Session struct {
 	replies stream
 	expect  expectation
 	asking  *question // of pgherd's own, not wholly answered; nil: none
+	recheck time.Time // when to look again whether the catalog is known
 	unread  func()    // reads an answer, and may burn CPU; nil: none is there
 	overdue bool      // its query was canceled because it took too long
 	status  byte      // of the transaction, as the server last told
@@ -196,6 +197,14 @@ func (s *Session) serve() error {
 // patience is until when the session waits for something to happen, and why it
 // ends if nothing does.
 func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
+	deadline, why = s.limits()
+	if s.recheck != Forever && (deadline == Forever || s.recheck.Before(deadline)) {
+		return s.recheck, nil
+	}
+	return deadline, why
+}
+
+func (s *Session) limits() (deadline time.Time, why *wire.Fault) {
 	limit := func(d time.Duration, fault *wire.Fault) {
 		if at := s.since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
 			deadline, why = at, fault
@@ -226,6 +235,10 @@ var (
 
 // impatient: the wait has been too long. A query is canceled first.
 func (s *Session) impatience(why *wire.Fault) error {
+	if why == nil {
+		s.recheck = Forever
+		return nil
+	}
 	if why != tooSlow || s.overdue {
 		return why
 	}
