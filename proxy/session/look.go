@@ -55,7 +55,9 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		case st != nil && st.closes != "":
 			return false, s.allow(&Effect{})
 		case st != nil:
-			return false, s.allow(s.effect(st.script))
+			e := *s.effect(st.script)
+			e.Ask = e.Ask || len(e.Changes) > 0 && m.Body()[0] != 0 // portals may run in another order
+			return false, s.allow(&e)
 		case s.follow.runs[name] != nil: // prepared in SQL
 			return false, s.allow(&Effect{Runs: []string{name}})
 		}

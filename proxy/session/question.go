@@ -281,7 +281,9 @@ func (s *Session) askFirst() error {
 			return err
 		}
 	}
-	s.askCatalog(s.entry.Changes())
+	if s.asking == nil {
+		s.askCatalog(s.entry.Changes())
+	}
 	if err := s.await(func() bool { return s.asking == nil }); err != nil {
 		return err
 	}

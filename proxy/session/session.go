@@ -102,7 +102,7 @@ type judged struct {
 func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
 	s := &Session{
 		loop: loop, set: set, who: who, pid: pid, key: key, client: client,
-		mode:     set.Modes.Of(who.Target.Database, who.Target.User),
+		mode:     modeOf(set, &who.Target),
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),
 	}
@@ -110,6 +110,14 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		s.entry = set.Catalogs.Entry(who.Target.Database)
 	}
 	return s
+}
+
+// modeOf is the client's mode. A replication server serves one client only.
+func modeOf(set *Settings, target *pool.Target) pool.Mode {
+	if target.Replication {
+		return pool.Session
+	}
+	return set.Modes.Of(target.Database, target.User)
 }
 
 // errLeft ends a session whose client has left or cannot be reached.
