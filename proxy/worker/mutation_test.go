@@ -59,7 +59,7 @@ var mutations = []struct{ name, file, old, new string }{
 	{"a statement is not prepared on the next server", "../session/statement.go",
 		"there = s.parse(st, prelude, nil)", "there, _ = s.server.Prepared.Add(st.key, s.set.MaxPrepared)"},
 	{"settings are not restored", "../session/restore.go",
-		"s.server.Settings.Restore(s.follow.settings)", "s.server.Settings.Restore(s.server.Settings)"},
+		"had.Restore(s.follow.settings)", "had.Restore(had)"},
 	{"another session's settings are not taken back", "../pool/settings.go",
 		"\t\t\tundo = append(undo, name)", "\t\t\t_ = undo"},
 	{"what was rolled back is committed", "../session/follow.go",

@@ -90,7 +90,7 @@ var simMeaning = []simRound{
 	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
 	func(id, n int) []byte { return simple(id, "SET", n%3) },
 	func(id, n int) []byte { return simple(id, "SHOW", 0) },
-	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
+	func(id, n int) []byte { return wire.AppendQuery(simple(id, "SET", 7), "DISCARD ALL") },
 }
 
 // simRounds are all.
