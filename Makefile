@@ -84,8 +84,10 @@ test-leaks: go-version
 generate: go-version ## run go generate everywhere
 	$(GO) generate ./...
 
-bench: ## not there yet
-	@echo 'make bench: comes with a later part of the project; nothing was run' >&2; exit 2
+bench: build ## how fast is it beside its peers; ARGS='-run REGEX -rounds N -quick', see docs/performance.md
+	@.ci/need $(POSTGRES)
+	$(GO) build -o bin/pgherd-bench ./cmd/pgherd-bench
+	bin/pgherd-bench $(ARGS)
 
 test-kernel: ## not there yet
 	@echo 'make test-kernel: comes with a later part of the project; nothing was run' >&2; exit 2

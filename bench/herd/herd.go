@@ -40,6 +40,7 @@ const (
 type Settings struct {
 	Dir      string   // where the herd's folder is made; empty is os.TempDir()
 	Standbys int      // streaming standbys, named node1, node2, ...
+	Port     int      // the primary's; 0 is a free one
 	HBA      []string // pg_hba.conf lines instead of the default ones
 	Config   []string // further postgresql.conf lines, for every node
 	TLS      bool     // offer TLS, with a certificate for localhost and 127.0.0.1

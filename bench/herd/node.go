@@ -61,6 +61,7 @@ func (h *Herd) tool(ctx context.Context, name string, args ...string) (string, e
 
 func (h *Herd) initPrimary(ctx context.Context) error {
 	n := h.newNode(0)
+	n.Port = h.settings.Port
 	_, err := h.tool(ctx, "initdb", "--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust", "-U", Superuser, "-D", n.Dir)
 	if err != nil {
 		return err

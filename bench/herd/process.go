@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -16,6 +17,8 @@ import (
 )
 
 const (
+	acceptLimit = 20 * time.Second // from a program's start to the first connection
+
 	pollEvery = 20 * time.Millisecond
 	stopLimit = 10 * time.Second // from a polite signal to SIGKILL
 )
@@ -91,6 +94,24 @@ func (p *process) stop(sig syscall.Signal) error {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 	return fmt.Errorf("stop %s: still there %v after %v", p.cmd.Path, stopLimit, sig)
+}
+
+// waitAccept returns when somebody accepts connections at addr, as host:port.
+func (p *process) waitAccept(ctx context.Context, addr string) error {
+	err := poll(ctx, acceptLimit, func() (bool, error) {
+		if p.ended() {
+			return false, fmt.Errorf("start %s: it ended", p.cmd.Path)
+		}
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return false, nil
+		}
+		return true, conn.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("%w; %s", err, p.tail())
+	}
+	return nil
 }
 
 // tail is the end of its log, for an error message.

@@ -10,10 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
-
-const proxyStartLimit = 20 * time.Second
 
 // ProxySettings say how to run pgherd in front of some nodes.
 type ProxySettings struct {
@@ -62,7 +59,7 @@ func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
 		return err
 	}
 	p.running = running
-	return p.waitAccept(ctx)
+	return p.running.waitAccept(ctx, p.Addr())
 }
 
 // claimPort finds a free port, or makes sure that the wanted one is: otherwise
@@ -74,23 +71,6 @@ func (p *Proxy) claimPort() error {
 	}
 	p.Port = listener.Addr().(*net.TCPAddr).Port
 	return listener.Close()
-}
-
-func (p *Proxy) waitAccept(ctx context.Context) error {
-	err := poll(ctx, proxyStartLimit, func() (bool, error) {
-		if p.running.ended() {
-			return false, errors.New("start pgherd: it ended")
-		}
-		conn, err := net.Dial("tcp", p.Addr())
-		if err != nil {
-			return false, nil
-		}
-		return true, conn.Close()
-	})
-	if err != nil {
-		return fmt.Errorf("%w; %s", err, p.running.tail())
-	}
-	return nil
 }
 
 // Addr is where pgherd listens, as host:port.

@@ -1,0 +1,54 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pgherd/bench/herd"
+)
+
+// pgherdConfig is as it ships but for the pool, which is as large as everybody's.
+var pgherdConfig = fmt.Sprintf("pool_mode = transaction\ndefault_pool_size = %d\nmax_node_connections = %d\nmax_client_conn = %d\nmax_logins_per_address = 0\n",
+	PoolSize, PoolSize+8, MaxClients)
+
+// pgherd is one build of it with further lines of configuration.
+func pgherd(name, binary, lines string) *Peer {
+	return &Peer{Name: name, Version: firstLine(binary, "--version"), start: func(ctx context.Context, place Place) (running, error) {
+		config := pgherdConfig + lines
+		if place.Mode.TLS {
+			config += fmt.Sprintf("ssl = on\nssl_cert = '%s'\nssl_key = '%s'\nserver_tls_sslmode = require\n",
+				place.Herd.Certs.Cert, place.Herd.Certs.Key)
+		}
+		p, err := herd.StartProxy(ctx, herd.ProxySettings{Binary: binary, Nodes: place.Herd.Nodes()[:1], Config: config})
+		if err != nil {
+			return running{}, err
+		}
+		log := func() string {
+			text, err := os.ReadFile(p.Log())
+			return fmt.Sprintf("its log (%v): %s", err, text[max(0, len(text)-2000):])
+		}
+		return running{host: p.Host, port: p.Port, pid: p.PID(), stop: p.Stop, log: log}, nil
+	}}
+}
+
+// more is a further pgherd, given as NAME=[BINARY][;LINE]...: another build, or
+// the same one with other settings.
+func more(given, binary string) (*Peer, error) {
+	name, rest, found := strings.Cut(given, "=")
+	if !found || name == "" {
+		return nil, fmt.Errorf("read %q: it is not a name, = and what is other there", given)
+	}
+	own, lines, _ := strings.Cut(rest, ";")
+	if own != "" {
+		var err error
+		if binary, err = filepath.Abs(own); err != nil {
+			return nil, err
+		}
+	}
+	peer := pgherd(name, binary, strings.ReplaceAll(lines, ";", "\n")+"\n")
+	peer.Notes = []string{given}
+	return peer, nil
+}

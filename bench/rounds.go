@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pgherd/bench/peers"
+	"pgherd/bench/report"
+	"pgherd/bench/workload"
+)
+
+const (
+	warmUp     = 500 * time.Millisecond
+	roundLimit = 10 * time.Minute // for one round of one peer: past it, it hangs
+)
+
+// entry is one peer in one workload, while that runs.
+type entry struct {
+	peer    *peers.Peer
+	started *peers.Started
+	stage   *workload.Stage
+	result  report.Variant
+}
+
+// workload starts every peer afresh, so that its memory is of this workload
+// alone, and lets them take turns. What fails is kept for the report.
+func (b *bench) workload(ctx context.Context, w workload.Workload) error {
+	fmt.Fprintf(b.out, "\n%s: %s\n", w.Name, w.What)
+	var entries []*entry
+	for _, p := range b.peers {
+		entries = append(entries, b.enter(ctx, w, p))
+	}
+	rounds := b.options.rounds
+	if w.Once {
+		rounds = 1
+	}
+	for round := range rounds {
+		for i := range entries {
+			if ctx.Err() == nil {
+				b.round(ctx, w, entries[(i+round)%len(entries)]) // nobody is always first
+			}
+		}
+	}
+	result := report.Result{Name: w.Name, What: w.What}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, e.leave())
+		result.Variants = append(result.Variants, e.result)
+	}
+	b.report.Workloads = append(b.report.Workloads, result)
+	fmt.Fprint(b.out, result.Brief())
+	return errors.Join(errs...)
+}
+
+// enter starts a peer and warms it up; one that cannot take part says why.
+func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *entry {
+	e := &entry{peer: p, result: report.Variant{Peer: p.Name, Why: p.Cannot(w.Mode)}}
+	if e.result.Why != "" || ctx.Err() != nil {
+		return e
+	}
+	started, err := p.Start(ctx, peers.Place{Herd: b.herd, Mode: w.Mode})
+	if err != nil {
+		e.result.Why = err.Error()
+		return e
+	}
+	e.started = started
+	e.stage = &workload.Stage{Target: started.Target, PID: started.PID, Pgbench: b.herd.Tool("pgbench"), Dir: b.dir(),
+		Window: min(warmUp, b.options.window), Quick: true}
+	if err := e.warm(ctx, w, b.options); err != nil {
+		e.result.Why = "warm up: " + err.Error()
+	}
+	return e
+}
+
+func (e *entry) warm(ctx context.Context, w workload.Workload, o options) error {
+	if !w.Once {
+		if err := w.SetUp(ctx, e.stage); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	if !w.Once {
+		if _, err := w.Run(ctx, e.stage); err != nil {
+			return err
+		}
+	}
+	e.stage.Window, e.stage.Quick = o.window, o.quick
+	return nil
+}
+
+func (b *bench) round(ctx context.Context, w workload.Workload, e *entry) {
+	if e.result.Why != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	sample, err := w.Run(ctx, e.stage)
+	if err != nil {
+		e.result.Why = fmt.Sprintf("round %d: %v", len(e.result.Rounds)+1, err)
+		sample = nil
+	}
+	e.result.Rounds = append(e.result.Rounds, sample)
+}
+
+// leave closes what is open and stops the peer.
+func (e *entry) leave() error {
+	if e.started == nil {
+		return nil
+	}
+	return errors.Join(e.stage.Close(), e.started.Stop())
+}
