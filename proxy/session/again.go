@@ -12,7 +12,7 @@ import (
 // time, as happens to a statement prepared before an ALTER TABLE, it is
 // prepared anew and the requests are repeated; the client sees nothing of it.
 type again struct {
-	name  string // of the statement, as the client calls it; "": nothing is copied
+	name  string // of the statement, as the client calls it; none: nothing is copied
 	bytes []byte
 	of    *statement // that was bound last
 	owed  int        // replies to come if none has
@@ -32,12 +32,12 @@ const againKept = 1 << 10
 
 // begin starts a copy with a Bind of a statement of the client's.
 func (a *again) begin(name []byte) {
-	*a = again{name: string(name), of: a.of, bytes: a.bytes[:0], spent: a.spent, described: a.of.described}
+	*a = again{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, described: a.of.described}
 }
 
 // end: the client has its answer.
 func (a *again) end() {
-	a.name, a.spent = "", false
+	a.name, a.spent = a.name[:0], false
 	if cap(a.bytes) > againKept {
 		a.bytes = nil
 	}
@@ -46,10 +46,10 @@ func (a *again) end() {
 // add copies a request that was sent, or gives up.
 func (a *again) add(m wire.Message) {
 	switch {
-	case a.name == "":
+	case len(a.name) == 0:
 		return
 	case !m.First || !m.Last || a.closed || len(a.bytes)+len(m.Bytes) > againLimit:
-		a.name = ""
+		a.name = a.name[:0]
 		return
 	}
 	switch m.Kind {
@@ -59,7 +59,7 @@ func (a *again) add(m wire.Message) {
 		a.describes = a.describes || m.Kind == wire.Describe
 	case wire.Flush:
 	default:
-		a.name = ""
+		a.name = a.name[:0]
 		return
 	}
 	a.bytes = append(a.bytes, m.Bytes...)
@@ -73,14 +73,14 @@ var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 // client has seen nothing yet of what is repeated.
 func (s *Session) repeatable(m wire.Message) bool {
 	a := &s.again
-	return a.name != "" && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
+	return len(a.name) > 0 && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
 		m.First && m.Last && s.expect.owedToClient() == a.owed && bytes.Contains(m.Body(), outdated)
 }
 
 // repeat sends the requests again. The statement is prepared anew.
 func (s *Session) repeat() error {
 	a := &s.again
-	if st := s.statements[a.name]; st != nil {
+	if st := s.statements[string(a.name)]; st != nil {
 		if there, known := s.server.Prepared.Find(st.key); known {
 			s.server.Prepared.Remove(st.key)
 			s.expect.add(wire.Close, swallow, nil)

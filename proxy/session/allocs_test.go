@@ -70,41 +70,67 @@ func (e *still) Close()                            {}
 
 // newBench makes a session that has its server, and a function that relays
 // one round of what the client and the server say.
-func newBench(tb testing.TB, request, reply []byte) (round func()) {
+func newBench(tb testing.TB, c *benchRound) (round func()) {
 	b := &bench{now: time.Unix(1_000_000_000, 0)}
 	b.view.Nodes = []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}
-	client, server := &still{bytes: request}, &still{bytes: reply}
+	request, reply := c.request, c.reply
+	client, server := &still{}, &still{}
 	b.server = &pool.Server{Endpoint: server}
-	s := New(b, &Settings{ClientIdle: time.Hour}, Client{}, client, 1, nil)
+	set := sharing(c.mode)
+	set.ClientIdle = time.Hour
+	s := New(b, &set, Client{Target: pool.Target{Database: "app"}}, client, 1, nil)
 	resume, stop := iter.Pull(func(yield func(struct{}) bool) {
 		b.yield = yield
 		_ = s.Run()
 	})
 	tb.Cleanup(stop)
 	resume()
-	return func() {
-		sent, told := server.sent, client.sent
+	say := func(request, reply []byte) {
+		client.bytes, server.bytes = request, reply
 		client.full = true
 		resume()
 		server.full = true
 		resume()
-		if server.sent-sent != len(request) || client.sent-told != len(reply) || s.state != Idle {
+	}
+	if c.before != nil {
+		say(c.before, append(wire.AppendParseComplete(nil), ready...))
+	}
+	return func() {
+		sent, told := server.sent, client.sent
+		say(request, reply)
+		asked := len(request)
+		if c.before != nil { // under a name of ours
+			asked += len("pgherd_1") - len("s1")
+		}
+		if server.sent-sent != asked || client.sent-told != len(reply) || s.state != Idle {
 			tb.Fatalf("%d of %d, %d of %d bytes went through, %v", server.sent-sent, len(request), client.sent-told, len(reply), s.state)
 		}
 	}
 }
 
-var rounds = map[string]struct{ request, reply []byte }{
-	"simple": {simple("select 1"), selected},
-	"extended": {append(append(parse("select 1"), execute...), syncs...),
-		append(append(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)...), done("SELECT 1")...)},
+// benchRound is what is said, again and again, after something said once.
+type benchRound struct {
+	mode                   pool.Mode
+	before, request, reply []byte
 }
+
+var rounds = func() map[string]benchRound {
+	extended := append(append(parse("select 1"), execute...), syncs...)
+	answer := append(append(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)...), done("SELECT 1")...)
+	named := append(wire.AppendBind(nil, &wire.BindView{Statement: []byte("s1")}), wire.AppendExecute(nil, "", 0)...)
+	return map[string]benchRound{
+		"simple":           {request: simple("select 1"), reply: selected},
+		"extended":         {request: extended, reply: answer},
+		"simple, shared":   {mode: pool.Transaction, request: simple("select 1"), reply: selected},
+		"prepared, shared": {mode: pool.Transaction, before: append(wire.AppendParse(nil, "s1", "select 1", nil), syncs...), request: append(named, syncs...), reply: append(wire.AppendBindComplete(nil), done("SELECT 1")...)},
+	}
+}()
 
 // TestNoAllocations: a relayed query costs no memory, simple or extended.
 func TestNoAllocations(t *testing.T) {
 	for name, c := range rounds {
 		t.Run(name, func(t *testing.T) {
-			round := newBench(t, c.request, c.reply)
+			round := newBench(t, &c)
 			round() // takes its server
 			if n := testing.AllocsPerRun(1000, round); n != 0 {
 				t.Errorf("%v allocations", n)
@@ -116,7 +142,7 @@ func TestNoAllocations(t *testing.T) {
 func BenchmarkRound(b *testing.B) {
 	for name, c := range rounds {
 		b.Run(name, func(b *testing.B) {
-			round := newBench(b, c.request, c.reply)
+			round := newBench(b, &c)
 			b.ReportAllocs()
 			for b.Loop() {
 				round()

@@ -132,7 +132,8 @@ func (s *Session) attach(server *pool.Server) error {
 	server.Uses++
 	s.server = server
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
-	s.expect, s.status, s.passed, s.fatal = expectation{}, wire.Idle, 0, false
+	s.expect = expectation{list: s.expect.list, locals: s.expect.locals} // which are empty, and have their memory
+	s.status, s.passed, s.fatal = wire.Idle, 0, false
 	if s.entry != nil {
 		s.follow.era = s.entry.Changes()
 	}

@@ -55,11 +55,15 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		case st != nil && st.closes != "":
 			return false, s.allow(&Effect{})
 		case st != nil:
-			e := *s.effect(st.script)
-			e.Ask = e.Ask || len(e.Changes) > 0 && m.Body()[0] != 0 // portals may run in another order
-			return false, s.allow(&e)
-		case s.follow.runs[name] != nil: // prepared in SQL
-			return false, s.allow(&Effect{Runs: []string{name}})
+			e := s.effect(st.script)
+			if len(e.Changes) > 0 && m.Body()[0] != 0 { // portals may run in another order
+				asked := *e
+				asked.Ask = true
+				e = &asked
+			}
+			return false, s.allow(e)
+		case s.follow.runs[string(name)] != nil: // prepared in SQL
+			return false, s.allow(&Effect{Runs: []string{string(name)}})
 		}
 	}
 	return false, nil
@@ -142,11 +146,15 @@ func (s *Session) read(m *wire.Message) (script *query.Script, err error) {
 	if !ok {
 		return nil, nil
 	}
-	script, known := s.set.Statements.Shaped(sql, s.syntax)
-	if !known {
-		text := bytes.Clone(sql)
-		err = s.loop.Await(func() { script = s.set.Statements.Shape(text, s.syntax) })
+	if script, known := s.set.Statements.Shaped(sql, s.syntax); known {
+		return script, nil
 	}
+	return s.parseNew(bytes.Clone(sql))
+}
+
+// parseNew is read for a text that is not known yet.
+func (s *Session) parseNew(sql []byte) (script *query.Script, err error) {
+	err = s.loop.Await(func() { script = s.set.Statements.Shape(sql, s.syntax) })
 	return script, err
 }
 
@@ -199,18 +207,18 @@ func functionCall(m *wire.Message) *Effect {
 
 // bound is the statement that a Bind is of; nil: the client has none of that
 // name.
-func (s *Session) bound(m *wire.Message) (string, *statement) {
+func (s *Session) bound(m *wire.Message) ([]byte, *statement) {
 	body := m.Body()
 	portal := bytes.IndexByte(body, 0)
 	name := bytes.IndexByte(body[portal+1:], 0)
 	if portal < 0 || name < 0 {
-		return "", nil
+		return nil, nil
 	}
 	if name == 0 {
-		return "", s.unnamed
+		return nil, s.unnamed
 	}
-	called := string(body[portal+1 : portal+1+name])
-	return called, s.statements[called]
+	called := body[portal+1 : portal+1+name]
+	return called, s.statements[string(called)]
 }
 
 // allow finds out whether what a request will do is refused; else carry takes

@@ -95,6 +95,9 @@ func ends(script *query.Script) bool {
 
 // setUnnamed notes what the unnamed statement is from now on.
 func (s *Session) setUnnamed(st *statement) undo {
+	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == "" {
+		return nil // nothing changes
+	}
 	before, there, server := s.unnamed, s.server.Prepared.Unnaming(), s.server
 	s.unnamed, server.Prepared.Unnamed = st, st.keyOr()
 	return func(erred bool) {
@@ -174,9 +177,9 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 		return true
 	}
 	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - statement
-	head := binary.BigEndian.AppendUint32([]byte{'B'}, uint32(length))
-	head = append(append(append(head, body[:portal+1]...), there...), 0)
-	s.server.Endpoint.Write(head)
+	head := binary.BigEndian.AppendUint32(append(s.scratch[:0], 'B'), uint32(length))
+	s.scratch = append(append(append(head, body[:portal+1]...), there...), 0)
+	s.server.Endpoint.Write(s.scratch)
 	rest := *m
 	rest.Bytes = body[portal+1+statement+1:]
 	s.passFirst(&rest)
