@@ -12,7 +12,7 @@ import (
 // time, as happens to a statement prepared before an ALTER TABLE, it is
 // prepared anew and the requests are repeated; the client sees nothing of it.
 type again struct {
-	name  string // of the statement, as the client calls it; none: nothing is copied
+	name  []byte // of the statement, as the client calls it; none: nothing is copied
 	bytes []byte
 	of    *statement // that was bound last
 	owed  int        // replies to come if none has

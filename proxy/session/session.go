@@ -60,7 +60,7 @@ type Session struct {
 	parsed     []string // statements that the server has been given since it came
 	again      again
 	handling   bool    // a request is being handled
-	scratch    []byte   // to build a short message in
+	scratch    []byte  // to build a short message in
 	upcoming   *Effect // of the request at hand, which is not sent yet
 	plain      bool    // the server has the client's statements by the client's own names
 	private    uint64  // statements so far that cannot be shared
