@@ -55,11 +55,6 @@ type Restoration struct {
 	Sure bool
 }
 
-// None says that there is nothing to do.
-func (r *Restoration) None() bool {
-	return r.Encoding == "" && r.Settings == "" && len(r.Prepared) == 0
-}
-
 // Restore is what brings a server from s to want.
 func (s Settings) Restore(want Settings) Restoration {
 	r := Restoration{Sure: true}

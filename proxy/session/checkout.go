@@ -127,6 +127,7 @@ func (s *Session) impatient(deadline time.Time) error {
 // attach makes server the session's own and brings it to the session's state.
 func (s *Session) attach(server *pool.Server) error {
 	if s.server != nil || !s.expect.empty() {
+		s.loop.Discard(server)
 		panic("session: a second server")
 	}
 	server.Uses++

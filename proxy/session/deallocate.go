@@ -15,14 +15,19 @@ func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
 		s.requests.pass(s.server.Endpoint, *m)
 		return
 	}
-	s.expect.add(wire.Close, prelude, nil)
-	s.expect.add(wire.Parse, prelude, nil)
-	b := wire.AppendClose(nil, 'S', goneStatement)
-	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
+	s.prepareGone()
 	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
 	st.key = s.privately(st.text)
 	s.expect.add(wire.Parse, forward, s.setUnnamed(st))
 	s.server.Endpoint.Write(appendParse(nil, "", st.text))
+}
+
+// prepareGone prepares what is to be deallocated.
+func (s *Session) prepareGone() {
+	s.expect.add(wire.Close, prelude, nil)
+	s.expect.add(wire.Parse, prelude, nil)
+	b := wire.AppendClose(nil, 'S', goneStatement)
+	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
 }
 
 // forgetClosed: the statement is being deallocated. It is not if the server

@@ -324,6 +324,7 @@ func choiceIsTrue(text string) bool {
 var meant = map[string]bool{
 	"datestyle": true, "intervalstyle": true, "timezone": true, "standard_conforming_strings": true,
 	"backslash_quote": true, "transform_null_equals": true, "array_nulls": true, "xmloption": true, "search_path": true,
+	"role": true, "session_authorization": true, // "$user" in search_path
 }
 
 // meaning is the part of the settings that statements parsed under them depend on.

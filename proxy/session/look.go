@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -51,6 +52,9 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
 		name, st := s.bound(m)
+		if err := s.foreign(name); st == nil && err != nil {
+			return false, err
+		}
 		switch {
 		case st != nil && st.closes != "":
 			return false, s.allow(&Effect{})
@@ -64,6 +68,15 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, s.allow(e)
 		case s.follow.runs[string(name)] != nil: // prepared in SQL
 			return false, s.allow(&Effect{Runs: []string{string(name)}})
+		}
+	case wire.Describe:
+		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
+			return false, s.foreign(v.Name)
+		}
+	case wire.Close:
+		if v, err := wire.ViewClose(m.Body()); err == nil && v.What == 'S' && s.foreign(v.Name) != nil {
+			s.answer(wire.AppendCloseComplete(nil), false)
+			return true, nil
 		}
 	}
 	return false, nil
@@ -245,13 +258,27 @@ func (s *Session) allow(e *Effect) error {
 // needs it under the client's own name.
 func (s *Session) mixes(e *Effect) *Effect {
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
-	if s.plain || !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil }) {
+	if s.plain || !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
 	whole.Reveals = true
 	whole.keep("SQL named a statement of the extended protocol")
 	return &whole
+}
+
+// ours says that a name is like those that pgherd gives to statements.
+func ours[T ~string | ~[]byte](name T) bool {
+	return strings.HasPrefix(string(name), pool.PreparedPrefix)
+}
+
+// foreign: a client that names a statement of pgherd's is told that there is
+// none; another client may have prepared it.
+func (s *Session) foreign(name []byte) error {
+	if s.plain || !ours(name) || s.statements[string(name)] != nil {
+		return nil
+	}
+	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}
 }
 
 // carry takes down what the request at hand will do.

@@ -124,6 +124,8 @@ const (
 	cancelHold = 30 * time.Second
 	// cancelPatience is how long a query that was canceled may go on.
 	cancelPatience = 10 * time.Second
+	// statementsLimit is how many statements a client may have prepared at once.
+	statementsLimit = 50_000
 	// rowsLimit bounds the answers to pgherd's own questions, in bytes.
 	rowsLimit = 64 << 20
 )

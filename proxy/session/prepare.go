@@ -71,6 +71,10 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		s.collide(name, st.text)
 		return true
 	}
+	if len(s.statements) >= statementsLimit {
+		s.refuseInside(wire.AppendError(nil, tooManyStatements), false)
+		return true
+	}
 	s.keepStatement(name, st)
 	forget := func(bool) { delete(s.statements, name) }
 	if _, known := s.server.Prepared.Find(st.key); known {
@@ -194,10 +198,15 @@ func (s *Session) prepareDescribe(m *wire.Message) bool {
 	if err != nil || v.What != 'S' {
 		return false
 	}
+	copies := s.copies()
 	there, ok := s.ensure(v.Name)
 	s.expect.add(wire.Describe, forward, nil)
 	if ok {
-		s.statements[string(v.Name)].described = true
+		st := s.statements[string(v.Name)]
+		if s.again.of = st; copies {
+			s.again.begin(v.Name)
+		}
+		st.described = true
 		s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
 	} else {
 		s.requests.pass(s.server.Endpoint, *m)

@@ -18,6 +18,7 @@ type question struct {
 	size   int
 	failed bool
 	done   func(*question)
+	lost   func() // instead of done, if the session ends first; may be nil
 }
 
 // ask sends a question. done is called when the answer has come.
@@ -303,7 +304,7 @@ func (s *Session) digest() error {
 // askCatalog asks the server for the functions, triggers and views that
 // statements are judged by.
 func (s *Session) askCatalog(ticket uint64) {
-	before := s.entry.Snapshot()
+	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(untimed+catalog.Question(before), func(q *question) {
 		if q.failed {
 			s.entry.Failed(ticket)
@@ -312,7 +313,6 @@ func (s *Session) askCatalog(ticket uint64) {
 			}
 			return
 		}
-		entry := s.entry
 		s.unread = func() {
 			if snapshot, err := catalog.Read(before, q.rows); err == nil {
 				entry.Store(ticket, snapshot)
@@ -321,4 +321,5 @@ func (s *Session) askCatalog(ticket uint64) {
 			}
 		}
 	})
+	s.asking.lost = func() { entry.Failed(ticket) }
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -79,6 +80,8 @@ func (s *Session) reply(m wire.Message) (err error) {
 	}
 	if s.whose == forward && m.Kind == wire.ErrorResponse && m.First && s.repeatable(m) {
 		s.whose, s.again.due = retry, true
+	} else if m.Kind == wire.ErrorResponse && m.First && s.mode != pool.Session && bytes.Contains(m.Body(), outdated) {
+		s.server.Expires = s.loop.Now().Add(-1) // others would find the same plan there
 	}
 	if m.Kind == wire.NotificationResponse {
 		s.whose = forward // whatever it came in between
@@ -199,6 +202,8 @@ func (s *Session) observeError(m wire.Message) error {
 		s.follow.erred(fault.Code, s.passed == 0)
 	case swallow:
 		s.expect.uncertain = true
+	case attempt: // what should be there is not
+		s.follow.unsure = true
 	case restore:
 		s.expect.uncertain = true
 		return failedRestore(m)

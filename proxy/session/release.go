@@ -41,7 +41,7 @@ func (s *Session) part() (waited bool) {
 	if waited = verdict == pool.Reset; waited {
 		verdict = s.reset()
 	}
-	if verdict != pool.Keep {
+	if verdict != pool.Keep && s.cancels == 0 { // one may have come meanwhile (I10)
 		s.release(verdict)
 	}
 	return waited

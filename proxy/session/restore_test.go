@@ -190,11 +190,12 @@ func TestPreparedInSQLFollows(t *testing.T) {
 	w.then(s[0].words(t, "Query PREPARE p AS SELECT 1", "Query STATE"),
 		s[0].says(done("PREPARE"), state("p p PREPARE p AS SELECT 1")))
 	w.then(w.told(1, "CommandComplete PREPARE", "ReadyForQuery I"), w.sends(simple("EXECUTE p")))
-	w.then(s[1].words(t, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"), s[1].says(erred("42P01"), erred("26000")))
-	w.then(w.told(2, "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(simple("EXECUTE p")))
+	w.then(s[1].words(t, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"), s[1].says(done("PREPARE"), selected))
+	w.then(w.told(2, selectedText...), w.sends(simple("EXECUTE p")))
 	w.then(s[2].words(t, `Query DEALLOCATE "q"`, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"),
-		s[2].says(done("DEALLOCATE"), done("PREPARE"), selected))
-	w.then(w.told(3, selectedText...), w.sends(terminate))
+		s[2].says(done("DEALLOCATE"), erred("42P01"), erred("26000")))
+	w.then(s[2].words(t, "Query STATE"), s[2].says(state())) // what should be there is not
+	w.then(w.told(3, "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	w.ended("returned returned returned")
 }

@@ -333,6 +333,9 @@ func (s *Session) discardInput() {
 // abandon closes and gives back, at once, whatever is still held.
 func (s *Session) abandon() {
 	s.loop.Withdraw()
+	if s.asking != nil && s.asking.lost != nil {
+		s.asking.lost()
+	}
 	if s.server != nil {
 		s.release(pool.Discard)
 	}

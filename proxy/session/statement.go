@@ -75,7 +75,7 @@ func (s *Session) parse(st *statement, w whose, undo undo) (name string) {
 		}
 	})
 	server.Endpoint.Write(appendParse(nil, name, st.text))
-	if len(s.parsed) < parsedLimit && s.follow.mean == nil {
+	if len(s.parsed) < parsedLimit && len(st.key) <= provenBytes && s.follow.mean == nil {
 		s.parsed = append(s.parsed, st.key)
 	}
 	return name
@@ -83,6 +83,9 @@ func (s *Session) parse(st *statement, w whose, undo undo) (name string) {
 
 // parsedLimit is how many statements of one transaction are proven by it.
 const parsedLimit = 100
+
+// provenBytes is the longest statement that is.
+const provenBytes = 4 << 10
 
 // prove tells the pool of the statements that this server has taken. The
 // server owes nothing, so those it has not are no longer known.
@@ -138,6 +141,9 @@ func (s *Session) ensureUnnamed() {
 			server.Prepared.Unnamed = ""
 		}
 	}
+	if st != nil && st.closes != "" {
+		s.prepareGone()
+	}
 	if st == nil { // another client's is there
 		s.expect.add(wire.Close, swallow, back)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
@@ -165,7 +171,7 @@ func (s *Session) under(st *statement, parse func()) {
 // setLocally sets, for the transaction, what differs.
 func (s *Session) setLocally(have, want pool.Settings) {
 	for name := range meant {
-		if have[name] == want[name] {
+		if have[name] == want[name] || name == "role" || name == "session_authorization" {
 			continue
 		}
 		sql := pool.SetLocal(name, want[name])
@@ -182,3 +188,6 @@ func (s *Session) setLocally(have, want pool.Settings) {
 
 // settingStatement is a name that no client's statement or portal has.
 const settingStatement = pool.PreparedPrefix + "set"
+
+var tooManyStatements = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too many prepared statements in one session",
+	Hint: "Close those that are not needed any more, or use pool_mode = session for this user or database (pool_mode_list)."}

@@ -46,7 +46,7 @@ func (s *Session) View() View {
 }
 
 // Configure replaces the settings.
-func (s *Session) Configure(set *Settings) { s.set = set }
+func (s *Session) Configure(set *Settings) { s.set, s.judged = set, judged{} }
 
 // Database is what the client is connected to.
 func (s *Session) Database() string { return s.who.Target.Database }
@@ -72,6 +72,10 @@ func (s *Session) Cancel(key []byte) *pool.Server {
 	s.canceled = s.state == WaitServer
 	if s.server == nil || s.expect.empty() || s.state == Closing || s.cancels >= cancelLimit {
 		return nil // what runs then is pgherd's own reset, if anything
+	}
+	switch s.expect.head().whose {
+	case capture, restore, attempt, swallow:
+		return nil // what runs now is pgherd's own: the cancel has come too early
 	}
 	s.cancels++
 	return s.server

@@ -112,8 +112,12 @@ func (t *task) Wait(deadline time.Time) error {
 
 func (t *task) Await(f func()) error {
 	done := false
+	var panicked any
 	t.w.env.Go(func() {
-		f()
+		func() {
+			defer func() { panicked = recover() }() // there it would end the process
+			f()
+		}()
 		t.w.Post(func() {
 			done = true
 			t.w.wake(t)
@@ -123,6 +127,9 @@ func (t *task) Await(f func()) error {
 		if err := t.Wait(session.Forever); err != nil {
 			return err
 		}
+	}
+	if panicked != nil {
+		panic(panicked) // the session's loss
 	}
 	return nil
 }
