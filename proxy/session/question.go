@@ -18,7 +18,6 @@ type question struct {
 	size   int
 	failed bool
 	done   func(*question)
-	lost   func() // instead of done, if the session ends first; may be nil
 }
 
 // ask sends a question. done is called when the answer has come.
@@ -298,7 +297,9 @@ func (s *Session) digest() error {
 	if unread == nil {
 		return nil
 	}
-	return s.loop.Await(unread)
+	err := s.loop.Await(unread)
+	s.lost = nil
+	return err
 }
 
 // askCatalog asks the server for the functions, triggers and views that
@@ -307,7 +308,8 @@ func (s *Session) askCatalog(ticket uint64) {
 	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(untimed+catalog.Question(before), func(q *question) {
 		if q.failed {
-			s.entry.Failed(ticket)
+			s.lost()
+			s.lost = nil
 			if len(s.follow.later) > 0 {
 				s.follow.keep("its catalog cannot be asked for")
 			}
@@ -321,5 +323,5 @@ func (s *Session) askCatalog(ticket uint64) {
 			}
 		}
 	})
-	s.asking.lost = func() { entry.Failed(ticket) }
+	s.lost = func() { entry.Failed(ticket) }
 }

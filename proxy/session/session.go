@@ -73,6 +73,7 @@ type Session struct {
 	expect  expectation
 	asking  *question // of pgherd's own, not wholly answered; nil: none
 	recheck time.Time // when to look again whether the catalog is known
+	lost    func()    // has another session ask for the catalog, if this one ends before it is known
 	unread  func()    // reads an answer, and may burn CPU; nil: none is there
 	overdue bool      // its query was canceled because it took too long
 	status  byte      // of the transaction, as the server last told
@@ -333,8 +334,8 @@ func (s *Session) discardInput() {
 // abandon closes and gives back, at once, whatever is still held.
 func (s *Session) abandon() {
 	s.loop.Withdraw()
-	if s.asking != nil && s.asking.lost != nil {
-		s.asking.lost()
+	if s.lost != nil {
+		s.lost()
 	}
 	if s.server != nil {
 		s.release(pool.Discard)
