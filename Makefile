@@ -17,11 +17,11 @@ DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
 WITHOUT_RACE := pgherd/proxy/ring pgherd/proxy/query
 C_COMPILER   := gcc=gcc /usr/include/stdlib.h=libc6-dev
 # These start PostgreSQL and run after the unit tests, as steps of their own.
-WITH_SERVERS := pgherd/kernel-tests/
+WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,7 +35,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks ## everything CI runs; under 25 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-bench ## everything CI runs; under 25 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
@@ -80,6 +80,12 @@ test-leaks: go-version
 	@echo '== leaks: random sessions on shared servers and their twins, directly'
 	@.ci/need $(POSTGRES)
 	$(GO) test -count=1 -timeout 10m ./kernel-tests/leaks
+
+# Quickly, beside nobody: that it works, not how fast anything is.
+test-bench: go-version
+	@echo '== bench: one quick round, and a report that is well-formed'
+	@.ci/need $(POSTGRES)
+	$(GO) test -count=1 ./bench
 
 generate: go-version ## run go generate everywhere
 	$(GO) generate ./...

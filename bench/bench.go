@@ -68,7 +68,12 @@ func (b *bench) finish() error {
 
 // prepare finds the peers and fills the database.
 func (b *bench) prepare(ctx context.Context) error {
-	found, leftOut, err := peers.Find(ctx, b.herd, b.options.wanted)
+	wanted := b.options.wanted
+	wanted.Binary = filepath.Join(b.herd.Dir, "pgherd")
+	if err := copyProgram(b.options.wanted.Binary, wanted.Binary); err != nil {
+		return err
+	}
+	found, leftOut, err := peers.Find(ctx, b.herd, wanted)
 	if err != nil {
 		return err
 	}
@@ -98,5 +103,11 @@ func (b *bench) prepare(ctx context.Context) error {
 	return err
 }
 
-// dir is for what a run writes beside its report.
-func (b *bench) dir() string { return os.TempDir() }
+// copyProgram: a run is of one build, whoever builds another one meanwhile.
+func copyProgram(from, to string) error {
+	program, err := os.ReadFile(from)
+	if err != nil {
+		return fmt.Errorf("read pgherd: %w", err)
+	}
+	return os.WriteFile(to, program, 0o755)
+}

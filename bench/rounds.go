@@ -60,13 +60,13 @@ func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *
 	if e.result.Why != "" || ctx.Err() != nil {
 		return e
 	}
-	started, err := p.Start(ctx, peers.Place{Herd: b.herd, Mode: w.Mode})
+	started, err := p.Start(ctx, peers.Place{Node: b.herd.Nodes()[0], Certs: b.herd.Certs, Log: b.herd.Log(0), Mode: w.Mode})
 	if err != nil {
 		e.result.Why = err.Error()
 		return e
 	}
 	e.started = started
-	e.stage = &workload.Stage{Target: started.Target, PID: started.PID, Pgbench: b.herd.Tool("pgbench"), Dir: b.dir(),
+	e.stage = &workload.Stage{Target: started.Target, PID: started.PID, Pgbench: b.herd.Tool("pgbench"), Dir: b.herd.Dir, // its watcher clears it when we are killed
 		Window: min(warmUp, b.options.window), Quick: true}
 	if err := e.warm(ctx, w, b.options); err != nil {
 		e.result.Why = "warm up: " + err.Error()

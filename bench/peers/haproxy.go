@@ -21,7 +21,7 @@ func haproxy(binary string) *Peer {
 }
 
 func haproxyConfig(place Place, port int) string {
-	node := place.Herd.Nodes()[0]
+	node := place.Node
 	return fmt.Sprintf(`global
     maxconn %[1]d
 defaults

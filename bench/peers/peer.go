@@ -46,8 +46,10 @@ type Peer struct {
 
 // Place is where a peer is started.
 type Place struct {
-	Herd *herd.Herd
-	Mode Mode
+	Node  herd.Node
+	Certs herd.Certs
+	Log   string // the node's
+	Mode  Mode
 }
 
 // running is something with an address and, unless nothing is there, a process.
@@ -122,9 +124,9 @@ func tryOnce(ctx context.Context, target load.Target) error {
 // direct is PostgreSQL without anything in between.
 func direct(version string) *Peer {
 	return &Peer{Name: "direct", Version: version, cannot: oneServerEach, start: func(_ context.Context, place Place) (running, error) {
-		node := place.Herd.Nodes()[0]
+		node := place.Node
 		return running{host: node.Host, port: node.Port, stop: func() error { return nil },
-			log: func() string { return "see " + place.Herd.Log(0) }}, nil
+			log: func() string { return "see " + place.Log }}, nil
 	}}
 }
 

@@ -28,7 +28,7 @@ func pgbouncer(name, binary string) *Peer {
 }
 
 func pgbouncerFiles(place Place, port int, knows bool) map[string]string {
-	node := place.Herd.Nodes()[0]
+	node := place.Node
 	config := fmt.Sprintf(`[databases]
 %s = host=%s port=%d
 [pgbouncer]
@@ -53,7 +53,7 @@ ignore_startup_parameters = extra_float_digits
 	}
 	if place.Mode.TLS {
 		config += fmt.Sprintf("client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\nserver_tls_sslmode = require\n",
-			place.Herd.Certs.Cert, place.Herd.Certs.Key)
+			place.Certs.Cert, place.Certs.Key)
 	}
 	return map[string]string{"pgbouncer.ini": config, "users.txt": fmt.Sprintf("%q %q\n", herd.User, herd.User)}
 }

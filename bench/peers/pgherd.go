@@ -20,9 +20,9 @@ func pgherd(name, binary, lines string) *Peer {
 		config := pgherdConfig + lines
 		if place.Mode.TLS {
 			config += fmt.Sprintf("ssl = on\nssl_cert = '%s'\nssl_key = '%s'\nserver_tls_sslmode = require\n",
-				place.Herd.Certs.Cert, place.Herd.Certs.Key)
+				place.Certs.Cert, place.Certs.Key)
 		}
-		p, err := herd.StartProxy(ctx, herd.ProxySettings{Binary: binary, Nodes: place.Herd.Nodes()[:1], Config: config})
+		p, err := herd.StartProxy(ctx, herd.ProxySettings{Binary: binary, Nodes: []herd.Node{place.Node}, Config: config})
 		if err != nil {
 			return running{}, err
 		}

@@ -22,7 +22,7 @@ func pgpool(binary string) *Peer {
 }
 
 func pgpoolFiles(place Place, dir string, port int) map[string]string {
-	node := place.Herd.Nodes()[0]
+	node := place.Node
 	var conf strings.Builder
 	fmt.Fprintf(&conf, `listen_addresses = '127.0.0.1'
 port = %d
@@ -48,7 +48,7 @@ pool_passwd = 'pool_passwd'
 use_watchdog = off
 `, port, dir, node.Host, node.Port, PoolSize+8)
 	if place.Mode.TLS {
-		fmt.Fprintf(&conf, "ssl = on\nssl_cert = '%s'\nssl_key = '%s'\n", place.Herd.Certs.Cert, place.Herd.Certs.Key)
+		fmt.Fprintf(&conf, "ssl = on\nssl_cert = '%s'\nssl_key = '%s'\n", place.Certs.Cert, place.Certs.Key)
 	}
 	return map[string]string{
 		"pgpool.conf":   conf.String(),
