@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	warmUp     = 500 * time.Millisecond
-	roundLimit = 10 * time.Minute // for one round of one peer: past it, it hangs
+	warmUp     = 300 * time.Millisecond
+	roundLimit = 5 * time.Minute // for one round of one peer: past it, it hangs
+	mostFailed = 2               // rounds of a peer in a workload, after which it gets no more
 )
 
 // entry is one peer in one workload, while that runs.
@@ -21,6 +22,7 @@ type entry struct {
 	peer    *peers.Peer
 	started *peers.Started
 	stage   *workload.Stage
+	failed  int // rounds
 	result  report.Variant
 }
 
@@ -66,33 +68,31 @@ func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *
 		return e
 	}
 	e.started = started
-	e.stage = &workload.Stage{Target: started.Target, PID: started.PID, Pgbench: b.herd.Tool("pgbench"), Dir: b.herd.Dir, // its watcher clears it when we are killed
-		Window: min(warmUp, b.options.window), Quick: true}
-	if err := e.warm(ctx, w, b.options); err != nil {
-		e.result.Why = "warm up: " + err.Error()
+	// pgbench's logs go into the herd's folder: its watcher clears that when we are killed.
+	e.stage = &workload.Stage{Target: started.Target, PID: started.PID, Pgbench: b.herd.Tool("pgbench"), Dir: b.herd.Dir,
+		Window: b.options.window, Quick: b.options.quick}
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	if err := w.SetUp(ctx, e.stage); err != nil {
+		e.result.Why, e.failed = "set up: "+err.Error(), mostFailed
+		return e
+	}
+	if !w.Once {
+		e.warm(ctx, w)
 	}
 	return e
 }
 
-func (e *entry) warm(ctx context.Context, w workload.Workload, o options) error {
-	if !w.Once {
-		if err := w.SetUp(ctx, e.stage); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, roundLimit)
-	defer cancel()
-	if !w.Once {
-		if _, err := w.Run(ctx, e.stage); err != nil {
-			return err
-		}
-	}
-	e.stage.Window, e.stage.Quick = o.window, o.quick
-	return nil
+// warm fills pools and caches, briefly. If that fails, so will the rounds, and say so.
+func (e *entry) warm(ctx context.Context, w workload.Workload) {
+	full := *e.stage
+	e.stage.Window, e.stage.Quick = min(warmUp, full.Window), true
+	_, _ = w.Run(ctx, e.stage)
+	e.stage.Window, e.stage.Quick = full.Window, full.Quick
 }
 
 func (b *bench) round(ctx context.Context, w workload.Workload, e *entry) {
-	if e.result.Why != "" {
+	if e.started == nil || e.failed >= mostFailed {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
@@ -100,7 +100,7 @@ func (b *bench) round(ctx context.Context, w workload.Workload, e *entry) {
 	sample, err := w.Run(ctx, e.stage)
 	if err != nil {
 		e.result.Why = fmt.Sprintf("round %d: %v", len(e.result.Rounds)+1, err)
-		sample = nil
+		sample, e.failed = nil, e.failed+1
 	}
 	e.result.Rounds = append(e.result.Rounds, sample)
 }

@@ -11,7 +11,7 @@ import (
 // Markdown is the whole report; plots says in which folder the plots are, empty for none.
 func (r *Report) Markdown(plots string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "## Targets\n\n%s\n## How\n\n%s\n", r.VerdictTable(), r.how())
+	fmt.Fprintf(&out, "## Targets\n\n%s\n## How\n\n%s\n## Summary\n\n%s\n", r.VerdictTable(), r.how(), r.Summary())
 	for _, w := range r.Workloads {
 		fmt.Fprintf(&out, "## %s\n%s\n\n%s\n", w.Name, w.What, w.table())
 		if plots != "" {

@@ -147,7 +147,7 @@ func TestWrittenReportIsWellFormed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| direct | 10.5 (10.0-11.0) | 1.00 |  |", "| pgherd | 5.00 (5.00-5.00) | 0.500 |", "- pgpool: cannot", "- pgherd: round 2: lost", "haproxy is left out"} {
+	for _, want := range []string{"| direct | 10.5 (10.0-11.0) | 1.00 |  |", "| pgherd | 5.00 (5.00-5.00) | 0.500 |", "- pgpool: cannot", "| select-simple-8 | 0.500 |\n", "- pgherd: round 2: lost", "haproxy is left out"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, text)
 		}
