@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,8 +121,10 @@ var rounds = func() map[string]benchRound {
 	answer := append(append(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)...), done("SELECT 1")...)
 	named := append(wire.AppendBind(nil, &wire.BindView{Statement: []byte("s1")}), wire.AppendExecute(nil, "", 0)...)
 	return map[string]benchRound{
-		"simple":           {request: simple("select 1"), reply: selected},
-		"extended":         {request: extended, reply: answer},
+		"simple":   {request: simple("select 1"), reply: selected},
+		"extended": {request: extended, reply: answer},
+		"a thousand rows": {request: simple("select 1"), reply: slices.Concat(wire.AppendTextColumns(nil, "a"),
+			bytes.Repeat(wire.AppendTextRow(nil, "1", "some more text of a row"), 1000), complete("SELECT 1000"), ready)},
 		"simple, shared":   {mode: pool.Transaction, request: simple("select 1"), reply: selected},
 		"prepared, shared": {mode: pool.Transaction, before: append(wire.AppendParse(nil, "s1", "select 1", nil), syncs...), request: append(named, syncs...), reply: append(wire.AppendBindComplete(nil), done("SELECT 1")...)},
 	}

@@ -92,8 +92,12 @@ func (s *Session) reply(m wire.Message) (err error) {
 		}
 	}
 	s.deliver(m)
-	s.passed += len(m.Bytes)
-	if s.passed >= streamAfter && s.passed-len(m.Bytes) < streamAfter {
+	n := len(m.Bytes)
+	if m.Last && s.whose == forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyData) {
+		n += s.replies.run(s.client, m.Kind)
+	}
+	s.passed += n
+	if s.passed >= streamAfter && s.passed-n < streamAfter {
 		s.server.Endpoint.Stream(true)
 	}
 	if m.Last {

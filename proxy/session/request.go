@@ -24,6 +24,9 @@ func (s *Session) request(m wire.Message) error {
 	}
 	if !s.dropping {
 		s.requests.pass(s.server.Endpoint, m)
+		if m.Kind == wire.CopyData && m.Last {
+			s.requests.run(s.server.Endpoint, wire.CopyData)
+		}
 	}
 	s.sent(m)
 	return nil

@@ -33,6 +33,17 @@ func (st *stream) advance() bool {
 	return true
 }
 
+// run passes on, at once, all that has arrived of further messages of a kind,
+// and tells how many bytes that were. Rows come by the thousand.
+func (st *stream) run(to wire.Endpoint, kind wire.Kind) int {
+	n := st.cut.Run(st.rest, kind)
+	if n > 0 {
+		to.Forward(st.chunk, st.rest[:n])
+		st.rest = st.rest[n:]
+	}
+	return n
+}
+
 // drop releases the chunk being cut.
 func (st *stream) drop() {
 	if st.chunk != nil {

@@ -79,6 +79,22 @@ func (c *Cutter) Next(p []byte) (Message, []byte, error) {
 	return Message{Kind: kind, Bytes: p, First: true}, nil, nil
 }
 
+// Run is how many bytes p begins with that are whole messages of one kind.
+func (c *Cutter) Run(p []byte, kind Kind) (n int) {
+	if !c.Between() {
+		return 0
+	}
+	m := &meanings[kind]
+	for len(p)-n >= HeaderLen && p[n] == m.tag {
+		length := int(int32(binary.BigEndian.Uint32(p[n+1:])))
+		if length-4 < m.min || length-4 > m.max || n+1+length > len(p) {
+			break
+		}
+		n += 1 + length
+	}
+	return n
+}
+
 // header reads a header: the kind, and the length of the message with it.
 func (c *Cutter) header(p []byte) (Kind, int, error) {
 	kind := c.kinds[p[0]]

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -137,4 +138,33 @@ func FuzzCutter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRun: a run is what Next would deliver one by one, up to the first message
+// of another kind, one that is not all there, or one that is wrong.
+func TestRun(t *testing.T) {
+	row, other := AppendTextRow(nil, "a", "some text"), AppendCommandComplete(nil, "SELECT 3")
+	wrong := []byte{'D', 0, 0, 0, 3, 0}
+	for _, test := range []struct {
+		name string
+		p    []byte
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"rows", slices.Concat(row, row, row), 3 * len(row)},
+		{"rows and their end", slices.Concat(row, row, other, row), 2 * len(row)},
+		{"another kind", other, 0},
+		{"a row and a piece of one", slices.Concat(row, row[:len(row)-1]), len(row)},
+		{"a row and a piece of a header", slices.Concat(row, row[:HeaderLen-1]), len(row)},
+		{"a row and one with a wrong length", slices.Concat(row, wrong), len(row)},
+	} {
+		cut := CutReplies()
+		if got := cut.Run(test.p, DataRow); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+	cut := CutReplies()
+	if _, _, err := cut.Next(row[:7]); err != nil || cut.Run(row[7:], DataRow) != 0 {
+		t.Error("a run begins in the middle of a message")
+	}
 }
