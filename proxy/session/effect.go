@@ -193,7 +193,9 @@ func (e *Effect) form(st *query.Statement) {
 	case query.Set, query.SetRole, query.Reset:
 		e.sets++
 		e.set(st)
-	case query.DiscardAll, query.DeallocateAll:
+	case query.DiscardAll: // its tag tells that it was done
+		e.Alone = true
+	case query.DeallocateAll:
 		e.Alone, e.Ask = true, true
 	case query.Deallocate:
 		e.Ask, e.Closes = true, append(e.Closes, st.Name)

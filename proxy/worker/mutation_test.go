@@ -111,7 +111,7 @@ const mutationSeeds = "4000"
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			out, err := exec.Command("go", "test", "-count=1", "-overlay", overlay(t, m.file, m.old, m.new),
+			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", overlay(t, m.file, m.old, m.new),
 				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds).CombinedOutput()
 			if err == nil {
 				t.Fatal("no seed noticed")

@@ -26,6 +26,7 @@ type postgres struct {
 	reported string   // style, as ParameterStatus last told; param is not reported
 	stmts    map[string]parsed
 	portals  map[string]parsed
+	temp     bool // it has a temporary object
 	owner    int // whose session state it holds; 0: nobody's
 	marked   bool
 	broken   bool // an error came since the last ReadyForQuery
@@ -223,7 +224,7 @@ func (p *postgres) discardAll() {
 		p.skipping = false
 		return
 	}
-	p.owner = 0
+	p.owner, p.temp = 0, false
 	clear(p.stmts)
 	clear(p.portals)
 	p.now, p.lasting = untouched, untouched
@@ -326,16 +327,18 @@ func (p *postgres) run(st parsed, extended bool) {
 	case "MEAN":
 		p.out = wire.AppendTextRow(p.out, "it means "+st.style)
 	case "SHOW":
-		p.out = wire.AppendTextRow(p.out, "param is "+p.now.param+", style "+p.now.style)
+		p.out = wire.AppendTextRow(p.out, "param is "+p.now.param+", style "+p.now.style+", temporary "+strconv.FormatBool(p.temp))
 	case "TEMP":
+		p.temp = true
 		p.owner, _ = strconv.Atoi(words[0])
 	case "DROP":
-		p.owner = 0
+		p.owner, p.temp = 0, false
 	case "FUNC": // it does things unseen
 		switch n % 3 { // not the style: nobody could tell what a statement means that is parsed behind it
 		case 0:
 			p.set("param", words[2])
 		case 1:
+			p.temp = true
 			p.owner, _ = strconv.Atoi(words[0])
 		}
 	case "NOTICE":
