@@ -27,7 +27,7 @@ type postgres struct {
 	stmts    map[string]parsed
 	portals  map[string]parsed
 	temp     bool // it has a temporary object
-	owner    int // whose session state it holds; 0: nobody's
+	owner    int  // whose session state it holds; 0: nobody's
 	marked   bool
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
