@@ -256,6 +256,12 @@ func (p *postgres) restore(sql string) {
 	}
 }
 
+// keep makes a temporary object for a client.
+func (p *postgres) keep(id string) {
+	p.temp = true
+	p.owner, _ = strconv.Atoi(id)
+}
+
 // set gives a setting a value for the session.
 func (p *postgres) set(name, value string) {
 	p.now, p.lasting = p.now.with(name, value), p.lasting.with(name, value)
@@ -329,8 +335,7 @@ func (p *postgres) run(st parsed, extended bool) {
 	case "SHOW":
 		p.out = wire.AppendTextRow(p.out, "param is "+p.now.param+", style "+p.now.style+", temporary "+strconv.FormatBool(p.temp))
 	case "TEMP":
-		p.temp = true
-		p.owner, _ = strconv.Atoi(words[0])
+		p.keep(words[0])
 	case "DROP":
 		p.owner, p.temp = 0, false
 	case "FUNC": // it does things unseen
@@ -338,8 +343,7 @@ func (p *postgres) run(st parsed, extended bool) {
 		case 0:
 			p.set("param", words[2])
 		case 1:
-			p.temp = true
-			p.owner, _ = strconv.Atoi(words[0])
+			p.keep(words[0])
 		}
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
