@@ -5,7 +5,7 @@ SHELL := /bin/sh
 GO    := go
 ARGS  ?=
 # How many inputs each fuzz target gets in `make test`: a few seconds' worth.
-FUZZINPUTS ?= 40000
+FUZZINPUTS ?= 25000
 
 POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql
 DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
