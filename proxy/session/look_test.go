@@ -413,3 +413,15 @@ func catalogAnswer(rows ...[]string) []byte {
 	}
 	return append(b, done("SELECT")...)
 }
+
+// TestNamesOfPgherds: a client that names a statement as pgherd does finds
+// none, though another client's has that name, and closes none.
+func TestNamesOfPgherds(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	s[0].server.Prepared.Add("SELECT 'of another'", 10)
+	bind := wire.AppendBind(nil, &wire.BindView{Statement: []byte("pgherd_1")})
+	w.greeted(w.sends(wire.AppendClose(nil, 'S', "pgherd_1"), bind, wire.AppendExecute(nil, "", 0), syncs))
+	w.then(w.told(0, "CloseComplete", "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	s[0].words(t)()
+}
