@@ -186,3 +186,20 @@ func BenchmarkParseLimits(b *testing.B) {
 		})
 	}
 }
+
+// TestLiteral means the same whatever standard_conforming_strings says.
+func TestLiteral(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "''", "a": "'a'", "it's": "'it''s'", `\`: `E'\\'`, `a\'b`: `E'a\\''b'`, "a\nb": "'a\nb'",
+	} {
+		if got := Literal(value); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+		for _, backslashes := range []bool{false, true} {
+			script := Parse([]byte("SET app.x TO "+Literal(value)), Syntax{BackslashEscapes: backslashes})
+			if script.Unknown() || len(script.Statements) != 1 || script.Statements[0].Values[0] != value {
+				t.Errorf("%q is read as %+v", value, script)
+			}
+		}
+	}
+}

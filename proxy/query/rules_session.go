@@ -128,19 +128,21 @@ func settingText(arg *pg.Node) (string, bool) {
 	if cast.GetArg().GetAConst() == nil || len(cast.GetTypeName().GetTypmods()) > 0 {
 		return "", false
 	}
-	return "INTERVAL " + literal(constantText(cast.Arg.GetAConst())), true
+	return "INTERVAL " + Literal(constantText(cast.Arg.GetAConst())), true
 }
 
 // literals writes constants so that they mean the same under any settings.
 func literals(values []string) string {
 	quoted := make([]string, len(values))
 	for i, v := range values {
-		quoted[i] = literal(v)
+		quoted[i] = Literal(v)
 	}
 	return strings.Join(quoted, ", ")
 }
 
-func literal(value string) string {
+// Literal writes a constant that means the same whatever
+// standard_conforming_strings says.
+func Literal(value string) string {
 	quoted := "'" + strings.ReplaceAll(value, "'", "''") + "'"
 	if strings.IndexByte(value, '\\') >= 0 {
 		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)

@@ -195,13 +195,3 @@ func (f *follow) adopt(a *answered) {
 func (f *follow) discarded() {
 	*f = follow{era: f.era, alone: f.alone, names: f.names, defined: f.defined, later: f.later}
 }
-
-// quoteLiteral writes a constant that means the same whatever
-// standard_conforming_strings says.
-func quoteLiteral(value string) string {
-	quoted := "'" + strings.ReplaceAll(value, "'", "''") + "'"
-	if strings.Contains(value, `\`) {
-		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
-	}
-	return quoted
-}

@@ -179,20 +179,3 @@ func TestPlaceholdersAreAskedFor(t *testing.T) {
 		t.Errorf("%d names are asked for", len(f.names))
 	}
 }
-
-// TestQuoteLiteral means the same whatever standard_conforming_strings says.
-func TestQuoteLiteral(t *testing.T) {
-	for value, want := range map[string]string{
-		"": "''", "a": "'a'", "it's": "'it''s'", `\`: `E'\\'`, `a\'b`: `E'a\\''b'`, "a\nb": "'a\nb'",
-	} {
-		if got := quoteLiteral(value); got != want {
-			t.Errorf("%q: %s, want %s", value, got, want)
-		}
-		for _, backslashes := range []bool{false, true} {
-			script := query.Parse([]byte("SET app.x TO "+quoteLiteral(value)), query.Syntax{BackslashEscapes: backslashes})
-			if script.Unknown() || len(script.Statements) != 1 || script.Statements[0].Values[0] != value {
-				t.Errorf("%q is read as %+v", value, script)
-			}
-		}
-	}
-}

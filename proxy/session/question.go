@@ -99,7 +99,7 @@ func stateSQL(placeholders []string) string {
 	var sql strings.Builder
 	sql.WriteString(stateQuestion)
 	for _, name := range placeholders {
-		name := quoteLiteral(name)
+		name := query.Literal(name)
 		sql.WriteString("\nUNION ALL SELECT 'x', " + name + ", '=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + name + ", true)")
 	}
 	return sql.String()
@@ -126,11 +126,11 @@ func (a *answered) read(what, name, value, user string, syntax query.Syntax) {
 		a.settings = a.settings.With(strings.ToLower(name), settingValue(strings.ToLower(name), value))
 	case "x":
 		if value, set := strings.CutPrefix(value, "="); set {
-			a.settings = a.settings.With(name, quoteLiteral(value))
+			a.settings = a.settings.With(name, query.Literal(value))
 		}
 	case "i":
 		if value != "none" && (name != "session_authorization" || value != user) {
-			a.settings = a.settings.With(name, quoteLiteral(value))
+			a.settings = a.settings.With(name, query.Literal(value))
 		}
 	case "p":
 		a.prepared(name, value, syntax)
@@ -181,11 +181,11 @@ func ascii(text string) bool {
 // settingValue is what to put after SET ... TO.
 func settingValue(name, value string) string {
 	if !listed[name] {
-		return quoteLiteral(value)
+		return query.Literal(value)
 	}
 	var list []string
 	for _, item := range splitList(value) {
-		list = append(list, quoteLiteral(item))
+		list = append(list, query.Literal(item))
 	}
 	if list == nil {
 		return pool.EmptyList
