@@ -131,7 +131,7 @@ func SetLocal(name, value string) string {
 }
 
 // EmptyList is the value of a setting that is a list without a name, which SET
-// cannot write: its ” is a list of one empty name.
+// cannot write: an empty constant is a list of one empty name.
 const EmptyList = "empty list"
 
 func set(name, value string) string {

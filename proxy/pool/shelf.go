@@ -85,6 +85,9 @@ func (h *Shelf) Due(now, idleSince time.Time) (due []*Server) {
 	return due
 }
 
+// Retire has the server closed when it is given back.
+func (s *Server) Retire(now time.Time) { s.Expires = now.Add(-1) }
+
 // Expired says that the server's life time is over.
 func (s *Server) Expired(now time.Time) bool {
 	return !s.Expires.IsZero() && now.After(s.Expires)

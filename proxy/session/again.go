@@ -69,12 +69,22 @@ func (a *again) add(m wire.Message) {
 // changed; its words are translated, its name is not.
 var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 
-// repeatable says that an error is one that repetition mends, and that the
-// client has seen nothing yet of what is repeated.
-func (s *Session) repeatable(m wire.Message) bool {
+// meetOutdated: the server has said so. What cannot be repeated is told, and the
+// server closed when it is given back, for others would find the same plan.
+func (s *Session) meetOutdated(m wire.Message) {
+	if s.whose == forward && m.Last && s.repeatable() {
+		s.whose, s.again.due = retry, true
+	} else {
+		s.server.Retire(s.loop.Now())
+	}
+}
+
+// repeatable says that the client has seen nothing yet of what would be
+// repeated, and would be told the types of what it then gets.
+func (s *Session) repeatable() bool {
 	a := &s.again
 	return len(a.name) > 0 && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
-		m.First && m.Last && s.expect.owedToClient() == a.owed && bytes.Contains(m.Body(), outdated)
+		s.expect.owedToClient() == a.owed
 }
 
 // repeat sends the requests again. The statement is prepared anew.

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"pgherd/proxy/catalog"
@@ -107,7 +109,7 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.reveals(table.Name == "pg_prepared_statements")
 	}
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
-	if by.known.DDL() != catalog.Harmless && st.Kind == query.DDL {
+	if st.Kind == query.DDL {
 		e.may(by.known.DDL(), "an event trigger")
 	}
 	switch has := st.Effects.Has; {
@@ -141,10 +143,7 @@ func draws(st *query.Statement) bool {
 
 // pins notes what will be found when the server is asked.
 func (e *Effect) pins(why string) {
-	e.Ask = true
-	if e.Pins == "" {
-		e.Pins = why
-	}
+	e.Ask, e.Pins = true, cmp.Or(e.Pins, why)
 }
 
 // reveals: names of prepared statements are shown. The server stays then, with
@@ -167,11 +166,7 @@ func (e *Effect) may(v catalog.Verdict, what string) {
 	}
 }
 
-func (e *Effect) keep(why string) {
-	if e.Keep == "" {
-		e.Keep = why
-	}
-}
+func (e *Effect) keep(why string) { e.Keep = cmp.Or(e.Keep, why) }
 
 // form judges the statement by what it is.
 func (e *Effect) form(st *query.Statement) {
@@ -259,34 +254,25 @@ func (e *Effect) calls(st *query.Statement, by judge) {
 		functions = st.Inner.Functions // planning may call them
 	}
 	for i := range functions {
-		e.call(&functions[i], st, by)
+		e.call(&functions[i], by)
 	}
 	switch {
 	case st.Kind == query.Do:
 		e.may(catalog.Keeps, "DO")
-	case st.Effects.Has(query.SetsConfig) && !setsByCall(functions):
+	case st.Effects.Has(query.SetsConfig) && !slices.ContainsFunc(functions, func(f query.Function) bool { return f.Name == setConfig }):
 		e.Ask = true // an UPDATE of pg_settings
 	case st.Effects.Has(query.UnknownFunction) && len(functions) == 0:
 		e.may(catalog.Keeps, "what pgherd cannot look into")
 	}
 }
 
-func setsByCall(functions []query.Function) bool {
-	for i := range functions {
-		if functions[i].Name == "set_config" {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *Effect) call(f *query.Function, st *query.Statement, by judge) {
+func (e *Effect) call(f *query.Function, by judge) {
 	switch {
 	case f.Name == "pg_prepared_statement":
 		e.reveals(true)
 	case f.Mark != query.MarkSession: // it may have an overload of the database's own
 		e.may(by.function(f), "function "+f.Name)
-	case f.Name == "set_config":
+	case f.Name == setConfig:
 		e.setConfig(f)
 	case f.Name == "setseed":
 		e.keep("setseed")
@@ -297,6 +283,8 @@ func (e *Effect) call(f *query.Function, st *query.Statement, by judge) {
 		e.Ask = true
 	}
 }
+
+const setConfig = "set_config"
 
 // setConfig judges set_config(name, value, is_local).
 func (e *Effect) setConfig(f *query.Function) {

@@ -28,8 +28,8 @@ type follow struct {
 	runs      map[string][]*query.Statement // what SQL PREPARE has prepared
 	later     []*query.Script               // judged while the catalog is not known that they run under
 	drawn     bool                          // the session may have drawn from a sequence on this server
-	defined   bool                          // it has changed the catalog
 	drew      string                        // the function by which it reads that; "": it does not
+	defined   bool                          // it has changed the catalog
 	stays     bool                          // the server may wait for more, after what was sent last
 	alone     bool                          // the next request waits until the server owes nothing
 	blindly   bool                          // statements were prepared while nobody knew what gives them their meaning
@@ -90,9 +90,7 @@ func (f *follow) note(e *Effect, quiet bool) {
 	}
 }
 
-func (f *follow) keep(why string) {
-	f.kept = cmp.Or(f.kept, why)
-}
+func (f *follow) keep(why string) { f.kept = cmp.Or(f.kept, why) }
 
 func (f *follow) name(name string) {
 	switch {
@@ -142,8 +140,8 @@ func (f *follow) tag(tag []byte) {
 // syntaxError is the SQLSTATE of a statement that PostgreSQL cannot read.
 const syntaxError = "42601"
 
-// erred takes down an error that was the client's.
-// first: it was the first reply.
+// erred takes down an error that was the client's. first: it was the first
+// reply.
 func (f *follow) erred(code string, first bool) {
 	f.unsure = f.unsure || len(f.changes) > 0
 	if code == syntaxError && first {

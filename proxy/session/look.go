@@ -36,8 +36,8 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 				return false, err
 			}
 		}
-		if len(e.Closes) == 1 && len(script.Statements) == 1 && s.statements[e.Closes[0]] != nil && !s.plain && s.status != wire.Failed && !s.expect.within() {
-			delete(s.statements, e.Closes[0])
+		if name := s.closing(script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.within() {
+			delete(s.statements, name)
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 			return true, nil
 		}
@@ -51,7 +51,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		}
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
-		name, st := s.bound(m)
+		portal, name, st := s.bound(m)
 		if err := s.foreign(name); st == nil && err != nil {
 			return false, err
 		}
@@ -60,7 +60,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, s.allow(&Effect{})
 		case st != nil:
 			e := s.effect(st.script)
-			if len(e.Changes) > 0 && m.Body()[0] != 0 { // portals may run in another order
+			if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
 				asked := *e
 				asked.Ask = true
 				e = &asked
@@ -97,60 +97,6 @@ func (s *Session) quiet(kind wire.Kind) error {
 		}
 	}
 	return s.digest()
-}
-
-// known waits until the state of the transaction is known in which the request
-// at hand will be.
-func (s *Session) known() error {
-	if s.server == nil || !s.expect.settling() {
-		return nil
-	}
-	return s.quiesce()
-}
-
-// quiesce waits until the server owes nothing that it would tell now.
-func (s *Session) quiesce() error {
-	if s.server == nil {
-		return nil
-	}
-	if s.expect.within() {
-		s.server.Endpoint.Write(wire.AppendFlush(nil))
-	}
-	return s.await(func() bool { return !s.expect.coming() || s.expect.skipping })
-}
-
-// lost ends the session: what its server said, or did not, leaves nothing to
-// go on with.
-type lost struct{ error }
-
-func (l lost) Unwrap() error { return l.error }
-
-// await relays replies until done says so.
-func (s *Session) await(done func() bool) error {
-	for !done() {
-		moved, err := s.fromServer()
-		switch {
-		case err != nil:
-			return lost{err}
-		case s.evicted != nil:
-			return errEvicted
-		case s.gone():
-			return errLeft
-		case moved:
-			continue
-		}
-		deadline, why := s.patience()
-		if over(deadline, s.loop.Now()) {
-			if err := s.impatience(why); err != nil {
-				return lost{err}
-			}
-			continue
-		}
-		if err := s.loop.Wait(deadline); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // read is what a Query or Parse holds; nil if it is too long to look into.
@@ -218,20 +164,17 @@ func functionCall(m *wire.Message) *Effect {
 	return e
 }
 
-// bound is the statement that a Bind is of; nil: the client has none of that
-// name.
-func (s *Session) bound(m *wire.Message) ([]byte, *statement) {
-	body := m.Body()
-	portal := bytes.IndexByte(body, 0)
-	name := bytes.IndexByte(body[portal+1:], 0)
-	if portal < 0 || name < 0 {
-		return nil, nil
+// bound is the portal, the name and the statement of a Bind; nil: the client
+// has no statement of that name.
+func (s *Session) bound(m *wire.Message) (portal, name []byte, st *statement) {
+	portal, name, ok := wire.BindNames(m.Body())
+	switch {
+	case !ok:
+		return nil, nil, nil
+	case len(name) == 0:
+		return portal, nil, s.unnamed
 	}
-	if name == 0 {
-		return nil, s.unnamed
-	}
-	called := body[portal+1 : portal+1+name]
-	return called, s.statements[string(called)]
+	return portal, name, s.statements[string(name)]
 }
 
 // allow finds out whether what a request will do is refused; else carry takes
@@ -257,8 +200,11 @@ func (s *Session) allow(e *Effect) error {
 // mixes: SQL that names what the client has prepared in the extended protocol
 // needs it under the client's own name.
 func (s *Session) mixes(e *Effect) *Effect {
+	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 {
+		return e
+	}
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
-	if s.plain || !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
+	if !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
@@ -308,7 +254,7 @@ func (s *Session) carry(kind wire.Kind) error {
 		s.entry.Draw()
 	}
 	if e.Spoils {
-		s.server.Expires = s.loop.Now().Add(-1)
+		s.server.Retire(s.loop.Now())
 	}
 	if e.Reveals && !s.plain && s.status != wire.Failed {
 		s.bare(kind)

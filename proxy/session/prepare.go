@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"pgherd/proxy/query"
@@ -153,26 +152,20 @@ func (s *Session) keepStatement(name string, st *statement) {
 // prepareBind sends a Bind on under the statement's name on the server. Of a
 // long one only the beginning is here: that is enough.
 func (s *Session) prepareBind(m *wire.Message) bool {
-	body := m.Body()
-	portal := bytes.IndexByte(body, 0)
-	if portal < 0 {
-		return false
-	}
-	statement := bytes.IndexByte(body[portal+1:], 0)
-	if statement < 0 {
+	portal, name, whole := wire.BindNames(m.Body())
+	if !whole {
 		return false
 	}
 	copies := s.copies()
-	there, ok := s.ensure(body[portal+1 : portal+1+statement])
+	there, ok := s.ensure(name)
 	if s.again.of = nil; ok {
-		name := body[portal+1 : portal+1+statement]
 		s.again.of = s.statements[string(name)]
 		if copies {
 			s.again.begin(name)
 		}
 	}
 	var back undo
-	if statement == 0 && s.unnamed != nil {
+	if len(name) == 0 && s.unnamed != nil {
 		back = s.forgetClosed(s.unnamed.closes)
 	}
 	s.expect.add(wire.Bind, forward, back)
@@ -180,12 +173,12 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 		s.passFirst(m)
 		return true
 	}
-	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - statement
+	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - len(name)
 	head := binary.BigEndian.AppendUint32(append(s.scratch[:0], 'B'), uint32(length))
-	s.scratch = append(append(append(head, body[:portal+1]...), there...), 0)
+	s.scratch = append(append(append(append(head, portal...), 0), there...), 0)
 	s.server.Endpoint.Write(s.scratch)
 	rest := *m
-	rest.Bytes = body[portal+1+statement+1:]
+	rest.Bytes = m.Body()[len(portal)+1+len(name)+1:]
 	s.passFirst(&rest)
 	return true
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -147,11 +148,7 @@ func (a *answered) read(what, name, value, user string, syntax query.Syntax) {
 	}
 }
 
-func (a *answered) find(why string) {
-	if a.found == "" {
-		a.found = why
-	}
-}
+func (a *answered) find(why string) { a.found = cmp.Or(a.found, why) }
 
 // prepared: a statement of SQL PREPARE follows if its text is that alone.
 func (a *answered) prepared(name, text string, syntax query.Syntax) {
@@ -253,7 +250,7 @@ func (s *Session) askState() {
 		case a.count == "0": // all were deallocated, unseen
 			s.deallocated()
 		default:
-			s.server.Expires = s.loop.Now().Add(-1)
+			s.server.Retire(s.loop.Now())
 		}
 		f.adopt(a)
 		s.server.Settings = f.settings

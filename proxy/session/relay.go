@@ -78,10 +78,8 @@ func (s *Session) reply(m wire.Message) (err error) {
 			return err
 		}
 	}
-	if s.whose == forward && m.Kind == wire.ErrorResponse && m.First && s.repeatable(m) {
-		s.whose, s.again.due = retry, true
-	} else if m.Kind == wire.ErrorResponse && m.First && s.mode != pool.Session && bytes.Contains(m.Body(), outdated) {
-		s.server.Expires = s.loop.Now().Add(-1) // others would find the same plan there
+	if m.Kind == wire.ErrorResponse && m.First && s.mode != pool.Session && bytes.Contains(m.Body(), outdated) {
+		s.meetOutdated(m)
 	}
 	if m.Kind == wire.NotificationResponse {
 		s.whose = forward // whatever it came in between
@@ -136,16 +134,19 @@ func (s *Session) deliver(m wire.Message) {
 	case s.undrawn(m):
 		s.client.Write(wire.AppendError(nil, notDrawn(s.follow.drew)))
 	case s.whose == forward, s.whose == prelude && m.Kind == wire.ErrorResponse:
-		s.replies.pass(s.client, m)
-		s.torn = !m.Last
+		s.handOn(m)
 	case s.whose == instead && m.Kind == wire.ErrorResponse:
 		s.substitute(m)
 	case s.whose == instead: // the end of its round, or it has not failed
-		s.replies.pass(s.client, m)
-		s.torn = !m.Last
+		s.handOn(m)
 	case s.whose == capture:
 		s.asking.hear(m)
 	}
+}
+
+func (s *Session) handOn(m wire.Message) {
+	s.replies.pass(s.client, m)
+	s.torn = !m.Last
 }
 
 // undrawn: the session reads what it has drawn from a sequence, on a server
@@ -160,8 +161,7 @@ func (s *Session) undrawn(m wire.Message) bool {
 func (s *Session) substitute(m wire.Message) {
 	a := s.expect.locals.at(0)
 	if a.code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.code) {
-		s.replies.pass(s.client, m)
-		s.torn = !m.Last
+		s.handOn(m)
 	} else if m.First {
 		s.client.Write(a.bytes)
 	}

@@ -31,8 +31,7 @@ func (s *Session) finish() {
 }
 
 // part gives the server back between two transactions, if the mode and the
-// session's state allow it.
-// waited: something may have happened meanwhile.
+// session's state allow it. waited: something may have happened meanwhile.
 func (s *Session) part() (waited bool) {
 	if s.server == nil || s.cancels > 0 || s.mode == pool.Session || !s.conclude() {
 		return false
@@ -198,7 +197,7 @@ func (s *Session) busy() bool {
 func (s *Session) detach() *pool.Server {
 	server := s.server
 	s.replies.drop()
-	s.server, s.status = nil, wire.Idle
+	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
 	s.follow.drawn, s.follow.drew, s.follow.stays = false, "", false
 	return server
 }
@@ -213,7 +212,6 @@ func (s *Session) release(verdict pool.Verdict) {
 	if verdict == pool.Return {
 		s.prove()
 	}
-	s.parsed = s.parsed[:0]
 	server := s.detach()
 	if verdict == pool.Return {
 		s.loop.Return(server)

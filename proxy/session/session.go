@@ -3,9 +3,12 @@
 // code, and what it waits for is its Loop's business.
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
-// A request goes through request.go (what is it), checkout.go (a server for
-// it), relay.go (both directions at once), expect.go (what is owed),
-// release.go (what becomes of the server).
+// A request goes through request.go (what is it), look.go (what will it do to
+// the session: effect.go), checkout.go (a server for it) and restore.go (in the
+// session's state), prepare.go (by what name the server knows its statement),
+// relay.go (both directions at once), expect.go (what is owed), release.go
+// (what becomes of the server), follow.go and question.go (what the session
+// has left on it).
 package session
 
 import (
@@ -191,73 +194,10 @@ func (s *Session) serve() error {
 		if s.part() {
 			continue
 		}
-		deadline, why := s.patience()
-		if over(deadline, s.loop.Now()) {
-			if err := s.impatience(why); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.loop.Wait(deadline); err != nil {
+		if err := s.rest(); err != nil {
 			return err
 		}
 	}
-}
-
-// patience is until when the session waits for something to happen, and why it
-// ends if nothing does.
-func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
-	deadline, why = s.limits()
-	if s.recheck != Forever && (deadline == Forever || s.recheck.Before(deadline)) {
-		return s.recheck, nil
-	}
-	return deadline, why
-}
-
-func (s *Session) limits() (deadline time.Time, why *wire.Fault) {
-	limit := func(d time.Duration, fault *wire.Fault) {
-		if at := s.since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
-			deadline, why = at, fault
-		}
-	}
-	if s.state == Active {
-		limit(s.set.QueryTimeout, tooSlow)
-		if s.overdue {
-			deadline = deadline.Add(cancelPatience)
-		}
-		return deadline, why
-	}
-	limit(s.set.ClientIdle, silent)
-	if s.state == InTransaction {
-		limit(s.set.InTransIdle, silentInside)
-	}
-	return deadline, why
-}
-
-var (
-	silent = &wire.Fault{Code: "57P05",
-		Message: "terminating connection because the client was idle for longer than client_idle_limit"}
-	silentInside = &wire.Fault{Code: "25P03",
-		Message: "terminating connection because the client was idle inside a transaction for longer than idle_transaction_timeout"}
-	tooSlow = &wire.Fault{Code: "57014",
-		Message: "terminating connection because a query took longer than query_timeout and could not be canceled"}
-)
-
-// impatient: the wait has been too long. A query is canceled first.
-func (s *Session) impatience(why *wire.Fault) error {
-	if why == nil {
-		s.recheck = Forever
-		return nil
-	}
-	if why != tooSlow || s.overdue {
-		return why
-	}
-	s.overdue = true
-	if s.cancels < cancelLimit && s.server != nil && !s.expect.empty() {
-		s.cancels++
-		s.loop.Cancel(s.server)
-	}
-	return nil
 }
 
 // enter is the one place where the state changes.

@@ -52,7 +52,7 @@ func (s *Session) now(st *statement) *statement {
 	return &changed
 }
 
-// key is that of a statement, "" if there is none.
+// keyOr is the key of a statement, "" if there is none.
 func (st *statement) keyOr() string {
 	if st == nil {
 		return ""
@@ -95,7 +95,6 @@ func (s *Session) prove() {
 			s.loop.Prove(s.server.Key, key)
 		}
 	}
-	s.parsed = s.parsed[:0]
 }
 
 // appendParse builds a Parse from a name and what follows it.

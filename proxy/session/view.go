@@ -55,7 +55,7 @@ func (s *Session) Database() string { return s.who.Target.Database }
 // given back.
 func (s *Session) Retire(now time.Time) {
 	if s.server != nil {
-		s.server.Expires = now.Add(-1)
+		s.server.Retire(now)
 	}
 }
 

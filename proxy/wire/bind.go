@@ -21,6 +21,14 @@ func ViewBind(body []byte) (v BindView, err error) {
 	return v, c.end("Bind")
 }
 
+// BindNames reads the names with which the body of a Bind begins; the rest need
+// not be there. Not ok: they are not, or not wholly.
+func BindNames(body []byte) (portal, statement []byte, ok bool) {
+	c := cursor{rest: body}
+	portal, statement = c.text(), c.text()
+	return portal, statement, c.wrong == ""
+}
+
 // AppendBind builds a Bind.
 func AppendBind(dst []byte, v *BindView) []byte {
 	dst, at := begin(dst, 'B')

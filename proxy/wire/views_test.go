@@ -146,3 +146,18 @@ func TestViewsCannotBeAppendedToInPlace(t *testing.T) {
 		t.Errorf("an append wrote into the stream: %q", body)
 	}
 }
+
+// TestBindNames: the names of a Bind are read as soon as they are there.
+func TestBindNames(t *testing.T) {
+	body := AppendBind(nil, &BindView{Portal: []byte("p"), Statement: []byte("s1"), Params: MakeValues([]byte("x"))})[HeaderLen:]
+	names := len("p") + 1 + len("s1") + 1
+	for n := range len(body) + 1 {
+		portal, statement, ok := BindNames(body[:n])
+		if ok != (n >= names) {
+			t.Errorf("%d bytes: %v", n, ok)
+		}
+		if ok && (string(portal) != "p" || string(statement) != "s1") {
+			t.Errorf("%d bytes: %q, %q", n, portal, statement)
+		}
+	}
+}

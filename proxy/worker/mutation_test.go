@@ -101,8 +101,7 @@ var mutations = []struct{ name, file, old, new string }{
 	{"its meaning is as before the transaction", "../session/follow.go",
 		"\t\tf.mean = meaning(f.inForce())\n", ""},
 	{"a torn message goes on with another server's bytes", "../session/relay.go",
-		"s.whose == prelude && m.Kind == wire.ErrorResponse:\n\t\ts.replies.pass(s.client, m)\n\t\ts.torn = !m.Last",
-		"s.whose == prelude && m.Kind == wire.ErrorResponse:\n\t\ts.replies.pass(s.client, m)\n\t\ts.torn = false"},
+		"s.replies.pass(s.client, m)\n\ts.torn = !m.Last", "s.replies.pass(s.client, m)\n\ts.torn = false"},
 }
 
 // mutationSeeds is how many seeds a mutation may survive.
