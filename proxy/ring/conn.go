@@ -44,6 +44,7 @@ func (c *Conn) settle() {
 	if c.phase == gone {
 		return
 	}
+	c.settleMark()
 	c.settleRecv()
 	c.settleSend()
 	if c.phase == closing && c.quiet() {
@@ -70,6 +71,7 @@ func (c *Conn) Detached() (fd int, ok bool) {
 	if c.phase != detaching || !c.quiet() || c.tx.len() > 0 {
 		return -1, false
 	}
+	c.settleMark()
 	c.settleSend()
 	c.loop.vacate(c)
 	c.setPhase(gone)

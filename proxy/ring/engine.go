@@ -28,6 +28,10 @@ type Engine interface {
 	Send(id ID, fd int, parts [][]byte)
 	StopSend(id ID)
 
+	// LowWater has a receive into private memory complete only once that many bytes, the end or an error are
+	// there; an engine may take fewer bytes for enough. 1 is what a socket begins with: set while a receive is
+	// in flight, that completes with what is there. An error means that nothing was changed.
+	LowWater(fd, bytes int) error
 	ShutdownWrite(fd int) error
 	CloseSocket(fd int)
 
@@ -35,6 +39,8 @@ type Engine interface {
 	Turn(wait time.Duration) error
 	// Wake makes a blocked Turn return. Any thread may call it.
 	Wake()
+	// Now is the time since some moment, and never goes back.
+	Now() time.Duration
 	Enters() uint64
 	Features() []Feature
 	// Close gives up what the engine holds of the kernel. An error means the kernel may still use buffers.

@@ -20,6 +20,7 @@ const (
 // epoll is the engine for kernels without io_uring, and the partner to compare with. Receiving is
 // level-triggered; writability is watched only after a send was refused.
 type epoll struct {
+	system
 	loop     *Loop
 	fd       int
 	wakeup   eventfd
@@ -120,10 +121,6 @@ func (e *epoll) ask(s *epollSocket) {
 		e.asked.push(s)
 	}
 }
-
-func (e *epoll) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
-
-func (e *epoll) CloseSocket(fd int) { _ = unix.Close(fd) }
 
 func (e *epoll) Turn(wait time.Duration) error {
 	e.reported = false

@@ -1,5 +1,10 @@
 package ring
 
+import (
+	"slices"
+	"time"
+)
+
 // What tests may see of the inside.
 
 // Unused counts the shared buffers that nobody holds.
@@ -27,3 +32,25 @@ func (c *Conn) Lent() (bytes int) {
 
 // Slot is the slot c lives in.
 func (c *Conn) Slot() uint32 { return c.id.Slot() }
+
+// Deadlines is the number of receives that are to end in time.
+func (l *Loop) Deadlines() int {
+	l.timed = slices.DeleteFunc(l.timed, (*Conn).untimed)
+	return len(l.timed)
+}
+
+// clocked is an engine with a clock of the test's.
+type clocked struct {
+	Engine
+	now *time.Duration
+}
+
+func (e clocked) Now() time.Duration { return *e.now }
+
+// NewClocked is New with a clock of the test's.
+func NewClocked(set Settings, now *time.Duration) (*Loop, error) {
+	if set.Engine == "epoll" {
+		return start(clocked{&epoll{}, now}, set)
+	}
+	return start(clocked{&uring{}, now}, set)
+}

@@ -23,6 +23,8 @@ func (*inert) StopRecv(ID)               {}
 func (*inert) Send(ID, int, [][]byte)    {}
 func (*inert) StopSend(ID)               {}
 func (*inert) ShutdownWrite(int) error   { return nil }
+func (*inert) LowWater(int, int) error   { return nil }
+func (*inert) Now() time.Duration        { return 0 }
 func (e *inert) CloseSocket(fd int)      { e.closed = append(e.closed, fd) }
 func (*inert) Wake()                     {}
 func (*inert) Enters() uint64            { return 0 }

@@ -163,6 +163,9 @@ func (x *chaos) moves(k *link) {
 	if !ok {
 		return
 	}
+	if n := x.w.lowWater(fd); n != 1 {
+		x.t.Fatalf("link %d is handed over with a low-water mark of %d", k.seed, n)
+	}
 	x.drain(k)
 	if k.conn.Ended() != nil {
 		k.reset = true // the error was for the old Conn to see

@@ -4,7 +4,7 @@ import "syscall"
 
 // Limits of receiving, beside Settings.
 const (
-	StreamMin  = 64 << 10  // bytes of the first private buffer
+	StreamMin  = LowWater  // bytes of the first private buffer
 	StreamMax  = 256 << 10 // bytes a private buffer grows to
 	StreamHeld = 1 << 20   // bytes of private buffers a Conn may hold before it stops receiving
 
@@ -27,6 +27,7 @@ type receiver struct {
 	stream   bool
 	into     *Buf // the private buffer of the receive in flight
 	nextSize int  // of the next private buffer
+	pace
 }
 
 type recvState uint8
@@ -45,10 +46,9 @@ func (c *Conn) Take() *Buf {
 	return c.rx.pop()
 }
 
-// Stream turns the mode for large results on or off: on, bytes are received into private buffers of 64 to
-// 256 KB instead of the shared ones, at most StreamHeld bytes of them.
-//
-// A low-water mark for the socket (SO_RCVLOWAT, with its deadline) has its place here and in arm.
+// Stream turns the mode for large results on or off: on, bytes are received into private buffers of 128 to
+// 256 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket gathers LowWater bytes,
+// or as many as come within LowWaterWait, before it wakes us.
 func (c *Conn) Stream(on bool) {
 	if c.stream != on {
 		c.stream = on
@@ -80,6 +80,7 @@ func (c *Conn) arm() {
 	}
 	if c.stream {
 		size = c.nextSize
+		c.expect()
 	}
 	c.into = c.loop.Get(size)
 	c.loop.engine.Recv(c.id, c.fd, c.into.Room(), 0)
@@ -123,6 +124,7 @@ func (c *Conn) keep(b *Buf, n int) {
 	c.hold(len(b.data))
 	if b.index == NoBuffer {
 		c.nextSize = nextStreamSize(len(b.data), n)
+		c.measure(n)
 	}
 	c.loop.counters.Recvs++
 	c.loop.counters.RecvBytes += uint64(n)

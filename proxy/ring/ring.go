@@ -41,6 +41,7 @@ type Loop struct {
 	ready  queue[*Conn]
 	parts  [MaxParts][]byte // scratch of startSend
 	buffers
+	pacing
 	counters Counters
 	fallback string
 	wake     atomic.Uint32
@@ -111,6 +112,9 @@ func (l *Loop) vacancy() uint32 {
 
 // vacate makes c's slot free for another Conn. Nothing of c may be in flight.
 func (l *Loop) vacate(c *Conn) {
+	if c.mark == markRaised {
+		panic("ring: socket given up with its low-water mark raised")
+	}
 	l.engine.Remove(c.id, c.fd)
 	n := c.id.Slot()
 	l.slots[n].conn = nil
@@ -122,15 +126,19 @@ func (l *Loop) vacate(c *Conn) {
 // not at all, Forever: as long as it takes), and tells the owners. An error means the engine is lost.
 func (l *Loop) Turn(wait time.Duration) error {
 	l.counters.Turns++
+	l.asked = false
 	l.settle()
 	if l.ready.len() > 0 {
 		wait = 0
 	}
+	wait = l.shorten(wait)
 	if wait != 0 && !l.wake.CompareAndSwap(running, sleeping) {
 		wait = 0
 	}
+	l.asked = false
 	err := l.engine.Turn(wait)
 	l.wake.Store(running)
+	l.lowerDue()
 	l.tell()
 	return err
 }

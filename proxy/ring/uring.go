@@ -28,6 +28,7 @@ const (
 // private buffer and queued parts (held by the Conn until the completion), signals. Entries, messages and
 // the wait's argument are read by the kernel during the call only.
 type uring struct {
+	system
 	loop *Loop
 	*queues
 	buffers  *bufferRing
@@ -167,10 +168,6 @@ func (u *uring) watch() {
 	e.SetUserData(uint64(opWake))
 	u.watching = true
 }
-
-func (u *uring) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
-
-func (u *uring) CloseSocket(fd int) { _ = unix.Close(fd) }
 
 // entry is the next free submission; when the queue is full what is in it is submitted first.
 func (u *uring) entry() *sqe {

@@ -17,6 +17,7 @@ import (
 type world interface {
 	loop(t *testing.T, set ring.Settings) *ring.Loop
 	pair(t *testing.T) (fd int, p peer)
+	lowWater(fd int) int // of a socket that is still open
 	dam() int            // bytes that no socket takes while its peer does not read
 	step()               // lets a little time pass
 	wait() time.Duration // what to give to Turn
@@ -54,6 +55,7 @@ func (s *simulation) loop(t *testing.T, set ring.Settings) *ring.Loop {
 }
 
 func (s *simulation) pair(*testing.T) (int, peer) { return s.Pair() }
+func (s *simulation) lowWater(fd int) int         { return s.LowWater(fd) }
 func (s *simulation) dam() int                    { return 64 << 10 }
 func (s *simulation) step()                       { s.Step() }
 func (s *simulation) wait() time.Duration         { return ring.Forever }
@@ -62,6 +64,8 @@ func (s *simulation) wait() time.Duration         { return ring.Forever }
 type kernel struct {
 	engine, family string
 	peers          []*kernelPeer
+	clock          *time.Duration // nil: the engine's own
+	tick           time.Duration  // of clock, in a step
 }
 
 // lockThread must come before the loop is made: clean-ups run in reverse.
@@ -77,7 +81,11 @@ func newKernel(t *testing.T, engine, family string) *kernel {
 
 func (k *kernel) loop(t *testing.T, set ring.Settings) *ring.Loop {
 	set.Engine = k.engine
-	l, err := ring.New(set)
+	create := ring.New
+	if k.clock != nil {
+		create = func(set ring.Settings) (*ring.Loop, error) { return ring.NewClocked(set, k.clock) }
+	}
+	l, err := create(set)
 	if missing := (*ring.MissingError)(nil); errors.As(err, &missing) {
 		t.Skip(err)
 	}
@@ -88,11 +96,22 @@ func (k *kernel) loop(t *testing.T, set ring.Settings) *ring.Loop {
 	return l
 }
 
+func (k *kernel) lowWater(fd int) int {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
 func (k *kernel) dam() int { return 16 << 20 }
 
 func (k *kernel) wait() time.Duration { return 200 * time.Microsecond }
 
 func (k *kernel) step() {
+	if k.clock != nil {
+		*k.clock += k.tick
+	}
 	for _, p := range k.peers {
 		p.pump()
 	}
@@ -158,9 +177,10 @@ func (p *kernelPeer) Write(b []byte) (int, error) {
 
 func (p *kernelPeer) Unsent() int { return len(p.outbox) }
 
+// pump sends as PostgreSQL does, 8 KB at a time.
 func (p *kernelPeer) pump() {
 	for len(p.outbox) > 0 && p.fd >= 0 {
-		n, err := unix.SendmsgN(p.fd, p.outbox, nil, nil, unix.MSG_NOSIGNAL)
+		n, err := unix.SendmsgN(p.fd, p.outbox[:min(len(p.outbox), 8<<10)], nil, nil, unix.MSG_NOSIGNAL)
 		if err != nil && err != unix.EAGAIN {
 			p.outbox = nil
 			return

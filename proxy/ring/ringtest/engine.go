@@ -82,10 +82,16 @@ func (e *engine) Remove(_ ring.ID, fd int) {
 	if s.users > 0 {
 		panic("ringtest: socket given up while in use")
 	}
+	if s.in.lowWater > 1 {
+		panic("ringtest: socket given up with its low-water mark raised")
+	}
 	s.engine = nil
 }
 
 func (e *engine) Recv(id ring.ID, fd int, into []byte, limit int) {
+	if into == nil && e.net.socket(fd).in.lowWater > 1 {
+		panic("ringtest: low-water mark raised for a receive into shared buffers")
+	}
 	e.begin(&op{id: id, kind: ring.Received, socket: e.net.socket(fd), into: into, limit: limit})
 }
 
@@ -123,6 +129,13 @@ func (e *engine) stop(id ring.ID, kind ring.Op) {
 	if o := e.find(id, kind); o != nil {
 		o.stop = true
 	}
+}
+
+// LowWater is like the kernel's: the mark stays below half of what the socket has room for.
+func (e *engine) LowWater(fd, bytes int) error {
+	in := e.net.socket(fd).in
+	in.lowWater = max(1, min(bytes, in.window/2))
+	return nil
 }
 
 func (e *engine) ShutdownWrite(fd int) error {
@@ -187,7 +200,7 @@ func (e *engine) receive(o *op) (ev ring.Event, some bool) {
 		ev.Err = syscall.ECONNRESET
 	case o.stop && (len(in.waiting) == 0 || e.net.chance(2)):
 		ev.Err = syscall.ECANCELED
-	case len(in.waiting) == 0 && !in.eof:
+	case len(in.waiting) < max(1, in.lowWater) && !in.eof:
 		return ev, false
 	case o.into == nil && (len(e.provided) <= e.keeps || e.net.chance(noBuffersOneIn)):
 		ev.Err = syscall.ENOBUFS // even when it is the end that is to be told
@@ -226,6 +239,8 @@ func (e *engine) advanceSend(o *op) (over bool) {
 
 // Wake has nothing to do: Turn does not block.
 func (e *engine) Wake() {}
+
+func (e *engine) Now() time.Duration { return time.Duration(e.net.now.UnixNano()) }
 
 func (e *engine) Enters() uint64 { return e.turns }
 

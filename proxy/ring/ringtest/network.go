@@ -61,6 +61,9 @@ func (n *Network) Pair() (fd int, peer *Peer) {
 	return s.fd, &Peer{net: n, socket: s}
 }
 
+// LowWater is the low-water mark of a socket.
+func (n *Network) LowWater(fd int) int { return max(1, n.socket(fd).in.lowWater) }
+
 func (n *Network) pipe() *pipe { return &pipe{window: minWindow + n.rng.IntN(maxWindow-minWindow)} }
 
 // Step advances time a little: bytes arrive, peers go on sending.

@@ -116,6 +116,25 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// A receive completes once the mark is reached, and at once when that is lowered.
+func TestLowWater(t *testing.T) {
+	net := ringtest.New(1)
+	l := ring.NewWith(net.Engine(), ring.Settings{})
+	defer l.Close()
+	fd, p := net.Pair()
+	c := l.Open(fd, nil)
+	c.Stream(true)
+	step(t, net, l, 100)
+	if net.LowWater(fd) != 1 {
+		t.Fatalf("mark %d though its deadline is over", net.LowWater(fd))
+	}
+	p.Write([]byte("x"))
+	step(t, net, l, 100)
+	if b := c.Take(); b == nil || string(b.Bytes()) != "x" {
+		t.Error("not received")
+	}
+}
+
 // The simulation tells on a loop that breaks the rules of engines.
 func TestBrokenRulesPanic(t *testing.T) {
 	for what, breach := range map[string]func(e ring.Engine, fd int, id ring.ID){
@@ -124,6 +143,8 @@ func TestBrokenRulesPanic(t *testing.T) {
 		"removed while used": func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.Remove(id, fd) },
 		"opened twice":       func(e ring.Engine, fd int, id ring.ID) { _ = e.Add(id, fd) },
 		"used when closed":   func(e ring.Engine, fd int, id ring.ID) { e.CloseSocket(fd); e.Recv(id, fd, nil, 0) },
+		"marked for shared":  func(e ring.Engine, fd int, id ring.ID) { _ = e.LowWater(fd, 1000); e.Recv(id, fd, nil, 0) },
+		"removed marked":     func(e ring.Engine, fd int, id ring.ID) { _ = e.LowWater(fd, 1000); e.Remove(id, fd) },
 		"changed in flight": func(e ring.Engine, fd int, id ring.ID) {
 			p := []byte("before")
 			e.Send(id, fd, [][]byte{p})

@@ -21,11 +21,12 @@ type socket struct {
 
 // pipe is one direction of a socket.
 type pipe struct {
-	window  int
-	flying  []piece
-	waiting []byte // arrived, not yet read
-	load    int    // bytes flying and waiting
-	eof     bool   // the end has arrived, behind waiting
+	window   int
+	flying   []piece
+	waiting  []byte // arrived, not yet read
+	load     int    // bytes flying and waiting
+	eof      bool   // the end has arrived, behind waiting
+	lowWater int    // so many must wait before they are received
 }
 
 type piece struct {

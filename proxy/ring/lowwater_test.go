@@ -1,0 +1,341 @@
+package ring_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/ring"
+)
+
+// steady gives the loops of a kernel a clock that only step advances, and no faster than tick.
+func steady(w world, tick time.Duration) {
+	if k, ok := w.(*kernel); ok {
+		k.clock, k.tick = new(time.Duration), tick
+	}
+}
+
+// heeds says whether sockets of w obey a mark.
+func heeds(w world) bool {
+	k, ok := w.(*kernel)
+	return !ok || k.family == "tcp"
+}
+
+// raised opens a socket and turns its loop until the mark is raised.
+func raised(t *testing.T, w world, l *ring.Loop, o ring.Owner) (c *ring.Conn, fd int, p peer) {
+	t.Helper()
+	fd, p = w.pair(t)
+	c = l.Open(fd, o)
+	if w.lowWater(fd) != 1 {
+		t.Fatal("the mark is raised from the beginning")
+	}
+	c.Stream(true)
+	if heeds(w) {
+		until(t, w, func() bool { return w.lowWater(fd) > 1 }, l)
+	} else {
+		pass(t, w, 50, l)
+	}
+	return c, fd, p
+}
+
+// PostgreSQL sends 8 KB at a time, and the loop has a look after each. As no time passes, what is below the
+// mark waits for the rest.
+func TestFastStreamTakesFewReceives(t *testing.T) {
+	const total, piece = 4 << 20, 8 << 10
+	for _, engine := range []string{"io_uring", "epoll"} {
+		for _, off := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/off=%v", engine, off), func(t *testing.T) {
+				k := newKernel(t, engine, "tcp")
+				steady(k, 0)
+				l := k.loop(t, ring.Settings{NoLowWater: off})
+				var o collector
+				fd, p := k.pair(t)
+				c := l.Open(fd, &o)
+				c.Stream(true)
+				pass(t, k, 5, l)
+				for at := 0; at < total; at += piece {
+					p.Write(streamed(1, at, piece))
+					pass(t, k, 1, l)
+				}
+				n := l.Counters()
+				if each := n.RecvBytes / n.Recvs; !off && each < 64<<10 {
+					t.Errorf("%d receives of %d bytes", n.Recvs, each)
+				}
+				if mark := k.lowWater(fd); (mark == 1) != off {
+					t.Errorf("mark is %d", mark)
+				}
+				k.tick = time.Millisecond
+				until(t, k, func() bool { return len(o.got) == total }, l)
+				check(t, "stream", 1, 0, o.got)
+				c.Close()
+				whole(t, k, l)
+			})
+		}
+	}
+}
+
+// What a server sends last is below the mark, and it keeps the connection open.
+func TestTailArrives(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		steady(w, 100*time.Microsecond)
+		for _, total := range []int{1, 100, 100_000, 300_000} {
+			l := w.loop(t, ring.Settings{})
+			var o collector
+			c, _, p := raised(t, w, l, &o)
+			p.Write(streamed(1, 0, total))
+			until(t, w, func() bool { return len(o.got) == total }, l)
+			check(t, "stream", 1, 0, o.got)
+			c.Close()
+			whole(t, w, l)
+		}
+	})
+}
+
+// The same on the engine's own clock, and with a Turn that would wait for ever: it is the deadline that ends it.
+func TestTailEndsTheWait(t *testing.T) {
+	const total = 100_000
+	for _, engine := range []string{"io_uring", "epoll"} {
+		t.Run(engine, func(t *testing.T) {
+			k := newKernel(t, engine, "tcp")
+			l := k.loop(t, ring.Settings{})
+			fd, p := k.pair(t)
+			var o collector
+			c := l.Open(fd, &o)
+			c.Stream(true)
+			pass(t, k, 5, l)
+			if p.Write(streamed(1, 0, total)); p.Unsent() > 0 {
+				t.Fatal("the socket does not take that much at once")
+			}
+			for len(o.got) < total {
+				if err := l.Turn(ring.Forever); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check(t, "stream", 1, 0, o.got)
+			c.Close()
+			whole(t, k, l)
+		})
+	}
+}
+
+// A receive buffer that the mark does not fit in: the kernel lowers it to what fits.
+func TestSmallReceiveBuffer(t *testing.T) {
+	const total = 50_000
+	for _, engine := range []string{"io_uring", "epoll"} {
+		t.Run(engine, func(t *testing.T) {
+			k := newKernel(t, engine, "tcp")
+			l := k.loop(t, ring.Settings{})
+			fd, p := k.pair(t)
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 32<<10); err != nil {
+				t.Fatal(err)
+			}
+			var o collector
+			c := l.Open(fd, &o)
+			c.Stream(true)
+			p.Write(streamed(1, 0, total))
+			until(t, k, func() bool { return len(o.got) == total }, l)
+			check(t, "stream", 1, 0, o.got)
+			c.Close()
+			whole(t, k, l)
+		})
+	}
+}
+
+func TestTrickleIsNotKeptBack(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		steady(w, 100*time.Microsecond)
+		l := w.loop(t, ring.Settings{})
+		var o collector
+		c, fd, p := raised(t, w, l, &o)
+		for i := range 30 {
+			p.Write(streamed(1, i, 1))
+			until(t, w, func() bool { return len(o.got) == i+1 }, l)
+			pass(t, w, i, l)
+			if mark := w.lowWater(fd); mark != 1 {
+				t.Fatalf("mark %d after %d bytes, one at a time", mark, i+1)
+			}
+		}
+		check(t, "trickle", 1, 0, o.got)
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+func TestMarkFollowsTheSpeed(t *testing.T) {
+	for _, engine := range []string{"io_uring", "epoll"} {
+		t.Run(engine, func(t *testing.T) {
+			k := newKernel(t, engine, "tcp")
+			steady(k, 10*time.Microsecond)
+			l := k.loop(t, ring.Settings{})
+			var o collector
+			c, fd, p := raised(t, k, l, &o)
+			written := 0
+			write := func(n int) {
+				p.Write(streamed(1, written, n))
+				written += n
+			}
+			for range 5 {
+				until(t, k, func() bool {
+					if p.Unsent() == 0 {
+						write(64 << 10)
+					}
+					return k.lowWater(fd) > 1 && len(o.got) > written/2
+				}, l)
+				until(t, k, func() bool { return len(o.got) == written && k.lowWater(fd) == 1 }, l)
+				write(1)
+				until(t, k, func() bool { return len(o.got) == written }, l)
+				if mark := k.lowWater(fd); mark != 1 {
+					t.Fatalf("mark %d for one byte", mark)
+				}
+			}
+			check(t, "stream", 1, 0, o.got)
+			c.Close()
+			whole(t, k, l)
+		})
+	}
+}
+
+// The gravest fault there could be: a server goes back to its pool with its mark raised, and whoever gets it
+// next waits for 128 KB. No deadline helps here: the clock stands still.
+func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
+	single := func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, p peer) {
+		t.Helper()
+		var o collector
+		c.SetOwner(&o)
+		p.Write([]byte("x"))
+		until(t, w, func() bool { return string(o.got) == "x" }, l)
+		c.Close()
+		whole(t, w, l)
+	}
+	low := func(t *testing.T, w world, fd int) {
+		t.Helper()
+		if mark := w.lowWater(fd); mark != 1 {
+			t.Fatalf("mark is %d", mark)
+		}
+	}
+	hand := func(t *testing.T, w world, l *ring.Loop, c *ring.Conn) (fd int) {
+		t.Helper()
+		c.Detach()
+		ok := false
+		until(t, w, func() bool { fd, ok = c.Detached(); return ok }, l)
+		return fd
+	}
+	for what, hands := range map[string]func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer){
+		"stream off": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+			c.Stream(false)
+			pass(t, w, 1, l)
+			low(t, w, fd)
+			single(t, w, l, c, p)
+		},
+		"detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+			fd = hand(t, w, l, c)
+			low(t, w, fd)
+			single(t, w, l, l.Open(fd, nil), p)
+		},
+		"stream off and detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+			c.Stream(false)
+			fd = hand(t, w, l, c)
+			low(t, w, fd)
+			single(t, w, l, l.Open(fd, nil), p)
+		},
+		"detached between turns while full": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+			p.Write(make([]byte, 2<<20))
+			until(t, w, func() bool { return c.Held() >= ring.StreamHeld }, l)
+			pass(t, w, 50, l)
+			c.Detach()
+			fd, ok := c.Detached()
+			if !ok {
+				t.Fatal("a Conn that does not receive is not detached at once")
+			}
+			low(t, w, fd)
+			for b := c.Take(); b != nil; b = c.Take() {
+				b.Release()
+			}
+			l.Open(fd, nil).Close()
+			whole(t, w, l)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			worlds(t, func(t *testing.T, w world) {
+				steady(w, 0)
+				l := w.loop(t, ring.Settings{})
+				c, fd, p := raised(t, w, l, nil)
+				hands(t, w, l, c, fd, p)
+			})
+		})
+	}
+}
+
+// A copy of a descriptor that is closed outlives it.
+func TestMarkIsLoweredByClose(t *testing.T) {
+	for _, engine := range []string{"io_uring", "epoll"} {
+		t.Run(engine, func(t *testing.T) {
+			k := newKernel(t, engine, "tcp")
+			steady(k, 0)
+			l := k.loop(t, ring.Settings{})
+			c, fd, _ := raised(t, k, l, nil)
+			other, err := unix.Dup(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(other)
+			c.Close()
+			whole(t, k, l)
+			if mark := k.lowWater(other); mark != 1 {
+				t.Errorf("mark is %d", mark)
+			}
+		})
+	}
+}
+
+func TestEndBelowTheMark(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		steady(w, 0)
+		l := w.loop(t, ring.Settings{})
+		var o collector
+		c, _, p := raised(t, w, l, &o)
+		p.Write([]byte("last words"))
+		p.CloseWrite()
+		until(t, w, func() bool { return c.Ended() != nil }, l)
+		if string(o.got) != "last words" || c.Ended() != io.EOF {
+			t.Errorf("%q, then %v", o.got, c.Ended())
+		}
+		c.Close()
+
+		c, _, p = raised(t, w, l, nil)
+		p.Reset()
+		until(t, w, func() bool { return c.Ended() != nil }, l)
+		if heeds(w) && !errors.Is(c.Ended(), syscall.ECONNRESET) {
+			t.Errorf("reset, then %v", c.Ended())
+		}
+		c.Close()
+		whole(t, w, l)
+	})
+}
+
+// A stream that nobody takes stops, and has no deadline that would wake the loop for nothing.
+func TestBackPressureLeavesNoDeadline(t *testing.T) {
+	const total = 2<<20 + 1
+	worlds(t, func(t *testing.T, w world) {
+		steady(w, 50*time.Microsecond)
+		l := w.loop(t, ring.Settings{})
+		c, _, p := raised(t, w, l, nil)
+		p.Write(streamed(1, 0, total))
+		until(t, w, func() bool { return c.Held() >= ring.StreamHeld }, l)
+		pass(t, w, 20, l)
+		if n := l.Deadlines(); n != 0 {
+			t.Errorf("%d deadlines", n)
+		}
+		var o collector
+		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
+		check(t, "stream", 1, 0, o.got)
+		until(t, w, func() bool { return l.Deadlines() == 0 }, l)
+		c.Close()
+		whole(t, w, l)
+	})
+}

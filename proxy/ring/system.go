@@ -1,0 +1,33 @@
+package ring
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// system is what both engines on the kernel do alike.
+type system struct{}
+
+// beginning is what Now counts from.
+var beginning = time.Now()
+
+func (system) Now() time.Duration { return time.Since(beginning) }
+
+// LowWater sets SO_RCVLOWAT. The kernel keeps it below half of what the receive buffer may grow to, and grows
+// the buffer towards it. A Unix socket has the option and heeds it only where nobody waits for the receive.
+func (system) LowWater(fd, bytes int) error {
+	if bytes > 1 {
+		switch family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); {
+		case err != nil:
+			return err
+		case family == unix.AF_UNIX:
+			return unix.EOPNOTSUPP
+		}
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
+}
+
+func (system) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+
+func (system) CloseSocket(fd int) { _ = unix.Close(fd) }
