@@ -37,8 +37,8 @@ func raised(t *testing.T, w world, l *ring.Loop, o ring.Owner) (c *ring.Conn, fd
 	c.Stream(true)
 	if heeds(w) {
 		until(t, w, func() bool { return w.lowWater(fd) > 1 }, l)
-	} else {
-		pass(t, w, 50, l)
+	} else if pass(t, w, 50, l); w.lowWater(fd) != 1 {
+		t.Fatal("a mark that nobody heeds is raised")
 	}
 	return c, fd, p
 }
@@ -232,18 +232,18 @@ func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
 			low(t, w, fd)
 			single(t, w, l, c, p)
 		},
-		"detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
-			fd = hand(t, w, l, c)
+		"detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, _ int, p peer) {
+			fd := hand(t, w, l, c)
 			low(t, w, fd)
 			single(t, w, l, l.Open(fd, nil), p)
 		},
-		"stream off and detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+		"stream off and detached": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, _ int, p peer) {
 			c.Stream(false)
-			fd = hand(t, w, l, c)
+			fd := hand(t, w, l, c)
 			low(t, w, fd)
 			single(t, w, l, l.Open(fd, nil), p)
 		},
-		"detached between turns while full": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, fd int, p peer) {
+		"detached between turns while full": func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, _ int, p peer) {
 			p.Write(make([]byte, 2<<20))
 			until(t, w, func() bool { return c.Held() >= ring.StreamHeld }, l)
 			pass(t, w, 50, l)

@@ -10,6 +10,8 @@
 //   - received bytes come out of Take exactly once and in order; queued bytes are sent exactly once and in order;
 //   - the kernel never reads or writes memory that has been given away: a Buf in flight is held;
 //   - at most one receive and one send are in flight per Conn;
+//   - a descriptor is handed on with its low-water mark at 1, and no mark keeps bytes back longer than LowWaterWait,
+//     if the loop is turned;
 //   - every queue of the package is bounded: receiving by Quota, StreamHeld and Held, free lists by their limits.
 //     Only what is queued to send is the owner's to bound, by looking at Queued.
 package ring
