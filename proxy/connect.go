@@ -99,7 +99,7 @@ func (c *connector) Open(ctx context.Context, key pool.Key, secret any) (worker.
 // Verify logs in to a node and leaves at once, to have PostgreSQL judge a
 // password (see auth.Server).
 func (c *connector) Verify(ctx context.Context, node int, target pool.Target, secret any) error {
-	l, _, err := c.logIn(ctx, pool.Key{Node: node, Target: target}, secret)
+	l, _, err := c.logIn(ctx, target.On(node), secret)
 	if err != nil {
 		return err
 	}
@@ -130,13 +130,13 @@ func (c *connector) logIn(ctx context.Context, key pool.Key, secret any) (*link,
 		return nil, auth.Welcome{}, err
 	}
 	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
-	welcome, err := auth.LogIn(l.conn, startParams(key.Target), s.access(l, secret))
+	welcome, err := auth.LogIn(l.conn, startParams(key.Target()), s.access(l, secret))
 	if !interrupt() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		l.socket.Close()
-		s.contradict(key.User, err)
+		s.contradict(key.Target().User, err)
 		return nil, auth.Welcome{}, openFailure(s.nodes[key.Node].name, err)
 	}
 	return l, welcome, nil

@@ -28,7 +28,7 @@ func testConnector(t *testing.T, addr string, mode tlsMode) *connector {
 }
 
 var (
-	appKey      = pool.Key{Target: pool.Target{Database: "app", User: "alice"}}
+	appKey      = pool.Target{Database: "app", User: "alice"}.On(0)
 	aliceSecret = auth.PlainSecret("alice", "pencil")
 )
 
@@ -236,7 +236,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 		}
 		c := newConnector(&connectSettings{loginTimeout: 20 * time.Second,
 			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS}}})
-		return c, c.Verify(ctx, 0, appKey.Target, alice)
+		return c, c.Verify(ctx, 0, appKey.Target(), alice)
 	}
 	for _, c := range []struct {
 		mode tlsMode

@@ -63,7 +63,7 @@ func TestServersBind(t *testing.T) {
 		{tlsDisable, "prefer", "postgres", auth.Secret{}, ""},
 	} {
 		c2 := bindingConnector(t, h, c.mode, c.binding)
-		target := appKey.Target
+		target := appKey.Target()
 		target.User = c.user
 		err := c2.Verify(t.Context(), 0, target, c.secret)
 		if code, _ := faultOf(err); code != c.code || (err == nil) != (c.code == "") {
@@ -74,7 +74,7 @@ func TestServersBind(t *testing.T) {
 	if _, err := h.Exec(t.Context(), "ALTER ROLE alice PASSWORD 'alice'"); err != nil {
 		t.Fatal(err)
 	}
-	err := bindingConnector(t, h, tlsRequire, "prefer").Verify(t.Context(), 0, appKey.Target, learnt)
+	err := bindingConnector(t, h, tlsRequire, "prefer").Verify(t.Context(), 0, appKey.Target(), learnt)
 	if code, message := faultOf(err); code != "28P01" || !strings.Contains(message, "SCRAM verifier") {
 		t.Errorf("keys of an old verifier: %v", err)
 	}
@@ -105,7 +105,7 @@ func learntSecret(t *testing.T, h *herd.Herd, user, password string) auth.Secret
 	policy := &auth.Policy{Passwd: passwd}
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
-	go auth.LogIn(theirs, startParams(appKey.Target), auth.Access{Secret: auth.PlainSecret(user, password)})
+	go auth.LogIn(theirs, startParams(appKey.Target()), auth.Access{Secret: auth.PlainSecret(user, password)})
 	skipStartup(t, ours)
 	grant, err := policy.Check(context.Background(), ours, auth.Peer{Local: true, User: user, Database: "app"})
 	if err != nil {

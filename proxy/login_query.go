@@ -99,7 +99,7 @@ func (c *authQuery) ask(ctx context.Context, r *reader, user string) (text strin
 func (c *authQuery) open(ctx context.Context, node int) (*reader, error) {
 	target := pool.Target{Database: c.database, User: c.user, Params: pool.EncodeParams([]wire.Param{
 		{Name: "application_name", Value: "pgherd auth_query"}, {Name: "search_path", Value: "pg_catalog"}})}
-	l, welcome, err := c.connect().logIn(ctx, pool.Key{Node: node, Target: target}, c.secret)
+	l, welcome, err := c.connect().logIn(ctx, target.On(node), c.secret)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func describeClient(v *session.View, worker int) admin.Client {
 
 func describeServer(v *session.ServerView, worker int) admin.Server {
 	return admin.Server{
-		Worker: worker, Node: v.Key.Node, User: v.Key.User, Database: v.Key.Database, PID: v.PID,
+		Worker: worker, Node: v.Key.Node, User: v.Key.Target().User, Database: v.Key.Target().Database, PID: v.PID,
 		Opened: v.Opened, Idle: v.Idle, Uses: v.Uses,
 	}
 }

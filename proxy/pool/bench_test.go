@@ -31,7 +31,7 @@ func BenchmarkHandOver(b *testing.B) {
 
 func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 	ticket := func(session uint32) Ticket {
-		return Ticket{Worker: int(session % 4), Session: session, Key: Key{Target: Target{Database: "app", User: fmt.Sprint("user", int(session)%pools)}}}
+		return Ticket{Worker: int(session % 4), Session: session, Key: Target{Database: "app", User: fmt.Sprint("user", int(session)%pools)}.On(0)}
 	}
 	tickets := make([]Ticket, sessions)
 	for i := range tickets {
@@ -64,9 +64,9 @@ func BenchmarkOthersWait(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			k := make(Limits{Node: 100, Pair: 10})
 			for i := range uint32(2000) {
-				k.Ask(Ticket{Session: i, Key: Key{Target: Target{Database: "app", User: "crowd"}}})
+				k.Ask(Ticket{Session: i, Key: Target{Database: "app", User: "crowd"}.On(0)})
 			}
-			other := Ticket{Session: 5000, Key: Key{Target: Target{Database: "app", User: "other"}}}
+			other := Ticket{Session: 5000, Key: Target{Database: "app", User: "other"}.On(0)}
 			k.Ask(other)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -57,8 +57,8 @@ func (c *crew) someLimits() (l Limits) {
 }
 
 func (c *crew) someKey() Key {
-	return Key{Node: c.random.IntN(2), Target: Target{Database: []string{"app", "web"}[c.random.IntN(2)],
-		User: []string{"alice", "bob"}[c.random.IntN(2)], Params: []string{"", "x"}[c.random.IntN(2)]}}
+	return Target{Database: []string{"app", "web"}[c.random.IntN(2)],
+		User: []string{"alice", "bob"}[c.random.IntN(2)], Params: []string{"", "x"}[c.random.IntN(2)]}.On(c.random.IntN(2))
 }
 
 func (c *crew) post(worker int, f func()) { c.inbox[worker] = append(c.inbox[worker], f) }
@@ -126,10 +126,10 @@ func (c *crew) within(key Key) {
 		if k.Node == key.Node {
 			node += n
 		}
-		if k.Database == key.Database {
+		if k.Target().Database == key.Target().Database {
 			base += n
 		}
-		if k.User == key.User {
+		if k.Target().User == key.Target().User {
 			user += n
 		}
 	}

@@ -97,7 +97,7 @@ func (h *Home) Resume(database string) []Action {
 func (h *Home) keepBack() {
 	for _, p := range h.pools {
 		before := p.waiting()
-		p.paused = h.Paused(p.key.Database)
+		p.paused = h.Paused(p.key.Target().Database)
 		h.await(p, p.waiting()-before)
 		h.stand(p, p.at)
 	}
@@ -158,7 +158,7 @@ func (h *Home) AskAgain(t Ticket) []Action { return h.enter(t) }
 func (h *Home) enter(t Ticket) []Action {
 	h.Withdraw(t.Worker, t.Session)
 	p := h.pool(t.Key)
-	p.paused = h.Paused(t.Key.Database)
+	p.paused = h.Paused(t.Key.Target().Database)
 	w := &waiter{t, p}
 	h.waiters[t.who()] = w
 	h.queue.insert(w)
@@ -270,7 +270,7 @@ func (h *Home) Shrink(key Key, minimum int) bool {
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
 func (h *Home) Reserve(key Key) bool {
-	if len(h.queue) > 0 || h.Paused(key.Database) {
+	if len(h.queue) > 0 || h.Paused(key.Target().Database) {
 		return false
 	}
 	p := h.pool(key)

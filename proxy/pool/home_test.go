@@ -135,7 +135,7 @@ func (p *scenario) told(actions []Action) (lines []string) {
 		case Move:
 			lines = append(lines, fmt.Sprintf("move w%d to w%d s%d", a.Worker, t.Worker, t.Session))
 		case Evict:
-			lines = append(lines, fmt.Sprintf("evict w%d %d/%s/%s", a.Worker, t.Key.Node, t.Key.Database, t.Key.User))
+			lines = append(lines, fmt.Sprintf("evict w%d %d/%s/%s", a.Worker, t.Key.Node, t.Key.Target().Database, t.Key.Target().User))
 		}
 	}
 	return lines
@@ -145,7 +145,7 @@ func (p *scenario) told(actions []Action) (lines []string) {
 func parseKey(s string) Key {
 	parts := strings.Split(s, "/")
 	node, _ := strconv.Atoi(parts[0])
-	return Key{Node: node, Target: Target{Database: parts[1], User: parts[2]}}
+	return Target{Database: parts[1], User: parts[2]}.On(node)
 }
 
 func parseLimits(words []string) (l Limits) {

@@ -109,10 +109,11 @@ func (l *ledger) pool(key Key) *pool {
 	p := l.pools[key]
 	if p == nil {
 		p = &pool{key: key}
+		t := key.Target()
 		p.under = [tallies]*tally{
-			ofPair:     under(l.pairs, pair{key.Node, key.Database, key.User}, &l.limits.Pair),
-			ofUser:     under(l.users, key.User, &l.limits.User),
-			ofDatabase: under(l.bases, key.Database, &l.limits.Database),
+			ofPair:     under(l.pairs, pair{key.Node, t.Database, t.User}, &l.limits.Pair),
+			ofUser:     under(l.users, t.User, &l.limits.User),
+			ofDatabase: under(l.bases, t.Database, &l.limits.Database),
 			ofNode:     under(l.nodes, key.Node, &l.limits.Node),
 		}
 		l.pools[key] = p
@@ -139,9 +140,10 @@ func (l *ledger) forget(p *pool) {
 	for _, t := range p.under {
 		t.pools--
 	}
-	drop(l.pairs, pair{p.key.Node, p.key.Database, p.key.User})
-	drop(l.users, p.key.User)
-	drop(l.bases, p.key.Database)
+	t := p.key.Target()
+	drop(l.pairs, pair{p.key.Node, t.Database, t.User})
+	drop(l.users, t.User)
+	drop(l.bases, t.Database)
 	drop(l.nodes, p.key.Node)
 }
 
@@ -155,7 +157,7 @@ func drop[K comparable](all map[K]*tally, key K) {
 func (l *ledger) count(p *pool, n int) {
 	l.open += n
 	if p.open += n; p.open < 0 {
-		panic("pool: a server of " + p.key.Database + " was closed twice")
+		panic("pool: a server of " + p.key.Target().Database + " was closed twice")
 	}
 	for _, t := range p.under {
 		t.open += n

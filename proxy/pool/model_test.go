@@ -37,8 +37,8 @@ func (m *model) limits() (l Limits) {
 }
 
 func (m *model) key() Key {
-	return Key{Node: m.random.IntN(2), Target: Target{Database: fmt.Sprint("db", m.random.IntN(3)),
-		User: fmt.Sprint("user", m.random.IntN(4)), Params: []string{"", "x"}[m.random.IntN(2)]}}
+	return Target{Database: fmt.Sprint("db", m.random.IntN(3)),
+		User: fmt.Sprint("user", m.random.IntN(4)), Params: []string{"", "x"}[m.random.IntN(2)]}.On(m.random.IntN(2))
 }
 
 // both has a Home and the oracle do the same.
@@ -120,7 +120,7 @@ func (m *model) step() (string, error) {
 // seldom is what administrators and chores do.
 func (m *model) seldom() (string, error) {
 	key := m.key()
-	base := []string{AllDatabases, key.Database, key.Database}[m.random.IntN(3)]
+	base := []string{AllDatabases, key.Target().Database, key.Target().Database}[m.random.IntN(3)]
 	switch m.random.IntN(12) {
 	case 0:
 		m.home.Pause(base)
@@ -161,7 +161,7 @@ func (m *model) check() error {
 	err := same([4]int{h.Waiting(), h.Total(), h.Count(key), len(h.spares)},
 		[4]int{m.oracle.Waiting(), m.oracle.Total(), m.oracle.Count(key), len(m.oracle.spares)})
 	if err == nil {
-		err = same(h.CountDatabase(key.Database), m.oracle.CountDatabase(key.Database))
+		err = same(h.CountDatabase(key.Target().Database), m.oracle.CountDatabase(key.Target().Database))
 	}
 	for i, w := range h.queue {
 		if err == nil {

@@ -139,7 +139,7 @@ func (h *oracle) Shrink(key Key, minimum int) bool {
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
 func (h *oracle) Reserve(key Key) bool {
-	if len(h.waiting) > 0 || h.Paused(key.Database) || !h.room(key, 0) {
+	if len(h.waiting) > 0 || h.Paused(key.Target().Database) || !h.room(key, 0) {
 		return false
 	}
 	h.count(key, +1)
@@ -152,7 +152,7 @@ func (h *oracle) serve() (actions []Action) {
 	var still []Ticket
 	for _, t := range h.waiting {
 		switch {
-		case h.Paused(t.Key.Database):
+		case h.Paused(t.Key.Target().Database):
 			still = append(still, t)
 		case h.takeSpare(t, &actions):
 		case h.room(t.Key, h.extra(&t)):
@@ -219,7 +219,7 @@ func (h *oracle) evictFor(t Ticket, before int, actions *[]Action) {
 	}
 }
 
-func (k Key) pair() pair { return pair{k.Node, k.Database, k.User} }
+func (k Key) pair() pair { return pair{k.Node, k.Target().Database, k.Target().User} }
 
 // book counts servers.
 type book struct {
@@ -240,8 +240,8 @@ func newBook(limits Limits) book {
 // room says that one more server of the key is within every limit; extra is
 // what the pair may have beyond its own.
 func (l *book) room(key Key, extra int) bool {
-	return !oracleFull(l.nodes[key.Node], l.limits.Node) && !oracleFull(l.bases[key.Database], l.limits.Database) &&
-		!oracleFull(l.users[key.User], l.limits.User) && !l.pairFull(key, extra)
+	return !oracleFull(l.nodes[key.Node], l.limits.Node) && !oracleFull(l.bases[key.Target().Database], l.limits.Database) &&
+		!oracleFull(l.users[key.Target().User], l.limits.User) && !l.pairFull(key, extra)
 }
 
 func (l *book) pairFull(key Key, extra int) bool {
@@ -251,8 +251,8 @@ func (l *book) pairFull(key Key, extra int) bool {
 // blocks says that closing a server of key a would lift a limit for key b.
 func (l *book) blocks(a, b Key) bool {
 	return a.Node == b.Node && oracleFull(l.nodes[b.Node], l.limits.Node) ||
-		a.Database == b.Database && oracleFull(l.bases[b.Database], l.limits.Database) ||
-		a.User == b.User && oracleFull(l.users[b.User], l.limits.User) ||
+		a.Target().Database == b.Target().Database && oracleFull(l.bases[b.Target().Database], l.limits.Database) ||
+		a.Target().User == b.Target().User && oracleFull(l.users[b.Target().User], l.limits.User) ||
 		a.pair() == b.pair() && l.pairFull(b, 0)
 }
 
@@ -262,12 +262,12 @@ func oracleFull(n, limit int) bool { return limit > 0 && n >= limit }
 func (l *book) count(key Key, n int) {
 	l.open += n
 	add(l.nodes, key.Node, n)
-	add(l.bases, key.Database, n)
-	add(l.users, key.User, n)
+	add(l.bases, key.Target().Database, n)
+	add(l.users, key.Target().User, n)
 	add(l.pairs, key.pair(), n)
 	add(l.keys, key, n)
 	if l.keys[key] < 0 {
-		panic("pool: a server of " + key.Database + " was closed twice")
+		panic("pool: a server of " + key.Target().Database + " was closed twice")
 	}
 }
 

@@ -35,7 +35,7 @@ func (r *Renewals) Renew(database string, now time.Time) {
 // Outdated says that the server is to be closed, not kept.
 func (r *Renewals) Outdated(s *Server) bool {
 	last := r.last.Load()
-	return last != nil && (before(s.Opened, (*last)[s.Key.Database]) || before(s.Opened, (*last)[AllDatabases]))
+	return last != nil && (before(s.Opened, (*last)[s.Key.Target().Database]) || before(s.Opened, (*last)[AllDatabases]))
 }
 
 // before says that a log-in of that time did not begin after a renewal.

@@ -10,7 +10,7 @@ func TestRenewals(t *testing.T) {
 	var r Renewals
 	check := func(database string, second int, want bool) {
 		t.Helper()
-		s := &Server{Key: Key{Target: Target{Database: database}}, Opened: start.Add(time.Duration(second) * time.Second)}
+		s := &Server{Key: Target{Database: database}.On(0), Opened: start.Add(time.Duration(second) * time.Second)}
 		if r.Outdated(s) != want {
 			t.Errorf("%s of second %d: outdated=%v", database, second, !want)
 		}
@@ -41,7 +41,7 @@ func TestRenewalsAreBounded(t *testing.T) {
 		}
 	}
 	for i := range renewalsLimit + 1 {
-		if !r.Outdated(&Server{Key: Key{Target: Target{Database: fmt.Sprint("db", i)}}, Opened: start}) {
+		if !r.Outdated(&Server{Key: Target{Database: fmt.Sprint("db", i)}.On(0), Opened: start}) {
 			t.Fatalf("db%d was forgotten", i)
 		}
 	}

@@ -7,6 +7,7 @@ package pool
 import (
 	"slices"
 	"time"
+	"unique"
 
 	"pgherd/proxy/wire"
 )
@@ -24,10 +25,22 @@ type Target struct {
 	Replication bool
 }
 
-// Key names a pool: a target on a node.
+// Key names a pool: a target on a node. It is two words, so that it is cheap
+// to compare and to look up.
 type Key struct {
-	Node int
-	Target
+	Node   int
+	target unique.Handle[Target]
+}
+
+// On is the pool of the target's servers on a node.
+func (t Target) On(node int) Key { return Key{node, unique.Make(t)} }
+
+// Target is what the pool's servers are logged in to, and as whom.
+func (k Key) Target() Target {
+	if k == (Key{Node: k.Node}) {
+		return Target{}
+	}
+	return k.target.Value()
 }
 
 // Server is one connection to PostgreSQL, logged in. It has exactly one owner
@@ -51,6 +64,11 @@ type Server struct {
 
 // SetParam notes what a ParameterStatus told.
 func (s *Server) SetParam(name, value string) { s.Params = WithParam(s.Params, name, value) }
+
+// SameParams says quickly that two lists are one and the same; false says nothing.
+func SameParams(a, b []wire.Param) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
 
 // Param is the value of a parameter, "" if it is not in the list.
 func Param(params []wire.Param, name string) string {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -44,15 +45,11 @@ func (h *Shelf) Oldest(key Key) *Server {
 // Remove takes out s, wherever it stands. False: it was not there.
 func (h *Shelf) Remove(s *Server) bool {
 	stack := h.servers[s.Key]
-	i := slices.Index(stack, s)
+	i := place(stack, s)
 	if i < 0 {
 		return false
 	}
 	h.count--
-	if len(stack) == 1 {
-		delete(h.servers, s.Key)
-		return true
-	}
 	h.servers[s.Key] = slices.Delete(stack, i, i+1)
 	return true
 }
@@ -61,7 +58,17 @@ func (h *Shelf) Remove(s *Server) bool {
 func (h *Shelf) Len() int { return h.count }
 
 // Has says whether s is on the shelf.
-func (h *Shelf) Has(s *Server) bool { return slices.Contains(h.servers[s.Key], s) }
+func (h *Shelf) Has(s *Server) bool { return place(h.servers[s.Key], s) >= 0 }
+
+// place is where s is in the stack, mostly near its top; -1: it is not there.
+func place(stack []*Server, s *Server) int {
+	for i, other := range slices.Backward(stack) {
+		if other == s {
+			return i
+		}
+	}
+	return -1
+}
 
 // All is every idle server, the one idle longest first.
 func (h *Shelf) All() (all []*Server) {
@@ -75,8 +82,10 @@ func (h *Shelf) All() (all []*Server) {
 }
 
 // Due lists the servers to close: idle since before idleSince, or past their
-// life. The zero time switches the first rule off.
+// life. The zero time switches the first rule off. Pools without an idle server
+// are forgotten here.
 func (h *Shelf) Due(now, idleSince time.Time) (due []*Server) {
+	maps.DeleteFunc(h.servers, func(_ Key, stack []*Server) bool { return len(stack) == 0 })
 	for _, s := range h.All() {
 		if s.Idle.Before(idleSince) || s.Expired(now) {
 			due = append(due, s)

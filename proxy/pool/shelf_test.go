@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	alice = Key{Target: Target{Database: "app", User: "alice"}}
-	bob   = Key{Node: 1, Target: Target{Database: "app", User: "bob"}}
+	alice = Target{Database: "app", User: "alice"}.On(0)
+	bob   = Target{Database: "app", User: "bob"}.On(1)
 	start = time.Unix(1_000_000_000, 0)
 )
 
@@ -38,9 +38,9 @@ func TestShelfTakesTheMostRecentlyUsed(t *testing.T) {
 	if h.Len() != 1 || h.Has(s[0]) || !h.Has(s[1]) || h.Oldest(alice) != nil {
 		t.Errorf("%d are left", h.Len())
 	}
-	other := bob
+	other := bob.Target()
 	other.Params = "x"
-	if h.Take(other) != nil {
+	if h.Take(other.On(bob.Node)) != nil {
 		t.Error("a server with other start-up parameters was given")
 	}
 }
@@ -50,7 +50,7 @@ func TestShelfRemove(t *testing.T) {
 	if !h.Remove(s[1]) || h.Remove(s[1]) || h.Remove(&Server{Key: bob}) || h.Len() != 2 {
 		t.Errorf("%d are left", h.Len())
 	}
-	if h.Take(alice) != s[2] || h.Take(alice) != s[0] || h.Len() != 0 || len(h.servers) != 0 {
+	if h.Take(alice) != s[2] || h.Take(alice) != s[0] || h.Len() != 0 || len(h.Due(start, start)) != 0 || len(h.servers) != 0 {
 		t.Error("the others are not in order, or the shelf remembers an empty pool")
 	}
 }

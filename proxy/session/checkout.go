@@ -12,7 +12,7 @@ import (
 // target is the pool whose servers serve this client now. So far every
 // statement goes to the primary.
 func (s *Session) target() pool.Key {
-	key := pool.Key{Node: -1, Target: s.who.Target}
+	key := s.pool
 	if primary := s.loop.Nodes().Primary(); primary != nil {
 		key.Node = primary.Index
 	}

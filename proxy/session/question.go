@@ -244,7 +244,7 @@ func (s *Session) askState() {
 		if s.status != wire.Idle {
 			return // there is more to come
 		}
-		a := readState(q.rows, s.server.Key.User, s.syntax)
+		a := readState(q.rows, s.who.Target.User, s.syntax)
 		switch {
 		case prepared == "" || a.count == "" || s.plain || a.count == prepared:
 		case a.count == "0": // all were deallocated, unseen

@@ -132,7 +132,7 @@ func (s *Session) moment() pool.Moment {
 		Pinned:    s.follow.pinned() != "",
 		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
-		Single:    s.server.Key.Replication || !s.set.KeepServers,
+		Single:    s.who.Target.Replication || !s.set.KeepServers,
 	}
 }
 

@@ -43,8 +43,8 @@ func (s *Session) restore() error {
 
 // tell tells the client what its server reports otherwise than it knows.
 func (s *Session) tell() {
-	if s.told == nil {
-		return // it is logging in
+	if s.told == nil || pool.SameParams(s.told, s.server.Params) {
+		return // it is logging in, or knows
 	}
 	for _, p := range s.server.Params {
 		if pool.Param(s.told, p.Name) != p.Value {

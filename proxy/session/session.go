@@ -46,8 +46,9 @@ type Session struct {
 	set  *Settings
 	mode pool.Mode
 	who  Client
-	pid  uint32 // the number by which the client may cancel
-	key  []byte // and its secret (I9)
+	pool pool.Key // its target's, of no node yet
+	pid  uint32   // the number by which the client may cancel
+	key  []byte   // and its secret (I9)
 
 	client     wire.Endpoint
 	requests   stream
@@ -106,7 +107,7 @@ type judged struct {
 // by which, with pid, its client may cancel.
 func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
 	s := &Session{
-		loop: loop, set: set, who: who, pid: pid, key: key, client: client,
+		loop: loop, set: set, who: who, pool: who.Target.On(-1), pid: pid, key: key, client: client,
 		mode:     modeOf(set, &who.Target),
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),

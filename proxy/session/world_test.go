@@ -62,7 +62,7 @@ func (w *world) server() *side {
 // opened makes one that nobody finds by himself.
 func (w *world) opened() *side {
 	s := &side{name: fmt.Sprint("server ", len(w.servers)+1), cut: wire.CutRequests()}
-	s.server = &pool.Server{Key: pool.Key{Target: w.who.Target}, Endpoint: s, PID: uint32(len(w.servers) + 1),
+	s.server = &pool.Server{Key: w.who.Target.On(0), Endpoint: s, PID: uint32(len(w.servers) + 1),
 		Params: slices.Clone(w.template)}
 	w.servers = append(w.servers, s)
 	return s

@@ -94,10 +94,10 @@ func (c *Crew) shrink(key pool.Key, w *Worker) {
 // credentials are stored, so that a server can be opened without a client.
 func (c *Crew) minimum(key pool.Key) int {
 	w := c.workers[0]
-	if w.set.MinPool == 0 || key.Replication {
+	if w.set.MinPool == 0 || key.Target().Replication {
 		return 0
 	}
-	if _, ok := w.env.Connect.Secret(key.User); !ok {
+	if _, ok := w.env.Connect.Secret(key.Target().User); !ok {
 		return 0
 	}
 	return w.set.MinPool

@@ -91,7 +91,7 @@ func login(t *testing.T, c *Crew) *tls.Conn {
 		if err == nil {
 			var fd int
 			if fd, err = Detach(here); err == nil {
-				c.Adopt(0, Login{Socket: Socket{FD: fd, TLS: secured, Transport: under}, Client: session.Client{Target: appKey.Target}})
+				c.Adopt(0, Login{Socket: Socket{FD: fd, TLS: secured, Transport: under}, Client: session.Client{Target: appKey.Target()}})
 			}
 		}
 		shaken <- err

@@ -121,7 +121,7 @@ func (y *yard) shelved() (n int) {
 	return n
 }
 
-var appKey = pool.Key{Target: pool.Target{Database: "app", User: "alice"}}
+var appKey = pool.Target{Database: "app", User: "alice"}.On(0)
 
 // shelve opens a server for nobody, on a worker's shelf.
 func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
@@ -330,7 +330,7 @@ func TestNextPID(t *testing.T) {
 func TestTemplates(t *testing.T) {
 	var s templates
 	key := func(node int, database, user, params string) pool.Key {
-		return pool.Key{Node: node, Target: pool.Target{Database: database, User: user, Params: params}}
+		return pool.Target{Database: database, User: user, Params: params}.On(node)
 	}
 	keys := []pool.Key{key(0, "a", "x", ""), key(0, "a", "x", "p"), key(0, "a", "y", ""), key(0, "b", "x", ""), key(1, "a", "x", "")}
 	for i, k := range slices.Backward(keys) {

@@ -121,7 +121,7 @@ func (c *Crew) each(do func(*Worker)) {
 // when they are given back.
 func (w *Worker) retire(database string) {
 	for _, s := range w.shelf.All() {
-		if of(database, s.Key.Database) {
+		if of(database, s.Key.Target().Database) {
 			w.shelf.Remove(s)
 			w.discard(s)
 		}

@@ -92,7 +92,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 // end to be read.
 func (y *yard) hurried(worker int) *ringtest.Peer {
 	fd, peer := y.net.Pair()
-	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = peer.Write(wire.AppendQuery(nil, "1 ROWS 30"))
 	_, _ = peer.Write(wire.AppendTerminate(nil))
 	return peer
@@ -111,7 +111,7 @@ func TestMissedMove(t *testing.T) {
 	y := newYard(t, 1, 2)
 	y.crew.holdBack("app")
 	fd, _ := y.net.Pair()
-	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	y.until("it waits", func() bool { return y.crew.home.Waiting() == 1 })
 	var waits *task
 	for _, w := range y.crew.workers[1].tasks {

@@ -47,7 +47,7 @@ func (w *Worker) evict(key pool.Key) {
 func (w *Worker) openServer(ticket pool.Ticket) {
 	var secret any
 	if ticket.Session == 0 {
-		secret, _ = w.env.Connect.Secret(ticket.Key.User)
+		secret, _ = w.env.Connect.Secret(ticket.Key.Target().User)
 	} else if t := w.tasks[ticket.Session]; t != nil && t.want != nil && t.want.key == ticket.Key {
 		secret = t.want.secret
 	} else {
@@ -76,7 +76,7 @@ func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
-	w.crew.templates.learn(s.Key, s.Params)
+	s.Params = w.crew.templates.learn(s.Key, s.Params)
 	w.receive(o.Socket, s, ticket)
 }
 
@@ -90,7 +90,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server on the shelf, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	if w.tooOld(s) || s.Key.Replication || w.closing || w.crew.Paused(s.Key.Database) {
+	if w.tooOld(s) || s.Key.Target().Replication || w.closing || w.crew.Paused(s.Key.Target().Database) {
 		w.discard(s)
 		return
 	}

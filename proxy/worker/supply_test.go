@@ -223,7 +223,7 @@ func TestMinimumSizeCannotBeOpened(t *testing.T) {
 func (y *yard) guest(worker int) *ringtest.Peer {
 	y.t.Helper()
 	fd, peer := y.net.Pair()
-	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	var got []byte
 	y.until("the greeting", func() bool {
 		got = append(got, peer.Read()...)
@@ -263,7 +263,7 @@ func TestAdoptWhileClosing(t *testing.T) {
 	fd, _ := y.net.Pair()
 	w := y.crew.workers[0]
 	w.Stop()
-	w.Adopt(Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	w.Adopt(Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	y.turns(5)
 	if !w.Over() || len(w.tasks) != 0 {
 		t.Errorf("over=%v, %d sessions", w.Over(), len(w.tasks))
@@ -279,7 +279,7 @@ func TestStop(t *testing.T) {
 	y.answered(idle, "3 ROWS 1")
 	y.shelved()
 	fd, waiting := y.net.Pair()
-	y.crew.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target}})
+	y.crew.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = waiting.Write(wire.AppendQuery(nil, "4 ROWS 1"))
 	y.until("somebody waits", func() bool { return y.crew.home.Waiting() == 1 })
 	y.crew.Stop()

@@ -28,13 +28,18 @@ func (t *templates) find(key pool.Key) []wire.Param {
 	return t.said[key]
 }
 
-func (t *templates) learn(key pool.Key, params []wire.Param) {
+// learn returns the same parameters, shared by servers that have said the same.
+func (t *templates) learn(key pool.Key, params []wire.Param) []wire.Param {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	if t.said == nil || len(t.said) >= templatesLimit {
 		t.said = map[pool.Key][]wire.Param{}
 	}
+	if known := t.said[key]; slices.Equal(known, params) {
+		return known
+	}
 	t.said[key] = params
+	return params
 }
 
 func (t *templates) forget() {
@@ -48,8 +53,9 @@ func (t *templates) keys() (keys []pool.Key) {
 	defer t.lock.Unlock()
 	keys = slices.Collect(maps.Keys(t.said))
 	slices.SortFunc(keys, func(a, b pool.Key) int {
-		return cmp.Or(a.Node-b.Node, strings.Compare(a.Database, b.Database), strings.Compare(a.User, b.User),
-			strings.Compare(a.Params, b.Params), strings.Compare(a.Sharing, b.Sharing))
+		s, t := a.Target(), b.Target()
+		return cmp.Or(a.Node-b.Node, strings.Compare(s.Database, t.Database), strings.Compare(s.User, t.User),
+			strings.Compare(s.Params, t.Params), strings.Compare(s.Sharing, t.Sharing))
 	})
 	return keys
 }

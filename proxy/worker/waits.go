@@ -15,12 +15,14 @@ type PoolName struct {
 }
 
 // waits counts, for each pool, how long its clients waited for a server.
-type waits map[PoolName]*metrics.Histogram
+type waits map[pool.Key]*metrics.Histogram
 
 // waitsLimit bounds the pools that are told apart; beyond it all are forgotten.
 const waitsLimit = 10_000
 
-func nameOf(key pool.Key) PoolName { return PoolName{key.Node, key.Database, key.User} }
+func nameOf(key pool.Key) PoolName {
+	return PoolName{key.Node, key.Target().Database, key.Target().User}
+}
 
 // pinned counts that a session has begun to keep a server.
 func (w *Worker) pinned(key pool.Key) {
@@ -31,14 +33,13 @@ func (w *Worker) pinned(key pool.Key) {
 }
 
 func (s waits) add(key pool.Key, waited time.Duration) {
-	name := nameOf(key)
-	h := s[name]
+	h := s[key]
 	if h == nil {
 		if len(s) >= waitsLimit {
 			clear(s)
 		}
 		h = &metrics.Histogram{}
-		s[name] = h
+		s[key] = h
 	}
 	h.Add(waited)
 }
@@ -46,8 +47,10 @@ func (s waits) add(key pool.Key, waited time.Duration) {
 // copy is what another thread may read.
 func (s waits) copy() map[PoolName]metrics.Histogram {
 	out := make(map[PoolName]metrics.Histogram, len(s))
-	for name, h := range s {
-		out[name] = *h
+	for key, h := range s {
+		all := out[nameOf(key)]
+		all.Merge(h)
+		out[nameOf(key)] = all
 	}
 	return out
 }
