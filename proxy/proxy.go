@@ -79,7 +79,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.catalog.Store(made.catalog)
 	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
 	p.gate.configure(made.login)
-	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c), &nodes.View{})
+	count := workers(c)
+	runtime.GOMAXPROCS(cores + count) // those of the workers are theirs even while they wait
+	p.crew = worker.NewCrew(count, p.environment(), p.workerSettings(c), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
 	p.prober.Configure(healthSettings(c))
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: c.Engine.IO}) }); err != nil {
@@ -102,12 +104,15 @@ func (p *Proxy) serve(l net.Listener) {
 	}
 }
 
+// cores is how many the process may use.
+var cores = runtime.GOMAXPROCS(0)
+
 // workers is how many there are to be.
 func workers(c *config.Config) int {
 	if c.Engine.Workers > 0 {
 		return c.Engine.Workers
 	}
-	return runtime.GOMAXPROCS(0)
+	return cores
 }
 
 // report logs what the kernel gives us, and why something is not used.

@@ -9,10 +9,6 @@ import (
 )
 
 const (
-	// busyWait bounds the first wait of a Turn, which keeps the Go scheduler out: cheaper, but a garbage
-	// collection that wants to stop the world waits as long.
-	busyWait = 30 * time.Microsecond
-
 	epollEvents = 128 // sockets served per Turn
 	recvBurst   = 8   // receives per socket and Turn
 )
@@ -139,11 +135,11 @@ func (e *epoll) Turn(wait time.Duration) error {
 	return err
 }
 
-// wait first waits shortly without the scheduler; for long only if nothing has happened at all.
+// wait first waits briefly; for long only if nothing has happened at all.
 func (e *epoll) wait(wait time.Duration) (int, error) {
 	short := wait
-	if wait < 0 || wait > busyWait {
-		short = busyWait
+	if wait < 0 || wait > briefWait {
+		short = briefWait
 	}
 	n, errno := e.enter(short, true)
 	if n == 0 && errno == 0 && short != wait && !e.reported {

@@ -205,8 +205,7 @@ func (u *uring) Turn(wait time.Duration) error {
 	return u.err
 }
 
-// wait submits and waits for one completion: first shortly, without the scheduler, and for long only if there
-// was none. (To wait for one more than the sends, which mostly complete at once, saved a third of the calls of
+// wait submits and waits for one completion: first briefly, and for long only if there was none. (To wait for one more than the sends, which mostly complete at once, saved a third of the calls of
 // a busy relay but no processor time.)
 func (u *uring) wait(wait time.Duration) error {
 	if wait == 0 {
@@ -216,8 +215,8 @@ func (u *uring) wait(wait time.Duration) error {
 		return u.enter(0, 0, true)
 	}
 	short := wait
-	if wait < 0 || wait > busyWait {
-		short = busyWait
+	if wait < 0 || wait > briefWait {
+		short = briefWait
 	}
 	err := u.enter(1, short, true)
 	if err == nil && short != wait && atomic.LoadUint32(u.cqTail) == *u.cqHead {

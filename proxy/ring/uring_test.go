@@ -45,7 +45,7 @@ func turns(t *testing.T, l *Loop, done func() bool) {
 		if done() {
 			return
 		}
-		if err := l.Turn(busyWait); err != nil {
+		if err := l.Turn(briefWait); err != nil {
 			t.Fatal(err)
 		}
 	}
