@@ -5,7 +5,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -150,15 +149,16 @@ type Command struct {
 // longest is the longest text that can be one of our commands, in bytes.
 const longest = 256
 
-const spaces = " \t\r\n"
-
 // Find says which command sql is, in any letter case, with or without a
 // semicolon. It allocates nothing for what is none.
 func (c *Commands) Find(sql []byte) (Command, bool) {
 	if len(sql) > longest {
 		return Command{}, false
 	}
-	verb, rest := word(bytes.TrimRight(sql, ";"+spaces))
+	for len(sql) > 0 && (isSpace(sql[len(sql)-1]) || sql[len(sql)-1] == ';') {
+		sql = sql[:len(sql)-1]
+	}
+	verb, rest := word(sql)
 	object, rest := word(rest)
 	if len(rest) > 0 {
 		return Command{}, false
@@ -176,12 +176,22 @@ func (c *Commands) Find(sql []byte) (Command, bool) {
 
 // word takes the first word off b.
 func word(b []byte) (first, rest []byte) {
-	b = bytes.TrimLeft(b, spaces)
-	if end := bytes.IndexAny(b, spaces); end >= 0 {
-		return b[:end], bytes.TrimLeft(b[end:], spaces)
+	b = unindent(b)
+	end := 0
+	for end < len(b) && !isSpace(b[end]) {
+		end++
 	}
-	return b, nil
+	return b[:end], unindent(b[end:])
 }
+
+func unindent(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	return b
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 func is(word []byte, name string) bool {
 	return len(word) == len(name) && strings.EqualFold(string(word), name)

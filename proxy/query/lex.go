@@ -162,8 +162,7 @@ func (l *Lexer) operator(i int) int {
 	for end < len(l.sql) && isOperator(l.sql[end]) && !l.startsComment(end) {
 		end++
 	}
-	free := bytes.ContainsAny(l.sql[i:end], "~!@#^&|`?%")
-	for end > i+1 && !free && (l.sql[end-1] == '+' || l.sql[end-1] == '-') {
+	for end > i+1 && isSign(l.sql[end-1]) && !bytes.ContainsAny(l.sql[i:end], "~!@#^&|`?%") {
 		end--
 	}
 	if end-i > longestOperator {
@@ -202,6 +201,7 @@ func isSpace(c byte) bool     { return classOf[c]&space != 0 }
 func isDigit(c byte) bool     { return classOf[c]&digit != 0 }
 func isNameStart(c byte) bool { return classOf[c]&nameStart != 0 }
 func isNameByte(c byte) bool  { return classOf[c]&(nameStart|digit) != 0 || c == '$' }
+func isSign(c byte) bool      { return c == '+' || c == '-' }
 func isOperator(c byte) bool  { return classOf[c]&operator != 0 }
 
 // isWord compares w with a word in capitals, as PostgreSQL compares keywords.
