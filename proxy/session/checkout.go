@@ -134,7 +134,7 @@ func (s *Session) attach(server *pool.Server) error {
 	s.server = server
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect = expectation{list: s.expect.list, locals: s.expect.locals} // which are empty, and have their memory
-	s.status, s.passed, s.fatal = wire.Idle, 0, false
+	s.status, s.fatal = wire.Idle, false
 	if s.entry != nil {
 		s.follow.era = s.entry.Changes()
 	}

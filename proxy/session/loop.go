@@ -112,8 +112,8 @@ const (
 	// queuedLimit is how many bytes may wait to be sent to one side before
 	// the other side is no longer read, so that it slows down.
 	queuedLimit = 256 << 10
-	// streamAfter is how much of one response passes before it counts as
-	// long and is received in large pieces.
+	// streamAfter is how much of one response, or copy, passes before it counts
+	// as long and is received in large pieces.
 	streamAfter = 256 << 10
 	// goodbye is how long a leaving client may take to read its last bytes.
 	goodbye = 2 * time.Second

@@ -341,6 +341,21 @@ func TestLongResponse(t *testing.T) {
 	w.ended("returned")
 }
 
+// TestLongCopy: so are a client's, while it copies in.
+func TestLongCopy(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	lines := wire.AppendCopyData(nil, []byte(strings.Repeat("x", streamAfter/2)))
+	w.greeted(w.client.says(simple("copy t from stdin")))
+	w.then(s.says(wire.AppendCopyInResponse(nil, 0, nil)), w.client.says(lines))
+	w.then(func() { same2(t, "switches", len(w.client.stream), 0) }, w.client.says(lines, lines, lines))
+	w.then(func() { same2(t, "on", slices.Equal(w.client.stream, []bool{true}), true) }, w.client.says(wire.AppendCopyDone(nil)))
+	w.then(func() { same2(t, "off", slices.Equal(w.client.stream, []bool{true, false}), true) }, s.says(done("COPY 1")))
+	w.quits(s)
+	w.run()
+	w.ended("returned")
+}
+
 // TestLastWords: a client that does not read its last words is not waited for.
 func TestLastWords(t *testing.T) {
 	w := newWorld(t)

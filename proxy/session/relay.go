@@ -94,10 +94,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	if m.Last && s.whose == forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyData) {
 		n += s.replies.run(s.client, m.Kind)
 	}
-	s.passed += n
-	if s.passed >= streamAfter && s.passed-n < streamAfter {
-		s.server.Endpoint.Stream(true)
-	}
+	s.replies.passes(n)
 	if m.Last {
 		s.expect.settle(m.Kind)
 		s.answerLocals()
@@ -106,7 +103,8 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.expect.list.oldest().whose = retry // its Sync
 	}
 	if m.Kind == wire.ReadyForQuery {
-		s.endResponse()
+		s.replies.ends()
+		s.endOwn()
 	}
 	return nil
 }
@@ -167,15 +165,6 @@ func (s *Session) substitute(m wire.Message) {
 	}
 }
 
-// endResponse: what follows is another response, short until proved long.
-func (s *Session) endResponse() {
-	if s.passed >= streamAfter {
-		s.server.Endpoint.Stream(false)
-	}
-	s.passed = 0
-	s.endOwn()
-}
-
 // observe learns from a reply that is there as a whole.
 func (s *Session) observe(m wire.Message) error {
 	switch m.Kind {
@@ -203,7 +192,7 @@ func (s *Session) observeError(m wire.Message) error {
 	s.fatal = s.whose == forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
 	switch s.whose {
 	case forward, prelude, instead:
-		s.follow.erred(fault.Code, s.passed == 0)
+		s.follow.erred(fault.Code, s.replies.passed == 0)
 	case swallow:
 		s.expect.uncertain = true
 	case attempt: // what should be there is not

@@ -12,6 +12,9 @@ func (s *Session) request(m wire.Message) error {
 	s.handling = true
 	defer func() { s.handling = false }()
 	if m.First {
+		if m.Kind != wire.CopyData {
+			s.requests.ends()
+		}
 		s.passing = false
 		mine, err := s.begin(m)
 		if err != nil || mine {
@@ -22,11 +25,15 @@ func (s *Session) request(m wire.Message) error {
 		}
 		s.dropping = false
 	}
+	n := len(m.Bytes)
 	if !s.dropping {
 		s.requests.pass(s.server.Endpoint, m)
 		if m.Kind == wire.CopyData && m.Last {
-			s.requests.run(s.server.Endpoint, wire.CopyData)
+			n += s.requests.run(s.server.Endpoint, wire.CopyData)
 		}
+	}
+	if m.Kind == wire.CopyData {
+		s.requests.passes(n)
 	}
 	s.sent(m)
 	return nil

@@ -81,7 +81,6 @@ type Session struct {
 	unread  func()    // reads an answer, and may burn CPU; nil: none is there
 	overdue bool      // its query was canceled because it took too long
 	status  byte      // of the transaction, as the server last told
-	passed  int       // bytes of the current response
 	whose   whose     // the reply that is arriving
 	torn    bool      // the client has got the beginning of a reply, not its end
 	fatal   bool      // the server has said why it ends, and the client was told

@@ -4,10 +4,11 @@ import "pgherd/proxy/wire"
 
 // stream is one direction of traffic: an endpoint's chunks, cut into messages.
 type stream struct {
-	from  wire.Endpoint
-	cut   wire.Cutter
-	chunk wire.Chunk // the one being cut
-	rest  []byte     // of it
+	from   wire.Endpoint
+	cut    wire.Cutter
+	chunk  wire.Chunk // the one being cut
+	rest   []byte     // of it
+	passed int        // bytes of the present response, or copy
 }
 
 // next is the next message, or piece of one, that has arrived. Its bytes are
@@ -42,6 +43,23 @@ func (st *stream) run(to wire.Endpoint, kind wire.Kind) int {
 		st.rest = st.rest[n:]
 	}
 	return n
+}
+
+// passes counts bytes of a response, or of a copy; once that has proved long, what
+// follows is received in large pieces.
+func (st *stream) passes(n int) {
+	st.passed += n
+	if st.passed >= streamAfter && st.passed-n < streamAfter {
+		st.from.Stream(true)
+	}
+}
+
+// ends: what follows is another response, or copy, and short until proved long.
+func (st *stream) ends() {
+	if st.passed >= streamAfter {
+		st.from.Stream(false)
+	}
+	st.passed = 0
 }
 
 // drop releases the chunk being cut.
