@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -320,6 +321,29 @@ func TestManyOwed(t *testing.T) {
 		s.says(wire.AppendBindComplete(nil)), w.client.hangs(errBroken))
 	w.run()
 	w.ended("aborted")
+}
+
+// TestRowsInRuns: rows that have come together are sent on together, each way
+// that rows can take.
+func TestRowsInRuns(t *testing.T) {
+	const rows = 1000
+	w := newWorld(t)
+	s := w.server()
+	line := wire.AppendCopyData(nil, "a line")
+	w.greeted(w.client.says(simple("select")))
+	inFew := func(to *side) func() {
+		return func() { same2(t, "few pieces", to.forwarded < 20, true); to.forwarded = 0 }
+	}
+	w.then(s.says(bytes.Repeat(wire.AppendTextRow(nil, "a row"), rows), done("SELECT")))
+	w.then(inFew(w.client), w.client.says(simple("copy to stdout")))
+	w.then(s.says(wire.AppendCopyOutResponse(nil, 0, nil), bytes.Repeat(line, rows), wire.AppendCopyDone(nil), done("COPY")))
+	w.then(inFew(w.client), w.client.says(simple("copy from stdin")))
+	w.then(s.says(wire.AppendCopyInResponse(nil, 0, nil)), func() { s.forwarded = 0 })
+	w.then(w.client.says(bytes.Repeat(line, rows), wire.AppendCopyDone(nil)), s.says(done("COPY")))
+	w.then(inFew(s))
+	w.quits(s)
+	w.run()
+	w.ended("returned")
 }
 
 // TestLongResponse: large pieces are asked for after a while, and no longer

@@ -91,7 +91,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	}
 	s.deliver(m)
 	n := len(m.Bytes)
-	if m.Last && s.whose == forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyData) {
+	if m.Last && s.whose == forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
 		n += s.replies.run(s.client, m.Kind)
 	}
 	s.replies.passes(n)

@@ -189,6 +189,8 @@ type side struct {
 	slow   bool         // reads nothing
 	stream []bool
 	closed bool
+
+	forwarded int // pieces of chunks sent on to it
 }
 
 type sideChunk struct {
@@ -229,6 +231,7 @@ func (s *side) Forward(c wire.Chunk, part []byte) {
 	if c.(*sideChunk).released {
 		panic("a chunk was forwarded after its release")
 	}
+	s.forwarded++
 	s.Write(part)
 }
 
