@@ -9,9 +9,9 @@ import (
 
 const (
 	minClass  = 10 // 1 KB, the smallest private buffer
-	maxClass  = 18 // 256 KB, the largest that is kept for reuse
+	maxClass  = 19 // 512 KB, the largest that is kept for reuse
 	noClass   = -1
-	keepBytes = 1 << 20 // free private memory kept per size class
+	keepBytes = 2 << 20 // free private memory kept per size class
 
 	firstWindow = 64 // shared buffers in the engine's hands at first
 )

@@ -7,7 +7,7 @@ import (
 
 // Limits of the low-water mark.
 const (
-	LowWater     = 128 << 10        // bytes the kernel gathers before it wakes us for a stream
+	LowWater     = 256 << 10        // bytes the kernel gathers before it wakes us for a stream
 	LowWaterWait = time.Millisecond // the longest it may keep fewer bytes back
 
 	leastWait  = 100 * time.Microsecond // the shortest deadline: one receive that found all there proves nothing

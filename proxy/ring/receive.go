@@ -5,7 +5,7 @@ import "syscall"
 // Limits of receiving, beside Settings.
 const (
 	StreamMin  = LowWater  // bytes of the first private buffer
-	StreamMax  = 256 << 10 // bytes a private buffer grows to
+	StreamMax  = 512 << 10 // bytes a private buffer grows to
 	StreamHeld = 1 << 20   // bytes of private buffers a Conn may hold before it stops receiving
 
 	scarcity = 8 // a Conn's limit is divided by it while the loop holds Settings.Held
@@ -46,8 +46,8 @@ func (c *Conn) Take() *Buf {
 	return c.rx.pop()
 }
 
-// Stream turns the mode for large results on or off: on, bytes are received into private buffers of 128 to
-// 256 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket gathers LowWater bytes,
+// Stream turns the mode for large results on or off: on, bytes are received into private buffers of 256 to
+// 512 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket gathers LowWater bytes,
 // or as many as come within LowWaterWait, before it wakes us.
 func (c *Conn) Stream(on bool) {
 	if c.stream != on {
