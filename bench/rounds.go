@@ -32,7 +32,9 @@ func (b *bench) workload(ctx context.Context, w workload.Workload) error {
 	fmt.Fprintf(b.out, "\n%s: %s\n", w.Name, w.What)
 	var entries []*entry
 	for _, p := range b.peers {
-		entries = append(entries, b.enter(ctx, w, p))
+		if p.Concerned(w.Mode) {
+			entries = append(entries, b.enter(ctx, w, p))
+		}
 	}
 	rounds := b.options.rounds
 	if w.Once {

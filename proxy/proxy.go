@@ -84,7 +84,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.crew = worker.NewCrew(count, p.environment(), p.workerSettings(c), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
 	p.prober.Configure(healthSettings(c))
-	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: c.Engine.IO}) }); err != nil {
+	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
 	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
@@ -107,12 +107,16 @@ func (p *Proxy) serve(l net.Listener) {
 // cores is how many the process may use.
 var cores = runtime.GOMAXPROCS(0)
 
-// workers is how many there are to be.
+// workers is how many there are to be: see docs/decisions/0006-small-transactions.md.
 func workers(c *config.Config) int {
 	if c.Engine.Workers > 0 {
 		return c.Engine.Workers
 	}
-	return cores
+	return (cores + 1) / 2
+}
+
+func ringSettings(c *config.Config) ring.Settings {
+	return ring.Settings{Engine: c.Engine.IO, NoStream: !c.Engine.Stream}
 }
 
 // report logs what the kernel gives us, and why something is not used.

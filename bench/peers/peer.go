@@ -32,6 +32,7 @@ type Mode struct {
 	TLS      bool // on both legs
 	Prepared bool // clients prepare statements and use them in later transactions
 	Crowd    bool // more clients than servers
+	Answers  bool // of a size where receiving in large pieces might do harm
 }
 
 // Peer is one way to reach PostgreSQL.
@@ -40,6 +41,7 @@ type Peer struct {
 	Version string
 	Notes   []string // what is not like the others
 
+	only   func(mode Mode) bool   // where it is of interest; nil: everywhere
 	cannot func(mode Mode) string // why it takes no part; empty if it does
 	start  func(ctx context.Context, place Place) (running, error)
 }
@@ -67,6 +69,9 @@ type Started struct {
 	PID    int // 0 if there is no process between client and PostgreSQL
 	stop   func() error
 }
+
+// Concerned says whether this peer is of interest in such a workload.
+func (p *Peer) Concerned(mode Mode) bool { return p.only == nil || p.only(mode) }
 
 // Cannot says why this peer takes no part in such a workload; empty if it does.
 func (p *Peer) Cannot(mode Mode) string {

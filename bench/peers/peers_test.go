@@ -79,9 +79,12 @@ func TestMore(t *testing.T) {
 	}
 }
 
-func TestCrowdsAreForPoolers(t *testing.T) {
+func TestWhoTakesPart(t *testing.T) {
 	crowd := Mode{Crowd: true}
 	if direct("1").Cannot(crowd) == "" || direct("1").Cannot(Mode{TLS: true}) != "" || pgherd("p", "/bin/true", "").Cannot(crowd) != "" {
 		t.Error("who may have a crowd?")
+	}
+	if one := unstreamed("/bin/true"); !one.Concerned(Mode{Answers: true}) || one.Concerned(crowd) {
+		t.Error("what is pgherd without streams for?")
 	}
 }

@@ -34,6 +34,14 @@ func pgherd(name, binary, lines string) *Peer {
 	}}
 }
 
+// unstreamed is a pgherd that receives long results as they come; it is there to
+// be compared with.
+func unstreamed(binary string) *Peer {
+	p := pgherd("nostream", binary, "io_engine = io_uring\nstream_results = off\n")
+	p.only = func(mode Mode) bool { return mode.Answers }
+	return p
+}
+
 // more is a further pgherd, given as NAME=[BINARY][;LINE]...: another build, or
 // the same one with other settings.
 func more(given, binary string) (*Peer, error) {

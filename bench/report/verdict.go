@@ -24,8 +24,7 @@ var (
 	answers   = []string{"result-10k", "result-50k", "result-200k"}
 )
 
-// ours is pgherd as it ships; the others are peers' names. unstreamed is given
-// by the user: a pgherd whose streaming of large results is off.
+// ours is pgherd as it ships; the others are peers' names.
 const (
 	ours       = "pgherd"
 	epoll      = "pgherd-epoll"

@@ -24,6 +24,7 @@ const (
 
 var (
 	prepared = peers.Mode{Prepared: true}
+	answers  = peers.Mode{Answers: true}
 	crowd    = peers.Mode{Crowd: true}
 	secured  = peers.Mode{TLS: true, Prepared: true}
 	safeBulk = peers.Mode{TLS: true}
@@ -48,9 +49,9 @@ var All = []Workload{
 		setUp: crowded(1968), run: among(pgbench("-S -M simple", 32))},
 	{Name: "tls-prepared-8", What: "pgbench -S -M prepared over TLS on both legs, 8 clients", Mode: secured, run: pgbench("-S -M prepared", 8)},
 	{Name: "tls-narrow", What: "SELECT * FROM pgbench_accounts over TLS on both legs", Mode: safeBulk, run: drained(narrow, 200)},
-	{Name: "result-10k", What: "answers of 10 KB, 4 clients", run: results(10, 4)},
-	{Name: "result-50k", What: "answers of 50 KB, 4 clients", run: results(50, 4)},
-	{Name: "result-200k", What: "answers of 200 KB, 4 clients", run: results(200, 4)},
+	{Name: "result-10k", What: "answers of 10 KB, 4 clients", Mode: answers, run: results(10, 4)},
+	{Name: "result-50k", What: "answers of 50 KB, 4 clients", Mode: answers, run: results(50, 4)},
+	{Name: "result-200k", What: "answers of 200 KB, 4 clients", Mode: answers, run: results(200, 4)},
 	{Name: "narrow", What: "SELECT * FROM pgbench_accounts (rows of about 120 bytes), 250 MB", run: drained(narrow, 250)},
 	{Name: "rows-8k", What: "SELECT of rows of 8 KB, 250 MB", run: drained(eightKB(16384), 250)},
 	{Name: "rows-1m", What: "SELECT of rows of 1 MB, 250 MB", run: drained(oneMB, 250)},

@@ -74,7 +74,8 @@ func (n Node) Address() (network, address string) {
 // Engine says what runs the data plane.
 type Engine struct {
 	IO      string // auto, io_uring or epoll
-	Workers int    // 0 = one per core
+	Workers int    // 0 = half the cores
+	Stream  bool   // long results are received in large pieces
 }
 
 // Pool says what happens to server connections between clients.

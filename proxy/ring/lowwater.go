@@ -69,7 +69,7 @@ func (c *Conn) settleMark() {
 
 // expect raises the mark for the receive of a stream that is about to start, and sets its deadline.
 func (c *Conn) expect() {
-	if c.mark == markLow && !c.loop.set.NoLowWater {
+	if c.mark == markLow {
 		c.patience = LowWaterWait
 		c.setMark(markRaised)
 	}

@@ -52,7 +52,7 @@ func TestFastStreamTakesFewReceives(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/off=%v", engine, off), func(t *testing.T) {
 				k := newKernel(t, engine, "tcp")
 				steady(k, 0)
-				l := k.loop(t, ring.Settings{NoLowWater: off})
+				l := k.loop(t, ring.Settings{NoStream: off})
 				var o collector
 				fd, p := k.pair(t)
 				c := l.Open(fd, &o)

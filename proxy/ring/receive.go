@@ -50,7 +50,7 @@ func (c *Conn) Take() *Buf {
 // 512 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket gathers LowWater bytes,
 // or as many as come within LowWaterWait, before it wakes us.
 func (c *Conn) Stream(on bool) {
-	if c.stream != on {
+	if c.stream != on && !c.loop.set.NoStream {
 		c.stream = on
 		c.nextSize = StreamMin
 		c.weigh()

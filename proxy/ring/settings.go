@@ -7,7 +7,7 @@ type Settings struct {
 	BufferSize int    // bytes of one shared buffer
 	Quota      int    // shared buffers, or as much memory of private ones, a Conn may hold before it stops receiving
 	Held       int    // bytes of memory all Conns may hold before each gets an eighth of that
-	NoLowWater bool   // streams wake us for every few bytes: to compare with
+	NoStream   bool   // Conn.Stream changes nothing: to compare with
 }
 
 // Defaults and limits.
