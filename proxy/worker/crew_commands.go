@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"pgherd/proxy/metrics"
@@ -96,7 +97,7 @@ func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
 }
 
 func (w *Worker) view() View {
-	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: w.loop.Features(), Counters: w.loop.Counters(), Waits: w.waits.copy(),
+	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: slices.Concat(w.loop.Features(), []ring.Feature{w.asked}), Counters: w.loop.Counters(), Waits: w.waits.copy(),
 		Pins: maps.Clone(w.pins)}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())

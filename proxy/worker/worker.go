@@ -64,9 +64,10 @@ type Worker struct {
 	aborting  []*aborted // servers that are being ended
 	gathering []*secure  // endpoints with something to encrypt
 	lastPID   uint32
-	thread    int    // its number
-	logins    uint64 // clients it has had
-	closing   bool   // no session and no server is to be kept
+	thread    int          // its number
+	asked     ring.Feature // of the scheduler
+	logins    uint64       // clients it has had
+	closing   bool         // no session and no server is to be kept
 	over      bool
 	closed    chan struct{} // closed when over
 }
@@ -95,6 +96,7 @@ func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 		return
 	}
 	w.Begin(l)
+	w.asked = askForSlice()
 	ready <- nil
 	for !w.Over() {
 		if err := w.Turn(w.patience()); err != nil {
