@@ -47,6 +47,9 @@ func (b *bench) workload(ctx context.Context, w workload.Workload) error {
 			}
 		}
 	}
+	for _, e := range entries {
+		e.count(ctx, w)
+	}
 	result := report.Result{Name: w.Name, What: w.What}
 	var errs []error
 	for _, e := range entries {
@@ -86,11 +89,36 @@ func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *
 }
 
 // warm fills pools and caches, briefly. If that fails, so will the rounds, and say so.
-func (e *entry) warm(ctx context.Context, w workload.Workload) {
+func (e *entry) warm(ctx context.Context, w workload.Workload) { _, _ = e.brief(ctx, w, false) }
+
+// brief is a short turn of little data.
+func (e *entry) brief(ctx context.Context, w workload.Workload, count bool) (workload.Sample, error) {
 	full := *e.stage
-	e.stage.Window, e.stage.Quick = min(warmUp, full.Window), true
-	_, _ = w.Run(ctx, e.stage)
-	e.stage.Window, e.stage.Quick = full.Window, full.Quick
+	e.stage.Window, e.stage.Quick, e.stage.Count = min(warmUp, full.Window), true, count
+	sample, err := w.Run(ctx, e.stage)
+	e.stage.Window, e.stage.Quick, e.stage.Count = full.Window, full.Quick, false
+	return sample, err
+}
+
+// count takes a short turn, after all that were measured, in which nothing but
+// the system calls counts. Where they cannot be counted the report has none.
+func (e *entry) count(ctx context.Context, w workload.Workload) {
+	if e.started == nil || e.failed >= mostFailed || e.stage.PID == 0 || w.Once {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	all, err := e.brief(ctx, w, true)
+	if err != nil {
+		return
+	}
+	calls := workload.Sample{}
+	for _, m := range []workload.Metric{workload.CallsEach, workload.CallsBulk} {
+		if n, ok := all[m]; ok {
+			calls[m] = n
+		}
+	}
+	e.result.Rounds = append(e.result.Rounds, calls)
 }
 
 func (b *bench) round(ctx context.Context, w workload.Workload, e *entry) {

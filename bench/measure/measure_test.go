@@ -2,6 +2,7 @@ package measure
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -85,5 +86,40 @@ func TestTree(t *testing.T) {
 	}
 	if !includes(all, 4) || includes(all, 5) {
 		t.Error("process 4 is there, 5 is not")
+	}
+}
+
+// A shell reads lines, each with system calls of its own, and so does a child of it.
+func TestCountsSystemCalls(t *testing.T) {
+	if _, err := eventID(); err != nil {
+		t.Skip(err)
+	}
+	loop := "for i in 1 2 3; do read line; done"
+	shell := exec.Command("sh", "-c", "read line; "+loop+"; ("+loop+"); echo done; read line")
+	in, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = shell.Process.Kill(); _ = shell.Wait() })
+	calls, err := CountCalls(shell.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "0123456789\n" // the shell reads byte by byte, lest it take what is a child's
+	if _, err := in.Write([]byte(strings.Repeat(line, 7))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := calls.End(); err != nil || n < 7*uint64(len(line)) || n > 1000 {
+		t.Errorf("%d system calls, %v", n, err)
 	}
 }

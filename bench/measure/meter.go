@@ -26,6 +26,7 @@ type Cost struct {
 	Whole   time.Duration // CPU of proxy, PostgreSQL, clients (all below us), and of the kernel's softirq threads
 	Machine time.Duration // CPU of everybody, from /proc/stat
 	Stolen  time.Duration // what the hypervisor gave to others
+	Calls   uint64        // system calls of the proxy's processes, if they were counted (CountCalls)
 }
 
 type reading struct {

@@ -30,6 +30,8 @@ var columns = []column{
 	{workload.ProxyBulk, "proxy CPU, ms/100 MB", 1},
 	{workload.WholeBulk, "CPU of all, ms/100 MB", 1},
 	{workload.MachineBulk, "machine, ms/100 MB", 1},
+	{workload.CallsEach, "system calls/tx", 1},
+	{workload.CallsBulk, "system calls/100 MB", 1},
 	{workload.Drift, "last / first quarter", 1},
 	{workload.Memory, "memory, MB", 1024},
 	{workload.Others, "others, cores", 1},

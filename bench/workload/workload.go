@@ -34,6 +34,8 @@ const (
 	ProxyBulk   Metric = "proxy_cpu_ms_per_100mb"
 	WholeBulk   Metric = "whole_cpu_ms_per_100mb"
 	MachineBulk Metric = "machine_cpu_ms_per_100mb"
+	CallsEach   Metric = "system_calls_per_tx"
+	CallsBulk   Metric = "system_calls_per_100mb"
 
 	First  Metric = "first_row_ms"
 	RowP50 Metric = "row_p50_ms"
@@ -68,6 +70,7 @@ type Stage struct {
 	Dir     string        // for pgbench's logs
 	Window  time.Duration // how long a round measures
 	Quick   bool          // so little that only the form of the results means anything
+	Count   bool          // the proxy's system calls, which makes everything else slower
 
 	idle    []*load.Conn
 	closers []func() error
@@ -96,16 +99,24 @@ func (s *Stage) Close() error {
 
 // meter measures while during runs.
 func (s *Stage) meter(during func() error) (cost measure.Cost, begin, end time.Time, memory int64, err error) {
-	m := measure.New(s.PID)
-	if begin, err = m.Begin(); err != nil {
-		return
+	var calls measure.Calls
+	if s.Count && s.PID != 0 {
+		if calls, err = measure.CountCalls(s.PID); err != nil {
+			return
+		}
 	}
-	if err = during(); err != nil {
+	m := measure.New(s.PID)
+	if begin, err = m.Begin(); err == nil {
+		err = during()
+	}
+	counted, uncounted := calls.End()
+	if err = errors.Join(err, uncounted); err != nil {
 		return
 	}
 	if cost, end, err = m.End(); err != nil {
 		return
 	}
+	cost.Calls = counted
 	memory, err = m.Peak()
 	return
 }
@@ -134,6 +145,9 @@ func small(cost measure.Cost, memory int64, latencies []time.Duration) (Sample, 
 	sample[Proxy] = micros(cost.Proxy) / count
 	sample[Whole] = micros(cost.Whole) / count
 	sample[Machine] = micros(cost.Machine) / count
+	if cost.Calls > 0 {
+		sample[CallsEach] = float64(cost.Calls) / count
+	}
 	sorted := sort(latencies)
 	sample[P50], sample[P99], sample[P999] = millis(at(sorted, 0.5)), millis(at(sorted, 0.99)), millis(at(sorted, 0.999))
 	return sample, nil
@@ -148,5 +162,8 @@ func bulk(cost measure.Cost, memory, bytes int64) Sample {
 	sample[ProxyBulk] = millis(cost.Proxy) / hundred
 	sample[WholeBulk] = millis(cost.Whole) / hundred
 	sample[MachineBulk] = millis(cost.Machine) / hundred
+	if cost.Calls > 0 {
+		sample[CallsBulk] = float64(cost.Calls) / hundred
+	}
 	return sample
 }
