@@ -112,13 +112,12 @@ func (e *entry) count(ctx context.Context, w workload.Workload) {
 	if err != nil {
 		return
 	}
-	calls := workload.Sample{}
+	e.result.Calls = workload.Sample{}
 	for _, m := range []workload.Metric{workload.CallsEach, workload.CallsBulk} {
 		if n, ok := all[m]; ok {
-			calls[m] = n
+			e.result.Calls[m] = n
 		}
 	}
-	e.result.Rounds = append(e.result.Rounds, calls)
 }
 
 func (b *bench) round(ctx context.Context, w workload.Workload, e *entry) {

@@ -64,6 +64,7 @@ type Variant struct {
 	Peer   string            `json:"peer"`
 	Why    string            `json:"why,omitempty"`
 	Rounds []workload.Sample `json:"rounds"`
+	Calls  workload.Sample   `json:"calls,omitempty"` // of a turn after the rounds: the system calls alone
 }
 
 // Spread is a metric over the rounds.
@@ -86,7 +87,7 @@ func spreadOf(values []float64) (Spread, bool) {
 // spread is a metric of a variant.
 func (v Variant) spread(metric workload.Metric) (Spread, bool) {
 	var values []float64
-	for _, sample := range v.Rounds {
+	for _, sample := range append([]workload.Sample{v.Calls}, v.Rounds...) {
 		if value, ok := sample[metric]; ok {
 			values = append(values, value)
 		}
