@@ -205,8 +205,9 @@ func (u *uring) Turn(wait time.Duration) error {
 	return u.err
 }
 
-// wait submits and waits for one completion: first briefly, and for long only if there was none. (To wait for one more than the sends, which mostly complete at once, saved a third of the calls of
-// a busy relay but no processor time.)
+// wait submits and waits for one completion: first briefly, and for long only if there was none. (To wait for
+// one more than the sends, which mostly complete at once, saved a third of the calls of a busy relay but no
+// processor time.)
 func (u *uring) wait(wait time.Duration) error {
 	if wait == 0 {
 		if u.next == atomic.LoadUint32(u.sqHead) && atomic.LoadUint32(u.flags)&(sqTaskrun|abi.IORING_SQ_CQ_OVERFLOW) == 0 {
