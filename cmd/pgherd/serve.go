@@ -198,7 +198,7 @@ func (s *service) banner() {
 
 func workers(n int) string {
 	if n == 0 {
-		return "one per core"
+		return "half the cores"
 	}
 	return strconv.Itoa(n)
 }

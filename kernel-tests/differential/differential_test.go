@@ -117,7 +117,7 @@ func startHerd(t *testing.T) *herd.Herd {
 
 func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config, HBA: trust})
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: "workers = 2\n" + config, HBA: trust})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func startHerd(t *testing.T) *herd.Herd {
 
 func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: config})
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: "workers = 2\n" + config})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,8 +93,9 @@ func engines(t *testing.T, test func(t *testing.T, engine string)) {
 	}
 }
 
-// proxyConfig is what most tests want; later lines win.
-const proxyConfig = "max_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
+// proxyConfig is what most tests want; later lines win. Servers move between
+// two workers whatever the machine has.
+const proxyConfig = "workers = 2\nmax_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
 
 // startProxy runs pgherd in front of the primary.
 func startProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {

@@ -1,0 +1,267 @@
+package route
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgherd/proxy/query"
+)
+
+var update = flag.Bool("update", false, "write what Place says into testdata/*.txt, to be reviewed")
+
+const indent = "    "
+
+// database is what the tables of testdata say of it.
+type database struct{}
+
+func (database) Function(_, name string) Known {
+	return map[string]Known{"safe": Reads, "vol": Writes}[name]
+}
+
+func (database) Relation(_, name string) Known {
+	if strings.HasPrefix(name, "pg_") {
+		return System
+	}
+	return map[string]Known{"t": Reads, "u": Reads, "scratch": Temporary, "log": Unlogged, "sees_vol": Writes}[name]
+}
+
+// setting reads what stands in brackets.
+func setting(t *testing.T, text string) (set Settings, r Request) {
+	t.Helper()
+	set, r.Catalog = Settings{Balance: true, OnWrite: Transaction}, database{}
+	for part := range strings.SplitSeq(text, ";") {
+		switch part = strings.TrimSpace(part); part {
+		case "", "comment in front":
+			continue
+		case "no catalog":
+			r.Catalog = nil
+			continue
+		case "off":
+			set.Balance = false
+			continue
+		case "comments":
+			set.Comments = true
+			continue
+		}
+		if name, value, ok := strings.Cut(part, "="); ok {
+			configure(t, &set, name, value)
+			continue
+		}
+		for word := range strings.FieldsSeq(part) {
+			*map[string]*bool{"open": &r.Session.Open, "placed": &r.Session.Placed, "snapshot": &r.Session.Snapshot,
+				"serializable": &r.Session.Serializable, "readonly": &r.Session.ReadOnly, "wrote": &r.Session.Wrote,
+				"wrote_block": &r.Session.WroteBlock, "wrote_ever": &r.Session.WroteEver}[word] = true
+		}
+	}
+	return set, r
+}
+
+func configure(t *testing.T, set *Settings, name, value string) {
+	t.Helper()
+	list := func() (all []*regexp.Regexp) {
+		for item := range strings.SplitSeq(value, ",") {
+			all = append(all, regexp.MustCompile(item))
+		}
+		return all
+	}
+	switch name {
+	case "after":
+		i := slices.Index([]string{"off", "transaction", "trans_transaction", "always"}, value)
+		set.OnWrite = OnWrite(i)
+	case "reads":
+		set.ReadFunctions = list()
+	case "writes":
+		set.WriteFunctions = list()
+	case "pattern":
+		set.PrimaryPatterns = list()
+	default:
+		t.Fatalf("nothing is called %s", name)
+	}
+}
+
+// say is a decision in the words of testdata.
+func say(d Decision) string {
+	text := fmt.Sprintf("%v by %s: %s", d.Where, d.Rule, d.Why)
+	if d.Where == Node {
+		text = fmt.Sprintf("node %d by %s: %s", d.Index, d.Rule, d.Why)
+	}
+	return text
+}
+
+// TestPlace: every decision can be read in testdata/place.txt.
+func TestPlace(t *testing.T) {
+	const path = "testdata/place.txt"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set Settings
+	var r Request
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, indent) {
+			continue
+		}
+		out.WriteString(line + "\n")
+		switch {
+		case line == "", strings.HasPrefix(line, "#"):
+		case line[0] == '[':
+			set, r = setting(t, strings.Trim(line, "[]"))
+		default:
+			r.Text, r.Script = []byte(line), query.Parse([]byte(line), query.Syntax{})
+			out.WriteString(indent + say(Place(&r, &set)) + "\n")
+		}
+	}
+	compare(t, path, string(text), out.String())
+}
+
+func compare(t *testing.T, path, want, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			t.Fatalf("%s:%d\n got %s\nwant %s", path, i+1, b[i], a[i])
+		}
+	}
+	if len(a) != len(b) {
+		t.Fatalf("%s has %d lines, %d wanted", path, len(a), len(b))
+	}
+}
+
+// statementsOf are those of package query's tables, which have every form that
+// the grammar knows.
+func statementsOf(t *testing.T) (all []string) {
+	t.Helper()
+	paths, err := filepath.Glob("../query/testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSuffix(line, "\n"); line != "" && line[0] != '#' && !strings.HasPrefix(line, indent) {
+				all = append(all, line)
+			}
+		}
+	}
+	return all
+}
+
+// everything is a database in which nothing does harm.
+type everything struct{}
+
+func (everything) Function(_, _ string) Known { return Reads }
+func (everything) Relation(_, _ string) Known { return Reads }
+
+// TestEveryForm: of all forms of statements, testdata/forms.txt has the route by
+// their text alone: in a database in which nothing does harm.
+func TestEveryForm(t *testing.T) {
+	const path = "testdata/forms.txt"
+	set := Settings{Balance: true, Comments: true, OnWrite: Transaction}
+	out := strings.Builder{}
+	out.WriteString("# Where each statement of ../../query/testdata goes, if no function and no relation does harm.\n")
+	all := statementsOf(t)
+	if len(all) < 400 {
+		t.Fatalf("%d statements, 400 wanted", len(all))
+	}
+	for _, sql := range all {
+		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
+		d := Place(&r, &set)
+		out.WriteString(sql + "\n" + indent + say(d) + "\n")
+		if d.Where == Anywhere {
+			checkRead(t, sql, r.Script)
+		}
+		if r.Catalog = nil; Place(&r, &set).Where == Anywhere && namesAnything(r.Script) {
+			t.Errorf("%s leaves the primary though nothing is known", sql)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	compare(t, path, string(text), out.String())
+}
+
+// checkRead: what leaves the primary neither writes nor touches its session.
+func checkRead(t *testing.T, sql string, script *query.Script) {
+	t.Helper()
+	for st := range all(script) {
+		if bad := st.Effects &^ (query.UnknownFunction | query.ReadsClock); bad != 0 || st.Class == query.Write || st.Class == query.Session {
+			t.Errorf("%s may go anywhere: %v, %v", sql, st.Class, bad)
+		}
+	}
+}
+
+func namesAnything(script *query.Script) bool {
+	for st := range all(script) {
+		if len(st.Tables) > 0 || st.Effects.Has(query.UnknownFunction) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNothingKnown: a statement that is too long, or is no SQL, stays.
+func TestNothingKnown(t *testing.T) {
+	set := Settings{Balance: true}
+	for _, sql := range []string{"", "SELEC 1", "SELECT '", "SELECT " + strings.Repeat("(", 20_000), strings.Repeat("SELECT 1;", 200_000)} {
+		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
+		if d := Place(&r, &set); d.Where != Primary || d.Rule != "unknown" {
+			t.Errorf("%.20q: %s", sql, say(d))
+		}
+	}
+	if d := Place(&Request{}, &set); d.Where != Primary {
+		t.Error(say(d))
+	}
+}
+
+// TestExplain ends with what Place says, and with no rule after it.
+func TestExplain(t *testing.T) {
+	set := Settings{Balance: true}
+	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": 6, "": 4, "/*NO LOAD BALANCE*/ SELECT 1": 3} {
+		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
+		steps, d := Explain(&r, &set)
+		if len(steps) != want || steps[len(steps)-1].Decision != d || d != Place(&r, &set) {
+			t.Errorf("%q: %d steps, %+v", sql, len(steps), steps)
+		}
+	}
+}
+
+func TestPlaceAllocatesNothing(t *testing.T) {
+	set := Settings{Balance: true, OnWrite: Transaction}
+	sql := []byte("SELECT abalance FROM t WHERE aid = 1")
+	r := Request{Text: sql, Script: query.Parse(sql, query.Syntax{}), Catalog: everything{}}
+	if n := testing.AllocsPerRun(100, func() {
+		if Place(&r, &set).Where != Anywhere {
+			t.Fatal("it should go anywhere")
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkPlace(b *testing.B) {
+	set := Settings{Balance: true, OnWrite: Transaction}
+	sql := []byte("SELECT abalance FROM t WHERE aid = 1")
+	r := Request{Text: sql, Script: query.Parse(sql, query.Syntax{}), Catalog: everything{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		Place(&r, &set)
+	}
+}

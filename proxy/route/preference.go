@@ -1,0 +1,104 @@
+package route
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"pgherd/proxy/nodes"
+)
+
+// Preference sends the reads of some clients to some nodes.
+type Preference struct {
+	Clients *regexp.Regexp // the whole of the name has to match
+	Index   int            // of the node; -1: the Role says
+	Role    nodes.Role
+	Ratio   float64 // of the reads; the rest goes where it would without
+}
+
+// ParsePreferences reads 'name:node(ratio),...': name is a regular expression,
+// node a number, primary or standby, and the ratio, from 0 to 1, need not be
+// there.
+func ParsePreferences(list string) (all []Preference, err error) {
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		p, err := parsePreference(item)
+		if err != nil {
+			return nil, fmt.Errorf("read preference %q: %w", item, err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+var preferenceForm = regexp.MustCompile(`^(.+):\s*([a-z0-9]+)\s*(?:\(\s*([0-9.]+)\s*\))?$`)
+
+func parsePreference(item string) (p Preference, err error) {
+	m := preferenceForm.FindStringSubmatch(item)
+	if m == nil {
+		return p, fmt.Errorf("it is not name:node or name:node(ratio)")
+	}
+	p = Preference{Index: -1, Ratio: 1}
+	if p.Clients, err = regexp.Compile("^(?:" + m[1] + ")$"); err != nil {
+		return p, err
+	}
+	switch m[2] {
+	case "primary":
+		p.Role = nodes.Primary
+	case "standby":
+		p.Role = nodes.Standby
+	default:
+		if p.Index, err = strconv.Atoi(m[2]); err != nil {
+			return p, fmt.Errorf("%q is no node: a number, primary or standby", m[2])
+		}
+	}
+	if m[3] != "" {
+		if p.Ratio, err = strconv.ParseFloat(m[3], 64); err != nil || p.Ratio > 1 {
+			return p, fmt.Errorf("%q is no ratio from 0 to 1", m[3])
+		}
+	}
+	return p, nil
+}
+
+// preferred are the nodes that somebody wants for this client: by its
+// application, else its database, else its user. None: there is no such wish, the
+// ratio leaves this read out, or none of them is in use.
+func preferred(candidates []Candidate, client Client, b *Balance, ratio float64) (some []Candidate, why string) {
+	for _, list := range [...]struct {
+		wishes []Preference
+		name   string
+		why    string
+	}{
+		{b.Applications, client.Application, "preferred for the application"},
+		{b.Databases, client.Database, "preferred for the database"},
+		{b.Users, client.User, "preferred for the user"},
+	} {
+		for i := range list.wishes {
+			if p := &list.wishes[i]; p.Clients.MatchString(list.name) {
+				if ratio >= p.Ratio {
+					return nil, ""
+				}
+				return p.among(candidates), list.why
+			}
+		}
+	}
+	return nil, ""
+}
+
+// among are the nodes meant; of several those that have a weight, if one has.
+func (p *Preference) among(candidates []Candidate) []Candidate {
+	some := only(candidates, func(c *Candidate) bool {
+		return c.Index == p.Index || p.Index < 0 && c.Role == p.Role
+	})
+	if len(some) == 1 {
+		return some
+	}
+	if heavy := only(some, hasWeight); len(heavy) > 0 {
+		return heavy
+	}
+	return some[:min(1, len(some))]
+}

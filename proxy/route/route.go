@@ -1,0 +1,132 @@
+// Package route chooses the node of a request: first whether it may leave the
+// primary, then which node it is to go to.
+//
+// Contract: pure functions of what the request does (query), what its session
+// has done (Session), what its database holds (Catalog), what is configured
+// (Settings), what is believed of the nodes (nodes.View) and, where chance
+// decides, a number that is passed in. Nothing here does I/O or keeps state; a
+// value may be used by any number of goroutines.
+//
+// What is not understood goes to the primary (I3): Place never answers Anywhere
+// for a text that was not parsed, a function or relation that nobody knows, or a
+// statement that changes its session.
+package route
+
+import (
+	"regexp"
+
+	"pgherd/proxy/query"
+)
+
+// Where a request may go.
+type Where uint8
+
+const (
+	Undecided Where = iota // the rule has nothing to say of it
+	Primary                // to the node that takes writes
+	Anywhere               // to any node, as balance and preference will have it
+	Here                   // to the node that the transaction is on
+	Node                   // to the node that the client names
+)
+
+func (w Where) String() string {
+	return [...]string{"undecided", "primary", "anywhere", "here", "node"}[w]
+}
+
+// Settings are the operator's wishes that rules look at.
+type Settings struct {
+	Balance         bool // load_balance_mode
+	Comments        bool // allow_sql_comments: a comment in front does not keep a statement on the primary
+	OnWrite         OnWrite
+	ReadFunctions   []*regexp.Regexp // read_only_function_list
+	WriteFunctions  []*regexp.Regexp // write_function_list
+	PrimaryPatterns []*regexp.Regexp // primary_routing_query_pattern_list
+}
+
+// OnWrite is disable_load_balance_on_write: how long after a write reads stay on
+// the primary.
+type OnWrite uint8
+
+const (
+	Off              OnWrite = iota // not at all
+	Transaction                     // to the end of the transaction
+	TransTransaction                // once a transaction block has written: in every block that follows
+	Always                          // once the session has written: always
+)
+
+// Session is what a session has done so far, as far as rules look at it.
+type Session struct {
+	Open         bool // a transaction block is open
+	Placed       bool // and has sent a statement to a node
+	Snapshot     bool // that all its statements share: repeatable read, serializable
+	Serializable bool // which no standby can do
+	ReadOnly     bool
+	Wrote        bool // it has written
+	WroteBlock   bool // an earlier transaction block of the session has
+	WroteEver    bool // any statement of the session has
+}
+
+// Catalog tells of the names that a statement uses. Schemas are empty where the
+// statement had none.
+type Catalog interface {
+	Function(schema, name string) Known
+	Relation(schema, name string) Known
+}
+
+// Known is what a catalog knows of a function or a relation.
+type Known uint8
+
+const (
+	Unheard   Known = iota // of nothing by that name
+	Reads                  // runs nothing that writes
+	Writes                 // is volatile, or a view that runs something volatile
+	Temporary              // is a temporary relation
+	Unlogged               // is an unlogged relation
+	System                 // is one of the system's own, which differ from node to node
+)
+
+// Request is what is to be placed.
+type Request struct {
+	Text    []byte        // as the client sent it
+	Script  *query.Script // nil: too long to look into
+	Session Session
+	Catalog Catalog // nil: nothing is known
+}
+
+// Decision is where a request goes, and by which rule; Why is for people.
+type Decision struct {
+	Where Where
+	Rule  string
+	Why   string
+	Index int // of the node, if Where is Node
+}
+
+// Place applies the rules in their order; the first that has something to say
+// decides. It allocates nothing unless a reason has to be put into words.
+func Place(r *Request, set *Settings) Decision {
+	for i := range rules {
+		if d := rules[i].judge(r, set); d.Where != Undecided {
+			d.Rule = rules[i].name
+			return d
+		}
+	}
+	return Decision{Where: Anywhere, Rule: "read", Why: "it only reads what every node has"}
+}
+
+// Step is one rule's answer, for EXPLAIN ROUTE.
+type Step struct {
+	Rule     string
+	Decision Decision // Undecided: it had nothing to say
+}
+
+// Explain is Place, rule by rule, up to the one that decides.
+func Explain(r *Request, set *Settings) (steps []Step, d Decision) {
+	d = Place(r, set)
+	for i := range rules {
+		if rules[i].name == d.Rule {
+			break
+		}
+		steps = append(steps, Step{Rule: rules[i].name})
+	}
+	return append(steps, Step{d.Rule, d}), d
+}

@@ -1,0 +1,261 @@
+package route
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+
+	"pgherd/proxy/query"
+)
+
+// rule says where a request goes, or nothing.
+type rule struct {
+	name  string
+	judge func(*Request, *Settings) Decision
+}
+
+// rules in the order in which they are asked.
+var rules = [...]rule{
+	{"load_balance_mode", balance},
+	{"transaction", transaction},
+	{"hint", hint},
+	{"unknown", unknown},
+	{"primary_routing_query_pattern_list", pattern},
+	{"statement", statements},
+	{"function", functions},
+	{"relation", relations},
+	{"disable_load_balance_on_write", afterWrite},
+	{"node", node},
+}
+
+func primary(why string) Decision { return Decision{Where: Primary, Why: why} }
+
+func balance(_ *Request, set *Settings) Decision {
+	if !set.Balance {
+		return primary("load_balance_mode is off")
+	}
+	return Decision{}
+}
+
+// hint reads the comment in front of a statement. Without allow_sql_comments any
+// keeps it on the primary, as Pgpool-II has it.
+func hint(r *Request, set *Settings) Decision {
+	text := bytes.TrimLeft(r.Text, " \t\r\n\f")
+	if !bytes.HasPrefix(text, []byte("/*")) && !bytes.HasPrefix(text, []byte("--")) {
+		return Decision{}
+	}
+	switch {
+	case noBalance.Match(text):
+		return primary("the client says NO LOAD BALANCE")
+	case !set.Comments && !nodeHint.Match(text):
+		return primary("a comment stands in front, and allow_sql_comments is off")
+	}
+	return Decision{}
+}
+
+var (
+	nodeHint  = regexp.MustCompile(`^/\*\s*(?i:node):([0-9]{1,4})\s*\*/`)
+	noBalance = regexp.MustCompile(`^/\*\s*(?i:no load balance)\s*\*/`)
+)
+
+// transaction: what shares a snapshot, or follows a write, stays on its node.
+// Transactions that may still write begin where they can.
+func transaction(r *Request, set *Settings) Decision {
+	s := &r.Session
+	switch {
+	case !s.Open:
+		return Decision{}
+	case s.Serializable:
+		return primary("its transaction is serializable")
+	case s.Snapshot && !s.ReadOnly:
+		return primary("its transaction has one snapshot, and may write")
+	case s.Snapshot && s.Placed:
+		return Decision{Where: Here, Why: "all statements of its transaction share a snapshot"}
+	case s.Wrote && set.OnWrite != Off:
+		return primary("its transaction has written")
+	}
+	return Decision{}
+}
+
+func unknown(r *Request, _ *Settings) Decision {
+	switch {
+	case r.Script == nil:
+		return primary("it is too long to look into")
+	case r.Script.Unknown():
+		return Decision{Where: Primary, Why: "it was not understood: " + r.Script.Problem.String()}
+	case len(r.Script.Statements) == 0:
+		return primary("it is empty")
+	}
+	return Decision{}
+}
+
+func pattern(r *Request, set *Settings) Decision {
+	for _, p := range set.PrimaryPatterns {
+		if p.Match(r.Text) {
+			return Decision{Where: Primary, Why: "it matches " + p.String()}
+		}
+	}
+	return Decision{}
+}
+
+// statements: all of them have to be reads, and what EXPLAIN only plans as well:
+// one wants to see the primary's plan. A statement that calls
+// functions of which the text does not tell is left to the rule that knows them.
+func statements(r *Request, _ *Settings) Decision {
+	for st := range all(r.Script) {
+		switch {
+		case r.Session.Open && !r.Session.Snapshot && st.Effects.Has(query.ReadsClock):
+			return primary("the time of its transaction is that of the primary's")
+		case st.Kind == query.Show:
+			return primary("settings differ from node to node")
+		case st.Class == query.Read, st.Class == query.Unknown && reads(st):
+		case st.Effects.Has(query.LockingClause):
+			return primary("it locks rows")
+		case st.Effects.Has(query.DataModifyingCTE):
+			return primary("its WITH writes")
+		case st.Class == query.Session:
+			return primary("it changes or uses its session")
+		case st.Class == query.Control:
+			return primary("it begins, ends or divides a transaction")
+		case st.Class == query.Write:
+			return primary("it writes")
+		default:
+			return primary("nobody knows what it runs")
+		}
+	}
+	return Decision{}
+}
+
+// reads: but for the functions that it calls, the statement only reads.
+func reads(st *query.Statement) bool {
+	const harmless = query.UnknownFunction | query.ReadsClock
+	switch st.Kind {
+	case query.Select, query.CopyOut, query.Explain, query.ExplainAnalyze:
+		return st.Effects&^harmless == 0 && (st.Inner == nil || reads(st.Inner))
+	}
+	return false
+}
+
+// functions: an operator's list has the first word, then PostgreSQL's own names,
+// then the catalog.
+func functions(r *Request, set *Settings) Decision {
+	for st := range all(r.Script) {
+		for i := range st.Functions {
+			f := &st.Functions[i]
+			if why := called(f, r.Catalog, set); why != "" {
+				return Decision{Where: Primary, Why: why + ": " + f.Name}
+			}
+		}
+	}
+	return Decision{}
+}
+
+// called is why a call keeps its statement on the primary; "" if it does not.
+func called(f *query.Function, known Catalog, set *Settings) string {
+	switch {
+	case listed(set.WriteFunctions, f):
+		return "write_function_list has the function"
+	case listed(set.ReadFunctions, f):
+		return ""
+	case len(set.ReadFunctions) > 0 && f.Mark != query.Harmless:
+		return "read_only_function_list has not the function"
+	case f.Mark == query.Harmless && ofItsNode(f):
+		return "the function tells of its own server"
+	case f.Mark == query.Harmless:
+		return ""
+	case f.Mark != query.NotKnown:
+		return "the function has to run on the primary"
+	case known == nil:
+		return "nothing is known of the function"
+	}
+	switch known.Function(f.Schema, f.Name) {
+	case Reads:
+		return ""
+	case Writes:
+		return "the function is volatile"
+	}
+	return "nothing is known of the function"
+}
+
+// listed: a pattern is tried on the name alone and with its schema, and has to
+// match the whole of it.
+func listed(list []*regexp.Regexp, f *query.Function) bool {
+	for _, p := range list {
+		if whole(p, f.Name) || f.Schema != "" && whole(p, f.Schema+"."+f.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func whole(p *regexp.Regexp, name string) bool {
+	at := p.FindStringIndex(name)
+	return at != nil && at[0] == 0 && at[1] == len(name)
+}
+
+func relations(r *Request, _ *Settings) Decision {
+	for st := range all(r.Script) {
+		for i := range st.Tables {
+			if why := named(&st.Tables[i], r.Catalog); why != "" {
+				return Decision{Where: Primary, Why: why + ": " + st.Tables[i].Name}
+			}
+		}
+	}
+	return Decision{}
+}
+
+// named is why a table keeps its statement on the primary; "" if it does not.
+func named(t *query.Relation, known Catalog) string {
+	if known == nil {
+		return "nothing is known of the relation"
+	}
+	switch known.Relation(t.Schema, t.Name) {
+	case Reads:
+		return ""
+	case Writes:
+		return "the view runs something volatile"
+	case Temporary:
+		return "the relation is temporary"
+	case Unlogged:
+		return "the relation is unlogged, and empty on a standby"
+	case System:
+		return "the relation is the system's own"
+	}
+	return "nothing is known of the relation"
+}
+
+// afterWrite keeps the reads of a session that has written on the primary.
+func afterWrite(r *Request, set *Settings) Decision {
+	s := &r.Session
+	switch {
+	case set.OnWrite == Always && s.WroteEver:
+		return primary("its session has written")
+	case set.OnWrite == TransTransaction && s.Open && s.WroteBlock:
+		return primary("an earlier transaction of its session has written")
+	}
+	return Decision{}
+}
+
+// node is the one that the client names in a comment in front of a read.
+func node(r *Request, _ *Settings) Decision {
+	if text := bytes.TrimLeft(r.Text, " \t\r\n\f"); bytes.HasPrefix(text, []byte("/*")) {
+		if m := nodeHint.FindSubmatch(text); m != nil {
+			index, _ := strconv.Atoi(string(m[1])) // which digits are
+			return Decision{Where: Node, Index: index, Why: "the client names it"}
+		}
+	}
+	return Decision{}
+}
+
+// all are the statements of a script, and those within them.
+func all(script *query.Script) func(yield func(*query.Statement) bool) {
+	return func(yield func(*query.Statement) bool) {
+		for i := range script.Statements {
+			for st := &script.Statements[i]; st != nil; st = st.Inner {
+				if !yield(st) {
+					return
+				}
+			}
+		}
+	}
+}
