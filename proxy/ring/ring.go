@@ -26,8 +26,9 @@ import (
 // Forever as the wait of Turn means: until something happens.
 const Forever time.Duration = -1
 
-// Owner is told that something about a Conn changed: bytes arrived, receiving ended, queued bytes were
-// sent, receiving stopped after Detach. It is called on the loop's thread inside Turn, must not call Turn,
+// Owner is told that something about a Conn changed: bytes arrived, receiving or sending ended, a queue of
+// Relief bytes or more has shrunk, receiving stopped after Detach. Of other sends, which are most, it is told
+// after TellSends only: nobody waits for them. It is called on the loop's thread inside Turn, must not call Turn,
 // and may be called for nothing.
 type Owner interface{ Ready(*Conn) }
 

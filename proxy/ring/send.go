@@ -5,12 +5,16 @@ import "syscall"
 // WriteSize is the room of the private buffers that Write copies small pieces into.
 const WriteSize = 4 << 10
 
+// Relief is how many bytes make a queue for whose end somebody may wait.
+const Relief = 64 << 10
+
 // sender is the sending half of a Conn: a queue of parts of Bufs, each holding its Buf until it is sent.
 type sender struct {
 	tx      queue[part]
 	queued  int
 	sending bool // a prefix of tx is in flight
 	stopped bool // the end of that was asked for
+	telling bool // the owner hears of every send
 	broken  error
 	half    halfClose
 }
@@ -85,6 +89,9 @@ func (c *Conn) enqueue(p part) {
 // Queued is the number of bytes the kernel has not yet taken.
 func (c *Conn) Queued() int { return c.queued }
 
+// TellSends has the owner told of every send from now on.
+func (c *Conn) TellSends() { c.telling = true }
+
 // Broken is the error of sending, or nil. Later sends are dropped.
 func (c *Conn) Broken() error { return c.broken }
 
@@ -127,6 +134,7 @@ func (c *Conn) startSend() {
 // sent takes the outcome of a send.
 func (c *Conn) sent(ev Event) {
 	c.sending = false
+	long := c.queued >= Relief
 	c.consume(ev.N)
 	if ev.Err != 0 && ev.Err != syscall.EAGAIN && ev.Err != syscall.EINTR {
 		c.broken = ev.Err
@@ -135,7 +143,9 @@ func (c *Conn) sent(ev Event) {
 		c.dropQueued()
 	}
 	c.loop.touch(c)
-	c.loop.announce(c)
+	if long || c.telling || c.broken != nil || c.phase != open {
+		c.loop.announce(c)
+	}
 }
 
 func (c *Conn) consume(n int) {

@@ -67,6 +67,7 @@ func (e *still) Left() bool                        { return false }
 func (e *still) Forward(_ wire.Chunk, part []byte) { e.sent += len(part) }
 func (e *still) Write(p []byte)                    { e.sent += len(p) }
 func (e *still) Queued() int                       { return 0 }
+func (e *still) TellSends()                        {}
 func (e *still) Stream(bool)                       {}
 func (e *still) Close()                            {}
 

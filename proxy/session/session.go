@@ -248,6 +248,7 @@ func (s *Session) farewell(why error) {
 // flush waits until the client has got what is queued for it, for a while.
 func (s *Session) flush() {
 	deadline := s.loop.Now().Add(goodbye)
+	s.client.TellSends()
 	for s.client.Queued() > 0 && !s.gone() && s.loop.Now().Before(deadline) {
 		if s.loop.Wait(deadline) != nil {
 			return

@@ -23,8 +23,11 @@ type Endpoint interface {
 	Forward(c Chunk, part []byte)
 	// Write queues a copy of p.
 	Write(p []byte)
-	// Queued is how many bytes the kernel has not taken yet.
+	// Queued is how many bytes the kernel has not taken yet. The owner is told
+	// when many become fewer.
 	Queued() int
+	// TellSends has the owner told whenever the kernel has taken some.
+	TellSends()
 	// Stream tells whether a long response is passing, so that it is
 	// received in large pieces.
 	Stream(on bool)

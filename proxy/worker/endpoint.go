@@ -47,6 +47,7 @@ func (p plain) Left() bool                        { return p.ring.EndSeen() || p
 func (p plain) Forward(c wire.Chunk, part []byte) { p.ring.Send(c.(*ring.Buf), part) }
 func (p plain) Write(b []byte)                    { p.ring.Write(b) }
 func (p plain) Queued() int                       { return p.ring.Queued() }
+func (p plain) TellSends()                        { p.ring.TellSends() }
 func (p plain) Stream(on bool)                    { p.ring.Stream(on) }
 func (p plain) Close()                            { p.ring.Close() }
 func (p plain) conn() *ring.Conn                  { return p.ring }
@@ -160,6 +161,7 @@ func (e *secure) Write(p []byte) {
 }
 
 func (e *secure) Queued() int    { return e.ring.Queued() + e.end - e.start }
+func (e *secure) TellSends()     { e.ring.TellSends() }
 func (e *secure) Stream(on bool) { e.ring.Stream(on) }
 
 func (e *secure) Close() {

@@ -1,0 +1,48 @@
+package ring
+
+import (
+	"syscall"
+	"testing"
+)
+
+type counting struct{ told int }
+
+func (o *counting) Ready(*Conn) { o.told++ }
+
+// The owner hears of a send if somebody may wait for it: of one that relieves a
+// long queue, breaks the Conn or is the last before it is handed on, or of all.
+func TestWhoHearsOfSends(t *testing.T) {
+	for name, c := range map[string]struct {
+		queue, sent int
+		before      func(*Conn)
+		err         syscall.Errno
+		told        int
+	}{
+		"a short one":                {queue: 10, sent: 10},
+		"a part of it":               {queue: 10, sent: 3},
+		"nearly a long queue":        {queue: Relief - 1, sent: Relief - 1},
+		"a long queue":               {queue: Relief, sent: 1, told: 1},
+		"a long queue, to its end":   {queue: 3 * Relief, sent: 3 * Relief, told: 1},
+		"asked for":                  {queue: 10, sent: 10, before: (*Conn).TellSends, told: 1},
+		"broken":                     {queue: 10, err: syscall.EPIPE, told: 1},
+		"an error that passes":       {queue: 10, err: syscall.EAGAIN},
+		"it is about to be detached": {queue: 10, sent: 10, before: (*Conn).Detach, told: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, o := &inert{}, &counting{}
+			l := NewWith(e, Settings{})
+			conn := l.Open(3, o)
+			conn.Write(make([]byte, c.queue))
+			e.complete(t, l)
+			if c.before != nil {
+				c.before(conn)
+				e.complete(t, l)
+			}
+			o.told = 0
+			e.complete(t, l, Event{ID: conn.id, Op: Sent, Shared: NoBuffer, N: c.sent, Err: c.err})
+			if o.told != c.told {
+				t.Errorf("told %d times, want %d", o.told, c.told)
+			}
+		})
+	}
+}
