@@ -79,9 +79,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.catalog.Store(made.catalog)
 	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
 	p.gate.configure(made.login)
-	count := workers(c)
-	runtime.GOMAXPROCS(cores + count) // those of the workers are theirs even while they wait
-	p.crew = worker.NewCrew(count, p.environment(), p.workerSettings(c), &nodes.View{})
+	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
 	p.prober.Configure(healthSettings(c))
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
@@ -104,7 +102,7 @@ func (p *Proxy) serve(l net.Listener) {
 	}
 }
 
-// cores is how many the process may use.
+// cores is how many the process may use, before workers add to it.
 var cores = runtime.GOMAXPROCS(0)
 
 // workers is how many there are to be: see docs/decisions/0006-small-transactions.md.

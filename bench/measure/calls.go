@@ -31,7 +31,7 @@ func CountCalls(root int) (c Calls, err error) {
 	}
 	for _, p := range tree(all, root) {
 		if err := c.add(p.pid, event); err != nil {
-			return c, errors.Join(err, c.close())
+			return c, errors.Join(err, c.Close())
 		}
 	}
 	return c, nil
@@ -71,19 +71,20 @@ func (c *Calls) add(pid int, event uint64) error {
 	return nil
 }
 
-// End returns how many there were.
-func (c *Calls) End() (count uint64, err error) {
+// Count returns how many there were so far.
+func (c *Calls) Count() (count uint64, err error) {
 	var number [8]byte
 	for _, fd := range c.events {
 		if _, err := unix.Read(fd, number[:]); err != nil {
-			return 0, errors.Join(fmt.Errorf("read count of system calls: %w", err), c.close())
+			return 0, fmt.Errorf("read count of system calls: %w", err)
 		}
 		count += binary.NativeEndian.Uint64(number[:])
 	}
-	return count, c.close()
+	return count, nil
 }
 
-func (c *Calls) close() error {
+// Close ends counting. It takes the kernel some time.
+func (c *Calls) Close() error {
 	var errs []error
 	for _, fd := range c.events {
 		errs = append(errs, unix.Close(fd))

@@ -119,7 +119,12 @@ func TestCountsSystemCalls(t *testing.T) {
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := calls.End(); err != nil || n < 7*uint64(len(line)) || n > 1000 {
+	t.Cleanup(func() {
+		if err := calls.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if n, err := calls.Count(); err != nil || n < 7*uint64(len(line)) || n > 1000 {
 		t.Errorf("%d system calls, %v", n, err)
 	}
 }

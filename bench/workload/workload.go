@@ -105,18 +105,26 @@ func (s *Stage) meter(during func() error) (cost measure.Cost, begin, end time.T
 			return
 		}
 	}
+	defer func() { err = errors.Join(err, calls.Close()) }()
 	m := measure.New(s.PID)
-	if begin, err = m.Begin(); err == nil {
-		err = during()
+	if begin, err = m.Begin(); err != nil {
+		return
 	}
-	counted, uncounted := calls.End()
-	if err = errors.Join(err, uncounted); err != nil {
+	before, err := calls.Count()
+	if err != nil {
+		return
+	}
+	if err = during(); err != nil {
+		return
+	}
+	after, err := calls.Count()
+	if err != nil {
 		return
 	}
 	if cost, end, err = m.End(); err != nil {
 		return
 	}
-	cost.Calls = counted
+	cost.Calls = after - before
 	memory, err = m.Peak()
 	return
 }

@@ -53,6 +53,14 @@ type Engine interface {
 // A garbage collection does not wait for it, for it interrupts the thread by a signal.
 const briefWait = 5 * time.Millisecond
 
+// rest is what is left of a wait after the brief one.
+func rest(wait time.Duration) time.Duration {
+	if wait < 0 {
+		return wait
+	}
+	return wait - briefWait
+}
+
 // MaxParts is the largest number of parts in one Send.
 const MaxParts = 64
 

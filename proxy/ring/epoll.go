@@ -143,7 +143,7 @@ func (e *epoll) wait(wait time.Duration) (int, error) {
 	}
 	n, errno := e.enter(short, true)
 	if n == 0 && errno == 0 && short != wait && !e.reported {
-		n, errno = e.enter(wait, false)
+		n, errno = e.enter(rest(wait), false)
 	}
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("wait for epoll: %w", errno)

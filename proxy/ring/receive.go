@@ -8,6 +8,8 @@ const (
 	StreamMax  = 512 << 10 // bytes a private buffer grows to
 	StreamHeld = 1 << 20   // bytes of private buffers a Conn may hold before it stops receiving
 
+	slowSize = 64 << 10 // bytes of a private buffer for a stream that is not fast
+
 	scarcity = 8 // a Conn's limit is divided by it while the loop holds Settings.Held
 )
 
@@ -78,8 +80,10 @@ func (c *Conn) arm() {
 		c.loop.engine.Recv(c.id, c.fd, nil, max(c.limit()-c.held, size))
 		return
 	}
-	if c.stream {
-		size = c.nextSize
+	if c.stream && c.loop.held < c.loop.set.Held {
+		if size = c.nextSize; c.mark == markSlow {
+			size = slowSize
+		}
 		c.expect()
 	}
 	c.into = c.loop.Get(size)

@@ -3,6 +3,7 @@ package ring
 import (
 	"syscall"
 	"testing"
+	"time"
 )
 
 type counting struct{ told int }
@@ -44,5 +45,14 @@ func TestWhoHearsOfSends(t *testing.T) {
 				t.Errorf("told %d times, want %d", o.told, c.told)
 			}
 		})
+	}
+}
+
+// What the brief wait has waited is not waited again.
+func TestRestOfAWait(t *testing.T) {
+	for wait, want := range map[time.Duration]time.Duration{Forever: Forever, 6 * time.Millisecond: time.Millisecond, time.Second: 995 * time.Millisecond} {
+		if got := rest(wait); got != want {
+			t.Errorf("after %v of %v: %v left, want %v", briefWait, wait, got, want)
+		}
 	}
 }

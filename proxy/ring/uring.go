@@ -221,7 +221,7 @@ func (u *uring) wait(wait time.Duration) error {
 	}
 	err := u.enter(1, short, true)
 	if err == nil && short != wait && atomic.LoadUint32(u.cqTail) == *u.cqHead {
-		err = u.enter(1, wait, false)
+		err = u.enter(1, rest(wait), false)
 	}
 	return err
 }

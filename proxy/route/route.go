@@ -71,6 +71,9 @@ type Session struct {
 type Catalog interface {
 	Function(schema, name string) Known
 	Relation(schema, name string) Known
+	// Anything tells of what a text does not name: operators, casts, types, domains,
+	// and functions called as if they were columns.
+	Anything() Known
 }
 
 // Known is what a catalog knows of a function or a relation.

@@ -22,6 +22,7 @@ var rules = [...]rule{
 	{"unknown", unknown},
 	{"primary_routing_query_pattern_list", pattern},
 	{"statement", statements},
+	{"catalog", anything},
 	{"function", functions},
 	{"relation", relations},
 	{"disable_load_balance_on_write", afterWrite},
@@ -136,6 +137,21 @@ func reads(st *query.Statement) bool {
 	return false
 }
 
+// anything: a database of which nothing is known, or in which what a text does not
+// name may write, keeps every statement on the primary.
+func anything(r *Request, _ *Settings) Decision {
+	if r.Catalog == nil {
+		return primary("nothing is known of the database yet")
+	}
+	switch r.Catalog.Anything() {
+	case Reads:
+		return Decision{}
+	case Writes:
+		return primary("an operator, cast or type of the database runs something volatile")
+	}
+	return primary("nothing is known of the database's operators, casts and types")
+}
+
 // functions: an operator's list has the first word, then PostgreSQL's own names,
 // then the catalog.
 func functions(r *Request, set *Settings) Decision {
@@ -161,12 +177,12 @@ func called(f *query.Function, known Catalog, set *Settings) string {
 		return "read_only_function_list has not the function"
 	case f.Mark == query.Harmless && ofItsNode(f):
 		return "the function tells of its own server"
+	case f.Mark == query.Harmless && f.Schema == "" && known.Function("", f.Name) == Writes:
+		return "the function has a volatile overload"
 	case f.Mark == query.Harmless:
 		return ""
 	case f.Mark != query.NotKnown:
 		return "the function has to run on the primary"
-	case known == nil:
-		return "nothing is known of the function"
 	}
 	switch known.Function(f.Schema, f.Name) {
 	case Reads:
@@ -206,9 +222,6 @@ func relations(r *Request, _ *Settings) Decision {
 
 // named is why a table keeps its statement on the primary; "" if it does not.
 func named(t *query.Relation, known Catalog) string {
-	if known == nil {
-		return "nothing is known of the relation"
-	}
 	switch known.Relation(t.Schema, t.Name) {
 	case Reads:
 		return ""

@@ -196,6 +196,7 @@ func (s *Session) busy() bool {
 // detach takes the server from the session.
 func (s *Session) detach() *pool.Server {
 	server := s.server
+	s.replies.ends()
 	s.replies.drop()
 	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
 	s.follow.drawn, s.follow.drew, s.follow.stays = false, "", false

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -90,6 +91,8 @@ func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew
 // ready is told whether the loop could be made.
 func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	processors(1)
+	defer processors(-1)
 	l, err := loop()
 	if err != nil {
 		ready <- err
@@ -104,6 +107,17 @@ func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 			w.shut()
 		}
 	}
+}
+
+// adding guards the number of processors (GOMAXPROCS), which has no way to add.
+var adding sync.Mutex
+
+// processors adds to those of the process: a worker's is its own even while it
+// waits (see package ring).
+func processors(n int) {
+	adding.Lock()
+	defer adding.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
 }
 
 // Begin gives the worker its loop.
