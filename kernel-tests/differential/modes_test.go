@@ -13,7 +13,7 @@ import (
 var proxies = []proxy{
 	{name: "session, epoll", config: "pool_mode = session\nio_engine = epoll"},
 	{name: "session, io_uring", config: "pool_mode = session\nio_engine = io_uring"},
-	{name: "transaction, epoll", config: "pool_mode = transaction\nio_engine = epoll", shared: true},
+	{name: "transaction, epoll, no streams", config: "pool_mode = transaction\nio_engine = epoll\nstream_results = off", shared: true},
 	{name: "transaction, io_uring, in a crowd", config: "pool_mode = transaction\nio_engine = io_uring\n" + crowded, shared: true, crowd: 4},
 	{name: "statement, io_uring", config: "pool_mode = statement\nio_engine = io_uring", shared: true, refuses: true},
 }
