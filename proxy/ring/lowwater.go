@@ -67,20 +67,29 @@ func (c *Conn) settleMark() {
 	}
 }
 
-// expect raises the mark for the receive of a stream that is about to start, and sets its deadline.
-func (c *Conn) expect() {
+// expect raises the mark for the receive of a stream that is about to start, and sets its deadline; it returns
+// the room to receive into. While the loop holds too much memory all its streams are slow.
+func (c *Conn) expect() (size int) {
+	if c.loop.held >= c.loop.set.Held {
+		c.setMark(markSlow)
+		return c.loop.set.BufferSize
+	}
 	if c.mark == markLow {
 		c.patience = LowWaterWait
 		c.setMark(markRaised)
 	}
-	if c.mark != markRaised {
-		return
+	switch c.mark {
+	case markSlow:
+		return slowSize
+	case markBarred:
+		return c.nextSize
 	}
 	c.started = c.loop.now()
 	if !c.timed {
 		c.timed = true
 		c.loop.timed = append(c.loop.timed, c)
 	}
+	return c.nextSize
 }
 
 func (c *Conn) due() time.Duration { return c.started + c.patience }

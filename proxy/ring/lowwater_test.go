@@ -339,3 +339,30 @@ func TestBackPressureLeavesNoDeadline(t *testing.T) {
 		whole(t, w, l)
 	})
 }
+
+// While the loop holds too much memory a stream goes on in small receives; none of them may wait for a mark
+// that was raised before. The stream is full at first, and its deadline forgotten.
+func TestScarceMemoryLowersTheMark(t *testing.T) {
+	const total = 300_000
+	worlds(t, func(t *testing.T, w world) {
+		steady(w, 100*time.Microsecond)
+		l := w.loop(t, ring.Settings{Held: 8 << 10})
+		c, fd, p := raised(t, w, l, nil)
+		held, q := w.pair(t)
+		hoard := l.Open(held, nil)
+		q.Write([]byte("nobody takes this"))
+		until(t, w, func() bool { return hoard.Held() > 0 }, l)
+		p.Write(streamed(1, 0, total))
+		until(t, w, func() bool { return c.Held() > 0 }, l)
+		pass(t, w, 20, l)
+		var o collector
+		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
+		check(t, "stream", 1, 0, o.got)
+		if mark := w.lowWater(fd); mark != 1 {
+			t.Errorf("mark is %d", mark)
+		}
+		c.Close()
+		hoard.Close()
+		whole(t, w, l)
+	})
+}

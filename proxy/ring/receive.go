@@ -80,11 +80,8 @@ func (c *Conn) arm() {
 		c.loop.engine.Recv(c.id, c.fd, nil, max(c.limit()-c.held, size))
 		return
 	}
-	if c.stream && c.loop.held < c.loop.set.Held {
-		if size = c.nextSize; c.mark == markSlow {
-			size = slowSize
-		}
-		c.expect()
+	if c.stream {
+		size = c.expect()
 	}
 	c.into = c.loop.Get(size)
 	c.loop.engine.Recv(c.id, c.fd, c.into.Room(), 0)
