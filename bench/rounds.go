@@ -93,11 +93,9 @@ func (e *entry) warm(ctx context.Context, w workload.Workload) { _, _ = e.brief(
 
 // brief is a short turn of little data.
 func (e *entry) brief(ctx context.Context, w workload.Workload, count bool) (workload.Sample, error) {
-	full := *e.stage
-	e.stage.Window, e.stage.Quick, e.stage.Count = min(warmUp, full.Window), true, count
-	sample, err := w.Run(ctx, e.stage)
-	e.stage.Window, e.stage.Quick, e.stage.Count = full.Window, full.Quick, false
-	return sample, err
+	stage := *e.stage
+	stage.Window, stage.Quick, stage.Count = min(warmUp, stage.Window), true, count
+	return w.Run(ctx, &stage)
 }
 
 // count takes a short turn, after all that were measured, in which nothing but

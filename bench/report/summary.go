@@ -8,8 +8,8 @@ import (
 	"pgherd/bench/workload"
 )
 
-// Summary is two tables with a row for each workload and a column for each peer:
-// what was achieved beside direct, and what the proxy spent; and the noise.
+// Summary is tables with a row for each workload and a column for each peer:
+// what was achieved beside direct, what the proxy spent, and how long it took; and the noise.
 func (r *Report) Summary() string {
 	var out strings.Builder
 	out.WriteString("Achieved, divided by direct (transactions or MB a second; in-round ratios, medians):\n\n")
@@ -25,16 +25,23 @@ func (r *Report) Summary() string {
 		}
 		return ""
 	})
+	out.WriteString("\nSystem calls of the proxy, each transaction, or each 100 MB for bulk:\n\n")
+	r.grid(&out, median(workload.CallsEach, workload.CallsBulk))
 	out.WriteString("\np99 latency, ms (medians):\n\n")
-	r.grid(&out, func(_ Result, v Variant) string {
-		for _, metric := range []workload.Metric{workload.P99, workload.RowP99} {
+	r.grid(&out, median(workload.P99, workload.RowP99))
+	return out.String() + "\n" + r.noise()
+}
+
+// median is the cell of the first of these metrics that a workload has.
+func median(metrics ...workload.Metric) func(Result, Variant) string {
+	return func(_ Result, v Variant) string {
+		for _, metric := range metrics {
 			if spread, has := v.spread(metric); has {
 				return number(spread.Median)
 			}
 		}
 		return ""
-	})
-	return out.String() + "\n" + r.noise()
+	}
 }
 
 // grid leaves out rows without any figure.

@@ -53,6 +53,14 @@ type Engine interface {
 // A garbage collection does not wait for it, for it interrupts the thread by a signal.
 const briefWait = 5 * time.Millisecond
 
+// brief is the part of a wait that comes first.
+func brief(wait time.Duration) time.Duration {
+	if wait < 0 {
+		return briefWait
+	}
+	return min(wait, briefWait)
+}
+
 // rest is what is left of a wait after the brief one.
 func rest(wait time.Duration) time.Duration {
 	if wait < 0 {

@@ -137,10 +137,7 @@ func (e *epoll) Turn(wait time.Duration) error {
 
 // wait first waits briefly; for long only if nothing has happened at all.
 func (e *epoll) wait(wait time.Duration) (int, error) {
-	short := wait
-	if wait < 0 || wait > briefWait {
-		short = briefWait
-	}
+	short := brief(wait)
 	n, errno := e.enter(short, true)
 	if n == 0 && errno == 0 && short != wait && !e.reported {
 		n, errno = e.enter(rest(wait), false)

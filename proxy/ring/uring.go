@@ -215,10 +215,7 @@ func (u *uring) wait(wait time.Duration) error {
 		}
 		return u.enter(0, 0, true)
 	}
-	short := wait
-	if wait < 0 || wait > briefWait {
-		short = briefWait
-	}
+	short := brief(wait)
 	err := u.enter(1, short, true)
 	if err == nil && short != wait && atomic.LoadUint32(u.cqTail) == *u.cqHead {
 		err = u.enter(1, rest(wait), false)

@@ -21,7 +21,8 @@ type Balance struct {
 }
 
 // Policy is a way to spread reads. Pick takes one of at least one candidate, each
-// of which has some weight; chance is from 0 up to, not including, 1.
+// of which has some weight, and may put them in another order before; chance is
+// from 0 up to, not including, 1.
 type Policy struct {
 	Why  string // for people: "by weight"
 	Pick func(candidates []Candidate, chance float64) int

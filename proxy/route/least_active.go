@@ -8,24 +8,9 @@ func LeastActive(candidates []Candidate, chance float64) int {
 
 // least takes the candidate of the smallest cost, by weight among several.
 func least(candidates []Candidate, chance float64, cost func(*Candidate) float64) int {
-	lowest, sum := cost(&candidates[0]), 0.0
+	lowest := cost(&candidates[0])
 	for i := range candidates {
 		lowest = min(lowest, cost(&candidates[i]))
 	}
-	last := 0
-	for i := range candidates {
-		if cost(&candidates[i]) == lowest {
-			sum += candidates[i].Weight
-			last = i
-		}
-	}
-	for i := range candidates {
-		if cost(&candidates[i]) != lowest {
-			continue
-		}
-		if chance -= candidates[i].Weight / sum; chance < 0 {
-			return i
-		}
-	}
-	return last // rounding
+	return ByWeight(only(candidates, func(c *Candidate) bool { return cost(c) == lowest }), chance)
 }

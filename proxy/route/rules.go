@@ -41,17 +41,24 @@ func balance(_ *Request, set *Settings) Decision {
 // hint reads the comment in front of a statement. Without allow_sql_comments any
 // keeps it on the primary, as Pgpool-II has it.
 func hint(r *Request, set *Settings) Decision {
-	text := bytes.TrimLeft(r.Text, " \t\r\n\f")
-	if !bytes.HasPrefix(text, []byte("/*")) && !bytes.HasPrefix(text, []byte("--")) {
-		return Decision{}
-	}
+	text := comment(r)
 	switch {
+	case text == nil:
 	case noBalance.Match(text):
 		return primary("the client says NO LOAD BALANCE")
 	case !set.Comments && !nodeHint.Match(text):
 		return primary("a comment stands in front, and allow_sql_comments is off")
 	}
 	return Decision{}
+}
+
+// comment is the text of a request that begins with one; nil: it does not.
+func comment(r *Request) []byte {
+	text := bytes.TrimLeft(r.Text, " \t\r\n\f")
+	if bytes.HasPrefix(text, []byte("/*")) || bytes.HasPrefix(text, []byte("--")) {
+		return text
+	}
+	return nil
 }
 
 var (
@@ -100,8 +107,8 @@ func pattern(r *Request, set *Settings) Decision {
 }
 
 // statements: all of them have to be reads, and what EXPLAIN only plans as well:
-// one wants to see the primary's plan. A statement that calls
-// functions of which the text does not tell is left to the rule that knows them.
+// one wants to see the primary's plan. A statement that calls functions of which
+// the text does not tell is left to the rule that knows them.
 func statements(r *Request, _ *Settings) Decision {
 	for st := range all(r.Script) {
 		switch {
@@ -251,7 +258,7 @@ func afterWrite(r *Request, set *Settings) Decision {
 
 // node is the one that the client names in a comment in front of a read.
 func node(r *Request, _ *Settings) Decision {
-	if text := bytes.TrimLeft(r.Text, " \t\r\n\f"); bytes.HasPrefix(text, []byte("/*")) {
+	if text := comment(r); text != nil {
 		if m := nodeHint.FindSubmatch(text); m != nil {
 			index, _ := strconv.Atoi(string(m[1])) // which digits are
 			return Decision{Where: Node, Index: index, Why: "the client names it"}
