@@ -8,6 +8,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
@@ -98,6 +99,16 @@ type Settings struct {
 	// Harmless says that a function leaves nothing in the session, whatever
 	// the catalog says. nil: no function is known to.
 	Harmless func(schema, name string) bool
+	Routing  *Routing // nil: every statement goes to the primary
+}
+
+// Routing says where statements go.
+type Routing struct {
+	Rules           route.Settings
+	Balance         route.Balance
+	PerStatement    bool // choose a node for each read, not once per session
+	Consistency     route.Consistency
+	ConsistencyWait time.Duration // the longest wait for a standby to catch up, before the primary is asked
 }
 
 // Statements reads SQL, constants aside; *query.Cache is one.
