@@ -30,6 +30,7 @@ type Config struct {
 	Log       Log
 	Files     Files
 	Streaming StreamingCheck
+	Balance   Balance
 
 	// settings is a function, as no print follows one: the values given include passwords (I9).
 	settings func() *settings
@@ -205,6 +206,29 @@ type StreamingCheck struct {
 	User     string
 	Password Secret
 	Database string
+}
+
+// Balance says which statements leave the primary, and where they go.
+type Balance struct {
+	On              bool
+	PerStatement    bool   // a node for each read, not for each session
+	Policy          string // weight, least_active or lowest_latency
+	Expression      string // "" for none; whoever evaluates it checks it
+	Consistency     string // eventual, session or global
+	ConsistencyWait time.Duration
+
+	OnWrite         string // a word of disable_load_balance_on_write
+	Comments        bool   // a comment in front does not keep a statement on the primary
+	ReadFunctions   []string
+	WriteFunctions  []string // these three: regular expressions, valid ones
+	PrimaryPatterns []string
+
+	DelayBytes  int           // 0 = no limit
+	DelayTime   time.Duration // 0 = no limit; wins
+	PreferLower bool          // beyond the limit, the least delayed standby instead of the primary
+
+	// Preferences, 'regex:node(ratio),...'; whoever follows them checks them.
+	Applications, Databases, Users string
 }
 
 // CommandLine carries what a command line says about a configuration; it wins over the file.

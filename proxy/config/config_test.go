@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,41 @@ unix_socket_directories = 'run,/tmp'
 		if check.got != check.want {
 			t.Errorf("%s: got %s, want %s", check.what, check.got, check.want)
 		}
+	}
+}
+
+// TestBalance: every setting of the routing reaches its field.
+func TestBalance(t *testing.T) {
+	if got := parse(t, oneNode).Balance; !reflect.DeepEqual(got, Balance{On: true, Policy: "weight", Consistency: "session",
+		ConsistencyWait: 50 * time.Millisecond, OnWrite: "transaction"}) {
+		t.Errorf("defaults: %+v", got)
+	}
+	got := parse(t, oneNode+`
+load_balance_mode = off
+statement_level_load_balance = on
+load_balance_policy = Least_Active
+balance_expression = 'node.weight, 1'
+read_consistency = global
+read_consistency_wait = 1s
+disable_load_balance_on_write = dml_adaptive
+allow_sql_comments = on
+read_only_function_list = 'f, app\\.g.*'
+write_function_list = 'h'
+primary_routing_query_pattern_list = 'FROM t1\\x3b;a,b'
+primary_routing_query_pattern_list = 'c'
+delay_threshold = 10MB
+delay_threshold_by_time = 2s
+prefer_lower_delay_standby = on
+app_name_redirect_preference_list = 'psql:standby'
+database_redirect_preference_list = 'web.*:1(0.5),app:primary'
+user_redirect_preference_list = 'bob:0'
+`).Balance
+	want := Balance{PerStatement: true, Policy: "least_active", Expression: "node.weight, 1", Consistency: "global",
+		ConsistencyWait: time.Second, OnWrite: "dml_adaptive", Comments: true, ReadFunctions: []string{"f", `app\.g.*`},
+		WriteFunctions: []string{"h"}, PrimaryPatterns: []string{`FROM t1\x3b`, "a,b", "c"}, DelayBytes: 10 << 20,
+		DelayTime: 2 * time.Second, PreferLower: true, Applications: "psql:standby", Databases: "web.*:1(0.5),app:primary", Users: "bob:0"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

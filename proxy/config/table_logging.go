@@ -72,7 +72,7 @@ var generalParams = inGroup("general", []Param{
 		Doc:  "Ask a client for its password in clear when pool_passwd does not have it, to log in to PostgreSQL with it.",
 		Into: func(c *Config) any { return &c.Auth.AllowClearText }},
 	{Name: "check_temp_table", Kind: Enum, Options: []string{"catalog", "trace", "none", "on", "off"}, Default: "catalog",
-		Doc: "How temporary tables are recognised, so that reads of them go to the primary."},
+		Doc: "How Pgpool-II recognises temporary tables, so that reads of them go to the primary. pgherd knows them by the catalog (catalog_check_period) and by what the session has made; there is nothing to choose."},
 	{Name: "check_unlogged_table", Kind: Bool, Default: "on", Context: Session,
-		Doc: "Send reads of unlogged tables to the primary, the only node that has their rows."},
+		Doc: "Send reads of unlogged tables to the primary, the only node that has their rows. pgherd always does: elsewhere they are errors."},
 })

@@ -43,12 +43,15 @@ var poolParams = inGroup("connection_pool", []Param{
 		Doc: "Clients after which a process of Pgpool-II ends; there are none per client here."},
 	{Name: "reserved_connections", Kind: Integer, Max: maxInt, Default: "0", Context: Startup,
 		Doc: "Clients short of num_init_children at which Pgpool-II turns new ones away instead of letting them wait."},
-	{Name: "read_only_function_list", Kind: List,
-		Doc: "Functions that only read, as regular expressions separated by commas; calls of others are writes."},
-	{Name: "write_function_list", Kind: List,
-		Doc: "Functions that write, as regular expressions separated by commas; calls of others are reads."},
-	{Name: "primary_routing_query_pattern_list", Kind: List, Sep: ";", Append: true,
-		Doc: "Statements that always go to the primary, as regular expressions separated by semicolons. Repeated lines add up."},
+	{Name: "read_only_function_list", Kind: List, Item: checkPattern,
+		Doc:  "Functions that only read, whatever the catalog says, as regular expressions for the whole name, in any letter case, separated by commas. A name is tried alone and with its schema. If the list is not empty, calls of other functions than PostgreSQL's own harmless ones go to the primary.",
+		Into: func(c *Config) any { return &c.Balance.ReadFunctions }},
+	{Name: "write_function_list", Kind: List, Item: checkPattern,
+		Doc:  "Functions that write, in the same form; wins over read_only_function_list. Of functions in neither list the catalog tells: volatile ones go to the primary.",
+		Into: func(c *Config) any { return &c.Balance.WriteFunctions }},
+	{Name: "primary_routing_query_pattern_list", Kind: List, Sep: ";", Append: true, Item: checkPattern,
+		Doc:  "Statements that always go to the primary, as regular expressions separated by semicolons, in any letter case, found anywhere in the text as the client sent it. A semicolon itself is written \\\\x3b within the quotes. Repeated lines add up.",
+		Into: func(c *Config) any { return &c.Balance.PrimaryPatterns }},
 })
 
 var limitParams = inGroup("limits", []Param{
