@@ -79,7 +79,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.catalog.Store(made.catalog)
 	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
 	p.gate.configure(made.login)
-	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c), &nodes.View{})
+	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
 	p.prober.Configure(healthSettings(c))
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
@@ -151,7 +151,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.catalog.Swap(made.catalog).close()
 	p.gate.configure(made.login)
 	p.prober.Configure(healthSettings(c))
-	p.crew.Configure(p.workerSettings(c))
+	p.crew.Configure(p.workerSettings(c, made.routing))
 	return nil
 }
 

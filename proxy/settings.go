@@ -31,6 +31,7 @@ type made struct {
 	catalog *authQuery // nil without auth_query
 	login   *loginSettings
 	connect *connectSettings
+	routing *session.Routing
 }
 
 // make reads the files that the configuration names. oldTLS stays in use when
@@ -51,9 +52,16 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	routing, err := routingOf(c)
+	if err != nil {
+		return made{}, err
+	}
+	if routing != nil {
+		warnOfRouting(p.log, c)
+	}
 	connect, err := connectSettingsOf(c, policy)
 	return made{
-		catalog: asked,
+		catalog: asked, routing: routing,
 		login: &loginSettings{policy: policy, tls: certs, timeout: c.Timeouts.ClientLogin,
 			maxClients: c.Limits.Clients, maxLogins: c.Limits.AddressLogins,
 			failures: failureRule{limit: c.Limits.AddressFailures, window: c.Limits.FailureWindow}, logConnections: c.Log.Connections},
@@ -149,7 +157,7 @@ func listenSettingsOf(c *config.Config) *listenSettings {
 		socketMode: os.FileMode(c.Listen.UnixPermissions)}
 }
 
-func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
+func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *worker.Settings {
 	return &worker.Settings{
 		Session: &session.Settings{
 			Modes: modesOf(c), QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
@@ -159,6 +167,7 @@ func (p *Proxy) workerSettings(c *config.Config) *worker.Settings {
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
 			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
+			Routing:  routing,
 		},
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
@@ -231,12 +240,14 @@ func healthSettings(c *config.Config) *health.Settings {
 			ApplicationName: n.ApplicationName, AlwaysPrimary: n.Flags.AlwaysPrimary,
 		})
 	}
-	if c.Streaming.User != "" && c.Streaming.Period > 0 {
+	if asksNodes(c) {
 		s.Probe = health.SQL(health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
 			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode})
 	}
 	return s
 }
+
+func asksNodes(c *config.Config) bool { return c.Streaming.User != "" && c.Streaming.Period > 0 }
 
 // probeTimeout bounds one probe of a node, from connect to answer.
 const probeTimeout = 5 * time.Second

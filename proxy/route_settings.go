@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/route"
+	"pgherd/proxy/session"
+)
+
+// routingOf says where statements go; nil if all of them go to the primary.
+func routingOf(c *config.Config) (*session.Routing, error) {
+	b := &c.Balance
+	if !b.On || len(c.Nodes) < 2 {
+		return nil, nil
+	}
+	balance, err := balanceOf(b)
+	if err != nil {
+		return nil, err
+	}
+	return &session.Routing{
+		Rules: route.Settings{
+			Balance: true, Comments: b.Comments, OnWrite: onWrite[b.OnWrite],
+			ReadFunctions: patterns(b.ReadFunctions, wholeName), WriteFunctions: patterns(b.WriteFunctions, wholeName),
+			PrimaryPatterns: patterns(b.PrimaryPatterns, anywhere),
+		},
+		Balance:         balance,
+		PerStatement:    b.PerStatement,
+		Consistency:     consistencyOf(b.Consistency),
+		ConsistencyWait: b.ConsistencyWait,
+	}, nil
+}
+
+// balanceOf reads what package config cannot: preferences, and the expression.
+func balanceOf(b *config.Balance) (out route.Balance, err error) {
+	out = route.Balance{Policy: route.Policies[b.Policy], DelayBytes: int64(b.DelayBytes), DelayTime: b.DelayTime, PreferLower: b.PreferLower}
+	for _, list := range []struct {
+		name, text string
+		into       *[]route.Preference
+	}{
+		{"app_name_redirect_preference_list", b.Applications, &out.Applications},
+		{"database_redirect_preference_list", b.Databases, &out.Databases},
+		{"user_redirect_preference_list", b.Users, &out.Users},
+	} {
+		if *list.into, err = route.ParsePreferences(list.text); err != nil {
+			return out, fmt.Errorf("read %s: %w", list.name, err)
+		}
+	}
+	if b.Expression != "" { // here route.ParseExpression is to go
+		return out, errors.New("read balance_expression: this version evaluates none")
+	}
+	return out, nil
+}
+
+// onWrite are the words of disable_load_balance_on_write.
+var onWrite = map[string]route.OnWrite{
+	"off": route.Off, "transaction": route.Transaction, "trans_transaction": route.TransTransaction, "always": route.Always,
+	"dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction, // see warnOfRouting
+}
+
+// consistencyOf is a word of read_consistency.
+func consistencyOf(word string) route.Consistency {
+	for _, c := range []route.Consistency{route.Eventual, route.Global} {
+		if c.String() == word {
+			return c
+		}
+	}
+	return route.Own
+}
+
+// Forms of regular expressions, in any letter case: for a whole name, and for a
+// part of a text of several lines.
+const (
+	wholeName = `^(?i:%s)$`
+	anywhere  = `(?is:%s)`
+)
+
+// patterns compiles what config has tried.
+func patterns(list []string, form string) (all []*regexp.Regexp) {
+	for _, text := range list {
+		all = append(all, regexp.MustCompile(fmt.Sprintf(form, text)))
+	}
+	return all
+}
+
+// warnOfRouting tells the operator what routing does not do as one might expect.
+func warnOfRouting(log *slog.Logger, c *config.Config) {
+	if b := &c.Balance; b.OnWrite == "dml_adaptive" || b.OnWrite == "dml_adaptive_global" {
+		log.Warn("disable_load_balance_on_write counts as transaction", "value", b.OnWrite)
+	}
+	if !asksNodes(c) && c.Balance.Consistency != "eventual" {
+		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", c.Balance.Consistency)
+	}
+}

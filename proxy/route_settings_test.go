@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/route"
+)
+
+// routed is a configuration of two nodes that balances.
+func routed(change func(b *config.Balance)) *config.Config {
+	c := &config.Config{Nodes: make([]config.Node, 2), Balance: config.Balance{On: true, Policy: "weight", OnWrite: "transaction",
+		Consistency: "session", ConsistencyWait: time.Second}}
+	change(&c.Balance)
+	return c
+}
+
+func TestRoutingOf(t *testing.T) {
+	r, err := routingOf(routed(func(b *config.Balance) {
+		b.PerStatement, b.Comments, b.PreferLower = true, true, true
+		b.OnWrite, b.Policy, b.DelayBytes, b.DelayTime = "always", "least_active", 7, time.Minute
+		b.Applications, b.Databases, b.Users = "psql:standby", "a:1,b:2", "bob:primary(0.5)"
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &r.Balance
+	if !r.PerStatement || !r.Rules.Comments || !r.Rules.Balance || r.Rules.OnWrite != route.Always || r.ConsistencyWait != time.Second ||
+		x.Policy.Why != route.Policies["least_active"].Why || x.DelayBytes != 7 || x.DelayTime != time.Minute || !x.PreferLower ||
+		len(x.Applications) != 1 || len(x.Databases) != 2 || len(x.Users) != 1 || x.Users[0].Ratio != 0.5 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestRoutingWords: each word of the configuration means what it says.
+func TestRoutingWords(t *testing.T) {
+	for word, want := range map[string]route.OnWrite{"off": route.Off, "transaction": route.Transaction,
+		"trans_transaction": route.TransTransaction, "always": route.Always, "dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction} {
+		if r, err := routingOf(routed(func(b *config.Balance) { b.OnWrite = word })); err != nil || r.Rules.OnWrite != want {
+			t.Errorf("%s: %v, %v", word, r, err)
+		}
+	}
+	for word, want := range map[string]route.Consistency{"eventual": route.Eventual, "session": route.Own, "global": route.Global} {
+		if r, err := routingOf(routed(func(b *config.Balance) { b.Consistency = word })); err != nil || r.Consistency != want {
+			t.Errorf("%s: %v, %v", word, r, err)
+		}
+	}
+	for _, p := range config.Params() { // no word of the table is without a meaning
+		for _, word := range p.Options {
+			_, isPolicy := route.Policies[word]
+			_, isOnWrite := onWrite[word]
+			if p.Name == "load_balance_policy" && !isPolicy || p.Name == "disable_load_balance_on_write" && !isOnWrite {
+				t.Errorf("%s: %s means nothing", p.Name, word)
+			}
+		}
+	}
+}
+
+// TestRoutingPatterns: names match as a whole, statements anywhere, in any case.
+func TestRoutingPatterns(t *testing.T) {
+	r, err := routingOf(routed(func(b *config.Balance) {
+		b.ReadFunctions, b.WriteFunctions, b.PrimaryPatterns = []string{"get|get_all", "x"}, []string{`app\.set_.*`}, []string{"from a.*b", "t2"}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		text string
+		got  bool
+		want bool
+	}{
+		{"the longer alternative", r.Rules.ReadFunctions[0].MatchString("get_all"), true},
+		{"more than the name", r.Rules.ReadFunctions[0].MatchString("get_alls"), false},
+		{"case", r.Rules.WriteFunctions[0].MatchString("App.Set_x"), true},
+		{"two lines", r.Rules.PrimaryPatterns[0].MatchString("SELECT 1 FROM A\n JOIN B"), true},
+		{"the second one", r.Rules.PrimaryPatterns[1].MatchString("select * from t2 where"), true},
+		{"another", r.Rules.PrimaryPatterns[1].MatchString("select * from t1"), false},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: %v", row.text, row.got)
+		}
+	}
+}
+
+// TestNoRouting: with one node, or without load_balance_mode, nothing is read
+// that could be wrong.
+func TestNoRouting(t *testing.T) {
+	wrong := routed(func(b *config.Balance) { b.Databases = "a" })
+	wrong.Nodes = wrong.Nodes[:1]
+	off := routed(func(b *config.Balance) { b.On, b.Users = false, "(:0" })
+	for _, c := range []*config.Config{wrong, off} {
+		if r, err := routingOf(c); r != nil || err != nil {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
+func TestBadRouting(t *testing.T) {
+	for want, change := range map[string]func(b *config.Balance){
+		`read app_name_redirect_preference_list: read preference "psql": it is not name:node or name:node(ratio)`: func(b *config.Balance) { b.Applications = "psql" },
+		`read database_redirect_preference_list: read preference "(:1"`:                                           func(b *config.Balance) { b.Databases = "(:1" },
+		`read user_redirect_preference_list: read preference "a:1(7)": "7" is no ratio from 0 to 1`:               func(b *config.Balance) { b.Users = "a:1(7)" },
+		"read balance_expression:": func(b *config.Balance) { b.Expression = "1" },
+	} {
+		if _, err := routingOf(routed(change)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestWarnOfRouting(t *testing.T) {
+	for _, row := range []struct{ onWrite, consistency, user, want string }{
+		{"dml_adaptive", "eventual", "", "value=dml_adaptive"},
+		{"dml_adaptive_global", "session", "sr", "value=dml_adaptive_global"},
+		{"always", "global", "", "without sr_check_user"},
+		{"always", "session", "sr", ""},
+		{"always", "eventual", "", ""},
+	} {
+		var log strings.Builder
+		c := routed(func(b *config.Balance) { b.OnWrite, b.Consistency = row.onWrite, row.consistency })
+		c.Streaming.User, c.Streaming.Period = row.user, time.Second
+		warnOfRouting(slog.New(slog.NewTextHandler(&log, nil)), c)
+		if got := log.String(); !strings.Contains(got, row.want) || (got == "") != (row.want == "") || strings.Count(got, "\n") > 1 {
+			t.Errorf("%+v: %s", row, got)
+		}
+	}
+}
