@@ -18,6 +18,10 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 		n := a.Node
 		f, probed := found[n.Index]
 		n.Probed, n.Reachable, n.Found = probed, f.Reachable, f.Role
+		n.ReplayedAt = f.At
+		if f.Role == nodes.Standby {
+			n.Replayed = f.LSN
+		}
 		n.Status, n.Role = nodes.Up, nodes.Standby
 		if n.Index == primary {
 			n.Role = nodes.Primary
@@ -80,7 +84,7 @@ func describeStandby(n *nodes.Node, a *Node, f, primary *Finding) {
 	}
 	for _, name := range standbyNames(a) {
 		if row, ok := primary.Standbys[name]; ok {
-			n.ReplicationState, n.SyncState = row.State, row.SyncState
+			n.ReplicationState, n.SyncState, n.Delay = row.State, row.SyncState, row.Delay
 			return
 		}
 	}

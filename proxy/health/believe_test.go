@@ -132,7 +132,7 @@ func TestBelieveWhatWasFound(t *testing.T) {
 // TestBelieveReplication: a standby is known to its primary by the name in
 // backend_application_name, or by its address; by no host name.
 func TestBelieveReplication(t *testing.T) {
-	row := Standby{State: "streaming", SyncState: "quorum"}
+	row := Standby{State: "streaming", SyncState: "quorum", Delay: time.Second}
 	for name, c := range map[string]struct {
 		standby Node
 		rows    map[string]Standby
@@ -149,11 +149,28 @@ func TestBelieveReplication(t *testing.T) {
 		list := []Node{asked("a")[0], c.standby}
 		findings := map[int]Finding{0: {Reachable: true, Role: nodes.Primary, Standbys: c.rows}, 1: {Reachable: true, Role: nodes.Standby}}
 		view := Believe(list, findings, nil, start)
-		if n := view.Nodes[1]; n.ReplicationState != c.want.State || n.SyncState != c.want.SyncState {
-			t.Errorf("%s: %q %q", name, n.ReplicationState, n.SyncState)
+		if n := view.Nodes[1]; n.ReplicationState != c.want.State || n.SyncState != c.want.SyncState || n.Delay != c.want.Delay {
+			t.Errorf("%s: %q %q %v", name, n.ReplicationState, n.SyncState, n.Delay)
 		}
-		if n := view.Nodes[0]; n.ReplicationState != "" || n.SyncState != "" || n.DelayBytes != 0 {
+		if n := view.Nodes[0]; n.ReplicationState != "" || n.SyncState != "" || n.DelayBytes != 0 || n.Delay != 0 {
 			t.Errorf("%s: the primary is described as a standby: %+v", name, n)
+		}
+	}
+}
+
+// TestBelieveReplayed: only what a standby has replayed, whatever it is believed
+// to be, and when it was asked.
+func TestBelieveReplayed(t *testing.T) {
+	findings := found("0 primary 100, 1 standby 90, 2 unreachable, 3 standby 0")
+	for i, f := range findings {
+		f.At = start.Add(time.Duration(i) * time.Second)
+		findings[i] = f
+	}
+	view := Believe(asked("a", "b", "c", "d!", "e"), findings, nil, start)
+	for i, want := range []uint64{0, 90, 0, 0, 0} {
+		n := &view.Nodes[i]
+		if at, asked := findings[i]; n.Replayed != want || n.ReplayedAt != at.At || asked == n.ReplayedAt.IsZero() {
+			t.Errorf("node %d: %d at %v", i, n.Replayed, n.ReplayedAt)
 		}
 	}
 }

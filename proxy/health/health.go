@@ -17,6 +17,7 @@ import (
 type Finding struct {
 	Reachable bool
 	Role      nodes.Role
+	At        time.Time          // when it was asked; the Prober says
 	LSN       uint64             // written (primary) or replayed (standby)
 	Standbys  map[string]Standby // a primary's, by application name and by address
 }
@@ -24,6 +25,7 @@ type Finding struct {
 // Standby is a row of pg_stat_replication.
 type Standby struct {
 	State, SyncState string
+	Delay            time.Duration // of what it replays; 0: caught up, or not known
 }
 
 // Node is a node to be asked.
@@ -42,6 +44,7 @@ type Settings struct {
 	Period  time.Duration // between two probes of a node
 	Timeout time.Duration // of one
 	Probe   Probe         // nil: nodes are not asked, and the first is the primary
+	Call    Call          // opens what a Chaser keeps; nil: there is no chase
 }
 
 // Prober asks the nodes and publishes Views.
@@ -117,7 +120,9 @@ func (p *Prober) watch(ctx context.Context, n *Node) {
 func (p *Prober) ask(ctx context.Context, n *Node) {
 	limited, cancel := context.WithTimeout(ctx, p.settings.Timeout)
 	defer cancel()
+	at := p.now()
 	finding, err := p.settings.Probe(limited, &n.Node)
+	finding.At = at
 	if ctx.Err() != nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -36,8 +37,7 @@ func SQL(a Access) Probe {
 		if rows[0][0] == "t" {
 			f.Role = nodes.Standby
 		}
-		lsn, _ := strconv.ParseFloat(rows[0][1], 64) // NULL before anything was replayed
-		f.LSN = uint64(lsn)
+		f.LSN = position(rows[0][1])
 		if f.Role == nodes.Primary {
 			askStandbys(ctx, conn, &f)
 		}
@@ -45,16 +45,24 @@ func SQL(a Access) Probe {
 	}
 }
 
+// position reads a distance from 0/0. NULL, before anything was replayed, is 0.
+func position(text string) uint64 {
+	lsn, _ := strconv.ParseUint(text, 10, 64)
+	return lsn
+}
+
 // askStandbys reads what a primary says of its standbys. A user who may not
 // see it gets empty columns; that is no fault of the node's.
 func askStandbys(ctx context.Context, conn *pgconn.PgConn, f *Finding) {
-	rows, err := ask(ctx, conn, "SELECT application_name, host(client_addr), state, sync_state FROM pg_stat_replication")
+	rows, err := ask(ctx, conn, "SELECT application_name, host(client_addr), state, sync_state, "+
+		"(extract(epoch FROM replay_lag) * 1000000)::bigint FROM pg_stat_replication")
 	if err != nil {
 		return
 	}
 	for _, row := range rows {
+		lag, _ := strconv.ParseInt(row[4], 10, 64) // NULL: it has caught up, or says nothing
 		for _, name := range row[:2] {
-			f.Standbys[name] = Standby{State: row[2], SyncState: row[3]}
+			f.Standbys[name] = Standby{State: row[2], SyncState: row[3], Delay: time.Duration(max(0, lag)) * time.Microsecond}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // TestSQL asks a real primary and its standby.
 func TestSQL(t *testing.T) {
+	t.Parallel()
 	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -41,13 +42,14 @@ func TestSQL(t *testing.T) {
 	if !standby.Reachable || standby.Role != nodes.Standby || standby.LSN == 0 || len(standby.Standbys) != 0 {
 		t.Errorf("standby: %+v", standby)
 	}
-	if row := primary.Standbys["node1"]; row != (Standby{State: "streaming", SyncState: "async"}) {
+	if row := primary.Standbys["node1"]; row.State != "streaming" || row.SyncState != "async" || row.Delay < 0 {
 		t.Errorf("the primary says of its standbys: %+v", primary.Standbys)
 	}
 	all[1].ApplicationName = "node1"
 	if v := Believe(all, findings, nil, start); roles(v) != "0 primary, 1 standby" && v.Nodes[1].DelayBytes == 0 || v.Nodes[1].ReplicationState != "streaming" {
 		t.Errorf("%+v", v.Nodes)
 	}
+	t.Run("a delay in time", func(t *testing.T) { checkDelay(ctx, t, h, probe, &all[0].Node) })
 	t.Run("a user who may not see the standbys", func(t *testing.T) {
 		f, err := SQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})(ctx, &all[0].Node)
 		if err != nil || f.Role != nodes.Primary || f.Standbys["node1"].State != "" {
@@ -63,6 +65,28 @@ func TestSQL(t *testing.T) {
 			t.Errorf("%+v, %v", f, err)
 		}
 	})
+}
+
+// checkDelay: a standby that is made to lag is said to, by its primary.
+func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, primary *nodes.Node) {
+	const delay = 300 * time.Millisecond
+	for _, sql := range []string{"ALTER SYSTEM SET recovery_min_apply_delay = '300ms'", "SELECT pg_reload_conf()"} {
+		if _, err := h.ExecOn(ctx, 1, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		if _, err := h.Exec(ctx, "CREATE TABLE IF NOT EXISTS lag (i int); INSERT INTO lag VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		f, err := probe(ctx, primary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := f.Standbys["node1"].Delay; d >= delay && d < patience {
+			return
+		}
+	}
 }
 
 // checkRefused: the error says why and does not tell the secret (I9), however

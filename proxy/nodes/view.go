@@ -32,6 +32,9 @@ const (
 
 func (r Role) String() string { return [...]string{"unknown", "primary", "standby"}[r] }
 
+// MaxIndex is the highest number that a node may have.
+const MaxIndex = 127
+
 // Node is one PostgreSQL instance.
 type Node struct {
 	Index  int
@@ -46,10 +49,13 @@ type Node struct {
 	Reachable        bool // it answered
 	Probed           bool // it was asked at all
 	Found            Role
-	DelayBytes       int64
-	ReplicationState string // streaming, catchup …; "" for a primary
-	SyncState        string // async, sync, quorum …
-	Selects          uint64 // reads sent there, once reads are told apart
+	DelayBytes       int64         // how far a standby is behind its primary
+	Delay            time.Duration // the same in time, as the primary says; 0: caught up, or not known
+	Replayed         uint64        // the position that a standby has replayed; 0: not known, or no standby
+	ReplayedAt       time.Time     // when it was asked for that; zero: never
+	ReplicationState string        // streaming, catchup …; "" for a primary
+	SyncState        string        // async, sync, quorum …
+	Selects          uint64        // reads sent there, once reads are told apart
 }
 
 // Address is where to dial: network and address.

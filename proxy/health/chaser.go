@@ -1,0 +1,180 @@
+package health
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+// Named limits of a chase.
+const (
+	chasePause   = 3 * time.Millisecond   // between two questions to a standby
+	chaseLinger  = 200 * time.Millisecond // how long it goes on after the last Want
+	chaseIdle    = 10 * time.Second       // after which an unused connection is closed
+	chaseTimeout = time.Second            // for one answer
+	chaseRetry   = 100 * time.Millisecond // pause after a failure
+)
+
+// Line is a connection to a node that is kept for a chase.
+type Line interface {
+	// Replayed is the position that a standby has replayed; 0: it is no standby.
+	Replayed(ctx context.Context) (lsn uint64, err error)
+	Close()
+}
+
+// Call opens a Line. It returns by the context's deadline.
+type Call func(ctx context.Context, n *nodes.Node) (Line, error)
+
+// Chaser asks the standbys every few milliseconds what they have replayed, while
+// somebody waits for that: who waits says so by Want. It has one goroutine for
+// each node, and a connection while there is a chase.
+type Chaser struct {
+	log      *slog.Logger
+	now      func() time.Time
+	standby  func(node int) bool
+	replayed func(node int, lsn uint64, at time.Time)
+	began    time.Time
+	until    atomic.Int64                    // since began: the chase goes on to then
+	wakes    atomic.Pointer[[]chan struct{}] // of each goroutine; never changed once stored
+
+	lock    sync.Mutex // over what follows
+	cancel  context.CancelFunc
+	chasing sync.WaitGroup
+}
+
+// NewChaser makes a chaser; Configure starts it. standby says which nodes are
+// believed to be standbys: others are left alone. replayed is told what each has
+// replayed, and when it was asked; lsn 0: nothing is known. Both are called on
+// several goroutines.
+func NewChaser(log *slog.Logger, now func() time.Time, standby func(node int) bool, replayed func(node int, lsn uint64, at time.Time)) *Chaser {
+	c := &Chaser{log: log, now: now, standby: standby, replayed: replayed, began: now()}
+	c.wakes.Store(&[]chan struct{}{})
+	return c
+}
+
+// Want says that somebody waits for a standby now. It is to be repeated while
+// that lasts; it is cheap, and any thread may call it.
+func (c *Chaser) Want() {
+	c.until.Store(int64(c.now().Sub(c.began) + chaseLinger))
+	for _, wake := range *c.wakes.Load() {
+		select {
+		case wake <- struct{}{}:
+		default: // it is awake, or about to be
+		}
+	}
+}
+
+func (c *Chaser) wanted() bool { return int64(c.now().Sub(c.began)) < c.until.Load() }
+
+// Configure begins, or goes on, with these settings.
+func (c *Chaser) Configure(s *Settings) {
+	c.Close()
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	wakes := []chan struct{}{}
+	if s.Call != nil {
+		for i := range s.Nodes {
+			one := &chase{c: c, settings: s, node: &s.Nodes[i].Node}
+			wake := make(chan struct{}, 1)
+			wakes = append(wakes, wake)
+			c.chasing.Go(func() { one.live(ctx, wake) })
+		}
+	}
+	c.wakes.Store(&wakes)
+}
+
+// Close ends the chase; when it returns, replayed is not called any more.
+func (c *Chaser) Close() {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+		c.chasing.Wait()
+	}
+}
+
+// chase is the pursuit of one node, on a goroutine of its own.
+type chase struct {
+	c        *Chaser
+	settings *Settings
+	node     *nodes.Node
+	line     Line // nil: there is none
+	failing  bool // it is said to be, in the log
+}
+
+// live waits for somebody to want the chase, and runs it.
+func (h *chase) live(ctx context.Context, wake <-chan struct{}) {
+	defer h.hangUp()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-time.After(chaseIdle):
+			h.hangUp()
+		}
+		for h.c.wanted() && ctx.Err() == nil {
+			pause(ctx, h.ask(ctx))
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// ask asks once, tells the answer, and says when to ask again.
+func (h *chase) ask(ctx context.Context) time.Duration {
+	if !h.c.standby(h.node.Index) {
+		return chaseRetry
+	}
+	at := h.c.now()
+	lsn, err := h.position(ctx)
+	if ctx.Err() != nil {
+		return 0
+	}
+	h.c.replayed(h.node.Index, lsn, at)
+	if err == nil {
+		h.failing = false
+		return chasePause
+	}
+	if !h.failing {
+		h.c.log.Warn("ask standby what it has replayed", "node", h.node.Index, "error", err)
+	}
+	h.failing = true
+	h.hangUp()
+	return chaseRetry
+}
+
+func (h *chase) position(ctx context.Context) (lsn uint64, err error) {
+	if h.line == nil {
+		limited, cancel := context.WithTimeout(ctx, h.settings.Timeout)
+		defer cancel()
+		if h.line, err = h.settings.Call(limited, h.node); err != nil {
+			h.line = nil
+			return 0, err
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, chaseTimeout)
+	defer cancel()
+	if lsn, err = h.line.Replayed(limited); err != nil {
+		return 0, err
+	}
+	return lsn, nil
+}
+
+func (h *chase) hangUp() {
+	if h.line != nil {
+		h.line.Close()
+		h.line = nil
+	}
+}

@@ -1,0 +1,347 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/proxy/nodes"
+)
+
+// standbys is a fake herd that is chased: how each is, and what was done to it.
+type standbys struct {
+	lock  sync.Mutex
+	lsn   [3]uint64
+	errs  [3]error // of questions
+	down  [3]bool  // refuses connections
+	hangs [3]bool  // answers nothing
+	seen
+}
+
+// seen is what was done to each node.
+type seen struct {
+	calls, asked [3]int
+	open         [3]int // connections now
+	told         [3]uint64
+	at           [3]time.Time
+	zeroes       [3]int // how often nothing was known
+}
+
+func (s *standbys) do(f func()) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	f()
+}
+
+// look is what was done once nobody has anything to do now.
+func (s *standbys) look() (now seen) {
+	synctest.Wait()
+	s.do(func() { now = s.seen })
+	return now
+}
+
+func (s *standbys) call(_ context.Context, n *nodes.Node) (Line, error) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.calls[n.Index]++
+	if s.down[n.Index] {
+		return nil, errors.New("connection refused")
+	}
+	s.open[n.Index]++
+	return &fakeLine{s, n.Index}, nil
+}
+
+func (s *standbys) replayed(node int, lsn uint64, at time.Time) {
+	s.do(func() {
+		s.told[node], s.at[node] = lsn, at
+		if lsn == 0 {
+			s.zeroes[node]++
+		}
+	})
+}
+
+type fakeLine struct {
+	s    *standbys
+	node int
+}
+
+func (l *fakeLine) Replayed(ctx context.Context) (lsn uint64, err error) {
+	hangs := false
+	l.s.do(func() {
+		l.s.asked[l.node]++
+		lsn, err, hangs = l.s.lsn[l.node], l.s.errs[l.node], l.s.hangs[l.node]
+	})
+	if hangs {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return lsn, err
+}
+
+func (l *fakeLine) Close() { l.s.do(func() { l.s.open[l.node]-- }) }
+
+// chased runs a test on a chaser of a primary, node 0, and standbys 1 and 2, in
+// a time of its own.
+func chased(t *testing.T, test func(t *testing.T, c *Chaser, s *standbys, log *strings.Builder)) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := &standbys{}, &strings.Builder{}
+		c := NewChaser(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), time.Now, func(node int) bool { return node > 0 }, s.replayed)
+		c.Want() // before Configure it does nothing
+		c.Configure(&Settings{Nodes: asked("a", "b", "c"), Timeout: patience, Call: s.call})
+		defer func() {
+			c.Close()
+			c.Close()
+			if now := s.look(); now.open[1] != 0 || now.open[2] != 0 {
+				t.Errorf("connections are left: %v", now.open)
+			}
+		}()
+		time.Sleep(time.Hour)
+		test(t, c, s, log)
+	})
+}
+
+// TestChase: nobody is asked unless it is wanted; then every few milliseconds,
+// over one connection, which goes in the end.
+func TestChase(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
+		now := s.look()
+		if now.calls != [3]int{} {
+			t.Fatalf("connected though nobody wants it: %v", now.calls)
+		}
+		s.do(func() { s.lsn[1], s.lsn[2] = 100, 200 })
+		c.Want()
+		now = s.look()
+		if now.told[1] != 100 || now.told[2] != 200 || !now.at[1].Equal(time.Now()) {
+			t.Errorf("not at once: %v, %v", now.told, now.at)
+		}
+		s.do(func() { s.lsn[1] = 101 })
+		time.Sleep(chasePause)
+		now = s.look()
+		if now.told[1] != 101 || now.asked[0] != 0 || now.calls[0] != 0 {
+			t.Errorf("%v, asked %v", now.told, now.asked)
+		}
+		time.Sleep(chaseIdle / 2)
+		now = s.look()
+		after := now.asked[1]
+		if want := int(chaseLinger/chasePause) + 1; after < want-1 || after > want+1 {
+			t.Errorf("asked %d times after one wish, not about %d", after, want)
+		}
+		if now.open[1] != 1 {
+			t.Error("the connection is not kept")
+		}
+		c.Want()
+		now = s.look()
+		if now.asked[1] != after+1 || now.calls[1] != 1 || now.open[1] != 1 {
+			t.Errorf("the connection is not used again: asked %d, calls %d", now.asked[1], now.calls[1])
+		}
+		time.Sleep(chaseLinger + 2*chaseIdle)
+		now = s.look()
+		if now.open[1] != 0 || now.open[2] != 0 {
+			t.Errorf("idle connections are kept: %v", now.open)
+		}
+		c.Want()
+		now = s.look()
+		if now.calls[1] != 2 {
+			t.Error("not opened again")
+		}
+	})
+}
+
+// TestChaseGoesOn as long as somebody wants it.
+func TestChaseGoesOn(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
+		for range 100 {
+			c.Want()
+			time.Sleep(chaseLinger / 2)
+		}
+		now := s.look()
+		if want := int(100 * chaseLinger / 2 / chasePause); now.asked[1] < want-1 || now.calls[1] != 1 {
+			t.Errorf("asked %d times, not %d; %d connections", now.asked[1], want, now.calls[1])
+		}
+	})
+}
+
+// TestChaseFails: nothing is known then, one standby's trouble is not the
+// other's, the log has it once, and what is down is not hammered.
+func TestChaseFails(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, log *strings.Builder) {
+		s.do(func() { s.lsn[1], s.lsn[2] = 100, 200 })
+		c.Want()
+		var now seen
+		synctest.Wait()
+		s.do(func() { s.errs[1] = errors.New("terminating connection") })
+		for range 10 {
+			c.Want()
+			time.Sleep(chasePause)
+			now = s.look()
+		}
+		if now.told[1] != 0 || now.told[2] != 200 || now.zeroes[1] != 1 || now.open[1] != 0 {
+			t.Errorf("told %v, %v times nothing", now.told, now.zeroes)
+		}
+		s.do(func() { s.down[1] = true })
+		for range 10 {
+			c.Want()
+			time.Sleep(chaseRetry)
+			now = s.look()
+		}
+		if now.calls[1] < 5 || now.calls[1] > 15 || now.zeroes[1] < 5 {
+			t.Errorf("%d tries of one that is down", now.calls[1])
+		}
+		if n := strings.Count(log.String(), "what it has replayed"); n != 1 {
+			t.Errorf("logged %d times: %s", n, log)
+		}
+		s.do(func() { s.down[1], s.errs[1], s.lsn[1] = false, nil, 300 })
+		c.Want()
+		time.Sleep(chaseRetry)
+		now = s.look()
+		if now.told[1] != 300 {
+			t.Error("it is not asked again")
+		}
+	})
+}
+
+// TestChaseHangs: a standby that answers nothing is given up, while the other is
+// asked all the time; Close does not wait for it.
+func TestChaseHangs(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
+		s.do(func() { s.lsn[1], s.lsn[2], s.hangs[1] = 100, 200, true })
+		for range 10 {
+			c.Want()
+			time.Sleep(chaseLinger / 2)
+		}
+		now := s.look()
+		if now.asked[1] != 1 || now.zeroes[1] != 1 || now.asked[2] < 100 {
+			t.Errorf("asked %v, %v times nothing", now.asked, now.zeroes)
+		}
+		c.Want()
+		time.Sleep(chaseRetry)
+		synctest.Wait()
+		before := time.Now()
+		c.Close()
+		if !time.Now().Equal(before) || s.look().zeroes[1] != 1 {
+			t.Error("Close waited, or what was stopped counts as a failure")
+		}
+	})
+}
+
+// TestChaseConfiguredAgain: with other nodes, or nobody to ask as.
+func TestChaseConfiguredAgain(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
+		c.Want()
+		synctest.Wait()
+		c.Configure(&Settings{Nodes: asked("a", "b"), Timeout: patience, Call: s.call})
+		now := s.look()
+		if now.open[1] != 0 || now.open[2] != 0 {
+			t.Errorf("old connections are left: %v", now.open)
+		}
+		before := now.asked[2]
+		c.Want()
+		time.Sleep(chaseLinger)
+		now = s.look()
+		if now.asked[2] != before || now.calls[1] != 2 {
+			t.Errorf("asked %v, calls %v", now.asked, now.calls)
+		}
+		c.Configure(&Settings{Nodes: asked("a", "b"), Timeout: patience})
+		c.Want()
+		time.Sleep(chaseLinger)
+		now = s.look()
+		if now.calls[1] != 2 {
+			t.Error("asked though there is nobody to ask as")
+		}
+	})
+}
+
+// TestChaseSQL chases a real standby: what it replays is told, what it does not
+// is not, and after a crash nothing is known.
+func TestChaseSQL(t *testing.T) {
+	t.Parallel()
+	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := &Settings{Timeout: patience, Call: SQLLine(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})}
+	for _, n := range h.Nodes() {
+		s.Nodes = append(s.Nodes, Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}})
+	}
+	told := make(chan uint64, 1)
+	c := NewChaser(slog.New(slog.DiscardHandler), time.Now, func(node int) bool { return node == 1 }, func(node int, lsn uint64, _ time.Time) {
+		select {
+		case <-told:
+		default:
+		}
+		told <- lsn
+	})
+	c.Configure(s)
+	defer c.Close()
+	run := func(node int, sql string) string {
+		t.Helper()
+		text, err := h.ExecOn(ctx, node, sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(text)
+	}
+	until := func(what string, ok func(lsn uint64) bool) {
+		t.Helper()
+		for {
+			c.Want()
+			select {
+			case lsn := <-told:
+				if ok(lsn) {
+					return
+				}
+			case <-ctx.Done():
+				t.Fatal(what)
+			}
+		}
+	}
+	written := func() (lsn uint64) {
+		t.Helper()
+		if _, err := fmt.Sscan(run(0, "SELECT pg_current_wal_insert_lsn() - '0/0'"), &lsn); err != nil {
+			t.Fatal(err)
+		}
+		return lsn
+	}
+	run(0, "CREATE TABLE t (i int)")
+	first := written()
+	until("the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
+	run(1, "SELECT pg_wal_replay_pause()")
+	for run(1, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
+	}
+	run(0, "INSERT INTO t SELECT generate_series(1, 1000)")
+	second := written()
+	for range 20 {
+		until("no answer", func(lsn uint64) bool {
+			if lsn < first || lsn >= second {
+				t.Errorf("%d, though replay stands between %d and %d", lsn, first, second)
+			}
+			return true
+		})
+	}
+	run(1, "SELECT pg_wal_replay_resume()")
+	until("it does not go on", func(lsn uint64) bool { return lsn >= second })
+	if err := h.Kill(1); err != nil {
+		t.Fatal(err)
+	}
+	until("it is dead, and yet something is known", func(lsn uint64) bool { return lsn == 0 })
+	if err := h.Restart(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	until("it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
+	run(1, "SELECT pg_promote()")
+	until("it is a primary now, which replays nothing", func(lsn uint64) bool { return lsn == 0 })
+}
