@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 
-	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
@@ -115,5 +114,5 @@ func (s *Session) repeat() error {
 
 // copies says that the Bind at hand may be repeated.
 func (s *Session) copies() bool {
-	return s.status == wire.Idle && s.mode != pool.Session && !s.expect.within() && s.expect.owedToClient() == 0
+	return s.status == wire.Idle && s.follows && !s.expect.within() && s.expect.owedToClient() == 0
 }

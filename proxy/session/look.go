@@ -16,7 +16,7 @@ import (
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	s.upcoming = nil
-	if s.mode == pool.Session || s.expect.skipping {
+	if !s.follows || s.expect.skipping {
 		return false, nil
 	}
 	if err := s.quiet(m.Kind); err != nil {
@@ -229,7 +229,7 @@ func (s *Session) foreign(name []byte) error {
 
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
-	if s.mode != pool.Session && s.between() && s.follow.certain() {
+	if s.follows && s.between() && s.follow.certain() {
 		s.commit() // what follows is another transaction
 	}
 	e := s.upcoming

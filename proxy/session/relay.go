@@ -78,7 +78,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 			return err
 		}
 	}
-	if m.Kind == wire.ErrorResponse && m.First && s.mode != pool.Session && bytes.Contains(m.Body(), outdated) {
+	if m.Kind == wire.ErrorResponse && m.First && s.follows && bytes.Contains(m.Body(), outdated) {
 		s.meetOutdated(m)
 	}
 	if m.Kind == wire.NotificationResponse {
@@ -169,7 +169,7 @@ func (s *Session) substitute(m wire.Message) {
 func (s *Session) observe(m wire.Message) error {
 	switch m.Kind {
 	case wire.CommandComplete:
-		if s.whose == forward && s.mode != pool.Session {
+		if s.whose == forward && s.follows {
 			s.complete(m)
 		}
 	case wire.ReadyForQuery:

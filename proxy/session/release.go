@@ -33,7 +33,7 @@ func (s *Session) finish() {
 // part gives the server back between two transactions, if the mode and the
 // session's state allow it. waited: something may have happened meanwhile.
 func (s *Session) part() (waited bool) {
-	if s.server == nil || s.cancels > 0 || s.mode == pool.Session || !s.conclude() {
+	if s.server == nil || s.cancels > 0 || !s.follows || !s.conclude() {
 		return false
 	}
 	verdict := s.mode.Judge(s.moment())
@@ -55,7 +55,7 @@ func (s *Session) between() bool {
 // done: the server has been asked.
 func (s *Session) conclude() (done bool) {
 	f := &s.follow
-	if s.mode == pool.Session || !s.between() {
+	if !s.follows || !s.between() {
 		return true
 	}
 	if s.renew() {

@@ -41,7 +41,7 @@ func (s *Session) request(m wire.Message) error {
 
 // sent: a request, or a piece of one, has gone to the server.
 func (s *Session) sent(m wire.Message) {
-	if s.mode == pool.Session {
+	if !s.follows {
 		return
 	}
 	s.again.add(m)
@@ -101,7 +101,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, err
 	}
 	s.server.Used = s.server.Used || s.mode == pool.Session || s.follow.pinned() != ""
-	if s.mode != pool.Session && !s.plain && s.prepare(&m) {
+	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}
 	s.expect.add(m.Kind, forward, nil)
@@ -111,7 +111,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 // settled waits until it is known what became of what the client has prepared
 // so far; a Parse, until it is known whether the transaction still takes one.
 func (s *Session) settled(kind wire.Kind) error {
-	parse := kind == wire.Parse && s.mode != pool.Session
+	parse := kind == wire.Parse && s.follows
 	return s.await(func() bool {
 		return !s.expect.unsettled() && !(parse && s.expect.settling() && s.expect.coming())
 	})

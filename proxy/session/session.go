@@ -45,10 +45,13 @@ type Session struct {
 	loop Loop
 	set  *Settings
 	mode pool.Mode
-	who  Client
-	pool pool.Key // its target's, of no node yet
-	pid  uint32   // the number by which the client may cancel
-	key  []byte   // and its secret (I9)
+	// follows: what the client does to its session is looked at, so that it can
+	// follow it from server to server.
+	follows bool
+	who     Client
+	pool    pool.Key // its target's, of no node yet
+	pid     uint32   // the number by which the client may cancel
+	key     []byte   // and its secret (I9)
 
 	client     wire.Endpoint
 	requests   stream
@@ -111,7 +114,8 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),
 	}
-	if s.mode != pool.Session && set.Catalogs != nil {
+	s.follows = s.mode != pool.Session
+	if s.follows && set.Catalogs != nil {
 		s.entry = set.Catalogs.Entry(who.Target.Database)
 	}
 	return s
