@@ -1,0 +1,38 @@
+package worker
+
+import (
+	"time"
+)
+
+// position is what a standby had replayed when it was asked; never changed once
+// stored.
+type position struct {
+	lsn uint64
+	at  time.Time
+}
+
+// NoteReplayed notes what a standby had replayed when it was asked; lsn 0: nothing
+// is known. What was asked earlier than what is noted is ignored. Any thread may
+// call it.
+func (c *Crew) NoteReplayed(node int, lsn uint64, at time.Time) {
+	next := &position{lsn, at}
+	for {
+		before := c.replayed[node].Load()
+		if before != nil && before.at.After(at) || c.replayed[node].CompareAndSwap(before, next) {
+			return
+		}
+	}
+}
+
+// Replayed is what a standby had replayed when it was last asked; lsn 0: nothing is
+// known of it.
+func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
+	if p := t.w.crew.replayed[node].Load(); p != nil {
+		return p.lsn, p.at
+	}
+	return 0, time.Time{}
+}
+
+// Chase says that the session waits for a standby to catch up; it is to be repeated
+// while that lasts.
+func (t *task) Chase() { t.w.env.Chase() }
