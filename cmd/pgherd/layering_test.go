@@ -24,7 +24,7 @@ var layers = map[string]layer{
 	"proxy/metrics": {nil, "counters know nothing of what they count"},
 	"proxy/ring":    {nil, "the ring knows nothing of PostgreSQL, so it is tested alone"},
 
-	"proxy/catalog":  {[]string{"proxy/query"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
+	"proxy/catalog":  {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
 	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
 	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
 	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},

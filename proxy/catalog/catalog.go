@@ -62,6 +62,11 @@ type Snapshot struct {
 	functions     map[string]Verdict // every user function
 	reads, writes map[string]Verdict // relations that are not Harmless
 	anything, ddl Verdict
+
+	calls         map[string]place // every user function
+	relations     map[string]place // every relation of users that is not temporary
+	unnamed       place            // what a text does not name
+	readCommitted bool
 }
 
 func (s *Snapshot) blind() bool { return s == nil || s.unread }

@@ -10,6 +10,7 @@ import (
 // finding is what the source of a function says.
 type finding struct {
 	verdict Verdict
+	place   place           // of PostgreSQL's own that it names
 	ddl     bool            // has statements that fire event triggers
 	words   map[string]bool // keys of all names, which may be those of functions and relations
 }
@@ -36,6 +37,7 @@ func (f *finding) read(source, language string, syntax query.Syntax) {
 		}
 		f.words[key(t.text)] = true
 		f.raise(mention(body, i))
+		f.place = max(f.place, placeOfName(body, i))
 		if t.kind == query.Word && (begins(body, i) || language == "sql" && selectInto(body, i)) {
 			f.raise(statement(body[i:]))
 			f.ddl = f.ddl || definitions[t.text] || t.text == "into"
@@ -117,6 +119,21 @@ func mention(body []token, i int) Verdict {
 		return Asks
 	}
 	return builtins()[t.text]
+}
+
+// placeOfName is what the name of a function or relation of PostgreSQL's own means.
+// A column may have the name of a function, and only a function has arguments.
+func placeOfName(body []token, i int) place {
+	t := body[i]
+	switch {
+	case at(body, i+1).text == "(":
+		return places()[t.text]
+	case t.text == "information_schema", t.text != "pg_catalog" && strings.HasPrefix(t.text, "pg_"):
+		return system
+	case t.is("insert"), t.is("update"), t.is("delete"), t.is("merge"):
+		return writes
+	}
+	return anywhere
 }
 
 // setConfig is Harmless if the last argument, is_local, is the constant true.

@@ -22,16 +22,22 @@ var questionText string
 
 // question is the text with all but the version filled in.
 var question = sync.OnceValue(func() string {
-	var unsafe []string
-	for name, verdict := range builtins() {
-		if verdict != Harmless {
-			unsafe = append(unsafe, "'"+name+"'")
-		}
-	}
-	slices.Sort(unsafe)
-	return strings.NewReplacer("{{builtins}}", strings.Join(unsafe, ", "), "{{maxSource}}", strconv.Itoa(maxSource),
+	keeps, fixed := names(builtins()), names(places())
+	return strings.NewReplacer("{{builtins}}", keeps, "{{fixed}}", fixed, "{{maxSource}}", strconv.Itoa(maxSource),
 		"{{maxRows}}", strconv.Itoa(maxRows+1)).Replace(questionText)
 })
+
+// names is an SQL list of those of which there is something to say.
+func names[V ~uint8](of map[string]V) string {
+	var list []string
+	for name, v := range of {
+		if v != 0 {
+			list = append(list, "'"+name+"'")
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
 
 // Question is one string for a simple Query outside of a transaction, of several
 // statements, all of whose rows are for Read. If the database has not changed since

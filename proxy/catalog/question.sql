@@ -9,14 +9,14 @@ SET LOCAL enable_nestloop = off;
 WITH
 -- what statements name: all but temporary ones
 relation AS (
-  SELECT oid, relname, relkind, relrowsecurity, reltype FROM pg_class
-  WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relpersistence <> 't'
+  SELECT oid, relname, relkind, relpersistence, relrowsecurity, reltype FROM pg_class
+  WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
 ),
 -- one text that changes whenever the answer could. Of pg_class not xmin, which TRUNCATE changes.
 version AS MATERIALIZED (
-  SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(concat_ws(' ', catalog, id, made), 0)), 0)::text AS value
+  SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(catalog || ' ' || id || ' ' || made, 0)), 0)::text AS value
   FROM (
-    SELECT 'class' AS catalog, oid::text AS id, concat_ws(' ', relname, relkind, relrowsecurity) AS made FROM relation
+    SELECT 'class' AS catalog, oid::text AS id, relname || ' ' || relkind::text || relpersistence::text || relrowsecurity::text AS made FROM relation
     UNION ALL SELECT 'proc', oid::text, xmin::text FROM pg_proc WHERE oid >= 16384
     UNION ALL SELECT 'operator', oid::text, xmin::text FROM pg_operator WHERE oid >= 16384
     UNION ALL SELECT 'cast', oid::text, xmin::text FROM pg_cast WHERE oid >= 16384
@@ -33,10 +33,19 @@ version AS MATERIALIZED (
       WHERE t.oid >= 16384 AND contype IN ('c', 'f') AND (r.oid IS NOT NULL OR contypid <> 0)
   ) part
 ),
+-- the isolation of a session that has asked for none; NULL if that is not certain
+isolation AS (
+  SELECT setting AS value FROM pg_settings
+  WHERE name = 'default_transaction_isolation' AND source IN ('default', 'configuration file')
+    AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%transaction_isolation=%')
+    AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtevent = 'login')
+),
 -- Keys are a letter and a name: f function, b one of pg_catalog, r reading and w writing a
--- relation, a any statement, d any DDL.
+-- relation, p a table with children, a any statement, c any column, d any DDL, y a relation of
+-- the system, l a row lock. Of writing to a relation no more is asked than what it keeps.
 builtin AS MATERIALIZED (
-  SELECT oid, 'b' || proname AS key FROM pg_proc WHERE oid < 16384 AND proname IN ({{builtins}})
+  SELECT oid, 'b' || proname AS key, proname IN ({{builtins}}) AS keeps
+  FROM pg_proc WHERE oid < 16384 AND proname IN ({{builtins}}, {{fixed}})
 ),
 target AS MATERIALIZED (
   SELECT p.oid, 'f' || proname AS key, lanname IN ('c', 'internal') AS native
@@ -65,9 +74,11 @@ expression AS (
   FROM pg_proc p WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0)
 ),
 -- Nothing records that a view uses a function of pg_catalog, so its tree is searched.
-suspect AS MATERIALIZED (
-  SELECT kind, name, tree FROM expression
-  WHERE tree ~ (SELECT ':(funcid|opfuncid|aggfnoid|winfnoid) (' || string_agg(oid::text, '|') || ') ' FROM builtin)
+suspect AS (
+  SELECT kind, name, (regexp_matches(tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+) ', 'g'))[1]::oid AS oid FROM expression
+  WHERE tree ~ CASE kind
+    WHEN 'w' THEN (SELECT ':(funcid|opfuncid|aggfnoid|winfnoid) (' || string_agg(oid::text, '|') || ') ' FROM builtin WHERE keeps)
+    ELSE (SELECT ':(funcid|opfuncid|aggfnoid|winfnoid) (' || string_agg(oid::text, '|') || ') ' FROM builtin) END
 ),
 direct AS (
   SELECT 'w' || relname AS key, tgfoid AS oid, false AS trusted FROM pg_trigger JOIN relation r ON r.oid = tgrelid WHERE tgfoid >= 16384
@@ -81,24 +92,31 @@ direct AS (
   -- t.f is f(t)
   UNION ALL SELECT 'r' || relname, p.oid, false FROM pg_proc p JOIN relation r ON r.reltype = proargtypes[0]
   WHERE p.oid >= 16384 AND pronargs - pronargdefaults <= 1
+  UNION ALL SELECT 'c', p.oid, false FROM pg_proc p JOIN pg_type t ON t.oid = proargtypes[0]
+  WHERE p.oid >= 16384 AND pronargs - pronargdefaults <= 1 AND (typcategory = 'C'
+    OR typname IN ('record', 'any', 'anyelement', 'anynonarray', 'anycompatible', 'anycompatiblenonarray') AND t.oid < 16384)
 ),
 uses AS (
   SELECT kind || name AS key, t.key AS used
   FROM expression e JOIN pg_depend d ON d.classid = e.catalog AND d.objid = e.oid AND d.refclassid = 'pg_proc'::regclass
   JOIN target t ON t.oid = d.refobjid
-  UNION SELECT kind || name, key FROM suspect JOIN builtin ON tree ~ (':(funcid|opfuncid|aggfnoid|winfnoid) ' || oid || ' ')
+  UNION SELECT kind || name, key FROM suspect JOIN builtin USING (oid) WHERE keeps OR kind <> 'w'
+  -- views and functions over relations of the system, and with FOR UPDATE and the like
+  UNION SELECT kind || name, 'y' FROM expression
+  WHERE kind IN ('r', 'f') AND tree ~ ':relid ([1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-3]) '
+  UNION SELECT kind || name, 'l' FROM expression WHERE kind IN ('r', 'f') AND tree LIKE '%{ROWMARKCLAUSE %'
   UNION SELECT d.key, t.key FROM direct d JOIN target t ON t.oid = d.oid WHERE NOT (trusted AND native)
   -- views, policies and functions over relations; a write to a view is one to what it is of
   UNION SELECT u.kind || e.name, u.used || r.relname
   FROM expression e JOIN pg_depend d ON d.classid = e.catalog AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass
-  JOIN relation r ON r.oid = d.refobjid
+  JOIN relation r ON r.oid = d.refobjid AND (relkind <> 'S' OR e.kind <> 'w')
   JOIN (VALUES ('r', 'r'), ('w', 'w'), ('f', 'w')) u (kind, used) ON u.kind = e.kind OR u.kind = 'w' AND e.catalog = 'pg_rewrite'::regclass
   WHERE u.kind || e.name <> u.used || r.relname
   -- foreign keys that change the table that refers, partitions and inheritance
   UNION SELECT 'w' || parent.relname, 'w' || child.relname
   FROM pg_constraint JOIN relation parent ON parent.oid = confrelid JOIN relation child ON child.oid = conrelid
   WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')) AND confrelid <> conrelid
-  UNION SELECT 'w' || parent.relname, 'w' || child.relname
+  UNION SELECT 'p' || parent.relname, 'p' || child.relname
   FROM pg_inherits JOIN relation parent ON parent.oid = inhparent JOIN relation child ON child.oid = inhrelid
 ),
 -- as many sources as may be read
@@ -112,11 +130,18 @@ answer AS MATERIALIZED (
     concat(provolatile, prokind) AS c, CASE WHEN s.fits THEN s.prosrc END AS d
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang LEFT JOIN source s ON s.oid = p.oid WHERE p.oid >= 16384
   UNION ALL SELECT 'uses', key, used, NULL, NULL FROM uses
+),
+-- Names of one kind and persistence, between slashes: many to a row.
+name AS (
+  SELECT concat(relkind, relpersistence) AS kind,
+    string_agg(replace(encode(convert_to(relname, getdatabaseencoding()), 'escape'), '/', chr(92) || '057'), '/') AS names
+  FROM relation GROUP BY relkind, relpersistence, oid::bigint % 64
 )
 -- Bytes that are not ASCII are escaped: not every client_encoding could say them.
-SELECT 'version' AS what, value AS a, NULL AS b, NULL AS c, NULL AS d FROM version
+SELECT 'version' AS what, value AS a, (SELECT value FROM isolation) AS b, NULL AS c, NULL AS d FROM version
 UNION ALL (
   SELECT what, encode(convert_to(a, getdatabaseencoding()), 'escape'), encode(convert_to(b, getdatabaseencoding()), 'escape'),
     c, encode(convert_to(d, getdatabaseencoding()), 'escape')
-  FROM answer WHERE (SELECT value FROM version) <> '{{version}}' LIMIT {{maxRows}}
+  FROM answer WHERE (SELECT value FROM version) <> '{{version}}'
+  UNION ALL SELECT 'names', kind, NULL, names, NULL FROM name WHERE (SELECT value FROM version) <> '{{version}}' LIMIT {{maxRows}}
 )

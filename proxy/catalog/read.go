@@ -3,16 +3,26 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
+
+// reading is a Snapshot in the making.
+type reading struct {
+	snapshot Snapshot
+	verdicts graph[Verdict]
+	places   graph[place]
+	names    map[string]bool // of functions and of relations that use something
+}
 
 // Read makes a Snapshot of the rows that answer Question(previous), with "" for
 // NULL. It is previous if the database has not changed.
 func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
-	g := graph{verdicts: map[string]Verdict{}, users: map[string][]string{}, names: map[string]bool{}}
-	s := &Snapshot{functions: map[string]Verdict{}}
+	r := reading{verdicts: newGraph[Verdict](), places: newGraph[place](), names: map[string]bool{}}
+	s := &r.snapshot
+	s.functions, s.relations = map[string]Verdict{}, map[string]place{}
 	for _, row := range rows {
-		if err := s.readRow(&g, row); err != nil {
+		if err := r.row(row); err != nil {
 			return nil, err
 		}
 	}
@@ -20,21 +30,30 @@ func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 	case s.version == "":
 		return nil, errors.New("read catalog: no version")
 	case previous != nil && previous.version == s.version:
-		return previous, nil
+		return previous.withIsolation(s.readCommitted), nil
 	case len(rows) > maxRows:
-		return &Snapshot{version: s.version, unread: true}, nil
+		return &Snapshot{version: s.version, readCommitted: s.readCommitted, unread: true}, nil
 	}
 	for _, row := range rows {
 		if row[0] == "function" {
-			g.function(key(plain(row[1])), row[2], row[3], plain(row[4]))
+			r.function(key(plain(row[1])), row[2], row[3], plain(row[4]))
 		}
 	}
-	g.settle()
-	s.take(&g)
+	r.take()
 	return s, nil
 }
 
-func (s *Snapshot) readRow(g *graph, row []string) error {
+// withIsolation is the same Snapshot of sessions that begin otherwise.
+func (s *Snapshot) withIsolation(readCommitted bool) *Snapshot {
+	if s.readCommitted == readCommitted {
+		return s
+	}
+	other := *s
+	other.readCommitted = readCommitted
+	return &other
+}
+
+func (r *reading) row(row []string) error {
 	if len(row) != 5 {
 		return fmt.Errorf("read catalog: a row of %d columns", len(row))
 	}
@@ -43,27 +62,61 @@ func (s *Snapshot) readRow(g *graph, row []string) error {
 		if strings.Trim(row[1], "0123456789:-") != "" {
 			return errors.New("read catalog: a version that is no number")
 		}
-		s.version = row[1]
+		r.snapshot.version, r.snapshot.readCommitted = row[1], row[2] == "read committed"
 	case "function":
 		name := key(plain(row[1]))
-		s.functions[name], g.names[name] = Harmless, true
+		r.snapshot.functions[name], r.names[name] = Harmless, true
 	case "uses":
 		if row[1] == "" || row[2] == "" {
 			return errors.New("read catalog: a use of nothing")
 		}
-		user := nodeOf(row[1])
-		g.names[user[1:]] = true
-		g.uses(user, nodeOf(row[2]))
+		r.uses(nodeOf(row[1]), nodeOf(row[2]))
+	case "names":
+		if len(row[1]) != 2 {
+			return errors.New("read catalog: relations of no known kind")
+		}
+		r.relations(row[3], ofRelation(row[1][0], row[1][1]))
 	default:
 		return errors.New("read catalog: a row of no known kind")
 	}
 	return nil
 }
 
+// uses tells both graphs, each of what concerns it.
+func (r *reading) uses(user, used string) {
+	if user[0] == 'p' { // a write may go to a child, and a read to what it stores
+		r.places.uses("s"+user[1:], "s"+used[1:])
+		user, used = "w"+user[1:], "w"+used[1:]
+	}
+	r.names[user[1:]] = true
+	r.verdicts.uses(user, used)
+	if used[0] == 'b' {
+		r.verdicts.raise(used, builtins()[used[1:]])
+	}
+	switch {
+	case user[0] == 'w' || user[0] == 'd':
+		return // no read
+	case used[0] == 'b':
+		r.places.raise(user, places()[used[1:]])
+	case used[0] == 'w':
+		r.places.uses(user, "r"+used[1:])
+	default:
+		r.places.uses(user, used)
+	}
+}
+
+func (r *reading) relations(names string, p place) {
+	for name := range strings.SplitSeq(names, "/") {
+		name = key(plain(name))
+		r.snapshot.relations[name] = anywhere
+		r.places.raise("s"+name, p)
+	}
+}
+
 func nodeOf(column string) string { return column[:1] + key(plain(column[1:])) }
 
 // plain undoes PostgreSQL's escape format of bytea, where bytes that are not ASCII
-// are \ooo and backslashes double. All that is not ASCII is the same to key, so
+// (and the slashes of names) are \ooo and backslashes double. All that is not ASCII is the same to key, so
 // that it need not be decoded.
 func plain(escaped string) string {
 	if strings.IndexByte(escaped, '\\') < 0 {
@@ -78,18 +131,28 @@ func plain(escaped string) string {
 			b = append(b, '\\')
 			i++
 		default:
-			b = append(b, 0x80)
+			b = append(b, octal(escaped[i+1:min(i+4, len(escaped))]))
 			i += 3
 		}
 	}
 	return string(b)
 }
 
-// take keeps of the graph what is asked for.
-func (s *Snapshot) take(g *graph) {
-	s.anything, s.ddl = g.verdicts["a"], g.verdicts["d"]
+// octal is the byte that three digits say, if it is ASCII.
+func octal(digits string) byte {
+	if n, err := strconv.ParseUint(digits, 8, 7); err == nil && len(digits) == 3 {
+		return byte(n)
+	}
+	return 0x80
+}
+
+// take keeps of the graphs what is asked for.
+func (r *reading) take() {
+	s := &r.snapshot
+	r.verdicts.settle()
+	s.anything, s.ddl = r.verdicts.levels["a"], r.verdicts.levels["d"]
 	s.reads, s.writes = map[string]Verdict{}, map[string]Verdict{}
-	for node, verdict := range g.verdicts {
+	for node, verdict := range r.verdicts.levels {
 		switch name := node[1:]; node[0] {
 		case 'f':
 			if _, listed := s.functions[name]; listed {
@@ -100,5 +163,21 @@ func (s *Snapshot) take(g *graph) {
 		case 'w':
 			s.writes[name] = verdict
 		}
+	}
+	r.takePlaces()
+}
+
+func (r *reading) takePlaces() {
+	s := &r.snapshot
+	r.places.raise("y", system)
+	r.places.raise("l", writes)
+	r.places.settle()
+	s.unnamed = max(r.places.levels["a"], r.places.levels["c"])
+	s.calls = make(map[string]place, len(s.functions))
+	for name := range s.functions {
+		s.calls[name] = r.places.levels["f"+name]
+	}
+	for name := range s.relations {
+		s.relations[name] = r.places.levels["r"+name]
 	}
 }

@@ -1,0 +1,74 @@
+package catalog
+
+// function judges one overload by itself. All names have to be known by then.
+func (r *reading) function(name, language, volatility, source string) {
+	node := "f" + name
+	declared, kind := first(volatility), first(volatility[min(1, len(volatility)):])
+	text := language == "sql" || language == "plpgsql"
+	switch {
+	case kind == 'a': // what it calls are uses
+	case declared == 'i':
+	case text:
+		f := judge(source, language)
+		r.body(node, f)
+		if declared == 's' {
+			r.placeBody(node, f)
+		}
+	case language == "c" || language == "internal":
+		r.verdicts.raise(node, judgeNative(name, declared))
+	default:
+		r.verdicts.raise(node, Keeps)
+	}
+	if declared != 'i' && declared != 's' || kind == 'p' || !text && (language == "unread" || native[name] == Keeps) {
+		r.places.raise(node, writes)
+	}
+}
+
+// first is the first letter, or 0.
+func first(letters string) byte {
+	if letters == "" {
+		return 0
+	}
+	return letters[0]
+}
+
+func (r *reading) body(node string, f finding) {
+	r.verdicts.raise(node, f.verdict)
+	if f.ddl {
+		r.verdicts.uses(node, "d")
+	}
+	for word := range f.words {
+		if r.names[word] {
+			r.verdicts.uses(node, "f"+word)
+			r.verdicts.uses(node, "w"+word)
+		}
+	}
+}
+
+// placeBody judges one declared STABLE, which PostgreSQL does not let write by
+// itself: what it reads and calls decides.
+func (r *reading) placeBody(node string, f finding) {
+	r.places.raise(node, f.place)
+	if f.verdict != Harmless {
+		r.places.raise(node, writes)
+	}
+	for word := range f.words {
+		if _, known := r.snapshot.functions[word]; known {
+			r.places.uses(node, "f"+word)
+		}
+		if _, known := r.snapshot.relations[word]; known {
+			r.places.uses(node, "r"+word)
+		}
+	}
+}
+
+// judgeNative: what C does is not to be seen, only what it is declared to be.
+func judgeNative(name string, declared byte) Verdict {
+	if v, known := native[name]; known {
+		return v
+	}
+	if declared == 's' {
+		return Harmless
+	}
+	return Keeps
+}
