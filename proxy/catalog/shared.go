@@ -58,6 +58,9 @@ func (e *Entry) Claim(now time.Time, period time.Duration) (ticket uint64, mine 
 	return ticket, e.due.CompareAndSwap(due, now.Add(period).UnixNano())
 }
 
+// Due says that it is time to ask.
+func (e *Entry) Due(now time.Time) bool { return now.UnixNano() >= e.due.Load() }
+
 // Store keeps an answer, unless a newer one is kept. If the catalog has changed
 // since it was claimed, whoever comes next asks again.
 func (e *Entry) Store(ticket uint64, s *Snapshot) {

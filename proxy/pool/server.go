@@ -55,6 +55,7 @@ type Server struct {
 	Expires   time.Time // lives no longer than this; zero: for ever
 	Idle      time.Time // on the shelf since
 	Uses      uint64    // how many sessions have had it
+	Lent      time.Time // to the present one
 	// Used says that it may hold a session's state since it was last reset.
 	Used     bool
 	Prepared Prepared // protocol-level statements, for any session

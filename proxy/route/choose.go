@@ -37,6 +37,8 @@ type Candidate struct {
 	Latency time.Duration // of its answers, on the average
 	Bytes   int64         // how far it is behind
 	Delay   time.Duration // the same in time
+	// Replayed is the position that a standby is known to have reached.
+	Replayed uint64
 }
 
 // Client is what preferences look at.

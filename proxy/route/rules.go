@@ -3,7 +3,9 @@ package route
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"pgherd/proxy/query"
 )
@@ -54,11 +56,21 @@ func hint(r *Request, set *Settings) Decision {
 
 // comment is the text of a request that begins with one; nil: it does not.
 func comment(r *Request) []byte {
-	text := bytes.TrimLeft(r.Text, " \t\r\n\f")
-	if bytes.HasPrefix(text, []byte("/*")) || bytes.HasPrefix(text, []byte("--")) {
-		return text
+	if !Commented(r.Text) {
+		return nil
 	}
-	return nil
+	return bytes.TrimLeft(r.Text, blanks)
+}
+
+const blanks = " \t\r\n\f"
+
+// Commented says that a text begins with a comment.
+func Commented[T ~string | ~[]byte](text T) bool {
+	i := 0
+	for i < len(text) && strings.IndexByte(blanks, text[i]) >= 0 {
+		i++
+	}
+	return len(text) > i+1 && (text[i] == '/' && text[i+1] == '*' || text[i] == '-' && text[i+1] == '-')
 }
 
 var (
@@ -68,22 +80,60 @@ var (
 
 // transaction: what shares a snapshot, or follows a write, stays on its node.
 // Transactions that may still write begin where they can.
-func transaction(r *Request, set *Settings) Decision {
+func transaction(r *Request, _ *Settings) Decision {
 	s := &r.Session
 	switch {
 	case !s.Open:
 		return Decision{}
+	case s.Placed && Ends(r.Script):
+		return Decision{Where: Here, Why: "it ends the transaction of its node"}
 	case s.Serializable:
 		return primary("its transaction is serializable")
 	case s.Snapshot && !s.ReadOnly:
 		return primary("its transaction has one snapshot, and may write")
 	case s.Snapshot && s.Placed:
 		return Decision{Where: Here, Why: "all statements of its transaction share a snapshot"}
-	case s.Wrote && set.OnWrite != Off:
+	case s.Wrote: // whatever disable_load_balance_on_write says: only the primary sees it
 		return primary("its transaction has written")
 	}
 	return Decision{}
 }
+
+// Ends says that a text ends a transaction block and does nothing else.
+func Ends(script *query.Script) bool {
+	if script == nil || len(script.Statements) != 1 {
+		return false
+	}
+	st := &script.Statements[0]
+	return (st.Kind == query.Commit || st.Kind == query.Rollback) && !st.Chain
+}
+
+// MayWrite says that a request may write something that others see.
+func MayWrite(r *Request, set *Settings) bool {
+	for _, judge := range [...]func(*Request, *Settings) Decision{unknown, anything, functions} {
+		if judge(r, set).Where != Undecided {
+			return r.Script == nil || len(r.Script.Statements) > 0
+		}
+	}
+	for st := range all(r.Script) {
+		switch {
+		case st.Class == query.Read, st.Kind == query.Show, st.Class == query.Unknown && reads(st):
+		case st.Class == query.Control && slices.Contains(outlines, st.Kind):
+		case st.Class == query.Session && !st.Effects.Has(query.Writes) && st.Kind != query.Execute:
+		default:
+			return true
+		}
+		for i := range st.Tables {
+			if r.Catalog.Relation(st.Tables[i].Schema, st.Tables[i].Name) == Writes {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// outlines are what a transaction is begun, divided and ended with.
+var outlines = []query.Kind{query.Begin, query.Commit, query.Rollback, query.Savepoint, query.Release, query.RollbackTo}
 
 func unknown(r *Request, _ *Settings) Decision {
 	switch {

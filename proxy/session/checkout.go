@@ -9,22 +9,19 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// target is the pool whose servers serve this client now. So far every
-// statement goes to the primary.
-func (s *Session) target() pool.Key {
+// on is the pool of a node whose servers serve this client.
+func (s *Session) on(node int) pool.Key {
 	key := s.pool
-	if primary := s.loop.Nodes().Primary(); primary != nil {
-		key.Node = primary.Index
-	}
+	key.Node = node
 	return key
 }
 
-// checkout gets a server, now or after a place in the queue, within a
+// checkout gets a server of a node, now or after a place in the queue, within a
 // deadline. A *wire.Fault says why there is none; any other error ends the
 // session.
-func (s *Session) checkout() error {
+func (s *Session) checkout(node int) error {
 	for try := 1; ; try++ {
-		err := s.checkoutOne()
+		err := s.checkoutOne(node)
 		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {
 			return err
 		}
@@ -37,13 +34,15 @@ func (s *Session) checkout() error {
 // what others have set there cannot be taken back.
 const restoreTries = 20
 
-func (s *Session) checkoutOne() error {
-	key := s.target()
-	if key.Node < 0 {
+func (s *Session) checkoutOne(node int) error {
+	if node < 0 {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
 			Hint: "SHOW POOL_NODES tells what is believed of each node."}
 	}
-	server := s.loop.Checkout(key, s.who.Secret)
+	if node == s.primary() && s.unshelve(node) {
+		return s.restore()
+	}
+	server := s.loop.Checkout(s.on(node), s.who.Secret)
 	if server == nil {
 		var err error
 		if server, err = s.queue(); err != nil {
@@ -131,12 +130,17 @@ func (s *Session) attach(server *pool.Server) error {
 		panic("session: a second server")
 	}
 	server.Uses++
-	s.server = server
+	s.take(server)
+	return s.restore()
+}
+
+// take has the server at hand.
+func (s *Session) take(server *pool.Server) {
+	s.server, s.away = server, s.follows && server.Key.Node != s.primary()
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect = expectation{list: s.expect.list, locals: s.expect.locals} // which are empty, and have their memory
 	s.status, s.fatal = wire.Idle, false
 	if s.entry != nil {
 		s.follow.era = s.entry.Changes()
 	}
-	return s.restore()
 }

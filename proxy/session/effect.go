@@ -38,6 +38,12 @@ type Effect struct {
 	prepares map[string][]*query.Statement // by SQL PREPARE, and what they will do
 }
 
+// nothing says that it leaves its session as it was.
+func (e *Effect) nothing() bool {
+	return !e.Begin && len(e.Changes) == 0 && !e.Ask && !e.Undo && !e.Partly && e.Pins == "" && e.Keep == "" && !e.Forgets && !e.Alone &&
+		!e.Drawn && e.Drew == "" && len(e.Runs) == 0 && len(e.Closes) == 0 && !e.Defines && !e.Suspect && !e.Reveals && e.sets == 0
+}
+
 // Change is a setting that a statement gives a value.
 type Change struct {
 	Name  string

@@ -26,10 +26,10 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	case wire.FunctionCall:
 		return false, s.allow(functionCall(m))
 	case wire.Query:
-		script, err := s.read(m)
-		if err != nil {
+		if s.script, err = s.read(m); err != nil {
 			return false, err
 		}
+		script := s.script
 		e := s.effect(script)
 		if len(e.Closes) > 0 {
 			if err := s.known(); err != nil {
@@ -168,13 +168,18 @@ func functionCall(m *wire.Message) *Effect {
 // has no statement of that name.
 func (s *Session) bound(m *wire.Message) (portal, name []byte, st *statement) {
 	portal, name, ok := wire.BindNames(m.Body())
-	switch {
-	case !ok:
+	if !ok {
 		return nil, nil, nil
-	case len(name) == 0:
-		return portal, nil, s.unnamed
 	}
-	return portal, name, s.statements[string(name)]
+	return portal, name, s.statementOf(name)
+}
+
+// statementOf is the client's statement of that name; nil: it has none.
+func (s *Session) statementOf(name []byte) *statement {
+	if len(name) == 0 {
+		return s.unnamed
+	}
+	return s.statements[string(name)]
 }
 
 // allow finds out whether what a request will do is refused; else carry takes
@@ -269,9 +274,9 @@ func (s *Session) refused(e *Effect) error {
 	case e.Begin && s.mode == pool.Statement:
 		return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
 			Hint: "Use pool_mode = transaction, or session."}
-	case e.Drew != "" && f.pinned() == "" && !f.drawn && !e.Drawn:
+	case e.Drew != "" && s.mode != pool.Session && f.pinned() == "" && !f.drawn && !e.Drawn:
 		return notDrawn(e.Drew)
-	case s.set.RefusePins && f.pinned() == "" && !e.Suspect && (e.Pins != "" || e.Keep != ""):
+	case s.set.RefusePins && s.mode != pool.Session && f.pinned() == "" && !e.Suspect && (e.Pins != "" || e.Keep != ""):
 		return refusal(cmp.Or(e.Pins, e.Keep))
 	}
 	return nil

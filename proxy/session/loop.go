@@ -60,6 +60,20 @@ type Loop interface {
 	// Template is what a server of this pool said of itself at its log-in;
 	// nil when none was ever opened.
 	Template(pool.Key) []wire.Param
+	// Candidates are the nodes in use, as they are now. It is the caller's until
+	// the next call.
+	Candidates() []route.Candidate
+	// Written is the latest known position of the primary, and when it was asked
+	// for; Chase has it, and the standbys' positions, asked for often for a while.
+	Written() (lsn uint64, began time.Time)
+	Chase()
+	// Wrote notes that a write is over, LastWrite tells when the latest was, of
+	// any session.
+	Wrote()
+	LastWrite() time.Time
+	// Chance is a random number from 0 up to 1.
+	Chance() float64
+
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
 }

@@ -134,7 +134,7 @@ func (s *Session) prepareAhead(m *wire.Message) bool {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
-	if !s.loop.Proven(s.target(), st.key) {
+	if !s.loop.Proven(s.pool, st.key) {
 		return false
 	}
 	s.keepStatement(string(v.Name), st)

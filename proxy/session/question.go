@@ -274,7 +274,7 @@ func (s *Session) acquaint() error {
 
 func (s *Session) askFirst() error {
 	if s.server == nil {
-		if err := s.checkout(); err != nil {
+		if err := s.checkout(s.primary()); err != nil {
 			return err
 		}
 	}

@@ -150,7 +150,7 @@ func (s *Session) handOn(m wire.Message) {
 // undrawn: the session reads what it has drawn from a sequence, on a server
 // that has forgotten. PostgreSQL's words for it are right, but not helpful.
 func (s *Session) undrawn(m wire.Message) bool {
-	return s.whose == forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" &&
+	return s.whose == forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" && s.mode != pool.Session &&
 		wire.ViewFault(m.Body()).Code == "55000"
 }
 
@@ -173,7 +173,9 @@ func (s *Session) observe(m wire.Message) error {
 			s.complete(m)
 		}
 	case wire.ReadyForQuery:
-		s.status = m.Body()[0]
+		if s.status = m.Body()[0]; s.status == wire.Idle {
+			s.idle()
+		}
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))

@@ -7,16 +7,22 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// finish decides what becomes of the server once its client is gone, and does
+// finish decides what becomes of its servers once the client is gone, and does
 // it.
 func (s *Session) finish() {
-	if s.server == nil {
-		return
+	if s.server != nil {
+		s.finishOne()
 	}
+	if s.home != nil && s.unshelve(s.home.Key.Node) {
+		s.finishOne()
+	}
+}
+
+func (s *Session) finishOne() {
 	s.conclude()
-	verdict := s.mode.Judge(s.moment())
+	verdict := s.verdict()
 	if verdict != pool.Discard && s.awaitCancels() {
-		verdict = s.mode.Judge(s.moment()) // one may have got no answer
+		verdict = s.verdict() // one may have got no answer
 	} else {
 		verdict = pool.Discard
 	}
@@ -30,13 +36,25 @@ func (s *Session) finish() {
 	s.release(verdict)
 }
 
+// verdict is what the release rule says of the server at hand.
+func (s *Session) verdict() pool.Verdict {
+	if s.away {
+		return max(s.mode, pool.Transaction).Judge(s.moment())
+	}
+	return s.mode.Judge(s.moment())
+}
+
 // part gives the server back between two transactions, if the mode and the
 // session's state allow it. waited: something may have happened meanwhile.
 func (s *Session) part() (waited bool) {
 	if s.server == nil || s.cancels > 0 || !s.follows || !s.conclude() {
 		return false
 	}
-	verdict := s.mode.Judge(s.moment())
+	if s.keeps() {
+		s.shelve()
+		return false
+	}
+	verdict := s.verdict()
 	if waited = verdict == pool.Reset; waited {
 		verdict = s.reset()
 	}
@@ -104,7 +122,7 @@ func (s *Session) commit() {
 // renew asks for the catalog if that is due.
 func (s *Session) renew() (asked bool) {
 	f := &s.follow
-	if s.entry == nil {
+	if s.entry == nil || s.away { // a standby may not have heard of the latest
 		return false
 	}
 	if f.defined {
@@ -165,7 +183,7 @@ func (s *Session) reset() pool.Verdict {
 		}
 	}
 	s.server.Used = false
-	return s.mode.Judge(s.moment())
+	return s.verdict()
 }
 
 // resetQueries are what cleans the server. Where servers are shared, an open
@@ -176,12 +194,12 @@ func (s *Session) resetQueries() []string {
 	f.drop()
 	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
-	if s.mode != pool.Session && clean {
+	if !s.keeps() && clean {
 		return []string{"ROLLBACK"}
 	}
 	s.server.Prepared.Forget()
 	s.server.Settings = nil
-	if s.mode != pool.Session {
+	if !s.keeps() {
 		return []string{"ABORT", "DISCARD ALL"}
 	}
 	return s.set.ResetQueries
@@ -199,6 +217,7 @@ func (s *Session) detach() *pool.Server {
 	s.replies.ends()
 	s.replies.drop()
 	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
+	s.away, s.wrote = false, false
 	s.follow.drawn, s.follow.drew, s.follow.stays = false, "", false
 	return server
 }

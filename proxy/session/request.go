@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 
-	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
@@ -89,10 +88,8 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if mine, err = s.look(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}
-	if s.server == nil {
-		if err := s.checkout(); err != nil {
-			return true, s.refuse(m.Kind, err)
-		}
+	if mine, err = s.place(&m); err != nil || mine {
+		return true, s.refuse(m.Kind, err)
 	}
 	if err := s.settled(m.Kind); err != nil {
 		return true, err
@@ -100,7 +97,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.carry(m.Kind); err != nil {
 		return true, err
 	}
-	s.server.Used = s.server.Used || s.mode == pool.Session || s.follow.pinned() != ""
+	s.server.Used = s.server.Used || s.keeps() || s.follow.pinned() != ""
 	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}

@@ -13,7 +13,7 @@ import (
 func (s *Session) restore() error {
 	had := s.server.Settings
 	r := had.Restore(s.follow.settings)
-	if s.server.Drawn && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
+	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
 		r.Settings += "DISCARD SEQUENCES;"
 		s.server.Drawn = false
 	}

@@ -59,21 +59,22 @@ type Session struct {
 	prepared   commands              // pgherd's own commands, prepared and bound
 	statements map[string]*statement // the client's prepared statements
 	unnamed    *statement            // nil if there is none
-	script     *query.Script         // of the Parse at hand; nil: too long to look into
+	script     *query.Script         // of the Parse or Query at hand; nil: too long to look into
 	follow     follow
 	entry      *catalog.Entry // of its database; nil: none is needed
 	syntax     query.Syntax   // in which the client's SQL is read now
 	judged     judged
 	parsed     []string // statements that the server has been given since it came
 	again      again
-	handling   bool    // a request is being handled
-	scratch    []byte  // to build a short message in
-	upcoming   *Effect // of the request at hand, which is not sent yet
-	plain      bool    // the server has the client's statements by the client's own names
-	private    uint64  // statements so far that cannot be shared
-	refusing   bool    // a request failed here; skip to the next Sync
-	dropping   bool    // the request that arrives in pieces is not for the server
-	passing    bool    // its first piece was sent on in other words, the others are to follow
+	placing
+	handling bool    // a request is being handled
+	scratch  []byte  // to build a short message in
+	upcoming *Effect // of the request at hand, which is not sent yet
+	plain    bool    // the server has the client's statements by the client's own names
+	private  uint64  // statements so far that cannot be shared
+	refusing bool    // a request failed here; skip to the next Sync
+	dropping bool    // the request that arrives in pieces is not for the server
+	passing  bool    // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream
@@ -114,7 +115,8 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),
 	}
-	s.follows = s.mode != pool.Session
+	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
+	s.chance, s.ratio = loop.Chance(), loop.Chance()
 	if s.follows && set.Catalogs != nil {
 		s.entry = set.Catalogs.Entry(who.Target.Database)
 	}
@@ -162,9 +164,9 @@ func (s *Session) live() (err error) {
 // greet completes the log-in. The first log-in to a pool opens a server, so
 // that a wrong database fails here; later ones are told what that one said.
 func (s *Session) greet() error {
-	params := s.loop.Template(s.target())
+	params := s.loop.Template(s.on(s.primary()))
 	if params == nil || s.who.Target.Replication {
-		if err := s.checkout(); err != nil {
+		if err := s.checkout(s.primary()); err != nil {
 			return err
 		}
 		if err := s.await(s.expect.empty); err != nil { // what another client has set is taken back
@@ -284,6 +286,10 @@ func (s *Session) abandon() {
 	}
 	if s.server != nil {
 		s.release(pool.Discard)
+	}
+	if s.home != nil {
+		s.loop.Discard(s.home)
+		s.home = nil
 	}
 	s.requests.drop()
 	s.client.Close()

@@ -92,7 +92,7 @@ const provenBytes = 4 << 10
 func (s *Session) prove() {
 	for _, key := range s.parsed {
 		if _, took := s.server.Prepared.Find(key); took {
-			s.loop.Prove(s.server.Key, key)
+			s.loop.Prove(s.pool, key)
 		}
 	}
 }

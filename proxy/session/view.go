@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"time"
 
@@ -39,8 +40,8 @@ func (s *Session) View() View {
 	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
 		Mode: s.mode, Pinned: s.follow.pinned()}
 	v.Secret = nil
-	if s.server != nil {
-		v.Server = ViewServer(s.server)
+	if server := cmp.Or(s.server, s.home); server != nil {
+		v.Server = ViewServer(server)
 	}
 	return v
 }
@@ -54,8 +55,10 @@ func (s *Session) Database() string { return s.who.Target.Database }
 // Retire has the server that the session holds, if any, closed when it is
 // given back.
 func (s *Session) Retire(now time.Time) {
-	if s.server != nil {
-		s.server.Retire(now)
+	for _, server := range []*pool.Server{s.server, s.home} {
+		if server != nil {
+			server.Retire(now)
+		}
 	}
 }
 

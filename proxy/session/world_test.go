@@ -10,6 +10,7 @@ import (
 
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
@@ -41,6 +42,11 @@ type world struct {
 	canceled  []*pool.Server
 	template  []wire.Param
 	view      *nodes.View
+
+	// What is known of positions.
+	written, replayed uint64
+	asked2, lastWrite time.Time
+	chased            int
 }
 
 func newWorld(t *testing.T) *world {
@@ -128,6 +134,19 @@ func same2(t *testing.T, what string, got, want any) {
 func take[T any](p *T) (v T) {
 	v, *p = *p, v
 	return v
+}
+
+func (w *world) Written() (uint64, time.Time) { return w.written, w.asked2 }
+func (w *world) Chase()                       { w.chased++ }
+func (w *world) Wrote()                       { w.lastWrite = w.now }
+func (w *world) LastWrite() time.Time         { return w.lastWrite }
+func (w *world) Chance() float64              { return 0 }
+
+func (w *world) Candidates() (all []route.Candidate) {
+	for _, n := range w.view.Nodes {
+		all = append(all, route.Candidate{Index: n.Index, Role: n.Role, Weight: n.Weight, Replayed: w.replayed})
+	}
+	return all
 }
 
 func (w *world) Wait(deadline time.Time) error {

@@ -20,9 +20,12 @@ type Crew struct {
 	nodes     atomic.Pointer[nodes.View]
 	templates templates
 	// paused is a set of databases, never changed once stored; see pause.go.
-	paused atomic.Pointer[map[string]bool]
-	life   context.Context
-	end    context.CancelFunc
+	paused    atomic.Pointer[map[string]bool]
+	loads     [nodes.MaxIndex + 1]load
+	began     time.Time
+	lastWrite atomic.Int64 // of any session, in nanoseconds since began; 0: there was none
+	life      context.Context
+	end       context.CancelFunc
 }
 
 // pressed says that somebody waits for a server.

@@ -160,7 +160,7 @@ func (t *task) Granted() (*pool.Server, error) {
 func (t *task) Withdraw() {
 	if s := t.granted; s != nil { // granted since the session last looked
 		t.granted = nil
-		t.w.giveBack(s)
+		t.Return(s)
 	}
 	if t.want != nil {
 		t.want = nil
@@ -168,14 +168,17 @@ func (t *task) Withdraw() {
 	}
 }
 
-func (t *task) Return(s *pool.Server)  { t.w.giveBack(s) }
-func (t *task) Discard(s *pool.Server) { t.w.discard(s) }
-func (t *task) Abort(s *pool.Server)   { t.w.abort(s) }
+func (t *task) Return(s *pool.Server)  { t.w.crew.regains(s, t.w.now); t.w.giveBack(s) }
+func (t *task) Discard(s *pool.Server) { t.w.crew.regains(s, t.w.now); t.w.discard(s) }
+func (t *task) Abort(s *pool.Server)   { t.w.crew.regains(s, t.w.now); t.w.abort(s) }
 func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
 func (t *task) Cancel(s *pool.Server)  { t.w.sendCancel(t, s, func() {}) }
 
 // adopt makes the session the one that hears of the server's connection.
-func (t *task) adopt(s *pool.Server) { s.Endpoint.(endpoint).conn().SetOwner(t) }
+func (t *task) adopt(s *pool.Server) {
+	s.Endpoint.(endpoint).conn().SetOwner(t)
+	t.w.crew.lends(s, t.w.now)
+}
 
 // grant ends the wait for a server of this key. False: it no longer waits.
 func (t *task) grant(key pool.Key, s *pool.Server, err error) bool {

@@ -16,6 +16,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring"
+	"pgherd/proxy/route"
 	"pgherd/proxy/session"
 )
 
@@ -51,31 +52,32 @@ type Worker struct {
 	loop  *ring.Loop
 	inbox inbox
 
-	now       time.Time // when the turn began
-	tasks     map[uint32]*task
-	run       []*task // to be resumed
-	spareRun  []*task // its other half: the lists swap
-	alarms    alarms
-	chores    time.Time // when they are next due
-	shelf     *pool.Shelf
-	waits     waits
-	pins      map[PoolName]uint64
-	proven    proven
-	suspects  []*idle    // idle servers that may have said something
-	aborting  []*aborted // servers that are being ended
-	gathering []*secure  // endpoints with something to encrypt
-	lastPID   uint32
-	thread    int          // its number
-	asked     ring.Feature // of the scheduler
-	logins    uint64       // clients it has had
-	closing   bool         // no session and no server is to be kept
-	over      bool
-	closed    chan struct{} // closed when over
+	now        time.Time // when the turn began
+	tasks      map[uint32]*task
+	candidates []route.Candidate // of the last choice
+	run        []*task           // to be resumed
+	spareRun   []*task           // its other half: the lists swap
+	alarms     alarms
+	chores     time.Time // when they are next due
+	shelf      *pool.Shelf
+	waits      waits
+	pins       map[PoolName]uint64
+	proven     proven
+	suspects   []*idle    // idle servers that may have said something
+	aborting   []*aborted // servers that are being ended
+	gathering  []*secure  // endpoints with something to encrypt
+	lastPID    uint32
+	thread     int          // its number
+	asked      ring.Feature // of the scheduler
+	logins     uint64       // clients it has had
+	closing    bool         // no session and no server is to be kept
+	over       bool
+	closed     chan struct{} // closed when over
 }
 
 // NewCrew makes the workers of a process, without their loops.
 func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew {
-	c := &Crew{home: pool.NewHome(set.Limits)}
+	c := &Crew{home: pool.NewHome(set.Limits), began: env.Now()}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.nodes.Store(view)
 	for i := range count {

@@ -1,0 +1,117 @@
+package session
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// fresh is what a session's reads have to see.
+type fresh struct {
+	wrote   time.Time // when its last transaction that wrote was over; zero: none has
+	covered time.Time // writes up to here are seen by who has replayed
+	lsn     uint64    // up to here
+}
+
+// unknowable is a position that no standby has replayed.
+const unknowable = math.MaxUint64
+
+// position is how far a standby has to be for a read of this session. The
+// primary's position, asked for after a write was over, is one that covers it.
+func (s *Session) position() uint64 {
+	f := &s.fresh
+	since := f.wrote
+	switch s.set.Routing.Consistency {
+	case route.Eventual:
+		return 0
+	case route.Global:
+		since = s.loop.LastWrite()
+	}
+	if since.IsZero() || since.Before(f.covered) {
+		return f.lsn
+	}
+	lsn, began := s.loop.Written()
+	if !began.After(since) {
+		return unknowable
+	}
+	f.lsn, f.covered = lsn, began
+	return lsn
+}
+
+// choose is the node for a request: of a read, one that has replayed what the
+// read has to see.
+func (s *Session) choose(d route.Decision) (node int, err error) {
+	primary := s.primary()
+	if d.Where != route.Anywhere && d.Where != route.Node {
+		return primary, nil
+	}
+	deadline := s.loop.Now().Add(s.set.Routing.ConsistencyWait)
+	for {
+		node, stale := s.chooseNow(d)
+		if !stale {
+			return node, nil
+		}
+		s.loop.Chase()
+		if now := s.loop.Now(); !now.Before(deadline) {
+			return primary, nil
+		}
+		if err := s.loop.Wait(sooner(deadline, s.loop.Now().Add(chaseEvery))); err != nil {
+			return primary, err
+		}
+		if s.evicted != nil {
+			return primary, errEvicted
+		}
+	}
+}
+
+// chaseEvery is how often a read looks whether a standby has caught up.
+const chaseEvery = time.Millisecond
+
+// chooseNow chooses among the nodes that are far enough. stale: a standby would
+// have been chosen, and none is.
+func (s *Session) chooseNow(d route.Decision) (node int, stale bool) {
+	r, primary := s.set.Routing, s.primary()
+	if r.PerStatement {
+		s.chance, s.ratio = s.loop.Chance(), s.loop.Chance()
+	}
+	all := s.loop.Candidates()
+	if d.Where == route.Node {
+		all = route.Named(all, d.Index)
+	}
+	who := route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
+	wanted := route.Choose(all, who, &r.Balance, s.chance, s.ratio)
+	if wanted.Index < 0 || wanted.Index == primary {
+		return primary, false
+	}
+	far := route.Fresh(all, s.position())
+	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
+		return chosen.Index, false
+	}
+	return primary, true
+}
+
+// application is the client's application_name as it is now.
+func (s *Session) application() string {
+	if name, set := s.follow.settings["application_name"]; set {
+		return unquoted(name)
+	}
+	return s.who.Application
+}
+
+// primary is the index of the node that takes writes; -1 if there is none.
+func (s *Session) primary() int {
+	if n := s.loop.Nodes().Primary(); n != nil {
+		return n.Index
+	}
+	return -1
+}
+
+// elsewhere says that a read for which a standby had no server may go to the primary.
+func elsewhere(err error) bool {
+	fault, ok := errors.AsType[*wire.Fault](err)
+	_, over := errors.AsType[lost](err)
+	return ok && !over && fault.Severity == "FATAL"
+}

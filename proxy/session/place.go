@@ -1,0 +1,301 @@
+package session
+
+import (
+	"bytes"
+	"strings"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// placing is what a session remembers in order to place its requests.
+type placing struct {
+	begun  *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
+	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
+	away   bool          // the server at hand is a standby's
+	wrote  bool          // the open transaction has written
+	blocks bool          // an earlier transaction block has
+	ever   bool          // any statement has
+	chance float64       // by which the session's node is chosen
+	ratio  float64       // by which a preference counts
+	placed route.Request // the one at hand
+	fresh  fresh
+}
+
+// routes says that the session's statements may leave the primary.
+func (s *Session) routes() bool { return s.follows && s.set.Routing != nil && s.entry != nil }
+
+// place has a server at hand on the node where the request belongs. mine: the
+// request was answered here.
+func (s *Session) place(m *wire.Message) (mine bool, err error) {
+	if s.begun == nil && !s.routes() {
+		return false, s.fetch(route.Decision{Where: route.Primary})
+	}
+	r := &s.placed
+	*r = route.Request{}
+	asks := s.asked(m, r) && s.routes()
+	if asks {
+		r.Catalog = s.entry.Snapshot().Placing()
+	}
+	if asks && s.server != nil && s.between() {
+		s.part() // the next transaction is placed anew
+	}
+	if s.server == nil && s.status != wire.Idle {
+		if mine, err := s.withheld(m.Kind, r.Script); mine || err != nil {
+			return mine, err
+		}
+	}
+	d := route.Decision{Where: route.Primary}
+	if asks {
+		d = s.decide(r)
+	}
+	if s.away && asks && d.Where == route.Primary {
+		if err := s.comeBack(); err != nil {
+			return false, err
+		}
+	}
+	if s.server == nil && s.holds(m.Kind, r.Script) {
+		return true, nil
+	}
+	if err := s.fetch(d); err != nil {
+		return false, err
+	}
+	if asks {
+		s.noteWrite(r)
+	}
+	return false, nil
+}
+
+// asked tells what a request asks for. False: it goes where the one before it went.
+func (s *Session) asked(m *wire.Message, r *route.Request) bool {
+	switch m.Kind {
+	case wire.Query, wire.Parse:
+		r.Script = s.script
+		r.Text, _ = statementText(m)
+	case wire.Bind:
+		if portal, _, st := s.bound(m); len(portal) == 0 { // a named portal is a cursor
+			s.executes(st, r)
+		}
+	case wire.Describe:
+		v, err := wire.ViewDescribe(m.Body())
+		if err != nil || v.What != 'S' {
+			return false
+		}
+		s.executes(s.statementOf(v.Name), r)
+	case wire.FunctionCall:
+	default:
+		return false
+	}
+	return true
+}
+
+// executes: the request is about a statement of the client's; nil: it has none.
+func (s *Session) executes(st *statement, r *route.Request) {
+	if st == nil {
+		return
+	}
+	r.Script = st.script
+	if len(s.set.Routing.Rules.PrimaryPatterns) > 0 || route.Commented(st.text) {
+		sql, _, _ := strings.Cut(st.text, "\x00")
+		r.Text = []byte(sql)
+	}
+}
+
+// decide applies the rules to a request.
+func (s *Session) decide(r *route.Request) route.Decision {
+	switch {
+	case s.server != nil && !s.away, s.status == wire.Failed:
+		return route.Decision{Where: route.Here}
+	case s.follow.pinned() != "" || !s.follow.certain():
+		return route.Decision{Where: route.Primary, Why: "its session has left something on the primary"}
+	case s.entry.Stale() || s.entry.Due(s.loop.Now()):
+		return route.Decision{Where: route.Primary, Why: "what is known of the database is not up to date"}
+	}
+	r.Session = s.standing()
+	d := route.Place(r, &s.set.Routing.Rules)
+	if (d.Where == route.Anywhere || d.Where == route.Node) && s.upcoming != nil && !s.upcoming.nothing() {
+		return route.Decision{Where: route.Primary, Why: "it may change its session"}
+	}
+	return d
+}
+
+// standing is what the rules look at of the session.
+func (s *Session) standing() route.Session {
+	t := route.Session{Open: s.status != wire.Idle, Placed: s.server != nil, Wrote: s.wrote, WroteBlock: s.blocks, WroteEver: s.ever}
+	if !t.Open {
+		return t
+	}
+	isolation := s.follow.settings["default_transaction_isolation"]
+	if isolation == "" && s.entry.Snapshot().ReadCommitted() && !bytes.Contains([]byte(s.who.Target.Params), []byte("default_transaction")) {
+		isolation = "read committed"
+	}
+	if s.begun != nil {
+		mode := s.begun.Statements[0].Mode
+		t.ReadOnly = mode.ReadOnly == query.Yes
+		if mode.Isolation != "" {
+			isolation = mode.Isolation
+		}
+	}
+	switch isolation = unquoted(isolation); isolation {
+	case "read committed", "read uncommitted":
+	case "repeatable read":
+		t.Snapshot = true
+	default: // serializable, or nobody knows
+		t.Snapshot, t.Serializable = true, true
+	}
+	return t
+}
+
+func unquoted(literal string) string {
+	if n := len(literal); n >= 2 && literal[0] == '\'' && literal[n-1] == '\'' {
+		return literal[1 : n-1]
+	}
+	return literal
+}
+
+// holds keeps back a BEGIN until the first statement of its transaction says
+// where that belongs, and answers it.
+func (s *Session) holds(kind wire.Kind, script *query.Script) bool {
+	if kind != wire.Query || !s.routes() || s.status != wire.Idle || len(s.loop.Candidates()) < 2 ||
+		script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Begin {
+		return false
+	}
+	s.begun, s.status = script, wire.InTransaction
+	tag := "BEGIN"
+	if text := bytes.TrimLeft([]byte(script.Text), " \t\r\n"); len(text) > 5 && bytes.EqualFold(text[:5], []byte("start")) {
+		tag = "START TRANSACTION"
+	}
+	s.answer(wire.AppendCommandComplete(nil, tag), true)
+	return true
+}
+
+// withheld answers what ends a transaction of which no server knows yet, and
+// what follows a request in it for which there was no server.
+func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
+	ends := kind == wire.Query && route.Ends(script)
+	switch {
+	case ends:
+		tag := "COMMIT"
+		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
+			tag = "ROLLBACK"
+		}
+		s.begun, s.status = nil, wire.Idle
+		s.answer(wire.AppendCommandComplete(nil, tag), true)
+		return true, nil
+	case s.status == wire.Failed:
+		return false, &wire.Fault{Severity: "ERROR", Code: "25P02",
+			Message: "current transaction is aborted, commands ignored until end of transaction block"}
+	}
+	return false, nil
+}
+
+// comeBack ends what is going on on the standby, so that the request at hand can
+// go to the primary. What fails there stays there until its end.
+func (s *Session) comeBack() error {
+	if err := s.quiesce(); err != nil || s.expect.skipping || s.status == wire.Failed {
+		return err
+	}
+	if s.expect.within() {
+		s.expect.add(wire.Sync, swallow, nil)
+		s.server.Endpoint.Write(wire.AppendSync(nil))
+	}
+	if s.begun != nil {
+		s.query("ROLLBACK", swallow) // it has only read
+	}
+	if err := s.await(s.expect.empty); err != nil {
+		return err
+	}
+	s.again.name = s.again.name[:0]
+	verdict := pool.Transaction.Judge(s.moment())
+	if s.cancels > 0 && !s.awaitCancels() || verdict != pool.Return {
+		verdict = pool.Discard
+	}
+	s.release(verdict)
+	s.resume()
+	return nil
+}
+
+// resume: the block that was begun goes on, whatever server is at hand.
+func (s *Session) resume() {
+	if s.begun != nil {
+		s.status = wire.InTransaction
+	}
+}
+
+// fetch gets a server of the node that was decided on, and begins there the
+// transaction that was held back.
+func (s *Session) fetch(d route.Decision) error {
+	if s.server != nil {
+		return nil
+	}
+	node, err := s.choose(d)
+	if err != nil {
+		return err
+	}
+	err = s.checkout(node)
+	if primary := s.primary(); node != primary && elsewhere(err) {
+		err = s.checkout(primary)
+	}
+	if err != nil {
+		if s.status = wire.Idle; s.begun != nil {
+			s.status = wire.Failed
+		}
+		return err
+	}
+	if s.begun != nil {
+		s.follow.stays = true
+		s.query(s.begun.Text, restore)
+		s.resume()
+	}
+	return nil
+}
+
+// noteWrite notes what a request that went to the primary may write.
+func (s *Session) noteWrite(r *route.Request) {
+	if s.wrote || s.away {
+		return
+	}
+	if s.wrote = route.MayWrite(r, &s.set.Routing.Rules); s.wrote {
+		s.ever, s.blocks = true, s.blocks || s.status != wire.Idle
+	}
+}
+
+// idle: no transaction is open any more.
+func (s *Session) idle() {
+	if s.wrote {
+		s.fresh.wrote = s.loop.Now()
+		s.loop.Wrote()
+	}
+	if s.whose == forward || s.whose == instead {
+		s.begun = nil
+	}
+}
+
+// keeps says that the server at hand stays with its session until that ends.
+func (s *Session) keeps() bool { return s.mode == pool.Session && !s.away }
+
+// shelve puts the session's own server aside, so that the next transaction may
+// go to another node.
+func (s *Session) shelve() {
+	at := s.moment()
+	if at.Used, at.Expired = false, false; s.routes() && pool.Transaction.Judge(at) == pool.Return {
+		s.home = s.detach()
+	}
+}
+
+// unshelve takes the session's own server at hand. False: it has none, or it
+// cannot be used and nothing was lost with it.
+func (s *Session) unshelve(node int) bool {
+	home := s.home
+	if s.home = nil; home == nil {
+		return false
+	}
+	if home.Key.Node == node && (home.Endpoint.Ended() == nil || home.Drawn) {
+		s.take(home)
+		return true
+	}
+	s.loop.Discard(home)
+	return false
+}

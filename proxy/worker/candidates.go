@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/route"
+)
+
+// load is how busy a node is for all workers: sessions that hold one of its
+// servers, and the average time, in nanoseconds, for which they do.
+type load struct {
+	active  atomic.Int64
+	latency atomic.Int64
+}
+
+// latencyWeight: each time counts for one part in so many of the average.
+const latencyWeight = 16
+
+// lends: a session has got a server.
+func (c *Crew) lends(s *pool.Server, now time.Time) {
+	s.Lent = now
+	c.loads[s.Key.Node].active.Add(1)
+}
+
+// regains: it has given the server up.
+func (c *Crew) regains(s *pool.Server, now time.Time) {
+	l := &c.loads[s.Key.Node]
+	l.active.Add(-1)
+	before := l.latency.Load()
+	l.latency.Store(before + (int64(now.Sub(s.Lent))-before)/latencyWeight) // of two at once, one may be lost
+}
+
+// Candidates are the nodes that reads may go to now: those that are up and are
+// what they are believed to be.
+func (t *task) Candidates() []route.Candidate {
+	w := t.w
+	view := w.crew.nodes.Load()
+	primary := view.Primary()
+	all := w.candidates[:0]
+	for i := range view.Nodes {
+		n := &view.Nodes[i]
+		if n != primary && !reads(n) {
+			continue
+		}
+		l := &w.crew.loads[n.Index]
+		c := route.Candidate{Index: n.Index, Role: n.Role, Weight: n.Weight, Bytes: n.DelayBytes, Delay: n.Delay,
+			Active: int(l.active.Load()), Latency: time.Duration(l.latency.Load())}
+		c.Replayed, _ = t.Replayed(n.Index)
+		all = append(all, c)
+	}
+	w.candidates = all
+	return all
+}
+
+// reads says that a standby can be read from, as far as is known.
+func reads(n *nodes.Node) bool {
+	return n.Role == nodes.Standby && n.Status != nodes.Down && n.Status != nodes.Quarantine &&
+		(!n.Probed || n.Reachable && n.Found == nodes.Standby)
+}
+
+// Written is the primary's position, and when it was asked for.
+func (t *task) Written() (lsn uint64, began time.Time) {
+	if primary := t.Nodes().Primary(); primary != nil {
+		return t.Replayed(primary.Index)
+	}
+	return 0, time.Time{}
+}
+
+func (t *task) Wrote() {
+	c, now := t.w.crew, int64(t.w.now.Sub(t.w.crew.began))
+	for before := c.lastWrite.Load(); before < now && !c.lastWrite.CompareAndSwap(before, now); before = c.lastWrite.Load() {
+	}
+}
+
+func (t *task) LastWrite() time.Time {
+	if d := t.w.crew.lastWrite.Load(); d > 0 {
+		return t.w.crew.began.Add(time.Duration(d))
+	}
+	return time.Time{}
+}
+
+func (t *task) Chance() float64 { return rand.Float64() }
