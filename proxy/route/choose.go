@@ -41,6 +41,8 @@ type Candidate struct {
 	// Replayed is the position that a standby is known to have reached.
 	Replayed uint64
 
+	Replayed uint64 // LSN up to which a standby has replayed; 0: not known
+
 	verdict verdict // of the Expression, in this choice
 }
 
