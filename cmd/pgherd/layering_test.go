@@ -106,6 +106,7 @@ var owned = []struct{ what, home, why string }{
 	{"cilium/ebpf", "bpf/", "taking BPF away must change speed only (I6), so nobody else may need it"},
 	{"netlink", "vip/address", "one package changes the machine's addresses"},
 	{"pg_query", "proxy/query", "it can crash the process, so its limits are kept in one place"},
+	{"cel-go", "proxy/route", "what an expression may cost is limited in one place"},
 }
 
 func checkOwned(s *source) []string {
@@ -185,6 +186,7 @@ func TestLayeringCatches(t *testing.T) {
 	checkCaught(t, checkOwned, "proxy/health/x.go", file(`"github.com/cilium/ebpf/link"`), file(`"pgherd/bpf/observe"`))
 	checkCaught(t, checkOwned, "vip/x.go", file(`"github.com/vishvananda/netlink"`), file(`"pgherd/vip/address"`))
 	checkCaught(t, checkOwned, "proxy/route/x.go", file(`pq "github.com/pganalyze/pg_query_go/v5"`), file(`"pgherd/proxy/query"`))
+	checkCaught(t, checkOwned, "proxy/session/x.go", file(`"github.com/google/cel-go/cel"`), file(`"pgherd/proxy/route"`))
 	checkCaught(t, checkPure, "proxy/route/x.go", file(`"math/rand/v2"`), file(`"math"`))
 	checkCaught(t, checkPure, "proxy/pool/x.go", file(`"net"`), file(`"net/netip"`))
 	checkCaught(t, checkPure, "proxy/failover/x.go",

@@ -18,6 +18,7 @@ type Balance struct {
 	Applications []Preference  // app_name_redirect_preference_list
 	Databases    []Preference  // database_redirect_preference_list
 	Users        []Preference  // user_redirect_preference_list
+	Expression   *Expression   // balance_expression; nil: none
 }
 
 // Policy is a way to spread reads. Pick takes one of at least one candidate, each
@@ -37,8 +38,10 @@ type Candidate struct {
 	Latency time.Duration // of its answers, on the average
 	Bytes   int64         // how far it is behind
 	Delay   time.Duration // the same in time
-	// Replayed is the position that a standby is known to have reached.
+	// Replayed is the position that a standby is known to have reached; 0: not known.
 	Replayed uint64
+
+	verdict verdict // of the Expression, in this choice
 }
 
 // Client is what preferences look at.
@@ -52,8 +55,10 @@ type Choice struct {
 
 // Choose picks the node of a read that may go anywhere: a preferred one, else by
 // the policy. candidates are the nodes in use, and are put in another order; those
-// without weight are chosen by preference only. chance and ratio are two numbers
-// from 0 up to 1. It allocates nothing, unless a standby is too far behind.
+// without weight are chosen by preference only. The Expression is asked once for
+// each that could be chosen; where it is false or fails, only the lack of any other
+// can choose the primary. chance and ratio are two numbers from 0 up to 1. Without
+// an Expression it allocates nothing, unless a standby is too far behind.
 func Choose(candidates []Candidate, client Client, b *Balance, chance, ratio float64) Choice {
 	some, why := preferred(candidates, client, b, ratio)
 	if len(some) == 0 {
@@ -62,6 +67,12 @@ func Choose(candidates []Candidate, client Client, b *Balance, chance, ratio flo
 	if len(some) == 0 {
 		return toPrimary(candidates, "no node has a weight")
 	}
+	if b.Expression != nil {
+		some, why = b.left(candidates, some, client, why)
+		if len(some) == 0 {
+			return toPrimary(candidates, why)
+		}
+	}
 	chosen := some[0]
 	if len(some) > 1 {
 		chosen = some[b.Policy.Pick(some, chance)]
@@ -69,7 +80,7 @@ func Choose(candidates []Candidate, client Client, b *Balance, chance, ratio flo
 	if !b.late(&chosen) {
 		return Choice{chosen.Index, why}
 	}
-	return b.instead(candidates, &chosen)
+	return b.instead(candidates, client, &chosen)
 }
 
 func hasWeight(c *Candidate) bool { return c.Weight > 0 }
@@ -108,12 +119,14 @@ func (b *Balance) late(c *Candidate) bool {
 
 // instead is who gets what a late standby would have got: the primary, or the
 // least delayed of the standbys that are not late.
-func (b *Balance) instead(candidates []Candidate, late *Candidate) Choice {
+func (b *Balance) instead(candidates []Candidate, client Client, late *Candidate) Choice {
 	why := fmt.Sprintf("node %d is too far behind", late.Index)
 	if !b.PreferLower {
 		return toPrimary(candidates, why)
 	}
-	standbys := only(candidates, func(c *Candidate) bool { return c.Role != nodes.Primary && hasWeight(c) && !b.late(c) })
+	standbys := only(candidates, func(c *Candidate) bool {
+		return c.Role != nodes.Primary && hasWeight(c) && !b.late(c) && b.wants(c, client)
+	})
 	if len(standbys) == 0 {
 		return toPrimary(candidates, why+", and so are all")
 	}
