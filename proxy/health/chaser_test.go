@@ -258,90 +258,112 @@ func TestChaseConfiguredAgain(t *testing.T) {
 	})
 }
 
-// TestChaseSQL chases a real standby: what it replays is told, what it does not
-// is not, and after a crash nothing is known.
-func TestChaseSQL(t *testing.T) {
-	t.Parallel()
+// realChase is a chase of a real standby, node 1.
+type realChase struct {
+	*testing.T
+	ctx  context.Context
+	herd *herd.Herd
+	c    *Chaser
+	told chan uint64 // the newest answer
+}
+
+func newRealChase(t *testing.T) *realChase {
 	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
+	r := &realChase{T: t, ctx: ctx, herd: h, told: make(chan uint64, 1)}
 	s := &Settings{Timeout: patience, Call: SQLLine(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})}
 	for _, n := range h.Nodes() {
 		s.Nodes = append(s.Nodes, Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}})
 	}
-	told := make(chan uint64, 1)
-	c := NewChaser(slog.New(slog.DiscardHandler), time.Now, func(node int) bool { return node == 1 }, func(node int, lsn uint64, _ time.Time) {
-		select {
-		case <-told:
-		default:
+	r.c = NewChaser(slog.New(slog.DiscardHandler), time.Now, func(node int) bool { return node == 1 }, r.replayed)
+	r.c.Configure(s)
+	t.Cleanup(func() {
+		r.c.Close()
+		cancel()
+		if err := h.Stop(); err != nil {
+			t.Error(err)
 		}
-		told <- lsn
 	})
-	c.Configure(s)
-	defer c.Close()
-	run := func(node int, sql string) string {
-		t.Helper()
-		text, err := h.ExecOn(ctx, node, sql)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(text)
+	return r
+}
+
+func (r *realChase) replayed(_ int, lsn uint64, _ time.Time) {
+	select {
+	case <-r.told:
+	default:
 	}
-	until := func(what string, ok func(lsn uint64) bool) {
-		t.Helper()
-		for {
-			c.Want()
-			select {
-			case lsn := <-told:
-				if ok(lsn) {
-					return
-				}
-			case <-ctx.Done():
-				t.Fatal(what)
+	r.told <- lsn
+}
+
+func (r *realChase) run(node int, sql string) string {
+	r.Helper()
+	text, err := r.herd.ExecOn(r.ctx, node, sql)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return strings.TrimSpace(text)
+}
+
+// written is the end of what the primary has written.
+func (r *realChase) written() (lsn uint64) {
+	r.Helper()
+	if _, err := fmt.Sscan(r.run(0, "SELECT pg_current_wal_insert_lsn() - '0/0'"), &lsn); err != nil {
+		r.Fatal(err)
+	}
+	return lsn
+}
+
+// until looks at answers.
+func (r *realChase) until(failure string, ok func(lsn uint64) bool) {
+	r.Helper()
+	for {
+		r.c.Want()
+		select {
+		case lsn := <-r.told:
+			if ok(lsn) {
+				return
 			}
+		case <-r.ctx.Done():
+			r.Fatal(failure)
 		}
 	}
-	written := func() (lsn uint64) {
-		t.Helper()
-		if _, err := fmt.Sscan(run(0, "SELECT pg_current_wal_insert_lsn() - '0/0'"), &lsn); err != nil {
-			t.Fatal(err)
-		}
-		return lsn
+}
+
+// TestChaseSQL chases a real standby: what it replays is told, what it does not
+// is not, and after a crash nothing is known.
+func TestChaseSQL(t *testing.T) {
+	t.Parallel()
+	r := newRealChase(t)
+	nothing := func(lsn uint64) bool { return lsn == 0 }
+	r.run(0, "CREATE TABLE t (i int)")
+	first := r.written()
+	r.until("the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
+	r.run(1, "SELECT pg_wal_replay_pause()")
+	for r.run(1, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
 	}
-	run(0, "CREATE TABLE t (i int)")
-	first := written()
-	until("the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
-	run(1, "SELECT pg_wal_replay_pause()")
-	for run(1, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
-	}
-	run(0, "INSERT INTO t SELECT generate_series(1, 1000)")
-	second := written()
+	r.run(0, "INSERT INTO t SELECT generate_series(1, 1000)")
+	second := r.written()
 	for range 20 {
-		until("no answer", func(lsn uint64) bool {
+		r.until("no answer", func(lsn uint64) bool {
 			if lsn < first || lsn >= second {
 				t.Errorf("%d, though replay stands between %d and %d", lsn, first, second)
 			}
 			return true
 		})
 	}
-	run(1, "SELECT pg_wal_replay_resume()")
-	until("it does not go on", func(lsn uint64) bool { return lsn >= second })
-	if err := h.Kill(1); err != nil {
+	r.run(1, "SELECT pg_wal_replay_resume()")
+	r.until("it does not go on", func(lsn uint64) bool { return lsn >= second })
+	if err := r.herd.Kill(1); err != nil {
 		t.Fatal(err)
 	}
-	until("it is dead, and yet something is known", func(lsn uint64) bool { return lsn == 0 })
-	if err := h.Restart(ctx, 1); err != nil {
+	r.until("it is dead, and yet something is known", nothing)
+	if err := r.herd.Restart(r.ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	until("it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
-	run(1, "SELECT pg_promote()")
-	until("it is a primary now, which replays nothing", func(lsn uint64) bool { return lsn == 0 })
+	r.until("it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
+	r.run(1, "SELECT pg_promote()")
+	r.until("it is a primary now, which replays nothing", nothing)
 }
