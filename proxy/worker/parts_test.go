@@ -307,7 +307,7 @@ func TestInboxOfManySenders(t *testing.T) {
 // remainder tells the worker; also when the numbers begin anew.
 func TestNextPID(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 64} {
-		c := NewCrew(workers, &Environment{}, &Settings{}, &nodes.View{})
+		c := NewCrew(workers, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 		seen := map[uint32]bool{}
 		for _, w := range c.workers {
 			w.lastPID = 1<<31/uint32(workers) - 50
@@ -372,7 +372,7 @@ func TestPublish(t *testing.T) {
 		"one is gone":     {view(nodes.Primary), true},
 		"there is no one": {view(), true},
 	} {
-		crew := NewCrew(1, &Environment{}, &Settings{}, view(nodes.Primary, nodes.Standby))
+		crew := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
 		crew.templates.learn(appKey, []wire.Param{{Name: "a"}})
 		crew.Publish(c.next)
 		if forgot := crew.templates.find(appKey) == nil; forgot != c.forgot || crew.Nodes() != c.next {
