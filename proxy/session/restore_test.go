@@ -69,10 +69,10 @@ func naming(m wire.Message) string {
 	case m.Kind == wire.Close:
 		v, _ := wire.ViewClose(m.Body())
 		return strings.TrimSpace("Close " + string(v.Name))
-	case strings.Contains(text, "pg_show_all_settings"):
-		return "Query STATE"
 	case strings.Contains(text, "pg_amproc"):
 		return "Query CATALOG"
+	case strings.Contains(text, "pg_show_all_settings"):
+		return "Query STATE"
 	}
 	return text
 }
