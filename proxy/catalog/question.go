@@ -27,16 +27,16 @@ var question = sync.OnceValue(func() string {
 		"{{maxRows}}", strconv.Itoa(maxRows+1)).Replace(questionText)
 })
 
-// names is an SQL list of those of which there is something to say.
+// names are those of which there is something to say.
 func names[V ~uint8](of map[string]V) string {
 	var list []string
 	for name, v := range of {
 		if v != 0 {
-			list = append(list, "'"+name+"'")
+			list = append(list, name)
 		}
 	}
 	slices.Sort(list)
-	return strings.Join(list, ", ")
+	return strings.Join(list, ",")
 }
 
 // Question is one string for a simple Query outside of a transaction, of several

@@ -44,8 +44,9 @@ isolation AS (
 -- relation, p a table with children, a any statement, c any column, d any DDL, y a relation of
 -- the system, l a row lock. Of writing to a relation no more is asked than what it keeps.
 builtin AS MATERIALIZED (
-  SELECT oid, 'b' || proname AS key, proname IN ({{builtins}}) AS keeps
-  FROM pg_proc WHERE oid < 16384 AND proname IN ({{builtins}}, {{fixed}})
+  SELECT oid, 'b' || proname AS key, keeps
+  FROM (SELECT oid, proname, proname = ANY ('{{{builtins}}}'::name[]) AS keeps FROM pg_proc WHERE oid < 16384) p
+  WHERE keeps OR proname = ANY ('{{{fixed}}}'::name[])
 ),
 target AS MATERIALIZED (
   SELECT p.oid, 'f' || proname AS key, lanname IN ('c', 'internal') AS native
@@ -130,11 +131,9 @@ answer AS MATERIALIZED (
     concat(provolatile, prokind) AS c, CASE WHEN s.fits THEN s.prosrc END AS d
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang LEFT JOIN source s ON s.oid = p.oid WHERE p.oid >= 16384
   UNION ALL SELECT 'uses', key, used, NULL, NULL FROM uses
-),
--- Names of one kind and persistence, between slashes: many to a row.
-name AS (
-  SELECT concat(relkind, relpersistence) AS kind,
-    string_agg(replace(encode(convert_to(relname, getdatabaseencoding()), 'escape'), '/', chr(92) || '057'), '/') AS names
+  -- names of one kind and persistence, between slashes: many to a row
+  UNION ALL SELECT 'names', concat(relkind, relpersistence), NULL,
+    string_agg(replace(encode(convert_to(relname, getdatabaseencoding()), 'escape'), '/', chr(92) || '057'), '/'), NULL
   FROM relation GROUP BY relkind, relpersistence, oid::bigint % 64
 )
 -- Bytes that are not ASCII are escaped: not every client_encoding could say them.
@@ -142,6 +141,5 @@ SELECT 'version' AS what, value AS a, (SELECT value FROM isolation) AS b, NULL A
 UNION ALL (
   SELECT what, encode(convert_to(a, getdatabaseencoding()), 'escape'), encode(convert_to(b, getdatabaseencoding()), 'escape'),
     c, encode(convert_to(d, getdatabaseencoding()), 'escape')
-  FROM answer WHERE (SELECT value FROM version) <> '{{version}}'
-  UNION ALL SELECT 'names', kind, NULL, names, NULL FROM name WHERE (SELECT value FROM version) <> '{{version}}' LIMIT {{maxRows}}
+  FROM answer WHERE (SELECT value FROM version) <> '{{version}}' LIMIT {{maxRows}}
 )

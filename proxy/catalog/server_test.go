@@ -118,7 +118,7 @@ func TestServer(t *testing.T) {
 	d := start(t)
 	empty := d.snapshot(t, nil)
 	checkEmpty(t, empty)
-	if again := d.snapshot(t, empty); again != empty {
+	if again, rows := d.snapshot(t, empty), d.rows(t, Question(empty)); again != empty || len(rows) != 1 {
 		t.Error("nothing has changed, and yet the snapshot has")
 	}
 	d.exec(t, pgbench)
