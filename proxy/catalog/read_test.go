@@ -3,6 +3,8 @@ package catalog
 import (
 	"strings"
 	"testing"
+
+	"pgherd/proxy/route"
 )
 
 // TestNothingKnown: a nil Snapshot, and one of an answer that was too long.
@@ -63,6 +65,7 @@ func TestReadRefuses(t *testing.T) {
 		nil, {}, {nil}, {{"version"}}, {{"version", "", "", "", ""}}, {{"version", "' OR '", "", "", ""}},
 		{{"function", "f", "sql", "vf", ""}}, {version, {"uses", "", "x", "", ""}}, {version, {"uses", "x", "", "", ""}},
 		{version, {"other", "", "", "", ""}}, {version, {"function", "f"}},
+		{version, {"names", "r", "", "t", ""}}, {version, {"names", "", "", "t", ""}},
 	} {
 		if s, err := Read(nil, rows); err == nil {
 			t.Errorf("%q: %+v", rows, s)
@@ -73,6 +76,7 @@ func TestReadRefuses(t *testing.T) {
 func TestPlain(t *testing.T) {
 	for escaped, want := range map[string]string{
 		"": "", "abc": "abc", `a\\b`: `a\b`, `\303\237x`: "\x80\x80x", `\\303`: `\303`, `\`: "\x80", `\3`: "\x80", `\\\`: "\\\x80",
+		`a\057b`: "a/b", `\177\200`: "\x7f\x80", `\777`: "\x80", `\+57`: "\x80",
 	} {
 		if got := plain(escaped); got != want {
 			t.Errorf("%q: %q, want %q", escaped, got, want)
@@ -100,6 +104,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("version|1:2||||function|f|sql|vf|SELECT set_config('a','b',true)|uses|wt|ff||")
 	f.Add(`version|1||||function|\303|plpgsql|v|BEGIN \\' SET a.b; END|uses|a|d||`)
 	f.Add("uses|r|b||")
+	f.Add(`version|1||||names|ru||a\057b/c||uses|rv|ra||uses|pp|pc||function|g|sql|sf|SELECT 1 FROM c`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var rows [][]string
 		for fields := strings.Split(text, "|"); len(fields) > 0; {
@@ -115,6 +120,14 @@ func FuzzRead(f *testing.F) {
 		}
 		for name := range s.functions {
 			s.Function("", name)
+			if s.Placing().Function("public", name) == route.Unheard {
+				t.Errorf("%q is not heard of", name)
+			}
+		}
+		for name, p := range s.relations {
+			if got := s.Placing().Relation("public", name); got != p.relation() {
+				t.Errorf("%q is %v, asked for %v", name, p, got)
+			}
 		}
 	})
 }
