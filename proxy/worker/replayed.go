@@ -2,6 +2,8 @@ package worker
 
 import (
 	"time"
+
+	"pgherd/proxy/metrics"
 )
 
 // position is what a standby had replayed when it was asked; never changed once
@@ -36,3 +38,6 @@ func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
 // Chase says that the session waits for a standby to catch up; it is to be repeated
 // while that lasts.
 func (t *task) Chase() { t.w.env.Chase() }
+
+// Count counts what was sent to a node, or what the node said of it.
+func (t *task) Count(node int, what metrics.Statement) { t.w.sent[node][what]++ }
