@@ -55,7 +55,6 @@ type Node struct {
 	ReplayedAt       time.Time     // when it was asked for that; zero: never
 	ReplicationState string        // streaming, catchup …; "" for a primary
 	SyncState        string        // async, sync, quorum …
-	Selects          uint64        // reads sent there, once reads are told apart
 }
 
 // Address is where to dial: network and address.
