@@ -82,7 +82,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.gate.configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
-	p.chaser = health.NewChaser(log, time.Now, p.standby, p.crew.NoteReplayed)
+	p.chaser = health.NewChaser(log, time.Now, p.role, p.crew.NoteReplayed)
 	p.ask(c)
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)

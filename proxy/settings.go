@@ -130,10 +130,12 @@ func (p *Proxy) primary() (int, bool) {
 	return n.Index, true
 }
 
-// standby says that a node is believed to be one.
-func (p *Proxy) standby(index int) bool {
-	n := p.crew.Nodes().Node(index)
-	return n != nil && n.Role == nodes.Standby
+// role is what a node is believed to be.
+func (p *Proxy) role(index int) nodes.Role {
+	if n := p.crew.Nodes().Node(index); n != nil {
+		return n.Role
+	}
+	return nodes.Unknown
 }
 
 func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings, error) {

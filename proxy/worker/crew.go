@@ -12,7 +12,7 @@ import (
 // Crew is all workers of a process. Worker 0 is home to the pools: it owns the
 // counts and the queue, and everybody sends it messages. Read without a message
 // are: whether anybody waits, one atomic load a checkout, what is believed of the
-// nodes, and what each standby has replayed, immutable values.
+// nodes, and where each one is, immutable values.
 type Crew struct {
 	workers   []*Worker
 	home      *pool.Home // worker 0's

@@ -31,7 +31,7 @@ func TestReplayed(t *testing.T) {
 		{"the chase", func() { c.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
 		{"the view again, for another node's probe", func() { c.Publish(view(100, second(1))) }, 110, second(2)},
 		{"a slow answer", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(1)) }, 110, second(2)},
-		{"a failure", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, second(3)},
+		{"a failure: not even when it was is of use", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
 		{"it began anew, from further back", func() { c.Publish(view(90, second(4))) }, 90, second(4)},
 	} {
 		step.do()
