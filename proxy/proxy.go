@@ -50,6 +50,7 @@ type Proxy struct {
 	connect *connector
 	catalog atomic.Pointer[authQuery]
 	prober  *health.Prober
+	chaser  *health.Chaser
 	// What all sessions know of SQL, and of the databases they use it in.
 	statements *query.Cache
 	catalogs   *catalog.Shared
@@ -81,7 +82,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.gate.configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
-	p.prober.Configure(healthSettings(c))
+	p.chaser = health.NewChaser(log, time.Now, p.role, p.crew.NoteReplayed)
+	p.ask(c)
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
@@ -94,6 +96,13 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		go p.serve(l)
 	}
 	return p, nil
+}
+
+// ask has the nodes asked how they are, and first of all now.
+func (p *Proxy) ask(c *config.Config) {
+	s := healthSettings(c)
+	p.prober.Configure(s)
+	p.chaser.Configure(s)
 }
 
 func (p *Proxy) serve(l net.Listener) {
@@ -150,7 +159,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.connect.configure(made.connect)
 	p.catalog.Swap(made.catalog).close()
 	p.gate.configure(made.login)
-	p.prober.Configure(healthSettings(c))
+	p.ask(c)
 	p.crew.Configure(p.workerSettings(c, made.routing))
 	return nil
 }
@@ -225,6 +234,7 @@ func (p *Proxy) end() {
 	default:
 	}
 	p.prober.Close()
+	p.chaser.Close()
 	p.catalog.Load().close()
 	p.crew.Stop()
 	close(p.over)

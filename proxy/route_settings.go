@@ -11,10 +11,13 @@ import (
 	"pgherd/proxy/session"
 )
 
+// balances: there are nodes to choose from, and reads are to be spread.
+func balances(c *config.Config) bool { return c.Balance.On && len(c.Nodes) > 1 }
+
 // routingOf says where statements go; nil if all of them go to the primary.
 func routingOf(c *config.Config) (*session.Routing, error) {
 	b := &c.Balance
-	if !b.On || len(c.Nodes) < 2 {
+	if !balances(c) {
 		return nil, nil
 	}
 	balance, err := balanceOf(b)

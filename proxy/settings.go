@@ -130,6 +130,14 @@ func (p *Proxy) primary() (int, bool) {
 	return n.Index, true
 }
 
+// role is what a node is believed to be.
+func (p *Proxy) role(index int) nodes.Role {
+	if n := p.crew.Nodes().Node(index); n != nil {
+		return n.Role
+	}
+	return nodes.Unknown
+}
+
 func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings, error) {
 	s := &connectSettings{nodes: map[int]nodeAddress{}, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
 		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: policy.Passwd, lookup: policy.Lookup}
@@ -241,8 +249,9 @@ func healthSettings(c *config.Config) *health.Settings {
 		})
 	}
 	if asksNodes(c) {
-		s.Probe = health.SQL(health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
-			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode})
+		access := health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
+			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode}
+		s.Probe, s.Call = health.SQL(access), health.SQLLine(access)
 	}
 	return s
 }
@@ -261,6 +270,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Jitter: jitter,
 		Ended:  p.ended,
 		Failed: p.fail,
+		Chase:  func() { p.chaser.Want() },
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"pgherd/proxy/config"
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 )
 
@@ -23,5 +24,12 @@ func TestModesOf(t *testing.T) {
 		if got := modes.Of(row.database, row.user); got != row.want {
 			t.Errorf("%s/%s: %s, want %s", row.database, row.user, got, row.want)
 		}
+	}
+}
+
+// TestMaxIndex: whatever node can be configured has its place with the workers.
+func TestMaxIndex(t *testing.T) {
+	if nodes.MaxIndex < config.MaxIndex {
+		t.Errorf("%d, but nodes may be numbered up to %d", nodes.MaxIndex, config.MaxIndex)
 	}
 }

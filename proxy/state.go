@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgherd/proxy/admin"
+	"pgherd/proxy/metrics"
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/session"
 	"pgherd/proxy/worker"
 )
@@ -19,8 +21,18 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 		return nil, err
 	}
 	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
+	s.DelayByTime = p.config.Load().Balance.DelayTime > 0
+	s.Sent = make([]metrics.Statements, nodes.MaxIndex+1)
 	for _, v := range views {
 		addWorker(s, &v)
+		for node := range v.Sent {
+			s.Sent[node].Merge(&v.Sent[node])
+		}
+	}
+	if primary := s.Nodes.Primary(); primary != nil && !balances(p.config.Load()) {
+		for i := range s.Clients {
+			s.Clients[i].ReadNode = primary.Index
+		}
 	}
 	if len(views) > 0 {
 		for _, f := range views[0].Features {
@@ -62,7 +74,7 @@ func describeClient(v *session.View, worker int) admin.Client {
 	return admin.Client{
 		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
 		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
-		Mode: v.Mode.String(), Pinned: v.Pinned,
+		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: -1,
 	}
 }
 

@@ -27,6 +27,9 @@ type State struct {
 	Servers  []Server
 	Features []Feature
 	Pools    []Pool
+	Sent     []metrics.Statements // by a node's index
+	// DelayByTime: standbys are judged by delay_threshold_by_time.
+	DelayByTime bool
 }
 
 // Worker is one of the threads of the data plane.
@@ -54,6 +57,7 @@ type Client struct {
 	Server      *Server       // that it holds, or nil
 	Mode        string        // pool mode
 	Pinned      string        // why it keeps its server between transactions; "": it does not
+	ReadNode    int           // the node that its reads go to; -1: none is chosen yet
 }
 
 // Server is a connection to PostgreSQL.
@@ -126,6 +130,7 @@ var table = []*command{
 	&showPoolVersion,
 	&showPoolClients,
 	&showPoolStats,
+	&showNodeStats,
 	&showFeatures,
 	&pause,
 	&resume,

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 )
 
@@ -27,9 +28,9 @@ func fixed() *State {
 	s := &State{Version: "1.2.3", Now: at("12:00:00"), Started: at("08:00:00"), PID: 100}
 	s.Nodes = &nodes.View{Nodes: []nodes.Node{
 		{Index: 0, Host: "10.0.0.1", Port: 5432, Weight: 1, Status: nodes.Up, Role: nodes.Primary, Since: at("08:00:01"),
-			Reachable: true, Probed: true, Found: nodes.Primary, Selects: 18446744073709551615},
+			Reachable: true, Probed: true, Found: nodes.Primary},
 		{Index: 1, Host: "/run/postgresql", Port: 5433, Weight: 2, Status: nodes.Up, Role: nodes.Standby, Since: at("08:00:02"),
-			Reachable: true, Probed: true, Found: nodes.Standby, DelayBytes: 4096, ReplicationState: "streaming", SyncState: "async"},
+			Reachable: true, Probed: true, Found: nodes.Standby, DelayBytes: 4096, Delay: 628 * time.Microsecond, ReplicationState: "streaming", SyncState: "async"},
 		{Index: 2, Host: "::1", Port: 5434, Status: nodes.Down, Role: nodes.Standby, Probed: true},
 		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
@@ -42,13 +43,13 @@ func fixed() *State {
 	begun := &Server{Worker: 0, Node: 0, User: "bob", Database: "app", PID: 5002, Opened: at("11:30:00"), Uses: 1}
 	s.Clients = []Client{
 		{PID: 11, Worker: 0, User: "alice", Database: "app", Application: "psql", Host: "[local]", State: "active",
-			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held, Mode: "session"},
+			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held, Mode: "session", ReadNode: -1},
 		{PID: 12, Worker: 0, User: "bob", Database: "app", Host: "10.1.2.3", Port: "40000", TLS: "TLSv1.3 TLS_AES_128_GCM_SHA256",
 			State: "in_transaction", Since: at("11:59:00"), LoggedIn: at("11:57:00"), Server: begun,
-			Mode: "transaction", Pinned: "LISTEN"},
+			Mode: "transaction", Pinned: "LISTEN", ReadNode: 1},
 		{PID: 13, Worker: 1, User: "alice", Database: "app", Application: "it's | \"quoted\"\n", Host: "::1", Port: "1",
-			State: "wait_server", Since: at("11:59:59"), LoggedIn: at("11:59:59"), Waited: time.Second, Mode: "statement"},
-		{PID: 14, Worker: 1, State: "idle", Since: at("10:00:00"), LoggedIn: at("09:00:00")},
+			State: "wait_server", Since: at("11:59:59"), LoggedIn: at("11:59:59"), Waited: time.Second, Mode: "statement", ReadNode: 1},
+		{PID: 14, Worker: 1, State: "idle", Since: at("10:00:00"), LoggedIn: at("09:00:00"), ReadNode: 0},
 	}
 	held.Client, begun.Client = &s.Clients[0], &s.Clients[1]
 	s.Servers = []Server{*held, *begun,
@@ -61,6 +62,11 @@ func fixed() *State {
 	}
 	for ms := range 100 {
 		s.Pools[0].Waits.Add(time.Duration(ms) * time.Millisecond)
+	}
+	s.Sent = []metrics.Statements{
+		{metrics.Select: 18446744073709551615, metrics.Insert: 1, metrics.Update: 2, metrics.Delete: 3, metrics.DDL: 4,
+			metrics.Other: 5, metrics.Panic: 6, metrics.Fatal: 7, metrics.Error: 8},
+		{metrics.Select: 70},
 	}
 	s.Features = []Feature{
 		{Name: "io_uring", Used: true, MinVersion: "6.1"},
@@ -153,12 +159,50 @@ func TestShowFails(t *testing.T) {
 	}
 }
 
-// TestPoolNodesColumns are Pgpool-II's fourteen, in its order.
+// TestPoolNodesColumns are Pgpool-II's fourteen, in its order, and one of ours.
 func TestPoolNodesColumns(t *testing.T) {
 	want := []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
-		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change"}
+		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions"}
 	if command, _ := (&Commands{}).Find([]byte("show pool_nodes")); !slices.Equal(command.Columns(), want) {
 		t.Errorf("%q", command.Columns())
+	}
+}
+
+// TestNodeStatsColumns are Pgpool-II's, in its order.
+func TestNodeStatsColumns(t *testing.T) {
+	want := []string{"node_id", "hostname", "port", "status", "role", "select_cnt", "insert_cnt", "update_cnt", "delete_cnt",
+		"ddl_cnt", "other_cnt", "panic_cnt", "fatal_cnt", "error_cnt"}
+	if command, _ := (&Commands{}).Find([]byte("show pool_backend_stats")); !slices.Equal(command.Columns(), want) {
+		t.Errorf("%q", command.Columns())
+	}
+}
+
+// TestReplicationDelay is in bytes, or in time if that is what counts.
+func TestReplicationDelay(t *testing.T) {
+	for _, row := range []struct {
+		byTime bool
+		node   nodes.Node
+		want   string
+	}{
+		{false, nodes.Node{DelayBytes: 628, Delay: time.Hour}, "628"},
+		{true, nodes.Node{DelayBytes: 628}, "0.000000 second"},
+		{true, nodes.Node{Delay: 628 * time.Microsecond}, "0.000628 second"},
+		{true, nodes.Node{Delay: 1999999 * time.Microsecond}, "1.999999 second"},
+		{true, nodes.Node{Delay: 2 * time.Second}, "2.000000 seconds"},
+	} {
+		if got := (&State{DelayByTime: row.byTime}).delay(&row.node); got != row.want {
+			t.Errorf("%+v: %s", row, got)
+		}
+	}
+}
+
+// TestLoadBalanceNode is that of the client who asks, if it has one.
+func TestLoadBalanceNode(t *testing.T) {
+	s := fixed()
+	for asker, want := range map[uint32]int{11: -1, 12: 1, 14: 0, 999: -1} {
+		if got := s.readNode(asker); got != want {
+			t.Errorf("client %d: node %d, want %d", asker, got, want)
+		}
 	}
 }
 

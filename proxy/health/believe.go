@@ -19,9 +19,6 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 		f, probed := found[n.Index]
 		n.Probed, n.Reachable, n.Found = probed, f.Reachable, f.Role
 		n.ReplayedAt = f.At
-		if f.Role == nodes.Standby {
-			n.Replayed = f.LSN
-		}
 		n.Status, n.Role = nodes.Up, nodes.Standby
 		if n.Index == primary {
 			n.Role = nodes.Primary
@@ -29,6 +26,9 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 			describeStandby(&n, &a, &f, &lead)
 		}
 		n.Since = now
+		if f.Role == n.Role {
+			n.Replayed = f.LSN
+		}
 		if before != nil {
 			if old := before.Node(n.Index); old != nil && old.Status == n.Status {
 				n.Since = old.Since

@@ -158,16 +158,16 @@ func TestBelieveReplication(t *testing.T) {
 	}
 }
 
-// TestBelieveReplayed: only what a standby has replayed, whatever it is believed
-// to be, and when it was asked.
+// TestBelieveReplayed: the position of a node that is what it is believed to be,
+// and when it was asked.
 func TestBelieveReplayed(t *testing.T) {
-	findings := found("0 primary 100, 1 standby 90, 2 unreachable, 3 standby 0")
+	findings := found("0 primary 100, 1 standby 90, 2 unreachable, 3 primary 80, 5 standby 0")
 	for i, f := range findings {
 		f.At = start.Add(time.Duration(i) * time.Second)
 		findings[i] = f
 	}
-	view := Believe(asked("a", "b", "c", "d!", "e"), findings, nil, start)
-	for i, want := range []uint64{0, 90, 0, 0, 0} {
+	view := Believe(asked("a!", "b", "c", "d", "e", "f"), findings, nil, start)
+	for i, want := range []uint64{100, 90, 0, 0, 0, 0} {
 		n := &view.Nodes[i]
 		if at, asked := findings[i]; n.Replayed != want || n.ReplayedAt != at.At || asked == n.ReplayedAt.IsZero() {
 			t.Errorf("node %d: %d at %v", i, n.Replayed, n.ReplayedAt)

@@ -12,7 +12,7 @@ import (
 
 // Named limits of a chase.
 const (
-	chasePause   = 3 * time.Millisecond   // between two questions to a standby
+	chasePause   = 3 * time.Millisecond   // between two questions to a node
 	chaseLinger  = 200 * time.Millisecond // how long it goes on after the last Want
 	chaseIdle    = 10 * time.Second       // after which an unused connection is closed
 	chaseTimeout = time.Second            // for one answer
@@ -21,37 +21,38 @@ const (
 
 // Line is a connection to a node that is kept for a chase.
 type Line interface {
-	// Replayed is the position that a standby has replayed; 0: it is no standby.
-	Replayed(ctx context.Context) (lsn uint64, err error)
+	// Position is what a standby has replayed, or a primary has inserted.
+	Position(ctx context.Context) (role nodes.Role, lsn uint64, err error)
 	Close()
 }
 
 // Call opens a Line. It returns by the context's deadline.
 type Call func(ctx context.Context, n *nodes.Node) (Line, error)
 
-// Chaser asks the standbys every few milliseconds what they have replayed, while
-// somebody waits for that: who waits says so by Want. It has one goroutine for
-// each node, and a connection while there is a chase.
+// Chaser asks the nodes every few milliseconds for their positions, the standbys for
+// what they have replayed, the primary for what it has inserted, while somebody waits
+// for that: who waits says so by Want. It has one goroutine for each node, and a
+// connection while there is a chase.
 type Chaser struct {
-	log      *slog.Logger
-	now      func() time.Time
-	standby  func(node int) bool
-	replayed func(node int, lsn uint64, at time.Time)
-	began    time.Time
-	until    atomic.Int64                    // since began: the chase goes on to then
-	wakes    atomic.Pointer[[]chan struct{}] // of each goroutine; never changed once stored
+	log   *slog.Logger
+	now   func() time.Time
+	role  func(node int) nodes.Role
+	found func(node int, lsn uint64, at time.Time)
+	began time.Time
+	until atomic.Int64                    // since began: the chase goes on to then
+	wakes atomic.Pointer[[]chan struct{}] // of each goroutine; never changed once stored
 
 	lock    sync.Mutex // over what follows
 	cancel  context.CancelFunc
 	chasing sync.WaitGroup
 }
 
-// NewChaser makes a chaser; Configure starts it. standby says which nodes are
-// believed to be standbys: others are left alone. replayed is told what each has
-// replayed, and when it was asked; lsn 0: nothing is known. Both are called on
-// several goroutines.
-func NewChaser(log *slog.Logger, now func() time.Time, standby func(node int) bool, replayed func(node int, lsn uint64, at time.Time)) *Chaser {
-	c := &Chaser{log: log, now: now, standby: standby, replayed: replayed, began: now()}
+// NewChaser makes a chaser; Configure starts it. role says what a node is believed
+// to be: a position of one that says it is something else is not known, and one of
+// which nothing is believed is left alone. found is told each position, and when it
+// was asked for; lsn 0: it is not known. Both are called on several goroutines.
+func NewChaser(log *slog.Logger, now func() time.Time, role func(node int) nodes.Role, found func(node int, lsn uint64, at time.Time)) *Chaser {
+	c := &Chaser{log: log, now: now, role: role, found: found, began: now()}
 	c.wakes.Store(&[]chan struct{}{})
 	return c
 }
@@ -89,7 +90,7 @@ func (c *Chaser) Configure(s *Settings) {
 	c.wakes.Store(&wakes)
 }
 
-// Close ends the chase; when it returns, replayed is not called any more.
+// Close ends the chase; when it returns, found is not called any more.
 func (c *Chaser) Close() {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -134,7 +135,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // ask asks once, tells the answer, and says when to ask again.
 func (h *chase) ask(ctx context.Context) time.Duration {
-	if !h.c.standby(h.node.Index) {
+	if h.c.role(h.node.Index) == nodes.Unknown {
 		return chaseRetry
 	}
 	at := h.c.now()
@@ -142,13 +143,13 @@ func (h *chase) ask(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
-	h.c.replayed(h.node.Index, lsn, at)
+	h.c.found(h.node.Index, lsn, at)
 	if err == nil {
 		h.failing = false
 		return chasePause
 	}
 	if !h.failing {
-		h.c.log.Warn("ask standby what it has replayed", "node", h.node.Index, "error", err)
+		h.c.log.Warn("ask node for its position", "node", h.node.Index, "error", err)
 	}
 	h.failing = true
 	h.hangUp()
@@ -166,7 +167,8 @@ func (h *chase) position(ctx context.Context) (lsn uint64, err error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, chaseTimeout)
 	defer cancel()
-	if lsn, err = h.line.Replayed(limited); err != nil {
+	role, lsn, err := h.line.Position(limited)
+	if err != nil || role != h.c.role(h.node.Index) {
 		return 0, err
 	}
 	return lsn, nil

@@ -19,9 +19,10 @@ import (
 type standbys struct {
 	lock  sync.Mutex
 	lsn   [3]uint64
-	errs  [3]error // of questions
-	down  [3]bool  // refuses connections
-	hangs [3]bool  // answers nothing
+	role  [3]nodes.Role // what it says it is
+	errs  [3]error      // of questions
+	down  [3]bool       // refuses connections
+	hangs [3]bool       // answers nothing
 	seen
 }
 
@@ -58,7 +59,7 @@ func (s *standbys) call(_ context.Context, n *nodes.Node) (Line, error) {
 	return &fakeLine{s, n.Index}, nil
 }
 
-func (s *standbys) replayed(node int, lsn uint64, at time.Time) {
+func (s *standbys) found(node int, lsn uint64, at time.Time) {
 	s.do(func() {
 		s.told[node], s.at[node] = lsn, at
 		if lsn == 0 {
@@ -72,29 +73,30 @@ type fakeLine struct {
 	node int
 }
 
-func (l *fakeLine) Replayed(ctx context.Context) (lsn uint64, err error) {
+func (l *fakeLine) Position(ctx context.Context) (role nodes.Role, lsn uint64, err error) {
 	hangs := false
 	l.s.do(func() {
 		l.s.asked[l.node]++
-		lsn, err, hangs = l.s.lsn[l.node], l.s.errs[l.node], l.s.hangs[l.node]
+		role, lsn, err, hangs = l.s.role[l.node], l.s.lsn[l.node], l.s.errs[l.node], l.s.hangs[l.node]
 	})
 	if hangs {
 		<-ctx.Done()
-		return 0, ctx.Err()
+		return 0, 0, ctx.Err()
 	}
-	return lsn, err
+	return role, lsn, err
 }
 
 func (l *fakeLine) Close() { l.s.do(func() { l.s.open[l.node]-- }) }
 
-// chased runs a test on a chaser of a primary, node 0, and standbys 1 and 2, in
-// a time of its own.
+// chased runs a test on a chaser of a primary, node 0, standbys 1 and 2, and a node
+// of which nothing is believed, in a time of its own.
 func chased(t *testing.T, test func(t *testing.T, c *Chaser, s *standbys, log *strings.Builder)) {
 	synctest.Test(t, func(t *testing.T) {
-		s, log := &standbys{}, &strings.Builder{}
-		c := NewChaser(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), time.Now, func(node int) bool { return node > 0 }, s.replayed)
+		believed := [...]nodes.Role{nodes.Primary, nodes.Standby, nodes.Standby, nodes.Unknown}
+		s, log := &standbys{role: [3]nodes.Role(believed[:])}, &strings.Builder{}
+		c := NewChaser(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), time.Now, func(node int) nodes.Role { return believed[node] }, s.found)
 		c.Want() // before Configure it does nothing
-		c.Configure(&Settings{Nodes: asked("a", "b", "c"), Timeout: patience, Call: s.call})
+		c.Configure(&Settings{Nodes: asked("a", "b", "c", "d"), Timeout: patience, Call: s.call})
 		defer func() {
 			c.Close()
 			c.Close()
@@ -115,16 +117,16 @@ func TestChase(t *testing.T) {
 		if now.calls != [3]int{} {
 			t.Fatalf("connected though nobody wants it: %v", now.calls)
 		}
-		s.do(func() { s.lsn[1], s.lsn[2] = 100, 200 })
+		s.do(func() { s.lsn = [3]uint64{300, 100, 200} })
 		c.Want()
 		now = s.look()
-		if now.told[1] != 100 || now.told[2] != 200 || !now.at[1].Equal(time.Now()) {
+		if now.told[0] != 300 || now.told[1] != 100 || now.told[2] != 200 || !now.at[1].Equal(time.Now()) {
 			t.Errorf("not at once: %v, %v", now.told, now.at)
 		}
 		s.do(func() { s.lsn[1] = 101 })
 		time.Sleep(chasePause)
 		now = s.look()
-		if now.told[1] != 101 || now.asked[0] != 0 || now.calls[0] != 0 {
+		if now.told[1] != 101 || now.asked[0] != now.asked[1] {
 			t.Errorf("%v, asked %v", now.told, now.asked)
 		}
 		time.Sleep(chaseIdle / 2)
@@ -168,6 +170,20 @@ func TestChaseGoesOn(t *testing.T) {
 	})
 }
 
+// TestChaseRoles: one that says it is not what it is believed to be has no
+// position that means anything.
+func TestChaseRoles(t *testing.T) {
+	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
+		s.do(func() {
+			s.lsn, s.role = [3]uint64{300, 100, 200}, [3]nodes.Role{nodes.Standby, nodes.Primary, nodes.Standby}
+		})
+		c.Want()
+		if now := s.look(); now.told != [3]uint64{0, 0, 200} || now.asked != [3]int{1, 1, 1} {
+			t.Errorf("told %v, asked %v", now.told, now.asked)
+		}
+	})
+}
+
 // TestChaseFails: nothing is known then, one standby's trouble is not the
 // other's, the log has it once, and what is down is not hammered.
 func TestChaseFails(t *testing.T) {
@@ -194,7 +210,7 @@ func TestChaseFails(t *testing.T) {
 		if now.calls[1] < 5 || now.calls[1] > 15 || now.zeroes[1] < 5 {
 			t.Errorf("%d tries of one that is down", now.calls[1])
 		}
-		if n := strings.Count(log.String(), "what it has replayed"); n != 1 {
+		if n := strings.Count(log.String(), "ask node for its position"); n != 1 {
 			t.Errorf("logged %d times: %s", n, log)
 		}
 		s.do(func() { s.down[1], s.errs[1], s.lsn[1] = false, nil, 300 })
@@ -264,7 +280,7 @@ type realChase struct {
 	ctx  context.Context
 	herd *herd.Herd
 	c    *Chaser
-	told chan uint64 // the newest answer
+	told [2]chan uint64 // of each node, the newest answer
 }
 
 func newRealChase(t *testing.T) *realChase {
@@ -273,12 +289,12 @@ func newRealChase(t *testing.T) *realChase {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	r := &realChase{T: t, ctx: ctx, herd: h, told: make(chan uint64, 1)}
+	r := &realChase{T: t, ctx: ctx, herd: h, told: [2]chan uint64{make(chan uint64, 1), make(chan uint64, 1)}}
 	s := &Settings{Timeout: patience, Call: SQLLine(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})}
 	for _, n := range h.Nodes() {
 		s.Nodes = append(s.Nodes, Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}})
 	}
-	r.c = NewChaser(slog.New(slog.DiscardHandler), time.Now, func(node int) bool { return node == 1 }, r.replayed)
+	r.c = NewChaser(slog.New(slog.DiscardHandler), time.Now, func(node int) nodes.Role { return [...]nodes.Role{nodes.Primary, nodes.Standby}[node] }, r.found)
 	r.c.Configure(s)
 	t.Cleanup(func() {
 		r.c.Close()
@@ -290,12 +306,12 @@ func newRealChase(t *testing.T) *realChase {
 	return r
 }
 
-func (r *realChase) replayed(_ int, lsn uint64, _ time.Time) {
+func (r *realChase) found(node int, lsn uint64, _ time.Time) {
 	select {
-	case <-r.told:
+	case <-r.told[node]:
 	default:
 	}
-	r.told <- lsn
+	r.told[node] <- lsn
 }
 
 func (r *realChase) run(node int, sql string) string {
@@ -313,16 +329,16 @@ func (r *realChase) written() (lsn uint64) {
 	if _, err := fmt.Sscan(r.run(0, "SELECT pg_current_wal_insert_lsn() - '0/0'"), &lsn); err != nil {
 		r.Fatal(err)
 	}
-	return lsn
+	return recordsEnd(lsn, 8192, 16<<20) // as PostgreSQL is built
 }
 
-// until looks at answers.
-func (r *realChase) until(failure string, ok func(lsn uint64) bool) {
+// until looks at a node's answers.
+func (r *realChase) until(node int, failure string, ok func(lsn uint64) bool) {
 	r.Helper()
 	for {
 		r.c.Want()
 		select {
-		case lsn := <-r.told:
+		case lsn := <-r.told[node]:
 			if ok(lsn) {
 				return
 			}
@@ -340,14 +356,15 @@ func TestChaseSQL(t *testing.T) {
 	nothing := func(lsn uint64) bool { return lsn == 0 }
 	r.run(0, "CREATE TABLE t (i int)")
 	first := r.written()
-	r.until("the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
+	r.until(0, "the primary does not say where it is", func(lsn uint64) bool { return lsn >= first })
+	r.until(1, "the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
 	r.run(1, "SELECT pg_wal_replay_pause()")
 	for r.run(1, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
 	}
 	r.run(0, "INSERT INTO t SELECT generate_series(1, 1000)")
 	second := r.written()
 	for range 20 {
-		r.until("no answer", func(lsn uint64) bool {
+		r.until(1, "no answer", func(lsn uint64) bool {
 			if lsn < first || lsn >= second {
 				t.Errorf("%d, though replay stands between %d and %d", lsn, first, second)
 			}
@@ -355,15 +372,15 @@ func TestChaseSQL(t *testing.T) {
 		})
 	}
 	r.run(1, "SELECT pg_wal_replay_resume()")
-	r.until("it does not go on", func(lsn uint64) bool { return lsn >= second })
+	r.until(1, "it does not go on", func(lsn uint64) bool { return lsn >= second })
 	if err := r.herd.Kill(1); err != nil {
 		t.Fatal(err)
 	}
-	r.until("it is dead, and yet something is known", nothing)
+	r.until(1, "it is dead, and yet something is known", nothing)
 	if err := r.herd.Restart(r.ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	r.until("it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
+	r.until(1, "it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
 	r.run(1, "SELECT pg_promote()")
-	r.until("it is a primary now, which replays nothing", nothing)
+	r.until(1, "it is a primary now, which replays nothing", nothing)
 }

@@ -18,7 +18,7 @@ type Finding struct {
 	Reachable bool
 	Role      nodes.Role
 	At        time.Time          // when it was asked; the Prober says
-	LSN       uint64             // written (primary) or replayed (standby)
+	LSN       uint64             // inserted (primary) or replayed (standby)
 	Standbys  map[string]Standby // a primary's, by application name and by address
 }
 

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -27,16 +26,12 @@ type sqlLine struct {
 	node int
 }
 
-// Replayed: what a primary replayed while it was a standby does not count.
-func (l *sqlLine) Replayed(ctx context.Context) (uint64, error) {
-	rows, err := ask(ctx, l.conn, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() - '0/0'::pg_lsn END")
-	if err == nil && len(rows) != 1 {
-		err = errors.New("no answer")
-	}
+func (l *sqlLine) Position(ctx context.Context) (nodes.Role, uint64, error) {
+	role, lsn, err := askPosition(ctx, l.conn)
 	if err != nil {
-		return 0, fmt.Errorf("ask node %d: %w", l.node, err)
+		return role, 0, fmt.Errorf("ask node %d: %w", l.node, err)
 	}
-	return position(rows[0][0]), nil
+	return role, lsn, nil
 }
 
 // hangUpLimit is how long saying goodbye to PostgreSQL may take.

@@ -28,27 +28,14 @@ func SQL(a Access) Probe {
 		}
 		defer conn.Close(ctx)
 		f := Finding{Reachable: true, Standbys: map[string]Standby{}}
-		rows, err := ask(ctx, conn, "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() "+
-			"THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn")
-		if err != nil || len(rows) != 1 {
+		if f.Role, f.LSN, err = askPosition(ctx, conn); err != nil {
 			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
 		}
-		f.Role = nodes.Primary
-		if rows[0][0] == "t" {
-			f.Role = nodes.Standby
-		}
-		f.LSN = position(rows[0][1])
 		if f.Role == nodes.Primary {
 			askStandbys(ctx, conn, &f)
 		}
 		return f, nil
 	}
-}
-
-// position reads a distance from 0/0. NULL, before anything was replayed, is 0.
-func position(text string) uint64 {
-	lsn, _ := strconv.ParseUint(text, 10, 64)
-	return lsn
 }
 
 // askStandbys reads what a primary says of its standbys. A user who may not

@@ -51,11 +51,10 @@ type Node struct {
 	Found            Role
 	DelayBytes       int64         // how far a standby is behind its primary
 	Delay            time.Duration // the same in time, as the primary says; 0: caught up, or not known
-	Replayed         uint64        // the position that a standby has replayed; 0: not known, or no standby
+	Replayed         uint64        // the position that a standby has replayed, or a primary has inserted; 0: not known
 	ReplayedAt       time.Time     // when it was asked for that; zero: never
 	ReplicationState string        // streaming, catchup …; "" for a primary
 	SyncState        string        // async, sync, quorum …
-	Selects          uint64        // reads sent there, once reads are told apart
 }
 
 // Address is where to dial: network and address.

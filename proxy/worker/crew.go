@@ -10,9 +10,9 @@ import (
 )
 
 // Crew is all workers of a process. Worker 0 is home to the pools: it owns the
-// counts and the queue, and everybody sends it messages. Two things are read
-// without a message: whether anybody waits, one atomic load a checkout, and
-// what is believed of the nodes, an immutable value.
+// counts and the queue, and everybody sends it messages. Read without a message
+// are: whether anybody waits, one atomic load a checkout, what is believed of the
+// nodes, and where each one is, immutable values.
 type Crew struct {
 	workers   []*Worker
 	home      *pool.Home // worker 0's
@@ -124,6 +124,11 @@ func (c *Crew) refill() {
 // Publish makes a view of the nodes the one that sessions see. A node that
 // changed its role may say other things at log-in: the templates are dropped.
 func (c *Crew) Publish(view *nodes.View) {
+	for i := range view.Nodes {
+		if n := &view.Nodes[i]; !n.ReplayedAt.IsZero() {
+			c.NoteReplayed(n.Index, n.Replayed, n.ReplayedAt)
+		}
+	}
 	before := c.nodes.Swap(view)
 	if before != nil && !sameRoles(before, view) {
 		c.templates.forget()

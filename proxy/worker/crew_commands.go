@@ -75,7 +75,8 @@ type View struct {
 	Sessions []session.View
 	Idle     []*session.ServerView // on the shelf
 	Waits    map[PoolName]metrics.Histogram
-	Pins     map[PoolName]uint64 // how often a session began to keep a server
+	Pins     map[PoolName]uint64  // how often a session began to keep a server
+	Sent     []metrics.Statements // by node
 }
 
 // Snapshot asks every worker for a view.
@@ -98,7 +99,7 @@ func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
 
 func (w *Worker) view() View {
 	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: slices.Concat(w.loop.Features(), []ring.Feature{w.asked}), Counters: w.loop.Counters(), Waits: w.waits.copy(),
-		Pins: maps.Clone(w.pins)}
+		Pins: maps.Clone(w.pins), Sent: slices.Clone(w.sent[:])}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())
 	}

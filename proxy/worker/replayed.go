@@ -2,18 +2,20 @@ package worker
 
 import (
 	"time"
+
+	"pgherd/proxy/metrics"
 )
 
-// position is what a standby had replayed when it was asked; never changed once
-// stored.
+// position is what a standby had replayed, or a primary inserted, when it was asked;
+// never changed once stored.
 type position struct {
 	lsn uint64
 	at  time.Time
 }
 
-// NoteReplayed notes what a standby had replayed when it was asked; lsn 0: nothing
-// is known. What was asked earlier than what is noted is ignored. Any thread may
-// call it.
+// NoteReplayed notes what a standby had replayed, or a primary inserted, when it was
+// asked; lsn 0: nothing is known. What was asked earlier than what is noted is
+// ignored. Any thread may call it.
 func (c *Crew) NoteReplayed(node int, lsn uint64, at time.Time) {
 	next := &position{lsn, at}
 	for {
@@ -24,10 +26,10 @@ func (c *Crew) NoteReplayed(node int, lsn uint64, at time.Time) {
 	}
 }
 
-// Replayed is what a standby had replayed when it was last asked; lsn 0: nothing is
-// known of it.
+// Replayed is what a standby had replayed, or a primary inserted, when it was last
+// asked; 0 and no time if nothing is known of it.
 func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
-	if p := t.w.crew.replayed[node].Load(); p != nil {
+	if p := t.w.crew.replayed[node].Load(); p != nil && p.lsn > 0 {
 		return p.lsn, p.at
 	}
 	return 0, time.Time{}
@@ -36,3 +38,6 @@ func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
 // Chase says that the session waits for a standby to catch up; it is to be repeated
 // while that lasts.
 func (t *task) Chase() { t.w.env.Chase() }
+
+// Count counts what was sent to a node, or what the node said of it.
+func (t *task) Count(node int, what metrics.Statement) { t.w.sent[node][what]++ }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring"
@@ -63,6 +64,7 @@ type Worker struct {
 	shelf      *pool.Shelf
 	waits      waits
 	pins       map[PoolName]uint64
+	sent       [nodes.MaxIndex + 1]metrics.Statements // by node
 	proven     proven
 	suspects   []*idle    // idle servers that may have said something
 	aborting   []*aborted // servers that are being ended

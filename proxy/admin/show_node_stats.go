@@ -1,0 +1,22 @@
+package admin
+
+import "strconv"
+
+// showNodeStats has the name that Pgpool-II gives it.
+var showNodeStats = command{
+	name: "pool_backend_stats",
+	doc:  "What each node was sent since the start, and how many errors it has answered.",
+	columns: []string{"node_id", "hostname", "port", "status", "role", "select_cnt", "insert_cnt", "update_cnt", "delete_cnt",
+		"ddl_cnt", "other_cnt", "panic_cnt", "fatal_cnt", "error_cnt"},
+	rows: func(s *State, _ uint32) (rows [][]string) {
+		for i := range s.Nodes.Nodes {
+			n := &s.Nodes.Nodes[i]
+			row := []string{strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), n.Role.String()}
+			for _, count := range s.sent(n.Index) {
+				row = append(row, strconv.FormatUint(count, 10))
+			}
+			rows = append(rows, row)
+		}
+		return rows
+	},
+}

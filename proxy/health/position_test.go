@@ -1,0 +1,27 @@
+package health
+
+import "testing"
+
+// TestRecordsEnd: a page's header in front of nothing is no part of what was
+// inserted.
+func TestRecordsEnd(t *testing.T) {
+	const page, segment = 8192, 16 << 20
+	for _, row := range []struct {
+		what      string
+		lsn, want uint64
+	}{
+		{"in the midst of a page", 5*page + 4000, 5*page + 4000},
+		{"behind a page's header", 5*page + 24, 5 * page},
+		{"a record ends where a segment's header would", 5*page + 40, 5*page + 40},
+		{"behind a segment's header", 3*segment + 40, 3 * segment},
+		{"at the end of a page", 5 * page, 5 * page},
+		{"nothing", 0, 0},
+	} {
+		if got := recordsEnd(row.lsn, page, segment); got != row.want {
+			t.Errorf("%s: %d, want %d", row.what, got, row.want)
+		}
+	}
+	if got := recordsEnd(5*page+24, 0, 0); got != 5*page+24 {
+		t.Errorf("pages of unknown length: %d", got)
+	}
+}

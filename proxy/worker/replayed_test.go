@@ -1,0 +1,90 @@
+package worker
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"pgherd/proxy/metrics"
+	"pgherd/proxy/nodes"
+)
+
+// TestReplayed: sessions see what was asked last, whoever has told it and in
+// whatever order it came.
+func TestReplayed(t *testing.T) {
+	start := time.Unix(1_000_000_000, 0)
+	second := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	view := func(lsn uint64, at time.Time) *nodes.View {
+		return &nodes.View{Nodes: []nodes.Node{{Index: 0}, {Index: nodes.MaxIndex, Replayed: lsn, ReplayedAt: at}}}
+	}
+	c := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	session := &task{w: c.workers[0]}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want uint64
+		at   time.Time
+	}{
+		{"never asked", func() {}, 0, time.Time{}},
+		{"a view of one that was not asked", func() { c.Publish(view(0, time.Time{})) }, 0, time.Time{}},
+		{"a probe", func() { c.Publish(view(100, second(1))) }, 100, second(1)},
+		{"the chase", func() { c.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
+		{"the view again, for another node's probe", func() { c.Publish(view(100, second(1))) }, 110, second(2)},
+		{"a slow answer", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(1)) }, 110, second(2)},
+		{"a failure: not even when it was is of use", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
+		{"it began anew, from further back", func() { c.Publish(view(90, second(4))) }, 90, second(4)},
+	} {
+		step.do()
+		if lsn, at := session.Replayed(nodes.MaxIndex); lsn != step.want || !at.Equal(step.at) {
+			t.Errorf("%s: %d at %v", step.what, lsn, at)
+		}
+		if lsn, at := session.Replayed(0); lsn != 0 || !at.IsZero() {
+			t.Errorf("%s: something is known of a primary: %d at %v", step.what, lsn, at)
+		}
+	}
+}
+
+// TestReplayedAtOnce: of many at the same time the latest stays.
+func TestReplayedAtOnce(t *testing.T) {
+	c := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	var all sync.WaitGroup
+	const each = 1000
+	for i := range 4 {
+		all.Go(func() {
+			for n := range each {
+				c.NoteReplayed(1, uint64(n*4+i), time.Unix(int64(n*4+i), 0))
+			}
+		})
+	}
+	all.Wait()
+	if lsn, _ := (&task{w: c.workers[0]}).Replayed(1); lsn != each*4-1 {
+		t.Errorf("%d", lsn)
+	}
+}
+
+// TestCounts: what sessions count is in the view, and the view is a copy.
+func TestCounts(t *testing.T) {
+	y := newYard(t, 1, 1)
+	w := y.crew.workers[0]
+	session := &task{w: w}
+	session.Count(0, metrics.Select)
+	session.Count(nodes.MaxIndex, metrics.Error)
+	session.Count(nodes.MaxIndex, metrics.Error)
+	v := w.view()
+	session.Count(0, metrics.Select)
+	if v.Sent[0] != (metrics.Statements{metrics.Select: 1}) || v.Sent[nodes.MaxIndex] != (metrics.Statements{metrics.Error: 2}) ||
+		v.Sent[1] != (metrics.Statements{}) {
+		t.Errorf("%v", v.Sent)
+	}
+	if n := testing.AllocsPerRun(100, func() { session.Count(1, metrics.Insert) }); n != 0 {
+		t.Errorf("%v allocations a statement", n)
+	}
+}
+
+func TestChaseTellsTheWorld(t *testing.T) {
+	wanted := 0
+	c := NewCrew(1, &Environment{Now: time.Now, Chase: func() { wanted++ }}, &Settings{}, &nodes.View{})
+	if (&task{w: c.workers[0], pid: 1}).Chase(); wanted != 1 {
+		t.Errorf("%d", wanted)
+	}
+}
