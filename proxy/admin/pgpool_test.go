@@ -34,62 +34,64 @@ sr_check_password = 'hush hush'
 	return &Commands{Config: func() *config.Config { return c }}
 }
 
-// TestPgpool: what each text does for a session that has set values: a=b, to
-// the values it has then; a result is columns: rows; an error is its code.
+// orderRows: what each text does for a session that has set values: a=b, to the
+// values it has then; a result is column: value; an error is its code.
+var orderRows = []struct{ sql, has, want, tag string }{
+	{"PGPOOL SHOW port", "", "port: 9999", "SELECT 1"},
+	{" pgpool\tshow  Client_Idle_Limit ; ", "", "client_idle_limit: 90s", "SELECT 1"},
+	{"pgpool show client_idle_limit", "client_idle_limit=5min", "client_idle_limit: 5min", "SELECT 1"},
+	{"pgpool show delegate_IP", "", "delegate_ip:", "SELECT 1"},
+	{"pgpool show sr_check_password", "", "sr_check_password: *****", "SELECT 1"},
+	{"pgpool show backend_hostname1", "", "backend_hostname1: db1", "SELECT 1"},
+	{"pgpool show no_such", "", "42704", ""},
+	{"pgpool show backend_hostname200", "", "42704", ""},
+
+	{"PGPOOL SET client_idle_limit = 5", "", "client_idle_limit=5", "SET"},
+	{"pgpool set CLIENT_IDLE_LIMIT=5", "", "client_idle_limit=5", "SET"},
+	{"pgpool set client_idle_limit TO '2 min';", "query_timeout=1", "client_idle_limit=2 min query_timeout=1", "SET"},
+	{"pgpool set client_idle_limit to 5", "client_idle_limit=9", "client_idle_limit=5", "SET"},
+	{"pgpool set client_idle_limit to default", "client_idle_limit=9 query_timeout=1", "query_timeout=1", "SET"},
+	{"pgpool set log_error_verbosity to DEFAULT", "log_error_verbosity=terse", "", "SET"},
+	{"pgpool set log_error_verbosity to 'default'", "", "log_error_verbosity=default WARNING", "SET"},
+	{"pgpool set log_min_messages = debug1", "", "log_min_messages=debug1 WARNING", "SET"},
+	{"pgpool set log_statement = on", "", "log_statement=on WARNING", "SET"},
+	{"pgpool set client_idle_limit = soon", "query_timeout=1", "22023", ""},
+	{"pgpool set client_idle_limit = -1", "", "22023", ""},
+	{"pgpool set client_idle_limit = ''", "", "22023", ""},
+	{"pgpool set client_idle_limit = 'it''s'", "", "22023", ""},
+	{"pgpool set port = 5", "", "55P02", ""},
+	{"pgpool set max_client_conn = 5", "", "55P02", ""},
+	{"pgpool set reset_query_list = ''", "", "55P02", ""},
+	{"pgpool set backend_weight0 = 0", "", "55P02", ""},
+	{"pgpool set no_such = 5", "", "42704", ""},
+	{"pgpool set all = 5", "", "42704", ""},
+
+	{"PGPOOL RESET client_idle_limit", "client_idle_limit=5 query_timeout=1", "query_timeout=1", "SET"},
+	{"pgpool reset client_idle_limit", "", "", "SET"},
+	{"pgpool reset ALL;", "client_idle_limit=5 query_timeout=1", "", "RESET"},
+	{"pgpool reset port", "", "55P02", ""},
+	{"pgpool reset backend", "", "42704", ""},
+
+	{"pgpool", "", "42601", ""},
+	{"pgpool show", "", "42601", ""},
+	{"pgpool show port pcp_port", "", "42601", ""},
+	{"pgpool show port -- a comment", "", "42601", ""},
+	{"pgpool set client_idle_limit", "", "42601", ""},
+	{"pgpool set client_idle_limit 5", "", "42601", ""},
+	{"pgpool set client_idle_limit = ", "", "42601", ""},
+	{"pgpool set client_idle_limit = 5 6", "", "42601", ""},
+	{"pgpool set client_idle_limit = 5; select 1", "", "42601", ""},
+	{"pgpool set client_idle_limit = 'a' b'", "", "42601", ""},
+	{"pgpool set client_idle_limit = '", "", "42601", ""},
+	{"pgpool set client_idle_limit = '''", "", "42601", ""},
+	{"pgpool set cache delete 'select 1'", "", "42601", ""},
+	{"pgpool set = 5", "", "42601", ""},
+	{"pgpool drop port", "", "42601", ""},
+}
+
 func TestPgpool(t *testing.T) {
 	commands := configured(t)
-	for _, row := range []struct{ sql, has, want, tag string }{
-		{"PGPOOL SHOW port", "", "port: 9999", "SELECT 1"},
-		{" pgpool\tshow  Client_Idle_Limit ; ", "", "client_idle_limit: 90s", "SELECT 1"},
-		{"pgpool show client_idle_limit", "client_idle_limit=5min", "client_idle_limit: 5min", "SELECT 1"},
-		{"pgpool show delegate_IP", "", "delegate_ip:", "SELECT 1"},
-		{"pgpool show sr_check_password", "", "sr_check_password: *****", "SELECT 1"},
-		{"pgpool show backend_hostname1", "", "backend_hostname1: db1", "SELECT 1"},
-		{"pgpool show no_such", "", "42704", ""},
-		{"pgpool show backend_hostname200", "", "42704", ""},
-
-		{"PGPOOL SET client_idle_limit = 5", "", "client_idle_limit=5", "SET"},
-		{"pgpool set CLIENT_IDLE_LIMIT=5", "", "client_idle_limit=5", "SET"},
-		{"pgpool set client_idle_limit TO '2 min';", "query_timeout=1", "client_idle_limit=2 min query_timeout=1", "SET"},
-		{"pgpool set client_idle_limit to 5", "client_idle_limit=9", "client_idle_limit=5", "SET"},
-		{"pgpool set client_idle_limit to default", "client_idle_limit=9 query_timeout=1", "query_timeout=1", "SET"},
-		{"pgpool set log_error_verbosity to DEFAULT", "log_error_verbosity=terse", "", "SET"},
-		{"pgpool set log_error_verbosity to 'default'", "", "log_error_verbosity=default WARNING", "SET"},
-		{"pgpool set log_min_messages = debug1", "", "log_min_messages=debug1 WARNING", "SET"},
-		{"pgpool set log_statement = on", "", "log_statement=on WARNING", "SET"},
-		{"pgpool set client_idle_limit = soon", "query_timeout=1", "22023", ""},
-		{"pgpool set client_idle_limit = -1", "", "22023", ""},
-		{"pgpool set client_idle_limit = ''", "", "22023", ""},
-		{"pgpool set client_idle_limit = 'it''s'", "", "22023", ""},
-		{"pgpool set port = 5", "", "55P02", ""},
-		{"pgpool set max_client_conn = 5", "", "55P02", ""},
-		{"pgpool set reset_query_list = ''", "", "55P02", ""},
-		{"pgpool set backend_weight0 = 0", "", "55P02", ""},
-		{"pgpool set no_such = 5", "", "42704", ""},
-		{"pgpool set all = 5", "", "42704", ""},
-
-		{"PGPOOL RESET client_idle_limit", "client_idle_limit=5 query_timeout=1", "query_timeout=1", "SET"},
-		{"pgpool reset client_idle_limit", "", "", "SET"},
-		{"pgpool reset ALL;", "client_idle_limit=5 query_timeout=1", "", "RESET"},
-		{"pgpool reset port", "", "55P02", ""},
-		{"pgpool reset backend", "", "42704", ""},
-
-		{"pgpool", "", "42601", ""},
-		{"pgpool show", "", "42601", ""},
-		{"pgpool show port pcp_port", "", "42601", ""},
-		{"pgpool show port -- a comment", "", "42601", ""},
-		{"pgpool set client_idle_limit", "", "42601", ""},
-		{"pgpool set client_idle_limit 5", "", "42601", ""},
-		{"pgpool set client_idle_limit = ", "", "42601", ""},
-		{"pgpool set client_idle_limit = 5 6", "", "42601", ""},
-		{"pgpool set client_idle_limit = 5; select 1", "", "42601", ""},
-		{"pgpool set client_idle_limit = 'a' b'", "", "42601", ""},
-		{"pgpool set client_idle_limit = '", "", "42601", ""},
-		{"pgpool set client_idle_limit = '''", "", "42601", ""},
-		{"pgpool set cache delete 'select 1'", "", "42601", ""},
-		{"pgpool set = 5", "", "42601", ""},
-		{"pgpool drop port", "", "42601", ""},
-	} {
+	for _, row := range orderRows {
 		order, ok := commands.FindOrder([]byte(row.sql))
 		if !ok {
 			t.Errorf("%q is not found", row.sql)
