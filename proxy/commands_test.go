@@ -42,13 +42,17 @@ func differing(a, b *session.Settings) (names []string) {
 // and nothing else changes with it.
 func TestPersonal(t *testing.T) {
 	open := func(string) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader("backend_hostname0 = db0\n")), nil
+		return io.NopCloser(strings.NewReader("backend_hostname0 = db0\nbackend_hostname1 = db1\n")), nil
 	}
 	c, _, err := config.Parse(open, "/pgpool.conf", config.CommandLine{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, tried := (&Proxy{}).workerSettings(c).Session, 0
+	routing, err := routingOf(c)
+	if err != nil || routing == nil {
+		t.Fatal("statements are not routed", err)
+	}
+	set, tried := (&Proxy{}).workerSettings(c, routing).Session, 0
 	for _, p := range config.Params() {
 		if !p.ActsOnSessions() {
 			continue
@@ -66,7 +70,7 @@ func TestPersonal(t *testing.T) {
 			t.Errorf("%s: %v, without it", p.Name, err)
 		}
 	}
-	if tried < 5 {
+	if tried < 6 {
 		t.Errorf("only %d parameters", tried)
 	}
 	if _, err := set.Override(map[string]string{"port": "1"}); err == nil {
