@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -167,16 +166,14 @@ func listenSettingsOf(c *config.Config) *listenSettings {
 
 func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *worker.Settings {
 	return &worker.Settings{
-		Session: &session.Settings{
-			Modes: modesOf(c), QueryWait: c.Timeouts.QueryWait, QueryNotify: c.Timeouts.QueryNotify,
-			ResetTimeout: c.Timeouts.ServerReset,
-			ResetQueries: c.Pool.ResetQueries, ClientIdle: c.Timeouts.ClientIdle, KeepServers: c.Pool.Cache,
-			InTransIdle: c.Timeouts.IdleTransaction, QueryTimeout: c.Timeouts.Query,
+		Session: overridable(c, &session.Settings{
+			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
+			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
 			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
-			Commands: &commands{admin.Commands{Source: p, Control: p}, c.Auth.Admins},
+			Commands: &commands{admin.Commands{Source: p, Control: p, Config: p.config.Load}, c.Auth.Admins},
 			Routing:  routing,
-		},
+		}),
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
 		MinPool:     c.Pool.MinSize,
@@ -214,29 +211,6 @@ func harmless(patterns []string) func(schema, name string) bool {
 	return func(schema, name string) bool {
 		return named.MatchString(name) || schema != "" && named.MatchString(schema+"."+name)
 	}
-}
-
-// commands gives sessions what admin answers.
-type commands struct {
-	admin.Commands
-	admins []string // admin_users
-}
-
-func (c *commands) Find(sql []byte) (session.Command, bool) {
-	found, ok := c.Commands.Find(sql)
-	if !ok {
-		return nil, false
-	}
-	return command{found, c.admins}, true
-}
-
-type command struct {
-	admin.Command
-	admins []string
-}
-
-func (c command) Run(pid uint32, user string) ([][]string, error) {
-	return c.Command.Run(admin.Asker{PID: pid, Admin: slices.Contains(c.admins, user)})
 }
 
 // healthSettings: nodes are asked if there is a user to ask as.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"pgherd/proxy/config"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/wire"
@@ -142,6 +143,7 @@ var table = []*command{
 type Commands struct {
 	Source  Source
 	Control Control
+	Config  func() *config.Config // in force now
 }
 
 // Command is one command, to be run by its Commands.

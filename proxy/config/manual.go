@@ -33,7 +33,7 @@ pgherd reads Pgpool-II's file format and parameter names, and adds names of its 
 - File names are found from the folder of the configuration file.
 - Times take the suffixes us, ms, s, min, h and d, sizes B, kB, MB, GB and TB. Without a suffix the
   number counts the unit given below.
-- startup: changed by a restart. reload: changed by a reload too. session: also by PGPOOL SET.
+- startup: changed by a restart. reload: changed by a reload too. session: also, for one session, by PGPOOL SET.
 
 ` + "`pgherd check-config -f FILE`" + ` prints every error of a file at once. Parameters marked *not in effect* are
 accepted, so that an existing file can be used, and named in a warning.
@@ -79,6 +79,9 @@ func (p *Param) facts() []string {
 	}
 	if p.Append {
 		list = append(list, "repeated lines add up")
+	}
+	if p.Process {
+		list = append(list, "PGPOOL SET takes it, without effect")
 	}
 	if !p.InEffect() {
 		list = append(list, "*not in effect*")

@@ -5,14 +5,14 @@ import "strings"
 // unknown is the message for a name that is not in the table, with the nearest one that is.
 func unknown(name string) string {
 	text := "unknown parameter " + excerpt(name)
-	if near := nearest(name); near != "" {
+	if near := Nearest(name); near != "" {
 		text += "; did you mean " + excerpt(near) + "?"
 	}
 	return text
 }
 
-// nearest finds the known name closest to a wrong one, "" if none is close.
-func nearest(name string) string {
+// Nearest finds the known name closest to a wrong one, "" if none is close.
+func Nearest(name string) string {
 	base, digits := splitIndex(strings.ToLower(name))
 	if len(base) > maxExcerpt {
 		return ""

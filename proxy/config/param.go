@@ -75,6 +75,7 @@ type Param struct {
 	Append   bool     // List: repeated lines add up instead of the last one winning
 	Default  string   // as written in a file
 	Context  Context
+	Process  bool   // Context Session, and yet it acts on the whole process only
 	Doc      string // one or two sentences for manual and sample
 	Secret   bool   // value shown as *****
 	Path     bool   // relative to the configuration file's folder

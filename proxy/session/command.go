@@ -1,9 +1,6 @@
 package session
 
 import (
-	"errors"
-	"fmt"
-
 	"pgherd/proxy/wire"
 )
 
@@ -29,40 +26,53 @@ func (c *commands) overtake(kind wire.Kind) {
 func (c *commands) none() bool { return len(c.statements) == 0 && len(c.portals) == 0 }
 
 // command answers the request if it is for pgherd itself.
-func (s *Session) command(m wire.Message) bool {
+func (s *Session) command(m wire.Message) (mine bool, err error) {
 	switch {
 	case s.set.Commands == nil:
-		return false
+		return false, nil
 	case m.Kind == wire.Query:
 		return s.commandQuery(m.Body())
 	case m.Kind == wire.Parse:
-		return s.commandParse(m.Body())
+		return s.commandParse(m.Body()), nil
 	case s.prepared.none():
-		return false
+		return false, nil
 	}
 	switch m.Kind {
 	case wire.Bind:
-		return s.commandBind(m.Body())
+		return s.commandBind(m.Body()), nil
 	case wire.Describe:
-		return s.commandDescribe(m.Body())
+		return s.commandDescribe(m.Body()), nil
 	case wire.Execute:
 		return s.commandExecute(m.Body())
 	case wire.Close:
-		return s.commandClose(m.Body())
+		return s.commandClose(m.Body()), nil
 	}
-	return false
+	return false, nil
 }
 
-func (s *Session) commandQuery(body []byte) bool {
+// commandQuery: one command, or several that semicolons part.
+func (s *Session) commandQuery(body []byte) (mine bool, err error) {
 	v, err := wire.ViewQuery(body)
 	if err != nil {
-		return false // the server says what is wrong with it
+		return false, nil // the server says what is wrong with it
 	}
-	command, ok := s.set.Commands.Find(v.SQL)
-	if ok {
-		s.answer(s.rows(appendColumns(nil, command), command), true)
+	list, err := s.commandsIn(v.SQL)
+	if err != nil || len(list) == 0 {
+		return false, err
 	}
-	return ok
+	var out []byte
+	for _, command := range list {
+		if out, err = s.rows(out, command, true); err != nil {
+			fault, ok := err.(*wire.Fault)
+			if !ok { // it is no answer to a command, but the end
+				return true, err
+			}
+			out = wire.AppendError(out, fault)
+			break
+		}
+	}
+	s.answer(out, true)
+	return true, nil
 }
 
 func (s *Session) commandParse(body []byte) bool {
@@ -115,16 +125,20 @@ func (s *Session) commandDescribe(body []byte) bool {
 	return true
 }
 
-func (s *Session) commandExecute(body []byte) bool {
+func (s *Session) commandExecute(body []byte) (mine bool, err error) {
 	v, err := wire.ViewExecute(body)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	command, ok := s.prepared.portals[string(v.Portal)]
-	if ok {
-		s.answer(s.rows(nil, command), false)
+	if !ok || s.expect.skipping {
+		return ok, nil
 	}
-	return ok
+	out, err := s.rows(nil, command, false)
+	if err == nil {
+		s.answer(out, false)
+	}
+	return true, err
 }
 
 func (s *Session) commandClose(body []byte) bool {
@@ -152,34 +166,6 @@ func (s *Session) named(what byte, name []byte) (command Command, ok bool) {
 		command, ok = s.prepared.portals[string(name)]
 	}
 	return command, ok
-}
-
-// rows runs the command off the thread and builds what an Execute returns.
-func (s *Session) rows(out []byte, command Command) []byte {
-	var rows [][]string
-	var err error
-	run := func() {
-		defer func() { // on a goroutine of its own a panic would end the process
-			if p := recover(); p != nil {
-				err = fmt.Errorf("internal error: %v", p)
-			}
-		}()
-		rows, err = command.Run(s.pid, s.who.Target.User)
-	}
-	if stopped := s.loop.Await(run); stopped != nil {
-		return nil // the session ends at its next wait
-	}
-	if err != nil {
-		fault, ok := errors.AsType[*wire.Fault](err)
-		if !ok {
-			fault = &wire.Fault{Severity: "ERROR", Code: "XX000", Message: err.Error()}
-		}
-		return wire.AppendError(nil, fault)
-	}
-	for _, row := range rows {
-		out = wire.AppendTextRow(out, row...)
-	}
-	return wire.AppendCommandComplete(out, command.Tag(len(rows)))
 }
 
 func appendColumns(out []byte, command Command) []byte {

@@ -27,7 +27,9 @@ func (s show) Columns() []string { return []string{"name"} }
 
 func (s show) Tag(n int) string { return fmt.Sprint("SELECT ", n) }
 
-func (s show) Run(uint32, string) ([][]string, error) {
+func (s show) Waits() bool { return false }
+
+func (s show) Run(*Asker) ([][]string, error) {
 	switch s {
 	case "fault":
 		return nil, errors.New("cannot be shown")

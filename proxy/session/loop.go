@@ -88,8 +88,20 @@ type Commands interface {
 // Its error may be a *wire.Fault.
 type Command interface {
 	Columns() []string // none: it returns no rows
-	Run(pid uint32, user string) ([][]string, error)
+	Run(by *Asker) ([][]string, error)
 	Tag(rows int) string
+	// Waits says that it runs only once all is answered that was asked before.
+	Waits() bool
+}
+
+// Asker is the session that a Command runs for.
+type Asker struct {
+	PID  uint32
+	User string
+	// Values are what the session has set for itself, by parameter. A command
+	// that changes them puts another map in their place.
+	Values  map[string]string
+	Warning *wire.Fault // that the command adds to its answer; nil: none
 }
 
 // Settings of a session; values, replaced as a whole on reload.
@@ -104,6 +116,9 @@ type Settings struct {
 	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
+	// Override is these settings with what a session has set for itself,
+	// Asker.Values. It must be quick. nil if Commands sets nothing.
+	Override func(values map[string]string) (*Settings, error)
 	// Where servers are shared between transactions:
 	Statements   Statements
 	Catalogs     *catalog.Shared
@@ -151,6 +166,8 @@ const (
 	cancelPatience = 10 * time.Second
 	// statementsLimit is how many statements a client may have prepared at once.
 	statementsLimit = 50_000
+	// commandsLimit is how many of pgherd's own commands may be in one query string.
+	commandsLimit = 100
 	// rowsLimit bounds the answers to pgherd's own questions, in bytes.
 	rowsLimit = 64 << 20
 )

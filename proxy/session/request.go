@@ -82,8 +82,8 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	}
 	if !m.Last {
 		s.prepared.overtake(m.Kind)
-	} else if s.command(m) {
-		return true, nil
+	} else if mine, err = s.command(m); err != nil || mine {
+		return true, s.refuse(m.Kind, err)
 	}
 	if mine, err = s.look(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)

@@ -57,6 +57,7 @@ type Session struct {
 	requests   stream
 	told       []wire.Param          // what the client believes of ParameterStatus
 	prepared   commands              // pgherd's own commands, prepared and bound
+	values     map[string]string     // of parameters, that it has set for itself; set has them
 	statements map[string]*statement // the client's prepared statements
 	unnamed    *statement            // nil if there is none
 	script     *query.Script         // of the Parse or Query at hand; nil: too long to look into

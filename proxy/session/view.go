@@ -46,8 +46,13 @@ func (s *Session) View() View {
 	return v
 }
 
-// Configure replaces the settings.
-func (s *Session) Configure(set *Settings) { s.set, s.judged = set, judged{} }
+// Configure replaces the settings; what the session has set for itself stays.
+func (s *Session) Configure(set *Settings) {
+	s.set, s.judged = set, judged{}
+	if len(s.values) > 0 {
+		_ = s.override(s.values) // they were accepted before: what is accepted never changes
+	}
+}
 
 // Database is what the client is connected to.
 func (s *Session) Database() string { return s.who.Target.Database }

@@ -1,0 +1,106 @@
+package session
+
+import (
+	"bytes"
+	"iter"
+	"strings"
+
+	"pgherd/proxy/query"
+	"pgherd/proxy/wire"
+)
+
+// Errors of query strings with several commands.
+var (
+	mixed = &wire.Fault{Code: "0A000",
+		Message: "commands to pgherd (PGPOOL, SHOW POOL_NODES and the like) cannot be mixed with SQL in one query string",
+		Hint:    "Nothing of it was run. Send them in a query string of their own."}
+	crowded = &wire.Fault{Code: "54000", Message: "too many commands to pgherd in one query string"}
+)
+
+// commandsIn are the commands of pgherd's that a query string consists of;
+// none: it is SQL.
+func (s *Session) commandsIn(sql []byte) ([]Command, error) {
+	if !mayHold(sql) || s.syntax.UnsafeEncoding {
+		if command, ok := s.set.Commands.Find(sql); ok {
+			return []Command{command}, nil
+		}
+		return nil, nil
+	}
+	var list []Command
+	ours, theirs := false, false
+	for statement := range statements(sql, s.syntax) {
+		command, found := s.set.Commands.Find(statement)
+		switch {
+		case len(list) == commandsLimit:
+			return nil, crowded
+		case found:
+			list = append(list, command)
+		}
+		ours = ours || found || beginsWith(statement, own)
+		theirs = theirs || !found
+	}
+	switch {
+	case ours && theirs:
+		return nil, mixed
+	case theirs:
+		return nil, nil
+	}
+	return list, nil
+}
+
+// own begins statements that are no SQL.
+const own = "pgpool"
+
+// mayHold says that a query string may hold several commands of which one is
+// for pgherd: PGPOOL or SHOW POOL_. It is asked of every Query, and next to
+// none has a semicolon in its middle.
+func mayHold(sql []byte) bool {
+	sql = bytes.TrimRight(sql, "; \t\r\n")
+	if bytes.IndexByte(sql, ';') < 0 {
+		return false
+	}
+	for ; len(sql) >= len(within); sql = sql[1:] {
+		if sql[0]|' ' == within[0] && beginsWith(sql, within) {
+			return true
+		}
+	}
+	return false
+}
+
+// within is a word in every such command.
+const within = "pool"
+
+func beginsWith(b []byte, lower string) bool {
+	return len(b) >= len(lower) && strings.EqualFold(string(b[:len(lower)]), lower)
+}
+
+// statements are the statements of a query string, without the comments
+// between them.
+func statements(sql []byte, syntax query.Syntax) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		lexer := query.NewLexer(sql, syntax)
+		start, end := -1, 0
+		for {
+			t := lexer.Next()
+			over := t.Kind == query.End || t.Kind == query.Invalid
+			switch {
+			case t.Kind == query.Comment:
+				continue
+			case !over && !(t.Kind == query.Punctuation && sql[t.Start] == ';'):
+				if start < 0 {
+					start = t.Start
+				}
+				end = t.End
+				continue
+			case t.Kind == query.Invalid && start < 0:
+				start, end = t.Start, t.End
+			case t.Kind == query.Invalid:
+				end = t.End
+			}
+			if start >= 0 && !yield(sql[start:end]) || over {
+				return
+			}
+			start = -1
+		}
+	}
+}

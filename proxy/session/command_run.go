@@ -1,0 +1,66 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"pgherd/proxy/wire"
+)
+
+// rows runs the command and adds what it returns; described: with the columns.
+// An error that is a *wire.Fault is the command's, any other ends the session.
+func (s *Session) rows(out []byte, command Command, described bool) ([]byte, error) {
+	if command.Waits() {
+		if err := s.quiesce(); err != nil || s.expect.skipping {
+			return out, err
+		}
+	}
+	by := Asker{PID: s.pid, User: s.who.Target.User, Values: s.values}
+	rows, err := s.run(command, &by)
+	if err != nil {
+		return out, err
+	}
+	if by.Warning != nil {
+		out = wire.AppendNotice(out, by.Warning)
+	}
+	if described {
+		out = appendColumns(out, command)
+	}
+	for _, row := range rows {
+		out = wire.AppendTextRow(out, row...)
+	}
+	return wire.AppendCommandComplete(out, command.Tag(len(rows))), nil
+}
+
+// run runs the command off the thread. What it has set takes effect here, on
+// the settings of this moment: they may have been replaced while it ran.
+func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
+	run := func() {
+		defer func() { // on a goroutine of its own a panic would end the process
+			if p := recover(); p != nil {
+				err = fmt.Errorf("internal error: %v", p)
+			}
+		}()
+		rows, err = command.Run(by)
+	}
+	if stopped := s.loop.Await(run); stopped != nil {
+		return nil, stopped
+	}
+	if err == nil && !maps.Equal(by.Values, s.values) {
+		err = s.override(by.Values)
+	}
+	if _, ok := errors.AsType[*wire.Fault](err); err != nil && !ok {
+		err = &wire.Fault{Severity: "ERROR", Code: "XX000", Message: err.Error()}
+	}
+	return rows, err
+}
+
+// override has the session set these values for itself, and no others.
+func (s *Session) override(values map[string]string) error {
+	set, err := s.set.Override(values)
+	if err == nil {
+		s.set, s.values, s.judged = set, values, judged{}
+	}
+	return err
+}
