@@ -162,7 +162,7 @@ func (s *Session) holds(kind wire.Kind, script *query.Script) bool {
 		script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Begin {
 		return false
 	}
-	s.begun, s.status = script, wire.InTransaction
+	s.begun, s.status, s.unnamed = script, wire.InTransaction, nil // a Query destroys the unnamed statement
 	tag := "BEGIN"
 	if text := bytes.TrimLeft([]byte(script.Text), " \t\r\n"); len(text) > 5 && bytes.EqualFold(text[:5], []byte("start")) {
 		tag = "START TRANSACTION"
@@ -181,7 +181,7 @@ func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err
 		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
 			tag = "ROLLBACK"
 		}
-		s.begun, s.status = nil, wire.Idle
+		s.begun, s.status, s.unnamed = nil, wire.Idle, nil
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
 		return true, nil
 	case s.status == wire.Failed:
@@ -208,11 +208,11 @@ func (s *Session) comeBack() error {
 		return err
 	}
 	s.again.name = s.again.name[:0]
-	verdict := pool.Transaction.Judge(s.moment())
-	if s.cancels > 0 && !s.awaitCancels() || verdict != pool.Return {
-		verdict = pool.Discard
+	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
+		s.release(pool.Return)
+	} else {
+		s.release(pool.Discard)
 	}
-	s.release(verdict)
 	s.resume()
 	return nil
 }

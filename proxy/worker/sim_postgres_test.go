@@ -29,6 +29,8 @@ type postgres struct {
 	temp     bool // it has a temporary object
 	owner    int  // whose session state it holds; 0: nobody's
 	marked   bool
+	standby  bool // it takes no writes
+	dbg uint32
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
 	failedInside bool
@@ -83,7 +85,10 @@ func (p *postgres) feed(b []byte) (over bool) {
 	return false
 }
 
+var debugSim bool
+
 func (p *postgres) handle(m wire.Message) {
+	if debugSim && p.dbg != 0 { fmt.Printf("server %d standby %v status %c: %v %q\n", p.dbg, p.standby, p.status, m.Kind, m.Body()) }
 	switch {
 	case p.copying:
 		p.copy(m)
@@ -202,6 +207,10 @@ func (p *postgres) simple(sql string) {
 		p.discardAll()
 		p.ready()
 		return
+	case sql == "DISCARD SEQUENCES;":
+		p.done("DISCARD SEQUENCES")
+		p.ready()
+		return
 	case strings.Contains(sql, "SELECT 's'"):
 		p.tellState()
 		p.ready()
@@ -302,6 +311,7 @@ func (p *postgres) run(st parsed, extended bool) {
 		p.fail()
 		return
 	}
+	p.reads(words)
 	switch words[1] {
 	case "ROWS":
 		if !extended {
@@ -363,6 +373,16 @@ func (p *postgres) run(st parsed, extended bool) {
 	}
 	p.done(words[1])
 }
+
+// reads notes what a standby must not get.
+func (p *postgres) reads(words []string) {
+	if p.standby && writes[words[1]] && words[0] != "SET" {
+		p.fault = fmt.Sprintf("a standby got %q", words)
+	}
+}
+
+// writes are the verbs of statements that belong to the primary.
+var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true}
 
 // end ends the transaction, explicit or not. What was set in it is taken back
 // unless it is committed.

@@ -18,6 +18,7 @@ import (
 	"pgherd/proxy/query"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/ring/ringtest"
+	"pgherd/proxy/route"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
 )
@@ -90,7 +91,12 @@ func newSim(seed uint64) *sim {
 		Session: &session.Settings{Modes: pool.Modes{Default: s.mode}, Catalogs: simCatalogs(), Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
 		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
-	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
+	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up, Weight: 1}}}
+	if s.random.IntN(2) == 0 {
+		view.Nodes = append(view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 2})
+		set.Session.Routing = s.routing()
+		env.Chase = s.chase
+	}
 	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)
 	for _, w := range s.crew.workers {
 		w.Begin(ring.NewWith(s.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 4}))
@@ -98,13 +104,31 @@ func newSim(seed uint64) *sim {
 	return s
 }
 
+// routing has reads spread over the primary and a standby.
+func (s *sim) routing() *session.Routing {
+	return &session.Routing{Rules: route.Settings{Balance: true, OnWrite: route.OnWrite(s.random.IntN(4))},
+		Balance: route.Balance{Policy: route.Policies["weight"]}, PerStatement: s.random.IntN(2) == 0,
+		Consistency: route.Consistency(s.random.IntN(3)), ConsistencyWait: time.Duration(s.random.IntN(2)) * time.Millisecond}
+}
+
+// chase has the nodes asked, sometime, for their positions.
+func (s *sim) chase() {
+	for node := range 2 {
+		s.jobs = append(s.jobs, func() { s.crew.NoteReplayed(node, uint64(10-s.random.IntN(2)*node), s.net.Now()) })
+	}
+}
+
 // simCatalogs is what is known of databases without functions.
 func simCatalogs() *catalog.Shared {
 	c := catalog.NewShared()
+	empty, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}})
+	if err != nil {
+		panic(err)
+	}
 	for _, database := range []string{"db0", "db1"} {
 		e := c.Entry(database)
 		e.Claim(time.Unix(0, 0), math.MaxInt64)
-		e.Store(0, new(catalog.Snapshot))
+		e.Store(0, empty)
 	}
 	return c
 }
@@ -151,9 +175,10 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	fd, peer := s.net.Pair()
 	s.lastPID++
-	server := &simServer{postgres: newPostgres(s.mode == pool.Session), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
+	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
+	server.standby = key.Node != 0; server.dbg = server.pid
 	s.servers = append(s.servers, server)
-	if total := s.crew.home.Total(); total > s.limit {
+	if total := s.crew.home.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
 	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}}, nil
@@ -258,8 +283,12 @@ func (s *sim) cancelSometimes(c *simClient) {
 	}
 	w := s.crew.workers[c.pid%uint32(len(s.crew.workers))]
 	w.Post(func() {
-		if t := w.tasks[c.pid]; t != nil && t.session.View().Server != nil {
-			s.canceling[t.session.View().Server.PID] = c.pid
+		t := w.tasks[c.pid]
+		if t == nil {
+			return
+		}
+		if v := t.session.View(); v.Server != nil && v.State != session.WaitServer {
+			s.canceling[v.Server.PID] = c.pid
 			w.cancel(c.pid, c.key, make(chan struct{}))
 		}
 	})
