@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -52,10 +51,10 @@ func balanceOf(b *config.Balance) (out route.Balance, err error) {
 			return out, fmt.Errorf("read %s: %w", list.name, err)
 		}
 	}
-	if b.Expression != "" { // here route.ParseExpression is to go
-		return out, errors.New("read balance_expression: this version evaluates none")
+	if b.Expression != "" {
+		out.Expression, err = route.ParseExpression(b.Expression)
 	}
-	return out, nil
+	return out, err
 }
 
 // onWrite are the words of disable_load_balance_on_write.

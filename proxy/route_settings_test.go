@@ -22,6 +22,7 @@ func TestRoutingOf(t *testing.T) {
 	r, err := routingOf(routed(func(b *config.Balance) {
 		b.PerStatement, b.Comments, b.PreferLower = true, true, true
 		b.OnWrite, b.Policy, b.DelayBytes, b.DelayTime = "always", "least_active", 7, time.Minute
+		b.Expression = "node.lag_ms < 200"
 		b.Applications, b.Databases, b.Users = "psql:standby", "a:1,b:2", "bob:primary(0.5)"
 	}))
 	if err != nil {
@@ -29,7 +30,7 @@ func TestRoutingOf(t *testing.T) {
 	}
 	x := &r.Balance
 	if !r.PerStatement || !r.Rules.Comments || !r.Rules.Balance || r.Rules.OnWrite != route.Always || r.ConsistencyWait != time.Second ||
-		x.Policy.Why != route.Policies["least_active"].Why || x.DelayBytes != 7 || x.DelayTime != time.Minute || !x.PreferLower ||
+		x.Policy.Why != route.Policies["least_active"].Why || x.Expression == nil || x.DelayBytes != 7 || x.DelayTime != time.Minute || !x.PreferLower ||
 		len(x.Applications) != 1 || len(x.Databases) != 2 || len(x.Users) != 1 || x.Users[0].Ratio != 0.5 {
 		t.Errorf("%+v", r)
 	}
@@ -103,7 +104,7 @@ func TestBadRouting(t *testing.T) {
 		`read app_name_redirect_preference_list: read preference "psql": it is not name:node or name:node(ratio)`: func(b *config.Balance) { b.Applications = "psql" },
 		`read database_redirect_preference_list: read preference "(:1"`:                                           func(b *config.Balance) { b.Databases = "(:1" },
 		`read user_redirect_preference_list: read preference "a:1(7)": "7" is no ratio from 0 to 1`:               func(b *config.Balance) { b.Users = "a:1(7)" },
-		"read balance_expression:": func(b *config.Balance) { b.Expression = "1" },
+		"parse balance_expression: ": func(b *config.Balance) { b.Expression = "1" },
 	} {
 		if _, err := routingOf(routed(change)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -65,7 +65,7 @@ var balanceParams = inGroup("load_balance", []Param{
 		Doc:  "How a node is chosen for reads: weight, each gets its backend_weight's share; least_active, the one with the fewest statements at work for its weight; lowest_latency, the one that answers soonest, its statements at work counted in.",
 		Into: func(c *Config) any { return &c.Balance.Policy }},
 	{Name: "balance_expression",
-		Doc:  "An expression in CEL that ranks the nodes for reads, instead of load_balance_policy; empty for none.",
+		Doc:  "A condition in CEL that a node has to meet to be chosen for a read, beside what load_balance_policy says; where none does, the primary gets it: 'app.startsWith(\"report\") && node.lag_ms < 200'. Names are app, database, user, primary, node.index, node.role, node.weight, node.lag_bytes, node.lag_ms, node.active and node.latency_ms; empty for none.",
 		Into: func(c *Config) any { return &c.Balance.Expression }},
 	{Name: "read_consistency", Kind: Enum, Options: []string{"eventual", "session", "global"}, Default: "session",
 		Doc:  "Which writes a read from a standby has to see: eventual, those that the standby happens to have replayed, as with Pgpool-II; session, its client's own; global, those of all clients of this pgherd. Without sr_check_user nothing is known of what standbys have replayed, and reads that have to see a write go to the primary.",
