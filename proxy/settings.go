@@ -242,6 +242,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Go:     func(f func()) { go f() },
 		Key:    cancelKey,
 		Jitter: jitter,
+		Chance: mathrand.Float64,
 		Ended:  p.ended,
 		Failed: p.fail,
 		Chase:  func() { p.chaser.Want() },

@@ -39,9 +39,6 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if asks {
 		r.Catalog = s.entry.Snapshot().Placing()
 	}
-	if asks && s.server != nil && s.between() {
-		s.part() // the next transaction is placed anew
-	}
 	if s.server == nil && s.status != wire.Idle {
 		if mine, err := s.withheld(m.Kind, r.Script); mine || err != nil {
 			return mine, err
@@ -66,6 +63,28 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 		s.noteWrite(r)
 	}
 	return false, nil
+}
+
+// partAhead parts with the server before a request that begins another transaction:
+// that is placed anew. What the last one has left is known first.
+func (s *Session) partAhead(kind wire.Kind) error {
+	switch kind {
+	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
+	default:
+		return nil
+	}
+	if !s.routes() || s.server == nil || !s.between() {
+		return nil
+	}
+	if s.part(); s.asking == nil {
+		return nil
+	}
+	if err := s.quiesce(); err != nil {
+		return err
+	}
+	err := s.digest()
+	s.part()
+	return err
 }
 
 // asked tells what a request asks for. False: it goes where the one before it went.
@@ -106,7 +125,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 // decide applies the rules to a request.
 func (s *Session) decide(r *route.Request) route.Decision {
 	switch {
-	case s.server != nil && !s.away, s.status == wire.Failed:
+	case s.server != nil && !s.away, s.status == wire.Failed && !s.expect.settling():
 		return route.Decision{Where: route.Here}
 	case s.follow.pinned() != "" || !s.follow.certain():
 		return route.Decision{Where: route.Primary, Why: "its session has left something on the primary"}

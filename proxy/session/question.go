@@ -254,7 +254,7 @@ func (s *Session) askState() {
 		}
 		f.adopt(a)
 		s.server.Settings = f.settings
-		s.server.Used = f.pinned() != ""
+		s.server.Used = s.keeps() || f.pinned() != ""
 	})
 }
 

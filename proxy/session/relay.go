@@ -216,7 +216,7 @@ func (s *Session) complete(m wire.Message) {
 	case "DISCARD ALL":
 		s.follow.discarded()
 		s.plain = false
-		s.server.Settings, s.server.Used = nil, false
+		s.server.Settings, s.server.Used = nil, s.keeps()
 		s.server.Prepared.Forget()
 		s.statements, s.unnamed = nil, nil
 	case "DEALLOCATE ALL":

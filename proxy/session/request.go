@@ -85,6 +85,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	} else if mine, err = s.command(m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}
+	if err := s.partAhead(m.Kind); err != nil {
+		return true, err
+	}
 	if mine, err = s.look(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -83,4 +82,4 @@ func (t *task) LastWrite() time.Time {
 	return time.Time{}
 }
 
-func (t *task) Chance() float64 { return rand.Float64() }
+func (t *task) Chance() float64 { return t.w.env.Chance() }

@@ -63,7 +63,7 @@ func realCrew(t *testing.T) *Crew {
 	env := &Environment{
 		Connect: realConnector{t}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Go: func(f func()) { go f() },
 		Key: func(uint32) []byte { return make([]byte, 4) }, Jitter: func(d time.Duration) time.Duration { return d },
-		Ended: func(session.View, error) {}, Failed: func(err error) { t.Error(err) },
+		Ended: func(session.View, error) {}, Failed: func(err error) { t.Error(err) }, Chance: func() float64 { return 0 },
 	}
 	set := &Settings{Session: &session.Settings{ResetTimeout: patience, KeepServers: true, ResetQueries: []string{"DISCARD ALL"}}}
 	c := NewCrew(1, env, set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})

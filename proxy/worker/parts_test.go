@@ -45,6 +45,7 @@ func newYard(t *testing.T, seed uint64, workers int, change ...func(*Settings)) 
 		Connect: &simConnector{y}, Log: slog.New(slog.DiscardHandler), Now: y.now,
 		Go:     func(f func()) { y.jobs = append(y.jobs, f) },
 		Key:    func(uint32) []byte { return []byte{1, 2, 3, 4} },
+		Chance: func() float64 { return 0 },
 		Jitter: func(d time.Duration) time.Duration { return d },
 		Ended:  func(session.View, error) {},
 		Failed: func(err error) { t.Error(err) },

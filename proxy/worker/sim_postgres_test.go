@@ -30,7 +30,7 @@ type postgres struct {
 	owner    int  // whose session state it holds; 0: nobody's
 	marked   bool
 	standby  bool // it takes no writes
-	dbg uint32
+	pid      uint32
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
 	failedInside bool
@@ -85,10 +85,10 @@ func (p *postgres) feed(b []byte) (over bool) {
 	return false
 }
 
-var debugSim bool
-
 func (p *postgres) handle(m wire.Message) {
-	if debugSim && p.dbg != 0 { fmt.Printf("server %d standby %v status %c: %v %q\n", p.dbg, p.standby, p.status, m.Kind, m.Body()) }
+	if *simTrace && p.pid != 0 {
+		fmt.Printf("server %d, standby %v, %c: %v %q\n", p.pid, p.standby, p.status, m.Kind, m.Body())
+	}
 	switch {
 	case p.copying:
 		p.copy(m)
@@ -146,7 +146,7 @@ func (p *postgres) step(m wire.Message) {
 		p.out = wire.AppendBindComplete(p.out)
 	case wire.Describe:
 		if v, _ := wire.ViewDescribe(m.Body()); v.What == 'S' {
-			if _, ok := p.stmts[string(v.Name)]; !ok {
+			if st, ok := p.stmts[string(v.Name)]; !ok || p.status == wire.Failed && !ends(st.sql) { // it returns rows
 				p.fail()
 				return
 			}

@@ -26,6 +26,7 @@ import (
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
+	simTrace = flag.Bool("sim.trace", false, "print what servers get")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -83,6 +84,7 @@ func newSim(seed uint64) *sim {
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
 		Go:     func(f func()) { s.jobs = append(s.jobs, f) },
 		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
+		Chance: s.random.Float64,
 		Jitter: func(d time.Duration) time.Duration { return d },
 		Ended:  func(session.View, error) {},
 		Failed: func(err error) { s.faults = append(s.faults, err) },
@@ -176,7 +178,7 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	fd, peer := s.net.Pair()
 	s.lastPID++
 	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
-	server.standby = key.Node != 0; server.dbg = server.pid
+	server.standby, server.postgres.pid = key.Node != 0, s.lastPID
 	s.servers = append(s.servers, server)
 	if total := s.crew.home.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))

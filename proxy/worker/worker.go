@@ -41,6 +41,7 @@ type Environment struct {
 	Jitter  func(time.Duration) time.Duration // a life time, spread out
 	Ended   func(v session.View, why error)   // a session is over
 	Failed  func(error)                       // a worker cannot go on; the process should end
+	Chance  func() float64                    // a random number from 0 up to 1
 	Chase   func()                            // a session waits for a standby to catch up
 }
 
