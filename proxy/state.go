@@ -74,7 +74,7 @@ func describeClient(v *session.View, worker int) admin.Client {
 	return admin.Client{
 		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
 		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
-		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: -1,
+		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: v.Reads,
 	}
 }
 

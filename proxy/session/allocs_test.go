@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/route"
@@ -37,13 +38,15 @@ func (b *bench) Discard(*pool.Server)                {}
 func (b *bench) Template(pool.Key) (params []wire.Param) {
 	return []wire.Param{{Name: "a", Value: "b"}}
 }
-func (b *bench) Candidates() []route.Candidate { return nil }
-func (b *bench) Written() (uint64, time.Time)  { return 0, b.now }
-func (b *bench) Chase()                        {}
-func (b *bench) Wrote()                        {}
-func (b *bench) LastWrite() time.Time          { return b.now }
-func (b *bench) Chance() float64               { return 0 }
-func (b *bench) Nodes() *nodes.View            { return &b.view }
+func (b *bench) Candidates() []route.Candidate    { return nil }
+func (b *bench) Written() (uint64, time.Time)     { return 0, b.now }
+func (b *bench) Chase()                           {}
+func (b *bench) Wrote()                           {}
+func (b *bench) LastWrite() time.Time             { return b.now }
+func (b *bench) Count(int, metrics.Statement)     {}
+func (b *bench) Replayed(int) (uint64, time.Time) { return 0, b.now }
+func (b *bench) Chance() float64                  { return 0 }
+func (b *bench) Nodes() *nodes.View               { return &b.view }
 func (b *bench) Wait(time.Time) (err error) {
 	if !b.yield(struct{}{}) {
 		err = ErrStopped

@@ -82,12 +82,14 @@ func (s *Session) chooseNow(d route.Decision) (node int, stale bool) {
 		all = route.Named(all, d.Index)
 	}
 	who := route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
+	s.reads = primary
 	wanted := route.Choose(all, who, &r.Balance, s.chance, s.ratio)
 	if wanted.Index < 0 || wanted.Index == primary {
 		return primary, false
 	}
 	far := route.Fresh(all, s.position())
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
+		s.reads = chosen.Index
 		return chosen.Index, false
 	}
 	return primary, true
@@ -107,6 +109,21 @@ func (s *Session) primary() int {
 		return n.Index
 	}
 	return -1
+}
+
+// reborn says that the standby may have been restarted, and forgotten what it had
+// replayed, since it was asked: the server at hand is younger. It is given back.
+func (s *Session) reborn() bool {
+	if s.position() == 0 {
+		return false
+	}
+	if _, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) {
+		return false
+	}
+	_ = s.await(s.expect.empty) // else it is closed
+	s.letGo()
+	s.loop.Chase()
+	return true
 }
 
 // elsewhere says that a read for which a standby had no server may go to the primary.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -67,6 +68,10 @@ type Loop interface {
 	// for; Chase has it, and the standbys' positions, asked for often for a while.
 	Written() (lsn uint64, began time.Time)
 	Chase()
+	// Replayed is the position of a node, and when it was asked for.
+	Replayed(node int) (lsn uint64, at time.Time)
+	// Count counts what is sent to a node, or what the node says of it.
+	Count(node int, what metrics.Statement)
 	// Wrote notes that a write is over, LastWrite tells when the latest was, of
 	// any session.
 	Wrote()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
@@ -21,6 +22,7 @@ type placing struct {
 	chance float64       // by which the session's node is chosen
 	ratio  float64       // by which a preference counts
 	placed route.Request // the one at hand
+	reads  int           // the node that was chosen last for a read; -1: none was
 	fresh  fresh
 }
 
@@ -30,7 +32,7 @@ func (s *Session) routes() bool { return s.follows && s.set.Routing != nil && s.
 // place has a server at hand on the node where the request belongs. mine: the
 // request was answered here.
 func (s *Session) place(m *wire.Message) (mine bool, err error) {
-	if s.begun == nil && !s.routes() {
+	if !s.follows {
 		return false, s.fetch(route.Decision{Where: route.Primary})
 	}
 	r := &s.placed
@@ -62,7 +64,30 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if asks {
 		s.noteWrite(r)
 	}
+	if m.Kind == wire.Query || m.Kind == wire.Bind {
+		s.loop.Count(s.server.Key.Node, counted(r.Script))
+	}
 	return false, nil
+}
+
+// counted is as what a text counts in SHOW POOL_BACKEND_STATS.
+func counted(script *query.Script) metrics.Statement {
+	if script == nil || len(script.Statements) == 0 {
+		return metrics.Other
+	}
+	switch script.Statements[0].Kind {
+	case query.Select, query.CopyOut:
+		return metrics.Select
+	case query.Insert:
+		return metrics.Insert
+	case query.Update:
+		return metrics.Update
+	case query.Delete:
+		return metrics.Delete
+	case query.DDL:
+		return metrics.DDL
+	}
+	return metrics.Other
 }
 
 // partAhead parts with the server before a request that begins another transaction:
@@ -116,7 +141,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 		return
 	}
 	r.Script = st.script
-	if len(s.set.Routing.Rules.PrimaryPatterns) > 0 || route.Commented(st.text) {
+	if s.routes() && (len(s.set.Routing.Rules.PrimaryPatterns) > 0 || route.Commented(st.text)) {
 		sql, _, _ := strings.Cut(st.text, "\x00")
 		r.Text = []byte(sql)
 	}
@@ -227,13 +252,18 @@ func (s *Session) comeBack() error {
 		return err
 	}
 	s.again.name = s.again.name[:0]
+	s.letGo()
+	return nil
+}
+
+// letGo parts with a standby's server in the middle of whatever is going on.
+func (s *Session) letGo() {
 	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
 		s.release(pool.Return)
 	} else {
 		s.release(pool.Discard)
 	}
 	s.resume()
-	return nil
 }
 
 // resume: the block that was begun goes on, whatever server is at hand.
@@ -254,7 +284,7 @@ func (s *Session) fetch(d route.Decision) error {
 		return err
 	}
 	err = s.checkout(node)
-	if primary := s.primary(); node != primary && elsewhere(err) {
+	if primary := s.primary(); node != primary && (elsewhere(err) || err == nil && s.reborn()) {
 		err = s.checkout(primary)
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -191,6 +192,7 @@ func (s *Session) observe(m wire.Message) error {
 
 func (s *Session) observeError(m wire.Message) error {
 	fault := wire.ViewFault(m.Body())
+	s.loop.Count(s.server.Key.Node, severity(fault.Severity))
 	s.fatal = s.whose == forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
 	switch s.whose {
 	case forward, prelude, instead:
@@ -204,6 +206,16 @@ func (s *Session) observeError(m wire.Message) error {
 		return failedRestore(m)
 	}
 	return nil
+}
+
+func severity(word string) metrics.Statement {
+	switch word {
+	case "PANIC":
+		return metrics.Panic
+	case "FATAL":
+		return metrics.Fatal
+	}
+	return metrics.Error
 }
 
 // complete learns from the end of one of the client's statements.

@@ -117,7 +117,7 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		status:   wire.Idle, since: loop.Now(),
 	}
 	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
-	s.chance, s.ratio = loop.Chance(), loop.Chance()
+	s.chance, s.ratio, s.reads = loop.Chance(), loop.Chance(), -1
 	if s.follows && set.Catalogs != nil {
 		s.entry = set.Catalogs.Entry(who.Target.Database)
 	}

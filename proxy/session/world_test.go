@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/route"
@@ -136,11 +137,13 @@ func take[T any](p *T) (v T) {
 	return v
 }
 
-func (w *world) Written() (uint64, time.Time) { return w.written, w.asked2 }
-func (w *world) Chase()                       { w.chased++ }
-func (w *world) Wrote()                       { w.lastWrite = w.now }
-func (w *world) LastWrite() time.Time         { return w.lastWrite }
-func (w *world) Chance() float64              { return 0 }
+func (w *world) Written() (uint64, time.Time)     { return w.written, w.asked2 }
+func (w *world) Chase()                           { w.chased++ }
+func (w *world) Wrote()                           { w.lastWrite = w.now }
+func (w *world) LastWrite() time.Time             { return w.lastWrite }
+func (w *world) Count(int, metrics.Statement)     {}
+func (w *world) Replayed(int) (uint64, time.Time) { return 0, w.asked2 }
+func (w *world) Chance() float64                  { return 0 }
 
 func (w *world) Candidates() (all []route.Candidate) {
 	for _, n := range w.view.Nodes {
