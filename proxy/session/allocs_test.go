@@ -17,28 +17,35 @@ import (
 // bench is a loop and both endpoints without any memory of their own making:
 // what is allocated is the session's doing.
 type bench struct {
-	yield  func(struct{}) bool
-	now    time.Time
-	server *pool.Server
-	view   nodes.View
+	yield      func(struct{}) bool
+	now        time.Time
+	server     *pool.Server
+	view       nodes.View
+	candidates []route.Candidate
 }
 
-func (b *bench) Now() time.Time                      { return b.now }
-func (b *bench) Await(f func()) error                { f(); return nil }
-func (b *bench) Checkout(pool.Key, any) *pool.Server { return b.server }
-func (b *bench) Granted() (*pool.Server, error)      { return nil, nil }
-func (b *bench) Withdraw()                           {}
-func (b *bench) Return(*pool.Server)                 {}
-func (b *bench) Abort(*pool.Server)                  {}
-func (b *bench) Cancel(*pool.Server)                 {}
-func (b *bench) Pinned(*pool.Server)                 {}
-func (b *bench) Prove(pool.Key, string)              {}
-func (b *bench) Proven(pool.Key, string) bool        { return false }
-func (b *bench) Discard(*pool.Server)                {}
+func (b *bench) Now() time.Time                 { return b.now }
+func (b *bench) Await(f func()) error           { f(); return nil }
+func (b *bench) Granted() (*pool.Server, error) { return nil, nil }
+func (b *bench) Withdraw()                      {}
+func (b *bench) Return(*pool.Server)            {}
+func (b *bench) Abort(*pool.Server)             {}
+func (b *bench) Cancel(*pool.Server)            {}
+func (b *bench) Pinned(*pool.Server)            {}
+func (b *bench) Prove(pool.Key, string)         {}
+func (b *bench) Proven(pool.Key, string) bool   { return false }
+func (b *bench) Discard(*pool.Server)           {}
 func (b *bench) Template(pool.Key) (params []wire.Param) {
 	return []wire.Param{{Name: "a", Value: "b"}}
 }
-func (b *bench) Candidates() []route.Candidate    { return nil }
+func (b *bench) Candidates() []route.Candidate {
+	b.candidates = append(b.candidates[:0], route.Candidate{Role: nodes.Primary}, route.Candidate{Index: 1, Role: nodes.Standby, Weight: 1})
+	return b.candidates
+}
+func (b *bench) Checkout(key pool.Key, _ any) *pool.Server {
+	b.server.Key = key
+	return b.server
+}
 func (b *bench) Written() (uint64, time.Time)     { return 0, b.now }
 func (b *bench) Chase()                           {}
 func (b *bench) Wrote()                           {}
@@ -91,6 +98,10 @@ func newBench(tb testing.TB, c *benchRound) (round func()) {
 	b.server = &pool.Server{Endpoint: server}
 	set := sharing(c.mode)
 	set.ClientIdle = time.Hour
+	if c.routed {
+		set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction}, Balance: route.Balance{Policy: route.Policies["weight"]},
+			PerStatement: true, Consistency: route.Own}
+	}
 	s := New(b, &set, Client{Target: pool.Target{Database: "app"}}, client, 1, nil)
 	resume, stop := iter.Pull(func(yield func(struct{}) bool) {
 		b.yield = yield
@@ -124,6 +135,7 @@ func newBench(tb testing.TB, c *benchRound) (round func()) {
 // benchRound is what is said, again and again, after something said once.
 type benchRound struct {
 	mode                   pool.Mode
+	routed                 bool // to a standby
 	before, request, reply []byte
 }
 
@@ -136,8 +148,11 @@ var rounds = func() map[string]benchRound {
 		"extended": {request: extended, reply: answer},
 		"a thousand rows": {request: simple("select 1"), reply: slices.Concat(wire.AppendTextColumns(nil, "a"),
 			bytes.Repeat(wire.AppendTextRow(nil, "1", "some more text of a row"), 1000), complete("SELECT 1000"), ready)},
-		"simple, shared":   {mode: pool.Transaction, request: simple("select 1"), reply: selected},
-		"prepared, shared": {mode: pool.Transaction, before: append(wire.AppendParse(nil, "s1", "select 1", nil), syncs...), request: append(named, syncs...), reply: append(wire.AppendBindComplete(nil), done("SELECT 1")...)},
+		"simple, shared":               {mode: pool.Transaction, request: simple("select 1"), reply: selected},
+		"simple, routed":               {mode: pool.Transaction, routed: true, request: simple("select 1"), reply: selected},
+		"prepared, routed":             {mode: pool.Transaction, routed: true, before: append(wire.AppendParse(nil, "s1", "select 1", nil), syncs...), request: append(named, syncs...), reply: append(wire.AppendBindComplete(nil), done("SELECT 1")...)},
+		"simple, routed, session mode": {routed: true, request: simple("select 1"), reply: selected},
+		"prepared, shared":             {mode: pool.Transaction, before: append(wire.AppendParse(nil, "s1", "select 1", nil), syncs...), request: append(named, syncs...), reply: append(wire.AppendBindComplete(nil), done("SELECT 1")...)},
 	}
 }()
 
