@@ -14,6 +14,7 @@ import (
 // placing is what a session remembers in order to place its requests.
 type placing struct {
 	begun  *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
+	begins *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
 	away   bool          // the server at hand is a standby's
 	wrote  bool          // the open transaction has written
@@ -55,12 +56,13 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 	}
-	if s.server == nil && s.holds(m.Kind, r.Script) {
+	if s.server == nil && s.holds(m, r.Script) {
 		return true, nil
 	}
 	if err := s.fetch(d); err != nil {
 		return false, err
 	}
+	s.unbind()
 	if asks {
 		s.noteWrite(r)
 	}
@@ -197,42 +199,6 @@ func unquoted(literal string) string {
 		return literal[1 : n-1]
 	}
 	return literal
-}
-
-// holds keeps back a BEGIN until the first statement of its transaction says
-// where that belongs, and answers it.
-func (s *Session) holds(kind wire.Kind, script *query.Script) bool {
-	if kind != wire.Query || !s.routes() || s.status != wire.Idle || len(s.loop.Candidates()) < 2 ||
-		script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Begin {
-		return false
-	}
-	s.begun, s.status, s.unnamed = script, wire.InTransaction, nil // a Query destroys the unnamed statement
-	tag := "BEGIN"
-	if text := bytes.TrimLeft([]byte(script.Text), " \t\r\n"); len(text) > 5 && bytes.EqualFold(text[:5], []byte("start")) {
-		tag = "START TRANSACTION"
-	}
-	s.answer(wire.AppendCommandComplete(nil, tag), true)
-	return true
-}
-
-// withheld answers what ends a transaction of which no server knows yet, and
-// what follows a request in it for which there was no server.
-func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
-	ends := kind == wire.Query && route.Ends(script)
-	switch {
-	case ends:
-		tag := "COMMIT"
-		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
-			tag = "ROLLBACK"
-		}
-		s.begun, s.status, s.unnamed = nil, wire.Idle, nil
-		s.answer(wire.AppendCommandComplete(nil, tag), true)
-		return true, nil
-	case s.status == wire.Failed:
-		return false, &wire.Fault{Severity: "ERROR", Code: "25P02",
-			Message: "current transaction is aborted, commands ignored until end of transaction block"}
-	}
-	return false, nil
 }
 
 // comeBack ends what is going on on the standby, so that the request at hand can

@@ -71,6 +71,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if s.server == nil {
 		switch m.Kind {
 		case wire.Sync:
+			s.begins = nil // its portal ends
 			s.answer(nil, true)
 			return true, nil
 		case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail:

@@ -95,6 +95,22 @@ var simMeaning = []simRound{
 
 // simRounds are all.
 var simRounds = append([]simRound{
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "BEGIN", 0)) },
+	func(id, n int) []byte { return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "ROWS", n%5)...)) },
+	func(id, n int) []byte { return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "SET", n)...)) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "COMMIT", 0)) },
+	func(id, n int) []byte { // a BEGIN that is bound and not executed
+		b := wire.AppendBind(wire.AppendParse(nil, "", sql(id, "BEGIN", 0), nil), &wire.BindView{})
+		if n%2 == 0 {
+			b = append(b, extended(id, "ROWS", 1)...)
+		}
+		return wire.AppendSync(b)
+	},
+	func(id, n int) []byte { // prepared by name
+		b := wire.AppendParse(wire.AppendClose(nil, 'S', name(5)), name(5), sql(id, "BEGIN", 0), nil)
+		b = wire.AppendDescribe(wire.AppendSync(b), 'S', name(5))
+		return wire.AppendSync(append(b, executed(name(5))...))
+	},
 	func(id, n int) []byte { return simple(id, "ROWS", n%20) },
 	func(id, n int) []byte { return simple(id, "ROWS", n%5) },
 	func(id, n int) []byte { return simple(id, "ERR", 0) },

@@ -1,0 +1,126 @@
+package session
+
+import (
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// holds keeps back a BEGIN until the first statement of its transaction says
+// where that belongs, and answers it, in either protocol.
+func (s *Session) holds(m *wire.Message, script *query.Script) bool {
+	if !m.Last || !s.routes() || s.status != wire.Idle || len(s.loop.Candidates()) < 2 {
+		return false
+	}
+	begins := script != nil && len(script.Statements) == 1 && script.Statements[0].Kind == query.Begin
+	switch {
+	case m.Kind == wire.Query && begins:
+		s.open(script)
+		s.unnamed = nil // a Query destroys it
+		s.answer(wire.AppendCommandComplete(nil, beginTag(script)), true)
+	case m.Kind == wire.Parse && begins:
+		return s.holdParse(m)
+	case m.Kind == wire.Bind && begins:
+		return s.holdBind(m)
+	case m.Kind == wire.Describe && begins: // of the statement
+		s.answer(wire.AppendNoData(wire.AppendParameterDescription(nil, nil)), false)
+	case s.begins != nil && m.Kind == wire.Describe && ofUnnamedPortal(m):
+		s.answer(wire.AppendNoData(nil), false)
+	case s.begins != nil && m.Kind == wire.Execute && ofUnnamedPortal(m):
+		script = s.begins.script
+		s.open(script)
+		s.answer(wire.AppendCommandComplete(nil, beginTag(script)), false)
+	default:
+		return false
+	}
+	return true
+}
+
+// open opens the block of which no server knows yet.
+func (s *Session) open(script *query.Script) {
+	s.begun, s.status, s.begins = script, wire.InTransaction, nil
+}
+
+// beginTag is what PostgreSQL completes it with.
+func beginTag(script *query.Script) string {
+	st := &script.Statements[0]
+	lexer := query.NewLexer([]byte(script.Text[st.Offset:]), script.Syntax)
+	t := lexer.Next()
+	for t.Kind == query.Comment {
+		t = lexer.Next()
+	}
+	if first := script.Text[st.Offset+t.Start : st.Offset+t.End]; len(first) > 0 && (first[0] == 's' || first[0] == 'S') {
+		return "START TRANSACTION"
+	}
+	return "BEGIN"
+}
+
+func (s *Session) holdParse(m *wire.Message) bool {
+	v, err := wire.ViewParse(m.Body())
+	if err != nil || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || len(s.statements) >= statementsLimit {
+		return false
+	}
+	st := s.statement(string(m.Body()[len(v.Name)+1:]))
+	if len(v.Name) == 0 {
+		s.unnamed = st
+	} else {
+		s.keepStatement(string(v.Name), st)
+	}
+	s.answer(wire.AppendParseComplete(nil), false)
+	return true
+}
+
+func (s *Session) holdBind(m *wire.Message) bool {
+	v, err := wire.ViewBind(m.Body())
+	if err != nil || len(v.Portal) > 0 {
+		return false
+	}
+	for range v.Params.All() {
+		return false // it has no parameters: the server says so
+	}
+	s.begins = s.statementOf(v.Statement)
+	s.answer(wire.AppendBindComplete(nil), false)
+	return true
+}
+
+// ofUnnamedPortal says that a Describe or an Execute is about the unnamed portal.
+func ofUnnamedPortal(m *wire.Message) bool {
+	if m.Kind == wire.Execute {
+		v, err := wire.ViewExecute(m.Body())
+		return err == nil && len(v.Portal) == 0
+	}
+	v, err := wire.ViewDescribe(m.Body())
+	return err == nil && v.What == 'P' && len(v.Name) == 0
+}
+
+// unbind gives the server the BEGIN that is bound, because something else came
+// before it was executed.
+func (s *Session) unbind() {
+	st := s.begins
+	if s.begins = nil; st == nil || s.server == nil {
+		return
+	}
+	there := s.parse(s.now(st), prelude, nil)
+	s.expect.add(wire.Bind, prelude, nil)
+	s.server.Endpoint.Write(wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
+}
+
+// withheld answers what ends a transaction of which no server knows yet, and
+// what follows a request in it for which there was no server.
+func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
+	ends := kind == wire.Query && route.Ends(script)
+	switch {
+	case ends:
+		tag := "COMMIT"
+		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
+			tag = "ROLLBACK"
+		}
+		s.begun, s.status, s.unnamed = nil, wire.Idle, nil
+		s.answer(wire.AppendCommandComplete(nil, tag), true)
+		return true, nil
+	case s.status == wire.Failed:
+		return false, &wire.Fault{Severity: "ERROR", Code: "25P02",
+			Message: "current transaction is aborted, commands ignored until end of transaction block"}
+	}
+	return false, nil
+}
