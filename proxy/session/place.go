@@ -152,7 +152,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 // decide applies the rules to a request.
 func (s *Session) decide(r *route.Request) route.Decision {
 	switch {
-	case s.server != nil && !s.away, s.status == wire.Failed && !s.expect.settling():
+	case s.server != nil && !s.away, s.expect.skipping, s.status == wire.Failed && !s.expect.settling():
 		return route.Decision{Where: route.Here}
 	case s.follow.pinned() != "" || !s.follow.certain():
 		return route.Decision{Where: route.Primary, Why: "its session has left something on the primary"}

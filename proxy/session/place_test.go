@@ -1,0 +1,211 @@
+package session
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// routedWorld is a primary, node 0, which has no weight, and a standby, node 1.
+// Servers are found in the order of nodes.
+func routedWorld(t *testing.T, mode pool.Mode, order ...int) (*world, []*side) {
+	w, _ := transactionWorld(t)
+	w.free, w.servers = nil, nil
+	w.set.Modes.Default, w.set.ResetQueries = mode, []string{"DISCARD ALL"}
+	empty, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}, {"names", "rp", "", "t", ""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.set.Catalogs.Entry("app").Store(0, empty)
+	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},
+		Balance: route.Balance{Policy: route.Policies["weight"]}, Consistency: route.Own, ConsistencyWait: 10 * time.Millisecond}
+	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}, {Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 1}}}
+	var list []*side
+	for _, node := range order {
+		s := w.server()
+		s.server.Key = w.who.Target.On(node)
+		list = append(list, s)
+	}
+	return w, list
+}
+
+func (w *world) nodesAsked(want ...int) {
+	w.t.Helper()
+	var got []int
+	for _, key := range w.asked {
+		got = append(got, key.Node)
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("servers were asked of nodes %v, want %v", got, want)
+	}
+}
+
+// TestReadsLeaveThePrimary and writes do not.
+func TestReadsLeaveThePrimary(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1, 0)
+	w.greeted(w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(1, selectedText...), w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(s[1].words(t, "Query INSERT INTO t VALUES (1)"), s[1].says(done("INSERT 0 1")))
+	w.then(w.told(2, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(1, 0)
+}
+
+// TestBlockComesBack: a block that has only read begins anew on the primary when
+// it writes; the client sees one transaction.
+func TestBlockComesBack(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1, 0)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.is(InTransaction), w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), inside("SELECT 1")))
+	w.then(w.told(0, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(s[1].words(t, "Query BEGIN", "Query INSERT INTO t VALUES (1)"), s[1].says(inside("BEGIN"), inside("INSERT 0 1")))
+	w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery T"), w.sends(simple("SELECT 2")))
+	w.then(s[1].words(t, "Query SELECT 2"), s[1].says(inside("SELECT 1")))
+	w.then(w.told(1, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple("COMMIT")))
+	w.then(s[1].words(t, "Query COMMIT"), s[1].says(done("COMMIT")))
+	w.then(w.told(2, "CommandComplete COMMIT", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestErrorOnTheStandby fails the block; it ends where it failed.
+func TestErrorOnTheStandby(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), failed("22012")))
+	w.then(w.told(0, "ErrorResponse ERROR 22012", "ReadyForQuery E"), w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(s[0].words(t, "Query INSERT INTO t VALUES (1)"), s[0].says(failed("25P02")))
+	w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(w.told(1, "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(1)
+}
+
+// TestEmptyBlock: no server hears of a transaction in which nothing happens.
+func TestEmptyBlock(t *testing.T) {
+	w, _ := routedWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple("START TRANSACTION READ ONLY"), simple("COMMIT"), simple("BEGIN"), simple("ROLLBACK")))
+	w.then(w.told(0, "CommandComplete START TRANSACTION", "ReadyForQuery T", "CommandComplete COMMIT", "ReadyForQuery I",
+		"CommandComplete BEGIN", "ReadyForQuery T", "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked()
+}
+
+// TestDriversBegin: BEGIN in front of a statement, in one pipeline.
+func TestDriversBegin(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1)
+	w.greeted(w.sends(parse("BEGIN"), execute, parse("SELECT 1"), execute, syncs))
+	w.then(s[0].words(t, "Query BEGIN", "Parse SELECT 1", "Bind", "Execute", "Sync"), s[0].says(inside("BEGIN"),
+		wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), inside("SELECT 1")))
+	w.then(w.told(0, "ParseComplete", "BindComplete", "CommandComplete BEGIN", "ParseComplete", "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery T"),
+		w.sends(simple("COMMIT")))
+	w.then(s[0].words(t, "Query COMMIT"), s[0].says(done("COMMIT")))
+	w.then(w.told(1, "CommandComplete COMMIT", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestPipelineKeepsItsOrder: what belongs to the primary waits for the read.
+func TestPipelineKeepsItsOrder(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1, 0)
+	w.greeted(w.sends(parse("SELECT 1"), execute, parse("INSERT INTO t VALUES (1)"), execute, syncs))
+	w.then(s[0].words(t, "Parse SELECT 1", "Bind", "Execute", "Flush"), s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 1")))
+	w.then(w.told(0, "ParseComplete", "BindComplete", "CommandComplete SELECT 1"), s[0].words(t, "Sync"), s[0].says(ready))
+	w.then(s[1].words(t, "Parse INSERT INTO t VALUES (1)", "Bind", "Execute", "Sync"),
+		s[1].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), done("INSERT 0 1")))
+	w.then(w.told(2, "ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestPipelineFailsOnTheStandby: what comes behind an error is skipped, and never
+// reaches the primary.
+func TestPipelineFailsOnTheStandby(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1)
+	w.greeted(w.sends(parse("SELECT 1"), execute, parse("INSERT INTO t VALUES (1)"), execute, syncs))
+	w.then(s[0].words(t, "Parse SELECT 1", "Bind", "Execute", "Flush"), s[0].says(fault("ERROR", "22012")))
+	w.then(s[0].words(t, "Parse INSERT INTO t VALUES (1)", "Bind", "Execute", "Sync"), s[0].says(ready))
+	w.then(w.told(1, "ErrorResponse ERROR 22012", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(1)
+}
+
+// TestSessionModeKeepsItsServer: the primary's waits while a standby serves the
+// session; it is the same afterwards, and cleaned in the end.
+func TestSessionModeKeepsItsServer(t *testing.T) {
+	w, s := routedWorld(t, pool.Session, 0, 1)
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
+	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, `Query SET "work_mem" TO '5';`, "Query SELECT 1"), s[1].says(done("SET"), selected))
+	w.then(w.told(1, selectedText...), w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(s[0].words(t, "Query INSERT INTO t VALUES (1)"), s[0].says(done("INSERT 0 1")))
+	w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
+	w.run()
+	w.nodesAsked(0, 1)
+}
+
+// TestOwnWritesAreSeen: after a write a read waits until the standby has replayed
+// it, for a while; else it goes to the primary.
+func TestOwnWritesAreSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		replayed uint64 // after two moments of waiting
+		node     int
+	}{
+		"the standby catches up": {100, 1},
+		"it does not":            {99, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := routedWorld(t, pool.Transaction, 0, c.node)
+			w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
+			w.then(s[0].words(t, "Query INSERT INTO t VALUES (1)"), s[0].says(done("INSERT 0 1")), w.passes(time.Second))
+			w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery I"), func() { w.replayed = 50 }, w.sends(simple("SELECT 1")))
+			w.then(func() { same2(t, "asked for positions", w.chased > 0, true) }, w.passes(time.Millisecond))
+			w.then(func() { w.written, w.asked2 = 100, w.now }, w.passes(time.Millisecond))
+			w.then(func() { w.replayed, w.asked2 = c.replayed, w.now.Add(time.Microsecond) })
+			if c.node == 0 {
+				w.then(w.passes(10 * time.Millisecond))
+			}
+			w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
+			w.then(w.told(2, selectedText...), w.sends(terminate))
+			w.run()
+			w.nodesAsked(0, c.node)
+		})
+	}
+}
+
+// TestPinnedSessionsStay: what was left on the primary's server may change what a
+// read gives.
+func TestPinnedSessionsStay(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0)
+	w.greeted(w.sends(simple("LISTEN a")))
+	w.then(s[0].words(t, "Query LISTEN a", "Query STATE"), s[0].says(done("LISTEN"), state("l a")))
+	w.then(w.told(0, "CommandComplete LISTEN", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(0, selectedText...), w.sends(terminate))
+	w.then(s[0].words(t, "Query ABORT", "Query DISCARD ALL"), s[0].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.run()
+	w.nodesAsked(0)
+}
+
+// TestStandbyHasNoServer: the primary is asked instead.
+func TestStandbyHasNoServer(t *testing.T) {
+	w, _ := routedWorld(t, pool.Transaction)
+	s := w.opened()
+	w.greeted(w.sends(simple("SELECT 1")))
+	w.then(w.refuses(&wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the database system is starting up"}))
+	w.then(w.grants(s))
+	w.then(s.words(t, "Query SELECT 1"), s.says(selected))
+	w.then(w.told(1, selectedText...), w.sends(terminate))
+	w.run()
+	w.nodesAsked(1, 0)
+}
