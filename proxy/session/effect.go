@@ -44,6 +44,15 @@ func (e *Effect) nothing() bool {
 		!e.Drawn && e.Drew == "" && len(e.Runs) == 0 && len(e.Closes) == 0 && !e.Defines && !e.Suspect && !e.Reveals && e.sets == 0
 }
 
+// moves says that what only reads has the same effect on a standby: none. Its
+// functions, of which the catalog or the operator says that they read, draw from
+// no sequence.
+func (e *Effect) moves() bool {
+	but := *e
+	but.Drawn = false
+	return but.nothing()
+}
+
 // Change is a setting that a statement gives a value.
 type Change struct {
 	Name  string

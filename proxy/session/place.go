@@ -161,10 +161,22 @@ func (s *Session) decide(r *route.Request) route.Decision {
 	}
 	r.Session = s.standing()
 	d := route.Place(r, &s.set.Routing.Rules)
-	if (d.Where == route.Anywhere || d.Where == route.Node) && s.upcoming != nil && !s.upcoming.nothing() {
+	switch leaves := d.Where == route.Anywhere || d.Where == route.Node; {
+	case leaves && s.upcoming != nil && !s.upcoming.moves():
 		return route.Decision{Where: route.Primary, Why: "it may change its session"}
+	case leaves && s.insists():
+		return route.Decision{Where: route.Primary, Why: "its transaction is of a kind that no standby has"}
 	}
 	return d
+}
+
+// insists says that a standby would refuse the transaction in which the request
+// is: one that was begun READ WRITE, or, outside of a block, a serializable one.
+func (s *Session) insists() bool {
+	if s.begun != nil {
+		return s.begun.Statements[0].Mode.ReadOnly == query.No
+	}
+	return s.status == wire.Idle && unquoted(s.follow.settings["default_transaction_isolation"]) == "serializable"
 }
 
 // standing is what the rules look at of the session.

@@ -1,0 +1,224 @@
+package routing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+// where says which nodes answered n reads, one after the other: what is sent in
+// one go goes to one node.
+func where(conn *pgconn.PgConn, n int) (map[string]int, error) {
+	seen := map[string]int{}
+	for range n {
+		got, err := ask(conn, "SELECT node()")
+		if err != nil {
+			return seen, err
+		}
+		seen[got]++
+	}
+	return seen, nil
+}
+
+// Every statement is placed anew: the nodes' shares are those of their weights.
+func TestWeights(t *testing.T) {
+	const clients = 4
+	engines(t, func(t *testing.T, config string) {
+		proxy := start(t, config+"statement_level_load_balance = on\nbackend_weight0 = 1\nbackend_weight1 = 2\nbackend_weight2 = 1\n")
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		total := map[string]int{}
+		for range clients {
+			conn := connect(t, proxy)
+			all.Go(func() {
+				seen, err := where(conn, times(2000))
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for node, n := range seen {
+					total[node] += n
+				}
+			})
+		}
+		all.Wait()
+		wantShares(t, total, times(2000)*clients, map[string]float64{"node0": 0.25, "node1": 0.5, "node2": 0.25})
+	})
+}
+
+// within is how far a share may be off: 5 times the deviation that chance has.
+const within = 0.03
+
+func wantShares(t *testing.T, seen map[string]int, reads int, shares map[string]float64) {
+	t.Helper()
+	sum := 0
+	for node, want := range shares {
+		sum += seen[node]
+		if got := float64(seen[node]) / float64(reads); math.Abs(got-want) > within {
+			t.Errorf("%s got %.3f of the reads, its weight's share is %.3f", node, got, want)
+		}
+	}
+	if t.Logf("of %d reads: %v", reads, seen); sum != reads {
+		t.Errorf("%d answers for %d reads", sum, reads)
+	}
+}
+
+// only waits until reads come from these nodes alone, and sees that it stays so.
+func only(t *testing.T, conn *pgconn.PgConn, nodes ...string) {
+	t.Helper()
+	check := func() error {
+		seen, err := where(conn, 100)
+		for _, node := range nodes {
+			if err == nil && seen[node] == 0 {
+				err = fmt.Errorf("nothing from %s: %v", node, seen)
+			}
+			delete(seen, node)
+		}
+		if err == nil && len(seen) > 0 {
+			err = fmt.Errorf("not from %v alone: %v besides", nodes, seen)
+		}
+		return err
+	}
+	eventually(t, fmt.Sprint("reads come from ", nodes, " alone"), check)
+	for range 5 {
+		if err := check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A standby that is too far behind gets nothing, and comes back by itself.
+func TestDelayThreshold(t *testing.T) {
+	engines(t, func(t *testing.T, config string) {
+		proxy := start(t, config+"backend_weight0 = 0\nstatement_level_load_balance = on\ndelay_threshold = 100000\n")
+		conn := connect(t, proxy)
+		only(t, conn, "node1", "node2")
+		on(t, 1, "SELECT pg_wal_replay_pause()")
+		t.Cleanup(func() { on(t, 1, "SELECT pg_wal_replay_resume()") })
+		only(t, conn, "node1", "node2") // it is not behind yet
+		on(t, 0, "INSERT INTO item (owner, k, v) SELECT 2000000, i, repeat('x', 100) FROM generate_series(1, 5000) i")
+		only(t, conn, "node0", "node2") // the primary has the late one's share
+		on(t, 1, "SELECT pg_wal_replay_resume()")
+		only(t, conn, "node1", "node2")
+		on(t, 0, "DELETE FROM item WHERE owner = 2000000")
+	})
+}
+
+// reload has pgherd read further lines of configuration.
+func reload(t *testing.T, p *herd.Proxy, lines string) {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(p.Dir, "pgpool.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteString(lines)
+	if err := errors.Join(err, file.Close(), syscall.Kill(p.PID(), syscall.SIGHUP)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sessionsOn are some sessions whose reads go to a node, session by session.
+func sessionsOn(t *testing.T, p *herd.Proxy, node string, n int) (all []*pgconn.PgConn) {
+	t.Helper()
+	for try := 0; len(all) < n; try++ {
+		if try > 100*n {
+			t.Fatalf("%d sessions, and %d of them on %s", try, len(all), node)
+		}
+		conn, err := tryConnect(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mustAsk(t, conn, "SELECT node()") != node {
+			closeConn(conn)
+			continue
+		}
+		t.Cleanup(func() { closeConn(conn) })
+		all = append(all, conn)
+	}
+	return all
+}
+
+// A node whose weight becomes 0 is left by all, each at the end of its
+// transaction, and nobody is disconnected.
+func TestMaintenance(t *testing.T) {
+	engines(t, func(t *testing.T, config string) {
+		proxy := start(t, config+"backend_weight0 = 0\nbackend_weight1 = 1\nbackend_weight2 = 1\n")
+		sessions := sessionsOn(t, proxy, "node1", 4)
+		inside := sessions[:2]
+		for _, conn := range inside {
+			mustAsk(t, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+			if got := mustAsk(t, conn, "SELECT node()"); got != "node1" {
+				t.Fatalf("a transaction began on %s", got)
+			}
+		}
+		reload(t, proxy, "backend_weight1 = 0\n")
+		eventually(t, "the weight is in effect", func() error {
+			if got := mustAsk(t, sessions[3], "SELECT node()"); got != "node2" {
+				return fmt.Errorf("a read went to %s", got)
+			}
+			return nil
+		})
+		for i, conn := range sessions {
+			want := "node2"
+			if i < len(inside) {
+				want = "node1" // up to the end of its transaction
+			}
+			if got := mustAsk(t, conn, "SELECT node()"); got != want {
+				t.Errorf("session %d reads from %s, not from %s", i, got, want)
+			}
+		}
+		for i, conn := range inside {
+			mustAsk(t, conn, "COMMIT")
+			if got := mustAsk(t, conn, "SELECT node()"); got != "node2" {
+				t.Errorf("session %d, in its next transaction, reads from %s", i, got)
+			}
+		}
+		for range 5 {
+			only(t, connect(t, proxy), "node2")
+		}
+		reload(t, proxy, "backend_weight1 = 1\n")
+		waitNodes(t, proxy, "node1")
+	})
+}
+
+// A standby dies: reads go on elsewhere, and nobody who waits is disconnected.
+func TestStandbyIsKilled(t *testing.T) {
+	engines(t, func(t *testing.T, config string) {
+		proxy := start(t, config+"backend_weight0 = 0\n")
+		sessions := append(sessionsOn(t, proxy, "node1", 4), sessionsOn(t, proxy, "node2", 2)...)
+		if err := world.herd.Kill(1); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(world.herd.Restart(context.Background(), 1), world.herd.WaitStreaming(context.Background())); err != nil {
+				t.Error(err)
+			}
+		})
+		for i, conn := range sessions {
+			if got, err := ask(conn, "SELECT node()"); err != nil || got == "node1" {
+				t.Errorf("session %d, after the end of node1: %q, %v", i, got, err)
+			}
+		}
+		for i, conn := range sessions {
+			if conn.IsClosed() {
+				t.Errorf("session %d was disconnected", i)
+			}
+		}
+		for range 10 {
+			if got := mustAsk(t, connect(t, proxy), "SELECT node()"); got == "node1" {
+				t.Error("a dead node answers")
+			}
+		}
+	})
+}

@@ -1,0 +1,252 @@
+// Package routing_test proves where statements go: a real pgherd in front of a
+// real primary and two standbys. Reads spread by weight, lag and maintenance;
+// and whatever random sessions do, they get the answers of the primary alone.
+//
+// A random run is its seed: -routing.seed N does it again; a script that fails
+// is shrunk. What is counted is what the nodes say of themselves: node() is the
+// name of the one that runs it, and the standbys log every statement.
+package routing_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+var (
+	seeds = flag.Int("routing.seeds", 20, "how many random scripts are run in each pool mode on each engine, others each time")
+	seed  = flag.Uint64("routing.seed", 0, "run this script alone; 0 runs -routing.seeds")
+	known = flag.Bool("routing.known", false, "also what is known to differ: in_hot_standby, and what changes the session in a READ ONLY snapshot")
+	tries = flag.Int("routing.failures", 1, "how many failing scripts are shrunk before a hunt ends")
+	long  = flag.Bool("routing.long", false, "ten times as much of everything")
+)
+
+const (
+	setupLimit  = 2 * time.Minute
+	settleLimit = 30 * time.Second // for something that is about to be so
+	answerLimit = 10 * time.Second // for one answer: past it, it hangs
+	pollEvery   = 30 * time.Millisecond
+)
+
+// world is what every test of this package stands on.
+var world struct {
+	herd   *herd.Herd
+	binary string
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+const trust = "host all all 127.0.0.1/32 trust"
+
+func runAll(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), setupLimit)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "routing-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if world.binary, err = herd.Build(ctx, dir); err != nil {
+		return 1, err
+	}
+	world.herd, err = herd.Start(ctx, herd.Settings{Standbys: 2, HBA: []string{trust}, Config: []string{
+		"log_statement = all", "log_line_prefix = '%u@%d '", "autovacuum = off", "jit = off", "max_standby_streaming_delay = -1"}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, world.herd.Stop()) }()
+	if err := setUp(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// twins is the database of those who do without pgherd.
+const twins = "twins"
+
+// setUp makes what the tests work on, in both databases with the same OIDs.
+func setUp(ctx context.Context) error {
+	sql, err := os.ReadFile("testdata/setup.sql")
+	if err != nil {
+		return err
+	}
+	if _, err := world.herd.Exec(ctx, string(sql)); err != nil {
+		return err
+	}
+	conn, err := pgconn.Connect(ctx, dsn(world.herd.Nodes()[0].Port, herd.Superuser, "postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", twins, herd.Database, herd.User)).ReadAll(); err != nil {
+		return err
+	}
+	return world.herd.WaitStreaming(ctx)
+}
+
+func dsn(port int, user, database string) string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=disable", port, user, database)
+}
+
+// engines runs the test in both pool modes that have transactions, each on one engine.
+func engines(t *testing.T, test func(t *testing.T, config string)) {
+	for _, kind := range []struct{ mode, engine string }{{"session", "io_uring"}, {"transaction", "epoll"}} {
+		t.Run(kind.mode+"/"+kind.engine, func(t *testing.T) {
+			test(t, fmt.Sprintf("pool_mode = %s\nio_engine = %s\n", kind.mode, kind.engine))
+		})
+	}
+}
+
+// asksNode lets reads call node(), into which pgherd cannot look.
+const asksNode = "read_only_function_list = node\nharmless_function_list = node\n"
+
+// start runs pgherd in front of all nodes, both standbys of which get reads by
+// the time it returns; later lines of the configuration win.
+func start(t *testing.T, config string) *herd.Proxy {
+	t.Helper()
+	proxy := startProxy(t, asksNode+config)
+	waitNodes(t, proxy, "node1", "node2")
+	return proxy
+}
+
+func startProxy(t *testing.T, config string) *herd.Proxy {
+	t.Helper()
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(), HBA: trust + "\n",
+		Config: "workers = 2\nmax_node_connections = 40\nquery_wait_timeout = 15\n" + config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(proxy.Log())
+			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
+		}
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return proxy
+}
+
+// waitNodes returns once each of these nodes has answered a read.
+func waitNodes(t *testing.T, p *herd.Proxy, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		eventually(t, name+" gets reads", func() error {
+			conn, err := tryConnect(p)
+			if err != nil {
+				return err
+			}
+			defer closeConn(conn)
+			got, err := ask(conn, "SELECT node()")
+			if err == nil && got != name {
+				err = fmt.Errorf("%s answers", got)
+			}
+			return err
+		})
+	}
+}
+
+// eventually waits until check has nothing to complain about any more.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(settleLimit)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, settleLimit, err)
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+func limited(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), limit)
+}
+
+func tryConnect(p *herd.Proxy) (*pgconn.PgConn, error) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	return pgconn.Connect(ctx, dsn(p.Port, herd.User, herd.Database))
+}
+
+// connect logs in as alice, and leaves with the test.
+func connect(t *testing.T, p *herd.Proxy) *pgconn.PgConn {
+	t.Helper()
+	conn, err := tryConnect(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(conn) })
+	return conn
+}
+
+func closeConn(conn *pgconn.PgConn) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	_ = conn.Close(ctx) // it may have been lost
+}
+
+// ask runs simple queries and returns the first column of the last result, rows joined by commas.
+func ask(conn *pgconn.PgConn, sql string) (string, error) {
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return "", err
+	}
+	var values []string
+	for _, row := range results[len(results)-1].Rows {
+		values = append(values, string(row[0]))
+	}
+	return strings.Join(values, ","), nil
+}
+
+func mustAsk(t *testing.T, conn *pgconn.PgConn, sql string) string {
+	t.Helper()
+	value, err := ask(conn, sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+// on runs sql on a node itself, as superuser.
+func on(t *testing.T, node int, sql string) string {
+	t.Helper()
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	out, err := world.herd.ExecOn(ctx, node, sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// times is how often something is done.
+func times(n int) int {
+	if *long {
+		return 10 * n
+	}
+	return n
+}
