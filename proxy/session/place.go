@@ -1,7 +1,7 @@
 package session
 
 import (
-	"bytes"
+	"cmp"
 	"strings"
 
 	"pgherd/proxy/metrics"
@@ -51,12 +51,15 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if asks {
 		d = s.decide(r)
 	}
+	if e := s.upcoming; d.Where == route.Here && s.stays() && e != nil && (e.Pins != "" || e.Keep != "") {
+		return false, awayRefused(cmp.Or(e.Pins, e.Keep))
+	}
 	if s.away && asks && d.Where == route.Primary {
 		if err := s.comeBack(); err != nil {
 			return false, err
 		}
 	}
-	if s.server == nil && s.holds(m, r.Script) {
+	if s.server == nil && d.Rule != "hint" && s.holds(m, r.Script) {
 		return true, nil
 	}
 	if err := s.fetch(d); err != nil {
@@ -114,6 +117,13 @@ func (s *Session) partAhead(kind wire.Kind) error {
 	return err
 }
 
+// awayRefused is the error for what a session cannot have on a standby, where its
+// transaction has to stay.
+func awayRefused(what string) error {
+	return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: what + " is not possible in a transaction that reads on a standby",
+		Hint: "Begin it with /*NO LOAD BALANCE*/ BEGIN."}
+}
+
 // asked tells what a request asks for. False: it goes where the one before it went.
 func (s *Session) asked(m *wire.Message, r *route.Request) bool {
 	switch m.Kind {
@@ -154,6 +164,8 @@ func (s *Session) decide(r *route.Request) route.Decision {
 	switch {
 	case s.server != nil && !s.away, s.expect.skipping, s.status == wire.Failed && !s.expect.settling():
 		return route.Decision{Where: route.Here}
+	case s.stays():
+		return route.Decision{Where: route.Here, Why: "all statements of its transaction share a snapshot"}
 	case s.follow.pinned() != "" || !s.follow.certain():
 		return route.Decision{Where: route.Primary, Why: "its session has left something on the primary"}
 	case s.entry.Stale() || s.entry.Due(s.loop.Now()):
@@ -176,7 +188,14 @@ func (s *Session) insists() bool {
 	if s.begun != nil {
 		return s.begun.Statements[0].Mode.ReadOnly == query.No
 	}
-	return s.status == wire.Idle && unquoted(s.follow.settings["default_transaction_isolation"]) == "serializable"
+	level := s.isolation()
+	return s.status == wire.Idle && (level == "" || level == "serializable")
+}
+
+// stays says that a transaction with one snapshot has begun on a standby, where
+// it has to end.
+func (s *Session) stays() bool {
+	return s.away && s.begun != nil && s.status != wire.Idle && s.standing().Snapshot
 }
 
 // standing is what the rules look at of the session.
@@ -185,18 +204,8 @@ func (s *Session) standing() route.Session {
 	if !t.Open {
 		return t
 	}
-	isolation := s.follow.settings["default_transaction_isolation"]
-	if isolation == "" && s.entry.Snapshot().ReadCommitted() && !bytes.Contains([]byte(s.who.Target.Params), []byte("default_transaction")) {
-		isolation = "read committed"
-	}
-	if s.begun != nil {
-		mode := s.begun.Statements[0].Mode
-		t.ReadOnly = mode.ReadOnly == query.Yes
-		if mode.Isolation != "" {
-			isolation = mode.Isolation
-		}
-	}
-	switch isolation = unquoted(isolation); isolation {
+	t.ReadOnly = s.begun != nil && s.begun.Statements[0].Mode.ReadOnly == query.Yes
+	switch s.isolation() {
 	case "read committed", "read uncommitted":
 	case "repeatable read":
 		t.Snapshot = true
@@ -204,6 +213,21 @@ func (s *Session) standing() route.Session {
 		t.Snapshot, t.Serializable = true, true
 	}
 	return t
+}
+
+// isolation is the level of the open block, or of a statement outside of one; "":
+// nobody knows.
+func (s *Session) isolation() string {
+	if s.begun != nil && s.begun.Statements[0].Mode.Isolation != "" {
+		return s.begun.Statements[0].Mode.Isolation
+	}
+	if level := s.follow.settings["default_transaction_isolation"]; level != "" {
+		return unquoted(level)
+	}
+	if s.entry.Snapshot().ReadCommitted() && !strings.Contains(s.who.Target.Params, "default_transaction") {
+		return "read committed"
+	}
+	return ""
 }
 
 func unquoted(literal string) string {

@@ -47,12 +47,16 @@ func (s *Session) tell() {
 		return // it is logging in, or knows
 	}
 	for _, p := range s.server.Params {
-		if pool.Param(s.told, p.Name) != p.Value {
+		if !ofNode[p.Name] && pool.Param(s.told, p.Name) != p.Value {
 			s.learn(pool.WithParam(s.told, p.Name, p.Value))
 			s.client.Write(wire.AppendParameterStatus(nil, p.Name, p.Value))
 		}
 	}
 }
+
+// ofNode are parameters that tell of the node and not of the session: the client
+// is to see one server.
+var ofNode = map[string]bool{"in_hot_standby": true, "server_version": true}
 
 // learn notes what the client knows of its server's parameters now.
 func (s *Session) learn(params []wire.Param) {

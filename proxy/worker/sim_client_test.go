@@ -96,8 +96,12 @@ var simMeaning = []simRound{
 // simRounds are all.
 var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "BEGIN", 0)) },
-	func(id, n int) []byte { return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "ROWS", n%5)...)) },
-	func(id, n int) []byte { return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "SET", n)...)) },
+	func(id, n int) []byte {
+		return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "ROWS", n%5)...))
+	},
+	func(id, n int) []byte {
+		return wire.AppendSync(append(extended(id, "BEGIN", 0), extended(id, "SET", n)...))
+	},
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "COMMIT", 0)) },
 	func(id, n int) []byte { // a BEGIN that is bound and not executed
 		b := wire.AppendBind(wire.AppendParse(nil, "", sql(id, "BEGIN", 0), nil), &wire.BindView{})
