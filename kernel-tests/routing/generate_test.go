@@ -89,7 +89,7 @@ func (g *generator) scene() {
 // block is a transaction, with whatever may happen in one.
 func (g *generator) block() {
 	begin := pick(g, begins)
-	if *known && g.IntN(3) == 0 {
+	if *known && g.IntN(6) == 0 {
 		begin = "START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 	}
 	g.send(statement{sql: begin})

@@ -143,7 +143,14 @@ func (h *hunt) play(steps []step, counts bool) string {
 	}
 	defer direct.leave()
 	for i, st := range steps {
+		failed := direct.status == 'E'
 		want, got := direct.say(st), through.say(st)
+		if failed && undescribed(missing(want, got), missing(got, want)) {
+			continue
+		}
+		if slices.ContainsFunc(got, refused) {
+			return "" // what follows differs
+		}
 		want, got = append(want, direct.parameters()...), append(got, through.parameters()...)
 		if !slices.Equal(want, got) {
 			return fmt.Sprintf("step %d: %s\nwant %s\ngot  %s", i, st.text, strings.Join(missing(want, got), "\n     "), strings.Join(missing(got, want), "\n     "))
@@ -153,6 +160,19 @@ func (h *hunt) play(steps []step, counts bool) string {
 		}
 	}
 	return ""
+}
+
+// undescribed is the one answer that may differ: in a failed block PostgreSQL
+// describes a statement that returns no rows; a server that has not prepared it
+// cannot be made to any more.
+func undescribed(want, got []string) bool {
+	return len(want) == 2 && strings.HasPrefix(want[0], "ParameterDescription") && strings.HasPrefix(want[1], "NoData") &&
+		len(got) > 0 && strings.Contains(got[0], "25P02")
+}
+
+// refused is pgherd's error for what a session cannot have on a standby.
+func refused(line string) bool {
+	return strings.Contains(line, "is not possible in a transaction that reads on a standby")
 }
 
 // missing are the lines of some that are not in others; all of them, if only the order differs.

@@ -45,10 +45,6 @@ func (t *talk) leave() {
 	t.conn.Close()
 }
 
-// untold is the one parameter that is only compared with -routing.known: pgherd
-// tells the standby's.
-const untold = "in_hot_standby"
-
 // say sends a step's messages and returns a readable line for each of the answers.
 func (t *talk) say(st step) []string {
 	readies := 0
@@ -89,9 +85,7 @@ func (t *talk) exchange(readies int) (lines []string) {
 func (t *talk) line(m pgproto3.BackendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.ParameterStatus:
-		if m.Name != untold || *known {
-			t.told[m.Name] = m.Value
-		}
+		t.told[m.Name] = m.Value
 	case *pgproto3.BackendKeyData, *pgproto3.AuthenticationOk:
 	case *pgproto3.ReadyForQuery:
 		t.status = m.TxStatus

@@ -25,7 +25,7 @@ import (
 var (
 	seeds = flag.Int("routing.seeds", 20, "how many random scripts are run in each pool mode on each engine, others each time")
 	seed  = flag.Uint64("routing.seed", 0, "run this script alone; 0 runs -routing.seeds")
-	known = flag.Bool("routing.known", false, "also what is known to differ: in_hot_standby, and what changes the session in a READ ONLY snapshot")
+	known = flag.Bool("routing.known", false, "also blocks with one snapshot on a standby, where errors read otherwise and AND CHAIN may differ")
 	tries = flag.Int("routing.failures", 1, "how many failing scripts are shrunk before a hunt ends")
 	long  = flag.Bool("routing.long", false, "ten times as much of everything")
 )

@@ -16,6 +16,7 @@ type placing struct {
 	begun  *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
 	begins *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
+	ended  bool          // what ends a block was sent since the status was told
 	away   bool          // the server at hand is a standby's
 	wrote  bool          // the open transaction has written
 	blocks bool          // an earlier transaction block has
@@ -54,10 +55,8 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if e := s.upcoming; d.Where == route.Here && s.stays() && e != nil && (e.Pins != "" || e.Keep != "") {
 		return false, awayRefused(cmp.Or(e.Pins, e.Keep))
 	}
-	if s.away && asks && d.Where == route.Primary {
-		if err := s.comeBack(); err != nil {
-			return false, err
-		}
+	if err := s.comeBackFor(r.Script, d, asks); err != nil {
+		return false, err
 	}
 	if s.server == nil && d.Rule != "hint" && s.holds(m, r.Script) {
 		return true, nil
@@ -69,10 +68,35 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if asks {
 		s.noteWrite(r)
 	}
+	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Ask) {
+		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
+	}
+	s.ended = s.ended || m.Kind == wire.Bind && ends(r.Script)
 	if m.Kind == wire.Query || m.Kind == wire.Bind {
 		s.loop.Count(s.server.Key.Node, counted(r.Script))
 	}
 	return false, nil
+}
+
+// comeBackFor brings the session back from the standby, if the request belongs to
+// the primary.
+func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool) error {
+	switch {
+	case !s.away || !asks:
+		return nil
+	case s.failed() && s.begun != nil && !s.expect.within() && chains(script):
+		return s.failAgain()
+	case d.Where != route.Primary:
+		return nil
+	}
+	if err := s.comeBack(); err != nil || s.away || s.begun == nil {
+		return err
+	}
+	if err := s.fetch(d); err != nil {
+		return err
+	}
+	s.query("SELECT", swallow) // as the block has done on the standby
+	return nil
 }
 
 // counted is as what a text counts in SHOW POOL_BACKEND_STATS.
@@ -162,7 +186,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 // decide applies the rules to a request.
 func (s *Session) decide(r *route.Request) route.Decision {
 	switch {
-	case s.server != nil && !s.away, s.expect.skipping, s.status == wire.Failed && !s.expect.settling():
+	case s.server != nil && !s.away, s.expect.skipping, s.failed():
 		return route.Decision{Where: route.Here}
 	case s.stays():
 		return route.Decision{Where: route.Here, Why: "all statements of its transaction share a snapshot"}
@@ -185,6 +209,9 @@ func (s *Session) decide(r *route.Request) route.Decision {
 // insists says that a standby would refuse the transaction in which the request
 // is: one that was begun READ WRITE, or, outside of a block, a serializable one.
 func (s *Session) insists() bool {
+	if unquoted(s.follow.settings["default_transaction_isolation"]) == "serializable" {
+		return true
+	}
 	if s.begun != nil {
 		return s.begun.Statements[0].Mode.ReadOnly == query.No
 	}
@@ -240,15 +267,26 @@ func unquoted(literal string) string {
 // comeBack ends what is going on on the standby, so that the request at hand can
 // go to the primary. What fails there stays there until its end.
 func (s *Session) comeBack() error {
-	if err := s.quiesce(); err != nil || s.expect.skipping || s.status == wire.Failed {
+	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() {
 		return err
 	}
 	if s.expect.within() {
 		s.expect.add(wire.Sync, swallow, nil)
 		s.server.Endpoint.Write(wire.AppendSync(nil))
+		if err := s.await(s.expect.empty); err != nil {
+			return err
+		}
 	}
-	if s.begun != nil {
-		s.query("ROLLBACK", swallow) // it has only read
+	return s.abandonBlock()
+}
+
+// abandonBlock ends the block on the standby, which has only read, and parts
+// with that.
+func (s *Session) abandonBlock() error {
+	if s.status == wire.Idle {
+		s.begun = nil // it has ended meanwhile
+	} else {
+		s.query("ROLLBACK", swallow)
 	}
 	if err := s.await(s.expect.empty); err != nil {
 		return err
@@ -256,6 +294,28 @@ func (s *Session) comeBack() error {
 	s.again.name = s.again.name[:0]
 	s.letGo()
 	return nil
+}
+
+// failed says that the open block can only be rolled back: that has not been
+// asked for yet.
+func (s *Session) failed() bool { return s.status == wire.Failed && !s.ended && !s.expect.settling() }
+
+// failAgain has a block that failed on the standby fail on the primary: what it
+// is to be followed by takes its properties from it there.
+func (s *Session) failAgain() error {
+	if err := s.abandonBlock(); err != nil {
+		return err
+	}
+	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
+		return err
+	}
+	s.query(nonsense, attempt)
+	return s.await(s.expect.empty)
+}
+
+// chains says that a text ends a transaction and begins another like it.
+func chains(script *query.Script) bool {
+	return script != nil && len(script.Statements) == 1 && script.Statements[0].Chain
 }
 
 // letGo parts with a standby's server in the middle of whatever is going on.

@@ -67,7 +67,7 @@ func TestBlockComesBack(t *testing.T) {
 	w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), inside("SELECT 1")))
 	w.then(w.told(0, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple("INSERT INTO t VALUES (1)")))
 	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
-	w.then(s[1].words(t, "Query BEGIN", "Query INSERT INTO t VALUES (1)"), s[1].says(inside("BEGIN"), inside("INSERT 0 1")))
+	w.then(s[1].words(t, "Query BEGIN", "Query SELECT", "Query INSERT INTO t VALUES (1)"), s[1].says(inside("BEGIN"), inside("SELECT 1"), inside("INSERT 0 1")))
 	w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery T"), w.sends(simple("SELECT 2")))
 	w.then(s[1].words(t, "Query SELECT 2"), s[1].says(inside("SELECT 1")))
 	w.then(w.told(1, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple("COMMIT")))

@@ -61,7 +61,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	if s.follow.runs[name] != nil {
 		return false // a statement of SQL PREPARE: the server says so
 	}
-	if s.status == wire.Failed && !ends(st.script) { // the server says no, whatever the name
+	if s.status == wire.Failed && !s.ended && !ends(st.script) { // the server says no, whatever the name
 		st.key = s.privately(st.key)
 		s.parse(st, forward, nil)
 		return true

@@ -174,6 +174,7 @@ func (s *Session) observe(m wire.Message) error {
 			s.complete(m)
 		}
 	case wire.ReadyForQuery:
+		s.ended = false
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}

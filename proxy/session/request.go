@@ -168,10 +168,12 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	return nil
 }
 
+// nonsense is no SQL.
+const nonsense = "refused by pgherd"
+
 // refuseInside makes the server fail in the request's place, so that it rolls
 // back and skips as it must; the client gets pgherd's words for it.
 func (s *Session) refuseInside(words []byte, whole bool) {
-	const nonsense = "refused by pgherd"
 	if whole {
 		s.expect.addInstead(wire.Query, words, "")
 		s.server.Endpoint.Write(wire.AppendQuery(nil, nonsense))

@@ -207,8 +207,8 @@ func (p *postgres) simple(sql string) {
 		p.discardAll()
 		p.ready()
 		return
-	case sql == "DISCARD SEQUENCES;":
-		p.done("DISCARD SEQUENCES")
+	case sql == "DISCARD SEQUENCES;", sql == "SELECT":
+		p.done(sql)
 		p.ready()
 		return
 	case strings.Contains(sql, "SELECT 's'"):
