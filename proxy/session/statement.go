@@ -124,6 +124,54 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 	return there, true
 }
 
+// informed has the server asked what is set, if nobody knows, before it is given
+// a statement that it does not have: only then can that be parsed under the
+// settings that gave it its meaning. Within a transaction it cannot be asked.
+func (s *Session) informed(m *wire.Message) error {
+	f := &s.follow
+	if !f.unsure || f.failures >= failuresLimit || s.plain || s.expect.skipping || s.expect.within() || !s.lacks(m) {
+		return nil
+	}
+	if s.status != wire.Idle && !s.expect.settling() {
+		return nil
+	}
+	if err := s.quiesce(); err != nil {
+		return err
+	}
+	if f.unsure && s.status == wire.Idle && s.expect.empty() {
+		s.askState()
+	}
+	return s.quiesce()
+}
+
+// lacks says that a request is about a statement of the client's that the
+// server does not have.
+func (s *Session) lacks(m *wire.Message) bool {
+	var name []byte
+	switch m.Kind {
+	case wire.Parse: // its name may be taken
+		v, err := wire.ViewParse(m.Body())
+		if name = v.Name; err != nil || !m.Last || len(name) == 0 {
+			return false
+		}
+	case wire.Bind:
+		_, name, _ = wire.BindNames(m.Body())
+	case wire.Describe:
+		v, err := wire.ViewDescribe(m.Body())
+		if name = v.Name; err != nil || v.What != 'S' {
+			return false
+		}
+	default:
+		return false
+	}
+	st := s.statementOf(name)
+	if st == nil || len(name) == 0 {
+		return st != nil && s.server.Prepared.Unnamed != st.key
+	}
+	_, there := s.server.Prepared.Find(st.key)
+	return !there
+}
+
 // ensureUnnamed makes the server's unnamed statement the client's.
 func (s *Session) ensureUnnamed() {
 	server := s.server
