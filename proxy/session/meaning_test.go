@@ -18,11 +18,11 @@ func (w *world) preparesA(s *side) {
 }
 
 // runsA: the client executes a under DateStyle = German, on a server that does
-// not have it: it is prepared there under what was set before.
-func (w *world) runsA(s *side, first ...string) {
+// not have it: it is prepared there, by this name, under what was set before.
+func (w *world) runsA(s *side, name string, first ...string) {
 	set := []string{"Bind pgherd_set", "Execute", "Close pgherd_set", "Close pgherd_set"}
 	w.then(s.words(w.t, slices.Concat(first, []string{`Parse pgherd_set SET LOCAL "datestyle" TO DEFAULT`}, set,
-		[]string{"Parse pgherd_1 " + meaningSQL, `Parse pgherd_set SET LOCAL "datestyle" TO 'german'`}, set, []string{"Bind pgherd_1", "Execute", "Sync"})...),
+		[]string{"Parse " + name + " " + meaningSQL, `Parse pgherd_set SET LOCAL "datestyle" TO 'german'`}, set, []string{"Bind " + name, "Execute", "Sync"})...),
 		s.says(setLocally, wire.AppendParseComplete(nil), setLocally, wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
 }
 
@@ -34,7 +34,7 @@ func TestMeaningIsKept(t *testing.T) {
 	w.setOn(s[1], "SET DateStyle = German")
 	w.then(w.told(2, setText...), w.sends(bindOf("a"), syncs))
 	s[2].in = append(s[2].in, slices.Concat(complete("SET"), ready))
-	w.runsA(s[2], `Query SET "datestyle" TO 'german';`)
+	w.runsA(s[2], "pgherd_1", `Query SET "datestyle" TO 'german';`)
 	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	if _, shared := s[2].server.Prepared.Find(meaningSQL + "\x00\x00\x00"); !shared {
@@ -56,7 +56,7 @@ func TestMeaningIsKeptDuringACancel(t *testing.T) {
 	w.then(s[1].words(t, "Query STATE"), s[1].says(state()))
 	w.setOn(s[1], "SET DateStyle = German")
 	w.then(w.sends(bindOf("a"), syncs))
-	w.runsA(s[1])
+	w.runsA(s[1], "pgherd_1")
 	w.then(func() { same2(t, "servers returned", len(w.returned), 1); w.session.CancelDone(nil) })
 	w.then(w.sends(terminate))
 	w.run()
@@ -76,7 +76,7 @@ func TestMeaningIsAskedFor(t *testing.T) {
 		w.setOn(s[1], "SET DateStyle = German")
 		w.then(w.sends(bindOf("a"), syncs))
 		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
-		w.runsA(s[1])
+		w.runsA(s[1], "pgherd_1")
 		w.then(w.client.leaves())
 		w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
 		w.run()
@@ -88,8 +88,29 @@ func TestMeaningIsAskedFor(t *testing.T) {
 		w.then(s[1].words(t, "Query BEGIN", "Query SELECT asker()", "Query COMMIT"),
 			s[1].says(inside("BEGIN"), inside("SELECT 1"), done("COMMIT")))
 		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
-		w.runsA(s[1])
+		w.runsA(s[1], "pgherd_1")
 		w.then(w.sends(terminate))
+		w.run()
+	})
+	t.Run("it was tried in vain", func(t *testing.T) {
+		w, s := sharingWorld(t, 2)
+		w.preparesA(s[0])
+		w.then(w.sends(simple("SELECT keeper()")))
+		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+		w.then(w.sends(simple("BEGIN")))
+		w.then(s[1].words(t, "Query BEGIN"), s[1].says(inside("BEGIN")))
+		w.then(w.sends(simple("SET DateStyle = German")))
+		w.then(s[1].words(t, "Query SET DateStyle = German"), s[1].says(failed("57014")))
+		w.then(w.sends(bindOf("a"), syncs))
+		w.then(s[1].words(t, "Parse pgherd_1 "+meaningSQL, "Bind pgherd_1", "Execute", "Sync"), s[1].says(failed("25P02")))
+		w.then(w.sends(simple("ROLLBACK")))
+		w.then(s[1].words(t, "Query ROLLBACK"), s[1].says(done("ROLLBACK")))
+		w.setOn(s[1], "SET DateStyle = German")
+		w.then(w.sends(bindOf("a"), syncs))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
+		w.runsA(s[1], "pgherd_2")
+		w.then(w.client.leaves())
+		w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
 		w.run()
 	})
 	t.Run("a name is taken", func(t *testing.T) {

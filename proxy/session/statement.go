@@ -42,13 +42,14 @@ func (s *Session) privately(key string) string {
 }
 
 // now is the statement as it would be prepared at this moment: if nobody knows
-// under what settings that would be, it is not to be found again.
+// under what settings that would be, it is not to be found again. What gave it
+// its meaning stays: another try may know more.
 func (s *Session) now(st *statement) *statement {
 	if !s.follow.unsure {
 		return st
 	}
 	changed := *st
-	changed.key, changed.under = s.privately(st.key), s.follow.mean
+	changed.key = s.privately(st.key)
 	return &changed
 }
 
