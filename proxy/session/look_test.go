@@ -326,32 +326,6 @@ func TestNotParsedAhead(t *testing.T) {
 	}
 }
 
-// TestMeaningIsKept: a statement is what it was when the client prepared it,
-// on every server.
-func TestMeaningIsKept(t *testing.T) {
-	w, s := sharingWorld(t, 3)
-	const sql = "SELECT '01/02/03'::date"
-	w.greeted(w.sends(wire.AppendParse(nil, "a", sql, nil), syncs))
-	w.then(s[0].words(t, "Parse pgherd_1 "+sql, "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
-	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"))
-	w.setOn(s[1], "SET DateStyle = German")
-	w.then(w.told(2, setText...), w.sends(bindOf("a"), syncs))
-	set := []string{"Bind pgherd_set", "Execute", "Close pgherd_set", "Close pgherd_set"}
-	w.then(s[2].words(t, slices.Concat([]string{`Query SET "datestyle" TO 'german';`, `Parse pgherd_set SET LOCAL "datestyle" TO DEFAULT`}, set,
-		[]string{"Parse pgherd_1 " + sql, `Parse pgherd_set SET LOCAL "datestyle" TO 'german'`}, set, []string{"Bind pgherd_1", "Execute", "Sync"})...),
-		s[2].says(complete("SET"), ready, setLocally, wire.AppendParseComplete(nil), setLocally,
-			wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
-	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
-	w.run()
-	if _, shared := s[2].server.Prepared.Find(sql + "\x00\x00\x00"); !shared {
-		t.Error("it is not the statement that others share")
-	}
-}
-
-// setLocally is the answer to a SET LOCAL of pgherd's own.
-var setLocally = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SET"),
-	wire.AppendCloseComplete(nil), wire.AppendCloseComplete(nil))
-
 func bindOf(name string) []byte {
 	return wire.AppendExecute(wire.AppendBind(nil, &wire.BindView{Statement: []byte(name)}), "", 0)
 }

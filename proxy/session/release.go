@@ -45,9 +45,11 @@ func (s *Session) verdict() pool.Verdict {
 }
 
 // part gives the server back between two transactions, if the mode and the
-// session's state allow it. waited: something may have happened meanwhile.
+// session's state allow it. waited: something may have happened meanwhile. A
+// cancel on its way holds the server (I10); what the transaction has left is
+// found out all the same, for the next one depends on it.
 func (s *Session) part() (waited bool) {
-	if s.server == nil || s.cancels > 0 || !s.follows || !s.conclude() {
+	if s.server == nil || !s.follows || !s.conclude() || s.cancels > 0 {
 		return false
 	}
 	if s.keeps() {

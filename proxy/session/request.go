@@ -98,6 +98,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.settled(m.Kind); err != nil {
 		return true, err
 	}
+	if err := s.informed(&m); err != nil {
+		return true, err
+	}
 	if err := s.carry(m.Kind); err != nil {
 		return true, err
 	}

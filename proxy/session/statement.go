@@ -42,13 +42,14 @@ func (s *Session) privately(key string) string {
 }
 
 // now is the statement as it would be prepared at this moment: if nobody knows
-// under what settings that would be, it is not to be found again.
+// under what settings that would be, it is not to be found again. What gave it
+// its meaning stays: another try may know more.
 func (s *Session) now(st *statement) *statement {
 	if !s.follow.unsure {
 		return st
 	}
 	changed := *st
-	changed.key, changed.under = s.privately(st.key), s.follow.mean
+	changed.key = s.privately(st.key)
 	return &changed
 }
 
@@ -122,6 +123,54 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		s.under(st, func() { there = s.parse(st, prelude, nil) })
 	}
 	return there, true
+}
+
+// informed has the server asked what is set, if nobody knows, before it is given
+// a statement that it does not have: only then can that be parsed under the
+// settings that gave it its meaning. Within a transaction it cannot be asked.
+func (s *Session) informed(m *wire.Message) error {
+	f := &s.follow
+	if !f.unsure || f.failures >= failuresLimit || s.plain || s.expect.skipping || s.expect.within() || !s.lacks(m) {
+		return nil
+	}
+	if s.status != wire.Idle && !s.expect.settling() {
+		return nil
+	}
+	if err := s.quiesce(); err != nil {
+		return err
+	}
+	if f.unsure && s.status == wire.Idle && s.expect.empty() {
+		s.askState()
+	}
+	return s.quiesce()
+}
+
+// lacks says that a request is about a statement of the client's that the
+// server does not have.
+func (s *Session) lacks(m *wire.Message) bool {
+	var name []byte
+	switch m.Kind {
+	case wire.Parse: // its name may be taken
+		v, err := wire.ViewParse(m.Body())
+		if name = v.Name; err != nil || !m.Last || len(name) == 0 {
+			return false
+		}
+	case wire.Bind:
+		_, name, _ = wire.BindNames(m.Body())
+	case wire.Describe:
+		v, err := wire.ViewDescribe(m.Body())
+		if name = v.Name; err != nil || v.What != 'S' {
+			return false
+		}
+	default:
+		return false
+	}
+	st := s.statementOf(name)
+	if st == nil || len(name) == 0 {
+		return st != nil && s.server.Prepared.Unnamed != st.key
+	}
+	_, there := s.server.Prepared.Find(st.key)
+	return !there
 }
 
 // ensureUnnamed makes the server's unnamed statement the client's.

@@ -1,0 +1,133 @@
+package session
+
+import (
+	"slices"
+	"testing"
+
+	"pgherd/proxy/wire"
+)
+
+// meaningSQL means something else under another DateStyle.
+const meaningSQL = "SELECT '01/02/03'::date"
+
+// preparesA: the client prepares statement a, on a server that goes back.
+func (w *world) preparesA(s *side) {
+	w.greeted(w.sends(wire.AppendParse(nil, "a", meaningSQL, nil), syncs))
+	w.then(s.words(w.t, "Parse pgherd_1 "+meaningSQL, "Sync"), s.says(wire.AppendParseComplete(nil), ready))
+	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"))
+}
+
+// runsA: the client executes a under DateStyle = German, on a server that does
+// not have it: it is prepared there, by this name, under what was set before.
+func (w *world) runsA(s *side, name string, first ...string) {
+	set := []string{"Bind pgherd_set", "Execute", "Close pgherd_set", "Close pgherd_set"}
+	w.then(s.words(w.t, slices.Concat(first, []string{`Parse pgherd_set SET LOCAL "datestyle" TO DEFAULT`}, set,
+		[]string{"Parse " + name + " " + meaningSQL, `Parse pgherd_set SET LOCAL "datestyle" TO 'german'`}, set, []string{"Bind " + name, "Execute", "Sync"})...),
+		s.says(setLocally, wire.AppendParseComplete(nil), setLocally, wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
+}
+
+// TestMeaningIsKept: a statement is what it was when the client prepared it,
+// on every server.
+func TestMeaningIsKept(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	w.preparesA(s[0])
+	w.setOn(s[1], "SET DateStyle = German")
+	w.then(w.told(2, setText...), w.sends(bindOf("a"), syncs))
+	s[2].in = append(s[2].in, slices.Concat(complete("SET"), ready))
+	w.runsA(s[2], "pgherd_1", `Query SET "datestyle" TO 'german';`)
+	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	if _, shared := s[2].server.Prepared.Find(meaningSQL + "\x00\x00\x00"); !shared {
+		t.Error("it is not the statement that others share")
+	}
+}
+
+// TestMeaningIsKeptDuringACancel: a cancel on its way holds the server (I10),
+// but what the transaction has left is asked for all the same.
+func TestMeaningIsKeptDuringACancel(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.preparesA(s[0])
+	w.then(w.sends(simple("BEGIN")))
+	w.then(s[1].words(t, "Query BEGIN"), s[1].says(inside("BEGIN")))
+	w.then(w.sends(simple("SET DateStyle = German")))
+	w.then(w.cancels(cancelKey, s[1]), s[1].says(failed("57014")))
+	w.then(w.sends(simple("ROLLBACK")))
+	w.then(s[1].words(t, "Query SET DateStyle = German", "Query ROLLBACK"), s[1].says(done("ROLLBACK")))
+	w.then(s[1].words(t, "Query STATE"), s[1].says(state()))
+	w.setOn(s[1], "SET DateStyle = German")
+	w.then(w.sends(bindOf("a"), syncs))
+	w.runsA(s[1], "pgherd_1")
+	w.then(func() { same2(t, "servers returned", len(w.returned), 1); w.session.CancelDone(nil) })
+	w.then(w.sends(terminate))
+	w.run()
+	w.ended("returned returned")
+}
+
+// TestMeaningIsAskedFor: where nobody knows what is set, because the server
+// stays whatever that is or the client did not wait, it is asked for before a
+// statement is prepared anew.
+func TestMeaningIsAskedFor(t *testing.T) {
+	german := state("s DateStyle german")
+	t.Run("the server stays", func(t *testing.T) {
+		w, s := sharingWorld(t, 2)
+		w.preparesA(s[0])
+		w.then(w.sends(simple("SELECT keeper()")))
+		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+		w.setOn(s[1], "SET DateStyle = German")
+		w.then(w.sends(bindOf("a"), syncs))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
+		w.runsA(s[1], "pgherd_1")
+		w.then(w.client.leaves())
+		w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
+		w.run()
+	})
+	t.Run("the client did not wait", func(t *testing.T) {
+		w, s := sharingWorld(t, 2)
+		w.preparesA(s[0])
+		w.then(w.sends(simple("BEGIN"), simple("SELECT asker()"), simple("COMMIT"), bindOf("a"), syncs))
+		w.then(s[1].words(t, "Query BEGIN", "Query SELECT asker()", "Query COMMIT"),
+			s[1].says(inside("BEGIN"), inside("SELECT 1"), done("COMMIT")))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
+		w.runsA(s[1], "pgherd_1")
+		w.then(w.sends(terminate))
+		w.run()
+	})
+	t.Run("it was tried in vain", func(t *testing.T) {
+		w, s := sharingWorld(t, 2)
+		w.preparesA(s[0])
+		w.then(w.sends(simple("SELECT keeper()")))
+		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+		w.then(w.sends(simple("BEGIN")))
+		w.then(s[1].words(t, "Query BEGIN"), s[1].says(inside("BEGIN")))
+		w.then(w.sends(simple("SET DateStyle = German")))
+		w.then(s[1].words(t, "Query SET DateStyle = German"), s[1].says(failed("57014")))
+		w.then(w.sends(bindOf("a"), syncs))
+		w.then(s[1].words(t, "Parse pgherd_1 "+meaningSQL, "Bind pgherd_1", "Execute", "Sync"), s[1].says(failed("25P02")))
+		w.then(w.sends(simple("ROLLBACK")))
+		w.then(s[1].words(t, "Query ROLLBACK"), s[1].says(done("ROLLBACK")))
+		w.setOn(s[1], "SET DateStyle = German")
+		w.then(w.sends(bindOf("a"), syncs))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
+		w.runsA(s[1], "pgherd_2")
+		w.then(w.client.leaves())
+		w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
+		w.run()
+	})
+	t.Run("a name is taken", func(t *testing.T) {
+		w, s := sharingWorld(t, 2)
+		w.preparesA(s[0])
+		w.then(w.sends(simple("SELECT keeper()")))
+		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+		w.then(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(state()))
+		w.then(s[1].words(t, "Parse pgherd_1 "+meaningSQL, "Parse pgherd_1 SELECT 1", "Sync"),
+			s[1].says(wire.AppendParseComplete(nil), fault("ERROR", "42P05"), ready))
+		w.then(w.client.leaves())
+		w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
+		w.run()
+	})
+}
+
+// setLocally is the answer to a SET LOCAL of pgherd's own.
+var setLocally = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SET"),
+	wire.AppendCloseComplete(nil), wire.AppendCloseComplete(nil))
