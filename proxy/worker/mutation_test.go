@@ -105,7 +105,7 @@ var mutations = []struct{ name, file, old, new string }{
 }
 
 // mutationSeeds is how many seeds a mutation may survive.
-const mutationSeeds = "4000"
+const mutationSeeds = "6000"
 
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	for _, m := range mutations {
