@@ -40,6 +40,7 @@ func Find(ctx context.Context, h *herd.Herd, wanted Wanted) (found []*Peer, left
 		pgherd("pgherd", wanted.Binary, "io_engine = io_uring\n"),
 		pgherd("pgherd-epoll", wanted.Binary, "io_engine = epoll\n"),
 		unstreamed(wanted.Binary),
+		balanced(wanted.Binary),
 	}
 	for _, text := range wanted.Pgherd {
 		peer, err := more(text, wanted.Binary)

@@ -84,6 +84,9 @@ func TestWhoTakesPart(t *testing.T) {
 	if direct("1").Cannot(crowd) == "" || direct("1").Cannot(Mode{TLS: true}) != "" || pgherd("p", "/bin/true", "").Cannot(crowd) != "" {
 		t.Error("who may have a crowd?")
 	}
+	if one := balanced("/bin/true"); !one.Concerned(Mode{Prepared: true}) || one.Concerned(Mode{Prepared: true, TLS: true}) {
+		t.Error("balanced reads are measured among small transactions, and only there")
+	}
 	if one := unstreamed("/bin/true"); !one.Concerned(Mode{Answers: true}) || one.Concerned(crowd) {
 		t.Error("what is pgherd without streams for?")
 	}

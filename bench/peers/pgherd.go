@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pgherd/bench/herd"
@@ -15,14 +16,17 @@ var pgherdConfig = fmt.Sprintf("pool_mode = transaction\ndefault_pool_size = %d\
 	PoolSize, PoolSize+8, MaxClients)
 
 // pgherd is one build of it with further lines of configuration.
-func pgherd(name, binary, lines string) *Peer {
+func pgherd(name, binary, lines string) *Peer { return inFront(name, binary, lines, 1) }
+
+// inFront is pgherd in front of the same PostgreSQL as so many nodes.
+func inFront(name, binary, lines string, nodes int) *Peer {
 	return &Peer{Name: name, Version: firstLine(binary, "--version"), start: func(ctx context.Context, place Place) (running, error) {
 		config := pgherdConfig + lines
 		if place.Mode.TLS {
 			config += fmt.Sprintf("ssl = on\nssl_cert = '%s'\nssl_key = '%s'\nserver_tls_sslmode = require\n",
 				place.Certs.Cert, place.Certs.Key)
 		}
-		p, err := herd.StartProxy(ctx, herd.ProxySettings{Binary: binary, Nodes: []herd.Node{place.Node}, Config: config})
+		p, err := herd.StartProxy(ctx, herd.ProxySettings{Binary: binary, Nodes: slices.Repeat([]herd.Node{place.Node}, nodes), Config: config})
 		if err != nil {
 			return running{}, err
 		}
@@ -39,6 +43,15 @@ func pgherd(name, binary, lines string) *Peer {
 func unstreamed(binary string) *Peer {
 	p := pgherd("nostream", binary, "io_engine = io_uring\nstream_results = off\n")
 	p.only = func(mode Mode) bool { return mode.Answers }
+	return p
+}
+
+// balanced is a pgherd that reads each statement and spreads them over two nodes,
+// which are one PostgreSQL: it shows what that costs, not what it gains.
+func balanced(binary string) *Peer {
+	p := inFront("balanced", binary, "io_engine = io_uring\nstatement_level_load_balance = on\nsr_check_period = 0\n", 2)
+	p.Notes = []string{"pgherd with two nodes that are the same PostgreSQL, a node chosen for each read: what routing costs"}
+	p.only = func(mode Mode) bool { return mode == Mode{Prepared: true} }
 	return p
 }
 
