@@ -94,7 +94,11 @@ func (w *herdWorld) serve() {
 
 func (w *herdWorld) reply(s *side, m wire.Message) []byte {
 	simple := map[wire.Kind][]byte{wire.Parse: wire.AppendParseComplete(nil), wire.Bind: wire.AppendBindComplete(nil),
-		wire.Execute: complete("SELECT 0"), wire.Sync: wire.AppendReadyForQuery(nil, w.statuses[s])}
+		wire.Execute: complete("SELECT 0"), wire.Close: wire.AppendCloseComplete(nil),
+		wire.Describe: wire.AppendNoData(wire.AppendParameterDescription(nil, nil)), wire.Sync: wire.AppendReadyForQuery(nil, w.statuses[s])}
+	if m.Kind == wire.Describe && len(m.Body()) == 0 {
+		return fault("ERROR", "08P01")
+	}
 	if m.Kind != wire.Query {
 		return simple[m.Kind]
 	}

@@ -122,8 +122,8 @@ type Settings struct {
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
 	Tells        Tells // what is told of statements
-	// Log has a line written to the operator's log. It must not wait. nil only if
-	// Tells says nothing that is logged.
+	// Log has a line written to the operator's log, and must not wait for that. nil: there
+	// is no log.
 	Log func(Line)
 	// Override is these settings with what a session has set for itself,
 	// Asker.Values. It must be quick. nil if Commands sets nothing.

@@ -268,6 +268,7 @@ func (s *Session) abandonBlock() error {
 	if s.status == wire.Idle {
 		s.begun = nil // it has ended meanwhile
 	} else {
+		s.tellOwn("ROLLBACK")
 		s.query("ROLLBACK", swallow)
 	}
 	if err := s.await(s.expect.empty); err != nil {
@@ -339,6 +340,7 @@ func (s *Session) fetch(d route.Decision) error {
 	}
 	if s.begun != nil {
 		s.follow.stays = true
+		s.tellOwn(s.begun.Text)
 		s.query(s.begun.Text, restore)
 		s.resume()
 	}
