@@ -109,6 +109,8 @@ func testPgpool(t *testing.T, h *herd.Herd, mode string) {
 		{"PGPOOL SET query_timeout = never", "22023"},
 		{"SHOW POOL_VERSION; SELECT 1", "0A000"},
 		{"PGPOOL SET query_wait_timeout = 3", ""},
+		{"EXPLAIN ROUTE SELECT pg_sleep(30)", "3"}, // the last step's number: there is one node
+		{"EXPLAIN ROUTE", "42601"},
 	} {
 		if got := simply(t, conn, row.sql); got != row.want {
 			t.Errorf("%s: %q, want %q", row.sql, got, row.want)

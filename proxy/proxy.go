@@ -55,6 +55,7 @@ type Proxy struct {
 	statements *query.Cache
 	catalogs   *catalog.Shared
 	listeners  []net.Listener
+	lines      *lines
 	clients    atomic.Int64
 	adopted    atomic.Uint64
 
@@ -68,7 +69,7 @@ type Proxy struct {
 // Start begins to serve: when it returns, clients are accepted. The version is
 // what SHOW POOL_VERSION tells.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
-	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}),
+	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}), lines: newLines(log),
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
 	go query.Warm()
 	p.config.Store(c)
@@ -92,6 +93,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		return nil, err
 	}
 	p.report(ctx)
+	go p.lines.write()
 	for _, l := range p.listeners {
 		go p.serve(l)
 	}
@@ -237,6 +239,7 @@ func (p *Proxy) end() {
 	p.chaser.Close()
 	p.catalog.Load().close()
 	p.crew.Stop()
+	p.lines.close()
 	close(p.over)
 }
 

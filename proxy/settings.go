@@ -173,6 +173,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &commands{admin.Commands{Source: p, Control: p, Config: p.config.Load}, c.Auth.Admins},
 			Routing:  routing,
+			Log:      p.lines.add,
 		}),
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},

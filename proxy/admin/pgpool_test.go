@@ -54,7 +54,7 @@ var orderRows = []struct{ sql, has, want, tag string }{
 	{"pgpool set log_error_verbosity to DEFAULT", "log_error_verbosity=terse", "", "SET"},
 	{"pgpool set log_error_verbosity to 'default'", "", "log_error_verbosity=default WARNING", "SET"},
 	{"pgpool set log_min_messages = debug1", "", "log_min_messages=debug1 WARNING", "SET"},
-	{"pgpool set log_statement = on", "", "log_statement=on WARNING", "SET"},
+	{"pgpool set log_statement = on", "", "log_statement=on", "SET"},
 	{"pgpool set client_idle_limit = soon", "query_timeout=1", "22023", ""},
 	{"pgpool set client_idle_limit = -1", "", "22023", ""},
 	{"pgpool set client_idle_limit = ''", "", "22023", ""},

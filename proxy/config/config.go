@@ -186,6 +186,12 @@ type Log struct {
 	Connections    bool
 	Disconnections bool
 	Hostname       bool
+
+	// Of clients' statements, constants and all:
+	Statements     bool
+	NodeStatements bool // with the node that each goes to
+	NodeNotices    bool // the same, to the client
+	ClientMessages bool
 }
 
 // Files are absolute paths, "" for none.

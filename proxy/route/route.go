@@ -115,21 +115,3 @@ func Place(r *Request, set *Settings) Decision {
 	}
 	return Decision{Where: Anywhere, Rule: "read", Why: "it only reads what every node has"}
 }
-
-// Step is one rule's answer, for EXPLAIN ROUTE.
-type Step struct {
-	Rule     string
-	Decision Decision // Undecided: it had nothing to say
-}
-
-// Explain is Place, rule by rule, up to the one that decides.
-func Explain(r *Request, set *Settings) (steps []Step, d Decision) {
-	d = Place(r, set)
-	for i := range rules {
-		if rules[i].name == d.Rule {
-			break
-		}
-		steps = append(steps, Step{Rule: rules[i].name})
-	}
-	return append(steps, Step{d.Rule, d}), d
-}

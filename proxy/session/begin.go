@@ -9,10 +9,10 @@ import (
 // holds keeps back a BEGIN until the first statement of its transaction says
 // where that belongs, and answers it, in either protocol.
 func (s *Session) holds(m *wire.Message, script *query.Script) bool {
-	if !m.Last || !s.routes() || s.status != wire.Idle || len(s.loop.Candidates()) < 2 {
+	if !m.Last || !s.canHold() {
 		return false
 	}
-	begins := script != nil && len(script.Statements) == 1 && script.Statements[0].Kind == query.Begin
+	begins := begins(script)
 	switch {
 	case m.Kind == wire.Query && begins:
 		s.open(script)
@@ -34,6 +34,16 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 		return false
 	}
 	return true
+}
+
+// canHold says that a BEGIN would be held back now.
+func (s *Session) canHold() bool {
+	return s.routes() && s.status == wire.Idle && len(s.loop.Candidates()) >= 2
+}
+
+// begins says that a text is a BEGIN and nothing else.
+func begins(script *query.Script) bool {
+	return script != nil && len(script.Statements) == 1 && script.Statements[0].Kind == query.Begin
 }
 
 // open opens the block of which no server knows yet.
@@ -119,8 +129,10 @@ func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
 		return true, nil
 	case s.status == wire.Failed:
-		return false, &wire.Fault{Severity: "ERROR", Code: "25P02",
-			Message: "current transaction is aborted, commands ignored until end of transaction block"}
+		return false, aborted
 	}
 	return false, nil
 }
+
+var aborted = &wire.Fault{Severity: "ERROR", Code: "25P02",
+	Message: "current transaction is aborted, commands ignored until end of transaction block"}

@@ -80,7 +80,7 @@ func (s *Session) commandParse(body []byte) bool {
 	if err != nil {
 		return false
 	}
-	command, ok := s.set.Commands.Find(v.SQL)
+	command, ok := s.find(v.SQL)
 	if !ok {
 		delete(s.prepared.statements, string(v.Name))
 		return false

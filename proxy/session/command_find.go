@@ -20,8 +20,8 @@ var (
 // commandsIn are the commands of pgherd's that a query string consists of;
 // none: it is SQL.
 func (s *Session) commandsIn(sql []byte) ([]Command, error) {
-	if !mayHold(sql) || s.syntax.UnsafeEncoding {
-		if command, ok := s.set.Commands.Find(sql); ok {
+	if _, ok := explained(sql); ok || !mayHold(sql) || s.syntax.UnsafeEncoding {
+		if command, ok := s.find(sql); ok {
 			return []Command{command}, nil
 		}
 		return nil, nil
@@ -29,7 +29,7 @@ func (s *Session) commandsIn(sql []byte) ([]Command, error) {
 	var list []Command
 	ours, theirs := false, false
 	for statement := range statements(sql, s.syntax) {
-		command, found := s.set.Commands.Find(statement)
+		command, found := s.find(statement)
 		switch {
 		case len(list) == commandsLimit:
 			return nil, crowded
@@ -46,6 +46,14 @@ func (s *Session) commandsIn(sql []byte) ([]Command, error) {
 		return nil, nil
 	}
 	return list, nil
+}
+
+// find says which command of pgherd's a text is.
+func (s *Session) find(sql []byte) (Command, bool) {
+	if text, ok := explained(sql); ok {
+		return explainRoute{s, bytes.Clone(text)}, true
+	}
+	return s.set.Commands.Find(sql)
 }
 
 // own begins statements that are no SQL.

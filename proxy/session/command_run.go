@@ -36,6 +36,9 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 // run runs the command off the thread. What it has set takes effect here, on
 // the settings of this moment: they may have been replaced while it ran.
 func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
+	if explain, ok := command.(explainRoute); ok { // it looks at what is the thread's
+		return explain.Run(by)
+	}
 	run := func() {
 		defer func() { // on a goroutine of its own a panic would end the process
 			if p := recover(); p != nil {

@@ -14,6 +14,7 @@ const (
 	forward whose = iota // the client asked: it gets the reply
 	swallow              // pgherd asked: the client never sees it
 	local                // pgherd answers the client itself, when its turn comes
+	beside               // pgherd says something before the reply to the client's next request; no reply itself
 	instead              // the server fails for the client, which gets pgherd's words for it
 	prelude              // pgherd asked, so that the client's next request can work: an error is the client's
 	capture              // pgherd asked, and reads the answer
@@ -21,6 +22,9 @@ const (
 	attempt              // as swallow, and an error changes nothing
 	retry                // the client asked; it gets the reply to a repetition instead
 )
+
+// ours: it is of pgherd's own making, and in locals; the server never hears of it.
+func (w whose) ours() bool { return w == local || w == beside }
 
 // owed is a reply that has not come, or not wholly.
 type owed struct {
@@ -48,7 +52,7 @@ const expectLimit = 1 << 14
 // ignored.
 type expectation struct {
 	list   queue[owed]
-	locals queue[answer] // to the local entries, in order
+	locals queue[answer] // to the entries of our own making, in order
 	// skipping: the server reads nothing but a Sync, which was not sent yet.
 	skipping bool
 	// copying: the oldest request takes copy data, its end was not sent yet.
@@ -111,7 +115,7 @@ func (e *expectation) push(o owed) {
 	if wire.ReadyForQuery.Settles(o.request) {
 		e.open, e.closed = 0, e.closed+e.open
 	}
-	if o.whose != local { // those the server never sees
+	if !o.whose.ours() {
 		e.unsynced = !wire.ReadyForQuery.Settles(o.request)
 	}
 	e.list.push(o)
@@ -171,6 +175,8 @@ type answer struct {
 	ready bool // ReadyForQuery follows, with the status of that moment
 	undo  undo
 	code  string // of the error that it takes the place of; "": any
+	// beside: it is no reply, but comes before the next one.
+	beside bool
 }
 
 // answer notes a reply of pgherd's own. now: nothing is owed before it, and no
@@ -183,7 +189,11 @@ func (e *expectation) answer(a answer, torn bool) (now bool) {
 	if e.list.len() == 0 && !torn {
 		return true
 	}
-	e.push(owed{whose: local, undo: a.undo})
+	w := local
+	if a.beside {
+		w = beside
+	}
+	e.push(owed{whose: w, undo: a.undo})
 	e.locals.push(a)
 	return false
 }
@@ -238,7 +248,7 @@ func (e *expectation) head() owed {
 // nextLocal takes the answer whose turn has come; not ok: the turn is the
 // server's, or nobody's.
 func (e *expectation) nextLocal() (a answer, ok bool) {
-	if e.head().whose != local {
+	if !e.head().whose.ours() {
 		return answer{}, false
 	}
 	e.pop()
@@ -259,7 +269,7 @@ func (e *expectation) fail() {
 	var undone []undo // the oldest is the one that failed
 	for e.list.len() > 0 && e.head().request != wire.Sync {
 		o := e.pop()
-		if o.whose == local || o.whose == instead {
+		if o.whose.ours() || o.whose == instead {
 			e.locals.pop()
 		}
 		if o.undo != nil || len(undone) == 0 {
@@ -279,9 +289,12 @@ func (e *expectation) fail() {
 // it, anything else is a fault in the data.
 func (e *expectation) beginCopy() {
 	e.copying = true
-	for e.list.len() > 1 && e.copying {
-		next := e.list.at(1)
+	for i := 1; i < e.list.len() && e.copying; {
+		next := e.list.at(i)
 		switch {
+		case next.whose == beside: // it comes after the copy
+			i++
+			continue
 		case next.whose == local:
 			return // not sent to the server; cannot be told apart further
 		case next.request == wire.Sync:
@@ -290,6 +303,6 @@ func (e *expectation) beginCopy() {
 			e.copying = false
 		}
 		e.release(next)
-		e.list.remove(1)
+		e.list.remove(i)
 	}
 }

@@ -23,6 +23,7 @@ import (
 //	local "x" now             pgherd has an answer of its own: nothing is owed, it is sent
 //	local "x" later           it waits for its turn
 //	local "x" dropped         the server would skip the request, so nobody answers
+//	beside "x" later          as local, of words that come before the next request's reply
 //	< ParseComplete forward   a whole reply came, and whose it is: forward or swallow
 //	< BindComplete violation  it may not come now
 //	answer "x"                the turn of that answer has come, right after this reply
@@ -94,8 +95,8 @@ func (p *play) step(line string) error {
 		return p.request(strings.Fields(rest))
 	case "<":
 		return p.reply(strings.Fields(rest))
-	case "local":
-		return p.local(rest)
+	case "local", "beside":
+		return p.local(rest, verb == "beside")
 	case "answer":
 		return p.turn(rest)
 	case "state:":
@@ -157,7 +158,7 @@ func (p *play) reply(words []string) error {
 	return same(map[whose]string{forward: "forward", swallow: "swallow", local: "local"}[w], words[1])
 }
 
-func (p *play) local(rest string) error {
+func (p *play) local(rest string, beside bool) error {
 	quoted, when, _ := strings.Cut(rest, " ")
 	name, err := strconv.Unquote(quoted)
 	if err != nil {
@@ -165,7 +166,7 @@ func (p *play) local(rest string) error {
 	}
 	before := p.locals.len()
 	switch {
-	case p.expectation.answer(answer{bytes: []byte(name)}, false):
+	case p.expectation.answer(answer{bytes: []byte(name), beside: beside}, false):
 		return same("now", when)
 	case p.locals.len() == before:
 		return same("dropped", when)

@@ -50,9 +50,9 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 	}
 	deadline := s.loop.Now().Add(s.set.Routing.ConsistencyWait)
 	for {
-		node, stale := s.chooseNow(d)
-		if !stale {
-			return node, nil
+		now := s.chooseNow(d)
+		if !now.stale {
+			return now.node, nil
 		}
 		s.loop.Chase()
 		if now := s.loop.Now(); !now.Before(deadline) {
@@ -70,9 +70,16 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 // chaseEvery is how often a read looks whether a standby has caught up.
 const chaseEvery = time.Millisecond
 
-// chooseNow chooses among the nodes that are far enough. stale: a standby would
-// have been chosen, and none is.
-func (s *Session) chooseNow(d route.Decision) (node int, stale bool) {
+// pick is a node for a read, as things are now.
+type pick struct {
+	node     int
+	why      string
+	stale    bool   // a standby would have been chosen, and none is far enough
+	position uint64 // how far a standby has to be
+}
+
+// chooseNow chooses among the nodes that are far enough.
+func (s *Session) chooseNow(d route.Decision) pick {
 	r, primary := s.set.Routing, s.primary()
 	if r.PerStatement {
 		s.chance, s.ratio = s.loop.Chance(), s.loop.Chance()
@@ -81,18 +88,24 @@ func (s *Session) chooseNow(d route.Decision) (node int, stale bool) {
 	if d.Where == route.Node {
 		all = route.Named(all, d.Index)
 	}
-	who := route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
+	who := s.whom()
 	s.reads = primary
 	wanted := route.Choose(all, who, &r.Balance, s.chance, s.ratio)
 	if wanted.Index < 0 || wanted.Index == primary {
-		return primary, false
+		return pick{node: primary, why: wanted.Why}
 	}
-	far := route.Fresh(all, s.position())
+	p := pick{node: primary, stale: true, why: "no standby that it could go to has replayed what it has to see", position: s.position()}
+	far := route.Fresh(all, p.position)
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
 		s.reads = chosen.Index
-		return chosen.Index, false
+		p.node, p.stale, p.why = chosen.Index, false, chosen.Why
 	}
-	return primary, true
+	return p
+}
+
+// whom is what preferences look at.
+func (s *Session) whom() route.Client {
+	return route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
 }
 
 // application is the client's application_name as it is now.

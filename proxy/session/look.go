@@ -105,6 +105,11 @@ func (s *Session) read(m *wire.Message) (script *query.Script, err error) {
 	if !ok {
 		return nil, nil
 	}
+	return s.readText(sql)
+}
+
+// readText is read for a text, of which nobody keeps anything.
+func (s *Session) readText(sql []byte) (*query.Script, error) {
 	if script, known := s.set.Statements.Shaped(sql, s.syntax); known {
 		return script, nil
 	}

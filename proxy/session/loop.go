@@ -121,6 +121,10 @@ type Settings struct {
 	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
+	Tells        Tells // what is told of statements
+	// Log has a line written to the operator's log, and must not wait for that. nil: there
+	// is no log.
+	Log func(Line)
 	// Override is these settings with what a session has set for itself,
 	// Asker.Values. It must be quick. nil if Commands sets nothing.
 	Override func(values map[string]string) (*Settings, error)

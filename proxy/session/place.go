@@ -52,8 +52,8 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if asks {
 		d = s.decide(r)
 	}
-	if e := s.upcoming; d.Where == route.Here && s.stays() && e != nil && (e.Pins != "" || e.Keep != "") {
-		return false, awayRefused(cmp.Or(e.Pins, e.Keep))
+	if err := s.refusedAway(d); err != nil {
+		return false, err
 	}
 	if err := s.comeBackFor(r.Script, d, asks); err != nil {
 		return false, err
@@ -141,11 +141,16 @@ func (s *Session) partAhead(kind wire.Kind) error {
 	return err
 }
 
-// awayRefused is the error for what a session cannot have on a standby, where its
+// refusedAway is the error for what a session cannot have on a standby, where its
 // transaction has to stay.
-func awayRefused(what string) error {
-	return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: what + " is not possible in a transaction that reads on a standby",
-		Hint: "Begin it with /*NO LOAD BALANCE*/ BEGIN."}
+func (s *Session) refusedAway(d route.Decision) error {
+	e := s.upcoming
+	if d.Where != route.Here || e == nil || e.Pins == "" && e.Keep == "" || !s.stays() {
+		return nil
+	}
+	return &wire.Fault{Severity: "ERROR", Code: "0A000",
+		Message: cmp.Or(e.Pins, e.Keep) + " is not possible in a transaction that reads on a standby",
+		Hint:    "Begin it with /*NO LOAD BALANCE*/ BEGIN."}
 }
 
 // asked tells what a request asks for. False: it goes where the one before it went.
@@ -181,29 +186,6 @@ func (s *Session) executes(st *statement, r *route.Request) {
 		sql, _, _ := strings.Cut(st.text, "\x00")
 		r.Text = []byte(sql)
 	}
-}
-
-// decide applies the rules to a request.
-func (s *Session) decide(r *route.Request) route.Decision {
-	switch {
-	case s.server != nil && !s.away, s.expect.skipping, s.failed():
-		return route.Decision{Where: route.Here}
-	case s.stays():
-		return route.Decision{Where: route.Here, Why: "all statements of its transaction share a snapshot"}
-	case s.follow.pinned() != "" || !s.follow.certain():
-		return route.Decision{Where: route.Primary, Why: "its session has left something on the primary"}
-	case s.entry.Stale() || s.entry.Due(s.loop.Now()):
-		return route.Decision{Where: route.Primary, Why: "what is known of the database is not up to date"}
-	}
-	r.Session = s.standing()
-	d := route.Place(r, &s.set.Routing.Rules)
-	switch leaves := d.Where == route.Anywhere || d.Where == route.Node; {
-	case leaves && s.upcoming != nil && !s.upcoming.moves():
-		return route.Decision{Where: route.Primary, Why: "it may change its session"}
-	case leaves && s.insists():
-		return route.Decision{Where: route.Primary, Why: "its transaction is of a kind that no standby has"}
-	}
-	return d
 }
 
 // insists says that a standby would refuse the transaction in which the request
@@ -286,6 +268,7 @@ func (s *Session) abandonBlock() error {
 	if s.status == wire.Idle {
 		s.begun = nil // it has ended meanwhile
 	} else {
+		s.tellOwn("ROLLBACK")
 		s.query("ROLLBACK", swallow)
 	}
 	if err := s.await(s.expect.empty); err != nil {
@@ -357,6 +340,7 @@ func (s *Session) fetch(d route.Decision) error {
 	}
 	if s.begun != nil {
 		s.follow.stays = true
+		s.tellOwn(s.begun.Text)
 		s.query(s.begun.Text, restore)
 		s.resume()
 	}

@@ -283,6 +283,9 @@ func (s *Session) fromClient() (moved bool, err error) {
 			return moved, nil
 		}
 		moved = true
+		if s.set.Tells != 0 && m.First {
+			s.hear(&m)
+		}
 		if err := s.request(m); err != nil {
 			return moved, err
 		}

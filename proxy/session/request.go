@@ -105,6 +105,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, err
 	}
 	s.server.Used = s.server.Used || s.keeps() || s.follow.pinned() != ""
+	if s.set.Tells&(LogNodes|NoticeNodes) != 0 {
+		s.tellSent(&m)
+	}
 	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}

@@ -67,6 +67,7 @@ type Session struct {
 	judged     judged
 	parsed     []string // statements that the server has been given since it came
 	again      again
+	heard      heard
 	placing
 	handling bool    // a request is being handled
 	scratch  []byte  // to build a short message in

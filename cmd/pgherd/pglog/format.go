@@ -16,6 +16,10 @@ const (
 	keyHint   = "hint"
 )
 
+// clientGroup begins the keys of a group that tells whose doing a record is: for
+// the prefix and for JSON, but not in a line of text, which is Pgpool-II's.
+const clientGroup = "client."
+
 // process is what %a and %P say where no attribute does.
 const process = "main"
 
@@ -31,7 +35,7 @@ func (l *Log) format(r slog.Record, attrs []slog.Attr) []byte {
 	shown := l.shownInPrefix()
 	b.WriteString(prefix + levelOf(r.Level).label + ":  " + indent(r.Message))
 	for _, a := range attrs {
-		if !shown[a.Key] && a.Key != keyDetail && a.Key != keyHint {
+		if !shown[a.Key] && !strings.HasPrefix(a.Key, clientGroup) && a.Key != keyDetail && a.Key != keyHint {
 			b.WriteString(" " + a.Key + "=" + word(a.Value.String()))
 		}
 	}
@@ -60,7 +64,7 @@ func word(text string) string {
 
 func find(attrs []slog.Attr, key string) string {
 	for i := len(attrs) - 1; i >= 0; i-- {
-		if attrs[i].Key == key {
+		if attrs[i].Key == key || attrs[i].Key == clientGroup+key {
 			return attrs[i].Value.String()
 		}
 	}

@@ -2,7 +2,7 @@
 // then "LEVEL:  message") or JSON, to stderr, to syslog or to both.
 //
 // The attributes detail and hint become lines of their own; app, user, database, host and port serve
-// the escapes of the prefix; others follow the message as key=value. A record is written with one
+// the escapes of the prefix, in a group named client nothing else; others follow the message as key=value. A record is written with one
 // call, under one lock; a line that cannot be written is lost, as there is nobody to tell.
 // What is logged, where and how can be changed at any time with Configure.
 package pglog

@@ -50,6 +50,7 @@ func TestLines(t *testing.T) {
 		{"%m: %a pid %p: ", slog.LevelInfo, "ready", nil, "2026-02-03 04:05:06.007: main pid 42: LOG:  ready\n"},
 		{"%t [%l] %P %% %q", slog.LevelError, "no", nil, "2026-02-03 04:05:06 [1] main % ERROR:  no\n"},
 		{"%a %u@%d %r: ", slog.LevelWarn, "x", session, "psql bob@shop ::1(5555): WARNING:  x\n"},
+		{"%a %u@%d: ", slog.LevelInfo, "x", []any{slog.Group("client", session...)}, "psql bob@shop: LOG:  x\n"},
 		{"%h: ", LevelFatal, "x", session, "::1: FATAL:  x app=psql user=bob database=shop port=5555\n"},
 		{"%u|%d|%h|%r|%", LevelPanic, "x", nil, "||||%PANIC:  x\n"},
 		{"- ", slog.LevelError, "a\nb", []any{"detail", "d1\nd2", "hint", "h", "node", 3}, "- ERROR:  a\n\tb node=3\n- DETAIL:  d1\n\td2\n- HINT:  h\n"},

@@ -1,0 +1,257 @@
+package session
+
+import (
+	"fmt"
+	"strconv"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// explained is the statement of an EXPLAIN ROUTE: all that follows, with its
+// comments, for some are hints. Not ok: it is none.
+func explained(sql []byte) (statement []byte, ok bool) {
+	for _, w := range [...]string{"explain", "route"} {
+		sql = unindented(sql)
+		if !beginsWith(sql, w) {
+			return nil, false
+		}
+		sql = sql[len(w):]
+		if len(sql) > 0 && !blank(sql[0]) && sql[0] != ';' && !(w == "route" && route.Commented(sql)) {
+			return nil, false
+		}
+	}
+	return unindented(sql), true
+}
+
+func unindented(sql []byte) []byte {
+	for len(sql) > 0 && blank(sql[0]) {
+		sql = sql[1:]
+	}
+	return sql
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' }
+
+// explainRoute is EXPLAIN ROUTE: where a statement would go if it were sent now, as
+// a Query of its own, and why. It runs nothing, and leaves the session as it is.
+type explainRoute struct {
+	session *Session
+	sql     []byte
+}
+
+func (explainRoute) Columns() []string { return []string{"step", "rule", "answer", "reason"} }
+func (explainRoute) Tag(int) string    { return "EXPLAIN" }
+func (explainRoute) Waits() bool       { return true }
+
+// Run is called on the session's coroutine.
+func (c explainRoute) Run(*Asker) ([][]string, error) {
+	s := c.session
+	if err := s.partAhead(wire.Query); err != nil { // as the statement itself would
+		return nil, err
+	}
+	script, err := s.readText(c.sql)
+	switch {
+	case err != nil:
+		return nil, err
+	case !script.Unknown() && len(script.Statements) == 0:
+		return nil, &wire.Fault{Severity: "ERROR", Code: "42601", Message: "EXPLAIN ROUTE needs a statement"}
+	}
+	e := explanation{Session: s}
+	e.whole(c.sql, script)
+	return e.rows, nil
+}
+
+// explanation is the answer to an EXPLAIN ROUTE as it is put together.
+type explanation struct {
+	*Session
+	rows [][]string
+}
+
+func (e *explanation) add(rule, answer, reason string) {
+	e.rows = append(e.rows, []string{strconv.Itoa(len(e.rows) + 1), rule, answer, reason})
+}
+
+// end is the last row.
+func (e *explanation) end(answer, reason string) { e.add("route", answer, reason) }
+
+func (e *explanation) whole(sql []byte, script *query.Script) {
+	e.state()
+	if _, ours := e.find(sql); ours {
+		e.end("pgherd", "pgherd answers it itself")
+		return
+	}
+	if !e.routes() {
+		e.add("load_balance_mode", "primary", e.unrouted())
+		e.to(e.primary(), "everything goes there")
+		return
+	}
+	refused := e.allow(e.effect(script))
+	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
+	steps, d := e.explainRules(&r)
+	if refused == nil {
+		refused = e.refusedAway(d)
+	}
+	e.upcoming = nil
+	for _, step := range steps {
+		e.step(step)
+	}
+	if !e.answered(script, d, refused) {
+		e.node(d)
+	}
+}
+
+// state tells what the session is in.
+func (e *explanation) state() {
+	state, why := "idle", "no transaction is open"
+	switch {
+	case e.status == wire.Failed:
+		state, why = "failed", "its transaction is to be rolled back"
+	case e.status != wire.Idle && e.server == nil:
+		state, why = "in_transaction", "BEGIN is held back until a statement says where the transaction belongs"
+	case e.status != wire.Idle:
+		state, why = "in_transaction", "on "+e.label(e.server.Key.Node)
+	case e.server != nil:
+		why = "it has a server of " + e.label(e.server.Key.Node)
+	}
+	if pin := e.follow.pinned(); pin != "" {
+		why += "; it keeps its server on the primary: " + pin
+	}
+	e.add("transaction state", state, why)
+}
+
+// unrouted is why no statement leaves the primary.
+func (e *explanation) unrouted() string {
+	switch {
+	case e.who.Target.Replication:
+		return "it is a replication connection"
+	case e.set.Routing == nil:
+		return "it is off, or there is only one node"
+	}
+	return "nothing is known of the database"
+}
+
+func (e *explanation) step(step route.Step) {
+	d := step.Decision
+	switch d.Where {
+	case route.Undecided:
+		e.add(step.Rule, "-", "")
+	case route.Node:
+		e.add(step.Rule, "node "+strconv.Itoa(d.Index), d.Why)
+	default:
+		e.add(step.Rule, d.Where.String(), d.Why)
+	}
+}
+
+// answered tells of a statement that no node would get.
+func (e *explanation) answered(script *query.Script, d route.Decision, refused error) bool {
+	switch {
+	case refused != nil:
+		e.end("error", refused.Error())
+	case e.server == nil && d.Rule != "hint" && begins(script) && e.canHold():
+		e.end("held back", "the first statement of its transaction will say where that belongs")
+	case e.server != nil || e.status == wire.Idle:
+		return false
+	case route.Ends(script):
+		e.end("pgherd", "no node has heard of its transaction")
+	case e.status == wire.Failed:
+		e.end("error", aborted.Message)
+	default:
+		return false
+	}
+	return true
+}
+
+// node tells what comes of a decision.
+func (e *explanation) node(d route.Decision) {
+	reads := d.Where == route.Anywhere || d.Where == route.Node
+	switch {
+	case e.server != nil && e.away && d.Where == route.Primary:
+		e.to(e.primary(), fmt.Sprintf("its transaction leaves node %d, where it has only read", e.server.Key.Node))
+	case e.server != nil:
+		e.to(e.server.Key.Node, "its server is there")
+	case reads:
+		e.choice(d)
+	default:
+		e.to(e.primary(), "by the rule "+d.Rule)
+	}
+}
+
+// to ends with a node. -1: there is none.
+func (e *explanation) to(node int, why string) {
+	if node < 0 {
+		e.end("error", "no primary node is available")
+		return
+	}
+	if e.server == nil && e.begun != nil {
+		why += "; its BEGIN is sent there before"
+	}
+	e.end("node "+strconv.Itoa(node), why)
+}
+
+// choice tells of the nodes that a read may go to, and of the one that it gets.
+func (e *explanation) choice(d route.Decision) {
+	chance, ratio, reads := e.chance, e.ratio, e.reads
+	now := e.chooseNow(d)
+	e.chance, e.ratio, e.reads = chance, ratio, reads
+	position := e.position()
+	e.consistency(position)
+	for i := range e.loop.Nodes().Nodes {
+		if n := &e.loop.Nodes().Nodes[i]; d.Where == route.Anywhere || n.Index == d.Index {
+			e.candidate(n, position)
+		}
+	}
+	if now.stale {
+		e.add("read_consistency_wait", "wait", fmt.Sprintf("up to %v for one of them; then it goes to the primary", e.set.Routing.ConsistencyWait))
+	}
+	switch {
+	case d.Where == route.Node && now.node == d.Index:
+		e.to(now.node, "its hint names it")
+	case d.Where == route.Anywhere && e.set.Routing.PerStatement:
+		e.to(now.node, now.why+"; a node is chosen for each read, so the next may get another")
+	default:
+		e.to(now.node, now.why)
+	}
+}
+
+// consistency tells how far a standby has to be.
+func (e *explanation) consistency(position uint64) {
+	name := "read_consistency"
+	answer := e.set.Routing.Consistency.String()
+	switch position {
+	case 0:
+		e.add(name, answer, "every standby has what the read has to see")
+	case unknowable:
+		e.add(name, answer, "a write has ended of which the position is not known yet")
+	default:
+		e.add(name, answer, "the read has to see all up to "+route.Position(position))
+	}
+}
+
+// candidate tells of one node.
+func (e *explanation) candidate(n *nodes.Node, position uint64) {
+	for _, c := range e.loop.Candidates() {
+		if c.Index != n.Index {
+			continue
+		}
+		fit, why := e.set.Routing.Balance.Describe(c, e.whom(), position)
+		answer := "no"
+		if fit {
+			answer = "yes"
+		}
+		e.add("candidate node "+strconv.Itoa(n.Index), answer, why)
+		return
+	}
+	e.add("candidate node "+strconv.Itoa(n.Index), "no", n.Role.String()+", "+n.Status.String()+": it is not in use")
+}
+
+// label is a node with its role.
+func (e *explanation) label(node int) string {
+	role := nodes.Unknown
+	if n := e.loop.Nodes().Node(node); n != nil {
+		role = n.Role
+	}
+	return fmt.Sprintf("node %d (%v)", node, role)
+}

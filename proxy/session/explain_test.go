@@ -1,0 +1,335 @@
+package session
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// herdWorld has a primary and two standbys, and servers of each. What a client
+// sends is answered at once, as far as these tests need it.
+type herdWorld struct {
+	*world
+	statuses map[*side]byte
+	got      []string // "NODE SQL", as servers got it
+	rows     string   // of the answer that the client got last
+	notices  []string
+	lines    []Line
+	of       []uint64 // that nodes have replayed
+}
+
+func newHerdWorld(t *testing.T) *herdWorld {
+	w := &herdWorld{world: newWorld(t), statuses: map[*side]byte{}}
+	known, err := catalog.Read(nil, [][]string{
+		{"version", "1", "read committed", "", ""}, {"names", "rp", "", "t/u", ""}, {"names", "ru", "", "log", ""},
+		{"function", "vol", "plpgsql", "vf", "BEGIN INSERT INTO t VALUES (1); END"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogs := catalog.NewShared()
+	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64)
+	catalogs.Entry("app").Store(0, known)
+	w.set = &Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, KeepServers: true, MaxPrepared: 10,
+		Modes: pool.Modes{Default: pool.Transaction}, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs, Commands: shows{}}
+	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},
+		Balance: route.Balance{Policy: route.Policies["weight"]}, Consistency: route.Own, ConsistencyWait: 50 * time.Millisecond}
+	w.set.Log = func(l Line) { w.lines = append(w.lines, l) }
+	w.view.Nodes[0].Weight = 0
+	w.view.Nodes = append(w.view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 0.75},
+		nodes.Node{Index: 2, Role: nodes.Standby, Status: nodes.Up, Weight: 0.25})
+	w.replayed, w.written = 0x3000060, 0x3000060
+	return w
+}
+
+// Checkout always opens a server.
+func (w *herdWorld) Checkout(key pool.Key, _ any) *pool.Server {
+	s := w.opened()
+	s.server.Key = key
+	w.statuses[s] = wire.Idle
+	return s.server
+}
+
+func (w *herdWorld) Candidates() (all []route.Candidate) {
+	for _, c := range w.world.Candidates() {
+		if w.view.Nodes[c.Index].Status == nodes.Up {
+			c.Bytes = w.view.Nodes[c.Index].DelayBytes
+			if c.Index < len(w.of) {
+				c.Replayed = w.of[c.Index]
+			}
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// serve has every server answer what it got.
+func (w *herdWorld) serve() {
+	for _, s := range w.servers {
+		for p := s.out; len(p) > 0; {
+			m, rest, err := s.cut.Next(p)
+			if p = rest; err != nil {
+				w.t.Fatal(err)
+			}
+			if answer := w.reply(s, m); len(answer) > 0 {
+				s.in = append(s.in, answer)
+			}
+		}
+		s.out = nil
+	}
+}
+
+func (w *herdWorld) reply(s *side, m wire.Message) []byte {
+	simple := map[wire.Kind][]byte{wire.Parse: wire.AppendParseComplete(nil), wire.Bind: wire.AppendBindComplete(nil),
+		wire.Execute: complete("SELECT 0"), wire.Close: wire.AppendCloseComplete(nil),
+		wire.Describe: wire.AppendNoData(wire.AppendParameterDescription(nil, nil)), wire.Sync: wire.AppendReadyForQuery(nil, w.statuses[s])}
+	if m.Kind == wire.Describe && len(m.Body()) == 0 {
+		return fault("ERROR", "08P01")
+	}
+	if m.Kind != wire.Query {
+		return simple[m.Kind]
+	}
+	sql := detail(m)
+	w.got = append(w.got, fmt.Sprint(s.server.Key.Node, " ", sql))
+	word := strings.ToUpper(strings.Fields(sql)[0])
+	switch word {
+	case "BEGIN":
+		w.statuses[s] = wire.InTransaction
+	case "COMMIT", "ROLLBACK":
+		w.statuses[s] = wire.Idle
+	case "BAD":
+		if w.statuses[s] == wire.InTransaction {
+			w.statuses[s] = wire.Failed
+		}
+		return append(fault("ERROR", "42601"), wire.AppendReadyForQuery(nil, w.statuses[s])...)
+	}
+	return append(complete(word), wire.AppendReadyForQuery(nil, w.statuses[s])...)
+}
+
+// sends is: the client sends this, and gets all that there is to get.
+func (w *herdWorld) sends(bytes ...[]byte) {
+	w.then(w.client.says(bytes...))
+	for range 4 {
+		w.then(w.serve)
+	}
+	w.then(w.read)
+}
+
+// read takes down what the client got.
+func (w *herdWorld) read() {
+	var table strings.Builder
+	out := tabwriter.NewWriter(&table, 0, 0, 1, ' ', tabwriter.Debug)
+	for p := w.client.out; len(p) > 0; {
+		m, rest, err := w.client.cut.Next(p)
+		if p = rest; err != nil {
+			w.t.Fatal(err)
+		}
+		switch m.Kind {
+		case wire.DataRow:
+			v, _ := wire.ViewDataRow(m.Body())
+			var cells []string
+			for value := range v.Values.All() {
+				cells = append(cells, string(value))
+			}
+			fmt.Fprintln(out, " "+strings.Join(cells, "\t "))
+		case wire.ErrorResponse:
+			fmt.Fprintln(out, wire.ViewFault(m.Body()).Message)
+		case wire.NoticeResponse:
+			w.notices = append(w.notices, wire.ViewFault(m.Body()).Message)
+		}
+	}
+	out.Flush()
+	if w.rows, w.client.out = table.String(), nil; w.rows == "" {
+		w.rows = "nothing"
+	}
+}
+
+func (w *herdWorld) live() {
+	w.t.Helper()
+	w.then(w.client.says(terminate))
+	w.then(w.serve)
+	w.session = New(w, w.set, w.who, w.client, 77, []byte{1, 2, 3, 4})
+	if err := w.session.Run(); err != errLeft || len(w.moments) > 1 {
+		w.t.Errorf("the session ended by %v with %d moments to come", err, len(w.moments))
+	}
+}
+
+// explanations are what testdata/explain.txt shows, in its order.
+var explanations = []struct {
+	name string
+	set  func(w *herdWorld)
+	sent []string // before; "" lets what is known of positions become old
+	sql  string
+}{
+	{"a read", nil, nil, "SELECT * FROM t"},
+	{"a write", nil, nil, "INSERT INTO t VALUES (1)"},
+	{"a function that writes", nil, nil, "SELECT vol()"},
+	{"an unlogged table", nil, nil, "SELECT * FROM log"},
+	{"a hint", nil, nil, "/*NO LOAD BALANCE*/ SELECT * FROM t"},
+	{"a node's hint", nil, nil, "/*node:2*/ SELECT * FROM t"},
+	{"not SQL", nil, nil, "SELEKT * FROM t"},
+	{"several statements", nil, nil, "SELECT 1; DELETE FROM t"},
+	{"no statement", nil, nil, ""},
+	{"pgherd's own", nil, nil, "show a"},
+	{"what changes the session", nil, nil, "SELECT set_config('work_mem', '1MB', false)"},
+	{"BEGIN", nil, nil, "BEGIN"},
+	{"in a transaction whose BEGIN is held back", nil, []string{"BEGIN"}, "SELECT * FROM t"},
+	{"the end of such a transaction", nil, []string{"BEGIN"}, "COMMIT"},
+	{"a transaction that has read", nil, []string{"BEGIN", "SELECT * FROM t"}, "SELECT * FROM u"},
+	{"a transaction that has read, and would write", nil, []string{"BEGIN", "SELECT * FROM t"}, "DELETE FROM t"},
+	{"a transaction that has written", nil, []string{"BEGIN", "DELETE FROM t"}, "SELECT * FROM t"},
+	{"a transaction that has failed", nil, []string{"BEGIN", "DELETE FROM t", "BAD"}, "SELECT * FROM t"},
+	{"a transaction with one snapshot, on a standby", nil, []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT * FROM t"}, "DELETE FROM t"},
+	{"what such a transaction cannot have", nil, []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT * FROM t"}, "SELECT setseed(0.5)"},
+	{"a transaction begun READ WRITE", nil, []string{"BEGIN READ WRITE"}, "SELECT * FROM t"},
+	{"a pinned session", nil, []string{"SELECT setseed(0.5)"}, "SELECT * FROM t"},
+	{"after a write, not replayed", func(w *herdWorld) { w.of = []uint64{0x3000100, 0x3000060, 0x3000000}; w.written = 0x3000100 },
+		[]string{"DELETE FROM t", ""}, "SELECT * FROM t"},
+	{"after a write, replayed by one", func(w *herdWorld) { w.of = []uint64{0x3000100, 0x3000060, 0x3000100}; w.written = 0x3000100 },
+		[]string{"DELETE FROM t", ""}, "SELECT * FROM t"},
+	{"after a write of which nobody knows where it ended", nil, []string{"DELETE FROM t"}, "SELECT * FROM t"},
+	{"a node is down, another is late", func(w *herdWorld) {
+		w.view.Nodes[1].Status, w.view.Nodes[2].DelayBytes = nodes.Down, 2000
+		w.set.Routing.Balance.DelayBytes = 1000
+	}, nil, "SELECT * FROM t"},
+	{"balance_expression, and a node for each read", func(w *herdWorld) {
+		w.set.Routing.PerStatement = true
+		w.set.Routing.Balance.Expression, _ = route.ParseExpression("node.weight < 0.5")
+	}, nil, "SELECT * FROM t"},
+	{"a preference", func(w *herdWorld) {
+		w.set.Routing.Balance.Databases, _ = route.ParsePreferences("app:primary")
+	}, nil, "SELECT * FROM t"},
+	{"no primary", func(w *herdWorld) { w.view.Nodes[0].Status = nodes.Down }, nil, "DELETE FROM t"},
+	{"load_balance_mode = off", func(w *herdWorld) { w.set.Routing = nil }, nil, "SELECT * FROM t"},
+	{"the catalog is not up to date", func(w *herdWorld) { w.set.Catalogs.Entry("app").Changed() }, nil, "SELECT * FROM t"},
+}
+
+var trailing = regexp.MustCompile(`(?m) +$`)
+
+// TestExplainRoute: the file is to be read by a DBA. Nothing reaches a server.
+func TestExplainRoute(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("EXPLAIN ROUTE, of a primary (node 0, without weight) and two standbys. t and u are\ntables, log is unlogged, vol() is volatile.\n")
+	for _, c := range explanations {
+		for _, extended := range []bool{false, true} {
+			w := newHerdWorld(t)
+			if c.set != nil {
+				c.set(w)
+			}
+			w.then(func() { w.client.out = nil })
+			for _, sql := range c.sent {
+				if sql == "" {
+					w.then(func() { w.now = w.now.Add(time.Second); w.asked2 = w.now })
+					continue
+				}
+				w.sends(simple(sql))
+			}
+			sent := 0
+			w.then(func() { w.rows, sent = "nothing", len(w.got) })
+			sql := "EXPLAIN ROUTE " + c.sql
+			rows := ""
+			if extended {
+				w.sends(bound(sql), syncs)
+			} else {
+				w.sends(simple(sql))
+			}
+			w.then(func() {
+				if rows = w.rows; len(w.got) != sent {
+					t.Errorf("%s: servers got %.80q", c.name, w.got[sent:])
+				}
+			})
+			w.live()
+			text := fmt.Sprintf("\n%s\n%s\n%s", strings.Join(append([]string{"-- " + c.name}, c.sent...), "\n"), sql, rows)
+			if text = trailing.ReplaceAllString(text, ""); !extended {
+				file.WriteString(text)
+			} else if !strings.HasSuffix(file.String(), text) {
+				t.Errorf("%s, in the extended protocol:\n%s", c.name, text)
+			}
+		}
+	}
+	const golden = "testdata/explain.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(file.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || file.String() != string(want) {
+		t.Errorf("%v; -update shows what differs from %s", err, golden)
+	}
+}
+
+// TestExplainTellsTheTruth: the statement, sent then, goes where it was said to go.
+func TestExplainTellsTheTruth(t *testing.T) {
+	for _, c := range explanations {
+		w := newHerdWorld(t)
+		if c.set != nil {
+			c.set(w)
+		}
+		for _, sql := range c.sent {
+			if sql == "" {
+				w.then(func() { w.now = w.now.Add(time.Second); w.asked2 = w.now })
+				continue
+			}
+			w.sends(simple(sql))
+		}
+		w.sends(simple("EXPLAIN ROUTE " + c.sql))
+		said, sent := "", 0
+		w.then(func() { said, sent = w.rows, len(w.got) })
+		if c.sql == "" || c.name == "no primary" || c.name == "the catalog is not up to date" {
+			w.live()
+			continue
+		}
+		w.then(w.client.says(simple(c.sql)))
+		w.then(w.passes(time.Minute)) // a read may have waited
+		w.sends()
+		w.then(func() {
+			got := slices.DeleteFunc(slices.Clone(w.got[sent:]), func(s string) bool { return !strings.HasSuffix(s, " "+c.sql) })
+			switch last := said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]; {
+			case len(got) == 0 && strings.Contains(last, "| node"):
+				t.Errorf("%s: nobody got it\n%s", c.name, last)
+			case len(got) > 0 && !strings.Contains(last, "| node "+got[0][:1]+" "):
+				t.Errorf("%s: %q\n%s", c.name, got, last)
+			}
+		})
+		w.live()
+	}
+}
+
+func TestExplained(t *testing.T) {
+	for sql, want := range map[string]string{
+		"EXPLAIN ROUTE SELECT 1":        "SELECT 1",
+		" explain\n route /* a */ x":    "/* a */ x",
+		"explain route/*node:1*/ x":     "/*node:1*/ x",
+		"explain route":                 "",
+		"explain route;":                ";",
+		"explain routes select 1":       "none",
+		"explain select 1":              "none",
+		"explainroute select 1":         "none",
+		"/* a */ explain route":         "none",
+		"explain":                       "none",
+		"":                              "none",
+		"explain route select 1; drop ": "select 1; drop ",
+	} {
+		got, ok := explained([]byte(sql))
+		if !ok {
+			got = []byte("none")
+		}
+		if string(got) != want {
+			t.Errorf("%q explains %q, want %q", sql, got, want)
+		}
+	}
+}
