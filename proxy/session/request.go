@@ -81,13 +81,13 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.acquaint(); err != nil {
 		return true, s.refuse(m.Kind, err)
 	}
+	if err := s.partAhead(m.Kind); err != nil {
+		return true, err
+	}
 	if !m.Last {
 		s.prepared.overtake(m.Kind)
 	} else if mine, err = s.command(m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
-	}
-	if err := s.partAhead(m.Kind); err != nil {
-		return true, err
 	}
 	if mine, err = s.look(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
