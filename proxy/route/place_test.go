@@ -236,11 +236,41 @@ func TestNothingKnown(t *testing.T) {
 // TestExplain ends with what Place says, and with no rule after it.
 func TestExplain(t *testing.T) {
 	set := Settings{Balance: true}
-	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": 6, "": 4, "/*NO LOAD BALANCE*/ SELECT 1": 3} {
+	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": 7, "": 4, "/*NO LOAD BALANCE*/ SELECT 1": 3} {
 		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
 		steps, d := Explain(&r, &set)
 		if len(steps) != want || steps[len(steps)-1].Decision != d || d != Place(&r, &set) {
 			t.Errorf("%q: %d steps, %+v", sql, len(steps), steps)
+		}
+	}
+}
+
+// TestSignals go to their process's node, whatever else is believed of it, but not
+// out of a transaction that keeps its node, nor against the client's words.
+func TestSignals(t *testing.T) {
+	for _, row := range []struct {
+		text      string
+		session   Session
+		elsewhere bool
+		want      Where
+	}{
+		{"", Session{}, true, Process},
+		{"", Session{Open: true}, true, Process},
+		{"", Session{WroteEver: true}, true, Process},
+		{"", Session{}, false, Primary},
+		{"", Session{Open: true, Wrote: true}, true, Primary},
+		{"", Session{Open: true, Snapshot: true, Serializable: true}, true, Primary},
+		{"/*NO LOAD BALANCE*/ ", Session{}, true, Primary},
+	} {
+		sql := row.text + "SELECT pg_terminate_backend(5)"
+		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Session: row.session,
+			Signals: true, Elsewhere: row.elsewhere, Owner: 2}
+		d := Place(&r, &Settings{Balance: true, Comments: true, OnWrite: Always})
+		if d.Where != row.want || d.Where == Process && d.Index != 2 {
+			t.Errorf("%+v: %s", row, say(d))
+		}
+		if MayWrite(&r, &Settings{}) {
+			t.Error("a signal counts as a write")
 		}
 	}
 }

@@ -27,10 +27,11 @@ const (
 	Anywhere               // to any node, as balance and preference will have it
 	Here                   // to the node that the transaction is on
 	Node                   // to the node that the client names
+	Process                // to the node whose process it signals, however late or unwanted that node is
 )
 
 func (w Where) String() string {
-	return [...]string{"undecided", "primary", "anywhere", "here", "node"}[w]
+	return [...]string{"undecided", "primary", "anywhere", "here", "node", "process"}[w]
 }
 
 // Settings are the operator's wishes that rules look at.
@@ -94,6 +95,10 @@ type Request struct {
 	Script  *query.Script // nil: too long to look into
 	Session Session
 	Catalog Catalog // nil: nothing is known
+	// Signals: it sends one process a signal and does nothing else. Elsewhere: that
+	// is a process of the node Owner, which is not the primary.
+	Signals, Elsewhere bool
+	Owner              int
 }
 
 // Decision is where a request goes, and by which rule; Why is for people.
@@ -101,7 +106,7 @@ type Decision struct {
 	Where Where
 	Rule  string
 	Why   string
-	Index int // of the node, if Where is Node
+	Index int // of the node, if Where is Node or Process
 }
 
 // Place applies the rules in their order; the first that has something to say

@@ -23,6 +23,7 @@ var rules = [...]rule{
 	{"hint", hint},
 	{"unknown", unknown},
 	{"primary_routing_query_pattern_list", pattern},
+	{"process", process},
 	{"statement", statements},
 	{"catalog", anything},
 	{"function", functions},
@@ -108,8 +109,19 @@ func Ends(script *query.Script) bool {
 	return (st.Kind == query.Commit || st.Kind == query.Rollback) && !st.Chain
 }
 
+// process: a signal reaches processes of its own node only.
+func process(r *Request, _ *Settings) Decision {
+	if r.Signals && r.Elsewhere {
+		return Decision{Where: Process, Index: r.Owner, Why: "it signals a process of that node"}
+	}
+	return Decision{}
+}
+
 // MayWrite says that a request may write something that others see.
 func MayWrite(r *Request, set *Settings) bool {
+	if r.Signals {
+		return false
+	}
 	for _, judge := range [...]func(*Request, *Settings) Decision{unknown, anything, functions} {
 		if judge(r, set).Where != Undecided {
 			return r.Script == nil || len(r.Script.Statements) > 0

@@ -52,6 +52,7 @@ func (b *bench) Wrote()                           {}
 func (b *bench) LastWrite() time.Time             { return b.now }
 func (b *bench) Count(int, metrics.Statement)     {}
 func (b *bench) Replayed(int) (uint64, time.Time) { return 0, b.now }
+func (b *bench) Holds(int, uint32) bool           { return false }
 func (b *bench) Chance() float64                  { return 0 }
 func (b *bench) Nodes() *nodes.View               { return &b.view }
 func (b *bench) Wait(time.Time) (err error) {

@@ -45,6 +45,9 @@ func (s *Session) position() uint64 {
 // read has to see.
 func (s *Session) choose(d route.Decision) (node int, err error) {
 	primary := s.primary()
+	if d.Where == route.Process {
+		return d.Index, nil
+	}
 	if d.Where != route.Anywhere && d.Where != route.Node {
 		return primary, nil
 	}

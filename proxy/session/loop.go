@@ -79,6 +79,9 @@ type Loop interface {
 	// Chance is a random number from 0 up to 1.
 	Chance() float64
 
+	// Holds says that a server of pgherd's on that node, whoever uses it, is the
+	// process of that number there.
+	Holds(node int, pid uint32) bool
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
 }

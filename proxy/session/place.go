@@ -18,6 +18,8 @@ type placing struct {
 	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
 	ended  bool          // what ends a block was sent since the status was told
 	away   bool          // the server at hand is a standby's
+	ran    bool          // it has been given something to run
+	stray  bool          // it was chosen for a process that is there
 	wrote  bool          // the open transaction has written
 	blocks bool          // an earlier transaction block has
 	ever   bool          // any statement has
@@ -50,7 +52,11 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	}
 	d := route.Decision{Where: route.Primary}
 	if asks {
-		d = s.decide(r)
+		if s.signals(m, r); r.Elsewhere {
+			d = s.aim(r)
+		} else {
+			d = s.decide(r)
+		}
 	}
 	if err := s.refusedAway(d); err != nil {
 		return false, err
@@ -64,6 +70,7 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if err := s.fetch(d); err != nil {
 		return false, err
 	}
+	s.ran = s.ran || s.begins != nil || m.Kind == wire.Query || m.Kind == wire.Bind || m.Kind == wire.FunctionCall
 	s.unbind()
 	if asks {
 		s.noteWrite(r)
@@ -78,24 +85,27 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	return false, nil
 }
 
-// comeBackFor brings the session back from the standby, if the request belongs to
-// the primary.
+// comeBackFor brings the session back from the node that it is on, if the request
+// belongs to another: from a standby, or from where nothing has run.
 func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool) error {
 	switch {
-	case !s.away || !asks:
+	case !asks:
 		return nil
-	case s.failed() && s.begun != nil && !s.expect.within() && chains(script):
+	case s.away && s.failed() && s.begun != nil && !s.expect.within() && chains(script):
 		return s.failAgain()
-	case d.Where != route.Primary:
+	case !(s.away && d.Where == route.Primary) && !s.misses(d):
 		return nil
 	}
-	if err := s.comeBack(); err != nil || s.away || s.begun == nil {
+	ran := s.away
+	if err := s.comeBack(); err != nil || s.server != nil || s.begun == nil {
 		return err
 	}
 	if err := s.fetch(d); err != nil {
 		return err
 	}
-	s.query("SELECT", swallow) // as the block has done on the standby
+	if ran {
+		s.query("SELECT", swallow) // as the block has done on the standby
+	}
 	return nil
 }
 
@@ -246,8 +256,8 @@ func unquoted(literal string) string {
 	return literal
 }
 
-// comeBack ends what is going on on the standby, so that the request at hand can
-// go to the primary. What fails there stays there until its end.
+// comeBack ends what is going on on the server at hand, so that the request can
+// go to another node. What fails there stays there until its end.
 func (s *Session) comeBack() error {
 	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() {
 		return err
@@ -262,8 +272,8 @@ func (s *Session) comeBack() error {
 	return s.abandonBlock()
 }
 
-// abandonBlock ends the block on the standby, which has only read, and parts
-// with that.
+// abandonBlock ends the block on the server at hand, which has only read, if
+// that, and parts with that.
 func (s *Session) abandonBlock() error {
 	if s.status == wire.Idle {
 		s.begun = nil // it has ended meanwhile
@@ -301,9 +311,18 @@ func chains(script *query.Script) bool {
 	return script != nil && len(script.Statements) == 1 && script.Statements[0].Chain
 }
 
-// letGo parts with a standby's server in the middle of whatever is going on.
+// letGo parts with a server in the middle of whatever is going on: a standby's,
+// or one that has run nothing. In session mode the primary's may have to stay.
 func (s *Session) letGo() {
-	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
+	if s.keeps() {
+		if s.awaitCancels() {
+			s.shelve()
+		}
+		if s.server != nil {
+			s.beginAgain()
+			return
+		}
+	} else if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
 		s.release(pool.Return)
 	} else {
 		s.release(pool.Discard)
@@ -329,7 +348,7 @@ func (s *Session) fetch(d route.Decision) error {
 		return err
 	}
 	err = s.checkout(node)
-	if primary := s.primary(); node != primary && (elsewhere(err) || err == nil && s.reborn()) {
+	if primary := s.primary(); node != primary && d.Where != route.Process && (elsewhere(err) || err == nil && s.reborn()) {
 		err = s.checkout(primary)
 	}
 	if err != nil {
@@ -338,13 +357,19 @@ func (s *Session) fetch(d route.Decision) error {
 		}
 		return err
 	}
+	s.stray = d.Where == route.Process
+	s.beginAgain()
+	return nil
+}
+
+// beginAgain begins on the server at hand the block that is open for the client.
+func (s *Session) beginAgain() {
 	if s.begun != nil {
 		s.follow.stays = true
 		s.tellOwn(s.begun.Text)
 		s.query(s.begun.Text, restore)
 		s.resume()
 	}
-	return nil
 }
 
 // noteWrite notes what a request that went to the primary may write.

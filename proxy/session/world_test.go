@@ -48,6 +48,7 @@ type world struct {
 	written, replayed uint64
 	asked2, lastWrite time.Time
 	chased            int
+	holds             map[uint32][]int // nodes, by the processes that pgherd has there
 }
 
 func newWorld(t *testing.T) *world {
@@ -143,7 +144,11 @@ func (w *world) Wrote()                           { w.lastWrite = w.now }
 func (w *world) LastWrite() time.Time             { return w.lastWrite }
 func (w *world) Count(int, metrics.Statement)     {}
 func (w *world) Replayed(int) (uint64, time.Time) { return 0, w.asked2 }
-func (w *world) Chance() float64                  { return 0 }
+func (w *world) Holds(node int, pid uint32) bool {
+	return slices.Contains(w.holds[pid], node)
+}
+
+func (w *world) Chance() float64 { return 0 }
 
 func (w *world) Candidates() (all []route.Candidate) {
 	for _, n := range w.view.Nodes {

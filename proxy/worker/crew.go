@@ -23,6 +23,7 @@ type Crew struct {
 	paused    atomic.Pointer[map[string]bool]
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
 	loads     [nodes.MaxIndex + 1]load
+	processes processes
 	began     time.Time
 	lastWrite atomic.Int64 // of any session, in nanoseconds since began; 0: there was none
 	life      context.Context
@@ -74,6 +75,12 @@ func (c *Crew) askAgain(t pool.Ticket) {
 }
 
 func (c *Crew) gone(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Gone(key) }) }
+
+// leaves: a server was closed.
+func (c *Crew) leaves(s *pool.Server) {
+	c.processes.closed(s)
+	c.gone(s.Key)
+}
 
 func (c *Crew) kept(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Kept(key) }) }
 

@@ -382,6 +382,9 @@ func (s *sim) accounts() error {
 	if n := s.crew.home.Waiting(); n > 0 {
 		return fmt.Errorf("%d tickets wait for nobody", n)
 	}
+	if known := s.crew.processes.open; len(known) != s.shelved() {
+		return fmt.Errorf("%d servers are known by their numbers, %d are there", len(known), s.shelved())
+	}
 	for _, w := range s.crew.workers {
 		for _, v := range w.shelf.All() {
 			if server := s.servers[v.PID-1]; server.owner != 0 || server.status != wire.Idle {

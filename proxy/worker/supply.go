@@ -77,6 +77,7 @@ func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
 	s.Params = w.crew.templates.learn(s.Key, s.Params)
+	w.crew.processes.opened(s)
 	w.receive(o.Socket, s, ticket)
 }
 
@@ -112,7 +113,7 @@ func (w *Worker) tooOld(s *pool.Server) bool {
 // discard closes a server and frees its place.
 func (w *Worker) discard(s *pool.Server) {
 	s.Endpoint.Close()
-	w.crew.gone(s.Key)
+	w.crew.leaves(s)
 }
 
 // takeFresh takes a server from the shelf; those past their life are closed.
@@ -175,7 +176,7 @@ func (m *mover) Ready(c *ring.Conn) {
 	socket, target := m.s.Endpoint.(endpoint).move(fd), m.w.crew.workers[m.ticket.Worker]
 	if !m.w.quiet(m.s) || !target.Post(func() { target.receive(socket, m.s, m.ticket) }) {
 		closeSocket(socket)
-		m.w.crew.gone(m.s.Key)
+		m.w.crew.leaves(m.s)
 		m.w.missed(m.ticket)
 	}
 }

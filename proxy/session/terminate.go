@@ -1,0 +1,74 @@
+package session
+
+import (
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// signals finds out whether a request does nothing but send a signal, with
+// pg_terminate_backend or pg_cancel_backend, and whose the process is: of the
+// nodes on which a server of pgherd's has that number the primary, else the
+// first. What pgherd has not opened is taken for the primary's, whose
+// pg_stat_activity it is that clients see.
+func (s *Session) signals(m *wire.Message, r *route.Request) {
+	if r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
+		return
+	}
+	form := signal.FindStringSubmatch(outline(r.Script))
+	if form == nil || s.judge().function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
+		return // the second: the database has a function of its own by that name
+	}
+	r.Signals = true
+	argument := r.Script.Statements[0].Functions[0].Arguments[0]
+	pid, known := number(argument.Text), argument.Constant
+	if argument.Parameter > 0 && m.Kind == wire.Bind {
+		_, _, st := s.bound(m)
+		pid, known = st.bound(m.Body(), argument.Parameter-1, form[1])
+	}
+	if known && pid > 0 {
+		r.Owner, r.Elsewhere = s.owner(uint32(pid))
+	}
+}
+
+// owner is the node other than the primary that has the process.
+func (s *Session) owner(pid uint32) (node int, elsewhere bool) {
+	primary, node := s.primary(), -1
+	if primary >= 0 && s.loop.Holds(primary, pid) {
+		return primary, false
+	}
+	for _, c := range s.loop.Candidates() { // in any order
+		if c.Index != primary && (node < 0 || c.Index < node) && s.loop.Holds(c.Index, pid) {
+			node = c.Index
+		}
+	}
+	return node, node >= 0
+}
+
+// aim is decide for a signal to a process of another node than the primary. It
+// needs nothing to be known of the database, and leaves nothing in its session.
+func (s *Session) aim(r *route.Request) route.Decision {
+	runs := s.server != nil && !s.away && s.ran
+	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.follow.pinned() == "" && s.follow.certain() &&
+		!r.Session.Snapshot && !s.insists() { // a standby has no such transaction, or one with too old a snapshot
+		if d := route.Place(r, &s.set.Routing.Rules); d.Where == route.Process {
+			s.upcoming = nil
+			return d
+		}
+	}
+	r.Elsewhere = false
+	return s.decide(r)
+}
+
+// misses says that the server at hand is not one for the request: it has run
+// nothing yet, or was chosen for a process, not as one to read from.
+func (s *Session) misses(d route.Decision) bool {
+	switch d.Where {
+	case route.Process:
+		return s.server != nil && s.server.Key.Node != d.Index
+	case route.Anywhere, route.Node:
+		return s.stray
+	}
+	return false
+}

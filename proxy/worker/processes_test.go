@@ -1,0 +1,40 @@
+package worker
+
+import (
+	"testing"
+
+	"pgherd/proxy/pool"
+)
+
+// TestProcesses: a number may be given to another process before the end of the
+// first is noticed, and is one of each node.
+func TestProcesses(t *testing.T) {
+	var p processes
+	on := func(node int, pid uint32) *pool.Server {
+		key := appKey
+		key.Node = node
+		return &pool.Server{Key: key, PID: pid}
+	}
+	is := func(node int, pid uint32, want bool) {
+		t.Helper()
+		if p.has(node, pid) != want {
+			t.Errorf("%d on node %d: %v", pid, node, !want)
+		}
+	}
+	first, second, other := on(0, 5), on(0, 5), on(1, 5)
+	p.opened(first)
+	is(0, 5, true)
+	is(1, 5, false)
+	is(0, 6, false)
+	p.opened(other)
+	p.opened(second)
+	p.closed(first)
+	is(0, 5, true)
+	p.closed(second)
+	is(0, 5, false)
+	is(1, 5, true)
+	p.closed(other)
+	if len(p.open) != 0 {
+		t.Errorf("%v is left", p.open)
+	}
+}
