@@ -44,9 +44,9 @@ func (s *Session) decide(r *route.Request) route.Decision {
 	return d
 }
 
-// explainRules is decide, rule by rule up to the one that decides.
+// explainRules is aim, rule by rule up to the one that decides.
 func (s *Session) explainRules(r *route.Request) (steps []route.Step, d route.Decision) {
-	d = s.decide(r)
+	d = s.aim(r)
 	for i := range ahead {
 		if ahead[i].name == d.Rule {
 			return append(steps, route.Step{Rule: d.Rule, Decision: d}), d

@@ -90,6 +90,7 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 	}
 	refused := e.allow(e.effect(script))
 	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
+	e.signals(&wire.Message{Kind: wire.Query}, &r)
 	steps, d := e.explainRules(&r)
 	if refused == nil {
 		refused = e.refusedAway(d)
@@ -138,7 +139,7 @@ func (e *explanation) step(step route.Step) {
 	switch d.Where {
 	case route.Undecided:
 		e.add(step.Rule, "-", "")
-	case route.Node:
+	case route.Node, route.Process:
 		e.add(step.Rule, "node "+strconv.Itoa(d.Index), d.Why)
 	default:
 		e.add(step.Rule, d.Where.String(), d.Why)
@@ -170,7 +171,9 @@ func (e *explanation) node(d route.Decision) {
 	switch {
 	case e.server != nil && e.away && d.Where == route.Primary:
 		e.to(e.primary(), fmt.Sprintf("its transaction leaves node %d, where it has only read", e.server.Key.Node))
-	case e.server != nil:
+	case d.Where == route.Process:
+		e.to(d.Index, d.Why)
+	case e.server != nil && !e.misses(d):
 		e.to(e.server.Key.Node, "its server is there")
 	case reads:
 		e.choice(d)

@@ -214,6 +214,10 @@ var explanations = []struct {
 	}, nil, "SELECT * FROM t"},
 	{"no primary", func(w *herdWorld) { w.view.Nodes[0].Status = nodes.Down }, nil, "DELETE FROM t"},
 	{"load_balance_mode = off", func(w *herdWorld) { w.set.Routing = nil }, nil, "SELECT * FROM t"},
+	{"a signal", func(w *herdWorld) { w.holds = held }, nil, "SELECT pg_terminate_backend(22)"},
+	{"a signal to a process of nobody's", func(w *herdWorld) { w.holds = held }, nil, "SELECT pg_terminate_backend(99)"},
+	{"a signal in a transaction that has read", func(w *herdWorld) { w.holds = held }, []string{"BEGIN", "SELECT * FROM t"}, "SELECT pg_terminate_backend(22)"},
+	{"a read behind a signal", func(w *herdWorld) { w.holds = held }, []string{"BEGIN", "SELECT pg_terminate_backend(22)"}, "SELECT * FROM t"},
 	{"the catalog is not up to date", func(w *herdWorld) { w.set.Catalogs.Entry("app").Changed() }, nil, "SELECT * FROM t"},
 }
 

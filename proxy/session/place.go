@@ -52,11 +52,8 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	}
 	d := route.Decision{Where: route.Primary}
 	if asks {
-		if s.signals(m, r); r.Elsewhere {
-			d = s.aim(r)
-		} else {
-			d = s.decide(r)
-		}
+		s.signals(m, r)
+		d = s.aim(r)
 	}
 	if err := s.refusedAway(d); err != nil {
 		return false, err

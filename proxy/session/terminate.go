@@ -46,9 +46,13 @@ func (s *Session) owner(pid uint32) (node int, elsewhere bool) {
 	return node, node >= 0
 }
 
-// aim is decide for a signal to a process of another node than the primary. It
-// needs nothing to be known of the database, and leaves nothing in its session.
+// aim is decide for what may be a signal to a process of another node than the
+// primary. That needs nothing to be known of the database, and leaves nothing in
+// its session.
 func (s *Session) aim(r *route.Request) route.Decision {
+	if !r.Elsewhere {
+		return s.decide(r)
+	}
 	runs := s.server != nil && !s.away && s.ran
 	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.follow.pinned() == "" && s.follow.certain() &&
 		!r.Session.Snapshot && !s.insists() { // a standby has no such transaction, or one with too old a snapshot
