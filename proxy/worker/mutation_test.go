@@ -33,7 +33,7 @@ var mutations = []struct{ name, file, old, new string }{
 		"if !w.tasks[ticket.Session].grant(s.Key, s, nil) {\n\t\tw.giveBack(s)\n\t}\n}\n\n// giveBack",
 		"w.tasks[ticket.Session].grant(s.Key, s, nil)\n}\n\n// giveBack"},
 	{"a closed server's place is not freed", "supply.go",
-		"s.Endpoint.Close()\n\tw.crew.gone(s.Key)", "s.Endpoint.Close()"},
+		"s.Endpoint.Close()\n\tw.crew.leaves(s)", "s.Endpoint.Close()"},
 	{"a failed move forgets its ticket", "supply.go",
 		"case s == nil:\n\t\tw.missed(ticket)", "case s == nil:"},
 	{"idle servers are not reported to waiters", "supply.go",
