@@ -210,6 +210,8 @@ func (e *explanation) choice(d route.Decision) {
 		e.add("read_consistency_wait", "wait", fmt.Sprintf("up to %v for one of them; then it goes to the primary", e.set.Routing.ConsistencyWait))
 	}
 	switch {
+	case now.stale:
+		e.to(now.node, "if no standby that it could go to has replayed by then what it has to see")
 	case d.Where == route.Node && now.node == d.Index:
 		e.to(now.node, "its hint names it")
 	case d.Where == route.Anywhere && e.set.Routing.PerStatement:

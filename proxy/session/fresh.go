@@ -76,7 +76,7 @@ const chaseEvery = time.Millisecond
 // pick is a node for a read, as things are now.
 type pick struct {
 	node     int
-	why      string
+	why      string // "" if stale
 	stale    bool   // a standby would have been chosen, and none is far enough
 	position uint64 // how far a standby has to be
 }
@@ -97,7 +97,7 @@ func (s *Session) chooseNow(d route.Decision) pick {
 	if wanted.Index < 0 || wanted.Index == primary {
 		return pick{node: primary, why: wanted.Why}
 	}
-	p := pick{node: primary, stale: true, why: "no standby that it could go to has replayed what it has to see", position: s.position()}
+	p := pick{node: primary, stale: true, position: s.position()}
 	far := route.Fresh(all, p.position)
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
 		s.reads = chosen.Index
