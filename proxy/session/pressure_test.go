@@ -307,6 +307,26 @@ func TestSlowServer(t *testing.T) {
 	w.ended("returned")
 }
 
+// TestSlowServerParts: a server that did not read is given back, for its copy has
+// failed. What its client has sent behind that is not kept waiting: nothing more
+// would happen to wake its session.
+func TestSlowServerParts(t *testing.T) {
+	w, s := transactionWorld(t)
+	w.greeted(w.client.says(simple("copy sink from stdin")))
+	w.then(func() { s.slow = true }, s.says(wire.AppendCopyInResponse(nil, 0, nil)))
+	w.then(func() {
+		w.client.in = slices.Repeat([][]byte{wire.AppendCopyData(nil, strings.Repeat("x", 64<<10))}, 100)
+	})
+	w.then(func() {
+		if len(w.client.in) == 0 {
+			t.Error("the client was not slowed down")
+		}
+	}, s.says(fault("ERROR", "57014"), ready))
+	w.then(func() { same2(t, "what is left with the client", len(w.client.in), 0) }, w.client.says(terminate))
+	w.run()
+	w.ended("returned")
+}
+
 // TestManyOwed: a client that only asks is not read for ever.
 func TestManyOwed(t *testing.T) {
 	w := newWorld(t)

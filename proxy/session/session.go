@@ -199,7 +199,8 @@ func (s *Session) serve() error {
 		if moved {
 			continue
 		}
-		if s.part() {
+		held := s.crowded()
+		if s.part() || held && !s.crowded() { // by the server it has parted with
 			continue
 		}
 		if err := s.rest(); err != nil {
