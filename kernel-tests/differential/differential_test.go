@@ -1,5 +1,5 @@
 // Package differential runs the same protocol messages against PostgreSQL and
-// through pgherd, in every pool mode, and compares the answers byte for byte (I1).
+// through pgherd, in every pool mode, with and without a standby that gets the reads, and compares the answers byte for byte (I1).
 //
 // What is sent is written down in testdata/*.txt. Every script also says, in
 // short, what PostgreSQL answers, so that a script that tests nothing is seen.
@@ -49,8 +49,20 @@ func TestDifferential(t *testing.T) {
 }
 
 func runProxy(t *testing.T, binary string, h *herd.Herd, p proxy, scripts []*script, direct map[string]transcript) {
-	running := startProxy(t, binary, h, p.config)
+	nodes := h.Nodes()
+	if !p.balanced {
+		nodes = nodes[:1]
+	}
+	running := startProxy(t, binary, nodes, p.config)
 	to := target{p.name, running.Host, running.Port, false}
+	if p.balanced {
+		before := awaitReads(t, running)
+		defer func() {
+			if after := readsAway(t, running); after < before+len(scripts) {
+				t.Errorf("the standby got %d reads of %d scripts", after-before, len(scripts))
+			}
+		}()
+	}
 	startCrowd(t, to, p.crowd)
 	for _, s := range scripts {
 		t.Run(name(s), func(t *testing.T) {
@@ -96,7 +108,7 @@ func startHerd(t *testing.T) *herd.Herd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), setupLimit)
 	defer cancel()
-	h, err := herd.Start(ctx, herd.Settings{HBA: []string{trust}})
+	h, err := herd.Start(ctx, herd.Settings{HBA: []string{trust}, Standbys: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +127,9 @@ func startHerd(t *testing.T) *herd.Herd {
 	return h
 }
 
-func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
+func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: "workers = 2\n" + config, HBA: trust})
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config, HBA: trust})
 	if err != nil {
 		t.Fatal(err)
 	}

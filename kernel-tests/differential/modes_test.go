@@ -1,11 +1,19 @@
 package differential
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
 )
 
 // proxies are the ways pgherd is run in front of the same node. In statement
@@ -16,13 +24,59 @@ var proxies = []proxy{
 	{name: "transaction, epoll, no streams", config: "pool_mode = transaction\nio_engine = epoll\nstream_results = off", shared: true},
 	{name: "transaction, io_uring, in a crowd", config: "pool_mode = transaction\nio_engine = io_uring\n" + crowded, shared: true, crowd: 4},
 	{name: "statement, io_uring", config: "pool_mode = statement\nio_engine = io_uring", shared: true, refuses: true},
+	{name: "session, epoll, balanced", config: "pool_mode = session\nio_engine = epoll\n" + allAway, shared: true, balanced: true},
+	{name: "transaction, io_uring, balanced, in a crowd", config: "pool_mode = transaction\nio_engine = io_uring\n" + crowded + allAway, shared: true, balanced: true, crowd: 4},
 }
+
+// allAway has every read done by the standby that may be.
+const allAway = "\nbackend_weight0 = 0\nstatement_level_load_balance = on\n"
 
 type proxy struct {
 	name, config string
 	shared       bool // servers are, between transactions
 	crowd        int  // clients that keep the servers busy, and changed, meanwhile
 	refuses      bool // explicit transactions
+	balanced     bool // a standby gets the reads
+}
+
+// awaitReads returns once the standby gets reads, and how many it has got.
+func awaitReads(t *testing.T, p *herd.Proxy) int {
+	t.Helper()
+	for deadline := time.Now().Add(setupLimit); time.Now().Before(deadline); {
+		if n := readsAway(t, p); n > 0 {
+			return n
+		}
+		ask(t, p, "SELECT 1")
+	}
+	t.Fatal("the standby gets no reads")
+	return 0
+}
+
+// readsAway is how many reads the standby was sent.
+func readsAway(t *testing.T, p *herd.Proxy) int {
+	t.Helper()
+	rows := ask(t, p, "SHOW POOL_BACKEND_STATS")
+	n, err := strconv.Atoi(string(rows[1][5]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func ask(t *testing.T, p *herd.Proxy, sql string) [][][]byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
+	defer cancel()
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, herd.User, herd.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results[len(results)-1].Rows
 }
 
 type difference struct {
