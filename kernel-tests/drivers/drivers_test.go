@@ -54,11 +54,17 @@ var clients = []struct {
 	{"jdbc", runJDBC},
 }
 
-// proxies are the ways pgherd is run in front of the same node.
-var proxies = []struct{ name, config string }{
-	{"session, epoll", "pool_mode = session\nio_engine = epoll"},
-	{"session, io_uring", "pool_mode = session\nio_engine = io_uring"},
-	{"transaction, io_uring", "pool_mode = transaction\nio_engine = io_uring"},
+// proxies are the ways pgherd is run in front of the same nodes: the primary, and
+// where there is one a standby that gets every read that it may.
+var proxies = []struct {
+	name, config string
+	nodes        int
+}{
+	{"session, epoll", "pool_mode = session\nio_engine = epoll", 1},
+	{"session, io_uring", "pool_mode = session\nio_engine = io_uring", 1},
+	{"transaction, io_uring", "pool_mode = transaction\nio_engine = io_uring", 1},
+	{"session, io_uring, balanced", "pool_mode = session\nio_engine = io_uring\nbackend_weight0 = 0", 2},
+	{"transaction, epoll, balanced", "pool_mode = transaction\nio_engine = epoll\nbackend_weight0 = 0", 2},
 }
 
 func TestDrivers(t *testing.T) {
@@ -76,7 +82,7 @@ func TestDrivers(t *testing.T) {
 	}
 	for _, p := range proxies {
 		t.Run(p.name, func(t *testing.T) {
-			proxy := startProxy(t, binary, h, p.config)
+			proxy := startProxy(t, binary, h.Nodes()[:p.nodes], p.config)
 			runClients(t, target{h, proxy.Host, proxy.Port, false})
 		})
 	}
@@ -90,7 +96,7 @@ func runClients(t *testing.T, to target) {
 
 func startHerd(t *testing.T) *herd.Herd {
 	t.Helper()
-	h, err := herd.Start(t.Context(), herd.Settings{})
+	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +108,9 @@ func startHerd(t *testing.T) *herd.Herd {
 	return h
 }
 
-func startProxy(t *testing.T, binary string, h *herd.Herd, config string) *herd.Proxy {
+func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: "workers = 2\n" + config})
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -259,9 +259,9 @@ func pgxCancel(ctx context.Context, conn *pgx.Conn, to target) error {
 		_, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 		done <- err
 	}()
-	for running := ""; running != "1"; {
+	for node, running := 0, ""; running != "1"; node = (node + 1) % len(to.herd.Nodes()) {
 		var err error
-		running, err = to.herd.Exec(ctx, "select count(*) from pg_stat_activity where state = 'active' and query like '%/* pgx cancel */' and pid <> pg_backend_pid() and query like 'select pg_sleep%'")
+		running, err = to.herd.ExecOn(ctx, node, "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep%/* pgx cancel */'")
 		if err != nil {
 			return err
 		}
