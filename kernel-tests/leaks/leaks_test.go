@@ -26,7 +26,7 @@ import (
 
 var (
 	modes    = flag.String("leaks.mode", "session,transaction", "each pool_mode of pgherd to run the seeds in, separated by commas")
-	runs     = flag.Int("leaks.seeds", 20, "how many seeds are run, on each engine others")
+	runs     = flag.Int("leaks.seeds", 20, "how many seeds are run, others of each kind")
 	one      = flag.Uint64("leaks.seed", 0, "run this seed alone; 0 runs -leaks.seeds")
 	prepared = flag.String("leaks.prepared", "auto", "compare pg_prepared_statements: on, off; auto is on in pool_mode session")
 	failures = flag.Int("leaks.failures", 1, "how many failing scripts are shrunk before the hunt ends")
@@ -69,7 +69,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if world.binary, err = herd.Build(ctx, dir); err != nil {
 		return 1, err
 	}
-	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Config: []string{
+	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1, Config: []string{
 		// plpgsql brings settings along; loaded at first use, they would show who used it.
 		"session_preload_libraries = 'plpgsql'", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
 	if err != nil {
@@ -137,12 +137,21 @@ func learnSettings() error {
 	return nil
 }
 
-// TestHunt runs the seeds against pgherd, in each mode, on either engine.
+// kind is a way to run pgherd: on which engine, in front of how many nodes. A
+// standby gets all reads that it may, of other clients' writes too.
+type kind struct {
+	name, engine string
+	nodes        int
+}
+
+var kinds = []kind{{"epoll", "epoll", 1}, {"io_uring", "io_uring", 1}, {"balanced", "io_uring", 2}}
+
+// TestHunt runs the seeds against pgherd, in each mode and of each kind.
 func TestHunt(t *testing.T) {
 	for mode := range strings.SplitSeq(*modes, ",") {
-		for i, engine := range []string{"epoll", "io_uring"} {
-			t.Run(mode+"/"+engine, func(t *testing.T) {
-				h := &hunt{t: t, arena: startArena(t, mode, engine), began: time.Now()}
+		for i, kind := range kinds {
+			t.Run(mode+"/"+kind.name, func(t *testing.T) {
+				h := &hunt{t: t, arena: startArena(t, mode, kind), began: time.Now()}
 				defer h.summary()
 				if first := uint64(i**runs) + 1; *one != 0 {
 					h.seeds(*one, *one)
@@ -228,12 +237,12 @@ func (h *hunt) fails(deadline time.Time) func(script) *difference {
 }
 
 // startArena runs pgherd, of which all clients are on one worker, so that they share one shelf of servers.
-func startArena(t *testing.T, mode, engine string) *arena {
+func startArena(t *testing.T, mode string, k kind) *arena {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(),
+	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:k.nodes],
 		HBA: "host all all 127.0.0.1/32 trust\n",
 		Config: fmt.Sprintf("io_engine = %s\nworkers = 1\npool_mode = %s\ndefault_pool_size = %d\nmax_node_connections = 60\n"+
-			"query_wait_timeout = 15\nadmin_users = 'postgres'\n", engine, mode, mostClients)})
+			"query_wait_timeout = 15\nadmin_users = 'postgres'\nbackend_weight0 = 0\nread_consistency = global\nstatement_level_load_balance = on\n", k.engine, mode, mostClients)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +256,7 @@ func startArena(t *testing.T, mode, engine string) *arena {
 		}
 	})
 	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
-		prepared: *prepared == "on" || *prepared == "auto" && mode == "session"}
+		prepared: *prepared == "on" || *prepared == "auto" && mode == "session" && k.nodes == 1}
 	a.renew = func() error { return reconnect(proxy, a.stage.clients) }
 	t.Cleanup(a.close)
 	waitPrimary(t, a)
