@@ -239,8 +239,12 @@ func (s *Session) foreign(name []byte) error {
 
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
-	if s.follows && s.between() && s.follow.certain() {
-		s.commit() // what follows is another transaction
+	if s.follows && s.between() { // what follows is another transaction
+		if s.follow.certain() {
+			s.commit()
+		} else {
+			s.follow.doubt()
+		}
 	}
 	e := s.upcoming
 	s.upcoming = nil

@@ -134,6 +134,25 @@ func TestSettingsFollow(t *testing.T) {
 	w.ended("returned returned")
 }
 
+// TestRollbackTakesBackItsOwnTransactionOnly: a SET outside of a transaction
+// block is final, even where it is not certain what went before it.
+func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	bound := join(parse("SET work_mem='1MB'"), wire.AppendBind(nil, &wire.BindView{}), syncs) // and never executed
+	w.greeted(w.sends(bound, simple("SET work_mem='2MB'"), wire.AppendParse(nil, "p", "SELECT 1", nil), syncs, simple("ROLLBACK")))
+	w.then(s[0].words(t, "Parse SET work_mem='1MB'", "Bind", "Sync"),
+		s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), ready))
+	w.then(s[0].words(t, "Query SET work_mem='2MB'", "Query STATE"), s[0].says(done("SET"), state("s work_mem 2048")))
+	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(w.sends(terminate))
+	w.run()
+	for _, one := range w.returned {
+		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='2048'")
+	}
+	w.ended("returned")
+}
+
 // TestNothingToRestore: servers that are alike cost nothing.
 func TestNothingToRestore(t *testing.T) {
 	w, s := sharingWorld(t, 2)
