@@ -288,6 +288,35 @@ func TestLeavesInATransaction(t *testing.T) {
 	}
 }
 
+// TestCopyWithoutTheLastSync: a Sync sent ahead of copy data is ignored, so the
+// copy is in a transaction that is open until the next one (I2).
+func TestCopyWithoutTheLastSync(t *testing.T) {
+	begun := join(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendCopyInResponse(nil, 0, nil))
+	copied := join(wire.AppendCopyData(nil, "1"), wire.AppendCopyDone(nil))
+	copies := func(end []byte) (*world, *side) {
+		w, s := sharingWorld(t, 1)
+		w.greeted(w.sends(parse("COPY plain FROM STDIN"), execute, syncs))
+		w.then(s[0].words(t, "Parse COPY plain FROM STDIN", "Bind", "Execute", "Sync"), s[0].says(begun))
+		w.then(w.told(0, "ParseComplete", "BindComplete", "CopyInResponse"), w.sends(copied, end))
+		w.then(s[0].words(t, "CopyData 1", "CopyDone", "Flush"), s[0].says(complete("COPY 1")))
+		return w, s[0]
+	}
+	t.Run("the client leaves", func(t *testing.T) {
+		w, s := copies(terminate)
+		w.then(s.words(t, "Query ABORT", "Query DISCARD ALL"), s.says(done("ROLLBACK"), done("DISCARD ALL")))
+		w.run()
+		w.ended("returned")
+	})
+	t.Run("the Sync comes later", func(t *testing.T) {
+		w, s := copies(wire.AppendFlush(nil))
+		w.then(w.told(0, "CommandComplete COPY 1"), w.sends(syncs))
+		w.then(s.words(t, "Sync"), s.says(ready))
+		w.then(w.told(1, "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+		w.ended("returned")
+	})
+}
+
 // TestOthersSettingsStay: what another client has set and this one may not take
 // back costs the server, not the client; its statement runs on none such.
 func TestOthersSettingsStay(t *testing.T) {
