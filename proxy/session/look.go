@@ -86,7 +86,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 // judged by is known.
 func (s *Session) quiet(kind wire.Kind) error {
 	switch kind {
-	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
 	default:
 		return nil
 	}
