@@ -239,7 +239,7 @@ func (s *Session) foreign(name []byte) error {
 
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
-	if s.follows && s.between() { // what follows is another transaction
+	if s.follows && s.outside() { // what follows is another transaction
 		if s.follow.certain() {
 			s.commit()
 		} else {

@@ -153,6 +153,23 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 	w.ended("returned")
 }
 
+// TestSetIsFinalBeforeHalfOfANotice: what else the server is saying does not
+// make one transaction of two.
+func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: "by the way"})
+	w.greeted(w.sends(simple("SET work_mem='1MB'")))
+	w.then(s[0].words(t, "Query SET work_mem='1MB'"), s[0].says(done("SET"), notice[:7]))
+	w.then(w.told(0, append(setText, "NoticeResponse in pieces")...), w.sends(simple("ROLLBACK")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(notice[7:], done("ROLLBACK")))
+	w.then(w.sends(terminate))
+	w.run()
+	for _, one := range w.returned {
+		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='1MB'")
+	}
+	w.ended("returned")
+}
+
 // TestNothingToRestore: servers that are alike cost nothing.
 func TestNothingToRestore(t *testing.T) {
 	w, s := sharingWorld(t, 2)
