@@ -285,10 +285,20 @@ func (e *expectation) fail() {
 }
 
 // beginCopy: the server takes copy data for the oldest request. What was sent
-// ahead is read as part of the copy: Syncs are ignored, the copy's end ends
-// it, anything else is a fault in the data.
+// ahead is read as part of the copy, and finishes no sequence.
 func (e *expectation) beginCopy() {
 	e.copying = true
+	e.dropCopied()
+	for i := range e.list.len() {
+		if o := e.list.at(i); !o.whose.ours() {
+			e.unsynced = !wire.ReadyForQuery.Settles(o.request)
+		}
+	}
+}
+
+// dropCopied drops what is read as part of a copy: Syncs are ignored, the
+// copy's end ends it, anything else is a fault in the data.
+func (e *expectation) dropCopied() {
 	for i := 1; i < e.list.len() && e.copying; {
 		next := e.list.at(i)
 		switch {

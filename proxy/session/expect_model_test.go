@@ -46,6 +46,7 @@ type model struct {
 	copying  wire.Kind // Query or Execute that takes copy data; Unknown: none does
 	origin   whose     // whose request that was
 	over     bool      // it has given up on the connection
+	open     bool      // a transaction that the next Sync ends
 	read     int       // requests
 	began    int       // read, when the last copy began
 	sync     bool      // a Sync was ignored in the copy under way
@@ -61,6 +62,7 @@ func (p *model) say(w whose, kinds ...wire.Kind) {
 
 func (p *model) feed(a ask) {
 	p.read++
+	p.opens(a)
 	switch {
 	case p.over:
 	case p.copying != wire.Unknown:
@@ -78,6 +80,17 @@ func (p *model) feed(a ask) {
 		p.round(a)
 	default:
 		p.step(a)
+	}
+}
+
+// opens follows what a Sync would end: requests of the extended protocol.
+func (p *model) opens(a ask) {
+	switch {
+	case p.copying != wire.Unknown || p.skip && a.kind != wire.Sync:
+	case a.kind == wire.Sync, a.kind == wire.Query, a.kind == wire.FunctionCall:
+		p.open = false
+	case a.kind == wire.Parse, a.kind == wire.Bind, a.kind == wire.Describe, a.kind == wire.Execute, a.kind == wire.Close:
+		p.open = true
 	}
 }
 
@@ -272,6 +285,9 @@ func (k *talk) check() error {
 	idle := len(k.unread) == 0 && len(k.server.out) == 0
 	if idle && !owes && !k.e.empty() {
 		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.skipping, k.e.copying)
+	}
+	if idle && k.e.empty() && k.server.open && !k.e.within() {
+		return fmt.Errorf("the list is empty, its sequence finished, and the server's transaction open (I2)")
 	}
 	if idle && owes && k.e.coming() {
 		return fmt.Errorf("the list expects replies without a request, the server waits for one")

@@ -30,6 +30,7 @@ import (
 //	state: owed 2, skipping   exactly this is still owed; "empty" is nothing (I2)
 //	coming, not coming        replies will come without another request, or not
 //	full, not full            the client is not read any more, or is
+//	within, not within        a transaction may be open that a Sync would end, or none
 const traceGuide = "see traceGuide in expect_test.go"
 
 // play is one case being played.
@@ -105,8 +106,10 @@ func (p *play) step(line string) error {
 		return same(p.coming(), true)
 	case "full":
 		return same(p.full(), true)
+	case "within":
+		return same(p.within(), true)
 	case "not":
-		return same(map[string]bool{"coming": p.coming(), "full": p.full()}[rest], false)
+		return same(map[string]bool{"coming": p.coming(), "full": p.full(), "within": p.within()}[rest], false)
 	}
 	return fmt.Errorf("no such step; %s", traceGuide)
 }

@@ -168,6 +168,10 @@ func (f *follow) commit(reported []wire.Param) {
 	f.drop()
 }
 
+// doubt: the transaction has ended, and it is not certain which of its changes
+// hold. What takes back the next one's does not take back these.
+func (f *follow) doubt() { f.unsure = f.unsure || len(f.changes) > 0 }
+
 // drop forgets the changes, as if they had never been.
 func (f *follow) drop() {
 	if len(f.changes) > 0 {

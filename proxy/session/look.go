@@ -86,7 +86,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 // judged by is known.
 func (s *Session) quiet(kind wire.Kind) error {
 	switch kind {
-	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
 	default:
 		return nil
 	}
@@ -239,8 +239,12 @@ func (s *Session) foreign(name []byte) error {
 
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
-	if s.follows && s.between() && s.follow.certain() {
-		s.commit() // what follows is another transaction
+	if s.follows && s.outside() { // what follows is another transaction
+		if s.follow.certain() {
+			s.commit()
+		} else {
+			s.follow.doubt()
+		}
 	}
 	e := s.upcoming
 	s.upcoming = nil

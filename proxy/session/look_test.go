@@ -77,6 +77,17 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// TestDescribeBehindDiscardAll: nothing is prepared any more that could be described.
+func TestDescribeBehindDiscardAll(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.preparesA(s[0])
+	w.then(w.sends(simple("DISCARD ALL"), wire.AppendDescribe(nil, 'S', "a"), syncs))
+	w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
+	w.then(s[1].words(t, "Describe", "Sync"), s[1].says(erred("26000")))
+	w.then(w.told(2, "CommandComplete DISCARD ALL", "ReadyForQuery I", "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
 // TestStatementModeRefusesTransactions and says which mode would not.
 func TestStatementModeRefusesTransactions(t *testing.T) {
 	w, _ := transactionWorld(t)

@@ -128,6 +128,30 @@ func TestMeaningIsAskedFor(t *testing.T) {
 	})
 }
 
+// TestMeaningOfWhatIsRefused: nothing is prepared in a transaction that has
+// failed, so nothing keeps the server that was set there.
+func TestMeaningOfWhatIsRefused(t *testing.T) {
+	for name, got := range map[string]string{"": "Parse ", "a": "Parse pgherd_1 "} {
+		w, s := sharingWorld(t, 1)
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(s[0].words(t, "Query BEGIN"), s[0].says(inside("BEGIN")))
+		w.then(w.sends(simple("SET DateStyle = German")))
+		w.then(s[0].words(t, "Query SET DateStyle = German"), s[0].says(inside("SET")))
+		w.then(w.sends(simple("SELECT 1/0")))
+		w.then(s[0].words(t, "Query SELECT 1/0"), s[0].says(failed("22012")))
+		w.then(w.sends(wire.AppendParse(nil, name, meaningSQL, nil), syncs))
+		w.then(s[0].words(t, got+meaningSQL, "Sync"), s[0].says(failed("25P02")))
+		w.then(w.sends(simple("ROLLBACK")))
+		w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+		w.then(s[0].words(t, "Query STATE"), s[0].says(state()))
+		w.then(w.sends(terminate))
+		w.run()
+		same2(t, "servers that were pinned", w.pins, 0)
+		s[0].words(t)() // no reset
+		w.ended("returned")
+	}
+}
+
 // setLocally is the answer to a SET LOCAL of pgherd's own.
 var setLocally = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SET"),
 	wire.AppendCloseComplete(nil), wire.AppendCloseComplete(nil))

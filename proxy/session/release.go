@@ -66,9 +66,14 @@ func (s *Session) part() (waited bool) {
 	return waited
 }
 
-// between says that the server owes nothing and is in no transaction.
+// outside says that the server owes nothing and is in no transaction.
+func (s *Session) outside() bool {
+	return s.expect.empty() && !s.expect.within() && s.status == wire.Idle
+}
+
+// between is outside, and no message is here by half.
 func (s *Session) between() bool {
-	return s.expect.empty() && !s.expect.within() && s.status == wire.Idle && s.replies.cut.Between() && s.requests.cut.Between()
+	return s.outside() && s.replies.cut.Between() && s.requests.cut.Between()
 }
 
 // conclude settles, between two transactions, what the last one has left. Not

@@ -134,6 +134,42 @@ func TestSettingsFollow(t *testing.T) {
 	w.ended("returned returned")
 }
 
+// TestRollbackTakesBackItsOwnTransactionOnly: a SET outside of a transaction
+// block is final, even where it is not certain what went before it.
+func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	bound := join(parse("SET work_mem='1MB'"), wire.AppendBind(nil, &wire.BindView{}), syncs) // and never executed
+	w.greeted(w.sends(bound, simple("SET work_mem='2MB'"), wire.AppendParse(nil, "p", "SELECT 1", nil), syncs, simple("ROLLBACK")))
+	w.then(s[0].words(t, "Parse SET work_mem='1MB'", "Bind", "Sync"),
+		s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), ready))
+	w.then(s[0].words(t, "Query SET work_mem='2MB'", "Query STATE"), s[0].says(done("SET"), state("s work_mem 2048")))
+	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(w.sends(terminate))
+	w.run()
+	for _, one := range w.returned {
+		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='2048'")
+	}
+	w.ended("returned")
+}
+
+// TestSetIsFinalBeforeHalfOfANotice: what else the server is saying does not
+// make one transaction of two.
+func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: "by the way"})
+	w.greeted(w.sends(simple("SET work_mem='1MB'")))
+	w.then(s[0].words(t, "Query SET work_mem='1MB'"), s[0].says(done("SET"), notice[:7]))
+	w.then(w.told(0, append(setText, "NoticeResponse in pieces")...), w.sends(simple("ROLLBACK")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(notice[7:], done("ROLLBACK")))
+	w.then(w.sends(terminate))
+	w.run()
+	for _, one := range w.returned {
+		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='1MB'")
+	}
+	w.ended("returned")
+}
+
 // TestNothingToRestore: servers that are alike cost nothing.
 func TestNothingToRestore(t *testing.T) {
 	w, s := sharingWorld(t, 2)
@@ -267,6 +303,35 @@ func TestLeavesInATransaction(t *testing.T) {
 			w.ended(row.end)
 		})
 	}
+}
+
+// TestCopyWithoutTheLastSync: a Sync sent ahead of copy data is ignored, so the
+// copy is in a transaction that is open until the next one (I2).
+func TestCopyWithoutTheLastSync(t *testing.T) {
+	begun := join(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendCopyInResponse(nil, 0, nil))
+	copied := join(wire.AppendCopyData(nil, "1"), wire.AppendCopyDone(nil))
+	copies := func(end []byte) (*world, *side) {
+		w, s := sharingWorld(t, 1)
+		w.greeted(w.sends(parse("COPY plain FROM STDIN"), execute, syncs))
+		w.then(s[0].words(t, "Parse COPY plain FROM STDIN", "Bind", "Execute", "Sync"), s[0].says(begun))
+		w.then(w.told(0, "ParseComplete", "BindComplete", "CopyInResponse"), w.sends(copied, end))
+		w.then(s[0].words(t, "CopyData 1", "CopyDone", "Flush"), s[0].says(complete("COPY 1")))
+		return w, s[0]
+	}
+	t.Run("the client leaves", func(t *testing.T) {
+		w, s := copies(terminate)
+		w.then(s.words(t, "Query ABORT", "Query DISCARD ALL"), s.says(done("ROLLBACK"), done("DISCARD ALL")))
+		w.run()
+		w.ended("returned")
+	})
+	t.Run("the Sync comes later", func(t *testing.T) {
+		w, s := copies(wire.AppendFlush(nil))
+		w.then(w.told(0, "CommandComplete COPY 1"), w.sends(syncs))
+		w.then(s.words(t, "Sync"), s.says(ready))
+		w.then(w.told(1, "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+		w.ended("returned")
+	})
 }
 
 // TestOthersSettingsStay: what another client has set and this one may not take

@@ -37,7 +37,7 @@ func (s *Session) statement(text string) *statement {
 // privately is a key that no other statement has.
 func (s *Session) privately(key string) string {
 	s.private++
-	s.follow.blindly = s.follow.blindly || s.follow.unsure
+	s.follow.blindly = s.follow.blindly || s.follow.unsure && !s.failed() // where nothing is prepared
 	return fmt.Sprint(key, "\x00", s.pid, " ", s.private)
 }
 

@@ -260,7 +260,9 @@ func (p *postgres) tellState() {
 func (p *postgres) restore(sql string) {
 	for statement := range strings.SplitSeq(strings.TrimSuffix(sql, ";"), ";") {
 		words := append(strings.Fields(statement), "TO", "0")
-		p.set(strings.Trim(words[1], `"`), strings.Trim(words[3], "'"))
+		if words[0] != "DISCARD" { // sequences, of which it has none
+			p.set(strings.Trim(words[1], `"`), strings.Trim(words[3], "'"))
+		}
 		p.done(words[0])
 	}
 }

@@ -408,6 +408,15 @@ func (s *sim) state() (text string) {
 	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.crew.home.Total(), s.shelved(), s.crew.home.Waiting(), len(s.jobs))
 }
 
+// TestSimulatedRestore: what is discarded beside it changes no setting.
+func TestSimulatedRestore(t *testing.T) {
+	p := newPostgres(false)
+	p.feed(wire.AppendQuery(nil, `SET "param" TO 35;RESET "datestyle";DISCARD SEQUENCES;`))
+	if want := (settings{param: "35", style: "0"}); p.now != want || p.lasting != want {
+		t.Errorf("settings are %v, lasting %v", p.now, p.lasting)
+	}
+}
+
 // TestSimulation is the oracle for I1 and I2, and for I10: each client gets
 // exactly the answers to its own requests, in order; no server is shared, lost
 // or handed over dirty; no cancel reaches another client's query.
