@@ -102,6 +102,16 @@ var mutations = []struct{ name, file, old, new string }{
 		"\t\tf.mean = meaning(f.inForce())\n", ""},
 	{"a torn message goes on with another server's bytes", "../session/relay.go",
 		"s.replies.pass(s.client, m)\n\ts.torn = !m.Last", "s.replies.pass(s.client, m)\n\ts.torn = false"},
+	{"a write stays on a standby", "../session/place.go",
+		"case !(s.away && d.Where == route.Primary) && !s.misses(d):", "case true:"},
+	{"what a standby answers is not waited for", "../session/place.go",
+		"if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() {", "if s.expect.skipping || s.failed() {\n\t\tvar err error"},
+	{"a block that comes back is not begun", "../session/place.go",
+		"s.query(s.begun.Text, restore)", "if !s.away && s.ever {\n\t\t\ts.query(s.begun.Text, restore)\n\t\t}"},
+	{"a block that was held back has none of its words", "../session/place.go",
+		"s.query(s.begun.Text, restore)", "s.query(\"BEGIN\", restore)"},
+	{"a server is left with a cancel in flight", "../session/place.go",
+		"} else if s.awaitCancels() && pool.Transaction", "} else if pool.Transaction"},
 }
 
 // mutationSeeds is how many seeds a mutation may survive.
