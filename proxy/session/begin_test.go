@@ -1,0 +1,83 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// TestBlockWithoutServer: the first statement of a block found no server. It has
+// failed, as far as its client is concerned, and COMMIT says so.
+func TestBlockWithoutServer(t *testing.T) {
+	w, _ := routedWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple("BEGIN"), simple("INSERT INTO t VALUES (1)")))
+	w.then(w.is(WaitServer), w.refuses(tooMany))
+	w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T", "ErrorResponse ERROR 53300", "ReadyForQuery E"), w.sends(simple("COMMIT")))
+	w.then(w.told(0, "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(0)
+}
+
+// TestBoundBeginGoesOn: a BEGIN that is bound, and not yet executed when something
+// else comes, is executed by the server that gets that.
+func TestBoundBeginGoesOn(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1)
+	bound, executed := wire.AppendBind(nil, &wire.BindView{}), wire.AppendExecute(nil, "", 0)
+	w.greeted(w.sends(parse("BEGIN"), bound, wire.AppendParse(nil, "s", "SELECT 1", nil), executed, syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 BEGIN", "Bind pgherd_1", "Parse pgherd_2 SELECT 1", "Execute", "Sync"), s[0].says(wire.AppendParseComplete(nil),
+		wire.AppendBindComplete(nil), wire.AppendParseComplete(nil), inside("BEGIN")))
+	w.then(w.told(0, "ParseComplete", "BindComplete", "ParseComplete", "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("COMMIT")))
+	w.then(s[0].words(t, "Query COMMIT"), s[0].says(done("COMMIT")))
+	w.then(w.told(1, "CommandComplete COMMIT", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestSetOnTheStandby: a server on which a block has set something is not used again.
+func TestSetOnTheStandby(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1)
+	w.greeted(w.sends(simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), simple("SELECT 1")))
+	w.then(s[0].says(inside("BEGIN"), inside("SELECT 1")))
+	w.then(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].says(inside("SET")))
+	w.then(w.sends(simple("COMMIT")))
+	w.then(s[0].says(done("COMMIT")))
+	w.then(w.sends(terminate))
+	w.run()
+	same2(t, "servers returned, discarded", [2]int{len(w.returned), len(w.discarded)}, [2]int{0, 1})
+}
+
+// TestBlocksAfterOneThatWrote: disable_load_balance_on_write = trans_transaction
+// keeps them on the primary; what is outside of a block is not kept.
+func TestBlocksAfterOneThatWrote(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0, 0, 1)
+	w.set.Routing.Rules.OnWrite, w.set.Routing.Consistency = route.TransTransaction, route.Eventual
+	w.greeted(w.sends(simple("BEGIN"), simple("DELETE FROM t")))
+	w.then(s[0].says(inside("BEGIN"), inside("DELETE 1")))
+	w.then(w.sends(simple("COMMIT")))
+	w.then(s[0].says(done("COMMIT")))
+	w.then(w.sends(simple("BEGIN"), simple("SELECT 1")))
+	w.then(s[1].words(t, "Query BEGIN", "Query SELECT 1"), s[1].says(inside("BEGIN"), inside("SELECT 1")))
+	w.then(w.sends(simple("COMMIT")))
+	w.then(s[1].says(done("COMMIT")))
+	w.then(w.sends(simple("SELECT 1")))
+	w.then(s[2].words(t, "Query SELECT 1"), s[2].says(selected))
+	w.then(w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 0, 1)
+}
+
+// TestRebornStandby: a standby that was restarted since its position was asked for
+// may have forgotten what it had replayed. A server younger than that tells.
+func TestRebornStandby(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
+	w.greeted(w.sends(simple("DELETE FROM t")))
+	w.then(s[0].says(done("DELETE 1")), w.passes(time.Second))
+	w.then(func() { w.written, w.replayed, w.asked2 = 100, 100, w.now.Add(time.Millisecond) }, func() { s[1].server.Opened = w.now.Add(time.Second) }, w.sends(simple("SELECT 1")))
+	w.then(s[2].words(t, "Query SELECT 1"), s[2].says(selected))
+	w.then(w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 1, 0)
+}
