@@ -31,7 +31,7 @@ func routingOf(c *config.Config) (*session.Routing, error) {
 		},
 		Balance:         balance,
 		PerStatement:    b.PerStatement,
-		Consistency:     consistencyOf(b.Consistency),
+		Consistency:     consistencyOf(b),
 		ConsistencyWait: b.ConsistencyWait,
 	}, nil
 }
@@ -63,10 +63,14 @@ var onWrite = map[string]route.OnWrite{
 	"dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction, // see warnOfRouting
 }
 
-// consistencyOf is a word of read_consistency.
-func consistencyOf(word string) route.Consistency {
+// consistencyOf is which writes a read has to see. Tables that other sessions have
+// written are not told apart: dml_adaptive_global has reads see all writes.
+func consistencyOf(b *config.Balance) route.Consistency {
+	if b.OnWrite == "dml_adaptive_global" {
+		return route.Global
+	}
 	for _, c := range []route.Consistency{route.Eventual, route.Global} {
-		if c.String() == word {
+		if c.String() == b.Consistency {
 			return c
 		}
 	}
@@ -91,9 +95,10 @@ func patterns(list []string, form string) (all []*regexp.Regexp) {
 // warnOfRouting tells the operator what routing does not do as one might expect.
 func warnOfRouting(log *slog.Logger, c *config.Config) {
 	if b := &c.Balance; b.OnWrite == "dml_adaptive" || b.OnWrite == "dml_adaptive_global" {
-		log.Warn("disable_load_balance_on_write counts as transaction", "value", b.OnWrite)
+		log.Warn("a transaction that has written reads on the primary, whatever the table", "disable_load_balance_on_write", b.OnWrite,
+			"read_consistency", consistencyOf(b))
 	}
-	if !asksNodes(c) && c.Balance.Consistency != "eventual" {
-		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", c.Balance.Consistency)
+	if !asksNodes(c) && consistencyOf(&c.Balance) != route.Eventual {
+		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", consistencyOf(&c.Balance))
 	}
 }

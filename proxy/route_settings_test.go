@@ -49,6 +49,10 @@ func TestRoutingWords(t *testing.T) {
 			t.Errorf("%s: %v, %v", word, r, err)
 		}
 	}
+	global := func(b *config.Balance) { b.OnWrite, b.Consistency = "dml_adaptive_global", "eventual" }
+	if r, err := routingOf(routed(global)); err != nil || r.Consistency != route.Global {
+		t.Errorf("dml_adaptive_global: %v, %v", r, err)
+	}
 	for _, p := range config.Params() { // no word of the table is without a meaning
 		for _, word := range p.Options {
 			_, isPolicy := route.Policies[word]
@@ -114,8 +118,8 @@ func TestBadRouting(t *testing.T) {
 
 func TestWarnOfRouting(t *testing.T) {
 	for _, row := range []struct{ onWrite, consistency, user, want string }{
-		{"dml_adaptive", "eventual", "", "value=dml_adaptive"},
-		{"dml_adaptive_global", "session", "sr", "value=dml_adaptive_global"},
+		{"dml_adaptive", "eventual", "", "disable_load_balance_on_write=dml_adaptive read_consistency=eventual"},
+		{"dml_adaptive_global", "session", "sr", "disable_load_balance_on_write=dml_adaptive_global read_consistency=global"},
 		{"always", "global", "", "without sr_check_user"},
 		{"always", "session", "sr", ""},
 		{"always", "eventual", "", ""},

@@ -78,7 +78,7 @@ var balanceParams = inGroup("load_balance", []Param{
 		Into: func(c *Config) any { return &c.Balance.PerStatement }},
 	{Name: "disable_load_balance_on_write", Kind: Enum, Default: "transaction",
 		Options: []string{"off", "transaction", "trans_transaction", "always", "dml_adaptive", "dml_adaptive_global"},
-		Doc:     "For how long reads go to the primary after a write: off, not at all; transaction, to the end of its transaction; trans_transaction, in the later explicit transactions of its session too; always, to the end of its session. dml_adaptive and dml_adaptive_global count as transaction here, with a warning in the log. Whether a read sees an earlier write is up to read_consistency.",
+		Doc:     "For how long reads go to the primary after a write: off, not at all; transaction, to the end of its transaction; trans_transaction, in the later explicit transactions of its session too; always, to the end of its session. A transaction is one server's, so dml_adaptive is as transaction, whatever the tables; dml_adaptive_global is that with read_consistency = global. Whether a read sees an earlier write is up to read_consistency.",
 		Into:    func(c *Config) any { return &c.Balance.OnWrite }},
 	{Name: "ignore_leading_white_space", Kind: Bool, Default: "on",
 		Doc: "Skip white space at the front of a statement when deciding where it goes; pgherd always does."},
