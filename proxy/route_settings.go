@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/route"
@@ -84,6 +85,16 @@ const (
 	anywhere  = `(?is:%s)`
 )
 
+// absent are the nodes that preferences name and the herd does not have.
+func absent(b *route.Balance, all []config.Node) (indexes []int) {
+	for _, p := range slices.Concat(b.Applications, b.Databases, b.Users) {
+		if p.Index >= 0 && !slices.ContainsFunc(all, func(n config.Node) bool { return n.Index == p.Index }) {
+			indexes = append(indexes, p.Index)
+		}
+	}
+	return indexes
+}
+
 // patterns compiles what config has tried.
 func patterns(list []string, form string) (all []*regexp.Regexp) {
 	for _, text := range list {
@@ -97,6 +108,11 @@ func warnOfRouting(log *slog.Logger, c *config.Config) {
 	if b := &c.Balance; b.OnWrite == "dml_adaptive" || b.OnWrite == "dml_adaptive_global" {
 		log.Warn("a transaction that has written reads on the primary, whatever the table", "disable_load_balance_on_write", b.OnWrite,
 			"read_consistency", consistencyOf(b))
+	}
+	if balance, err := balanceOf(&c.Balance); err == nil {
+		for _, index := range absent(&balance, c.Nodes) {
+			log.Warn("a preference names a node that is not configured: it is not heeded", "node", index)
+		}
 	}
 	if !asksNodes(c) && consistencyOf(&c.Balance) != route.Eventual {
 		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", consistencyOf(&c.Balance))

@@ -116,6 +116,18 @@ func TestBadRouting(t *testing.T) {
 	}
 }
 
+// TestPreferenceForNobody: such a preference is not heeded, and the operator told.
+func TestPreferenceForNobody(t *testing.T) {
+	c := routed(func(b *config.Balance) { b.Applications, b.Users = "psql:1,psql:7", "bob:primary" })
+	c.Nodes[1].Index = 1
+	var log strings.Builder
+	c.Balance.Consistency = "eventual"
+	warnOfRouting(slog.New(slog.NewTextHandler(&log, nil)), c)
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "node=7") {
+		t.Error(got)
+	}
+}
+
 func TestWarnOfRouting(t *testing.T) {
 	for _, row := range []struct{ onWrite, consistency, user, want string }{
 		{"dml_adaptive", "eventual", "", "disable_load_balance_on_write=dml_adaptive read_consistency=eventual"},
