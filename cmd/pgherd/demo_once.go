@@ -37,6 +37,7 @@ var demoChecks = []demoCheck{
 	{"nodes", demoNodes},
 	{"writes", demoWrites},
 	{"reads", demoReads},
+	{"own writes", demoOwnWrites},
 	{"prepared statements", demoPrepared},
 	{"COPY", demoCopy},
 	{"failing statements", demoFailing},
@@ -150,32 +151,6 @@ func demoWrites(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error)
 	}
 	count, err := r.nodes.Exec(ctx, "SELECT count(*) FROM demo")
 	return count + " rows on the primary", demoWant("rows", count, fmt.Sprint(demoRows), err)
-}
-
-// demoReads waits for the standbys first: whichever node answers, the answer is right.
-func demoReads(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
-	if err := r.nodes.WaitStreaming(ctx); err != nil {
-		return "", err
-	}
-	by := map[int]int{}
-	for range 20 {
-		each, err := pgx.Connect(ctx, demoDSN(r.proxy))
-		if err != nil {
-			return "", err
-		}
-		var sum, port int
-		err = each.QueryRow(ctx, "SELECT sum(balance), inet_server_port() FROM demo").Scan(&sum, &port)
-		if err := errors.Join(demoWant("sum", sum, 100*demoRows, err), each.Close(ctx)); err != nil {
-			return "", err
-		}
-		by[port]++
-	}
-	rows, err := conn.Query(ctx, "SELECT i FROM generate_series(1, 100000) i")
-	if err != nil {
-		return "", err
-	}
-	last, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	return fmt.Sprintf("20 sums, by node's port %v; %d rows at once", by, len(last)), demoWant("rows", len(last), 100000, err)
 }
 
 func demoPrepared(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
