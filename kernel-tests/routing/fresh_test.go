@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// holdBack has the standbys replay what they get only later.
-func holdBack(t *testing.T) {
+// holdBack has the standbys replay what they get only so much later.
+func holdBack(t *testing.T, delay string) {
 	t.Helper()
 	set := func(value string) {
 		for node := 1; node <= 2; node++ {
@@ -15,7 +15,7 @@ func holdBack(t *testing.T) {
 			on(t, node, "SELECT pg_reload_conf()")
 		}
 	}
-	set("2s")
+	set(delay)
 	t.Cleanup(func() {
 		set("0")
 		eventually(t, "the standbys have caught up", func() error { return world.herd.WaitStreaming(context.Background()) })
@@ -34,7 +34,7 @@ func TestReadYourOwnWrites(t *testing.T) {
 		}{{"session", false, false}, {"global", false, false}, {"global", true, false}, {"eventual", false, true}} {
 			t.Run(fmt.Sprintf("%s,others=%v", c.consistency, c.others), func(t *testing.T) {
 				proxy := start(t, config+"read_consistency = "+c.consistency+"\n")
-				holdBack(t)
+				holdBack(t, "2s")
 				writer := connect(t, proxy)
 				reader := writer
 				if c.others {
