@@ -152,6 +152,24 @@ func TestMeaningOfWhatIsRefused(t *testing.T) {
 	}
 }
 
+// TestMeaningOfAnEnd: what ends a transaction has one meaning. It is prepared anew
+// in a transaction that has failed, which would take nothing else.
+func TestMeaningOfAnEnd(t *testing.T) {
+	w, s := sharingWorld(t, 3)
+	w.greeted(w.sends(wire.AppendParse(nil, "a", "ROLLBACK", nil), syncs))
+	w.then(s[0].words(t, "Parse pgherd_1 ROLLBACK", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
+	w.setOn(s[1], "SET DateStyle = German")
+	w.then(w.sends(simple("BEGIN")))
+	w.then(s[2].words(t, `Query SET "datestyle" TO 'german';`, "Query BEGIN"), s[2].says(done("SET"), inside("BEGIN")))
+	w.then(w.sends(simple("SELECT 1/0")))
+	w.then(s[2].words(t, "Query SELECT 1/0"), s[2].says(failed("22012")))
+	w.then(w.sends(wire.AppendParse(nil, "b", "-- nothing", nil), bindOf("a"), syncs))
+	w.then(s[2].words(t, "Parse pgherd_1 -- nothing", "Parse pgherd_2 ROLLBACK", "Bind pgherd_2", "Execute", "Sync"),
+		s[2].says(wire.AppendParseComplete(nil), wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), done("ROLLBACK")))
+	w.then(func() { same2(t, "the empty statement is known", w.session.statements["b"] != nil, true) }, w.sends(terminate))
+	w.run()
+}
+
 // setLocally is the answer to a SET LOCAL of pgherd's own.
 var setLocally = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SET"),
 	wire.AppendCloseComplete(nil), wire.AppendCloseComplete(nil))

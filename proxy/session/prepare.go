@@ -61,7 +61,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	if s.follow.runs[name] != nil {
 		return false // a statement of SQL PREPARE: the server says so
 	}
-	if s.status == wire.Failed && !s.ended && !ends(st.script) { // the server says no, whatever the name
+	if s.status == wire.Failed && !s.ended && !taken(st.script) { // the server says no, whatever the name
 		st.key = s.privately(st.key)
 		s.parse(st, forward, nil)
 		return true
@@ -84,7 +84,13 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	return true
 }
 
-// ends says that a failed transaction takes the statement.
+// taken says that a statement means the same whatever is set, and that a failed
+// transaction takes it: it ends that, or is empty.
+func taken(script *query.Script) bool {
+	return ends(script) || script != nil && len(script.Statements) == 0
+}
+
+// ends says that a statement ends a transaction that has failed.
 func ends(script *query.Script) bool {
 	if script == nil || len(script.Statements) != 1 {
 		return false
