@@ -150,7 +150,7 @@ func (h *hunt) play(steps []step, counts bool) string {
 		if failed && undescribed(missing(want, got), missing(got, want)) {
 			continue
 		}
-		if slices.ContainsFunc(got, refused) {
+		if slices.ContainsFunc(got, refused) || slices.ContainsFunc(slices.Concat(want, got), conflicts) {
 			return "" // what follows differs
 		}
 		want, got = append(want, direct.parameters()...), append(got, through.parameters()...)
@@ -176,6 +176,10 @@ func undescribed(want, got []string) bool {
 func refused(line string) bool {
 	return strings.Contains(line, "is not possible in a transaction that reads on a standby")
 }
+
+// conflicts is what a serializable transaction may be told because of another
+// script's, on either side.
+func conflicts(line string) bool { return strings.Contains(line, "40001 could not serialize access") }
 
 // missing are the lines of some that are not in others; all of them, if only the order differs.
 func missing(some, others []string) (all []string) {
