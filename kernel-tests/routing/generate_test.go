@@ -245,12 +245,17 @@ func (g *generator) dependent() statement {
 
 // oddity leaves something in its session, or uses it.
 func (g *generator) oddity() statement {
-	return g.of(other, pick(g, []string{"CREATE TEMP TABLE IF NOT EXISTS mine AS SELECT * FROM item WHERE owner = %d", "SELECT count(*) FROM mine", "DROP TABLE IF EXISTS mine",
-		"CREATE TEMP TABLE item (owner int, k int, v text) ON COMMIT DROP", "SELECT pg_advisory_lock(%d) IS NULL", "SELECT pg_advisory_unlock_all() IS NULL",
+	const shadow = "CREATE TEMP TABLE item (owner int, k int, v text) ON COMMIT DROP"
+	st := g.of(other, pick(g, []string{"CREATE TEMP TABLE IF NOT EXISTS mine AS SELECT * FROM item WHERE owner = %d", "SELECT count(*) FROM mine", "DROP TABLE IF EXISTS mine",
+		shadow, "SELECT pg_advisory_lock(%d) IS NULL", "SELECT pg_advisory_unlock_all() IS NULL",
 		"DECLARE held CURSOR WITH HOLD FOR SELECT k FROM item WHERE owner = %d ORDER BY k", "FETCH 2 FROM held", "CLOSE ALL", "DISCARD ALL",
 		"SELECT k, v INTO TEMP brief FROM item WHERE owner = %d", "SELECT count(*) FROM brief", "DISCARD TEMP", "", "-- nothing", "SHOW work_mem", "SHOW in_hot_standby",
 		"SELECT pg_is_in_recovery()", "VACUUM quick", "COMMIT", "ROLLBACK", "SAVEPOINT alone", "EXPLAIN (COSTS OFF) SELECT 1", "SET TRANSACTION READ ONLY",
 		"DELETE FROM quick WHERE owner = %d", "DEALLOCATE ALL", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'sql'"}))
+	if st.sql == shadow {
+		clear(g.prepared) // PostgreSQL goes on with the other one's plans, a server that has none does not
+	}
+	return st
 }
 
 func (g *generator) savepoint() {
