@@ -74,6 +74,7 @@ type Snapshot struct {
 	anything, ddl Verdict
 
 	calls         map[string]place // every user function
+	fields        map[string]bool  // those that one argument is enough for: f(x) is also x.f
 	relations     map[string]place // every relation of users that is not temporary
 	unnamed       place            // what a text does not name
 	readCommitted bool
@@ -119,6 +120,17 @@ func (s *Snapshot) Relation(schema, name string, write bool) Verdict {
 		return s.writes[key(name)]
 	}
 	return s.reads[key(name)]
+}
+
+// Field is the verdict of a name after a dot: t.f is f(t) where t has no column f.
+// Not called: no function of users' can be, those of pg_catalog are package query's
+// to find.
+func (s *Snapshot) Field(name string) (v Verdict, called bool) {
+	if s.blind() || len(s.fields) == 0 {
+		return Harmless, false
+	}
+	name = key(name)
+	return s.functions[name], s.fields[name]
 }
 
 // Anything is what every statement may do, by operators, casts, types and domains,

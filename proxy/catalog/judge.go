@@ -128,6 +128,8 @@ func placeOfName(body []token, i int) place {
 	switch {
 	case at(body, i+1).text == "(":
 		return places()[t.text]
+	case at(body, i-1).text == "." && t.text != "version" && places()[t.text] != anywhere:
+		return places()[t.text] // x.f is f(x); version has no argument, and many columns are called so
 	case t.text == "information_schema", t.text != "pg_catalog" && strings.HasPrefix(t.text, "pg_"):
 		return system
 	case t.is("insert"), t.is("update"), t.is("delete"), t.is("merge"):

@@ -60,6 +60,7 @@ type empty struct{}
 
 func (empty) Function(_, _ string) route.Known { return route.Unheard }
 func (empty) Relation(_, _ string) route.Known { return route.Unheard }
+func (empty) Field(_ string) route.Known       { return route.Unheard }
 func (empty) Anything() route.Known            { return route.Reads }
 
 // ofRelation judges one by itself, by its pg_class.relkind and relpersistence. A

@@ -65,6 +65,15 @@ func (p *Placing) Relation(schema, name string) route.Known {
 	return own.relation()
 }
 
+// Field is Function for a name after a dot, and Unheard if no function of users' can
+// be meant.
+func (p *Placing) Field(name string) route.Known {
+	if s := (*Snapshot)(p); !s.blind() && len(s.fields) > 0 && s.fields[key(name)] {
+		return s.calls[key(name)].function()
+	}
+	return route.Unheard
+}
+
 // Anything tells of what a text does not name: operators, casts, types, domains,
 // and functions called as if they were columns.
 func (p *Placing) Anything() route.Known {

@@ -31,8 +31,11 @@ func checkPlacing(t *testing.T, s *Snapshot) {
 			t.Fatalf("no answer is called %s", words[0])
 		}
 		ask := s.Placing().Relation
-		if words[1] == "function" {
+		switch words[1] {
+		case "function":
 			ask = s.Placing().Function
+		case "field":
+			ask = func(_, name string) route.Known { return s.Placing().Field(name) }
 		}
 		for _, name := range words[2:] {
 			schema, base, ok := strings.Cut(name, ".")
@@ -170,6 +173,7 @@ func TestPlacingBlind(t *testing.T) {
 			"function":       {p.Function("", "f"), route.Unheard},
 			"lower":          {p.Function("pg_catalog", "lower"), route.Unheard},
 			"query_to_xml":   {p.Function("", "query_to_xml"), route.Writes},
+			"field":          {p.Field("f"), route.Unheard},
 			"relation":       {p.Relation("", "t"), route.Unheard},
 			"pg_class":       {p.Relation("", "pg_class"), route.System},
 			"tables":         {p.Relation("information_schema", "tables"), route.System},
@@ -188,13 +192,13 @@ func TestPlacingBlind(t *testing.T) {
 
 // TestPlacingAllocates: route asks for every statement.
 func TestPlacingAllocates(t *testing.T) {
-	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t/u", ""}, {"function", "f", "sql", "sf", "SELECT 1"}})
+	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t/u", ""}, {"function", "f", "sql", "sf1", "SELECT 1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := testing.AllocsPerRun(100, func() {
 		p := s.Placing()
-		if p.Function("", "f") != route.Reads || p.Relation("public", "u") != route.Reads || p.Anything() != route.Reads {
+		if p.Function("", "f") != route.Reads || p.Relation("public", "u") != route.Reads || p.Field("f") != route.Reads || p.Field("a") != route.Unheard || p.Anything() != route.Reads {
 			t.Error("it is not as it was read")
 		}
 	})
@@ -205,12 +209,13 @@ func TestPlacingAllocates(t *testing.T) {
 
 // TestPlacingRoutes: route and catalog understand one another.
 func TestPlacingRoutes(t *testing.T) {
-	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t", ""}, {"names", "ru", "", "u", ""}, {"function", "f", "sql", "vf", ""}})
+	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t", ""}, {"names", "ru", "", "u", ""}, {"function", "f", "sql", "vf1", ""}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]route.Where{
-		"SELECT lower(a) FROM t": route.Anywhere, "TABLE u": route.Primary, "SELECT f(a) FROM t": route.Primary, "TABLE other": route.Primary,
+		"SELECT lower(a) FROM t": route.Anywhere, "TABLE u": route.Primary, "SELECT f(a) FROM t": route.Primary,
+		"SELECT t.a FROM t": route.Anywhere, "SELECT (a).f FROM t": route.Primary, "SELECT t.nextval FROM t": route.Primary, "TABLE other": route.Primary,
 	} {
 		r := route.Request{Text: []byte(text), Script: query.Parse([]byte(text), query.Syntax{}), Catalog: s.Placing()}
 		if got := route.Place(&r, &route.Settings{Balance: true}); got.Where != want {

@@ -128,7 +128,7 @@ source AS (
 ),
 answer AS MATERIALIZED (
   SELECT 'function' AS what, proname::text AS a, CASE WHEN s.fits IS FALSE THEN 'unread' ELSE lanname::text END AS b,
-    concat(provolatile, prokind) AS c, CASE WHEN s.fits THEN s.prosrc END AS d
+    concat(provolatile, prokind, CASE WHEN pronargs > 0 AND pronargs - pronargdefaults <= 1 THEN '1' END) AS c, CASE WHEN s.fits THEN s.prosrc END AS d
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang LEFT JOIN source s ON s.oid = p.oid WHERE p.oid >= 16384
   UNION ALL SELECT 'uses', key, used, NULL, NULL FROM uses
   -- names of one kind and persistence, between slashes: many to a row

@@ -20,7 +20,7 @@ type reading struct {
 func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 	r := reading{verdicts: newGraph[Verdict](), places: newGraph[place](), names: map[string]bool{}}
 	s := &r.snapshot
-	s.functions, s.relations = map[string]Verdict{}, map[string]place{}
+	s.functions, s.relations, s.fields = map[string]Verdict{}, map[string]place{}, map[string]bool{}
 	for _, row := range rows {
 		if err := r.row(row); err != nil {
 			return nil, err
@@ -66,6 +66,9 @@ func (r *reading) row(row []string) error {
 	case "function":
 		name := key(plain(row[1]))
 		r.snapshot.functions[name], r.names[name] = Harmless, true
+		if strings.HasSuffix(row[3], "1") {
+			r.snapshot.fields[name] = true
+		}
 	case "uses":
 		if row[1] == "" || row[2] == "" {
 			return errors.New("read catalog: a use of nothing")

@@ -174,6 +174,9 @@ func (st *Statement) size() int {
 			total += argumentSize + len(a.Text)
 		}
 	}
+	for _, name := range st.Fields {
+		total += 16 + len(name)
+	}
 	if st.Inner != nil {
 		total += st.Inner.size()
 	}

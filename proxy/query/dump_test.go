@@ -49,6 +49,9 @@ func describeStatement(st *Statement) string {
 	for _, f := range st.Functions {
 		add(" %s", describeFunction(f))
 	}
+	if len(st.Fields) > 0 {
+		add(" fields=%s", strings.Join(st.Fields, ","))
+	}
 	if st.Inner != nil {
 		add(" {%s}", describeStatement(st.Inner))
 	}

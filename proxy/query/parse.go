@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -83,6 +84,8 @@ func classify(src *source, node *pg.Node) Statement {
 	if st.Inner == nil {
 		w.visit(m)
 	}
+	slices.Sort(st.Fields)
+	st.Fields = slices.Compact(st.Fields)
 	w.temporarySchema(m)
 	st.Class = w.class
 	return st
@@ -129,6 +132,7 @@ func (w *walker) embed(node *pg.Node, now bool) {
 	}
 	w.st.Effects |= inner.Effects
 	w.st.Functions = append(w.st.Functions, inner.Functions...)
+	w.st.Fields = append(w.st.Fields, inner.Fields...)
 	for _, t := range inner.Tables {
 		w.note(t.Schema, t.Name, t.Write)
 	}

@@ -104,6 +104,9 @@ type Statement struct {
 
 	Tables    []Relation
 	Functions []Function
+	// Fields are the last names of qualified columns, and those of fields: f of t.f and
+	// (x).f, which is f(x) where x has no column f. In no order, each once.
+	Fields []string
 
 	// Inner is what EXPLAIN explains, PREPARE prepares, DECLARE declares, and what
 	// COPY and CREATE TABLE AS run. Its Offset and Length are those of the whole.

@@ -30,6 +30,10 @@ func (w *walker) visit(m protoreflect.Message) {
 		return
 	case *pg.FuncCall:
 		w.call(n)
+	case *pg.ColumnRef:
+		w.fields(n.Fields[max(1, len(n.Fields)-1):])
+	case *pg.A_Indirection:
+		w.fields(n.Indirection)
 	case *pg.RangeVar:
 		w.relation(n)
 	case *pg.SQLValueFunction:
@@ -208,7 +212,28 @@ func (w *walker) valueFunction(n *pg.SQLValueFunction) {
 
 func (w *walker) call(n *pg.FuncCall) {
 	schema, name := qualified(n.Funcname)
-	known := lookUp(schema, name)
+	w.called(schema, name, lookUp(schema, name), n.Args)
+}
+
+// fields notes names after a dot. What is PostgreSQL's own and not harmless counts
+// as a call, for few columns are called so.
+func (w *walker) fields(names []*pg.Node) {
+	for _, node := range names {
+		name := node.GetString_().GetSval()
+		if name == "" { // an asterisk or a subscript
+			continue
+		}
+		w.st.Fields = append(w.st.Fields, w.source.client(name))
+		switch b, known := builtins()[name]; {
+		case known && b.mark != Harmless:
+			w.called("", name, b, nil)
+		case known && b.volatile && name != "version": // which has no argument, and many columns are called so
+			w.called("", name, builtin{mark: Harmless, volatile: true}, nil)
+		}
+	}
+}
+
+func (w *walker) called(schema, name string, known builtin, args []*pg.Node) {
 	w.st.Effects |= known.effects
 	switch known.mark {
 	case NotKnown:
@@ -222,7 +247,7 @@ func (w *walker) call(n *pg.FuncCall) {
 	}
 	f := Function{Schema: w.source.client(schema), Name: w.source.client(name), Mark: known.mark, Volatile: known.volatile}
 	if known.mark != Harmless {
-		for _, node := range n.Args {
+		for _, node := range args {
 			f.Arguments = append(f.Arguments, w.argument(node))
 		}
 	}

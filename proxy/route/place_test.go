@@ -24,6 +24,10 @@ func (database) Function(_, name string) Known {
 	return map[string]Known{"safe": Reads, "vol": Writes, "upper": Writes}[name]
 }
 
+func (database) Field(name string) Known {
+	return map[string]Known{"safe": Reads, "vol": Writes}[name]
+}
+
 func (database) Anything() Known { return Reads }
 
 // wild is the same with an operator that writes.
@@ -178,6 +182,7 @@ type everything struct{}
 
 func (everything) Function(_, _ string) Known { return Reads }
 func (everything) Relation(_, _ string) Known { return Reads }
+func (everything) Field(_ string) Known       { return Reads }
 func (everything) Anything() Known            { return Reads }
 
 // TestEveryForm: of all forms of statements, testdata/forms.txt has the route by

@@ -72,8 +72,10 @@ type Session struct {
 type Catalog interface {
 	Function(schema, name string) Known
 	Relation(schema, name string) Known
-	// Anything tells of what a text does not name: operators, casts, types, domains,
-	// and functions called as if they were columns.
+	// Field tells of the function f that x.f calls if x has no column f; Unheard:
+	// there is none.
+	Field(name string) Known
+	// Anything tells of what a text does not name: operators, casts, types, domains.
 	Anything() Known
 }
 

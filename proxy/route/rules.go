@@ -231,6 +231,11 @@ func functions(r *Request, set *Settings) Decision {
 				return Decision{Where: Primary, Why: why + ": " + f.Name}
 			}
 		}
+		for _, name := range st.Fields {
+			if why := field(name, r.Catalog, set); why != "" {
+				return Decision{Where: Primary, Why: why + ": " + name}
+			}
+		}
 	}
 	return Decision{}
 }
@@ -260,6 +265,24 @@ func called(f *query.Function, known Catalog, set *Settings) string {
 		return "the function is volatile"
 	}
 	return "nothing is known of the function"
+}
+
+// field is called for a name after a dot, which need not be a function's.
+func field(name string, known Catalog, set *Settings) string {
+	is := known.Field(name)
+	switch {
+	case is == Unheard && len(set.WriteFunctions) == 0:
+		return ""
+	case listed(set.WriteFunctions, &query.Function{Name: name}):
+		return "write_function_list has what may be a function"
+	case is == Unheard, listed(set.ReadFunctions, &query.Function{Name: name}):
+		return ""
+	case len(set.ReadFunctions) > 0:
+		return "read_only_function_list has not what may be a function"
+	case is == Writes:
+		return "what may be a function is volatile"
+	}
+	return ""
 }
 
 // listed: a pattern is tried on the name alone and with its schema, and has to

@@ -66,6 +66,14 @@ type judge struct {
 	harmless func(schema, name string) bool // as the configuration says
 }
 
+// field is function for a name after a dot, which need not be a function's.
+func (j judge) field(name string) (v catalog.Verdict, called bool) {
+	if v, called = j.known.Field(name); j.harmless != nil && j.harmless("", name) {
+		v = catalog.Harmless
+	}
+	return v, called
+}
+
 func (j judge) function(f *query.Function) catalog.Verdict {
 	if j.harmless != nil && j.harmless(f.Schema, f.Name) {
 		return catalog.Harmless
@@ -264,12 +272,17 @@ func (e *Effect) placeholder(name string) {
 
 // calls judges the functions that a statement calls.
 func (e *Effect) calls(st *query.Statement, by judge) {
-	functions := st.Functions
-	if st.Kind == query.Explain && st.Inner != nil {
-		functions = st.Inner.Functions // planning may call them
+	functions, fields := st.Functions, st.Fields
+	if st.Kind == query.Explain && st.Inner != nil { // planning may call them
+		functions, fields = st.Inner.Functions, st.Inner.Fields
 	}
 	for i := range functions {
 		e.call(&functions[i], by)
+	}
+	for _, name := range fields {
+		v, called := by.field(name)
+		e.may(v, "function "+name)
+		e.Drawn = e.Drawn || called
 	}
 	switch {
 	case st.Kind == query.Do:

@@ -23,8 +23,8 @@ func knownCatalog(t *testing.T, more ...[]string) *catalog.Snapshot {
 	rows := append([][]string{
 		{"version", "1:1", "", "", ""},
 		{"function", "quiet", "sql", "vf", "SELECT 1"},
-		{"function", "asker", "plpgsql", "vf", "BEGIN LISTEN x; END"},
-		{"function", "keeper", "plpgsql", "vf", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
+		{"function", "asker", "plpgsql", "vf1", "BEGIN LISTEN x; END"},
+		{"function", "keeper", "plpgsql", "vf1", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
 		{"function", "lower", "plpgsql", "vf", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
 		{"uses", "wasked", "fasker", "", ""},
 		{"uses", "wkept", "fkeeper", "", ""},

@@ -18,6 +18,12 @@ CREATE FUNCTION calls_vol_atomic() RETURNS int STABLE LANGUAGE sql BEGIN ATOMIC 
 CREATE FUNCTION calls_vol_by_default(i int DEFAULT vol()) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT i';
 CREATE FUNCTION calls_nextval() RETURNS bigint STABLE LANGUAGE sql AS $$SELECT nextval('plain_b_seq')$$;
 CREATE FUNCTION calls_nextval_atomic() RETURNS bigint STABLE LANGUAGE sql BEGIN ATOMIC SELECT nextval('plain_b_seq'::regclass); END;
+CREATE FUNCTION calls_field(text) RETURNS bigint STABLE LANGUAGE sql AS $$SELECT ($1::regclass).nextval$$;
+CREATE FUNCTION calls_field_of_row(text) RETURNS bigint STABLE LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT r.overloaded FROM length($1) r); END$$;
+CREATE FUNCTION calls_field_stat() RETURNS bigint STABLE LANGUAGE sql AS $$SELECT (1::oid).pg_stat_get_live_tuples$$;
+CREATE FUNCTION reads_field() RETURNS int STABLE LANGUAGE plpgsql AS $$DECLARE r record; BEGIN SELECT 1 AS version INTO r; RETURN r.version + (r.version).plus_one; END$$;
+CREATE FUNCTION plus_one(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1 + 1';
+CREATE FUNCTION vol_spread(VARIADIC int[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION calls_xml() RETURNS xml STABLE LANGUAGE sql AS $$SELECT query_to_xml('SELECT vol()', true, true, '')$$;
 CREATE FUNCTION calls_dblink() RETURNS void STABLE LANGUAGE plpgsql AS $$BEGIN PERFORM dblink_connect('a', 'dbname=app'); END$$;
 CREATE FUNCTION calls_execute() RETURNS int STABLE LANGUAGE plpgsql AS $$BEGIN EXECUTE 'SELECT vol()'; RETURN 1; END$$;
