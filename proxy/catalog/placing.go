@@ -74,8 +74,7 @@ func (p *Placing) Field(name string) route.Known {
 	return route.Unheard
 }
 
-// Anything tells of what a text does not name: operators, casts, types, domains,
-// and functions called as if they were columns.
+// Anything tells of what a text does not name: operators, casts, types, domains.
 func (p *Placing) Anything() route.Known {
 	if s := (*Snapshot)(p); !s.blind() {
 		return s.unnamed.function()

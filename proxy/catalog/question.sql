@@ -9,7 +9,7 @@ SET LOCAL enable_nestloop = off;
 WITH
 -- what statements name: all but temporary ones
 relation AS (
-  SELECT oid, relname, relkind, relpersistence, relrowsecurity, reltype FROM pg_class
+  SELECT oid, relname, relkind, relpersistence, relrowsecurity FROM pg_class
   WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
 ),
 -- one text that changes whenever the answer could. Of pg_class not xmin, which TRUNCATE changes.
@@ -41,7 +41,7 @@ isolation AS (
     AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtevent = 'login')
 ),
 -- Keys are a letter and a name: f function, b one of pg_catalog, r reading and w writing a
--- relation, p a table with children, a any statement, c any column, d any DDL, y a relation of
+-- relation, p a table with children, a any statement, d any DDL, y a relation of
 -- the system, l a row lock. Of writing to a relation no more is asked than what it keeps.
 builtin AS MATERIALIZED (
   SELECT oid, 'b' || proname AS key, keeps
@@ -90,12 +90,6 @@ direct AS (
   FROM pg_type WHERE oid >= 16384 AND typtype = 'b'
   UNION ALL SELECT 'a', unnest(ARRAY[rngcanonical, rngsubdiff]::oid[]), false FROM pg_range WHERE rngtypid >= 16384
   UNION ALL SELECT 'd', evtfoid, false FROM pg_event_trigger
-  -- t.f is f(t)
-  UNION ALL SELECT 'r' || relname, p.oid, false FROM pg_proc p JOIN relation r ON r.reltype = proargtypes[0]
-  WHERE p.oid >= 16384 AND pronargs - pronargdefaults <= 1
-  UNION ALL SELECT 'c', p.oid, false FROM pg_proc p JOIN pg_type t ON t.oid = proargtypes[0]
-  WHERE p.oid >= 16384 AND pronargs - pronargdefaults <= 1 AND (typcategory = 'C'
-    OR typname IN ('record', 'any', 'anyelement', 'anynonarray', 'anycompatible', 'anycompatiblenonarray') AND t.oid < 16384)
 ),
 uses AS (
   SELECT kind || name AS key, t.key AS used

@@ -175,7 +175,7 @@ func (r *reading) takePlaces() {
 	r.places.raise("y", system)
 	r.places.raise("l", writes)
 	r.places.settle()
-	s.unnamed = max(r.places.levels["a"], r.places.levels["c"])
+	s.unnamed = r.places.levels["a"]
 	s.calls = make(map[string]place, len(s.functions))
 	for name := range s.functions {
 		s.calls[name] = r.places.levels["f"+name]

@@ -23,6 +23,7 @@ CREATE FUNCTION calls_field_of_row(text) RETURNS bigint STABLE LANGUAGE plpgsql 
 CREATE FUNCTION calls_field_stat() RETURNS bigint STABLE LANGUAGE sql AS $$SELECT (1::oid).pg_stat_get_live_tuples$$;
 CREATE FUNCTION reads_field() RETURNS int STABLE LANGUAGE plpgsql AS $$DECLARE r record; BEGIN SELECT 1 AS version INTO r; RETURN r.version + (r.version).plus_one; END$$;
 CREATE FUNCTION plus_one(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1 + 1';
+CREATE FUNCTION loud_element(anyelement, int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION vol_spread(VARIADIC int[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION calls_xml() RETURNS xml STABLE LANGUAGE sql AS $$SELECT query_to_xml('SELECT vol()', true, true, '')$$;
 CREATE FUNCTION calls_dblink() RETURNS void STABLE LANGUAGE plpgsql AS $$BEGIN PERFORM dblink_connect('a', 'dbname=app'); END$$;
