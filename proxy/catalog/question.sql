@@ -90,6 +90,9 @@ direct AS (
   FROM pg_type WHERE oid >= 16384 AND typtype = 'b'
   UNION ALL SELECT 'a', unnest(ARRAY[rngcanonical, rngsubdiff]::oid[]), false FROM pg_range WHERE rngtypid >= 16384
   UNION ALL SELECT 'd', evtfoid, false FROM pg_event_trigger
+  -- pg_depend does not have those of pg_catalog
+  UNION ALL SELECT 'f' || proname, unnest(ARRAY[aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn]::oid[]), false
+  FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid WHERE p.oid >= 16384
 ),
 uses AS (
   SELECT kind || name AS key, t.key AS used

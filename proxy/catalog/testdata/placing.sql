@@ -40,6 +40,10 @@ CREATE FUNCTION reverse(int) RETURNS text LANGUAGE sql AS 'SELECT $1::text';
 CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
 CREATE FUNCTION evil.twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';
 CREATE PROCEDURE does() LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION latest(regclass, regclass) RETURNS regclass IMMUTABLE LANGUAGE sql AS 'SELECT $2';
+CREATE AGGREGATE draws (regclass) (SFUNC = latest, STYPE = regclass, FINALFUNC = nextval);
+CREATE AGGREGATE sums (int) (SFUNC = int4pl, STYPE = int);
+CREATE VIEW v_draws AS SELECT draws(c) FROM (SELECT oid::regclass AS c FROM pg_catalog.generate_series(1, 2) oid) r;
 CREATE AGGREGATE vol_sum (int) (SFUNC = plus_loud, STYPE = int);
 
 -- views and policies
