@@ -132,8 +132,12 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.reveals(table.Name == "pg_prepared_statements")
 	}
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
-	if st.Kind == query.DDL {
+	made := tableAs(st)
+	if made || st.Kind == query.DDL {
 		e.may(by.known.DDL(), "an event trigger")
+	}
+	if made && !st.Effects.Has(query.TempTable) { // which may be in pg_temp all the same, by the search_path
+		e.Ask, e.Defines = true, true
 	}
 	switch has := st.Effects.Has; {
 	case has(query.Listening):
@@ -146,6 +150,11 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.pins("a cursor WITH HOLD")
 	}
 	e.Drawn = e.Drawn || draws(st)
+}
+
+// tableAs says that a statement makes a table of what it reads.
+func tableAs(st *query.Statement) bool {
+	return st.Kind == query.CreateTableAs || st.Kind == query.ExplainAnalyze && st.Inner.Kind == query.CreateTableAs
 }
 
 // draws says that a statement may draw from a sequence: by a column's default,

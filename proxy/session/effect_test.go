@@ -136,6 +136,7 @@ func TestEffectsOfDatabases(t *testing.T) {
 		{"an operator that keeps", anything, query.Syntax{}, "SELECT 1", "ask; keep " + everything},
 		{"an operator that asks", asks, query.Syntax{}, "SELECT 1", "ask"},
 		{"an event trigger", events, query.Syntax{}, "DROP TABLE x", "ask; keep an event trigger; forgets; drawn; defines"},
+		{"an event trigger, and a table of what is read", events, query.Syntax{}, "SELECT 1 INTO x", "ask; keep an event trigger; drawn; defines"},
 		{"the event trigger of no definition", events, query.Syntax{}, "SELECT 1", "nothing"},
 		{"nothing is known of the database", nil, query.Syntax{}, "SELECT 1", "ask; keep " + everything},
 		{"nor of its tables", nil, query.Syntax{}, "SELECT * FROM plain", "ask; keep table plain"},
