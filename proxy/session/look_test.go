@@ -1,6 +1,7 @@
 package session
 
 import (
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -375,6 +376,38 @@ func TestCatalogComesFirst(t *testing.T) {
 	w.then(s[2].words(t, "Query CATALOG"), w.told(2, selectedText...), s[2].says(answer))
 	w.then(w.told(3), w.sends(terminate))
 	w.run()
+}
+
+// TestCatalogOfShortSessions: a client that leaves at once does not take the
+// answer to the question with it, or a database whose clients all do would not be
+// known.
+func TestCatalogOfShortSessions(t *testing.T) {
+	answer := catalogAnswer([]string{"version", "2:2", "", "", ""})
+	for name, c := range map[string]struct {
+		after func(s *side) func()
+		known string
+	}{
+		"answered": {func(s *side) func() { return s.says(answer) }, "returned"},
+		"broken":   {func(s *side) func() { return s.hangs(io.ErrUnexpectedEOF) }, "discarded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := transactionWorld(t)
+			w.set.CatalogCheck = time.Minute
+			w.set.Catalogs = catalog.NewShared()
+			entry := w.set.Catalogs.Entry("app")
+			entry.Store(0, new(catalog.Snapshot)) // and it is due
+			before := entry.Snapshot()
+			w.greeted(w.client.says(simple("SELECT 1")))
+			w.then(s.gets(t, "Query SELECT 1"), s.says(selected))
+			w.then(s.words(t, "Query CATALOG"), w.client.hangs(io.EOF))
+			w.then(c.after(s))
+			w.run()
+			w.ended(c.known)
+			if known := entry.Snapshot() != before; known != (name == "answered") || entry.Due(w.now) == known {
+				t.Errorf("known anew: %v, due: %v", known, entry.Due(w.now))
+			}
+		})
+	}
 }
 
 // TestCatalogIsAskedBehindADefinition before the server is another's.

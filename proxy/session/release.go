@@ -10,6 +10,7 @@ import (
 // finish decides what becomes of its servers once the client is gone, and does
 // it.
 func (s *Session) finish() {
+	_ = s.digest() // for other sessions; an error is that the worker stops
 	if s.server != nil {
 		s.finishOne()
 	}
