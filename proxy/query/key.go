@@ -13,7 +13,8 @@ import "bytes"
 // by its text, if a statement begins with anything but SELECT, INSERT, UPDATE,
 // DELETE, VALUES, TABLE, WITH or a bracket (the others name and set things by
 // literals), or if a function is called that is known and not harmless, such as
-// nextval, set_config and pg_terminate_backend.
+// nextval, set_config and pg_terminate_backend. So it is where nobody can tell how
+// far a literal goes (UnsafeEncoding).
 //
 // It allocates only to make dst larger.
 func AppendKey(dst, sql []byte, syntax Syntax) (key []byte, ok bool) {
@@ -23,6 +24,9 @@ func AppendKey(dst, sql []byte, syntax Syntax) (key []byte, ok bool) {
 	k := keeper{lexer: NewLexer(sql, syntax), key: dst, first: true}
 	for {
 		t := k.lexer.Next()
+		if syntax.UnsafeEncoding && highByte(sql[t.Start:t.End]) {
+			return dst, false
+		}
 		switch t.Kind {
 		case End:
 			return k.key, true

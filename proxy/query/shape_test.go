@@ -31,6 +31,28 @@ func TestShape(t *testing.T) {
 	}
 }
 
+// TestShapeOfUnsafeEncodings: where bytes of a literal may be half a character, what
+// follows them may be another statement.
+func TestShapeOfUnsafeEncodings(t *testing.T) {
+	unsafe := Syntax{UnsafeEncoding: true}
+	for sql, want := range map[string]Problem{
+		"SELECT E'\x95\\'; DELETE FROM t --'": UnsafeEncoding,
+		"SELECT E'a\\'; DELETE FROM t --'":    None,
+		"SELECT 1 -- \x95\\":                  UnsafeEncoding,
+		"SELECT 1":                            None,
+	} {
+		cache := NewCache(100, 1<<20)
+		cache.Shape([]byte("SELECT ''"), unsafe)
+		cache.Shape([]byte("SELECT 1"), unsafe)
+		if script, known := cache.Shaped([]byte(sql), unsafe); known && script.Problem != want {
+			t.Errorf("%q is known to be %s", sql, describe(script))
+		}
+		if got := cache.Shape([]byte(sql), unsafe).Problem; got != want {
+			t.Errorf("%q: %q, want %q", sql, got, want)
+		}
+	}
+}
+
 func TestShapedDoesNotAllocate(t *testing.T) {
 	cache := NewCache(100, 1<<20)
 	sql := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
