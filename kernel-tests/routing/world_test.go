@@ -83,12 +83,14 @@ const twins = "twins"
 
 // setUp makes what the tests work on, in both databases with the same OIDs.
 func setUp(ctx context.Context) error {
-	sql, err := os.ReadFile("testdata/setup.sql")
-	if err != nil {
-		return err
-	}
-	if _, err := world.herd.Exec(ctx, string(sql)); err != nil {
-		return err
+	for _, file := range []string{"testdata/setup.sql", "testdata/statements_setup.sql"} {
+		sql, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := world.herd.Exec(ctx, string(sql)); err != nil {
+			return err
+		}
 	}
 	conn, err := pgconn.Connect(ctx, dsn(world.herd.Nodes()[0].Port, herd.Superuser, "postgres"))
 	if err != nil {

@@ -1,0 +1,85 @@
+package routing_test
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"pgherd/bench/herd"
+)
+
+// Whatever looks like a read is answered as the primary alone answers it, in both
+// protocols; and what could write never reaches a standby.
+func TestStatements(t *testing.T) {
+	text, err := os.ReadFile("testdata/statements.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines(t, func(t *testing.T, config string) {
+		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
+		h.ready()
+		from := [2]int{logged(t, 1), logged(t, 2)}
+		for line := range strings.Lines(string(text)) {
+			if _, sql, ok := strings.Cut(strings.TrimSpace(line), " "); ok && line[0] != '#' {
+				h.twice(sql)
+			}
+		}
+		ran := append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...)
+		for line := range strings.Lines(string(text)) {
+			where, sql, ok := strings.Cut(strings.TrimSpace(line), " ")
+			if away := slices.Contains(ran, sql); ok && line[0] != '#' && away != (where == "away") {
+				t.Errorf("%s: ran on a standby: %v", sql, away)
+			}
+		}
+	})
+}
+
+// twice runs a statement in new sessions of either protocol, through pgherd and directly.
+func (h *hunt) twice(sql string) {
+	h.t.Helper()
+	for form, messages := range map[string][]pgproto3.FrontendMessage{
+		"simple": {&pgproto3.Query{String: sql}},
+		"extended": {&pgproto3.Parse{Query: sql}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'},
+			&pgproto3.Execute{}, &pgproto3.Sync{}},
+	} {
+		got, want := h.once(h.proxy.Addr(), herd.Database, messages), h.once(h.direct, twins, messages)
+		if !slices.Equal(got, want) {
+			h.t.Errorf("%s, %s\n got %s\nwant %s", sql, form, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		}
+	}
+}
+
+func (h *hunt) once(address, database string, messages []pgproto3.FrontendMessage) []string {
+	h.t.Helper()
+	c, err := open(address, database)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.leave()
+	return c.say(step{send: messages})
+}
+
+// statementsIn are those that a node's log has from there on.
+func statementsIn(t *testing.T, node, from int) (all []string) {
+	t.Helper()
+	log, err := os.ReadFile(world.herd.Log(node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log[from:])) {
+		for _, before := range []string{"statement: ", "execute <unnamed>: ", "execute pgherd_"} {
+			if _, after, ok := strings.Cut(line, before); ok {
+				if strings.HasSuffix(before, "_") {
+					_, after, _ = strings.Cut(after, ": ")
+				}
+				all = append(all, strings.TrimSpace(after))
+			}
+		}
+	}
+	return all
+}
