@@ -182,7 +182,7 @@ type everything struct{}
 
 func (everything) Function(_, _ string) Known { return Reads }
 func (everything) Relation(_, _ string) Known { return Reads }
-func (everything) Field(_ string) Known       { return Reads }
+func (everything) Field(_ string) Known       { return Unheard }
 func (everything) Anything() Known            { return Reads }
 
 // TestEveryForm: of all forms of statements, testdata/forms.txt has the route by
