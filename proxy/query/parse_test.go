@@ -66,6 +66,26 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
+// TestCommentsAreNotParsed: pg_query takes time in the square of what a comment has
+// of stars and slashes, 100 s for one of MaxBytes.
+func TestCommentsAreNotParsed(t *testing.T) {
+	for sql, want := range map[string]string{
+		"SELECT 1":                          "SELECT 1",
+		"SELECT/* a /* b */ * /*/**/*/*/1":  "SELECT                         1",
+		"-- é\nSELECT '--', \"/*\", $$--$$": "     \nSELECT '--', \"/*\", $$--$$",
+		"SELECT 'a' -- x\n'b' /*\n*/ - - 1": "SELECT 'a' -- x\n'b'       - - 1",
+		"SELECT 1 --":                       "SELECT 1   ",
+		"SELECT '\xe9' -- \xe9":             "SELECT 'é'     ",
+	} {
+		if got := readable(sql, Syntax{}).text; got != want {
+			t.Errorf("%q is given to the parser as %q, want %q", sql, got, want)
+		}
+	}
+	if got := readable(`SELECT '\'--' -- '`, Syntax{BackslashEscapes: true}).text; got != `SELECT  E'\'--'     ` {
+		t.Errorf("where backslashes escape: %q", got)
+	}
+}
+
 func TestUnsafeEncodings(t *testing.T) {
 	sjis := []byte("SELECT E'\x95\x5c'; DELETE FROM t --'") // the backslash is half a character
 	if got := Parse(sjis, Syntax{UnsafeEncoding: true}).Problem; got != UnsafeEncoding {

@@ -16,7 +16,9 @@ type source struct {
 }
 
 func readable(sql string, syntax Syntax) source {
-	s := source{original: sql, text: sql, bytewise: !utf8.ValidString(sql)}
+	s := source{original: sql}
+	sql = blanked(sql, syntax)
+	s.text, s.bytewise = sql, !utf8.ValidString(sql)
 	escapes := syntax.BackslashEscapes && strings.IndexByte(sql, '\\') >= 0
 	if !s.bytewise && !escapes {
 		return s
@@ -41,6 +43,24 @@ func readable(sql string, syntax Syntax) source {
 	}
 	s.text = b.String()
 	return s
+}
+
+// blanked has spaces for comments: the parser needs time in the square of what one
+// has of stars and slashes.
+func blanked(sql string, syntax Syntax) string {
+	if !strings.Contains(sql, "--") && !strings.Contains(sql, "/*") {
+		return sql
+	}
+	text := []byte(sql)
+	lexer := NewLexer([]byte(sql), syntax)
+	for t := lexer.Next(); t.Kind != End && t.Kind != Invalid; t = lexer.Next() {
+		if t.Kind == Comment {
+			for i := t.Start; i < t.End; i++ {
+				text[i] = ' '
+			}
+		}
+	}
+	return string(text)
 }
 
 // plainStrings are the offsets of '...' with a backslash in it.
