@@ -42,15 +42,20 @@ func TestStatements(t *testing.T) {
 // twice runs a statement in new sessions of either protocol, through pgherd and directly.
 func (h *hunt) twice(sql string) {
 	h.t.Helper()
-	for form, messages := range map[string][]pgproto3.FrontendMessage{
-		"simple": {&pgproto3.Query{String: sql}},
-		"extended": {&pgproto3.Parse{Query: sql}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'},
-			&pgproto3.Execute{}, &pgproto3.Sync{}},
-	} {
+	for form, messages := range forms(sql) {
 		got, want := h.once(h.proxy.Addr(), herd.Database, messages), h.once(h.direct, twins, messages)
 		if !slices.Equal(got, want) {
 			h.t.Errorf("%s, %s\n got %s\nwant %s", sql, form, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
+	}
+}
+
+// forms are the messages of either protocol that carry out a text.
+func forms(sql string) map[string][]pgproto3.FrontendMessage {
+	return map[string][]pgproto3.FrontendMessage{
+		"simple": {&pgproto3.Query{String: sql}},
+		"extended": {&pgproto3.Parse{Query: sql}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'},
+			&pgproto3.Execute{}, &pgproto3.Sync{}},
 	}
 }
 
@@ -64,7 +69,7 @@ func (h *hunt) once(address, database string, messages []pgproto3.FrontendMessag
 	return c.say(step{send: messages})
 }
 
-// statementsIn are those that a node's log has from there on.
+// statementsIn are those of clients that a node's log has from there on.
 func statementsIn(t *testing.T, node, from int) (all []string) {
 	t.Helper()
 	log, err := os.ReadFile(world.herd.Log(node))
@@ -72,6 +77,9 @@ func statementsIn(t *testing.T, node, from int) (all []string) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(log[from:])) {
+		if !strings.HasPrefix(line, herd.User+"@"+herd.Database+" ") {
+			continue // pgherd's own, or the tail of a statement
+		}
 		for _, before := range []string{"statement: ", "execute <unnamed>: ", "execute pgherd_"} {
 			if _, after, ok := strings.Cut(line, before); ok {
 				if strings.HasSuffix(before, "_") {

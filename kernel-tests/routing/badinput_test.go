@@ -1,0 +1,112 @@
+package routing_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"pgherd/bench/herd"
+)
+
+const (
+	large  = 10 << 20 // bytes of a statement
+	levels = 10_000   // of nesting
+	// mostMemory is what pgherd may come to take for them, in KB: a few copies.
+	mostMemory = 128 << 10
+)
+
+// badInput is what nobody should send, and pgherd cannot or will not look into.
+// By PostgreSQL 15's grammar some of it is right.
+var badInput = []struct{ name, sql string }{
+	{"a large literal", "SELECT length('" + strings.Repeat("x", large) + "')"},
+	{"a large comment", "SELECT 1 /*" + strings.Repeat("x", large) + "*/"},
+	{"a large string of tokens", "SELECT 1 IN (" + strings.Repeat("1,", large/64) + "1)"},
+	{"large nonsense", strings.Repeat("nonsense ", large/9)},
+	{"nothing but quotes", strings.Repeat("'", large+1)},
+	{"many statements", strings.Repeat(";", large/4)},
+	{"nested brackets", "SELECT " + strings.Repeat("(", levels) + "1" + strings.Repeat(")", levels)},
+	{"nested brackets without an end", "SELECT " + strings.Repeat("(", levels)},
+	{"nested subscripts", "SELECT a" + strings.Repeat("[a", levels) + strings.Repeat("]", levels)},
+	{"nested SELECTs", strings.Repeat("SELECT * FROM (", levels) + "SELECT 1" + strings.Repeat(") s", levels)},
+	{"nested NOTs", "SELECT " + strings.Repeat("NOT ", levels) + "true"},
+	{"nested sums", "SELECT 1" + strings.Repeat(" + 1", levels)},
+	{"nested casts", "SELECT 1" + strings.Repeat("::int", levels)},
+	{"nested joins", "SELECT 1 FROM item" + strings.Repeat(" CROSS JOIN item", levels)},
+	{"nested UNIONs", "SELECT 1" + strings.Repeat(" UNION SELECT 1", levels)},
+	{"nested CASEs", "SELECT " + strings.Repeat("CASE WHEN true THEN ", levels) + "1" + strings.Repeat(" END", levels)},
+	{"nested comments", "UPDATE nowhere SET a = 1 " + strings.Repeat("/*", levels/5) + strings.Repeat("*/", levels/5)}, // PostgreSQL takes their square,
+	{"nested comments without an end", "SELECT 1 " + strings.Repeat("/*", levels/5)},
+	{"bytes that are no UTF-8", "SELECT '\xff\xfe' FROM item"},
+	{"half a character", "SELECT 'caf\xc3'"},
+	{"half a character before a quote", "SELECT '\xe2\x82'; DELETE FROM nowhere --'"},
+	{"a name that is no UTF-8", "SELECT * FROM \"\xc0\xaf\""},
+	{"a surrogate", "SELECT U&'\\D800'"},
+	{"a quote without an end", "SELECT 'a"},
+	{"a name without an end", `SELECT "a`},
+	{"E'' without an end", `SELECT E'a\'`},
+	{"a dollar quote without an end", "SELECT $tag$a$tag"},
+	{"a comment without an end", "SELECT 1 /* a /* b */"},
+	{"U&'' with a bad escape", `SELECT U&'a' UESCAPE 'bc'`},
+	{"a name of no length", `SELECT ""`},
+	{"a number with junk", "SELECT 1a, 0x1G, 1e"},
+	{"parameters that cannot be", "SELECT $0 FROM nowhere WHERE a = $99999999999"},
+	{"an operator that is too long", "SELECT 1 " + strings.Repeat("+*", 100) + " 1"},
+	{"only the server knows it: a name that 16 reserves", "SELECT system_user FROM (SELECT 1 AS a) AS system_user (system_user)"},
+	{"neither knows it: grammar of 17", "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) t"},
+	{"neither knows it: MERGE of 17", "MERGE INTO item USING item i ON false WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING *"},
+	{"no statement at all", "SELEC 1"},
+	{"nothing", ""},
+}
+
+// What cannot be looked into is answered as the primary answers it, in bounded time
+// (that of an answer) and memory; no standby hears of it, and the session goes on.
+func TestBadInput(t *testing.T) {
+	engines(t, func(t *testing.T, config string) {
+		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
+		h.ready()
+		from := [2]int{logged(t, 1), logged(t, 2)}
+		for _, c := range badInput {
+			for form, messages := range forms(c.sql) {
+				messages = append(messages, &pgproto3.Query{String: "SELECT 'it goes on' FROM item WHERE false"})
+				got, want := h.once(h.proxy.Addr(), herd.Database, messages), h.once(h.direct, twins, messages)
+				if !slices.Equal(got, want) {
+					t.Errorf("%s, %s\n got %.300q\nwant %.300q", c.name, form, got, want)
+				}
+			}
+		}
+		for i := range from {
+			for _, sql := range statementsIn(t, i+1, from[i]) {
+				if !strings.HasPrefix(sql, "SELECT 'it goes on'") {
+					t.Errorf("a standby ran %.100s", sql)
+				}
+			}
+		}
+		if peak := peakMemory(t, h.proxy.PID()); peak > mostMemory {
+			t.Errorf("pgherd took %d KB, of which it had 35,000 before", peak)
+		}
+	})
+}
+
+// peakMemory is the most that a process had resident, in KB.
+func peakMemory(t *testing.T, pid int) (kb int) {
+	t.Helper()
+	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer status.Close()
+	for lines := bufio.NewScanner(status); lines.Scan(); {
+		if _, err := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kb); err == nil {
+			return kb
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}
