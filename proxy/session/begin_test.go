@@ -24,7 +24,7 @@ func TestBlockWithoutServer(t *testing.T) {
 // TestBoundBeginGoesOn: a BEGIN that is bound, and not yet executed when something
 // else comes, is executed by the server that gets that.
 func TestBoundBeginGoesOn(t *testing.T) {
-	w, s := routedWorld(t, pool.Transaction, 1)
+	w, s := routedWorld(t, pool.Transaction, 0)
 	bound, executed := wire.AppendBind(nil, &wire.BindView{}), wire.AppendExecute(nil, "", 0)
 	w.greeted(w.sends(parse("BEGIN"), bound, wire.AppendParse(nil, "s", "SELECT 1", nil), executed, syncs))
 	w.then(s[0].words(t, "Parse pgherd_1 BEGIN", "Bind pgherd_1", "Parse pgherd_2 SELECT 1", "Execute", "Sync"), s[0].says(wire.AppendParseComplete(nil),

@@ -55,6 +55,9 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 		s.signals(m, r)
 		d = s.aim(r)
 	}
+	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
+		d = route.Decision{Where: route.Primary, Rule: d.Rule}
+	}
 	if err := s.refusedAway(d); err != nil {
 		return false, err
 	}
