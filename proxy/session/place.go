@@ -16,7 +16,7 @@ type placing struct {
 	begun  *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
 	begins *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	ended  bool          // what ends a block was sent since the status was told
+	ended  bool          // what ends a block was sent, and the status behind it was not told
 	away   bool          // the server at hand is a standby's
 	ran    bool          // it has been given something to run
 	stray  bool          // it was chosen for a process that is there
@@ -42,6 +42,11 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	r := &s.placed
 	*r = route.Request{}
 	asks := s.asked(m, r) && s.routes()
+	if asks && s.ended && s.stays() {
+		if err := s.sync(); err != nil {
+			return false, err
+		}
+	}
 	if asks {
 		r.Catalog = s.entry.Snapshot().Placing()
 	}
@@ -78,7 +83,7 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Ask) {
 		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
 	}
-	s.ended = s.ended || m.Kind == wire.Bind && ends(r.Script)
+	s.ended = s.ended || (m.Kind == wire.Bind || m.Kind == wire.Query) && ends(r.Script)
 	if m.Kind == wire.Query || m.Kind == wire.Bind {
 		s.loop.Count(s.server.Key.Node, counted(r.Script))
 	}
@@ -259,17 +264,20 @@ func unquoted(literal string) string {
 // comeBack ends what is going on on the server at hand, so that the request can
 // go to another node. What fails there stays there until its end.
 func (s *Session) comeBack() error {
-	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() {
+	if err := s.sync(); err != nil || s.expect.skipping || s.failed() {
 		return err
 	}
-	if s.expect.within() {
-		s.expect.add(wire.Sync, swallow, nil)
-		s.server.Endpoint.Write(wire.AppendSync(nil))
-		if err := s.await(s.expect.empty); err != nil {
-			return err
-		}
-	}
 	return s.abandonBlock()
+}
+
+// sync waits until the state of the transaction is known; unless it has failed.
+func (s *Session) sync() error {
+	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() || !s.expect.within() {
+		return err
+	}
+	s.expect.add(wire.Sync, swallow, nil)
+	s.server.Endpoint.Write(wire.AppendSync(nil))
+	return s.await(s.expect.empty)
 }
 
 // abandonBlock ends the block on the server at hand, which has only read, if

@@ -174,7 +174,7 @@ func (s *Session) observe(m wire.Message) error {
 			s.complete(m)
 		}
 	case wire.ReadyForQuery:
-		s.ended = false
+		s.ended = s.ended && s.expect.list.len() > 1 // more was sent, and may be what has ended it
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}
