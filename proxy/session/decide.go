@@ -9,7 +9,7 @@ import (
 // rule says where a request goes because of what its session is in, or nothing.
 type rule struct {
 	name  string
-	judge func(*Session) route.Decision
+	judge func(*Session, *route.Request) route.Decision
 }
 
 // ahead are the rules that are asked before those of package route. Their names
@@ -28,7 +28,7 @@ const last = "session"
 // tells the steps of it, and finds them by the rule that decided.
 func (s *Session) decide(r *route.Request) route.Decision {
 	for i := range ahead {
-		if d := ahead[i].judge(s); d.Where != route.Undecided {
+		if d := ahead[i].judge(s, r); d.Where != route.Undecided {
 			d.Rule = ahead[i].name
 			return d
 		}
@@ -61,33 +61,41 @@ func (s *Session) explainRules(r *route.Request) (steps []route.Step, d route.De
 	return steps, d
 }
 
-func (s *Session) atHand() route.Decision {
+func (s *Session) atHand(r *route.Request) route.Decision {
 	switch {
 	case s.server != nil && !s.away:
 		return route.Decision{Where: route.Here, Why: "the session has a server of the primary"}
 	case s.expect.skipping:
 		return route.Decision{Where: route.Here, Why: "what came before it has failed"}
+	case s.failed() && s.away && s.begun != nil && endsFirst(r.Script):
+		return goesOn
 	case s.failed():
 		return route.Decision{Where: route.Here, Why: "its transaction has failed"}
 	}
 	return route.Decision{}
 }
 
-func (s *Session) shares() route.Decision {
+func (s *Session) shares(r *route.Request) route.Decision {
+	if s.stays() && endsFirst(r.Script) {
+		return goesOn
+	}
 	if s.stays() {
 		return route.Decision{Where: route.Here, Why: "all statements of its transaction share a snapshot"}
 	}
 	return route.Decision{}
 }
 
-func (s *Session) left() route.Decision {
+// goesOn: what follows in the same text is of another transaction, which may write.
+var goesOn = route.Decision{Where: route.Primary, Why: "it ends its transaction and goes on with another"}
+
+func (s *Session) left(*route.Request) route.Decision {
 	if s.follow.pinned() != "" || !s.follow.certain() {
 		return route.Decision{Where: route.Primary, Why: cmp.Or(s.follow.pinned(), "what its session has left on the primary is not known yet")}
 	}
 	return route.Decision{}
 }
 
-func (s *Session) outOfDate() route.Decision {
+func (s *Session) outOfDate(*route.Request) route.Decision {
 	if s.entry.Stale() || s.entry.Due(s.loop.Now()) {
 		return route.Decision{Where: route.Primary, Why: "what is known of the database is not up to date, and asked for with the next statement"}
 	}

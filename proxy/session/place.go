@@ -42,7 +42,7 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	r := &s.placed
 	*r = route.Request{}
 	asks := s.asked(m, r) && s.routes()
-	if asks && s.ended && s.stays() {
+	if asks && s.away && (s.ended && s.stays() || endsFirst(r.Script)) {
 		if err := s.sync(); err != nil {
 			return false, err
 		}
@@ -96,7 +96,7 @@ func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool)
 	switch {
 	case !asks:
 		return nil
-	case s.away && s.failed() && s.begun != nil && !s.expect.within() && chains(script):
+	case s.away && s.failed() && s.begun != nil && !s.expect.within() && (chains(script) || endsFirst(script)):
 		return s.failAgain()
 	case !(s.away && d.Where == route.Primary) && !s.misses(d):
 		return nil
@@ -317,6 +317,15 @@ func (s *Session) failAgain() error {
 // chains says that a text ends a transaction and begins another like it.
 func chains(script *query.Script) bool {
 	return script != nil && len(script.Statements) == 1 && script.Statements[0].Chain
+}
+
+// endsFirst says that a text ends a transaction and goes on with more statements.
+func endsFirst(script *query.Script) bool {
+	if script == nil || len(script.Statements) < 2 {
+		return false
+	}
+	kind := script.Statements[0].Kind
+	return kind == query.Commit || kind == query.Rollback
 }
 
 // letGo parts with a server in the middle of whatever is going on: a standby's,

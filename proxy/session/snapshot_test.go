@@ -16,6 +16,41 @@ func (w *world) snapshotRead(s *side) {
 	w.then(s.words(w.t, "Query "+snapshotBegin, "Query SELECT 1"), s.says(inside("BEGIN"), inside("SELECT 1")))
 }
 
+// TestSeveralStatementsEndASnapshot: what comes behind the COMMIT in one text may write.
+func TestSeveralStatementsEndASnapshot(t *testing.T) {
+	const text = "COMMIT; INSERT INTO t VALUES (1)"
+	w, s := routedWorld(t, pool.Transaction, 1, 0)
+	w.snapshotRead(s[0])
+	w.then(w.told(0, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple(text)))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+	w.then(s[1].words(t, "Query "+snapshotBegin, "Query SELECT", "Query "+text), s[1].says(inside("BEGIN"), inside("SELECT 1"), complete("COMMIT"), done("INSERT 0 1")))
+	w.then(w.told(2, "CommandComplete COMMIT", "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestSeveralStatementsEndAFailedBlock, whether its failure is known or not.
+func TestSeveralStatementsEndAFailedBlock(t *testing.T) {
+	const text = "ROLLBACK; INSERT INTO t VALUES (1)"
+	for _, pipelined := range []bool{false, true} {
+		w, s := routedWorld(t, pool.Transaction, 1, 0)
+		w.greeted(w.sends(simple("BEGIN")))
+		if pipelined {
+			w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("SELECT 1"), simple(text)))
+			w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), failed("22012")))
+		} else {
+			w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("SELECT 1")))
+			w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), failed("22012")))
+			w.then(w.sends(simple(text)))
+		}
+		w.then(w.told(0, "ErrorResponse ERROR 22012", "ReadyForQuery E"), s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")))
+		w.then(s[1].words(t, "Query BEGIN", "Query refused by pgherd"), s[1].says(inside("BEGIN"), failed("42601")))
+		w.then(s[1].words(t, "Query "+text), s[1].says(complete("ROLLBACK"), done("INSERT 0 1")))
+		w.then(s[1].words(t, "Query STATE"), s[1].says(state()))
+		w.then(w.told(2, "CommandComplete ROLLBACK", "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	}
+}
+
 // TestBehindTheEndOfASnapshot: what is sent behind a COMMIT, before that is answered,
 // is no part of the block that stays on the standby.
 func TestBehindTheEndOfASnapshot(t *testing.T) {
