@@ -118,9 +118,8 @@ func (s *Session) unbind() {
 // withheld answers what ends a transaction of which no server knows yet, and
 // what follows a request in it for which there was no server.
 func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
-	ends := kind == wire.Query && route.Ends(script)
 	switch {
-	case ends:
+	case kind == wire.Query && route.Ends(script):
 		tag := "COMMIT"
 		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
 			tag = "ROLLBACK"
@@ -128,10 +127,12 @@ func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err
 		s.begun, s.status, s.unnamed = nil, wire.Idle, nil
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
 		return true, nil
-	case s.status == wire.Failed:
-		return false, aborted
+	case s.status != wire.Failed:
+		return false, nil
+	case kind == wire.Close, ends(script), endsFirst(script): // a server knows best
+		return false, s.failOnPrimary()
 	}
-	return false, nil
+	return false, aborted
 }
 
 var aborted = &wire.Fault{Severity: "ERROR", Code: "25P02",

@@ -157,7 +157,7 @@ func (e *explanation) answered(script *query.Script, d route.Decision, refused e
 		return false
 	case route.Ends(script):
 		e.end("pgherd", "no node has heard of its transaction")
-	case e.status == wire.Failed:
+	case e.status == wire.Failed && !ends(script) && !endsFirst(script):
 		e.end("error", aborted.Message)
 	default:
 		return false

@@ -7,6 +7,55 @@ import (
 	"pgherd/proxy/wire"
 )
 
+// TestErrorBeforeAnyServer fails the block of which no server knows, as it would there.
+func TestErrorBeforeAnyServer(t *testing.T) {
+	w, _ := routedWorld(t, pool.Transaction)
+	w.set.RefusePins = true
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("LISTEN a")))
+	w.then(w.told(0, "ErrorResponse ERROR 0A000", "ReadyForQuery E"), w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(simple("COMMIT")))
+	w.then(w.told(0, "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked()
+}
+
+// TestRollbackWithoutAServer: a block for which there was no server can be ended in the
+// extended protocol, too, and with more behind.
+func TestRollbackWithoutAServer(t *testing.T) {
+	begin := func(t *testing.T) (*world, *side) {
+		w, _ := routedWorld(t, pool.Transaction)
+		s := w.opened()
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("INSERT INTO t VALUES (1)")))
+		w.then(w.refuses(tooMany))
+		w.then(w.told(0, "ErrorResponse ERROR 53300", "ReadyForQuery E"), w.sends(parse("SELECT 1"), execute, syncs))
+		return w, s
+	}
+	end := func(w *world, s *side) {
+		w.then(w.grants(s))
+		w.then(s.words(w.t, "Query BEGIN", "Query refused by pgherd"), s.says(inside("BEGIN"), failed("42601")))
+	}
+	t.Run("extended", func(t *testing.T) {
+		w, s := begin(t)
+		w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(extended("ROLLBACK"), syncs))
+		end(w, s)
+		w.then(s.words(t, "Parse ROLLBACK", "Bind", "Execute", "Sync"), s.says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), done("ROLLBACK")))
+		w.then(s.words(t, "Query STATE"), s.says(state()))
+		w.then(w.told(1, "ParseComplete", "BindComplete", "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+	t.Run("several statements", func(t *testing.T) {
+		w, s := begin(t)
+		w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(simple("ROLLBACK; SELECT 1")))
+		end(w, s)
+		w.then(s.words(t, "Query ROLLBACK; SELECT 1"), s.says(complete("ROLLBACK"), done("SELECT 1")))
+		w.then(s.words(t, "Query STATE"), s.says(state()))
+		w.then(w.told(1, "CommandComplete ROLLBACK", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+}
+
 // TestBoundBeginBelongsToThePrimary: something comes between the Bind and the Execute
 // of a BEGIN, which a server has to know of then. On a standby nobody would know of
 // the block, and a write would be one outside of it.

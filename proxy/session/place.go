@@ -307,6 +307,11 @@ func (s *Session) failAgain() error {
 	if err := s.abandonBlock(); err != nil {
 		return err
 	}
+	return s.failOnPrimary()
+}
+
+// failOnPrimary begins a block on the primary that has failed.
+func (s *Session) failOnPrimary() error {
 	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (s *Session) collide(name, text string) {
 // on others would otherwise wait for the servers that these hold.
 func (s *Session) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if !m.Last || err != nil || len(v.Name) == 0 || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || s.follow.mean != nil {
+	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || s.follow.mean != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))

@@ -169,6 +169,9 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 		s.refuseInside(words, whole)
 		return nil
 	}
+	if s.server == nil && s.status == wire.InTransaction { // of which no server knows yet
+		s.status = wire.Failed
+	}
 	s.refusing = !whole
 	s.answer(words, whole)
 	return nil
