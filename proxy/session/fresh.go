@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"pgherd/proxy/pool"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
@@ -139,6 +140,17 @@ func (s *Session) reborn() bool {
 	_ = s.await(s.expect.empty) // else it is closed
 	s.letGo()
 	s.loop.Chase()
+	return true
+}
+
+// unfit says that a standby's server cannot have the session's settings: it may not
+// have heard yet of the role, or whatever else they name. It is closed.
+func (s *Session) unfit(err error) bool {
+	if _, failed := errors.AsType[unrestored](err); !failed {
+		return false
+	}
+	s.expect = expectation{}
+	s.release(pool.Discard)
 	return true
 }
 

@@ -370,7 +370,7 @@ func (s *Session) fetch(d route.Decision) error {
 		return err
 	}
 	err = s.checkout(node)
-	if primary := s.primary(); node != primary && d.Where != route.Process && (elsewhere(err) || err == nil && s.reborn()) {
+	if primary := s.primary(); node != primary && d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
 		err = s.checkout(primary)
 	}
 	if err != nil {

@@ -197,6 +197,22 @@ func TestPinnedSessionsStay(t *testing.T) {
 	w.nodesAsked(0)
 }
 
+// TestStandbyCannotHaveTheSettings: it has not heard yet of the role that another
+// client has made. The primary is asked instead.
+func TestStandbyCannotHaveTheSettings(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
+	w.greeted(w.sends(simple("SET ROLE young")))
+	w.then(s[0].words(t, "Query SET ROLE young"), s[0].says(done("SET")))
+	w.then(w.told(1, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(s[1].words(t, "Query SET role TO 'young';"), s[1].says(erred("22023")))
+	w.then(s[2].words(t, "Query SET role TO 'young';"), s[2].says(done("SET")))
+	w.then(s[2].words(t, "Query SELECT 1"), s[2].says(selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 1, 0)
+	same2(t, "servers closed", len(w.discarded), 1)
+}
+
 // TestStandbyHasNoServer: the primary is asked instead.
 func TestStandbyHasNoServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
