@@ -67,13 +67,18 @@ func (w *herdWorld) Candidates() (all []route.Candidate) {
 	for _, c := range w.world.Candidates() {
 		if w.view.Nodes[c.Index].Status == nodes.Up {
 			c.Bytes = w.view.Nodes[c.Index].DelayBytes
-			if c.Index < len(w.of) {
-				c.Replayed = w.of[c.Index]
-			}
+			c.Replayed, _ = w.Replayed(c.Index)
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+func (w *herdWorld) Replayed(node int) (uint64, time.Time) {
+	if node < len(w.of) {
+		return w.of[node], w.asked2
+	}
+	return w.world.Replayed(node)
 }
 
 // serve has every server answer what it got.

@@ -15,6 +15,7 @@ type fresh struct {
 	wrote   time.Time // when its last transaction that wrote was over; zero: none has
 	covered time.Time // writes up to here are seen by who has replayed
 	lsn     uint64    // up to here
+	needed  uint64    // what a standby that was chosen has replayed, as far as was known
 }
 
 // unknowable is a position that no standby has replayed.
@@ -101,7 +102,7 @@ func (s *Session) chooseNow(d route.Decision) pick {
 	p := pick{node: primary, stale: true, position: s.position()}
 	far := route.Fresh(all, p.position)
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
-		s.reads = chosen.Index
+		s.reads, s.fresh.needed = chosen.Index, p.position
 		p.node, p.stale, p.why = chosen.Index, false, chosen.Why
 	}
 	return p
@@ -131,14 +132,15 @@ func (s *Session) primary() int {
 // reborn says that the standby may have been restarted, and forgotten what it had
 // replayed, since it was asked: the server at hand is younger. It is given back.
 func (s *Session) reborn() bool {
-	if s.position() == 0 {
+	if s.fresh.needed == 0 {
 		return false
 	}
-	if _, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) {
+	if lsn, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) && lsn >= s.fresh.needed {
 		return false
 	}
 	_ = s.await(s.expect.empty) // else it is closed
 	s.letGo()
+	s.expect = expectation{}
 	s.loop.Chase()
 	return true
 }

@@ -183,6 +183,44 @@ func TestOwnWritesAreSeen(t *testing.T) {
 	}
 }
 
+// TestRestartedStandby: while its read waited for a server, the standby began anew with
+// less than it had replayed; or it does so as the server is brought to the session's
+// settings.
+func TestRestartedStandby(t *testing.T) {
+	wait := func(t *testing.T) (*world, []*side) {
+		w, s := routedWorld(t, pool.Transaction, 0)
+		s = append(s, w.opened(), w.opened())
+		s[1].server.Key = w.who.Target.On(1)
+		w.greeted(w.sends(simple("SET work_mem TO 5")))
+		w.then(s[0].words(t, "Query SET work_mem TO 5"), func() { w.free = append(w.free, s[0].server) }, s[0].says(done("SET")))
+		w.then(w.told(1, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("INSERT INTO t VALUES (1)")))
+		w.then(s[0].words(t, "Query INSERT INTO t VALUES (1)"), s[0].says(done("INSERT 0 1")))
+		w.then(w.told(2, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.passes(time.Second),
+			func() { w.written, w.replayed, w.asked2 = 100, 100, w.now }, w.sends(simple("SELECT 1")))
+		w.then(w.passes(time.Second), func() { s[1].server.Opened = w.now }, w.grants(s[1]))
+		return w, s
+	}
+	t.Run("it is behind", func(t *testing.T) {
+		w, s := wait(t)
+		w.moments[len(w.moments)-1] = append(w.moments[len(w.moments)-1], func() { w.replayed, w.asked2 = 50, w.now.Add(time.Second) })
+		w.then(s[1].words(t, `Query SET "work_mem" TO '5';`), s[1].says(done("SET")))
+		w.then(w.grants(s[2]))
+		w.then(s[2].words(t, `Query SET "work_mem" TO '5';`, "Query SELECT 1"), s[2].says(done("SET"), selected))
+		w.then(w.told(4, selectedText...), w.sends(terminate))
+		w.run()
+		w.nodesAsked(0, 0, 1, 0)
+	})
+	t.Run("its server is gone", func(t *testing.T) {
+		w, s := wait(t)
+		w.then(s[1].words(t, `Query SET "work_mem" TO '5';`), s[1].hangs(errBroken))
+		w.then(w.grants(s[2]))
+		w.then(s[2].words(t, `Query SET "work_mem" TO '5';`, "Query SELECT 1"), s[2].says(done("SET"), selected))
+		w.then(w.told(3, selectedText...), w.sends(terminate))
+		w.run()
+		w.nodesAsked(0, 0, 1, 0)
+	})
+}
+
 // TestPinnedSessionsStay: what was left on the primary's server may change what a
 // read gives.
 func TestPinnedSessionsStay(t *testing.T) {

@@ -143,7 +143,7 @@ func (w *world) Chase()                           { w.chased++ }
 func (w *world) Wrote()                           { w.lastWrite = w.now }
 func (w *world) LastWrite() time.Time             { return w.lastWrite }
 func (w *world) Count(int, metrics.Statement)     {}
-func (w *world) Replayed(int) (uint64, time.Time) { return 0, w.asked2 }
+func (w *world) Replayed(int) (uint64, time.Time) { return w.replayed, w.asked2 }
 func (w *world) Holds(node int, pid uint32) bool {
 	return slices.Contains(w.holds[pid], node)
 }
