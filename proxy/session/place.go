@@ -344,12 +344,19 @@ func (s *Session) letGo() {
 			s.beginAgain()
 			return
 		}
-	} else if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
+	} else {
+		s.giveUp()
+	}
+	s.resume()
+}
+
+// giveUp gives the server at hand back, if nothing keeps that from others.
+func (s *Session) giveUp() {
+	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
 		s.release(pool.Return)
 	} else {
 		s.release(pool.Discard)
 	}
-	s.resume()
 }
 
 // resume: the block that was begun goes on, whatever server is at hand.
@@ -369,9 +376,10 @@ func (s *Session) fetch(d route.Decision) error {
 	if err != nil {
 		return err
 	}
-	err = s.checkout(node)
-	if primary := s.primary(); node != primary && d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
-		err = s.checkout(primary)
+	if primary := s.primary(); node == primary {
+		err = s.checkoutPrimary()
+	} else if err = s.checkout(node); d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
+		err = s.checkoutPrimary()
 	}
 	if err != nil {
 		if s.status = wire.Idle; s.begun != nil {
@@ -383,6 +391,24 @@ func (s *Session) fetch(d route.Decision) error {
 	s.beginAgain()
 	return nil
 }
+
+// checkoutPrimary gets a server of the node that takes writes once it has come: while
+// it waits, another may have become the primary.
+func (s *Session) checkoutPrimary() error {
+	for range rolesTries {
+		if err := s.checkout(s.primary()); err != nil || s.server.Key.Node == s.primary() {
+			return err
+		}
+		if err := s.await(s.expect.empty); err != nil {
+			return err
+		}
+		s.giveUp()
+	}
+	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available for long enough"}
+}
+
+// rolesTries is how often the primary may have changed while a request waits for it.
+const rolesTries = 3
 
 // beginAgain begins on the server at hand the block that is open for the client.
 func (s *Session) beginAgain() {

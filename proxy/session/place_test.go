@@ -221,6 +221,22 @@ func TestRestartedStandby(t *testing.T) {
 	})
 }
 
+// TestPrimaryChangesMeanwhile: what waits for the primary goes to the one that is then.
+func TestPrimaryChangesMeanwhile(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction)
+	s = append(s, w.opened(), w.opened())
+	s[1].server.Key = w.who.Target.On(1)
+	w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
+	w.then(func() {
+		w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Up}, {Index: 1, Role: nodes.Primary, Status: nodes.Up}}}
+	}, w.grants(s[0]))
+	w.then(s[0].words(t), w.grants(s[1]))
+	w.then(s[1].words(t, "Query INSERT INTO t VALUES (1)"), s[1].says(done("INSERT 0 1")))
+	w.then(w.told(2, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 1)
+}
+
 // TestPinnedSessionsStay: what was left on the primary's server may change what a
 // read gives.
 func TestPinnedSessionsStay(t *testing.T) {

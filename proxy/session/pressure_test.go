@@ -450,6 +450,7 @@ func TestView(t *testing.T) {
 func TestPrimaryMoves(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
+	s.server.Key.Node = 1
 	w.greeted(func() {
 		w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Standby, Status: nodes.Up}, {Index: 1, Role: nodes.Primary, Status: nodes.Up}}}
 	}, w.client.says(simple("q")))

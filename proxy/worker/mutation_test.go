@@ -112,7 +112,7 @@ var mutations = []struct{ name, file, old, new string }{
 	{"a block that was held back has none of its words", "../session/place.go",
 		"s.query(s.begun.Text, restore)", "s.query(\"BEGIN\", restore)"},
 	{"a server is left with a cancel in flight", "../session/place.go",
-		"} else if s.awaitCancels() && pool.Transaction", "} else if pool.Transaction"},
+		"if s.awaitCancels() && pool.Transaction", "if pool.Transaction"},
 }
 
 // mutationSeeds is how many seeds a mutation may survive.
