@@ -16,6 +16,7 @@ type fresh struct {
 	covered time.Time // writes up to here are seen by who has replayed
 	lsn     uint64    // up to here
 	needed  uint64    // what a standby that was chosen has replayed, as far as was known
+	since   time.Time // of all sessions' writes, the latest that was looked at for it
 }
 
 // unknowable is a position that no standby has replayed.
@@ -99,13 +100,31 @@ func (s *Session) chooseNow(d route.Decision) pick {
 	if wanted.Index < 0 || wanted.Index == primary {
 		return pick{node: primary, why: wanted.Why}
 	}
+	latest := s.loop.LastWrite() // before the position is taken
 	p := pick{node: primary, stale: true, position: s.position()}
 	far := route.Fresh(all, p.position)
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
-		s.reads, s.fresh.needed = chosen.Index, p.position
+		s.reads, s.fresh.needed, s.fresh.since = chosen.Index, p.position, latest
 		p.node, p.stale, p.why = chosen.Index, false, chosen.Why
 	}
 	return p
+}
+
+// outrun says that the standby at hand is not known to have replayed what other
+// sessions have written since it was chosen, and that a read has to see that.
+func (s *Session) outrun() bool {
+	if !s.away || s.set.Routing.Consistency != route.Global {
+		return false
+	}
+	latest := s.loop.LastWrite()
+	if !latest.After(s.fresh.since) {
+		return false
+	}
+	if lsn, _ := s.loop.Replayed(s.server.Key.Node); lsn < s.position() {
+		return true
+	}
+	s.fresh.since = latest
+	return false
 }
 
 // whom is what preferences look at.

@@ -237,6 +237,40 @@ func TestPrimaryChangesMeanwhile(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
+// TestOthersWritesAreSeen, where that is wanted, by each statement of a block that has
+// several snapshots, and by each of a pipeline.
+func TestOthersWritesAreSeen(t *testing.T) {
+	writes := func(w *world) func() {
+		return func() { w.now = w.now.Add(time.Second); w.lastWrite = w.now }
+	}
+	t.Run("the standby does not catch up", func(t *testing.T) {
+		w, s := routedWorld(t, pool.Transaction, 1, 0)
+		w.set.Routing.Consistency = route.Global
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("SELECT 1")))
+		w.then(s[0].words(t, "Query BEGIN", "Query SELECT 1"), s[0].says(inside("BEGIN"), inside("SELECT 1")))
+		w.then(w.told(0, "CommandComplete SELECT 1", "ReadyForQuery T"), writes(w), w.sends(simple("SELECT 2")))
+		w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(done("ROLLBACK")), w.passes(time.Second))
+		w.then(w.passes(time.Second))
+		w.then(s[1].words(t, "Query BEGIN", "Query SELECT", "Query SELECT 2"), s[1].says(inside("BEGIN"), inside("SELECT 0"), inside("SELECT 1")))
+		w.then(w.told(1, "CommandComplete SELECT 1", "ReadyForQuery T"), w.sends(simple("COMMIT")))
+		w.then(s[1].words(t, "Query COMMIT"), s[1].says(done("COMMIT")))
+		w.then(w.told(2, "CommandComplete COMMIT", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+		w.nodesAsked(1, 0)
+	})
+	t.Run("it has caught up", func(t *testing.T) {
+		w, s := routedWorld(t, pool.Transaction, 1)
+		w.set.Routing.Consistency = route.Global
+		w.greeted(w.sends(simple("SELECT 1")))
+		w.then(s[0].words(t, "Query SELECT 1"), writes(w), func() { w.written, w.replayed, w.asked2 = 9, 9, w.now.Add(1) }, w.sends(simple("SELECT 2")))
+		w.then(s[0].words(t, "Query SELECT 2"), s[0].says(selected, selected))
+		w.then(w.told(1, append(selectedText, selectedText...)...), w.sends(terminate))
+		w.run()
+		w.nodesAsked(1)
+	})
+}
+
 // TestPinnedSessionsStay: what was left on the primary's server may change what a
 // read gives.
 func TestPinnedSessionsStay(t *testing.T) {

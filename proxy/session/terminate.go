@@ -66,13 +66,14 @@ func (s *Session) aim(r *route.Request) route.Decision {
 }
 
 // misses says that the server at hand is not one for the request: it has run
-// nothing yet, or was chosen for a process, not as one to read from.
+// nothing yet, or was chosen for a process, not as one to read from, or has missed
+// what was written since.
 func (s *Session) misses(d route.Decision) bool {
 	switch d.Where {
 	case route.Process:
 		return s.server != nil && s.server.Key.Node != d.Index
 	case route.Anywhere, route.Node:
-		return s.stray
+		return s.stray || s.outrun()
 	}
 	return false
 }
