@@ -112,7 +112,7 @@ func (s *Session) impatient(deadline time.Time) error {
 	case s.client.Left():
 		return errLeft // nobody wants the answer; the request is not begun
 	case s.canceled:
-		return &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
+		return canceled
 	case over(deadline, s.loop.Now()):
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
@@ -122,6 +122,8 @@ func (s *Session) impatient(deadline time.Time) error {
 	}
 	return nil
 }
+
+var canceled = &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
 
 // attach makes server the session's own and brings it to the session's state.
 func (s *Session) attach(server *pool.Server) error {

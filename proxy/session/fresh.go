@@ -54,23 +54,33 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 	if d.Where != route.Anywhere && d.Where != route.Node {
 		return primary, nil
 	}
-	deadline := s.loop.Now().Add(s.set.Routing.ConsistencyWait)
-	for {
-		now := s.chooseNow(d)
-		if !now.stale {
+	if now := s.chooseNow(d); !now.stale {
+		return now.node, nil
+	}
+	return s.chase(d)
+}
+
+// chase waits for a standby to catch up, for a while. A cancel ends that.
+func (s *Session) chase(d route.Decision) (node int, err error) {
+	deadline, before := s.loop.Now().Add(s.set.Routing.ConsistencyWait), s.state
+	s.enter(WaitServer)
+	s.canceled = false
+	defer s.enter(before)
+	for s.loop.Chase(); s.loop.Now().Before(deadline); s.loop.Chase() {
+		if err := s.loop.Wait(sooner(deadline, s.loop.Now().Add(chaseEvery))); err != nil {
+			return -1, err
+		}
+		switch {
+		case s.evicted != nil:
+			return -1, errEvicted
+		case s.canceled:
+			return -1, canceled
+		}
+		if now := s.chooseNow(d); !now.stale {
 			return now.node, nil
 		}
-		s.loop.Chase()
-		if now := s.loop.Now(); !now.Before(deadline) {
-			return primary, nil
-		}
-		if err := s.loop.Wait(sooner(deadline, s.loop.Now().Add(chaseEvery))); err != nil {
-			return primary, err
-		}
-		if s.evicted != nil {
-			return primary, errEvicted
-		}
 	}
+	return s.primary(), nil
 }
 
 // chaseEvery is how often a read looks whether a standby has caught up.

@@ -372,16 +372,7 @@ func (s *Session) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
 	}
-	node, err := s.choose(d)
-	if err != nil {
-		return err
-	}
-	if primary := s.primary(); node == primary {
-		err = s.checkoutPrimary()
-	} else if err = s.checkout(node); d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
-		err = s.checkoutPrimary()
-	}
-	if err != nil {
+	if err := s.obtain(d); err != nil {
 		if s.status = wire.Idle; s.begun != nil {
 			s.status = wire.Failed
 		}
@@ -390,6 +381,23 @@ func (s *Session) fetch(d route.Decision) error {
 	s.stray = d.Where == route.Process
 	s.beginAgain()
 	return nil
+}
+
+// obtain gets a server of the node that was decided on; of the primary, if a read
+// finds none on a standby.
+func (s *Session) obtain(d route.Decision) error {
+	node, err := s.choose(d)
+	switch {
+	case err != nil:
+		return err
+	case node == s.primary():
+		return s.checkoutPrimary()
+	}
+	err = s.checkout(node)
+	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
+		return s.checkoutPrimary()
+	}
+	return err
 }
 
 // checkoutPrimary gets a server of the node that takes writes once it has come: while
