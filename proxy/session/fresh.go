@@ -54,6 +54,9 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 	if d.Where != route.Anywhere && d.Where != route.Node {
 		return primary, nil
 	}
+	if s.home != nil && s.loop.Now().Before(s.stayHome) {
+		return primary, nil
+	}
 	if now := s.chooseNow(d); !now.stale {
 		return now.node, nil
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
@@ -13,21 +14,22 @@ import (
 
 // placing is what a session remembers in order to place its requests.
 type placing struct {
-	begun  *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
-	begins *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
-	home   *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	ended  bool          // what ends a block was sent, and the status behind it was not told
-	away   bool          // the server at hand is a standby's
-	ran    bool          // it has been given something to run
-	stray  bool          // it was chosen for a process that is there
-	wrote  bool          // the open transaction has written
-	blocks bool          // an earlier transaction block has
-	ever   bool          // any statement has
-	chance float64       // by which the session's node is chosen
-	ratio  float64       // by which a preference counts
-	placed route.Request // the one at hand
-	reads  int           // the node that was chosen last for a read; -1: none was
-	fresh  fresh
+	begun    *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
+	begins   *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
+	home     *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
+	ended    bool          // what ends a block was sent, and the status behind it was not told
+	stayHome time.Time     // at home, until then: no standby had a server
+	away     bool          // the server at hand is a standby's
+	ran      bool          // it has been given something to run
+	stray    bool          // it was chosen for a process that is there
+	wrote    bool          // the open transaction has written
+	blocks   bool          // an earlier transaction block has
+	ever     bool          // any statement has
+	chance   float64       // by which the session's node is chosen
+	ratio    float64       // by which a preference counts
+	placed   route.Request // the one at hand
+	reads    int           // the node that was chosen last for a read; -1: none was
+	fresh    fresh
 }
 
 // routes says that the session's statements may leave the primary.
@@ -372,13 +374,14 @@ func (s *Session) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
 	}
+	s.stray = d.Where == route.Process
 	if err := s.obtain(d); err != nil {
+		s.stray = false
 		if s.status = wire.Idle; s.begun != nil {
 			s.status = wire.Failed
 		}
 		return err
 	}
-	s.stray = d.Where == route.Process
 	s.beginAgain()
 	return nil
 }
@@ -394,6 +397,9 @@ func (s *Session) obtain(d route.Decision) error {
 		return s.checkoutPrimary()
 	}
 	err = s.checkout(node)
+	if s.home != nil && elsewhere(err) {
+		s.stayHome = s.loop.Now().Add(homeStay)
+	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
 		return s.checkoutPrimary()
 	}

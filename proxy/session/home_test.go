@@ -1,0 +1,29 @@
+package session
+
+import (
+	"testing"
+
+	"pgherd/proxy/pool"
+)
+
+// TestHomeNeedNotWaitForAStandby: where limits count the servers of all nodes, those
+// that sessions have put aside may take all places; none of them is to wait for long
+// for one more.
+func TestHomeNeedNotWaitForAStandby(t *testing.T) {
+	w, s := routedWorld(t, pool.Session, 0)
+	began := w.now
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
+	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
+	w.then(w.is(WaitServer), w.passes(homeWait))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // and the next does not even try
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(homeStay))
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1")))
+	w.then(w.is(WaitServer), w.sends(terminate), w.client.leaves())
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
+	w.run()
+	w.nodesAsked(0, 1, 1)
+	same2(t, "it took no more", w.now.Sub(began), homeWait+homeStay)
+	same2(t, "places in the queue given up", w.withdrawn >= 2, true)
+}
