@@ -27,6 +27,7 @@ type placing struct {
 	ever     bool          // any statement has
 	chance   float64       // by which the session's node is chosen
 	ratio    float64       // by which a preference counts
+	portal   bool          // the unnamed one is bound on the standby at hand, and not done with
 	placed   route.Request // the one at hand
 	reads    int           // the node that was chosen last for a read; -1: none was
 	fresh    fresh
@@ -68,6 +69,9 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if err := s.refusedAway(d); err != nil {
 		return false, err
 	}
+	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be asked for
+		d.Where = route.Here
+	}
 	if err := s.comeBackFor(r.Script, d, asks); err != nil {
 		return false, err
 	}
@@ -79,6 +83,7 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	}
 	s.ran = s.ran || s.begins != nil || m.Kind == wire.Query || m.Kind == wire.Bind || m.Kind == wire.FunctionCall
 	s.unbind()
+	s.notePortal(m)
 	if asks {
 		s.noteWrite(r)
 	}
