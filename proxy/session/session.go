@@ -4,7 +4,9 @@
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
 // A request goes through request.go (what is it), look.go (what will it do to
-// the session: effect.go), checkout.go (a server for it) and restore.go (in the
+// the session: effect.go), place.go (on which node: decide.go says where it may
+// go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
+// leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), prepare.go (by what name the server knows its statement),
 // relay.go (both directions at once), expect.go (what is owed), release.go
 // (what becomes of the server), follow.go and question.go (what the session

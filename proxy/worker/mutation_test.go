@@ -104,14 +104,14 @@ var mutations = []struct{ name, file, old, new string }{
 		"s.replies.pass(s.client, m)\n\ts.torn = !m.Last", "s.replies.pass(s.client, m)\n\ts.torn = false"},
 	{"a write stays on a standby", "../session/place.go",
 		"case !(s.away && d.Where == route.Primary) && !s.misses(d):", "case true:"},
-	{"what a standby answers is not waited for", "../session/place.go",
+	{"what a standby answers is not waited for", "../session/comeback.go",
 		"if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() || !s.expect.within() {",
 		"if s.expect.skipping || s.failed() || !s.expect.within() {\n\t\tvar err error"},
 	{"a block that comes back is not begun", "../session/place.go",
 		"s.query(s.begun.Text, restore)", "if !s.away && s.ever {\n\t\t\ts.query(s.begun.Text, restore)\n\t\t}"},
 	{"a block that was held back has none of its words", "../session/place.go",
 		"s.query(s.begun.Text, restore)", "s.query(\"BEGIN\", restore)"},
-	{"a server is left with a cancel in flight", "../session/place.go",
+	{"a server is left with a cancel in flight", "../session/comeback.go",
 		"if s.awaitCancels() && pool.Transaction", "if pool.Transaction"},
 }
 

@@ -1,0 +1,113 @@
+package session
+
+import (
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// comeBack ends what is going on on the server at hand, so that the request can
+// go to another node. What fails there stays there until its end.
+func (s *Session) comeBack() error {
+	if err := s.sync(); err != nil || s.expect.skipping || s.failed() {
+		return err
+	}
+	return s.abandonBlock()
+}
+
+// sync waits until the state of the transaction is known; unless it has failed.
+func (s *Session) sync() error {
+	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() || !s.expect.within() {
+		return err
+	}
+	s.expect.add(wire.Sync, swallow, nil)
+	s.server.Endpoint.Write(wire.AppendSync(nil))
+	return s.await(s.expect.empty)
+}
+
+// abandonBlock ends the block on the server at hand, which has only read, if
+// that, and parts with that.
+func (s *Session) abandonBlock() error {
+	if s.status == wire.Idle {
+		s.begun = nil // it has ended meanwhile
+	} else {
+		s.tellOwn("ROLLBACK")
+		s.query("ROLLBACK", swallow)
+	}
+	if err := s.await(s.expect.empty); err != nil {
+		return err
+	}
+	s.again.name = s.again.name[:0]
+	s.letGo()
+	return nil
+}
+
+// failed says that the open block can only be rolled back: that has not been
+// asked for yet.
+func (s *Session) failed() bool { return s.status == wire.Failed && !s.ended && !s.expect.settling() }
+
+// failAgain has a block that failed on the standby fail on the primary: what it
+// is to be followed by takes its properties from it there.
+func (s *Session) failAgain() error {
+	if err := s.abandonBlock(); err != nil {
+		return err
+	}
+	return s.failOnPrimary()
+}
+
+// failOnPrimary begins a block on the primary that has failed.
+func (s *Session) failOnPrimary() error {
+	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
+		return err
+	}
+	s.query(nonsense, attempt)
+	return s.await(s.expect.empty)
+}
+
+// chains says that a text ends a transaction and begins another like it.
+func chains(script *query.Script) bool {
+	return script != nil && len(script.Statements) == 1 && script.Statements[0].Chain
+}
+
+// endsFirst says that a text ends a transaction and goes on with more statements.
+func endsFirst(script *query.Script) bool {
+	if script == nil || len(script.Statements) < 2 {
+		return false
+	}
+	kind := script.Statements[0].Kind
+	return kind == query.Commit || kind == query.Rollback
+}
+
+// letGo parts with a server in the middle of whatever is going on: a standby's,
+// or one that has run nothing. In session mode the primary's may have to stay.
+func (s *Session) letGo() {
+	if s.keeps() {
+		if s.awaitCancels() {
+			s.shelve()
+		}
+		if s.server != nil {
+			s.beginAgain()
+			return
+		}
+	} else {
+		s.giveUp()
+	}
+	s.resume()
+}
+
+// giveUp gives the server at hand back, if nothing keeps that from others.
+func (s *Session) giveUp() {
+	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
+		s.release(pool.Return)
+	} else {
+		s.release(pool.Discard)
+	}
+}
+
+// resume: the block that was begun goes on, whatever server is at hand.
+func (s *Session) resume() {
+	if s.begun != nil {
+		s.status = wire.InTransaction
+	}
+}
