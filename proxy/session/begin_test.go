@@ -81,3 +81,17 @@ func TestRebornStandby(t *testing.T) {
 	w.run()
 	w.nodesAsked(0, 1, 0)
 }
+
+// TestCommitIsTold: others are to see what was committed once its client may know,
+// though it has only flushed.
+func TestCommitIsTold(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0)
+	w.greeted(w.sends(simple("BEGIN"), simple("DELETE FROM t")))
+	w.then(s[0].says(inside("BEGIN"), inside("DELETE 1")), w.passes(time.Second))
+	w.then(w.sends(parse("COMMIT"), execute, wire.AppendFlush(nil)))
+	w.then(s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("COMMIT")))
+	w.then(func() { same2(t, "the last write", w.lastWrite, w.now) }, w.sends(syncs))
+	w.then(s[0].says(ready))
+	w.then(w.sends(terminate))
+	w.run()
+}

@@ -234,6 +234,10 @@ func (s *Session) complete(m wire.Message) {
 		s.statements, s.unnamed = nil, nil
 	case "DEALLOCATE ALL":
 		s.deallocated()
+	case "COMMIT":
+		if s.wrote { // the client knows, though it may not have asked for the status
+			s.loop.Wrote()
+		}
 	}
 }
 
