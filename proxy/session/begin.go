@@ -110,6 +110,7 @@ func (s *Session) unbind() {
 	if s.begins = nil; st == nil || s.server == nil {
 		return
 	}
+	s.ran = true
 	there := s.parse(s.now(st), prelude, nil)
 	s.expect.add(wire.Bind, prelude, nil)
 	s.server.Endpoint.Write(wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))

@@ -45,32 +45,9 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	r := &s.placed
 	*r = route.Request{}
 	asks := s.asked(m, r) && s.routes()
-	if asks && s.away && (s.ended && s.stays() || endsFirst(r.Script)) {
-		if err := s.sync(); err != nil {
-			return false, err
-		}
-	}
-	if asks {
-		r.Catalog = s.entry.Snapshot().Placing()
-	}
-	if s.server == nil && s.status != wire.Idle {
-		if mine, err := s.withheld(m.Kind, r.Script); mine || err != nil {
-			return mine, err
-		}
-	}
-	d := route.Decision{Where: route.Primary}
-	if asks {
-		s.signals(m, r)
-		d = s.aim(r)
-	}
-	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
-		d = route.Decision{Where: route.Primary, Rule: d.Rule}
-	}
-	if err := s.refusedAway(d); err != nil {
-		return false, err
-	}
-	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be asked for
-		d.Where = route.Here
+	d, mine, err := s.destination(m, r, asks)
+	if mine || err != nil {
+		return mine, err
 	}
 	if err := s.comeBackFor(r.Script, d, asks); err != nil {
 		return false, err
@@ -81,8 +58,48 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if err := s.fetch(d); err != nil {
 		return false, err
 	}
-	s.ran = s.ran || s.begins != nil || m.Kind == wire.Query || m.Kind == wire.Bind || m.Kind == wire.FunctionCall
 	s.unbind()
+	s.notePlaced(m, r, asks)
+	return false, nil
+}
+
+// destination is where a request goes. asks: it is to be decided; else it goes where
+// the one before it went.
+func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, mine bool, err error) {
+	if asks && s.away && (s.ended && s.stays() || endsFirst(r.Script)) {
+		if err := s.sync(); err != nil {
+			return d, false, err
+		}
+	}
+	if asks {
+		r.Catalog = s.entry.Snapshot().Placing()
+	}
+	if s.server == nil && s.status != wire.Idle {
+		if mine, err := s.withheld(m.Kind, r.Script); mine || err != nil {
+			return d, mine, err
+		}
+	}
+	d.Where = route.Primary
+	if asks {
+		s.signals(m, r)
+		d = s.aim(r)
+	}
+	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
+		d = route.Decision{Where: route.Primary, Rule: d.Rule}
+	}
+	if err := s.refusedAway(d); err != nil {
+		return d, false, err
+	}
+	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be asked for
+		d.Where = route.Here
+	}
+	return d, false, nil
+}
+
+// notePlaced notes what the request at hand will have done on its server.
+func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
+	runs := m.Kind == wire.Query || m.Kind == wire.Bind
+	s.ran = s.ran || runs || m.Kind == wire.FunctionCall
 	s.notePortal(m)
 	if asks {
 		s.noteWrite(r)
@@ -90,11 +107,10 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Ask) {
 		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
 	}
-	s.ended = s.ended || (m.Kind == wire.Bind || m.Kind == wire.Query) && ends(r.Script)
-	if m.Kind == wire.Query || m.Kind == wire.Bind {
+	s.ended = s.ended || runs && ends(r.Script)
+	if runs {
 		s.loop.Count(s.server.Key.Node, counted(r.Script))
 	}
-	return false, nil
 }
 
 // comeBackFor brings the session back from the node that it is on, if the request
