@@ -64,8 +64,11 @@ func TestTargetsNameWhatExists(t *testing.T) {
 				t.Errorf("%s: there is no workload %s", target.what, name)
 			}
 		}
-		if !slices.Contains([]string{"", epoll, unstreamed, bouncer, pool, without}, target.against) {
+		if !slices.Contains([]string{"", epoll, unstreamed, bouncer, pool, without, ours}, target.against) {
 			t.Errorf("%s: there is no peer %s", target.what, target.against)
+		}
+		if target.of != ours && target.of != routed {
+			t.Errorf("%s: nobody judges %s", target.what, target.of)
 		}
 		if (target.against == "") != (target.combine == nil) {
 			t.Errorf("%s: nothing to combine, or nobody to combine with", target.what)
@@ -74,7 +77,7 @@ func TestTargetsNameWhatExists(t *testing.T) {
 }
 
 func TestVerdicts(t *testing.T) {
-	most := target{"x", []string{"a", "b"}, workload.TPS, bouncer, ratio, 0.5, false}
+	most := target{"x", []string{"a", "b"}, workload.TPS, bouncer, ratio, 0.5, false, ours}
 	least := most
 	least.atLeast = true
 	for _, c := range []struct {
