@@ -27,10 +27,11 @@ var layers = map[string]layer{
 	"proxy/catalog":  {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
 	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
 	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
+	"proxy/expect":   {[]string{"proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
 	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
 	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
 	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
-	"proxy/session": {[]string{"proxy/wire", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
+	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
 		"the data path declares the Loop it needs, so that it runs on a simulated one"},
 	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
@@ -126,7 +127,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/expect", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/wire"
 )
 
@@ -71,8 +72,8 @@ var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 // meetOutdated: the server has said so. What cannot be repeated is told, and the
 // server closed when it is given back, for others would find the same plan.
 func (s *Session) meetOutdated(m wire.Message) {
-	if s.whose == forward && m.Last && s.repeatable() {
-		s.whose, s.again.due = retry, true
+	if s.whose == expect.Forward && m.Last && s.repeatable() {
+		s.whose, s.again.due = expect.Retry, true
 	} else {
 		s.server.Retire(s.loop.Now())
 	}
@@ -83,7 +84,7 @@ func (s *Session) meetOutdated(m wire.Message) {
 func (s *Session) repeatable() bool {
 	a := &s.again
 	return len(a.name) > 0 && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
-		s.expect.owedToClient() == a.owed
+		s.expect.OwedToClient() == a.owed
 }
 
 // repeat sends the requests again. The statement is prepared anew.
@@ -92,7 +93,7 @@ func (s *Session) repeat() error {
 	if st := s.statements[string(a.name)]; st != nil {
 		if there, known := s.server.Prepared.Find(st.key); known {
 			s.server.Prepared.Remove(st.key)
-			s.expect.add(wire.Close, swallow, nil)
+			s.expect.Add(wire.Close, expect.Swallow, nil)
 			s.server.Endpoint.Write(wire.AppendClose(nil, 'S', there))
 		}
 	}
@@ -114,5 +115,5 @@ func (s *Session) repeat() error {
 
 // copies says that the Bind at hand may be repeated.
 func (s *Session) copies() bool {
-	return s.status == wire.Idle && s.follows && !s.expect.within() && s.expect.owedToClient() == 0
+	return s.status == wire.Idle && s.follows && !s.expect.Within() && s.expect.OwedToClient() == 0
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/wire"
 )
 
@@ -11,23 +12,23 @@ import (
 // own names and takes all others away, for a statement that shows them. From
 // then on the server stays, and names pass as they are.
 func (s *Session) bare(kind wire.Kind) {
-	server, ours := s.server, prelude
+	server, ours := s.server, expect.Prelude
 	if kind == wire.Query {
-		ours = attempt // an error would have the query skipped
+		ours = expect.Attempt // an error would have the query skipped
 	}
 	for _, name := range slices.Sorted(slices.Values(server.Prepared.Names())) {
-		s.expect.add(wire.Close, ours, nil)
+		s.expect.Add(wire.Close, ours, nil)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', name))
 	}
 	server.Prepared.Forget()
 	for _, name := range slices.Sorted(maps.Keys(s.statements)) {
 		st := s.statements[name]
 		s.under(st, func() {
-			s.expect.add(wire.Parse, ours, nil)
+			s.expect.Add(wire.Parse, ours, nil)
 			server.Endpoint.Write(appendParse(nil, name, st.text))
 		})
 		if kind == wire.Query { // one that cannot be parsed any more spoils no other
-			s.expect.add(wire.Sync, ours, nil)
+			s.expect.Add(wire.Sync, ours, nil)
 			server.Endpoint.Write(wire.AppendSync(nil))
 		}
 	}
@@ -35,7 +36,7 @@ func (s *Session) bare(kind wire.Kind) {
 	case kind != wire.Query:
 		s.ensureUnnamed()
 	case len(s.statements) == 0:
-		s.expect.add(wire.Sync, ours, nil)
+		s.expect.Add(wire.Sync, ours, nil)
 		server.Endpoint.Write(wire.AppendSync(nil))
 	}
 	s.plain = true

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"pgherd/proxy/expect"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
@@ -111,8 +112,8 @@ func (s *Session) unbind() {
 		return
 	}
 	s.ran = true
-	there := s.parse(s.now(st), prelude, nil)
-	s.expect.add(wire.Bind, prelude, nil)
+	there := s.parse(s.now(st), expect.Prelude, nil)
+	s.expect.Add(wire.Bind, expect.Prelude, nil)
 	s.server.Endpoint.Write(wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
 }
 

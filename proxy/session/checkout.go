@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -25,7 +26,7 @@ func (s *Session) checkout(node int) error {
 		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {
 			return err
 		}
-		s.expect = expectation{}
+		s.expect = expect.List{}
 		s.release(pool.Discard) // the next may be a new one, on which nobody has set anything
 	}
 }
@@ -130,7 +131,7 @@ var canceled = &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling
 
 // attach makes server the session's own and brings it to the session's state.
 func (s *Session) attach(server *pool.Server) error {
-	if s.server != nil || !s.expect.empty() {
+	if s.server != nil || !s.expect.Empty() {
 		s.loop.Discard(server)
 		panic("session: a second server")
 	}
@@ -143,7 +144,7 @@ func (s *Session) attach(server *pool.Server) error {
 func (s *Session) take(server *pool.Server) {
 	s.server, s.away = server, s.follows && server.Key.Node != s.primary()
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
-	s.expect = expectation{list: s.expect.list, locals: s.expect.locals} // which are empty, and have their memory
+	s.expect.Reset()
 	s.status, s.fatal = wire.Idle, false
 	if s.entry != nil {
 		s.follow.era = s.entry.Changes()

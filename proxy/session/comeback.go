@@ -1,6 +1,7 @@
 package session
 
 import (
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
@@ -10,7 +11,7 @@ import (
 // comeBack ends what is going on on the server at hand, so that the request can
 // go to another node. What fails there stays there until its end.
 func (s *Session) comeBack() error {
-	if err := s.sync(); err != nil || s.expect.skipping || s.failed() {
+	if err := s.sync(); err != nil || s.expect.Skipping || s.failed() {
 		return err
 	}
 	return s.abandonBlock()
@@ -18,12 +19,12 @@ func (s *Session) comeBack() error {
 
 // sync waits until the state of the transaction is known; unless it has failed.
 func (s *Session) sync() error {
-	if err := s.quiesce(); err != nil || s.expect.skipping || s.failed() || !s.expect.within() {
+	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.Within() {
 		return err
 	}
-	s.expect.add(wire.Sync, swallow, nil)
+	s.expect.Add(wire.Sync, expect.Swallow, nil)
 	s.server.Endpoint.Write(wire.AppendSync(nil))
-	return s.await(s.expect.empty)
+	return s.await(s.expect.Empty)
 }
 
 // abandonBlock ends the block on the server at hand, which has only read, if
@@ -33,9 +34,9 @@ func (s *Session) abandonBlock() error {
 		s.begun = nil // it has ended meanwhile
 	} else {
 		s.tellOwn("ROLLBACK")
-		s.query("ROLLBACK", swallow)
+		s.query("ROLLBACK", expect.Swallow)
 	}
-	if err := s.await(s.expect.empty); err != nil {
+	if err := s.await(s.expect.Empty); err != nil {
 		return err
 	}
 	s.again.name = s.again.name[:0]
@@ -45,7 +46,7 @@ func (s *Session) abandonBlock() error {
 
 // failed says that the open block can only be rolled back: that has not been
 // asked for yet.
-func (s *Session) failed() bool { return s.status == wire.Failed && !s.ended && !s.expect.settling() }
+func (s *Session) failed() bool { return s.status == wire.Failed && !s.ended && !s.expect.Settling() }
 
 // failAgain has a block that failed on the standby fail on the primary: what it
 // is to be followed by takes its properties from it there.
@@ -61,8 +62,8 @@ func (s *Session) failOnPrimary() error {
 	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
 		return err
 	}
-	s.query(nonsense, attempt)
-	return s.await(s.expect.empty)
+	s.query(nonsense, expect.Attempt)
+	return s.await(s.expect.Empty)
 }
 
 // chains says that a text ends a transaction and begins another like it.

@@ -131,7 +131,7 @@ func (s *Session) commandExecute(body []byte) (mine bool, err error) {
 		return false, nil
 	}
 	command, ok := s.prepared.portals[string(v.Portal)]
-	if !ok || s.expect.skipping {
+	if !ok || s.expect.Skipping {
 		return ok, nil
 	}
 	out, err := s.rows(nil, command, false)

@@ -12,7 +12,7 @@ import (
 // An error that is a *wire.Fault is the command's, any other ends the session.
 func (s *Session) rows(out []byte, command Command, described bool) ([]byte, error) {
 	if command.Waits() {
-		if err := s.quiesce(); err != nil || s.expect.skipping {
+		if err := s.quiesce(); err != nil || s.expect.Skipping {
 			return out, err
 		}
 	}

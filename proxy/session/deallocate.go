@@ -1,6 +1,7 @@
 package session
 
 import (
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -11,28 +12,28 @@ import (
 // for others too, is given something to deallocate.
 func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
 	if st.closes = s.closing(st.script); st.closes == "" {
-		s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+		s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(st))
 		s.requests.pass(s.server.Endpoint, *m)
 		return
 	}
 	s.prepareGone()
 	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
 	st.key = s.privately(st.text)
-	s.expect.add(wire.Parse, forward, s.setUnnamed(st))
+	s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(st))
 	s.server.Endpoint.Write(appendParse(nil, "", st.text))
 }
 
 // prepareGone prepares what is to be deallocated.
 func (s *Session) prepareGone() {
-	s.expect.add(wire.Close, prelude, nil)
-	s.expect.add(wire.Parse, prelude, nil)
+	s.expect.Add(wire.Close, expect.Prelude, nil)
+	s.expect.Add(wire.Parse, expect.Prelude, nil)
 	b := wire.AppendClose(nil, 'S', goneStatement)
 	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
 }
 
 // forgetClosed: the statement is being deallocated. It is not if the server
 // skips that.
-func (s *Session) forgetClosed(name string) undo {
+func (s *Session) forgetClosed(name string) expect.Undo {
 	st := s.statements[name]
 	if st == nil {
 		return nil

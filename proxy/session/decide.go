@@ -65,7 +65,7 @@ func (s *Session) atHand(r *route.Request) route.Decision {
 	switch {
 	case s.server != nil && !s.away:
 		return route.Decision{Where: route.Here, Why: "the session has a server of the primary"}
-	case s.expect.skipping:
+	case s.expect.Skipping:
 		return route.Decision{Where: route.Here, Why: "what came before it has failed"}
 	case s.failed() && s.away && s.begun != nil && endsFirst(r.Script):
 		return goesOn

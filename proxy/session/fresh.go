@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
@@ -170,9 +171,9 @@ func (s *Session) reborn() bool {
 	if lsn, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) && lsn >= s.fresh.needed {
 		return false
 	}
-	_ = s.await(s.expect.empty) // else it is closed
+	_ = s.await(s.expect.Empty) // else it is closed
 	s.letGo()
-	s.expect = expectation{}
+	s.expect = expect.List{}
 	s.loop.Chase()
 	return true
 }
@@ -183,7 +184,7 @@ func (s *Session) unfit(err error) bool {
 	if _, failed := errors.AsType[unrestored](err); !failed {
 		return false
 	}
-	s.expect = expectation{}
+	s.expect = expect.List{}
 	s.release(pool.Discard)
 	return true
 }

@@ -16,7 +16,7 @@ import (
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	s.upcoming = nil
-	if !s.follows || s.expect.skipping {
+	if !s.follows || s.expect.Skipping {
 		return false, nil
 	}
 	if err := s.quiet(m.Kind); err != nil {
@@ -36,7 +36,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 				return false, err
 			}
 		}
-		if name := s.closing(script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.within() {
+		if name := s.closing(script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.Within() {
 			delete(s.statements, name)
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 			return true, nil
@@ -262,7 +262,7 @@ func (s *Session) carry(kind wire.Kind) error {
 			s.follow.keep("EXECUTE after a definition in the same transaction")
 		}
 	}
-	s.follow.note(e, s.expect.empty())
+	s.follow.note(e, s.expect.Empty())
 	s.server.Drawn = s.server.Drawn || e.Drawn
 	if e.Drew != "" && s.entry != nil {
 		s.entry.Draw()

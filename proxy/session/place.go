@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -119,7 +120,7 @@ func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool)
 	switch {
 	case !asks:
 		return nil
-	case s.away && s.failed() && s.begun != nil && !s.expect.within() && (chains(script) || endsFirst(script)):
+	case s.away && s.failed() && s.begun != nil && !s.expect.Within() && (chains(script) || endsFirst(script)):
 		return s.failAgain()
 	case !(s.away && d.Where == route.Primary) && !s.misses(d):
 		return nil
@@ -132,7 +133,7 @@ func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool)
 		return err
 	}
 	if ran {
-		s.query("SELECT", swallow) // as the block has done on the standby
+		s.query("SELECT", expect.Swallow) // as the block has done on the standby
 	}
 	return nil
 }
@@ -329,7 +330,7 @@ func (s *Session) checkoutPrimary() error {
 		if err := s.checkout(s.primary()); err != nil || s.server.Key.Node == s.primary() {
 			return err
 		}
-		if err := s.await(s.expect.empty); err != nil {
+		if err := s.await(s.expect.Empty); err != nil {
 			return err
 		}
 		s.giveUp()
@@ -345,7 +346,7 @@ func (s *Session) beginAgain() {
 	if s.begun != nil {
 		s.follow.stays = true
 		s.tellOwn(s.begun.Text)
-		s.query(s.begun.Text, restore)
+		s.query(s.begun.Text, expect.Restore)
 		s.resume()
 	}
 }
@@ -366,7 +367,7 @@ func (s *Session) idle() {
 		s.fresh.wrote = s.loop.Now()
 		s.loop.Wrote()
 	}
-	if s.whose == forward || s.whose == instead {
+	if s.whose == expect.Forward || s.whose == expect.Instead {
 		s.begun = nil
 	}
 }

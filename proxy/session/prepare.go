@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
@@ -15,16 +16,16 @@ import (
 // The names that a server does not know (a client's own, of statements too
 // long to keep) are passed as they are: its error is the right one.
 func (s *Session) prepare(m *wire.Message) (mine bool) {
-	if s.expect.skipping {
+	if s.expect.Skipping {
 		return false // the server will not read it
 	}
 	switch m.Kind {
 	case wire.Query: // destroys the unnamed statement
 		back := s.setUnnamed(nil)
-		if !s.expect.within() {
+		if !s.expect.Within() {
 			back = nil // nothing can have it skipped
 		}
-		s.expect.add(wire.Query, forward, back)
+		s.expect.Add(wire.Query, expect.Forward, back)
 		s.passFirst(m)
 		return true
 	case wire.Parse:
@@ -42,7 +43,7 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 func (s *Session) prepareParse(m *wire.Message) bool {
 	if !m.Last {
 		if m.Bytes[wire.HeaderLen] == 0 { // the unnamed one
-			s.expect.add(wire.Parse, forward, s.setUnnamed(s.statement("")))
+			s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(s.statement("")))
 			s.passFirst(m)
 			return true
 		}
@@ -63,7 +64,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	if s.status == wire.Failed && !s.ended && !taken(st.script) { // the server says no, whatever the name
 		st.key = s.privately(st.key)
-		s.parse(st, forward, nil)
+		s.parse(st, expect.Forward, nil)
 		return true
 	}
 	if s.statements[name] != nil {
@@ -80,7 +81,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		s.answerOr(wire.AppendParseComplete(nil), false, forget)
 		return true
 	}
-	s.parse(st, forward, forget)
+	s.parse(st, expect.Forward, forget)
 	return true
 }
 
@@ -103,7 +104,7 @@ func ends(script *query.Script) bool {
 }
 
 // setUnnamed notes what the unnamed statement is from now on.
-func (s *Session) setUnnamed(st *statement) undo {
+func (s *Session) setUnnamed(st *statement) expect.Undo {
 	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == "" {
 		return nil // nothing changes
 	}
@@ -127,7 +128,7 @@ const duplicate = "42P05"
 func (s *Session) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
-	s.expect.addInstead(wire.Parse, wire.AppendError(nil, fault), duplicate)
+	s.expect.AddInstead(wire.Parse, wire.AppendError(nil, fault), duplicate)
 	s.server.Endpoint.Write(appendParse(nil, there, text))
 }
 
@@ -170,11 +171,11 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 			s.again.begin(name)
 		}
 	}
-	var back undo
+	var back expect.Undo
 	if len(name) == 0 && s.unnamed != nil {
 		back = s.forgetClosed(s.unnamed.closes)
 	}
-	s.expect.add(wire.Bind, forward, back)
+	s.expect.Add(wire.Bind, expect.Forward, back)
 	if !ok {
 		s.passFirst(m)
 		return true
@@ -199,7 +200,7 @@ func (s *Session) prepareDescribe(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(v.Name)
-	s.expect.add(wire.Describe, forward, nil)
+	s.expect.Add(wire.Describe, expect.Forward, nil)
 	if ok {
 		st := s.statements[string(v.Name)]
 		if s.again.of = st; copies {
@@ -220,7 +221,7 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return false
 	}
 	if len(v.Name) == 0 {
-		s.expect.add(wire.Close, forward, s.setUnnamed(nil))
+		s.expect.Add(wire.Close, expect.Forward, s.setUnnamed(nil))
 		s.requests.pass(s.server.Endpoint, *m)
 		return true
 	}
@@ -228,7 +229,7 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 	if runs := s.follow.runs[name]; runs != nil { // a statement of SQL PREPARE
 		delete(s.follow.runs, name)
 		s.follow.unsure = true
-		s.expect.add(wire.Close, forward, func(bool) { s.follow.runs[name] = runs })
+		s.expect.Add(wire.Close, expect.Forward, func(bool) { s.follow.runs[name] = runs })
 		s.requests.pass(s.server.Endpoint, *m)
 		return true
 	}

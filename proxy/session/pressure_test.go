@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
@@ -332,12 +333,12 @@ func TestManyOwed(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	bind := wire.AppendBind(nil, &wire.BindView{})
-	w.greeted(w.client.says(slices.Repeat(bind, expectLimit+10)))
+	w.greeted(w.client.says(slices.Repeat(bind, expect.Limit+10)))
 	w.then(func() {
-		same2(t, "requests passed on", len(s.out)/len(bind), expectLimit)
+		same2(t, "requests passed on", len(s.out)/len(bind), expect.Limit)
 		s.says(slices.Repeat(wire.AppendBindComplete(nil), 10))()
 	})
-	w.then(func() { same2(t, "requests passed on", len(s.out)/len(bind), expectLimit+10) },
+	w.then(func() { same2(t, "requests passed on", len(s.out)/len(bind), expect.Limit+10) },
 		s.says(wire.AppendBindComplete(nil)), w.client.hangs(errBroken))
 	w.run()
 	w.ended("aborted")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -24,13 +25,13 @@ type question struct {
 // ask sends a question. done is called when the answer has come.
 func (s *Session) ask(sql string, done func(*question)) {
 	s.asking = &question{done: done}
-	s.query(sql, capture)
+	s.query(sql, expect.Capture)
 }
 
 // query sends a query of pgherd's own. It destroys the unnamed statement.
-func (s *Session) query(sql string, w whose) {
+func (s *Session) query(sql string, w expect.Whose) {
 	s.server.Prepared.Sweep()
-	s.expect.add(wire.Query, w, nil)
+	s.expect.Add(wire.Query, w, nil)
 	s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
 }
 
@@ -222,7 +223,7 @@ func splitList(list string) (items []string) {
 func (s *Session) askAhead() {
 	f := &s.follow
 	if f.unsure && !f.stays && f.kept == "" && f.suspect == "" && s.status == wire.Idle && s.server != nil && s.asking == nil &&
-		!s.expect.skipping && !s.expect.copying && s.expect.list.len() > 0 {
+		!s.expect.Skipping && s.expect.Coming() {
 		s.askState()
 	}
 }
@@ -230,7 +231,7 @@ func (s *Session) askAhead() {
 // askState asks the server what the session has left on it.
 func (s *Session) askState() {
 	prepared := strconv.Itoa(s.server.Prepared.Len())
-	if s.expect.open+s.expect.closed > 0 {
+	if s.expect.Doubtful() {
 		prepared = "" // some of them may fail
 	}
 	s.ask(stateSQL(s.follow.names), func(q *question) {

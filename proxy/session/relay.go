@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
@@ -35,7 +36,7 @@ func (s *Session) relay() (moved bool, err error) {
 // settle names what the session waits for now.
 func (s *Session) settle() {
 	switch {
-	case !s.expect.empty():
+	case !s.expect.Empty():
 		s.enter(Active)
 	case s.status != wire.Idle:
 		s.enter(InTransaction)
@@ -75,7 +76,7 @@ func (s *Session) broken(err error) error {
 // reply handles a reply, or a piece of one.
 func (s *Session) reply(m wire.Message) (err error) {
 	if m.First {
-		if s.whose, err = s.expect.admit(m.Kind); err != nil {
+		if s.whose, err = s.expect.Admit(m.Kind); err != nil {
 			return err
 		}
 	}
@@ -83,7 +84,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.meetOutdated(m)
 	}
 	if m.Kind == wire.NotificationResponse {
-		s.whose = forward // whatever it came in between
+		s.whose = expect.Forward // whatever it came in between
 	}
 	if m.First && m.Last && m.Kind.Whole() {
 		if err := s.observe(m); err != nil {
@@ -92,16 +93,16 @@ func (s *Session) reply(m wire.Message) (err error) {
 	}
 	s.deliver(m)
 	n := len(m.Bytes)
-	if m.Last && s.whose == forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
+	if m.Last && s.whose == expect.Forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
 		n += s.replies.run(s.client, m.Kind)
 	}
 	s.replies.passes(n)
 	if m.Last {
-		s.expect.settle(m.Kind)
+		s.expect.Settle(m.Kind)
 		s.answerLocals()
 	}
-	if s.whose == retry && m.Kind == wire.ErrorResponse {
-		s.expect.list.oldest().whose = retry // its Sync
+	if s.whose == expect.Retry && m.Kind == wire.ErrorResponse {
+		s.expect.Mark(expect.Retry) // its Sync
 	}
 	if m.Kind == wire.ReadyForQuery {
 		s.replies.ends()
@@ -113,15 +114,15 @@ func (s *Session) reply(m wire.Message) (err error) {
 // endOwn: the answer to something of pgherd's own has come to its end.
 func (s *Session) endOwn() {
 	switch s.whose {
-	case forward:
+	case expect.Forward:
 		s.again.end()
 		s.since, s.overdue = s.loop.Now(), false // of the next one's time
-	case capture:
+	case expect.Capture:
 		q := s.asking
 		s.asking = nil
 		q.done(q)
-	case restore:
-		if s.expect.head().whose != restore {
+	case expect.Restore:
+		if s.expect.Next() != expect.Restore {
 			s.tell()
 		}
 	}
@@ -132,13 +133,13 @@ func (s *Session) deliver(m wire.Message) {
 	switch {
 	case s.undrawn(m):
 		s.client.Write(wire.AppendError(nil, notDrawn(s.follow.drew)))
-	case s.whose == forward, s.whose == prelude && m.Kind == wire.ErrorResponse:
+	case s.whose == expect.Forward, s.whose == expect.Prelude && m.Kind == wire.ErrorResponse:
 		s.handOn(m)
-	case s.whose == instead && m.Kind == wire.ErrorResponse:
+	case s.whose == expect.Instead && m.Kind == wire.ErrorResponse:
 		s.substitute(m)
-	case s.whose == instead: // the end of its round, or it has not failed
+	case s.whose == expect.Instead: // the end of its round, or it has not failed
 		s.handOn(m)
-	case s.whose == capture:
+	case s.whose == expect.Capture:
 		s.asking.hear(m)
 	}
 }
@@ -151,18 +152,18 @@ func (s *Session) handOn(m wire.Message) {
 // undrawn: the session reads what it has drawn from a sequence, on a server
 // that has forgotten. PostgreSQL's words for it are right, but not helpful.
 func (s *Session) undrawn(m wire.Message) bool {
-	return s.whose == forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" && s.mode != pool.Session &&
+	return s.whose == expect.Forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" && s.mode != pool.Session &&
 		wire.ViewFault(m.Body()).Code == "55000"
 }
 
 // substitute tells the client an error in pgherd's words, if it is the one that
 // was brought about.
 func (s *Session) substitute(m wire.Message) {
-	a := s.expect.locals.at(0)
-	if a.code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.code) {
+	a := s.expect.Words()
+	if a.Code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.Code) {
 		s.handOn(m)
 	} else if m.First {
-		s.client.Write(a.bytes)
+		s.client.Write(a.Bytes)
 	}
 }
 
@@ -170,18 +171,18 @@ func (s *Session) substitute(m wire.Message) {
 func (s *Session) observe(m wire.Message) error {
 	switch m.Kind {
 	case wire.CommandComplete:
-		if s.whose == forward && s.follows {
+		if s.whose == expect.Forward && s.follows {
 			s.complete(m)
 		}
 	case wire.ReadyForQuery:
-		s.ended = s.ended && s.expect.list.len() > 1 // more was sent, and may be what has ended it
+		s.ended = s.ended && s.expect.Len() > 1 // more was sent, and may be what has ended it
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))
-			if s.whose == forward {
+			if s.whose == expect.Forward {
 				s.learn(pool.WithParam(s.told, string(p.Name), string(p.Value)))
 			}
 		}
@@ -194,16 +195,16 @@ func (s *Session) observe(m wire.Message) error {
 func (s *Session) observeError(m wire.Message) error {
 	fault := wire.ViewFault(m.Body())
 	s.loop.Count(s.server.Key.Node, severity(fault.Severity))
-	s.fatal = s.whose == forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
+	s.fatal = s.whose == expect.Forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
 	switch s.whose {
-	case forward, prelude, instead:
+	case expect.Forward, expect.Prelude, expect.Instead:
 		s.follow.erred(fault.Code, s.replies.passed == 0)
-	case swallow:
-		s.expect.uncertain = true
-	case attempt: // what should be there is not
+	case expect.Swallow:
+		s.expect.Uncertain = true
+	case expect.Attempt: // what should be there is not
 		s.follow.unsure = true
-	case restore:
-		s.expect.uncertain = true
+	case expect.Restore:
+		s.expect.Uncertain = true
 		return failedRestore(m)
 	}
 	return nil
@@ -250,7 +251,7 @@ func (s *Session) deallocated() {
 
 // serverGone ends the session: what it had built up on its server is lost.
 func (s *Session) serverGone() error {
-	s.expect.uncertain = true
+	s.expect.Uncertain = true
 	return &wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
 		Detail: "The connection between pgherd and PostgreSQL was lost.",
 		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}
@@ -258,7 +259,7 @@ func (s *Session) serverGone() error {
 
 // nonsense ends the session: nothing more that its server says can be trusted.
 func (s *Session) nonsense(err error) error {
-	s.expect.uncertain = true
+	s.expect.Uncertain = true
 	return &wire.Fault{Code: "08P01", Message: "server violated the protocol", Detail: err.Error()}
 }
 
@@ -270,7 +271,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 		return false, s.parting()
 	}
 	if s.again.due {
-		if !s.expect.empty() {
+		if !s.expect.Empty() {
 			return false, nil
 		}
 		return true, s.repeat()
@@ -302,14 +303,14 @@ func (s *Session) fromClient() (moved bool, err error) {
 
 // crowded says that enough is queued, or owed, for the client to wait.
 func (s *Session) crowded() bool {
-	return s.expect.full() || s.client.Queued() >= queuedLimit ||
+	return s.expect.Full() || s.client.Queued() >= queuedLimit ||
 		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
 }
 
 // leave: the client said goodbye or closed its side. What it had asked for
 // before is still done, as PostgreSQL would: until it cannot be reached.
 func (s *Session) leave(why error) error {
-	if !s.expect.coming() || why != nil && why != io.EOF || !s.requests.cut.Between() {
+	if !s.expect.Coming() || why != nil && why != io.EOF || !s.requests.cut.Between() {
 		return s.parting()
 	}
 	if !s.leaving {

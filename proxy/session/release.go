@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -69,7 +70,7 @@ func (s *Session) part() (waited bool) {
 
 // outside says that the server owes nothing and is in no transaction.
 func (s *Session) outside() bool {
-	return s.expect.empty() && !s.expect.within() && s.status == wire.Idle
+	return s.expect.Empty() && !s.expect.Within() && s.status == wire.Idle
 }
 
 // between is outside, and no message is here by half.
@@ -152,11 +153,11 @@ func (s *Session) renew() (asked bool) {
 func (s *Session) moment() pool.Moment {
 	return pool.Moment{
 		Ended:     s.state == Closing,
-		Owes:      !s.expect.empty() || s.expect.within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
+		Owes:      !s.expect.Empty() || s.expect.Within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || s.expect.within() || !s.follow.certain(),
+		Used:      s.server.Used || s.expect.Within() || !s.follow.certain(),
 		Pinned:    s.follow.pinned() != "",
-		Uncertain: s.expect.uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
+		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
 		Single:    s.who.Target.Replication || !s.set.KeepServers,
 	}
@@ -179,9 +180,9 @@ func (s *Session) awaitCancels() bool {
 func (s *Session) reset() pool.Verdict {
 	deadline := s.loop.Now().Add(s.set.ResetTimeout)
 	for _, sql := range s.resetQueries() {
-		s.query(sql, swallow)
+		s.query(sql, expect.Swallow)
 	}
-	for !s.expect.empty() {
+	for !s.expect.Empty() {
 		moved, err := s.fromServer()
 		if err != nil {
 			return pool.Discard
@@ -198,7 +199,7 @@ func (s *Session) reset() pool.Verdict {
 // transaction that has left nothing else is only rolled back.
 func (s *Session) resetQueries() []string {
 	f := &s.follow
-	clean := f.certain() && !f.mixed && !s.expect.within() && f.pinned() == "" && !s.server.Used
+	clean := f.certain() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used
 	f.drop()
 	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
@@ -216,7 +217,7 @@ func (s *Session) resetQueries() []string {
 // busy says that the server is at work and can be told to stop. One that waits
 // for the rest of a message ends by itself when it is closed.
 func (s *Session) busy() bool {
-	return s.expect.coming() && !s.expect.uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
+	return s.expect.Coming() && !s.expect.Uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
 }
 
 // detach takes the server from the session.

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/wire"
 )
 
@@ -111,7 +112,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}
-	s.expect.add(m.Kind, forward, nil)
+	s.expect.Add(m.Kind, expect.Forward, nil)
 	return false, nil
 }
 
@@ -120,7 +121,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 func (s *Session) settled(kind wire.Kind) error {
 	parse := kind == wire.Parse && s.follows
 	return s.await(func() bool {
-		return !s.expect.unsettled() && !(parse && s.expect.settling() && s.expect.coming())
+		return !s.expect.Unsettled() && !(parse && s.expect.Settling() && s.expect.Coming())
 	})
 }
 
@@ -128,24 +129,24 @@ func (s *Session) settled(kind wire.Kind) error {
 func (s *Session) answer(bytes []byte, ready bool) { s.answerOr(bytes, ready, nil) }
 
 // answerOr is answer, with what to take back if the server skips it.
-func (s *Session) answerOr(bytes []byte, ready bool, undo undo) {
-	if a := (answer{bytes: bytes, ready: ready, undo: undo}); s.expect.answer(a, s.torn) {
+func (s *Session) answerOr(bytes []byte, ready bool, undo expect.Undo) {
+	if a := (expect.Answer{Bytes: bytes, Ready: ready, Undo: undo}); s.expect.Answer(a, s.torn) {
 		s.send(a)
 	}
 }
 
 // answerLocals sends pgherd's own replies whose turn has come.
 func (s *Session) answerLocals() {
-	for a, ok := s.expect.nextLocal(); ok; a, ok = s.expect.nextLocal() {
+	for a, ok := s.expect.NextLocal(); ok; a, ok = s.expect.NextLocal() {
 		s.send(a)
 	}
 }
 
-func (s *Session) send(a answer) {
-	if a.ready {
-		a.bytes = wire.AppendReadyForQuery(a.bytes, s.status)
+func (s *Session) send(a expect.Answer) {
+	if a.Ready {
+		a.Bytes = wire.AppendReadyForQuery(a.Bytes, s.status)
 	}
-	s.client.Write(a.bytes)
+	s.client.Write(a.Bytes)
 }
 
 // refuse answers a request for which there is no server with an error, as a
@@ -165,7 +166,7 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	refusal.Severity = "ERROR"
 	words := wire.AppendError(nil, &refusal)
 	whole := kind == wire.Query || kind == wire.FunctionCall
-	if s.server != nil && !s.expect.skipping && (s.status != wire.Idle || s.expect.within()) {
+	if s.server != nil && !s.expect.Skipping && (s.status != wire.Idle || s.expect.Within()) {
 		s.refuseInside(words, whole)
 		return nil
 	}
@@ -184,11 +185,11 @@ const nonsense = "refused by pgherd"
 // back and skips as it must; the client gets pgherd's words for it.
 func (s *Session) refuseInside(words []byte, whole bool) {
 	if whole {
-		s.expect.addInstead(wire.Query, words, "")
+		s.expect.AddInstead(wire.Query, words, "")
 		s.server.Endpoint.Write(wire.AppendQuery(nil, nonsense))
 		return
 	}
-	s.expect.addInstead(wire.Parse, words, "")
+	s.expect.AddInstead(wire.Parse, words, "")
 	s.server.Endpoint.Write(wire.AppendParse(nil, "", nonsense, nil))
 	s.unnamed, s.server.Prepared.Unnamed = nil, ""
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -19,21 +20,21 @@ func (s *Session) restore() error {
 	}
 	s.server.Settings = s.follow.settings
 	if r.Encoding != "" { // in which the rest is written
-		s.query(r.Encoding, restore)
+		s.query(r.Encoding, expect.Restore)
 	}
 	if r.Settings != "" {
-		s.query(r.Settings, restore)
+		s.query(r.Settings, expect.Restore)
 	}
 	if r.Encoding == "" && r.Settings == "" {
 		s.tell()
 	}
 	for _, sql := range r.Prepared {
-		s.query(sql, attempt)
+		s.query(sql, expect.Attempt)
 	}
 	if r.Sure {
 		return nil
 	}
-	err := s.await(s.expect.empty)
+	err := s.await(s.expect.Empty)
 	if why, failed := errors.AsType[unrestored](err); failed && len(had) > 0 {
 		why.others = true
 		return why

@@ -8,7 +8,7 @@
 // go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), prepare.go (by what name the server knows its statement),
-// relay.go (both directions at once), expect.go (what is owed), release.go
+// relay.go (both directions at once, by the list of package expect), release.go
 // (what becomes of the server), follow.go and question.go (what the session
 // has left on it).
 package session
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -82,16 +83,16 @@ type Session struct {
 
 	server  *pool.Server // nil while it needs none
 	replies stream
-	expect  expectation
-	asking  *question // of pgherd's own, not wholly answered; nil: none
-	recheck time.Time // when to look again whether the catalog is known
-	lost    func()    // has another session ask for the catalog, if this one ends before it is known
-	unread  func()    // reads an answer, and may burn CPU; nil: none is there
-	overdue bool      // its query was canceled because it took too long
-	status  byte      // of the transaction, as the server last told
-	whose   whose     // the reply that is arriving
-	torn    bool      // the client has got the beginning of a reply, not its end
-	fatal   bool      // the server has said why it ends, and the client was told
+	expect  expect.List
+	asking  *question    // of pgherd's own, not wholly answered; nil: none
+	recheck time.Time    // when to look again whether the catalog is known
+	lost    func()       // has another session ask for the catalog, if this one ends before it is known
+	unread  func()       // reads an answer, and may burn CPU; nil: none is there
+	overdue bool         // its query was canceled because it took too long
+	status  byte         // of the transaction, as the server last told
+	whose   expect.Whose // the reply that is arriving
+	torn    bool         // the client has got the beginning of a reply, not its end
+	fatal   bool         // the server has said why it ends, and the client was told
 
 	state     State
 	since     time.Time     // when the state began
@@ -155,7 +156,7 @@ func (s *Session) Run() (err error) {
 func (s *Session) live() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.expect.uncertain = true
+			s.expect.Uncertain = true
 			err = &wire.Fault{Severity: "FATAL", Code: "XX000", Message: fmt.Sprint("internal error: ", p)}
 		}
 	}()
@@ -173,7 +174,7 @@ func (s *Session) greet() error {
 		if err := s.checkout(s.primary()); err != nil {
 			return err
 		}
-		if err := s.await(s.expect.empty); err != nil { // what another client has set is taken back
+		if err := s.await(s.expect.Empty); err != nil { // what another client has set is taken back
 			return err
 		}
 		params = s.server.Params

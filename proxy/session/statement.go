@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -62,14 +63,14 @@ func (st *statement) keyOr() string {
 }
 
 // parse prepares a statement on the server under a name of ours.
-func (s *Session) parse(st *statement, w whose, undo undo) (name string) {
+func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name string) {
 	server := s.server
 	name, evicted := server.Prepared.Add(st.key, s.set.MaxPrepared)
 	if evicted != "" {
-		s.expect.add(wire.Close, swallow, nil)
+		s.expect.Add(wire.Close, expect.Swallow, nil)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', evicted))
 	}
-	s.expect.add(wire.Parse, w, func(erred bool) {
+	s.expect.Add(wire.Parse, w, func(erred bool) {
 		server.Prepared.Remove(st.key)
 		if undo != nil {
 			undo(erred)
@@ -120,7 +121,7 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		if st = s.now(st); s.follow.kept != "" {
 			s.statements[string(name)] = st // to be found again: the server stays
 		}
-		s.under(st, func() { there = s.parse(st, prelude, nil) })
+		s.under(st, func() { there = s.parse(st, expect.Prelude, nil) })
 	}
 	return there, true
 }
@@ -130,16 +131,16 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 // settings that gave it its meaning. Within a transaction it cannot be asked.
 func (s *Session) informed(m *wire.Message) error {
 	f := &s.follow
-	if !f.unsure || f.failures >= failuresLimit || s.plain || s.expect.skipping || s.expect.within() || !s.lacks(m) {
+	if !f.unsure || f.failures >= failuresLimit || s.plain || s.expect.Skipping || s.expect.Within() || !s.lacks(m) {
 		return nil
 	}
-	if s.status != wire.Idle && !s.expect.settling() {
+	if s.status != wire.Idle && !s.expect.Settling() {
 		return nil
 	}
 	if err := s.quiesce(); err != nil {
 		return err
 	}
-	if f.unsure && s.status == wire.Idle && s.expect.empty() {
+	if f.unsure && s.status == wire.Idle && s.expect.Empty() {
 		s.askState()
 	}
 	return s.quiesce()
@@ -193,12 +194,12 @@ func (s *Session) ensureUnnamed() {
 		s.prepareGone()
 	}
 	if st == nil { // another client's is there
-		s.expect.add(wire.Close, swallow, back)
+		s.expect.Add(wire.Close, expect.Swallow, back)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
 		return
 	}
 	s.under(st, func() {
-		s.expect.add(wire.Parse, prelude, back)
+		s.expect.Add(wire.Parse, expect.Prelude, back)
 		server.Endpoint.Write(appendParse(nil, "", st.text))
 	})
 }
@@ -224,7 +225,7 @@ func (s *Session) setLocally(have, want pool.Settings) {
 		}
 		sql := pool.SetLocal(name, want[name])
 		for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.Close} {
-			s.expect.add(kind, prelude, nil)
+			s.expect.Add(kind, expect.Prelude, nil)
 		}
 		b := wire.AppendParse(nil, settingStatement, sql, nil)
 		b = wire.AppendBind(b, &wire.BindView{Portal: []byte(settingStatement), Statement: []byte(settingStatement)})

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/wire"
 )
 
@@ -132,7 +133,7 @@ func (s *Session) bears(portal string) string {
 // tellSent tells to which node the request at hand goes. A Parse of what that node
 // has prepared already goes nowhere, and is told of all the same.
 func (s *Session) tellSent(m *wire.Message) {
-	if s.expect.skipping {
+	if s.expect.Skipping {
 		return
 	}
 	first, second := texts(m)
@@ -159,7 +160,7 @@ func (s *Session) tellNode(statement string) {
 	}
 	if s.set.Tells&NoticeNodes != 0 {
 		notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: node + " statement: " + statement})
-		if a := (answer{bytes: notice, beside: true}); s.expect.answer(a, s.torn) {
+		if a := (expect.Answer{Bytes: notice, Beside: true}); s.expect.Answer(a, s.torn) {
 			s.send(a)
 		}
 	}

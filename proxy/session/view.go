@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"time"
 
+	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -79,11 +80,11 @@ func (s *Session) Cancel(key []byte) *pool.Server {
 		return nil
 	}
 	s.canceled = s.state == WaitServer
-	if s.server == nil || s.expect.empty() || s.state == Closing || s.cancels >= cancelLimit {
+	if s.server == nil || s.expect.Empty() || s.state == Closing || s.cancels >= cancelLimit {
 		return nil // what runs then is pgherd's own reset, if anything
 	}
-	switch s.expect.head().whose {
-	case capture, restore, attempt, swallow:
+	switch s.expect.Next() {
+	case expect.Capture, expect.Restore, expect.Attempt, expect.Swallow:
 		return nil // what runs now is pgherd's own: the cancel has come too early
 	}
 	s.cancels++
@@ -94,5 +95,5 @@ func (s *Session) Cancel(key []byte) *pool.Server {
 // still strike, and the server is never reused (I10).
 func (s *Session) CancelDone(err error) {
 	s.cancels--
-	s.expect.uncertain = s.expect.uncertain || err != nil
+	s.expect.Uncertain = s.expect.Uncertain || err != nil
 }

@@ -9,7 +9,7 @@ import (
 // known waits until the state of the transaction is known in which the request
 // at hand will be.
 func (s *Session) known() error {
-	if s.server == nil || !s.expect.settling() {
+	if s.server == nil || !s.expect.Settling() {
 		return nil
 	}
 	return s.quiesce()
@@ -20,10 +20,10 @@ func (s *Session) quiesce() error {
 	if s.server == nil {
 		return nil
 	}
-	if s.expect.within() {
+	if s.expect.Within() {
 		s.server.Endpoint.Write(wire.AppendFlush(nil))
 	}
-	return s.await(func() bool { return !s.expect.coming() || s.expect.skipping })
+	return s.await(func() bool { return !s.expect.Coming() || s.expect.Skipping })
 }
 
 // lost ends the session: what its server said, or did not, leaves nothing to
@@ -112,7 +112,7 @@ func (s *Session) impatience(why *wire.Fault) error {
 		return lost{why}
 	}
 	s.overdue = true
-	if s.cancels < cancelLimit && s.server != nil && !s.expect.empty() {
+	if s.cancels < cancelLimit && s.server != nil && !s.expect.Empty() {
 		s.cancels++
 		s.loop.Cancel(s.server)
 	}

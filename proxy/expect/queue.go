@@ -1,4 +1,4 @@
-package session
+package expect
 
 // keptCapacity is what an empty queue may hold on to, in elements.
 const keptCapacity = 32

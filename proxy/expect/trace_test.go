@@ -1,4 +1,4 @@
-package session
+package expect
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// traceGuide says how the files in testdata/expect are read. Each is a list of
+// traceGuide says how the files in testdata/traces are read. Each is a list of
 // cases; a case is a conversation, one line a step, and what the list of
 // expected replies makes of it:
 //
@@ -35,12 +35,12 @@ const traceGuide = "see traceGuide in expect_test.go"
 
 // play is one case being played.
 type play struct {
-	expectation
+	List
 	turns []string // answers whose turn has come, not yet mentioned
 }
 
 func TestExpectTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/expect/*.txt")
+	files, err := filepath.Glob("testdata/traces/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no traces", err)
 	}
@@ -103,13 +103,13 @@ func (p *play) step(line string) error {
 	case "state:":
 		return same(p.state(), rest)
 	case "coming":
-		return same(p.coming(), true)
+		return same(p.Coming(), true)
 	case "full":
-		return same(p.full(), true)
+		return same(p.Full(), true)
 	case "within":
-		return same(p.within(), true)
+		return same(p.Within(), true)
 	case "not":
-		return same(map[string]bool{"coming": p.coming(), "full": p.full(), "within": p.within()}[rest], false)
+		return same(map[string]bool{"coming": p.Coming(), "full": p.Full(), "within": p.Within()}[rest], false)
 	}
 	return fmt.Errorf("no such step; %s", traceGuide)
 }
@@ -126,18 +126,18 @@ func (p *play) request(words []string) error {
 	if err != nil {
 		return err
 	}
-	w, times := forward, 1
+	w, times := Forward, 1
 	for _, word := range words[1:] {
 		if n, ok := strings.CutPrefix(word, "x"); ok {
 			times, err = strconv.Atoi(n)
 		} else if word == "swallow" {
-			w = swallow
+			w = Swallow
 		} else {
 			err = fmt.Errorf("%q is not understood", word)
 		}
 	}
 	for range times {
-		p.add(kind, w, nil)
+		p.Add(kind, w, nil)
 	}
 	return err
 }
@@ -150,15 +150,15 @@ func (p *play) reply(words []string) error {
 	if len(words) != 2 {
 		return fmt.Errorf("whose is it?")
 	}
-	w, err := p.admit(kind)
+	w, err := p.Admit(kind)
 	if err != nil {
 		return same("violation", words[1])
 	}
-	p.settle(kind)
-	for a, ok := p.nextLocal(); ok; a, ok = p.nextLocal() {
-		p.turns = append(p.turns, string(a.bytes))
+	p.Settle(kind)
+	for a, ok := p.NextLocal(); ok; a, ok = p.NextLocal() {
+		p.turns = append(p.turns, string(a.Bytes))
 	}
-	return same(map[whose]string{forward: "forward", swallow: "swallow", local: "local"}[w], words[1])
+	return same(map[Whose]string{Forward: "forward", Swallow: "swallow", Local: "local"}[w], words[1])
 }
 
 func (p *play) local(rest string, beside bool) error {
@@ -169,7 +169,7 @@ func (p *play) local(rest string, beside bool) error {
 	}
 	before := p.locals.len()
 	switch {
-	case p.expectation.answer(answer{bytes: []byte(name), beside: beside}, false):
+	case p.List.Answer(Answer{Bytes: []byte(name), Beside: beside}, false):
 		return same("now", when)
 	case p.locals.len() == before:
 		return same("dropped", when)
@@ -192,10 +192,10 @@ func (p *play) turn(quoted string) error {
 
 func (p *play) state() string {
 	words := []string{fmt.Sprint("owed ", p.list.len())}
-	if p.empty() {
+	if p.Empty() {
 		words[0] = "empty"
 	}
-	for word, is := range map[string]bool{"skipping": p.skipping, "copying": p.copying, "uncertain": p.uncertain} {
+	for word, is := range map[string]bool{"skipping": p.Skipping, "copying": p.copying, "uncertain": p.Uncertain} {
 		if is {
 			words = append(words, word)
 		}

@@ -1,4 +1,4 @@
-package session
+package expect
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 type ask struct {
 	kind  wire.Kind
 	fate  fate
-	whose whose
+	whose Whose
 	id    int // of an answer of pgherd's own, whose is local then
 }
 
@@ -36,7 +36,7 @@ const (
 type word struct {
 	kind  wire.Kind
 	id    int
-	whose whose
+	whose Whose
 	began int // of an error: how many requests the server had read when its last copy began
 }
 
@@ -44,7 +44,7 @@ type word struct {
 type model struct {
 	skip     bool      // to the next Sync
 	copying  wire.Kind // Query or Execute that takes copy data; Unknown: none does
-	origin   whose     // whose request that was
+	origin   Whose     // whose request that was
 	over     bool      // it has given up on the connection
 	open     bool      // a transaction that the next Sync ends
 	read     int       // requests
@@ -54,7 +54,7 @@ type model struct {
 	out      []word
 }
 
-func (p *model) say(w whose, kinds ...wire.Kind) {
+func (p *model) say(w Whose, kinds ...wire.Kind) {
 	for _, k := range kinds {
 		p.out = append(p.out, word{kind: k, whose: w, began: p.began})
 	}
@@ -74,8 +74,8 @@ func (p *model) feed(a ask) {
 		}
 		p.say(a.whose, wire.ReadyForQuery)
 	case p.skip:
-	case a.whose == local:
-		p.out = append(p.out, word{id: a.id, whose: local})
+	case a.whose == Local:
+		p.out = append(p.out, word{id: a.id, whose: Local})
 	case a.kind == wire.Query || a.kind == wire.FunctionCall:
 		p.round(a)
 	default:
@@ -182,7 +182,7 @@ func (p *model) owes(unread []ask) bool {
 // their way both ways.
 type talk struct {
 	random *rand.Rand
-	e      expectation
+	e      List
 	server model // reads what has reached it
 	unread []ask
 	sent   []wire.Kind
@@ -214,9 +214,9 @@ func (k *talk) invent() ask {
 	}
 	switch {
 	case !k.inCopy && k.random.IntN(6) == 0:
-		a.kind, a.whose = wire.Unknown, local
+		a.kind, a.whose = wire.Unknown, Local
 	case a.kind == wire.Query && k.random.IntN(6) == 0:
-		a.whose, a.fate = swallow, works
+		a.whose, a.fate = Swallow, works
 	}
 	return a
 }
@@ -224,9 +224,9 @@ func (k *talk) invent() ask {
 func (k *talk) send(a ask) {
 	k.story += fmt.Sprintf(" > %v %v/%v", a.kind, a.fate, a.whose)
 	k.mirror.feed(a)
-	if a.whose == local {
-		if k.e.answer(answer{bytes: []byte{byte(a.id)}}, false) {
-			k.got = append(k.got, word{id: int(byte(a.id)), whose: local})
+	if a.whose == Local {
+		if k.e.Answer(Answer{Bytes: []byte{byte(a.id)}}, false) {
+			k.got = append(k.got, word{id: int(byte(a.id)), whose: Local})
 		}
 		return
 	}
@@ -236,7 +236,7 @@ func (k *talk) send(a ask) {
 	case a.kind == wire.CopyDone || a.kind == wire.CopyFail:
 		k.inCopy = false
 	}
-	k.e.add(a.kind, a.whose, nil)
+	k.e.Add(a.kind, a.whose, nil)
 	k.unread, k.sent = append(k.unread, a), append(k.sent, a.kind)
 }
 
@@ -257,21 +257,21 @@ func (k *talk) deliver() error {
 	w := k.server.out[0]
 	k.server.out = k.server.out[1:]
 	k.story += fmt.Sprintf(" < %v", w.kind)
-	got, err := k.e.admit(w.kind)
+	got, err := k.e.Admit(w.kind)
 	if err != nil {
 		return err
 	}
 	if got != w.whose {
 		return fmt.Errorf("%v is %d's, it was taken for %d's", w.kind, w.whose, got)
 	}
-	k.e.settle(w.kind)
+	k.e.Settle(w.kind)
 	k.inCopy = k.inCopy && (len(k.unread)+len(k.server.out) > 0 || k.server.copying != wire.Unknown)
-	if k.e.uncertain && !slices.Contains(k.sent[w.began:], wire.Sync) {
+	if k.e.Uncertain && !slices.Contains(k.sent[w.began:], wire.Sync) {
 		return fmt.Errorf("the list is uncertain though no Sync was sent in the copy")
 	}
 	k.got = append(k.got, w)
-	for a, ok := k.e.nextLocal(); ok; a, ok = k.e.nextLocal() {
-		k.got = append(k.got, word{id: int(a.bytes[0]), whose: local})
+	for a, ok := k.e.NextLocal(); ok; a, ok = k.e.NextLocal() {
+		k.got = append(k.got, word{id: int(a.Bytes[0]), whose: Local})
 	}
 	return nil
 }
@@ -279,17 +279,17 @@ func (k *talk) deliver() error {
 // check holds the list against what is known of the server.
 func (k *talk) check() error {
 	owes := k.server.owes(k.unread)
-	if k.e.empty() && owes {
+	if k.e.Empty() && owes {
 		return fmt.Errorf("the list is empty and the server owes replies (I2)")
 	}
 	idle := len(k.unread) == 0 && len(k.server.out) == 0
-	if idle && !owes && !k.e.empty() {
-		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.skipping, k.e.copying)
+	if idle && !owes && !k.e.Empty() {
+		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.Skipping, k.e.copying)
 	}
-	if idle && k.e.empty() && k.server.open && !k.e.within() {
+	if idle && k.e.Empty() && k.server.open && !k.e.Within() {
 		return fmt.Errorf("the list is empty, its sequence finished, and the server's transaction open (I2)")
 	}
-	if idle && owes && k.e.coming() {
+	if idle && owes && k.e.Coming() {
 		return fmt.Errorf("the list expects replies without a request, the server waits for one")
 	}
 	return nil
@@ -298,7 +298,7 @@ func (k *talk) check() error {
 // heard compares what the client got with what it should have got.
 func (k *talk) heard() error {
 	for i, w := range k.mirror.out {
-		if i < len(k.got) && (k.got[i].kind != w.kind || k.got[i].whose != w.whose || w.whose == local && k.got[i].id != int(byte(w.id))) {
+		if i < len(k.got) && (k.got[i].kind != w.kind || k.got[i].whose != w.whose || w.whose == Local && k.got[i].id != int(byte(w.id))) {
 			return fmt.Errorf("word %d is %v, not %v", i, k.got[i], w)
 		}
 	}
@@ -322,7 +322,7 @@ func (k *talk) run(rounds int) error {
 				return err
 			}
 		}
-		if k.e.uncertain || k.server.hopeless || k.server.over {
+		if k.e.Uncertain || k.server.hopeless || k.server.over {
 			return k.despair()
 		}
 		if err := k.check(); err != nil {
@@ -346,7 +346,7 @@ func (k *talk) despair() error {
 			return nil // the session ends, the server with it
 		}
 	}
-	if k.server.hopeless && !k.e.uncertain {
+	if k.server.hopeless && !k.e.Uncertain {
 		return fmt.Errorf("a copy failed after an ignored Sync, and the list is certain")
 	}
 	return nil
@@ -372,36 +372,36 @@ func FuzzExpect(f *testing.F) {
 	f.Add([]byte("QTDCZ"))
 	f.Add([]byte("\xd0\xc2\xc5\xd32G"))
 	f.Fuzz(func(t *testing.T, steps []byte) {
-		var e expectation
+		var e List
 		locals := 0
 		for _, b := range steps {
 			switch tag := b & 0x7f; {
 			case b == 0xff:
-				if e.answer(answer{}, false) && e.list.len() > 0 {
+				if e.Answer(Answer{}, false) && e.list.len() > 0 {
 					t.Fatal("an answer overtakes what is owed")
 				}
 			case b >= 0x80:
-				e.add(wire.RequestKind(tag), forward, nil)
+				e.Add(wire.RequestKind(tag), Forward, nil)
 			default:
-				if _, err := e.admit(wire.ReplyKind(tag)); err != nil {
+				if _, err := e.Admit(wire.ReplyKind(tag)); err != nil {
 					return
 				}
-				e.settle(wire.ReplyKind(tag))
-				for _, ok := e.nextLocal(); ok; _, ok = e.nextLocal() {
+				e.Settle(wire.ReplyKind(tag))
+				for _, ok := e.NextLocal(); ok; _, ok = e.NextLocal() {
 					locals++
 				}
 			}
 			locals = 0
 			for i := range e.list.len() {
-				if e.list.at(i).whose == local {
+				if e.list.at(i).whose == Local {
 					locals++
 				}
 			}
 			if locals != e.locals.len() {
 				t.Fatalf("%d answers of our own, %d places for them", e.locals.len(), locals)
 			}
-			if e.copying && e.list.len() == 0 || e.skipping && e.list.len() > 0 {
-				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.len(), e.copying, e.skipping)
+			if e.copying && e.list.len() == 0 || e.Skipping && e.list.len() > 0 {
+				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.len(), e.copying, e.Skipping)
 			}
 		}
 	})
