@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 var update = flag.Bool("update", false, "write PostgreSQL's answers, in short, into testdata")
@@ -129,20 +130,7 @@ func startHerd(t *testing.T) *herd.Herd {
 
 func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config, HBA: trust})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := os.ReadFile(proxy.Log())
-			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-5000):])
-		}
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return proxy
+	return herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config, HBA: trust})
 }
 
 // runDirect runs s against PostgreSQL, twice: an answer that is not the same

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 var update = flag.Bool("update", false, "write psql's output against PostgreSQL into testdata")
@@ -110,20 +111,7 @@ func startHerd(t *testing.T) *herd.Herd {
 
 func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := os.ReadFile(proxy.Log())
-			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-5000):])
-		}
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return proxy
+	return herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config})
 }
 
 // program runs a client and returns its output; standard input is the file stdin, if any.

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,14 +24,26 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 var large = flag.Bool("faults.large", false, "single messages of 1 GB instead of 256 MB")
 
+// What these tests share with others.
 const (
-	settleLimit = 60 * time.Second // for something that is about to be so
-	answerLimit = 60 * time.Second // for one answer: past it, it hangs
-	pollEvery   = 30 * time.Millisecond
+	settleLimit = herdtest.SettleLimit
+	answerLimit = herdtest.AnswerLimit
+	pollEvery   = herdtest.PollEvery
+)
+
+var (
+	eventually = herdtest.Eventually
+	limited    = herdtest.Limited
+	closeConn  = herdtest.Close
+	ask        = herdtest.Ask
+	mustAsk    = herdtest.MustAsk
+	errHung    = herdtest.ErrHung
+	hung       = herdtest.Hung
 )
 
 // world is what every test of this package stands on: one PostgreSQL with a
@@ -105,19 +116,7 @@ func startProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {
 		settings.Nodes = world.herd.Nodes()[:1]
 	}
 	settings.Config = proxyConfig + settings.Config
-	proxy, err := herd.StartProxy(t.Context(), settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := os.ReadFile(proxy.Log())
-			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
-		}
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	proxy := herdtest.StartProxy(t, settings)
 	waitPrimary(t, proxy)
 	return proxy
 }
@@ -139,31 +138,9 @@ func waitPrimary(t *testing.T, p *herd.Proxy) {
 	})
 }
 
-// eventually waits until check has nothing to complain about any more.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(settleLimit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v: %v", what, settleLimit, err)
-		}
-		time.Sleep(pollEvery)
-	}
-}
-
-func limited(limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), limit)
-}
-
 // tryConnect logs in; options are further words of the connection string.
 func tryConnect(p *herd.Proxy, user, options string) (*pgconn.PgConn, error) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	return pgconn.Connect(ctx, dsn(p.Port, user)+" "+options)
+	return herdtest.Connect(dsn(p.Port, user) + " " + options)
 }
 
 func dsn(port int, user string) string {
@@ -184,46 +161,6 @@ func connectAs(t *testing.T, p *herd.Proxy, user, options string) *pgconn.PgConn
 	}
 	t.Cleanup(func() { closeConn(conn) })
 	return conn
-}
-
-func closeConn(conn *pgconn.PgConn) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	_ = conn.Close(ctx) // it may have been lost, which is some tests' point
-}
-
-// ask runs simple queries and returns the first column of the last result, rows joined by commas.
-func ask(conn *pgconn.PgConn, sql string) (string, error) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil || len(results) == 0 {
-		return "", hung(ctx, err)
-	}
-	var values []string
-	for _, row := range results[len(results)-1].Rows {
-		values = append(values, string(row[0]))
-	}
-	return strings.Join(values, ","), nil
-}
-
-// errHung marks an answer that did not come: never tolerated.
-var errHung = errors.New("no answer within the limit")
-
-func hung(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.Join(errHung, err)
-	}
-	return err
-}
-
-func mustAsk(t *testing.T, conn *pgconn.PgConn, sql string) string {
-	t.Helper()
-	value, err := ask(conn, sql)
-	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
 }
 
 // direct runs sql on the primary itself, as superuser.

@@ -1,13 +1,13 @@
 package leaks_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd/herdtest"
 )
 
 // stage is the clients' database, and the twins', a copy of it: advisory locks,
@@ -37,19 +37,16 @@ type arena struct {
 
 // openAside connects as superuser, for the hunt's own business.
 func openAside(address, database string) (*pgconn.PgConn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
-	defer cancel()
-	return pgconn.Connect(ctx, fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&application_name=aside", address, database))
+	return herdtest.Connect(fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&application_name=aside", address, database))
 }
 
 func closeAside(conn *pgconn.PgConn) {
-	if conn == nil {
-		return
+	if conn != nil {
+		herdtest.Close(conn)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
-	defer cancel()
-	_ = conn.Close(ctx) // it has done its work
 }
+
+var ask = herdtest.Ask
 
 // prepare connects the superusers aside to a stage.
 func (a *arena) prepare(on stage) (err error) {
@@ -69,21 +66,6 @@ func (a *arena) close() {
 	closeAside(a.clients)
 	closeAside(a.twins)
 	a.stage, a.clients, a.twins = stage{}, nil, nil
-}
-
-// ask returns the first column of the last result, rows joined by commas.
-func ask(conn *pgconn.PgConn, sql string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
-	defer cancel()
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil || len(results) == 0 {
-		return "", err
-	}
-	var values []string
-	for _, row := range results[len(results)-1].Rows {
-		values = append(values, string(row[0]))
-	}
-	return strings.Join(values, ","), nil
 }
 
 // both asks in both databases.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 var (
@@ -239,22 +240,10 @@ func (h *hunt) fails(deadline time.Time) func(script) *difference {
 // startArena runs pgherd, of which all clients are on one worker, so that they share one shelf of servers.
 func startArena(t *testing.T, mode string, k kind) *arena {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:k.nodes],
+	proxy := herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:k.nodes],
 		HBA: "host all all 127.0.0.1/32 trust\n",
 		Config: fmt.Sprintf("io_engine = %s\nworkers = 1\npool_mode = %s\ndefault_pool_size = %d\nmax_node_connections = 60\n"+
 			"query_wait_timeout = 15\nadmin_users = 'postgres'\nbackend_weight0 = 0\nread_consistency = global\nstatement_level_load_balance = on\n", k.engine, mode, mostClients)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := os.ReadFile(proxy.Log())
-			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
-		}
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
 		prepared: *prepared == "on" || *prepared == "auto" && mode == "session" && k.nodes == 1}
 	a.renew = func() error { return reconnect(proxy, a.stage.clients) }

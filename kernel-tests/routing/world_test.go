@@ -13,13 +13,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 var (
@@ -30,11 +30,21 @@ var (
 	long  = flag.Bool("routing.long", false, "ten times as much of everything")
 )
 
+const setupLimit = 2 * time.Minute
+
+// What these tests share with others.
 const (
-	setupLimit  = 2 * time.Minute
-	settleLimit = 30 * time.Second // for something that is about to be so
-	answerLimit = 10 * time.Second // for one answer: past it, it hangs
-	pollEvery   = 30 * time.Millisecond
+	settleLimit = herdtest.SettleLimit
+	answerLimit = herdtest.AnswerLimit
+	pollEvery   = herdtest.PollEvery
+)
+
+var (
+	eventually = herdtest.Eventually
+	limited    = herdtest.Limited
+	closeConn  = herdtest.Close
+	ask        = herdtest.Ask
+	mustAsk    = herdtest.MustAsk
 )
 
 // world is what every test of this package stands on.
@@ -130,21 +140,8 @@ func start(t *testing.T, config string) *herd.Proxy {
 
 func startProxy(t *testing.T, config string) *herd.Proxy {
 	t.Helper()
-	proxy, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(), HBA: trust + "\n",
+	return herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes(), HBA: trust + "\n",
 		Config: "workers = 2\nmax_node_connections = 40\nquery_wait_timeout = 15\n" + config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := os.ReadFile(proxy.Log())
-			t.Logf("pgherd's log (%v):\n%s", err, log[max(0, len(log)-3000):])
-		}
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return proxy
 }
 
 // waitNodes returns once each of these nodes has answered a read.
@@ -166,30 +163,8 @@ func waitNodes(t *testing.T, p *herd.Proxy, names ...string) {
 	}
 }
 
-// eventually waits until check has nothing to complain about any more.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(settleLimit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v: %v", what, settleLimit, err)
-		}
-		time.Sleep(pollEvery)
-	}
-}
-
-func limited(limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), limit)
-}
-
 func tryConnect(p *herd.Proxy) (*pgconn.PgConn, error) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	return pgconn.Connect(ctx, dsn(p.Port, herd.User, herd.Database))
+	return herdtest.Connect(dsn(p.Port, herd.User, herd.Database))
 }
 
 // connect logs in as alice, and leaves with the test.
@@ -201,36 +176,6 @@ func connect(t *testing.T, p *herd.Proxy) *pgconn.PgConn {
 	}
 	t.Cleanup(func() { closeConn(conn) })
 	return conn
-}
-
-func closeConn(conn *pgconn.PgConn) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	_ = conn.Close(ctx) // it may have been lost
-}
-
-// ask runs simple queries and returns the first column of the last result, rows joined by commas.
-func ask(conn *pgconn.PgConn, sql string) (string, error) {
-	ctx, cancel := limited(answerLimit)
-	defer cancel()
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil || len(results) == 0 {
-		return "", err
-	}
-	var values []string
-	for _, row := range results[len(results)-1].Rows {
-		values = append(values, string(row[0]))
-	}
-	return strings.Join(values, ","), nil
-}
-
-func mustAsk(t *testing.T, conn *pgconn.PgConn, sql string) string {
-	t.Helper()
-	value, err := ask(conn, sql)
-	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
 }
 
 // on runs sql on a node itself, as superuser.
