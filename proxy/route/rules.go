@@ -86,7 +86,7 @@ func transaction(r *Request, _ *Settings) Decision {
 	switch {
 	case !s.Open:
 		return Decision{}
-	case s.Placed && Ends(r.Script):
+	case s.Placed && r.Script.Ends():
 		return Decision{Where: Here, Why: "it ends the transaction of its node"}
 	case s.Serializable:
 		return primary("its transaction is serializable")
@@ -98,15 +98,6 @@ func transaction(r *Request, _ *Settings) Decision {
 		return primary("its transaction has written")
 	}
 	return Decision{}
-}
-
-// Ends says that a text ends a transaction block and does nothing else.
-func Ends(script *query.Script) bool {
-	if script == nil || len(script.Statements) != 1 {
-		return false
-	}
-	st := &script.Statements[0]
-	return (st.Kind == query.Commit || st.Kind == query.Rollback) && !st.Chain
 }
 
 // process: a signal reaches processes of its own node only.

@@ -3,7 +3,6 @@ package session
 import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/query"
-	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
@@ -13,12 +12,12 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 	if !m.Last || !s.canHold() {
 		return false
 	}
-	begins := begins(script)
+	begins := script.Begins()
 	switch {
 	case m.Kind == wire.Query && begins:
 		s.open(script)
 		s.unnamed = nil // a Query destroys it
-		s.answer(wire.AppendCommandComplete(nil, beginTag(script)), true)
+		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), true)
 	case m.Kind == wire.Parse && begins:
 		return s.holdParse(m)
 	case m.Kind == wire.Bind && begins:
@@ -30,7 +29,7 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 	case s.begins != nil && m.Kind == wire.Execute && ofUnnamedPortal(m):
 		script = s.begins.script
 		s.open(script)
-		s.answer(wire.AppendCommandComplete(nil, beginTag(script)), false)
+		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), false)
 	default:
 		return false
 	}
@@ -42,28 +41,9 @@ func (s *Session) canHold() bool {
 	return s.routes() && s.status == wire.Idle && len(s.loop.Candidates()) >= 2
 }
 
-// begins says that a text is a BEGIN and nothing else.
-func begins(script *query.Script) bool {
-	return script != nil && len(script.Statements) == 1 && script.Statements[0].Kind == query.Begin
-}
-
 // open opens the block of which no server knows yet.
 func (s *Session) open(script *query.Script) {
 	s.begun, s.status, s.begins = script, wire.InTransaction, nil
-}
-
-// beginTag is what PostgreSQL completes it with.
-func beginTag(script *query.Script) string {
-	st := &script.Statements[0]
-	lexer := query.NewLexer([]byte(script.Text[st.Offset:]), script.Syntax)
-	t := lexer.Next()
-	for t.Kind == query.Comment {
-		t = lexer.Next()
-	}
-	if first := script.Text[st.Offset+t.Start : st.Offset+t.End]; len(first) > 0 && (first[0] == 's' || first[0] == 'S') {
-		return "START TRANSACTION"
-	}
-	return "BEGIN"
 }
 
 func (s *Session) holdParse(m *wire.Message) bool {
@@ -121,7 +101,7 @@ func (s *Session) unbind() {
 // what follows a request in it for which there was no server.
 func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
 	switch {
-	case kind == wire.Query && route.Ends(script):
+	case kind == wire.Query && script.Ends():
 		tag := "COMMIT"
 		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
 			tag = "ROLLBACK"
@@ -131,7 +111,7 @@ func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err
 		return true, nil
 	case s.status != wire.Failed:
 		return false, nil
-	case kind == wire.Close, ends(script), endsFirst(script): // a server knows best
+	case kind == wire.Close, script.Recovers(), script.EndsFirst(): // a server knows best
 		return false, s.failOnPrimary()
 	}
 	return false, aborted

@@ -3,7 +3,6 @@ package session
 import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
@@ -64,20 +63,6 @@ func (s *Session) failOnPrimary() error {
 	}
 	s.query(nonsense, expect.Attempt)
 	return s.await(s.expect.Empty)
-}
-
-// chains says that a text ends a transaction and begins another like it.
-func chains(script *query.Script) bool {
-	return script != nil && len(script.Statements) == 1 && script.Statements[0].Chain
-}
-
-// endsFirst says that a text ends a transaction and goes on with more statements.
-func endsFirst(script *query.Script) bool {
-	if script == nil || len(script.Statements) < 2 {
-		return false
-	}
-	kind := script.Statements[0].Kind
-	return kind == query.Commit || kind == query.Rollback
 }
 
 // letGo parts with a server in the middle of whatever is going on: a standby's,

@@ -67,7 +67,7 @@ func (s *Session) atHand(r *route.Request) route.Decision {
 		return route.Decision{Where: route.Here, Why: "the session has a server of the primary"}
 	case s.expect.Skipping:
 		return route.Decision{Where: route.Here, Why: "what came before it has failed"}
-	case s.failed() && s.away && s.begun != nil && endsFirst(r.Script):
+	case s.failed() && s.away && s.begun != nil && r.Script.EndsFirst():
 		return goesOn
 	case s.failed():
 		return route.Decision{Where: route.Here, Why: "its transaction has failed"}
@@ -76,7 +76,7 @@ func (s *Session) atHand(r *route.Request) route.Decision {
 }
 
 func (s *Session) shares(r *route.Request) route.Decision {
-	if s.stays() && endsFirst(r.Script) {
+	if s.stays() && r.Script.EndsFirst() {
 		return goesOn
 	}
 	if s.stays() {

@@ -151,13 +151,13 @@ func (e *explanation) answered(script *query.Script, d route.Decision, refused e
 	switch {
 	case refused != nil:
 		e.end("error", refused.Error())
-	case e.server == nil && d.Rule != "hint" && begins(script) && e.canHold():
+	case e.server == nil && d.Rule != "hint" && script.Begins() && e.canHold():
 		e.end("held back", "the first statement of its transaction will say where that belongs")
 	case e.server != nil || e.status == wire.Idle:
 		return false
-	case route.Ends(script):
+	case script.Ends():
 		e.end("pgherd", "no node has heard of its transaction")
-	case e.status == wire.Failed && !ends(script) && !endsFirst(script):
+	case e.status == wire.Failed && !script.Recovers() && !script.EndsFirst():
 		e.end("error", aborted.Message)
 	default:
 		return false

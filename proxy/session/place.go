@@ -67,7 +67,7 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 // destination is where a request goes. asks: it is to be decided; else it goes where
 // the one before it went.
 func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, mine bool, err error) {
-	if asks && s.away && (s.ended && s.stays() || endsFirst(r.Script)) {
+	if asks && s.away && (s.ended && s.stays() || r.Script.EndsFirst()) {
 		if err := s.sync(); err != nil {
 			return d, false, err
 		}
@@ -108,7 +108,7 @@ func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Ask) {
 		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
 	}
-	s.ended = s.ended || runs && ends(r.Script)
+	s.ended = s.ended || runs && r.Script.Recovers()
 	if runs {
 		s.loop.Count(s.server.Key.Node, counted(r.Script))
 	}
@@ -120,7 +120,7 @@ func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool)
 	switch {
 	case !asks:
 		return nil
-	case s.away && s.failed() && s.begun != nil && !s.expect.Within() && (chains(script) || endsFirst(script)):
+	case s.away && s.failed() && s.begun != nil && !s.expect.Within() && (script.Chains() || script.EndsFirst()):
 		return s.failAgain()
 	case !(s.away && d.Where == route.Primary) && !s.misses(d):
 		return nil

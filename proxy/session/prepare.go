@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"pgherd/proxy/expect"
-	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
@@ -62,7 +61,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	if s.follow.runs[name] != nil {
 		return false // a statement of SQL PREPARE: the server says so
 	}
-	if s.status == wire.Failed && !s.ended && !taken(st.script) { // the server says no, whatever the name
+	if s.status == wire.Failed && !s.ended && !st.script.Recovers() && !st.script.Empty() { // the server says no, whatever the name
 		st.key = s.privately(st.key)
 		s.parse(st, expect.Forward, nil)
 		return true
@@ -83,24 +82,6 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	s.parse(st, expect.Forward, forget)
 	return true
-}
-
-// taken says that a statement means the same whatever is set, and that a failed
-// transaction takes it: it ends that, or is empty.
-func taken(script *query.Script) bool {
-	return ends(script) || script != nil && len(script.Statements) == 0
-}
-
-// ends says that a statement ends a transaction that has failed.
-func ends(script *query.Script) bool {
-	if script == nil || len(script.Statements) != 1 {
-		return false
-	}
-	switch script.Statements[0].Kind {
-	case query.Commit, query.Rollback, query.RollbackTo, query.PrepareTransaction:
-		return true
-	}
-	return false
 }
 
 // setUnnamed notes what the unnamed statement is from now on.

@@ -207,7 +207,7 @@ func (s *Session) ensureUnnamed() {
 // under has a statement parsed under the settings that gave it its meaning
 // when the client prepared it, and the present ones brought back.
 func (s *Session) under(st *statement, parse func()) {
-	if s.follow.unsure || taken(st.script) { // nobody knows what to bring back, or there is nothing
+	if s.follow.unsure || st.script.Recovers() || st.script.Empty() { // nobody knows what to bring back, or it means one thing only
 		parse()
 		return
 	}
