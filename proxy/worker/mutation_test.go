@@ -83,7 +83,7 @@ var mutations = []struct{ name, file, old, new string }{
 	{"pgherd's own query leaves the unnamed statement", "../session/question.go",
 		"\ts.server.Prepared.Sweep()\n", ""},
 	{"a client's query leaves the unnamed statement", "../session/prepare.go",
-		"back := s.setUnnamed(nil)", "var back undo"},
+		"back := s.setUnnamed(nil)", "var back expect.Undo"},
 	{"DISCARD ALL forgets no settings", "../session/follow.go",
 		"*f = follow{era: f.era,", "*f = follow{era: f.era, settings: f.settings,"},
 	{"DISCARD ALL leaves the server's statements known", "../session/relay.go",
