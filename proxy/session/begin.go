@@ -63,11 +63,8 @@ func (s *Session) holdParse(m *wire.Message) bool {
 
 func (s *Session) holdBind(m *wire.Message) bool {
 	v, err := wire.ViewBind(m.Body())
-	if err != nil || len(v.Portal) > 0 {
+	if err != nil || len(v.Portal) > 0 || v.Params.Len() > 0 { // it has no parameters: the server says so
 		return false
-	}
-	for range v.Params.All() {
-		return false // it has no parameters: the server says so
 	}
 	s.begins = s.statementOf(v.Statement)
 	s.answer(wire.AppendBindComplete(nil), false)
