@@ -85,16 +85,6 @@ const (
 	anywhere  = `(?is:%s)`
 )
 
-// absent are the nodes that preferences name and the herd does not have.
-func absent(b *route.Balance, all []config.Node) (indexes []int) {
-	for _, p := range slices.Concat(b.Applications, b.Databases, b.Users) {
-		if p.Index >= 0 && !slices.ContainsFunc(all, func(n config.Node) bool { return n.Index == p.Index }) {
-			indexes = append(indexes, p.Index)
-		}
-	}
-	return indexes
-}
-
 // patterns compiles what config has tried.
 func patterns(list []string, form string) (all []*regexp.Regexp) {
 	for _, text := range list {
@@ -104,17 +94,25 @@ func patterns(list []string, form string) (all []*regexp.Regexp) {
 }
 
 // warnOfRouting tells the operator what routing does not do as one might expect.
-func warnOfRouting(log *slog.Logger, c *config.Config) {
+func warnOfRouting(log *slog.Logger, c *config.Config, r *session.Routing) {
 	if b := &c.Balance; b.OnWrite == "dml_adaptive" || b.OnWrite == "dml_adaptive_global" {
 		log.Warn("a transaction that has written reads on the primary, whatever the table", "disable_load_balance_on_write", b.OnWrite,
-			"read_consistency", consistencyOf(b))
+			"read_consistency", r.Consistency)
 	}
-	if balance, err := balanceOf(&c.Balance); err == nil {
-		for _, index := range absent(&balance, c.Nodes) {
-			log.Warn("a preference names a node that is not configured: it is not heeded", "node", index)
+	for _, index := range absent(&r.Balance, c.Nodes) {
+		log.Warn("a preference names a node that is not configured: it is not heeded", "node", index)
+	}
+	if !asksNodes(c) && r.Consistency != route.Eventual {
+		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", r.Consistency)
+	}
+}
+
+// absent are the nodes that preferences name and the herd does not have.
+func absent(b *route.Balance, all []config.Node) (indexes []int) {
+	for _, p := range slices.Concat(b.Applications, b.Databases, b.Users) {
+		if p.Index >= 0 && !slices.ContainsFunc(all, func(n config.Node) bool { return n.Index == p.Index }) {
+			indexes = append(indexes, p.Index)
 		}
 	}
-	if !asksNodes(c) && consistencyOf(&c.Balance) != route.Eventual {
-		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", consistencyOf(&c.Balance))
-	}
+	return indexes
 }

@@ -116,13 +116,23 @@ func TestBadRouting(t *testing.T) {
 	}
 }
 
+// warn writes what the operator is told of c.
+func warn(t *testing.T, log *strings.Builder, c *config.Config) {
+	t.Helper()
+	r, err := routingOf(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnOfRouting(slog.New(slog.NewTextHandler(log, nil)), c, r)
+}
+
 // TestPreferenceForNobody: such a preference is not heeded, and the operator told.
 func TestPreferenceForNobody(t *testing.T) {
 	c := routed(func(b *config.Balance) { b.Applications, b.Users = "psql:1,psql:7", "bob:primary" })
 	c.Nodes[1].Index = 1
 	var log strings.Builder
 	c.Balance.Consistency = "eventual"
-	warnOfRouting(slog.New(slog.NewTextHandler(&log, nil)), c)
+	warn(t, &log, c)
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "node=7") {
 		t.Error(got)
 	}
@@ -139,7 +149,7 @@ func TestWarnOfRouting(t *testing.T) {
 		var log strings.Builder
 		c := routed(func(b *config.Balance) { b.OnWrite, b.Consistency = row.onWrite, row.consistency })
 		c.Streaming.User, c.Streaming.Period = row.user, time.Second
-		warnOfRouting(slog.New(slog.NewTextHandler(&log, nil)), c)
+		warn(t, &log, c)
 		if got := log.String(); !strings.Contains(got, row.want) || (got == "") != (row.want == "") || strings.Count(got, "\n") > 1 {
 			t.Errorf("%+v: %s", row, got)
 		}

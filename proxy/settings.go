@@ -56,7 +56,7 @@ func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
 		return made{}, err
 	}
 	if routing != nil {
-		warnOfRouting(p.log, c)
+		warnOfRouting(p.log, c, routing)
 	}
 	connect, err := connectSettingsOf(c, policy)
 	return made{
