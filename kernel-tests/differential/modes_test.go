@@ -1,7 +1,6 @@
 package differential
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -9,11 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 // proxies are the ways pgherd is run in front of the same node. In statement
@@ -40,38 +37,38 @@ type proxy struct {
 }
 
 // awaitReads returns once the standby gets reads, and how many it has got.
-func awaitReads(t *testing.T, p *herd.Proxy) int {
+func awaitReads(t *testing.T, p *herd.Proxy) (n int) {
 	t.Helper()
-	for deadline := time.Now().Add(setupLimit); time.Now().Before(deadline); {
-		if n := readsAway(t, p); n > 0 {
-			return n
-		}
+	herdtest.Eventually(t, "the standby gets reads", func() error {
 		ask(t, p, "SELECT 1")
-	}
-	t.Fatal("the standby gets no reads")
-	return 0
+		if n = readsAway(t, p); n == 0 {
+			return errors.New("none so far")
+		}
+		return nil
+	})
+	return n
 }
 
 // readsAway is how many reads the standby was sent.
 func readsAway(t *testing.T, p *herd.Proxy) int {
 	t.Helper()
-	rows := ask(t, p, "SHOW POOL_BACKEND_STATS")
-	n, err := strconv.Atoi(string(rows[1][5]))
+	n, err := strconv.Atoi(string(ask(t, p, "SHOW POOL_BACKEND_STATS")[1][5]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
+// ask is the rows of a query of a client of its own.
 func ask(t *testing.T, p *herd.Proxy, sql string) [][][]byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
-	defer cancel()
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, herd.User, herd.Database))
+	conn, err := herdtest.Connect(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, herd.User, herd.Database))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
+	defer herdtest.Close(conn)
+	ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
+	defer cancel()
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		t.Fatal(err)
