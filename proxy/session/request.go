@@ -130,7 +130,12 @@ func (s *Session) answer(bytes []byte, ready bool) { s.answerOr(bytes, ready, ni
 
 // answerOr is answer, with what to take back if the server skips it.
 func (s *Session) answerOr(bytes []byte, ready bool, undo expect.Undo) {
-	if a := (expect.Answer{Bytes: bytes, Ready: ready, Undo: undo}); s.expect.Answer(a, s.torn) {
+	s.inTurn(expect.Answer{Bytes: bytes, Ready: ready, Undo: undo})
+}
+
+// inTurn sends something of pgherd's own now, or when its turn comes.
+func (s *Session) inTurn(a expect.Answer) {
+	if s.expect.Answer(a, s.torn) {
 		s.send(a)
 	}
 }

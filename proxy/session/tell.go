@@ -160,9 +160,7 @@ func (s *Session) tellNode(statement string) {
 	}
 	if s.set.Tells&NoticeNodes != 0 {
 		notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: node + " statement: " + statement})
-		if a := (expect.Answer{Bytes: notice, Beside: true}); s.expect.Answer(a, s.torn) {
-			s.send(a)
-		}
+		s.inTurn(expect.Answer{Bytes: notice, Beside: true})
 	}
 }
 
