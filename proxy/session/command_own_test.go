@@ -102,8 +102,8 @@ func TestOwnValuesOutliveAReload(t *testing.T) {
 	w := newOwnWorld(t)
 	reloaded := overridden(&Settings{ClientIdle: time.Minute, QueryWait: time.Second})
 	w.greeted(w.client.says(simple("pgpool set 5")))
-	w.then(w.client.gets(t, "CommandComplete SET 5", "ReadyForQuery I"), func() { w.session.Configure(reloaded) },
-		w.idles(5*time.Second), func() { same2(t, "another setting", w.session.set.QueryWait, time.Second) },
+	w.then(w.client.gets(t, "CommandComplete SET 5", "ReadyForQuery I"), func() { w.session.Configure(reloaded) })
+	w.then(w.idles(5*time.Second), func() { same2(t, "another setting", w.session.set.QueryWait, time.Second) },
 		w.client.says(simple("pgpool reset")))
 	w.then(w.client.gets(t, "CommandComplete RESET", "ReadyForQuery I"), w.idles(time.Minute), w.client.leaves())
 	w.run()

@@ -15,6 +15,7 @@ import (
 // back, so that no pipeline, copy or notification can dead-lock it. A side
 // that does not read is not read for: its peer slows down, nobody else.
 func (s *Session) relay() (moved bool, err error) {
+	s.reload()
 	if s.evicted != nil {
 		return false, s.evicted
 	}

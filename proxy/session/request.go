@@ -12,6 +12,7 @@ func (s *Session) request(m wire.Message) error {
 	s.handling = true
 	defer func() { s.handling = false }()
 	if m.First {
+		s.reload()
 		if m.Kind != wire.CopyData {
 			s.requests.ends()
 		}

@@ -45,9 +45,10 @@ func (s State) String() string {
 // Session is one client's life. Run is the coroutine; every other exported
 // method is called by the worker between two of its resumptions.
 type Session struct {
-	loop Loop
-	set  *Settings
-	mode pool.Mode
+	loop     Loop
+	set      *Settings
+	reloaded *Settings // to be taken up before the next request; nil: there are none
+	mode     pool.Mode
 	// follows: what the client does to its session is looked at, so that it can
 	// follow it from server to server.
 	follows bool

@@ -48,9 +48,19 @@ func (s *Session) View() View {
 	return v
 }
 
-// Configure replaces the settings; what the session has set for itself stays.
-func (s *Session) Configure(set *Settings) {
-	s.set, s.judged = set, judged{}
+// Configure replaces the settings from the next request on: the one at hand was
+// judged by those that it began with, wherever it waits now.
+func (s *Session) Configure(set *Settings) { s.reloaded = set }
+
+// reload takes up what Configure has left; what the session has set for itself
+// stays. It is called between two requests. What is read on a standby, or held back
+// for one, is brought to its end before the session stops to route.
+func (s *Session) reload() {
+	set := s.reloaded
+	if set == nil || set.Routing == nil && (s.away || s.begun != nil) {
+		return
+	}
+	s.set, s.reloaded, s.judged = set, nil, judged{}
 	if len(s.values) > 0 {
 		_ = s.override(s.values) // they were accepted before: what is accepted never changes
 	}

@@ -50,6 +50,7 @@ func (c *Crew) Configure(set *Settings) {
 		w.set = set
 		for _, t := range w.tasks {
 			t.session.Configure(set.Session)
+			w.wake(t) // a limit may have come nearer
 		}
 	})
 	c.atHome(func() []pool.Action { return c.home.SetLimits(set.Limits) })

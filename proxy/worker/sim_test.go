@@ -55,7 +55,9 @@ type sim struct {
 	rounds  []simRound // what clients do in this run
 	patient bool       // and wait for each answer
 	unkind  bool       // servers break
-	meddled bool       // an administrator pauses and renews
+	meddled bool       // an administrator pauses, renews and reloads
+	set     *Settings
+	view    *nodes.View
 	faults  []error
 	// canceling: for which session the last cancel of a server was sent.
 	canceling map[uint32]uint32
@@ -99,6 +101,7 @@ func newSim(seed uint64) *sim {
 		set.Session.Routing = s.routing()
 		env.Chase = s.chase
 	}
+	s.set, s.view = set, view
 	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)
 	for _, w := range s.crew.workers {
 		w.Begin(ring.NewWith(s.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 4}))
@@ -262,13 +265,22 @@ func (s *sim) step() error {
 	return nil
 }
 
-// administer sometimes pauses, resumes or renews the servers of a database.
-// Clients only wait.
+// administer sometimes pauses, resumes or renews the servers of a database, reloads
+// a configuration that says the same, or has the nodes found as they were. Clients
+// only wait.
 func (s *sim) administer() {
 	if !s.meddled {
 		return
 	}
 	switch s.random.IntN(2000) {
+	case 6, 7, 8, 9, 10, 11, 12, 13, 14, 15:
+		again := *s.set
+		session := *s.set.Session
+		again.Session = &session
+		s.crew.Configure(&again)
+	case 16, 17:
+		again := *s.view
+		s.crew.Publish(&again)
 	case 0:
 		s.crew.holdBack("db1")
 	case 1:
