@@ -225,9 +225,10 @@ func (h *Herd) WaitStreaming(ctx context.Context) error {
 	})
 }
 
-// Build compiles pgherd from the module's source into dir.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build compiles pgherd from the module's source into dir; flags are further ones of
+// go build.
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, "pgherd")
-	_, err := run(ctx, nil, "go", "build", "-o", binary, "pgherd/cmd/pgherd")
+	_, err := run(ctx, nil, "go", slices.Concat([]string{"build", "-o", binary}, flags, []string{"pgherd/cmd/pgherd"})...)
 	return binary, err
 }

@@ -111,7 +111,9 @@ const proxyConfig = "workers = 2\nmax_node_connections = 60\nquery_wait_timeout 
 // startProxy runs pgherd in front of the primary.
 func startProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {
 	t.Helper()
-	settings.Binary = world.binary
+	if settings.Binary == "" {
+		settings.Binary = world.binary
+	}
 	if settings.Nodes == nil {
 		settings.Nodes = world.herd.Nodes()[:1]
 	}
