@@ -28,17 +28,31 @@ func (s *Shared) Entry(database string) *Entry {
 	return e
 }
 
-// Entry is what is known of one database.
+// Entry is what is known of one database, and whether that may have changed since.
+//
+// Definitions that go through pgherd are told before their author hears of their
+// success: Begin before the statement is sent with which they may take effect, Changed
+// once they may have, End when none of it can any more. A statement that was judged
+// at one Tick and has run by another may have met definitions that its judgement does
+// not know: it is judged again, by an answer to a question that was asked afterwards.
 type Entry struct {
 	snapshot atomic.Pointer[Snapshot]
-	changes  atomic.Uint64 // definitions that have gone through pgherd
+	begun    atomic.Uint64 // calls of Begin
+	open     atomic.Int64  // those without their End
+	changes  atomic.Uint64 // calls of Changed
+	asks     atomic.Uint64 // questions so far
+	asking   atomic.Bool   // one of them is not answered
 	mu       sync.Mutex    // for who stores
 	failures int           // in a row
 	read     atomic.Uint64 // changes, when the snapshot was asked for
+	answered atomic.Uint64 // which of the asks that was
 	known    atomic.Bool   // somebody has asked, and there was an answer or none
 	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
 	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
 }
+
+// Ticket is a question's place among the others, for Store.
+type Ticket struct{ changes, ask uint64 }
 
 // Known says that the database has been asked: the Snapshot is what there is to
 // know, be it nil because there was no answer.
@@ -47,33 +61,72 @@ func (e *Entry) Known() bool { return e.known.Load() }
 // Snapshot is the latest answer.
 func (e *Entry) Snapshot() *Snapshot { return e.snapshot.Load() }
 
-// Claim tells one caller, once a period has passed, to ask the database. The
-// ticket is for Store.
-func (e *Entry) Claim(now time.Time, period time.Duration) (ticket uint64, mine bool) {
-	due := e.due.Load()
-	if now.UnixNano() < due {
-		return 0, false
-	}
-	ticket = e.changes.Load()
-	return ticket, e.due.CompareAndSwap(due, now.Add(period).UnixNano())
+// Begin notes that a definition may take effect from now on, unseen until its
+// server tells.
+func (e *Entry) Begin() {
+	e.open.Add(1)
+	e.begun.Add(1)
 }
+
+// Changed notes that a definition may have taken effect. Whoever comes next asks
+// again.
+func (e *Entry) Changed() {
+	e.changes.Add(1)
+	e.due.Store(0)
+}
+
+// End notes that what began will not take effect any more, or has and was told.
+func (e *Entry) End() { e.open.Add(-1) }
+
+// Tick changes whenever a definition may have taken effect, or may from now on.
+func (e *Entry) Tick() uint64 { return e.begun.Load() + e.changes.Load() }
+
+// Stale says that a statement may meet definitions that the Snapshot does not know.
+func (e *Entry) Stale() bool { return e.changes.Load() != e.read.Load() || e.open.Load() > 0 }
+
+// Ask begins a question.
+func (e *Entry) Ask() Ticket { return Ticket{e.changes.Load(), e.asks.Add(1)} }
+
+// Claim tells one caller, once a period has passed, to ask the database; needed, as
+// soon as nobody else is asking.
+func (e *Entry) Claim(now time.Time, period time.Duration, needed bool) (t Ticket, mine bool) {
+	due := e.due.Load()
+	switch {
+	case now.UnixNano() >= due:
+		mine = e.due.CompareAndSwap(due, now.Add(period).UnixNano())
+		e.asking.Store(e.asking.Load() || mine)
+	case needed:
+		mine = e.asking.CompareAndSwap(false, true)
+	}
+	if mine {
+		t = e.Ask()
+	}
+	return t, mine
+}
+
+// Asks counts the questions so far, and Answered says that there is an answer to one
+// that was asked later than so many.
+func (e *Entry) Asks() uint64              { return e.asks.Load() }
+func (e *Entry) Answered(asks uint64) bool { return e.answered.Load() > asks }
 
 // Due says that it is time to ask.
 func (e *Entry) Due(now time.Time) bool { return now.UnixNano() >= e.due.Load() }
 
 // Store keeps an answer, unless a newer one is kept. If the catalog has changed
-// since it was claimed, whoever comes next asks again.
-func (e *Entry) Store(ticket uint64, s *Snapshot) {
+// since it was asked for, whoever comes next asks again.
+func (e *Entry) Store(t Ticket, s *Snapshot) {
+	e.asking.Store(false)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.known.Load() && ticket < e.read.Load() {
+	if e.known.Load() && t.ask < e.answered.Load() {
 		return
 	}
 	e.failures = 0
 	e.snapshot.Store(s)
-	e.read.Store(ticket)
+	e.read.Store(t.changes)
+	e.answered.Store(t.ask)
 	e.known.Store(true)
-	if e.Stale() {
+	if e.changes.Load() != t.changes {
 		e.due.Store(0)
 	}
 }
@@ -81,13 +134,14 @@ func (e *Entry) Store(ticket uint64, s *Snapshot) {
 // Failed notes that there was no answer: whoever comes next asks again. After
 // too many in a row nothing is known of the database, and that counts as an
 // answer.
-func (e *Entry) Failed(ticket uint64) {
+func (e *Entry) Failed(t Ticket) {
+	e.asking.Store(false)
 	e.mu.Lock()
 	e.failures++
 	lost := e.failures >= failuresLimit
 	e.mu.Unlock()
 	if lost {
-		e.Store(ticket, nil)
+		e.Store(t, nil)
 	} else {
 		e.due.Store(0)
 	}
@@ -96,20 +150,8 @@ func (e *Entry) Failed(ticket uint64) {
 // failuresLimit is how many questions in a row may fail.
 const failuresLimit = 3
 
-// Stale says that a definition has changed since the Snapshot was asked for.
-func (e *Entry) Stale() bool { return e.changes.Load() != e.read.Load() }
-
-// Changed has whoever comes next ask again: a definition has changed.
-func (e *Entry) Changed() {
-	e.changes.Add(1)
-	e.due.Store(0)
-}
-
 // Draw notes that currval or lastval is in use in this database.
 func (e *Entry) Draw() { e.drawing.Store(true) }
 
 // Drawing says that it is.
 func (e *Entry) Drawing() bool { return e.drawing.Load() }
-
-// Changes counts calls of Changed.
-func (e *Entry) Changes() uint64 { return e.changes.Load() }

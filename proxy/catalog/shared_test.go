@@ -8,17 +8,17 @@ import (
 func TestOneAsksEachPeriod(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
-	if _, mine := e.Claim(now, time.Second); !mine {
+	if _, mine := e.Claim(now, time.Second, false); !mine {
 		t.Error("nobody asks first")
 	}
-	if _, mine := e.Claim(now.Add(time.Second-1), time.Second); mine {
+	if _, mine := e.Claim(now.Add(time.Second-1), time.Second, false); mine {
 		t.Error("asked again too soon")
 	}
-	if _, mine := e.Claim(now.Add(time.Second), time.Second); !mine {
+	if _, mine := e.Claim(now.Add(time.Second), time.Second, false); !mine {
 		t.Error("not asked again")
 	}
 	e.Changed()
-	if _, mine := e.Claim(now.Add(time.Second), time.Second); !mine {
+	if _, mine := e.Claim(now.Add(time.Second), time.Second, false); !mine {
 		t.Error("a change is not asked for")
 	}
 }
@@ -27,13 +27,13 @@ func TestAnswerFromBeforeAChangeIsOld(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	first, second := new(Snapshot), new(Snapshot)
-	old, _ := e.Claim(now, time.Second)
+	old, _ := e.Claim(now, time.Second, false)
 	e.Changed()
 	e.Store(old, first) // better than nothing
 	if e.Snapshot() != first || !e.Stale() || !e.Known() {
 		t.Error("it is not known, or not known to be old")
 	}
-	fresh, mine := e.Claim(now, time.Second)
+	fresh, mine := e.Claim(now, time.Second, false)
 	if !mine {
 		t.Error("nobody asks again")
 	}
@@ -48,7 +48,7 @@ func TestFailuresAreAskedAgainAndThenTaken(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	for range failuresLimit {
-		ticket, mine := e.Claim(now, time.Second)
+		ticket, mine := e.Claim(now, time.Second, false)
 		if !mine || e.Known() {
 			t.Fatal("it is not asked again")
 		}
@@ -64,5 +64,54 @@ func TestOneEntryPerDatabase(t *testing.T) {
 	first, again, other := s.Entry("a"), s.Entry("a"), s.Entry("b")
 	if first != again || first == other {
 		t.Error("entries are mixed up")
+	}
+}
+
+// TestDefinitionUnderWay: until its end is told, what is known is not what a statement
+// may meet, whatever was read meanwhile.
+func TestDefinitionUnderWay(t *testing.T) {
+	e := NewShared().Entry("app")
+	now := time.Unix(1000, 0)
+	e.Store(e.Ask(), new(Snapshot))
+	before := e.Tick()
+	e.Begin()
+	if e.Tick() == before || !e.Stale() {
+		t.Error("nobody is warned")
+	}
+	e.Store(e.Ask(), new(Snapshot)) // it may have been asked before the definition took effect
+	if !e.Stale() {
+		t.Error("what was read while it was under way counts for afterwards")
+	}
+	during := e.Tick()
+	e.Changed()
+	e.End()
+	if e.Tick() == during || !e.Stale() {
+		t.Error("its effect is not told")
+	}
+	fresh, mine := e.Claim(now, time.Second, false)
+	e.Store(fresh, new(Snapshot))
+	if !mine || e.Stale() {
+		t.Error("what was read afterwards is not enough")
+	}
+}
+
+// TestWhoNeedsAnAnswerAsks, if nobody else is asking; an answer to a question from
+// before is none.
+func TestWhoNeedsAnAnswerAsks(t *testing.T) {
+	e := NewShared().Entry("app")
+	now := time.Unix(1000, 0)
+	periodic, _ := e.Claim(now, time.Second, false)
+	asks := e.Asks()
+	if _, mine := e.Claim(now, time.Second, true); mine {
+		t.Error("two ask at once")
+	}
+	e.Store(periodic, new(Snapshot))
+	if e.Answered(asks) {
+		t.Error("an answer from before is taken")
+	}
+	needed, mine := e.Claim(now, time.Second, true)
+	e.Store(needed, new(Snapshot))
+	if !mine || !e.Answered(asks) {
+		t.Error("nobody asks for who needs it")
 	}
 }

@@ -87,8 +87,14 @@ func (e *List) Unsettled() bool { return e.closed > 0 && !e.copying }
 
 // Settling says that a request is not answered after which a transaction may
 // have another state.
-func (e *List) Settling() bool {
-	for i := range e.list.len() {
+func (e *List) Settling() bool { return e.settlingFrom(0) }
+
+// SettlingBehind is Settling for what was sent behind the request whose reply is
+// arriving.
+func (e *List) SettlingBehind() bool { return e.settlingFrom(1) }
+
+func (e *List) settlingFrom(first int) bool {
+	for i := first; i < e.list.len(); i++ {
 		o := e.list.at(i)
 		if wire.ReadyForQuery.Settles(o.request) && (o.whose == Forward || o.whose == Instead) {
 			return true

@@ -1,5 +1,7 @@
 package query
 
+import "slices"
+
 // What a script does to the transaction block that it is in. A nil Script, of a
 // text that was not looked into, does nothing.
 
@@ -24,6 +26,13 @@ func (s *Script) Recovers() bool {
 		}
 	}
 	return false
+}
+
+// Commits says that it may commit the block that it is in.
+func (s *Script) Commits() bool {
+	return s == nil || s.Unknown() || slices.ContainsFunc(s.Statements, func(st Statement) bool {
+		return st.Kind == Commit || st.Kind == PrepareTransaction
+	})
 }
 
 // EndsFirst says that it ends a block and goes on with more statements.

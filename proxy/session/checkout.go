@@ -146,7 +146,4 @@ func (s *Session) take(server *pool.Server) {
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect.Reset()
 	s.status, s.fatal = wire.Idle, false
-	if s.entry != nil {
-		s.follow.era = s.entry.Changes()
-	}
 }

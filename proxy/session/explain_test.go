@@ -41,8 +41,8 @@ func newHerdWorld(t *testing.T) *herdWorld {
 		t.Fatal(err)
 	}
 	catalogs := catalog.NewShared()
-	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64)
-	catalogs.Entry("app").Store(0, known)
+	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64, false)
+	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(), known)
 	w.set = &Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, KeepServers: true, MaxPrepared: 10,
 		Modes: pool.Modes{Default: pool.Transaction}, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs, Commands: shows{}}
 	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},

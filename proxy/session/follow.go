@@ -26,15 +26,15 @@ type follow struct {
 	suspect   string                        // why it stays unless the statement proves wrong
 	names     []string                      // placeholder settings that may have been set
 	runs      map[string][]*query.Statement // what SQL PREPARE has prepared
-	later     []*query.Script               // judged while the catalog is not known that they run under
+	redo      redo                          // what may have to be judged once more
 	drawn     bool                          // the session may have drawn from a sequence on this server
 	drew      string                        // the function by which it reads that; "": it does not
-	defined   bool                          // it has changed the catalog
+	defined   bool                          // the open transaction has changed the catalog
+	announced bool                          // that may take effect, and other sessions know
 	stays     bool                          // the server may wait for more, after what was sent last
 	alone     bool                          // the next request waits until the server owes nothing
 	blindly   bool                          // statements were prepared while nobody knew what gives them their meaning
 	failures  int                           // questions without an answer, in a row
-	era       uint64                        // of the catalog, when the server came
 	counted   bool                          // that it keeps its server
 }
 
@@ -101,21 +101,6 @@ func (f *follow) name(name string) {
 		f.names = append(f.names, name)
 	}
 }
-
-// judgeLater has a script judged again once the catalog is known that it runs
-// under.
-func (f *follow) judgeLater(script *query.Script) {
-	switch {
-	case script == nil || slices.Contains(f.later, script):
-	case len(f.later) >= laterLimit:
-		f.keep("too much was done after a definition in the same transaction")
-	default:
-		f.later = append(f.later, script)
-	}
-}
-
-// laterLimit bounds the scripts that are judged a second time.
-const laterLimit = 100
 
 // namesLimit bounds the placeholder settings of one session that are asked
 // for; who uses more keeps the server.
@@ -195,5 +180,5 @@ func (f *follow) adopt(a *answered) {
 
 // discarded: DISCARD ALL was done.
 func (f *follow) discarded() {
-	*f = follow{era: f.era, alone: f.alone, names: f.names, defined: f.defined, later: f.later}
+	*f = follow{alone: f.alone, names: f.names, defined: f.defined, announced: f.announced, redo: f.redo}
 }

@@ -15,7 +15,7 @@ import (
 // look finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
-	s.upcoming = nil
+	s.upcoming, s.basis = nil, s.present()
 	if !s.follows || s.expect.Skipping {
 		return false, nil
 	}
@@ -30,6 +30,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 		script := s.script
+		s.basis.script = script
 		e := s.effect(script)
 		if len(e.Closes) > 0 {
 			if err := s.known(); err != nil {
@@ -59,6 +60,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		case st != nil && st.closes != "":
 			return false, s.allow(&Effect{})
 		case st != nil:
+			s.basis.script = st.script
 			e := s.effect(st.script)
 			if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
 				asked := *e
@@ -246,6 +248,7 @@ func (s *Session) carry(kind wire.Kind) error {
 			s.follow.doubt()
 		}
 	}
+	defer s.announce(kind)
 	e := s.upcoming
 	s.upcoming = nil
 	if e == nil {
@@ -256,12 +259,7 @@ func (s *Session) carry(kind wire.Kind) error {
 			return err
 		}
 	}
-	if s.follow.defined || e.Defines || s.entry != nil && s.entry.Stale() {
-		s.follow.judgeLater(s.judged.script)
-		if len(e.Runs) > 0 {
-			s.follow.keep("EXECUTE after a definition in the same transaction")
-		}
-	}
+	s.noteRun(e)
 	s.follow.note(e, s.expect.Empty())
 	s.server.Drawn = s.server.Drawn || e.Drawn
 	if e.Drew != "" && s.entry != nil {

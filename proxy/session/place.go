@@ -59,9 +59,23 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	if err := s.fetch(d); err != nil {
 		return false, err
 	}
+	if asks && d.Where != route.Process && s.away && s.overtaken() { // it was sent there by what may not be so any more
+		if err := s.toPrimary(r.Script); err != nil {
+			return false, err
+		}
+	}
 	s.unbind()
 	s.notePlaced(m, r, asks)
 	return false, nil
+}
+
+// toPrimary has the primary at hand in place of a standby.
+func (s *Session) toPrimary(script *query.Script) error {
+	primary := route.Decision{Where: route.Primary}
+	if err := s.comeBackFor(script, primary, true); err != nil {
+		return err
+	}
+	return s.fetch(primary)
 }
 
 // destination is where a request goes. asks: it is to be decided; else it goes where

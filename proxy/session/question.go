@@ -280,7 +280,7 @@ func (s *Session) askFirst() error {
 		}
 	}
 	if s.asking == nil {
-		s.askCatalog(s.entry.Changes())
+		s.askCatalog(s.entry.Ask())
 	}
 	if err := s.await(func() bool { return s.asking == nil }); err != nil {
 		return err
@@ -302,13 +302,13 @@ func (s *Session) digest() error {
 
 // askCatalog asks the server for the functions, triggers and views that
 // statements are judged by.
-func (s *Session) askCatalog(ticket uint64) {
+func (s *Session) askCatalog(ticket catalog.Ticket) {
 	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(untimed+catalog.Question(before), func(q *question) {
 		if q.failed {
 			s.lost()
 			s.lost = nil
-			if len(s.follow.later) > 0 {
+			if len(s.follow.redo.later) > 0 {
 				s.follow.keep("its catalog cannot be asked for")
 			}
 			return

@@ -180,6 +180,7 @@ func (s *Session) observe(m wire.Message) error {
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}
+		s.endDefinitions()
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))
@@ -227,6 +228,7 @@ func (s *Session) complete(m wire.Message) {
 	if err != nil {
 		return
 	}
+	s.tellDefinitions()
 	switch s.follow.tag(v.Tag); string(v.Tag) {
 	case "DISCARD ALL":
 		s.follow.discarded()

@@ -85,24 +85,11 @@ func (s *Session) conclude() (done bool) {
 	if !s.follows || !s.between() {
 		return true
 	}
-	if s.renew() {
+	if s.renew() || !s.judgeAgain() {
 		return false
 	}
-	if len(f.later) > 0 && s.state != Closing && s.entry.Stale() { // another session is asking
-		s.recheck = s.loop.Now().Add(recheckEvery)
-		return false
-	}
-	for _, script := range f.later {
-		e := effectOf(script, s.judge())
-		f.keep(e.Keep)
-		f.unsure = f.unsure || e.Ask
-	}
-	f.later = nil
 	f.keep(f.suspect)
 	f.suspect = ""
-	if s.entry != nil && f.era != s.entry.Changes() { // it was judged by a catalog that is no more
-		f.era, f.unsure = s.entry.Changes(), true
-	}
 	switch {
 	case f.certain():
 		s.commit()
@@ -128,25 +115,16 @@ func (s *Session) commit() {
 	s.server.Settings = s.follow.settings
 }
 
-// renew asks for the catalog if that is due.
+// renew asks for the catalog if that is due, or needed.
 func (s *Session) renew() (asked bool) {
-	f := &s.follow
-	if s.entry == nil || s.away { // a standby may not have heard of the latest
+	if s.entry == nil || s.away || s.state == Closing { // a standby may not have heard of the latest
 		return false
 	}
-	if f.defined {
-		s.entry.Changed()
+	ticket, asked := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck, s.awaitsCatalog())
+	if asked {
+		s.askCatalog(ticket)
 	}
-	if s.state == Closing { // what ran under the new definitions is not judged any more
-		f.unsure = f.unsure || f.defined || len(f.later) > 0
-		return false
-	}
-	_, due := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck)
-	if due = due || f.defined; due {
-		s.askCatalog(s.entry.Changes())
-	}
-	f.defined = false
-	return due
+	return asked
 }
 
 // moment is what the release rule looks at.
@@ -155,7 +133,7 @@ func (s *Session) moment() pool.Moment {
 		Ended:     s.state == Closing,
 		Owes:      !s.expect.Empty() || s.expect.Within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || s.expect.Within() || !s.follow.certain(),
+		Used:      s.server.Used || s.expect.Within() || !s.follow.certain() || s.misjudged(),
 		Pinned:    s.follow.pinned() != "",
 		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.server.Expired(s.loop.Now()),
@@ -199,8 +177,9 @@ func (s *Session) reset() pool.Verdict {
 // transaction that has left nothing else is only rolled back.
 func (s *Session) resetQueries() []string {
 	f := &s.follow
-	clean := f.certain() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used
+	clean := f.certain() && !s.misjudged() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used
 	f.drop()
+	f.redo = redo{}
 	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
 	if !s.keeps() && clean {
@@ -223,6 +202,7 @@ func (s *Session) busy() bool {
 // detach takes the server from the session.
 func (s *Session) detach() *pool.Server {
 	server := s.server
+	s.leaveDefinitions(server)
 	s.replies.ends()
 	s.replies.drop()
 	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]

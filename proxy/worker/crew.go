@@ -78,6 +78,9 @@ func (c *Crew) gone(key pool.Key) { c.atHome(func() []pool.Action { return c.hom
 
 // leaves: a server was closed.
 func (c *Crew) leaves(s *pool.Server) {
+	if s.Closed != nil {
+		s.Closed()
+	}
 	c.processes.closed(s)
 	c.gone(s.Key)
 }

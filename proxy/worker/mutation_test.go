@@ -11,10 +11,12 @@ import (
 	"testing"
 )
 
+type mutation struct{ name, file, old, new string }
+
 // mutations break, on purpose, what the simulation is there to guard: the
 // release rule, the list of expected replies, the hand-over between workers,
 // the limits. Each must make seeds fail, or the simulation proves nothing.
-var mutations = []struct{ name, file, old, new string }{
+var mutations = []mutation{
 	{"a used server goes back without a reset", "../pool/mode.go",
 		"return Reset // which", "return Return // which"},
 	{"a server that owes replies goes back", "../pool/mode.go",
@@ -111,18 +113,39 @@ var mutations = []struct{ name, file, old, new string }{
 		"s.query(s.begun.Text, expect.Restore)", "if !s.away && s.ever {\n\t\t\ts.query(s.begun.Text, expect.Restore)\n\t\t}"},
 	{"a block that was held back has none of its words", "../session/place.go",
 		"s.query(s.begun.Text, expect.Restore)", "s.query(\"BEGIN\", expect.Restore)"},
+	{"a request is judged before its wait only", "../session/definitions.go",
+		"return s.entry != nil && (s.entry.Stale() || s.entry.Tick() != s.basis.tick || s.entry.Snapshot() != s.basis.known)", "return false"},
+	{"what was defined while a statement ran is not looked at", "../session/definitions.go",
+		"if len(r.ran) > 0 && s.entry.Tick() != r.tick {", "if false {"},
+	{"a reload changes the settings of the request at hand", "../session/view.go",
+		"{ s.reloaded = set }", "{ s.set, s.judged = set, judged{} }"},
 	{"a server is left with a cancel in flight", "../session/comeback.go",
 		"if s.awaitCancels() && pool.Transaction", "if pool.Transaction"},
+}
+
+// ofDefinitions are noticed where clients do nothing else than define, and run what was
+// defined.
+var ofDefinitions = []mutation{
+	{"a definition is told after its author has the answer", "../session/definitions.go",
+		"f.announced = true\n\t\ts.entry.Begin()", "f.announced = true"},
+	{"an answer from before a statement ran is taken for its judgement", "../session/definitions.go",
+		"return s.entry.Stale() && !s.entry.Answered(r.asks)", "return false"},
 }
 
 // mutationSeeds is how many seeds a mutation may survive.
 const mutationSeeds = "6000"
 
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
+	findBroken(t, mutations)
+	findBroken(t, ofDefinitions, "-sim.definitions")
+}
+
+func findBroken(t *testing.T, mutations []mutation, flags ...string) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", overlay(t, m.file, m.old, m.new),
-				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds).CombinedOutput()
+			args := []string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", overlay(t, m.file, m.old, m.new),
+				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds}
+			out, err := exec.Command("go", append(args, flags...)...).CombinedOutput()
 			if err == nil {
 				t.Fatal("no seed noticed")
 			}

@@ -93,6 +93,30 @@ var simMeaning = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(simple(id, "SET", 7), "DISCARD ALL") },
 }
 
+// simDefinitions are about what a function does, which any client may define anew.
+var simDefinitions = []simRound{
+	func(id, n int) []byte { return simple(id, "DEFINE", n) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "DEFINE", n)) },
+	func(id, n int) []byte { return simple(id, "RUN", n) },
+	func(id, n int) []byte { return simple(id, "RUN", n) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "RUN", n)) },
+	func(id, n int) []byte { return wire.AppendSync(named(n%2, id, "RUN", n%2)) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 2))) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%3) },
+	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return slices.Concat(simple(id, "DEFINE", n), simple(id, "RUN", n)) },
+	func(id, n int) []byte {
+		return slices.Concat(simple(id, "BEGIN", 0), simple(id, "DEFINE", n), simple(id, "COMMIT", 0), simple(id, "RUN", n))
+	},
+	func(id, n int) []byte {
+		return wire.AppendSync(append(extended(id, "DEFINE", n), extended(id, "ERR", 0)...))
+	},
+	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
+}
+
 // simRounds are all.
 var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "BEGIN", 0)) },

@@ -34,8 +34,28 @@ type postgres struct {
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
 	failedInside bool
-	inside       int    // whose transaction it is in; 0: nobody's
+	inside       int // whose transaction it is in; 0: nobody's
+	database     *simDatabase
+	defining     *bool  // of the open transaction
+	secret       int    // whose state it holds that nobody can ask for; 0: nobody's
+	hiding       int    // the same, of the open transaction
 	fault        string // what no server of pgherd's may ever see
+}
+
+// simDatabase is what the servers of a database share: what RUN does. Evil, it leaves
+// what nobody can ask for.
+type simDatabase struct {
+	evil    bool
+	version int
+}
+
+// catalog answers pgherd's question.
+func (d *simDatabase) catalog() [][]string {
+	source := "BEGIN RETURN 1; END"
+	if d.evil {
+		source = "BEGIN PERFORM set_config('app.user', 'x', false); END"
+	}
+	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source}}
 }
 
 // settings of a session. Statements mean what the style was when they were
@@ -61,7 +81,7 @@ type parsed struct{ sql, style string }
 // statement; else only after one that changes the session.
 func newPostgres(marked bool) *postgres {
 	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, now: untouched, lasting: untouched, before: untouched, reported: "0",
-		stmts: map[string]parsed{}, portals: map[string]parsed{}}
+		stmts: map[string]parsed{}, portals: map[string]parsed{}, database: new(simDatabase)}
 }
 
 // feed gives it what a client sent; over: it said goodbye.
@@ -211,6 +231,15 @@ func (p *postgres) simple(sql string) {
 		p.done(sql)
 		p.ready()
 		return
+	case strings.HasPrefix(sql, "SET LOCAL statement_timeout"):
+		p.done("SET")
+		p.out = wire.AppendTextColumns(p.out, "what", "a", "b", "c", "d")
+		for _, row := range p.database.catalog() {
+			p.out = wire.AppendTextRow(p.out, row...)
+		}
+		p.done("SELECT")
+		p.ready()
+		return
 	case strings.Contains(sql, "SELECT 's'"):
 		p.tellState()
 		p.ready()
@@ -233,7 +262,7 @@ func (p *postgres) discardAll() {
 		p.skipping = false
 		return
 	}
-	p.owner, p.temp = 0, false
+	p.owner, p.temp, p.secret = 0, false, 0
 	clear(p.stmts)
 	clear(p.portals)
 	p.now, p.lasting = untouched, untouched
@@ -287,6 +316,9 @@ func (p *postgres) belong(sql string) {
 	}
 	if p.owner != 0 && p.owner != id {
 		p.fault = fmt.Sprintf("a server with the state of client %d got %q", p.owner, sql)
+	}
+	if p.secret != 0 && p.secret != id {
+		p.fault = fmt.Sprintf("a server with what a function has left of client %d got %q", p.secret, sql)
 	}
 	if p.inside != 0 && p.inside != id {
 		p.fault = fmt.Sprintf("a server in a transaction of client %d got %q", p.inside, sql)
@@ -357,14 +389,12 @@ func (p *postgres) run(st parsed, extended bool) {
 		case 1:
 			p.keep(words[0])
 		}
+	case "DEFINE", "RUN":
+		p.define(words[1], n, words[0])
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
 	case "COPYOUT":
-		p.out = wire.AppendCopyOutResponse(p.out, 0, nil)
-		for range n {
-			p.out = wire.AppendCopyData(p.out, []byte(sql))
-		}
-		p.out = wire.AppendCopyDone(p.out)
+		p.copyOut(sql, n)
 	case "COPYIN":
 		p.out = wire.AppendCopyInResponse(p.out, 0, nil)
 		p.copying = true
@@ -376,6 +406,28 @@ func (p *postgres) run(st parsed, extended bool) {
 	p.done(words[1])
 }
 
+func (p *postgres) copyOut(row string, n int) {
+	p.out = wire.AppendCopyOutResponse(p.out, 0, nil)
+	for range n {
+		p.out = wire.AppendCopyData(p.out, []byte(row))
+	}
+	p.out = wire.AppendCopyDone(p.out)
+}
+
+// define says anew what RUN does, or does it.
+func (p *postgres) define(verb string, n int, id string) {
+	evil := p.database.evil
+	if p.defining != nil {
+		evil = *p.defining
+	}
+	if verb == "DEFINE" {
+		evil = n%2 == 0
+		p.defining = &evil
+	} else if evil {
+		p.hiding, _ = strconv.Atoi(id)
+	}
+}
+
 // reads notes what a standby must not get.
 func (p *postgres) reads(words []string) {
 	if p.standby && writes[words[1]] && words[0] != "SET" {
@@ -384,7 +436,7 @@ func (p *postgres) reads(words []string) {
 }
 
 // writes are the verbs of statements that belong to the primary.
-var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true}
+var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true, "DEFINE": true}
 
 // end ends the transaction, explicit or not. What was set in it is taken back
 // unless it is committed.
@@ -392,8 +444,22 @@ func (p *postgres) end(commit bool) {
 	p.failedInside = p.status == wire.Failed
 	if !commit || p.failedInside {
 		p.lasting = p.before
+	} else {
+		p.commit()
 	}
+	p.defining, p.hiding = nil, 0
 	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
+}
+
+// commit keeps what is not a setting.
+func (p *postgres) commit() {
+	if p.hiding != 0 {
+		p.secret = p.hiding
+	}
+	if p.defining != nil {
+		p.database.evil = *p.defining
+		p.database.version++
+	}
 }
 
 func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, tag) }

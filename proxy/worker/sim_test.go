@@ -27,6 +27,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
+	simOnly  = flag.Bool("sim.definitions", false, "all seeds are about definitions")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -62,11 +63,12 @@ type sim struct {
 	// canceling: for which session the last cancel of a server was sent.
 	canceling map[uint32]uint32
 	lastPID   uint32
+	databases map[string]*simDatabase
 }
 
 func newSim(seed uint64) *sim {
 	s := &sim{seed: seed, random: rand.New(rand.NewPCG(seed, 7)), net: ringtest.New(seed),
-		canceling: map[uint32]uint32{}}
+		canceling: map[uint32]uint32{}, databases: map[string]*simDatabase{}}
 	s.limit = 1 + s.random.IntN(4)
 	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
 	s.unkind = s.random.IntN(3) == 0
@@ -76,11 +78,16 @@ func newSim(seed uint64) *sim {
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
 	s.rounds = simRounds
-	switch s.random.IntN(6) { // what may spoil a session, often, so that it meets
+	switch s.random.IntN(8) { // what may spoil a session, often, so that it meets
 	case 0, 1, 2:
 		s.rounds = simSettings
 	case 3:
 		s.rounds, s.patient = simMeaning, true
+	case 4, 5:
+		s.rounds = simDefinitions
+	}
+	if *simOnly {
+		s.rounds, s.patient = simDefinitions, false
 	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
@@ -123,17 +130,17 @@ func (s *sim) chase() {
 	}
 }
 
-// simCatalogs is what is known of databases without functions.
+// simCatalogs is what is known of databases before anybody has defined anything.
 func simCatalogs() *catalog.Shared {
 	c := catalog.NewShared()
-	empty, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}})
+	empty, err := catalog.Read(nil, new(simDatabase).catalog())
 	if err != nil {
 		panic(err)
 	}
 	for _, database := range []string{"db0", "db1"} {
 		e := c.Entry(database)
-		e.Claim(time.Unix(0, 0), math.MaxInt64)
-		e.Store(0, empty)
+		e.Claim(time.Unix(0, 0), math.MaxInt64, false)
+		e.Store(e.Ask(), empty)
 	}
 	return c
 }
@@ -170,6 +177,11 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 		st = query.Statement{Kind: query.CreateTableAs, Class: query.Write, Effects: query.TempTable}
 	case "DROP":
 		st = query.Statement{Kind: query.CloseAll, Class: query.Session}
+	case "DEFINE": // what RUN does
+		st = query.Statement{Kind: query.DDL, Class: query.Write, Effects: query.Writes}
+	case "RUN":
+		st.Functions = []query.Function{{Name: "f", Volatile: true}}
+		st.Effects = query.UnknownFunction
 	case "ALL":
 		st = query.Statement{Kind: query.DiscardAll, Class: query.Session}
 	}
@@ -182,11 +194,20 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	s.lastPID++
 	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
 	server.standby, server.postgres.pid = key.Node != 0, s.lastPID
+	server.database = s.database(key.Target().Database)
 	s.servers = append(s.servers, server)
 	if total := s.crew.home.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
 	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}}, nil
+}
+
+// database is what all servers of that name share.
+func (s *sim) database(name string) *simDatabase {
+	if s.databases[name] == nil {
+		s.databases[name] = new(simDatabase)
+	}
+	return s.databases[name]
 }
 
 func (s *sim) Secret(string) (any, bool) { return nil, false }
@@ -399,8 +420,8 @@ func (s *sim) accounts() error {
 	}
 	for _, w := range s.crew.workers {
 		for _, v := range w.shelf.All() {
-			if server := s.servers[v.PID-1]; server.owner != 0 || server.status != wire.Idle {
-				return fmt.Errorf("server %d stands on the shelf with the state of client %d", v.PID, server.owner)
+			if server := s.servers[v.PID-1]; server.owner != 0 || server.secret != 0 || server.status != wire.Idle {
+				return fmt.Errorf("server %d stands on the shelf with the state of client %d", v.PID, server.owner+server.secret)
 			}
 		}
 	}

@@ -1,0 +1,93 @@
+package session
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/wire"
+)
+
+// definedAnew is what is known of the database once another client has defined quiet
+// anew: it sets what nobody can ask for.
+func definedAnew(t *testing.T) *catalog.Snapshot {
+	t.Helper()
+	s, err := catalog.Read(nil, [][]string{{"version", "2:2", "", "", ""},
+		{"function", "quiet", "plpgsql", "vf1", "BEGIN PERFORM set_config('app.user', 'x', false); END"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestJudgedBeforeItWaits: what a function does was changed while its caller waited for
+// a server, or while it ran. The server stays with the session all the same.
+func TestJudgedBeforeItWaits(t *testing.T) {
+	for name, trace := range map[string]struct{ request, answer []byte }{
+		"simple":   {simple("SELECT quiet()"), selected},
+		"extended": {append(extended("SELECT quiet()"), syncs...), join(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 1"), ready)},
+	} {
+		for moment, during := range map[string]bool{"while it waits": false, "while it runs": true} {
+			t.Run(name+", "+moment, func(t *testing.T) {
+				w, s := sharingWorld(t, 1)
+				w.free = nil
+				entry := w.set.Catalogs.Entry("app")
+				change := func() {
+					entry.Begin()
+					entry.Changed()
+					entry.End()
+					ticket, _ := entry.Claim(w.now, time.Hour, true)
+					entry.Store(ticket, definedAnew(t))
+				}
+				w.greeted(w.sends(trace.request))
+				if during {
+					w.then(w.grants(s[0]))
+					w.then(change, s[0].says(trace.answer))
+				} else {
+					w.then(change, w.grants(s[0]))
+					w.then(s[0].says(trace.answer))
+				}
+				w.then(w.is(Idle), func() { same2(t, "pinned", w.session.follow.pinned(), "function quiet") })
+				w.then(func() { same2(t, "servers returned", len(w.returned), 0) }, w.sends(terminate))
+				w.then(s[0].says(done("ABORT"), done("DISCARD ALL")))
+				w.run()
+			})
+		}
+	}
+}
+
+// TestDefinitionIsToldFirst: who hears of its success finds that all sessions know.
+// Who does not wait for it leaves it under way until its server has ended.
+func TestDefinitionIsToldFirst(t *testing.T) {
+	create := simple("CREATE FUNCTION a() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+	t.Run("heard", func(t *testing.T) {
+		w, s := sharingWorld(t, 1)
+		entry := w.set.Catalogs.Entry("app")
+		var before, during uint64
+		w.greeted(func() { before = entry.Tick() }, w.sends(create))
+		w.then(func() { during = entry.Tick() }, s[0].says(complete("CREATE FUNCTION")))
+		w.then(w.told(0, "CommandComplete CREATE FUNCTION"), func() {
+			same2(t, "others were warned before it was sent, and told before its author", during > before && entry.Tick() > during, true)
+		}, s[0].says(ready))
+		w.then(func() { s[0].out = nil }, s[0].says(state()))
+		w.then(w.told(0, "ReadyForQuery I"), func() { s[0].out = nil }, s[0].says(wire.AppendTextColumns(nil, "a"), done("SELECT")))
+		w.then(w.sends(terminate))
+		w.then(s[0].says(done("ABORT"), done("DISCARD ALL")))
+		w.run()
+	})
+	t.Run("left behind", func(t *testing.T) {
+		w, s := sharingWorld(t, 1)
+		entry := w.set.Catalogs.Entry("app")
+		w.greeted(w.sends(create))
+		w.then(w.client.hangs(errors.New("connection reset by peer")))
+		w.run()
+		w.ended("aborted")
+		same2(t, "it may still take effect", entry.Stale(), true)
+		entry.Store(entry.Ask(), knownCatalog(t))
+		same2(t, "and does while others ask", entry.Stale(), true)
+		s[0].server.Closed()
+		entry.Store(entry.Ask(), knownCatalog(t))
+		same2(t, "it may once its server has ended", entry.Stale(), false)
+	})
+}
