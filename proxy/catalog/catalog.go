@@ -72,13 +72,24 @@ type Snapshot struct {
 	functions     map[string]Verdict // every user function
 	reads, writes map[string]Verdict // relations that are not Harmless
 	anything, ddl Verdict
+	defines       map[string]bool // functions that change what others do
 
-	calls         map[string]place // every user function
-	fields        map[string]bool  // those that one argument is enough for: f(x) is also x.f
-	relations     map[string]place // every relation of users that is not temporary
-	unnamed       place            // what a text does not name
-	readCommitted bool
+	calls     map[string]place // every user function
+	fields    map[string]bool  // those that one argument is enough for: f(x) is also x.f
+	relations map[string]place // every relation of users that is not temporary
+	unnamed   place            // what a text does not name
+	defaults
 }
+
+// defaults are what sessions begin with that set nothing themselves.
+type defaults struct {
+	readCommitted bool // their transactions are
+	lasting       bool // what they make is not temporary unless they say so
+}
+
+// Lasting says that what a session makes is temporary only if it says so, be it by its
+// own search_path.
+func (s *Snapshot) Lasting() bool { return s != nil && s.lasting }
 
 func (s *Snapshot) blind() bool { return s == nil || s.unread }
 

@@ -11,6 +11,7 @@ func (r *reading) function(name, language, volatility, source string) {
 	case text:
 		f := judge(source, language)
 		r.body(node, f)
+		r.define(node, source, f.words)
 		if declared == 's' {
 			r.placeBody(node, f)
 		}

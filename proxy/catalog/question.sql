@@ -40,6 +40,13 @@ isolation AS (
     AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%transaction_isolation=%')
     AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtevent = 'login')
 ),
+-- 'lasting' if no session's search_path has pg_temp that does not set it itself
+path AS (
+  SELECT 'lasting' AS value FROM pg_settings
+  WHERE name = 'search_path' AND reset_val NOT ILIKE '%pg_temp%'
+    AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setconfig::text ILIKE '%search_path=%pg_temp%')
+    AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtevent = 'login')
+),
 -- Keys are a letter and a name: f function, b one of pg_catalog, r reading and w writing a
 -- relation, p a table with children, a any statement, d any DDL, y a relation of
 -- the system, l a row lock. Of writing to a relation no more is asked than what it keeps.
@@ -134,7 +141,7 @@ answer AS MATERIALIZED (
   FROM relation GROUP BY relkind, relpersistence, oid::bigint % 64
 )
 -- Bytes that are not ASCII are escaped: not every client_encoding could say them.
-SELECT 'version' AS what, value AS a, (SELECT value FROM isolation) AS b, NULL AS c, NULL AS d FROM version
+SELECT 'version' AS what, value AS a, (SELECT value FROM isolation) AS b, (SELECT value FROM path) AS c, NULL AS d FROM version
 UNION ALL (
   SELECT what, encode(convert_to(a, getdatabaseencoding()), 'escape'), encode(convert_to(b, getdatabaseencoding()), 'escape'),
     c, encode(convert_to(d, getdatabaseencoding()), 'escape')

@@ -9,16 +9,17 @@ import (
 
 // reading is a Snapshot in the making.
 type reading struct {
-	snapshot Snapshot
-	verdicts graph[Verdict]
-	places   graph[place]
-	names    map[string]bool // of functions and of relations that use something
+	snapshot    Snapshot
+	verdicts    graph[Verdict]
+	places      graph[place]
+	definitions graph[definition]
+	names       map[string]bool // of functions and of relations that use something
 }
 
 // Read makes a Snapshot of the rows that answer Question(previous), with "" for
 // NULL. It is previous if the database has not changed.
 func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
-	r := reading{verdicts: newGraph[Verdict](), places: newGraph[place](), names: map[string]bool{}}
+	r := reading{verdicts: newGraph[Verdict](), places: newGraph[place](), definitions: newGraph[definition](), names: map[string]bool{}}
 	s := &r.snapshot
 	s.functions, s.relations, s.fields = map[string]Verdict{}, map[string]place{}, map[string]bool{}
 	for _, row := range rows {
@@ -30,9 +31,9 @@ func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 	case s.version == "":
 		return nil, errors.New("read catalog: no version")
 	case previous != nil && previous.version == s.version:
-		return previous.withIsolation(s.readCommitted), nil
+		return previous.withDefaults(s.defaults), nil
 	case len(rows) > maxRows:
-		return &Snapshot{version: s.version, readCommitted: s.readCommitted, unread: true}, nil
+		return &Snapshot{version: s.version, defaults: s.defaults, unread: true}, nil
 	}
 	for _, row := range rows {
 		if row[0] == "function" {
@@ -43,13 +44,13 @@ func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 	return s, nil
 }
 
-// withIsolation is the same Snapshot of sessions that begin otherwise.
-func (s *Snapshot) withIsolation(readCommitted bool) *Snapshot {
-	if s.readCommitted == readCommitted {
+// withDefaults is the same Snapshot of sessions that begin otherwise.
+func (s *Snapshot) withDefaults(d defaults) *Snapshot {
+	if s.defaults == d {
 		return s
 	}
 	other := *s
-	other.readCommitted = readCommitted
+	other.defaults = d
 	return &other
 }
 
@@ -62,7 +63,8 @@ func (r *reading) row(row []string) error {
 		if strings.Trim(row[1], "0123456789:-") != "" {
 			return errors.New("read catalog: a version that is no number")
 		}
-		r.snapshot.version, r.snapshot.readCommitted = row[1], row[2] == "read committed"
+		r.snapshot.version = row[1]
+		r.snapshot.defaults = defaults{readCommitted: row[2] == "read committed", lasting: row[3] == "lasting"}
 	case "function":
 		name := key(plain(row[1]))
 		r.snapshot.functions[name], r.names[name] = Harmless, true
@@ -168,6 +170,7 @@ func (r *reading) take() {
 		}
 	}
 	r.takePlaces()
+	r.takeDefinitions()
 }
 
 func (r *reading) takePlaces() {

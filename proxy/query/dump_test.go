@@ -33,6 +33,9 @@ func describeStatement(st *Statement) string {
 	if st.Local {
 		add(" local")
 	}
+	if st.Plain {
+		add(" plain")
+	}
 	if st.Chain {
 		add(" chain")
 	}

@@ -84,6 +84,7 @@ func classify(src *source, node *pg.Node) Statement {
 	if st.Inner == nil {
 		w.visit(m)
 	}
+	st.Plain = st.Kind == DDL && isPlain(m.Interface())
 	slices.Sort(st.Fields)
 	st.Fields = slices.Compact(st.Fields)
 	w.temporarySchema(m)

@@ -90,12 +90,15 @@ type Statement struct {
 	// Value is what SET assigns, to be put after "SET name TO": a list of constants
 	// that mean the same under any standard_conforming_strings, or DEFAULT.
 	// It is the payload of NOTIFY and the snapshot of SET TRANSACTION SNAPSHOT too,
-	// as plain text.
+	// as plain text, and the code of DO.
 	Value string
 	// Values are the constants of Value as plain text, unquoted.
 	Values []string
 	// Local is SET LOCAL; it is meant for the rest of the transaction.
 	Local bool
+	// Plain is a definition that makes no other statement do more than it did, but by
+	// the functions that it names.
+	Plain bool
 
 	Mode  Mode // of BEGIN, SET TRANSACTION and SET SESSION CHARACTERISTICS
 	Chain bool // AND CHAIN

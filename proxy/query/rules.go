@@ -47,7 +47,7 @@ func init() {
 		"LoadStmt":     {Load, Session, Loads, func(w *walker, m protoreflect.ProtoMessage) { w.name(m.(*pg.LoadStmt).Filename) }},
 
 		"LockStmt":          {Lock, Write, 0, nil},
-		"DoStmt":            {Do, Unknown, AnonymousCode | Writes, nil},
+		"DoStmt":            {Do, Unknown, AnonymousCode | Writes, doDetail},
 		"CallStmt":          {Call, Unknown, AnonymousCode | Writes, nil},
 		"ExplainStmt":       {Explain, Read, 0, explainDetail},
 		"VacuumStmt":        {Vacuum, Write, 0, vacuumDetail},
@@ -79,6 +79,14 @@ var definitions = []protoreflect.Name{
 	"ClusterStmt", "RefreshMatViewStmt", "ReindexStmt", "CreateConversionStmt", "CreateCastStmt",
 	"CreateTransformStmt", "DropOwnedStmt", "ReassignOwnedStmt", "AlterTSDictionaryStmt", "AlterTSConfigurationStmt",
 	"CreatePublicationStmt", "AlterPublicationStmt", "CreateSubscriptionStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt",
+}
+
+func doDetail(w *walker, m protoreflect.ProtoMessage) {
+	for _, option := range m.(*pg.DoStmt).Args {
+		if o := option.GetDefElem(); o.GetDefname() == "as" {
+			w.st.Value = w.source.client(optionText(o))
+		}
+	}
 }
 
 func (w *walker) name(name string) { w.st.Name = w.source.client(name) }

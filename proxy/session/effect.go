@@ -64,6 +64,7 @@ type Change struct {
 type judge struct {
 	known    *catalog.Snapshot
 	harmless func(schema, name string) bool // as the configuration says
+	lasting  bool                           // what is made is temporary only if its text says so
 }
 
 // field is function for a name after a dot, which need not be a function's.
@@ -131,13 +132,15 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.may(by.known.Relation(table.Schema, table.Name, table.Write), "table "+table.Name)
 		e.reveals(table.Name == "pg_prepared_statements")
 	}
+	e.Defines = e.Defines || defines(st, by)
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
+	e.Ask = e.Ask || st.Kind == query.DDL && !(st.Plain && by.lasting)
 	made := tableAs(st)
 	if made || st.Kind == query.DDL {
 		e.may(by.known.DDL(), "an event trigger")
 	}
 	if made && !st.Effects.Has(query.TempTable) { // which may be in pg_temp all the same, by the search_path
-		e.Ask, e.Defines = true, true
+		e.Ask = e.Ask || !by.lasting
 	}
 	switch has := st.Effects.Has; {
 	case has(query.Listening):
@@ -151,6 +154,27 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	}
 	e.Drawn = e.Drawn || draws(st)
 }
+
+// defines says that other statements may do more after a statement than before.
+func defines(st *query.Statement, by judge) bool {
+	harmless := func(f query.Function) bool { return by.function(&f) == catalog.Harmless && !reads(f) }
+	switch {
+	case st.Kind == query.CommitPrepared:
+		return true
+	case tableAs(st):
+		return by.known.DDL() != catalog.Harmless
+	case st.Kind == query.DDL:
+		return !st.Plain || by.known.DDL() != catalog.Harmless || slices.ContainsFunc(st.Functions, func(f query.Function) bool { return !harmless(f) })
+	case st.Kind == query.Do && catalog.Defines(st.Value):
+		return true
+	}
+	return slices.ContainsFunc(st.Functions, func(f query.Function) bool {
+		return by.known.Defines(f.Name) && (by.harmless == nil || !by.harmless(f.Schema, f.Name))
+	})
+}
+
+// reads says that a function tells what its session has drawn from sequences.
+func reads(f query.Function) bool { return f.Name == "currval" || f.Name == "lastval" }
 
 // tableAs says that a statement makes a table of what it reads.
 func tableAs(st *query.Statement) bool {
@@ -238,7 +262,7 @@ func (e *Effect) form(st *query.Statement) {
 		e.keep("LOAD " + st.Name)
 		e.Spoils = true
 	case query.DDL:
-		e.Ask, e.Defines, e.Forgets = true, true, true
+		e.Forgets = true
 	case query.Other:
 		if st.Class == query.Unknown {
 			e.keep("a statement that pgherd does not know")

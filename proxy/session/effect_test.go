@@ -26,6 +26,8 @@ func knownCatalog(t *testing.T, more ...[]string) *catalog.Snapshot {
 		{"function", "asker", "plpgsql", "vf1", "BEGIN LISTEN x; END"},
 		{"function", "keeper", "plpgsql", "vf1", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
 		{"function", "lower", "plpgsql", "vf", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
+		{"function", "definer", "plpgsql", "vf", "BEGIN CREATE OR REPLACE VIEW x AS SELECT 1; END"},
+		{"function", "calls_definer", "sql", "vf", "SELECT definer()"},
 		{"uses", "wasked", "fasker", "", ""},
 		{"uses", "wkept", "fkeeper", "", ""},
 		{"uses", "rkept_rows", "fkeeper", "", ""},
@@ -93,7 +95,7 @@ func TestEffects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := judge{known: knownCatalog(t), harmless: func(schema, name string) bool { return schema == "ext" || name == "trusted" }}
+	by := judge{known: knownCatalog(t), lasting: true, harmless: func(schema, name string) bool { return schema == "ext" || name == "trusted" }}
 	var said strings.Builder
 	sql, rows := "", 0
 	for line := range strings.Lines(string(text)) {

@@ -145,9 +145,8 @@ func (s *Session) effect(script *query.Script) *Effect {
 	if script == nil {
 		return &tooLong
 	}
-	if script != s.judged.script || s.entry != nil && s.entry.Snapshot() != s.judged.known {
-		by := s.judge()
-		s.judged.script, s.judged.known, s.judged.effect = script, by.known, effectOf(script, by)
+	if by := s.judge(); script != s.judged.script || by.known != s.judged.known || by.lasting != s.judged.lasting {
+		s.judged = judged{script, by.known, by.lasting, effectOf(script, by)}
 	}
 	return &s.judged.effect
 }
@@ -156,9 +155,14 @@ func (s *Session) judge() judge {
 	by := judge{harmless: s.set.Harmless}
 	if s.entry != nil {
 		by.known = s.entry.Snapshot()
+		by.lasting = by.known.Lasting() && !s.follow.unsure && !inTemporary(s.follow.mean["search_path"]) && !inTemporary(s.who.Target.Params)
 	}
 	return by
 }
+
+// inTemporary says that a search_path may have what is made by a plain name land in
+// the session's temporary schema.
+func inTemporary(path string) bool { return path != "" && strings.Contains(strings.ToLower(path), "pg_temp") }
 
 // functionCall judges the call of a function by its number.
 func functionCall(m *wire.Message) *Effect {

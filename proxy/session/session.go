@@ -110,7 +110,9 @@ type Session struct {
 type judged struct {
 	script *query.Script
 	known  *catalog.Snapshot
-	effect Effect
+	// lasting, as judge has it.
+	lasting bool
+	effect  Effect
 }
 
 // New makes the session of a client that has logged in. key is the cancel key

@@ -1,0 +1,91 @@
+package query
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v5"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// isPlain tells of a definition whether any other statement may do more after it than
+// before, but for what the functions do that its own text names. What is dropped does
+// nothing any more; a new table has no trigger, rule or policy yet.
+func isPlain(m protoreflect.ProtoMessage) bool {
+	switch n := m.(type) {
+	case *pg.CreateStmt: // one that has a parent, or takes after another, is written to by that
+		return n.Partbound == nil && n.OfTypename == nil && len(n.InhRelations) == 0 && !hasLike(n.TableElts)
+	case *pg.AlterTableStmt:
+		return plainAlter(n)
+	case *pg.RenameStmt:
+		switch n.RenameType {
+		case pg.ObjectType_OBJECT_COLUMN, pg.ObjectType_OBJECT_TABCONSTRAINT, pg.ObjectType_OBJECT_INDEX, pg.ObjectType_OBJECT_ROLE, pg.ObjectType_OBJECT_DATABASE:
+			return true
+		}
+		return false
+	case *pg.CreateSchemaStmt:
+		return len(n.SchemaElts) == 0
+	}
+	return alwaysPlain[m.ProtoReflect().Descriptor().Name()]
+}
+
+// alwaysPlain are the statements that are, whatever they say.
+var alwaysPlain = map[protoreflect.Name]bool{
+	"DropStmt": true, "DropRoleStmt": true, "DropTableSpaceStmt": true, "DropOwnedStmt": true, "DropSubscriptionStmt": true,
+	"DropUserMappingStmt": true, "DropdbStmt": true,
+	"GrantStmt": true, "GrantRoleStmt": true, "AlterDefaultPrivilegesStmt": true, "AlterOwnerStmt": true, "ReassignOwnedStmt": true,
+	"CommentStmt": true, "SecLabelStmt": true, "IndexStmt": true, "ReindexStmt": true, "ClusterStmt": true, "RefreshMatViewStmt": true,
+	"CreateStatsStmt": true, "AlterStatsStmt": true, "CreateSeqStmt": true, "AlterSeqStmt": true,
+	"CreateRoleStmt": true, "AlterRoleStmt": true, "CreatedbStmt": true, "AlterDatabaseStmt": true, "AlterDatabaseRefreshCollStmt": true,
+	"CreateTableSpaceStmt": true, "AlterTableSpaceOptionsStmt": true, "AlterTableMoveAllStmt": true,
+	"CreateEnumStmt": true, "AlterEnumStmt": true, "CompositeTypeStmt": true, "AlterCollationStmt": true,
+	"CreatePublicationStmt": true, "AlterPublicationStmt": true, "CreateSubscriptionStmt": true, "AlterSubscriptionStmt": true,
+	"AlterTSDictionaryStmt": true, "AlterTSConfigurationStmt": true,
+}
+
+func hasLike(elements []*pg.Node) bool {
+	for _, e := range elements {
+		if e.GetTableLikeClause() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func plainAlter(n *pg.AlterTableStmt) bool {
+	for _, node := range n.Cmds {
+		c := node.GetAlterTableCmd()
+		if !plainCommands[c.GetSubtype()] || refers(c.GetDef()) {
+			return false
+		}
+	}
+	return true
+}
+
+// plainCommands are the parts of an ALTER TABLE that are plain. Of the others, some
+// turn triggers, rules or policies on, some give the table a parent, and an unlogged
+// table is empty on a standby.
+var plainCommands = map[pg.AlterTableType]bool{
+	pg.AlterTableType_AT_AddColumn: true, pg.AlterTableType_AT_DropColumn: true, pg.AlterTableType_AT_ColumnDefault: true,
+	pg.AlterTableType_AT_DropNotNull: true, pg.AlterTableType_AT_SetNotNull: true, pg.AlterTableType_AT_DropExpression: true,
+	pg.AlterTableType_AT_SetStatistics: true, pg.AlterTableType_AT_SetOptions: true, pg.AlterTableType_AT_ResetOptions: true,
+	pg.AlterTableType_AT_SetStorage: true, pg.AlterTableType_AT_SetCompression: true, pg.AlterTableType_AT_AlterColumnType: true,
+	pg.AlterTableType_AT_AddConstraint: true, pg.AlterTableType_AT_ValidateConstraint: true, pg.AlterTableType_AT_DropConstraint: true,
+	pg.AlterTableType_AT_ChangeOwner: true, pg.AlterTableType_AT_ClusterOn: true, pg.AlterTableType_AT_DropCluster: true,
+	pg.AlterTableType_AT_SetTableSpace: true, pg.AlterTableType_AT_SetRelOptions: true, pg.AlterTableType_AT_ResetRelOptions: true,
+	pg.AlterTableType_AT_ReplicaIdentity: true, pg.AlterTableType_AT_AddIdentity: true, pg.AlterTableType_AT_SetIdentity: true,
+	pg.AlterTableType_AT_DropIdentity: true, pg.AlterTableType_AT_DisableTrig: true, pg.AlterTableType_AT_DisableTrigAll: true,
+	pg.AlterTableType_AT_DisableTrigUser: true, pg.AlterTableType_AT_DisableRule: true, pg.AlterTableType_AT_DisableRowSecurity: true,
+	pg.AlterTableType_AT_DropInherit: true, pg.AlterTableType_AT_DetachPartition: true, pg.AlterTableType_AT_DetachPartitionFinalize: true,
+}
+
+// refers says that a constraint, or a column's, is a foreign key: by that a write to
+// the other table may be one to this.
+func refers(definition *pg.Node) bool {
+	if definition.GetConstraint().GetContype() == pg.ConstrType_CONSTR_FOREIGN {
+		return true
+	}
+	for _, node := range definition.GetColumnDef().GetConstraints() {
+		if refers(node) {
+			return true
+		}
+	}
+	return false
+}
