@@ -72,7 +72,10 @@ type Snapshot struct {
 	functions     map[string]Verdict // every user function
 	reads, writes map[string]Verdict // relations that are not Harmless
 	anything, ddl Verdict
-	defines       map[string]bool // functions that change what others do
+	defines       map[string]bool     // functions that change what others do
+	users         map[string][]string // who uses what; see graph
+	texts         map[string]bool     // nodes that run the text of a function
+	names         map[string]bool     // of all functions and relations
 
 	calls     map[string]place // every user function
 	fields    map[string]bool  // those that one argument is enough for: f(x) is also x.f

@@ -12,6 +12,7 @@ func (r *reading) function(name, language, volatility, source string) {
 		f := judge(source, language)
 		r.body(node, f)
 		r.define(node, source, f.words)
+		r.texts = append(r.texts, node)
 		if declared == 's' {
 			r.placeBody(node, f)
 		}
@@ -39,7 +40,7 @@ func (r *reading) body(node string, f finding) {
 		r.verdicts.uses(node, "d")
 	}
 	for word := range f.words {
-		if r.names[word] {
+		if _, relation := r.snapshot.relations[word]; relation || r.names[word] {
 			r.verdicts.uses(node, "f"+word)
 			r.verdicts.uses(node, "w"+word)
 		}

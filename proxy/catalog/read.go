@@ -13,6 +13,7 @@ type reading struct {
 	verdicts    graph[Verdict]
 	places      graph[place]
 	definitions graph[definition]
+	texts       []string        // nodes of functions with a text
 	names       map[string]bool // of functions and of relations that use something
 }
 
@@ -171,6 +172,7 @@ func (r *reading) take() {
 	}
 	r.takePlaces()
 	r.takeDefinitions()
+	r.takeReach()
 }
 
 func (r *reading) takePlaces() {

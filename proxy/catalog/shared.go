@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pgherd/proxy/query"
 )
 
 // Shared keeps the latest Snapshot of each database, for all sessions of the
@@ -35,8 +37,13 @@ func (s *Shared) Entry(database string) *Entry {
 // once they may have, End when none of it can any more. A statement that was judged
 // at one Tick and has run by another may have met definitions that its judgement does
 // not know: it is judged again, by an answer to a question that was asked afterwards.
+//
+// What may change is told by name where the text of a definition has it, so that other
+// statements need not wait. Two changes of the same thing between two answers may have
+// had in between what no answer shows.
 type Entry struct {
-	snapshot atomic.Pointer[Snapshot]
+	latest   atomic.Pointer[answer]
+	flights  flights
 	begun    atomic.Uint64 // calls of Begin
 	open     atomic.Int64  // those without their End
 	changes  atomic.Uint64 // calls of Changed
@@ -49,34 +56,88 @@ type Entry struct {
 	known    atomic.Bool   // somebody has asked, and there was an answer or none
 	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
 	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
+	rests    atomic.Int64  // not before then, unless somebody needs the answer
+}
+
+// answer is a Snapshot, and of which flights it knows.
+type answer struct {
+	snapshot *Snapshot
+	asOf     uint64 // all up to here
+	begun    uint64 // none after here
 }
 
 // Ticket is a question's place among the others, for Store.
-type Ticket struct{ changes, ask uint64 }
+type Ticket struct {
+	changes, ask, asOf, begun uint64
+	at                        time.Time
+	rests                     time.Time
+}
+
+// Answered notes when the answer has come: the longer it took, the longer nobody asks
+// again who does not need to, so that many definitions in a row do not cost a question
+// each.
+func (t Ticket) Answered(now time.Time) Ticket {
+	t.rests = now.Add(restFactor * now.Sub(t.at))
+	return t
+}
+
+// restFactor is how many times as long as a question has taken the next one waits.
+const restFactor = 10
 
 // Known says that the database has been asked: the Snapshot is what there is to
 // know, be it nil because there was no answer.
 func (e *Entry) Known() bool { return e.known.Load() }
 
 // Snapshot is the latest answer.
-func (e *Entry) Snapshot() *Snapshot { return e.snapshot.Load() }
+func (e *Entry) Snapshot() *Snapshot {
+	s, _ := e.Present()
+	return s
+}
 
-// Begin notes that a definition may take effect from now on, unseen until its
-// server tells.
-func (e *Entry) Begin() {
+// Present is the latest answer, and up to which flight it knows all.
+func (e *Entry) Present() (s *Snapshot, asOf uint64) {
+	if a := e.latest.Load(); a != nil {
+		return a.snapshot, a.asOf
+	}
+	return nil, 0
+}
+
+// Begin notes that a definition may take effect from now on, unseen until its server
+// tells. objects are what it changes the doings of; none: anything. n is its number.
+func (e *Entry) Begin(objects []string) (n uint64) {
 	e.open.Add(1)
+	n = e.flights.begin(objects)
 	e.begun.Add(1)
+	return n
+}
+
+// Concerning counts the definitions beyond those that were known as of a number that
+// may have changed what a script does before the latest answer, or before now if there
+// is none to all of them yet; without those of one's own.
+func (e *Entry) Concerning(script *query.Script, asOf uint64, own []uint64) int {
+	a := e.latest.Load()
+	if a == nil {
+		return flightsLimit
+	}
+	upTo := a.begun
+	if e.Stale() {
+		_, upTo = e.flights.asOf()
+	}
+	return e.flights.concerning(a.snapshot, script, asOf, upTo, own)
 }
 
 // Changed notes that a definition may have taken effect. Whoever comes next asks
 // again.
 func (e *Entry) Changed() {
 	e.changes.Add(1)
-	e.due.Store(0)
+	e.due.Store(e.rests.Load())
 }
 
 // End notes that what began will not take effect any more, or has and was told.
-func (e *Entry) End() { e.open.Add(-1) }
+func (e *Entry) End(n uint64) {
+	e.flights.end(n)
+	e.open.Add(-1)
+}
 
 // Tick changes whenever a definition may have taken effect, or may from now on.
 func (e *Entry) Tick() uint64 { return e.begun.Load() + e.changes.Load() }
@@ -85,7 +146,10 @@ func (e *Entry) Tick() uint64 { return e.begun.Load() + e.changes.Load() }
 func (e *Entry) Stale() bool { return e.changes.Load() != e.read.Load() || e.open.Load() > 0 }
 
 // Ask begins a question.
-func (e *Entry) Ask() Ticket { return Ticket{e.changes.Load(), e.asks.Add(1)} }
+func (e *Entry) Ask(now time.Time) Ticket {
+	asOf, begun := e.flights.asOf()
+	return Ticket{changes: e.changes.Load(), ask: e.asks.Add(1), asOf: asOf, begun: begun, at: now}
+}
 
 // Claim tells one caller, once a period has passed, to ask the database; needed, as
 // soon as nobody else is asking.
@@ -99,7 +163,7 @@ func (e *Entry) Claim(now time.Time, period time.Duration, needed bool) (t Ticke
 		mine = e.asking.CompareAndSwap(false, true)
 	}
 	if mine {
-		t = e.Ask()
+		t = e.Ask(now)
 	}
 	return t, mine
 }
@@ -122,12 +186,15 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 		return
 	}
 	e.failures = 0
-	e.snapshot.Store(s)
+	e.latest.Store(&answer{s, t.asOf, t.begun})
 	e.read.Store(t.changes)
 	e.answered.Store(t.ask)
 	e.known.Store(true)
+	if !t.rests.IsZero() {
+		e.rests.Store(t.rests.UnixNano())
+	}
 	if e.changes.Load() != t.changes {
-		e.due.Store(0)
+		e.due.Store(e.rests.Load())
 	}
 }
 

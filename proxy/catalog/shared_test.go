@@ -72,19 +72,19 @@ func TestOneEntryPerDatabase(t *testing.T) {
 func TestDefinitionUnderWay(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
-	e.Store(e.Ask(), new(Snapshot))
+	e.Store(e.Ask(now), new(Snapshot))
 	before := e.Tick()
-	e.Begin()
+	n := e.Begin(nil)
 	if e.Tick() == before || !e.Stale() {
 		t.Error("nobody is warned")
 	}
-	e.Store(e.Ask(), new(Snapshot)) // it may have been asked before the definition took effect
+	e.Store(e.Ask(now), new(Snapshot)) // it may have been asked before the definition took effect
 	if !e.Stale() {
 		t.Error("what was read while it was under way counts for afterwards")
 	}
 	during := e.Tick()
 	e.Changed()
-	e.End()
+	e.End(n)
 	if e.Tick() == during || !e.Stale() {
 		t.Error("its effect is not told")
 	}

@@ -36,6 +36,9 @@ func describeStatement(st *Statement) string {
 	if st.Plain {
 		add(" plain")
 	}
+	if len(st.Objects) > 0 {
+		add(" objects=%s", strings.Join(st.Objects, ","))
+	}
 	if st.Chain {
 		add(" chain")
 	}

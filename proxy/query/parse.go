@@ -84,7 +84,9 @@ func classify(src *source, node *pg.Node) Statement {
 	if st.Inner == nil {
 		w.visit(m)
 	}
-	st.Plain = st.Kind == DDL && isPlain(m.Interface())
+	if st.Kind == DDL {
+		st.Plain, st.Objects = isPlain(m.Interface()), w.objects(m.Interface())
+	}
 	slices.Sort(st.Fields)
 	st.Fields = slices.Compact(st.Fields)
 	w.temporarySchema(m)

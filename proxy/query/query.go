@@ -99,6 +99,9 @@ type Statement struct {
 	// Plain is a definition that makes no other statement do more than it did, but by
 	// the functions that it names.
 	Plain bool
+	// Objects are the functions and relations whose doings a definition may change; none:
+	// it may change anything's.
+	Objects []string
 
 	Mode  Mode // of BEGIN, SET TRANSACTION and SET SESSION CHARACTERISTICS
 	Chain bool // AND CHAIN

@@ -96,7 +96,7 @@ func (s *Session) left(*route.Request) route.Decision {
 }
 
 func (s *Session) outOfDate(*route.Request) route.Decision {
-	if s.entry.Stale() || s.entry.Due(s.loop.Now()) {
+	if s.overtaken() || s.entry.Due(s.loop.Now()) {
 		return route.Decision{Where: route.Primary, Why: "what is known of the database is not up to date, and asked for with the next statement"}
 	}
 	return route.Decision{}

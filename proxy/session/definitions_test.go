@@ -34,9 +34,9 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 				w.free = nil
 				entry := w.set.Catalogs.Entry("app")
 				change := func() {
-					entry.Begin()
+					n := entry.Begin([]string{"quiet"})
 					entry.Changed()
-					entry.End()
+					entry.End(n)
 					ticket, _ := entry.Claim(w.now, time.Hour, true)
 					entry.Store(ticket, definedAnew(t))
 				}
@@ -84,10 +84,10 @@ func TestDefinitionIsToldFirst(t *testing.T) {
 		w.run()
 		w.ended("aborted")
 		same2(t, "it may still take effect", entry.Stale(), true)
-		entry.Store(entry.Ask(), knownCatalog(t))
+		entry.Store(entry.Ask(time.Unix(0, 0)), knownCatalog(t))
 		same2(t, "and does while others ask", entry.Stale(), true)
 		s[0].server.Closed()
-		entry.Store(entry.Ask(), knownCatalog(t))
+		entry.Store(entry.Ask(time.Unix(0, 0)), knownCatalog(t))
 		same2(t, "it may once its server has ended", entry.Stale(), false)
 	})
 }

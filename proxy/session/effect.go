@@ -26,13 +26,13 @@ type Effect struct {
 	Drew    string   // the function by which it reads what its session drew from a sequence
 	Runs    []string // statements of SQL PREPARE that it executes
 	Closes  []string // prepared statements that it deallocates
-	Defines bool     // it changes the catalog
 	Suspect bool     // it is not in the grammar that pgherd knows
 	Reveals bool     // it shows the names of prepared statements
 	Stays   bool     // after it the server may wait for more of the same
 	Hooks   bool     // it makes tables do more than they say: a trigger, a rule, a policy
 	Spoils  bool     // what it leaves outlasts DISCARD ALL: the server is closed in the end
 
+	defined  [][]string                    // what it changes the doings of; see definitions
 	sets     int                           // statements whose tag is SET or RESET
 	names    []string                      // placeholder settings that it may have set
 	prepares map[string][]*query.Statement // by SQL PREPARE, and what they will do
@@ -41,7 +41,7 @@ type Effect struct {
 // nothing says that it leaves its session as it was.
 func (e *Effect) nothing() bool {
 	return !e.Begin && len(e.Changes) == 0 && !e.Ask && !e.Undo && !e.Partly && e.Pins == "" && e.Keep == "" && !e.Forgets && !e.Alone &&
-		!e.Drawn && e.Drew == "" && len(e.Runs) == 0 && len(e.Closes) == 0 && !e.Defines && !e.Suspect && !e.Reveals && e.sets == 0
+		!e.Drawn && e.Drew == "" && len(e.Runs) == 0 && len(e.Closes) == 0 && len(e.defined) == 0 && !e.Suspect && !e.Reveals && e.sets == 0
 }
 
 // moves says that what only reads has the same effect on a standby: none. Its
@@ -132,7 +132,9 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.may(by.known.Relation(table.Schema, table.Name, table.Write), "table "+table.Name)
 		e.reveals(table.Name == "pg_prepared_statements")
 	}
-	e.Defines = e.Defines || defines(st, by)
+	if defines(st, by) {
+		e.defined = append(e.defined, objects(st, by))
+	}
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
 	e.Ask = e.Ask || st.Kind == query.DDL && !(st.Plain && by.lasting)
 	made := tableAs(st)
@@ -155,7 +157,8 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	e.Drawn = e.Drawn || draws(st)
 }
 
-// defines says that other statements may do more after a statement than before.
+// defines says that other statements may do more after a statement than before: those
+// that reach what it names as its Objects, or any.
 func defines(st *query.Statement, by judge) bool {
 	harmless := func(f query.Function) bool { return by.function(&f) == catalog.Harmless && !reads(f) }
 	switch {
@@ -171,6 +174,14 @@ func defines(st *query.Statement, by judge) bool {
 	return slices.ContainsFunc(st.Functions, func(f query.Function) bool {
 		return by.known.Defines(f.Name) && (by.harmless == nil || !by.harmless(f.Schema, f.Name))
 	})
+}
+
+// objects are those of a definition, if no event trigger may define more.
+func objects(st *query.Statement, by judge) []string {
+	if by.known.DDL() != catalog.Harmless {
+		return nil
+	}
+	return st.Objects
 }
 
 // reads says that a function tells what its session has drawn from sequences.

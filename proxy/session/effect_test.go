@@ -68,7 +68,9 @@ func (e *Effect) words(by judge) string {
 	say(e.Drew != "", "drew %s", e.Drew)
 	say(len(e.Runs) > 0, "runs %s", strings.Join(e.Runs, ","))
 	say(len(e.Closes) > 0, "closes %s", strings.Join(e.Closes, ","))
-	say(e.Defines, "defines")
+	for _, objects := range e.defined {
+		say(true, "%s", strings.TrimSpace("defines "+strings.Join(objects, ",")))
+	}
 	say(e.Suspect, "suspect")
 	say(e.Spoils, "spoils")
 	say(e.Reveals, "reveals")

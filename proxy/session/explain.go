@@ -88,6 +88,8 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 		e.to(e.primary(), "everything goes there")
 		return
 	}
+	e.basis = e.present()
+	e.basis.script = script
 	refused := e.allow(e.effect(script))
 	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
 	e.signals(&wire.Message{Kind: wire.Query}, &r)

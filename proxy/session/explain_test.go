@@ -42,7 +42,7 @@ func newHerdWorld(t *testing.T) *herdWorld {
 	}
 	catalogs := catalog.NewShared()
 	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64, false)
-	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(), known)
+	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(time.Unix(0, 0)), known)
 	w.set = &Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, KeepServers: true, MaxPrepared: 10,
 		Modes: pool.Modes{Default: pool.Transaction}, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs, Commands: shows{}}
 	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},

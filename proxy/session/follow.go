@@ -14,28 +14,27 @@ import (
 // follow is what a client has changed on servers: what follows it to the next
 // one, and what keeps the present one with it.
 type follow struct {
-	settings  pool.Settings                 // as its last transaction left them
-	changes   []Change                      // of the open one, as far as texts tell
-	expected  int                           // tags of SET and RESET that they will be confirmed by
-	confirmed int                           // those that have come
-	mixed     bool                          // they may be of more than one transaction
-	mean      pool.Settings                 // of those in force, what gives statements their meaning
-	unsure    bool                          // what became of it all is to be asked of the server
-	kept      string                        // why the server stays, whatever it says; "": it need not
-	found     string                        // why it stays, as the server has said
-	suspect   string                        // why it stays unless the statement proves wrong
-	names     []string                      // placeholder settings that may have been set
-	runs      map[string][]*query.Statement // what SQL PREPARE has prepared
-	redo      redo                          // what may have to be judged once more
-	drawn     bool                          // the session may have drawn from a sequence on this server
-	drew      string                        // the function by which it reads that; "": it does not
-	defined   bool                          // the open transaction has changed the catalog
-	announced bool                          // that may take effect, and other sessions know
-	stays     bool                          // the server may wait for more, after what was sent last
-	alone     bool                          // the next request waits until the server owes nothing
-	blindly   bool                          // statements were prepared while nobody knew what gives them their meaning
-	failures  int                           // questions without an answer, in a row
-	counted   bool                          // that it keeps its server
+	settings    pool.Settings                 // as its last transaction left them
+	changes     []Change                      // of the open one, as far as texts tell
+	expected    int                           // tags of SET and RESET that they will be confirmed by
+	confirmed   int                           // those that have come
+	mixed       bool                          // they may be of more than one transaction
+	mean        pool.Settings                 // of those in force, what gives statements their meaning
+	unsure      bool                          // what became of it all is to be asked of the server
+	kept        string                        // why the server stays, whatever it says; "": it need not
+	found       string                        // why it stays, as the server has said
+	suspect     string                        // why it stays unless the statement proves wrong
+	names       []string                      // placeholder settings that may have been set
+	runs        map[string][]*query.Statement // what SQL PREPARE has prepared
+	redo        redo                          // what may have to be judged once more
+	drawn       bool                          // the session may have drawn from a sequence on this server
+	drew        string                        // the function by which it reads that; "": it does not
+	definitions definitions
+	stays       bool // the server may wait for more, after what was sent last
+	alone       bool // the next request waits until the server owes nothing
+	blindly     bool // statements were prepared while nobody knew what gives them their meaning
+	failures    int  // questions without an answer, in a row
+	counted     bool // that it keeps its server
 }
 
 // pinned is why the server stays with the session; "": it need not.
@@ -82,7 +81,6 @@ func (f *follow) note(e *Effect, quiet bool) {
 	}
 	f.drawn = f.drawn || e.Drawn
 	f.drew = cmp.Or(f.drew, e.Drew)
-	f.defined = f.defined || e.Defines
 	f.alone = f.alone || e.Alone
 	f.stays = f.stays || e.Stays
 	if len(e.Changes) > 0 || e.Undo {
@@ -180,5 +178,5 @@ func (f *follow) adopt(a *answered) {
 
 // discarded: DISCARD ALL was done.
 func (f *follow) discarded() {
-	*f = follow{alone: f.alone, names: f.names, defined: f.defined, announced: f.announced, redo: f.redo}
+	*f = follow{alone: f.alone, names: f.names, definitions: f.definitions, redo: f.redo}
 }

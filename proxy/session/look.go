@@ -162,7 +162,9 @@ func (s *Session) judge() judge {
 
 // inTemporary says that a search_path may have what is made by a plain name land in
 // the session's temporary schema.
-func inTemporary(path string) bool { return path != "" && strings.Contains(strings.ToLower(path), "pg_temp") }
+func inTemporary(path string) bool {
+	return path != "" && strings.Contains(strings.ToLower(path), "pg_temp")
+}
 
 // functionCall judges the call of a function by its number.
 func functionCall(m *wire.Message) *Effect {

@@ -19,7 +19,7 @@ import (
 func sharing(mode pool.Mode) Settings {
 	catalogs := catalog.NewShared()
 	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64, false)
-	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(), new(catalog.Snapshot))
+	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(time.Unix(0, 0)), new(catalog.Snapshot))
 	return Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, KeepServers: true, Modes: pool.Modes{Default: mode},
 		MaxPrepared: 2, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs}
 }
@@ -395,7 +395,7 @@ func TestCatalogOfShortSessions(t *testing.T) {
 			w.set.CatalogCheck = time.Minute
 			w.set.Catalogs = catalog.NewShared()
 			entry := w.set.Catalogs.Entry("app")
-			entry.Store(entry.Ask(), new(catalog.Snapshot)) // and it is due
+			entry.Store(entry.Ask(time.Unix(0, 0)), new(catalog.Snapshot)) // and it is due
 			before := entry.Snapshot()
 			w.greeted(w.client.says(simple("SELECT 1")))
 			w.then(s.gets(t, "Query SELECT 1"), s.says(selected))

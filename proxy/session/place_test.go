@@ -22,7 +22,7 @@ func routedWorld(t *testing.T, mode pool.Mode, order ...int) (*world, []*side) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(), empty)
+	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(time.Unix(0, 0)), empty)
 	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},
 		Balance: route.Balance{Policy: route.Policies["weight"]}, Consistency: route.Own, ConsistencyWait: 10 * time.Millisecond}
 	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}, {Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 1}}}

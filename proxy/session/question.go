@@ -280,7 +280,7 @@ func (s *Session) askFirst() error {
 		}
 	}
 	if s.asking == nil {
-		s.askCatalog(s.entry.Ask())
+		s.askCatalog(s.entry.Ask(s.loop.Now()))
 	}
 	if err := s.await(func() bool { return s.asking == nil }); err != nil {
 		return err
@@ -313,6 +313,7 @@ func (s *Session) askCatalog(ticket catalog.Ticket) {
 			}
 			return
 		}
+		ticket := ticket.Answered(s.loop.Now())
 		s.unread = func() {
 			if snapshot, err := catalog.Read(before, q.rows); err == nil {
 				entry.Store(ticket, snapshot)

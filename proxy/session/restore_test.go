@@ -13,7 +13,7 @@ import (
 func sharingWorld(t *testing.T, servers int) (*world, []*side) {
 	w, _ := transactionWorld(t)
 	w.free, w.servers = nil, nil
-	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(), knownCatalog(t))
+	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(w.now), knownCatalog(t))
 	var list []*side
 	for range servers {
 		list = append(list, w.server())

@@ -4,7 +4,7 @@
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
 // A request goes through request.go (what is it), look.go (what will it do to
-// the session: effect.go; definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
+// the session: effect.go; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
 // go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), prepare.go (by what name the server knows its statement),

@@ -251,7 +251,7 @@ func TestSignalOfTheDatabasesOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(), own)
+	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(w.now), own)
 	w.greeted(w.sends(simple("SELECT pg_terminate_backend(21)")))
 	w.then(s[0].says(selected))
 	w.then(w.sends(terminate))

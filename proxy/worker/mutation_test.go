@@ -113,10 +113,10 @@ var mutations = []mutation{
 		"s.query(s.begun.Text, expect.Restore)", "if !s.away && s.ever {\n\t\t\ts.query(s.begun.Text, expect.Restore)\n\t\t}"},
 	{"a block that was held back has none of its words", "../session/place.go",
 		"s.query(s.begun.Text, expect.Restore)", "s.query(\"BEGIN\", expect.Restore)"},
-	{"a request is judged before its wait only", "../session/definitions.go",
-		"return s.entry != nil && (s.entry.Stale() || s.entry.Tick() != s.basis.tick || s.entry.Snapshot() != s.basis.known)", "return false"},
-	{"what was defined while a statement ran is not looked at", "../session/definitions.go",
-		"if len(r.ran) > 0 && s.entry.Tick() != r.tick {", "if false {"},
+	{"a request is judged before its wait only", "../session/redo.go",
+		"if s.entry == nil || !s.entry.Stale()", "if true || !s.entry.Stale()"},
+	{"what was defined while a statement ran is not looked at", "../session/redo.go",
+		"\tif s.misjudged() {\n\t\ts.overtake()\n\t}\n", ""},
 	{"a reload changes the settings of the request at hand", "../session/view.go",
 		"{ s.reloaded = set }", "{ s.set, s.judged = set, judged{} }"},
 	{"a server is left with a cancel in flight", "../session/comeback.go",
@@ -127,8 +127,13 @@ var mutations = []mutation{
 // defined.
 var ofDefinitions = []mutation{
 	{"a definition is told after its author has the answer", "../session/definitions.go",
-		"f.announced = true\n\t\ts.entry.Begin()", "f.announced = true"},
-	{"an answer from before a statement ran is taken for its judgement", "../session/definitions.go",
+		"n := s.entry.Begin(objects)\n\td.secret, d.open = nil, append(d.open, n)\n\ts.follow.redo.own = append(s.follow.redo.own, n)",
+		"d.secret, d.open = nil, append(d.open, uint64(len(objects)))"},
+	{"what was defined twice is judged by the last", "../session/redo.go",
+		"if s.meets(script) > 1 {", "if false {"},
+	{"a definition changes nothing that names another", "../catalog/reach.go",
+		"open = append(open, s.users[node]...)", "_ = s.users"},
+	{"an answer from before a statement ran is taken for its judgement", "../session/redo.go",
 		"return s.entry.Stale() && !s.entry.Answered(r.asks)", "return false"},
 }
 

@@ -55,7 +55,8 @@ func (d *simDatabase) catalog() [][]string {
 	if d.evil {
 		source = "BEGIN PERFORM set_config('app.user', 'x', false); END"
 	}
-	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source}}
+	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source},
+		{"function", "g", "plpgsql", "sf", "BEGIN PERFORM f(); END"}}
 }
 
 // settings of a session. Statements mean what the style was when they were

@@ -140,7 +140,7 @@ func simCatalogs() *catalog.Shared {
 	for _, database := range []string{"db0", "db1"} {
 		e := c.Entry(database)
 		e.Claim(time.Unix(0, 0), math.MaxInt64, false)
-		e.Store(e.Ask(), empty)
+		e.Store(e.Ask(time.Unix(0, 0)), empty)
 	}
 	return c
 }
@@ -177,10 +177,10 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 		st = query.Statement{Kind: query.CreateTableAs, Class: query.Write, Effects: query.TempTable}
 	case "DROP":
 		st = query.Statement{Kind: query.CloseAll, Class: query.Session}
-	case "DEFINE": // what RUN does
-		st = query.Statement{Kind: query.DDL, Class: query.Write, Effects: query.Writes}
+	case "DEFINE": // what f does
+		st = query.Statement{Kind: query.DDL, Class: query.Write, Effects: query.Writes, Objects: []string{"f"}}
 	case "RUN":
-		st.Functions = []query.Function{{Name: "f", Volatile: true}}
+		st.Functions = []query.Function{{Name: "g", Volatile: true}} // which calls f
 		st.Effects = query.UnknownFunction
 	case "ALL":
 		st = query.Statement{Kind: query.DiscardAll, Class: query.Session}

@@ -1,0 +1,86 @@
+package catalog
+
+import (
+	"slices"
+
+	"pgherd/proxy/query"
+)
+
+// Concerns says that a script may do something else than before once the doings of
+// these functions and relations have changed; without any, of whatever there is. It
+// errs towards true.
+func (s *Snapshot) Concerns(objects []string, script *query.Script) bool {
+	if s.blind() || len(objects) == 0 || script == nil || script.Unknown() {
+		return true
+	}
+	touched := map[string]bool{}
+	for _, object := range objects {
+		object = key(object)
+		for _, kind := range "frw" {
+			s.touch(touched, string(kind)+object)
+		}
+		if !s.names[object] { // some body may have its name already
+			touched[anyText] = true
+		}
+	}
+	return slices.ContainsFunc(script.Statements, func(st query.Statement) bool { return s.reaches(&st, touched) })
+}
+
+// anyText stands for all that runs the text of a function, which names what it likes.
+const anyText = "text"
+
+// touch adds a node and all that use it.
+func (s *Snapshot) touch(touched map[string]bool, node string) {
+	open := []string{node}
+	for len(open) > 0 {
+		node := open[len(open)-1]
+		open = open[:len(open)-1]
+		if touched[node] {
+			continue
+		}
+		touched[node] = true
+		switch node[0] { // as raise has it
+		case 'r':
+			open = append(open, "w"+node[1:])
+		case 's':
+			open = append(open, "r"+node[1:])
+		}
+		open = append(open, s.users[node]...)
+	}
+}
+
+// reaches says that a statement carries out something that is touched.
+func (s *Snapshot) reaches(st *query.Statement, touched map[string]bool) bool {
+	is := func(node string) bool { return touched[node] || touched[anyText] && s.texts[node] }
+	if is("a") || is("d") && (st.Kind == query.DDL || st.Kind == query.CreateTableAs) {
+		return true
+	}
+	for _, f := range st.Functions {
+		if is("f" + key(f.Name)) {
+			return true
+		}
+	}
+	for _, t := range st.Tables {
+		if t.Write && is("w"+key(t.Name)) || is("r"+key(t.Name)) {
+			return true
+		}
+	}
+	for _, f := range st.Fields {
+		if is("f" + key(f)) {
+			return true
+		}
+	}
+	return st.Kind == query.Do || st.Kind == query.Execute || st.Inner != nil && s.reaches(st.Inner, touched)
+}
+
+// takeReach keeps of the graph who uses whom, and what runs the text of a function.
+func (r *reading) takeReach() {
+	s := &r.snapshot
+	s.users, s.names, s.texts = r.verdicts.users, r.names, map[string]bool{}
+	for name := range s.relations {
+		s.names[name] = true
+	}
+	for _, node := range r.texts {
+		s.touch(s.texts, node)
+	}
+}

@@ -1,0 +1,181 @@
+package session
+
+import (
+	"slices"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/query"
+)
+
+// basis is what a request is judged by. It may wait for a server, and run for long,
+// while other sessions change what its functions and tables do.
+type basis struct {
+	script *query.Script // nil: it has none that could be judged once more
+	known  *catalog.Snapshot
+	asOf   uint64 // the definitions that known knows of
+	tick   uint64
+}
+
+// present is what a request would be judged by now.
+func (s *Session) present() (b basis) {
+	if s.entry != nil {
+		b.tick = s.entry.Tick() // first: what happens meanwhile is noticed
+		b.known, b.asOf = s.entry.Present()
+	}
+	return b
+}
+
+// overtaken says that the request at hand may meet definitions of others that its
+// judgement does not know.
+func (s *Session) overtaken() bool {
+	b := &s.basis
+	if s.entry == nil || !s.entry.Stale() && s.entry.Tick() == b.tick && s.entry.Snapshot() == b.known {
+		return false
+	}
+	return b.script == nil || s.entry.Snapshot() != b.known || s.entry.Concerning(b.script, b.asOf, s.follow.redo.own) > 0
+}
+
+// redo is what may have to be judged once more.
+type redo struct {
+	ran     []*query.Script // judged at tick or later
+	later   []*query.Script // those whose judgement is known not to hold
+	tick    uint64
+	asOf    uint64     // the definitions that the first judgement knew of
+	made    [][]string // what the session itself has defined meanwhile
+	own     []uint64   // by what numbers others know of it
+	opaque  bool       // what cannot be judged once more has run, too
+	asks    uint64     // questions for the catalog so far, when the last of later had run
+	counted bool       // they were counted
+}
+
+// redoLimit bounds the scripts that are judged a second time.
+const redoLimit = 100
+
+// put adds a script to a list of them.
+func (r *redo) put(list *[]*query.Script, script *query.Script) {
+	switch n := len(*list); {
+	case n > 0 && (*list)[n-1] == script || slices.Contains(*list, script):
+	case n >= redoLimit:
+		r.opaque = true
+	default:
+		*list = append(*list, script)
+	}
+}
+
+// noteRun takes down what the request at hand will do, as far as definitions may
+// change it.
+func (s *Session) noteRun(e *Effect) {
+	r, b := &s.follow.redo, &s.basis
+	if s.entry == nil {
+		return
+	}
+	if len(r.ran)+len(r.later) == 0 && !r.opaque {
+		r.tick, r.asOf = b.tick, b.asOf
+	}
+	if len(e.defined) > 0 {
+		r.made = append(r.made, e.defined...)
+		d := &s.follow.definitions
+		d.made, d.secret = append(d.made, e.defined...), append(d.secret, e.defined...)
+	}
+	r.opaque = r.opaque || len(e.Runs) > 0 || len(r.made) > redoLimit
+	switch {
+	case b.script == nil:
+	case s.overtaken() || s.redefines(b.script) > 0:
+		r.put(&r.later, b.script)
+		r.counted = false
+	default:
+		r.put(&r.ran, b.script)
+	}
+}
+
+// redefines counts the session's own definitions that change what a script does.
+func (s *Session) redefines(script *query.Script) (n int) {
+	known := s.entry.Snapshot()
+	for _, objects := range s.follow.redo.made {
+		if known.Concerns(objects, script) {
+			n++
+		}
+	}
+	return n
+}
+
+// meets counts the definitions, of its own and of others, that may have changed what a
+// script does, between its first judgement and the latest answer about the catalog.
+func (s *Session) meets(script *query.Script) int {
+	return s.redefines(script) + s.entry.Concerning(script, s.follow.redo.asOf, s.follow.redo.own)
+}
+
+// misjudged says that something has run that is to be judged once more.
+func (s *Session) misjudged() bool {
+	r := &s.follow.redo
+	return len(r.later) > 0 || (len(r.ran) > 0 || r.opaque) && s.entry.Tick() != r.tick
+}
+
+// judgeAgain judges what has run once more, if definitions may have changed it
+// meanwhile. Not done: what it ran under is not known yet.
+func (s *Session) judgeAgain() (done bool) {
+	r := &s.follow.redo
+	if s.entry == nil {
+		return true
+	}
+	if s.misjudged() {
+		s.overtake()
+	}
+	switch {
+	case len(r.later) == 0:
+	case s.state == Closing: // it is reset
+		s.follow.unsure = true
+	case s.away: // a standby may not have heard of the latest, and is closed
+		s.follow.unsure = true
+		s.server.Retire(s.loop.Now())
+	case s.awaitsCatalog():
+		s.recheck = s.loop.Now().Add(recheckEvery)
+		return false
+	default:
+		s.judgeLater()
+	}
+	*r = redo{ran: r.ran[:0], later: r.later[:0]}
+	return true
+}
+
+// overtake finds out what is to be judged once more.
+func (s *Session) overtake() {
+	r := &s.follow.redo
+	if r.opaque && s.entry.Tick() != r.tick {
+		s.follow.keep("more was done while definitions changed than can be judged again")
+	}
+	for _, script := range r.ran {
+		if s.meets(script) > 0 {
+			r.put(&r.later, script)
+			r.counted = false
+		}
+	}
+	r.ran = r.ran[:0]
+}
+
+// judgeLater judges by the latest answer. What has changed twice since may have been,
+// in between, what no answer tells.
+func (s *Session) judgeLater() {
+	f := &s.follow
+	for _, script := range f.redo.later {
+		e := effectOf(script, s.judge())
+		f.keep(e.Keep)
+		f.unsure = f.unsure || e.Ask
+		if s.meets(script) > 1 {
+			f.keep("what it runs was defined anew more than once meanwhile")
+		}
+	}
+}
+
+// awaitsCatalog says that what has run cannot be judged before another answer about
+// the catalog has come, to a question that was asked after it.
+func (s *Session) awaitsCatalog() bool {
+	r := &s.follow.redo
+	if len(r.later) == 0 {
+		return false
+	}
+	if !r.counted {
+		r.asks, r.counted = s.entry.Asks(), true
+	}
+	return s.entry.Stale() && !s.entry.Answered(r.asks)
+}
