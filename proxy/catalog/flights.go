@@ -20,11 +20,39 @@ type flights struct {
 	mu   sync.Mutex
 	list []flight
 	last uint64 // begun so far
+	// union is what all of them have to do with that began after one number, by a
+	// Snapshot: most statements meet none of it.
+	union union
+}
+
+type union struct {
+	by       *Snapshot
+	after    uint64
+	touched  map[string]bool
+	anything bool
+}
+
+func (u *union) add(objects []string) {
+	if u.anything = u.anything || u.by.blind() || len(objects) == 0; !u.anything {
+		u.by.touchAll(u.touched, objects)
+	}
+}
+
+// renew makes the union that of another answer.
+func (f *flights) renew(s *Snapshot, asOf uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.union = union{by: s, after: asOf, touched: map[string]bool{}}
+	for _, one := range f.list {
+		if one.n > asOf {
+			f.union.add(one.objects)
+		}
+	}
 }
 
 // flightsLimit bounds those that are told apart; of older ones nobody knows more than
 // that there were some.
-const flightsLimit = 100
+const flightsLimit = 1000
 
 func (f *flights) begin(objects []string) (n uint64) {
 	f.mu.Lock()
@@ -34,6 +62,7 @@ func (f *flights) begin(objects []string) (n uint64) {
 		f.list = slices.Delete(f.list, 0, 1)
 	}
 	f.list = append(f.list, flight{n: f.last, objects: objects, open: true})
+	f.union.add(objects)
 	return f.last
 }
 
@@ -63,12 +92,14 @@ func (f *flights) asOf() (asOf, begun uint64) {
 // what a script does, without those of one's own.
 func (f *flights) concerning(s *Snapshot, script *query.Script, after, upTo uint64, own []uint64) (n int) {
 	f.mu.Lock()
-	list := slices.Clone(f.list)
-	f.mu.Unlock()
-	if upTo > after && (len(list) == 0 || list[0].n > after+1) { // some are forgotten
+	defer f.mu.Unlock()
+	if u := &f.union; u.by == s && after >= u.after && !u.anything && !s.meets(script, u.touched) {
+		return 0
+	}
+	if upTo > after && (len(f.list) == 0 || f.list[0].n > after+1) { // some are forgotten
 		return flightsLimit
 	}
-	for _, one := range list {
+	for _, one := range f.list {
 		if one.n > after && one.n <= upTo && !slices.Contains(own, one.n) && s.Concerns(one.objects, script) {
 			n++
 		}

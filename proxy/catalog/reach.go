@@ -10,10 +10,16 @@ import (
 // these functions and relations have changed; without any, of whatever there is. It
 // errs towards true.
 func (s *Snapshot) Concerns(objects []string, script *query.Script) bool {
-	if s.blind() || len(objects) == 0 || script == nil || script.Unknown() {
+	if s.blind() || len(objects) == 0 {
 		return true
 	}
 	touched := map[string]bool{}
+	s.touchAll(touched, objects)
+	return s.meets(script, touched)
+}
+
+// touchAll adds what these functions and relations have to do with.
+func (s *Snapshot) touchAll(touched map[string]bool, objects []string) {
 	for _, object := range objects {
 		object = key(object)
 		for _, kind := range "frw" {
@@ -22,6 +28,13 @@ func (s *Snapshot) Concerns(objects []string, script *query.Script) bool {
 		if !s.names[object] { // some body may have its name already
 			touched[anyText] = true
 		}
+	}
+}
+
+// meets says that a script carries out something that is touched.
+func (s *Snapshot) meets(script *query.Script, touched map[string]bool) bool {
+	if script == nil || script.Unknown() {
+		return true
 	}
 	return slices.ContainsFunc(script.Statements, func(st query.Statement) bool { return s.reaches(&st, touched) })
 }
@@ -49,7 +62,7 @@ func (s *Snapshot) touch(touched map[string]bool, node string) {
 	}
 }
 
-// reaches says that a statement carries out something that is touched.
+// reaches is meets for one statement.
 func (s *Snapshot) reaches(st *query.Statement, touched map[string]bool) bool {
 	is := func(node string) bool { return touched[node] || touched[anyText] && s.texts[node] }
 	if is("a") || is("d") && (st.Kind == query.DDL || st.Kind == query.CreateTableAs) {

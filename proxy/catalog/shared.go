@@ -187,6 +187,7 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 	}
 	e.failures = 0
 	e.latest.Store(&answer{s, t.asOf, t.begun})
+	e.flights.renew(s, t.asOf)
 	e.read.Store(t.changes)
 	e.answered.Store(t.ask)
 	e.known.Store(true)
