@@ -59,9 +59,12 @@ const (
 	// a connection of dblink, the state of another language. Its server has to stay
 	// with the session.
 	Keeps
+	// Reveals keeps, and shows the statements that are prepared on its server, which have
+	// to be the session's own.
+	Reveals
 )
 
-var verdictNames = [...]string{"harmless", "asks", "keeps"}
+var verdictNames = [...]string{"harmless", "asks", "keeps", "reveals"}
 
 func (v Verdict) String() string { return verdictNames[v] }
 
@@ -81,6 +84,7 @@ type Snapshot struct {
 	fields    map[string]bool  // those that one argument is enough for: f(x) is also x.f
 	relations map[string]place // every relation of users that is not temporary
 	unnamed   place            // what a text does not name
+	peeks     bool
 	defaults
 }
 
@@ -198,6 +202,7 @@ var builtins = sync.OnceValue(func() map[string]Verdict {
 	query.Builtins(func(name string, mark query.Mark, effects query.Effects) {
 		known[name] = builtin(mark, effects)
 	})
+	known["pg_prepared_statement"] = Reveals
 	return known
 })
 

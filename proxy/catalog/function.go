@@ -5,6 +5,7 @@ func (r *reading) function(name, language, volatility, source string) {
 	node := "f" + name
 	declared, kind := first(volatility), first(volatility[min(1, len(volatility)):])
 	text := language == "sql" || language == "plpgsql"
+	r.snapshot.peeks = r.snapshot.peeks || text && Peeks(source) || !text && language != "c" && language != "internal"
 	switch {
 	case kind == 'a': // what it calls are uses
 	case declared == 'i':

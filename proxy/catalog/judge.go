@@ -29,7 +29,7 @@ func judge(source, language string) finding {
 func (f *finding) read(source, language string, syntax query.Syntax) {
 	body, ok := tokens(source, syntax)
 	if !ok {
-		f.verdict = Keeps
+		f.raise(Keeps)
 	}
 	for i, t := range body {
 		if t.kind != query.Word && t.kind != query.QuotedName {
@@ -44,7 +44,7 @@ func (f *finding) read(source, language string, syntax query.Syntax) {
 		}
 	}
 	if f.words["pg_settings"] && f.words["update"] { // which is set_config
-		f.verdict = Keeps
+		f.raise(Keeps)
 	}
 }
 
@@ -109,6 +109,8 @@ func selectInto(body []token, i int) bool {
 func mention(body []token, i int) Verdict {
 	t, before := body[i], at(body, i-1)
 	switch {
+	case t.text == "pg_prepared_statements":
+		return Reveals
 	case t.text == "set_config":
 		return setConfig(body[i+1:])
 	case temporary(t.text), t.is("temp"), t.is("temporary"):

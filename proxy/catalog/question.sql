@@ -106,6 +106,8 @@ uses AS (
   FROM expression e JOIN pg_depend d ON d.classid = e.catalog AND d.objid = e.oid AND d.refclassid = 'pg_proc'::regclass
   JOIN target t ON t.oid = d.refobjid
   UNION SELECT kind || name, key FROM suspect JOIN builtin USING (oid) WHERE keeps OR kind <> 'w'
+  UNION SELECT kind || name, 'bpg_prepared_statement' FROM expression
+  WHERE tree LIKE '%:relid ' || 'pg_prepared_statements'::regclass::oid || ' %'
   -- views and functions over relations of the system, and with FOR UPDATE and the like
   UNION SELECT kind || name, 'y' FROM expression
   WHERE kind IN ('r', 'f') AND tree ~ ':relid ([1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-3]) '

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -97,6 +98,7 @@ func (r *reading) uses(user, used string) {
 	r.names[user[1:]] = true
 	r.verdicts.uses(user, used)
 	if used[0] == 'b' {
+		r.snapshot.peeks = r.snapshot.peeks || slices.Contains(readers, used[1:])
 		r.verdicts.raise(used, builtins()[used[1:]])
 	}
 	switch {

@@ -188,6 +188,9 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 	e.failures = 0
 	e.latest.Store(&answer{s, t.asOf, t.begun})
 	e.flights.renew(s, t.asOf)
+	if s.Peeks() {
+		e.Draw()
+	}
 	e.read.Store(t.changes)
 	e.answered.Store(t.ask)
 	e.known.Store(true)
@@ -218,7 +221,7 @@ func (e *Entry) Failed(t Ticket) {
 // failuresLimit is how many questions in a row may fail.
 const failuresLimit = 3
 
-// Draw notes that currval or lastval is in use in this database.
+// Draw notes that currval or lastval is in use in this database, be it unseen.
 func (e *Entry) Draw() { e.drawing.Store(true) }
 
 // Drawing says that it is.

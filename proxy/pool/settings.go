@@ -134,6 +134,9 @@ func SetLocal(name, value string) string {
 // cannot write: an empty constant is a list of one empty name.
 const EmptyList = "empty list"
 
+// DiscardSequences has the server forget what was drawn from sequences.
+const DiscardSequences = "DISCARD SEQUENCES"
+
 func set(name, value string) string {
 	if value == EmptyList {
 		return "SELECT pg_catalog.set_config('" + name + "', '', false);"

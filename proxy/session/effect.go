@@ -24,6 +24,7 @@ type Effect struct {
 	Alone   bool     // nothing that follows can be judged before its outcome is known
 	Drawn   bool     // it may have drawn from a sequence
 	Drew    string   // the function by which it reads what its session drew from a sequence
+	Peeks   bool     // it may read that unseen
 	Runs    []string // statements of SQL PREPARE that it executes
 	Closes  []string // prepared statements that it deallocates
 	Suspect bool     // it is not in the grammar that pgherd knows
@@ -41,7 +42,7 @@ type Effect struct {
 // nothing says that it leaves its session as it was.
 func (e *Effect) nothing() bool {
 	return !e.Begin && len(e.Changes) == 0 && !e.Ask && !e.Undo && !e.Partly && e.Pins == "" && e.Keep == "" && !e.Forgets && !e.Alone &&
-		!e.Drawn && e.Drew == "" && len(e.Runs) == 0 && len(e.Closes) == 0 && len(e.defined) == 0 && !e.Suspect && !e.Reveals && e.sets == 0
+		!e.Drawn && e.Drew == "" && !e.Peeks && len(e.Runs) == 0 && len(e.Closes) == 0 && len(e.defined) == 0 && !e.Suspect && !e.Reveals && e.sets == 0
 }
 
 // moves says that what only reads has the same effect on a standby: none. Its
@@ -87,7 +88,7 @@ func (j judge) function(f *query.Function) catalog.Verdict {
 func effectOf(script *query.Script, by judge) Effect {
 	var e Effect
 	if script.Unknown() {
-		e.Suspect, e.Alone, e.Ask, e.Drawn, e.Stays = true, true, true, true, true
+		e.Suspect, e.Alone, e.Ask, e.Drawn, e.Peeks, e.Stays = true, true, true, true, true, true
 		e.Keep = "a statement that pgherd cannot read (" + script.Problem.String() + ")"
 		return e
 	}
@@ -155,6 +156,10 @@ func (e *Effect) add(st *query.Statement, by judge) {
 		e.pins("a cursor WITH HOLD")
 	}
 	e.Drawn = e.Drawn || draws(st)
+	e.Peeks = e.Peeks || st.Kind == query.Do && catalog.Peeks(st.Value)
+	if st.Kind == query.DDL && e.Drew != "" { // as a default, of which only ADD COLUMN reads it now
+		e.Peeks, e.Drew = true, ""
+	}
 }
 
 // defines says that other statements may do more after a statement than before: those
@@ -225,6 +230,9 @@ func (e *Effect) reveals(it bool) {
 // may notes what carrying out a name may leave behind.
 func (e *Effect) may(v catalog.Verdict, what string) {
 	switch v {
+	case catalog.Reveals:
+		e.reveals(true)
+		e.Ask = true
 	case catalog.Keeps:
 		e.keep(what)
 		e.Ask = true

@@ -26,6 +26,8 @@ func knownCatalog(t *testing.T, more ...[]string) *catalog.Snapshot {
 		{"function", "asker", "plpgsql", "vf1", "BEGIN LISTEN x; END"},
 		{"function", "keeper", "plpgsql", "vf1", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
 		{"function", "lower", "plpgsql", "vf", "BEGIN PERFORM set_config('app.user', 'x', false); END"},
+		{"function", "shows", "sql", "vf", "SELECT name FROM pg_prepared_statements"},
+		{"uses", "rshown", "bpg_prepared_statement", "", ""},
 		{"function", "definer", "plpgsql", "vf", "BEGIN CREATE OR REPLACE VIEW x AS SELECT 1; END"},
 		{"function", "calls_definer", "sql", "vf", "SELECT definer()"},
 		{"uses", "wasked", "fasker", "", ""},
@@ -66,6 +68,7 @@ func (e *Effect) words(by judge) string {
 	say(e.Alone, "alone")
 	say(e.Drawn, "drawn")
 	say(e.Drew != "", "drew %s", e.Drew)
+	say(e.Peeks, "peeks")
 	say(len(e.Runs) > 0, "runs %s", strings.Join(e.Runs, ","))
 	say(len(e.Closes) > 0, "closes %s", strings.Join(e.Closes, ","))
 	for _, objects := range e.defined {
@@ -147,11 +150,11 @@ func TestEffectsOfDatabases(t *testing.T) {
 		{"backslashes escape", quiet, query.Syntax{BackslashEscapes: true}, `SELECT '\'' , keeper() --'`, "ask; keep function keeper; drawn"},
 		{"backslashes do not", quiet, query.Syntax{}, `SELECT '\'' , keeper() --'`, "nothing"},
 		{"an encoding with quotes in its characters", quiet, query.Syntax{UnsafeEncoding: true}, "SELECT '\x81'",
-			"ask; keep a statement that pgherd cannot read (non-ASCII text in an unsafe client encoding); alone; drawn; suspect; stays"},
+			"ask; keep a statement that pgherd cannot read (non-ASCII text in an unsafe client encoding); alone; drawn; peeks; suspect; stays"},
 		{"a long text", quiet, query.Syntax{}, "SELECT '" + strings.Repeat("x", query.MaxBytes) + "'",
-			"ask; keep a statement that pgherd cannot read (longer than the limit); alone; drawn; suspect; stays"},
+			"ask; keep a statement that pgherd cannot read (longer than the limit); alone; drawn; peeks; suspect; stays"},
 		{"a deep text", quiet, query.Syntax{}, "SELECT " + strings.Repeat("(", 2*query.MaxNesting) + "1" + strings.Repeat(")", 2*query.MaxNesting),
-			"ask; keep a statement that pgherd cannot read (nested deeper than the limit); alone; drawn; suspect; stays"},
+			"ask; keep a statement that pgherd cannot read (nested deeper than the limit); alone; drawn; peeks; suspect; stays"},
 		{"an empty text", quiet, query.Syntax{}, "", "nothing"},
 		{"a comment", quiet, query.Syntax{}, "-- SELECT keeper()", "nothing"},
 	} {

@@ -28,7 +28,6 @@ type follow struct {
 	runs        map[string][]*query.Statement // what SQL PREPARE has prepared
 	redo        redo                          // what may have to be judged once more
 	drawn       bool                          // the session may have drawn from a sequence on this server
-	drew        string                        // the function by which it reads that; "": it does not
 	definitions definitions
 	stays       bool // the server may wait for more, after what was sent last
 	alone       bool // the next request waits until the server owes nothing
@@ -80,7 +79,6 @@ func (f *follow) note(e *Effect, quiet bool) {
 		f.runs[name] = slices.Concat(f.runs[name], inner)
 	}
 	f.drawn = f.drawn || e.Drawn
-	f.drew = cmp.Or(f.drew, e.Drew)
 	f.alone = f.alone || e.Alone
 	f.stays = f.stays || e.Stays
 	if len(e.Changes) > 0 || e.Undo {

@@ -138,7 +138,7 @@ func statementText(m *wire.Message) (sql []byte, ok bool) {
 }
 
 // tooLong is what may be in a text of which only the beginning is here.
-var tooLong = Effect{Ask: true, Drawn: true, Keep: "a statement too long to look into"}
+var tooLong = Effect{Ask: true, Drawn: true, Peeks: true, Keep: "a statement too long to look into"}
 
 // effect is what a script does, by the catalog as it is known now.
 func (s *Session) effect(script *query.Script) *Effect {
@@ -169,7 +169,7 @@ func inTemporary(path string) bool {
 // functionCall judges the call of a function by its number.
 func functionCall(m *wire.Message) *Effect {
 	const firstOfUsers = 16384 // lower numbers are PostgreSQL's own
-	e := &Effect{Ask: true, Drawn: true}
+	e := &Effect{Ask: true, Drawn: true, Peeks: true}
 	v, err := wire.ViewFunctionCall(m.Body())
 	if !m.Last || err != nil || v.Function >= firstOfUsers {
 		e.Keep = "function call"
@@ -266,11 +266,9 @@ func (s *Session) carry(kind wire.Kind) error {
 		}
 	}
 	s.noteRun(e)
+	s.undraw(kind, e)
 	s.follow.note(e, s.expect.Empty())
 	s.server.Drawn = s.server.Drawn || e.Drawn
-	if e.Drew != "" && s.entry != nil {
-		s.entry.Draw()
-	}
 	if e.Spoils {
 		s.server.Retire(s.loop.Now())
 	}
@@ -278,6 +276,20 @@ func (s *Session) carry(kind wire.Kind) error {
 		s.bare(kind)
 	}
 	return nil
+}
+
+// undraw takes back what others have drawn from sequences on the server at hand, before
+// a statement that may read what its session has drawn. From then on that is done
+// whenever a server changes sessions.
+func (s *Session) undraw(kind wire.Kind, e *Effect) {
+	if e.Drew == "" && !e.Peeks || s.entry == nil {
+		return
+	}
+	s.entry.Draw()
+	if s.server.Drawn && !s.server.Used && !s.follow.drawn && s.status != wire.Failed {
+		s.server.Drawn = false
+		s.aside(kind, pool.DiscardSequences)
+	}
 }
 
 // refused says what the mode cannot do.

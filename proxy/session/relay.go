@@ -132,8 +132,6 @@ func (s *Session) endOwn() {
 // deliver gives the client what is its own of a reply.
 func (s *Session) deliver(m wire.Message) {
 	switch {
-	case s.undrawn(m):
-		s.client.Write(wire.AppendError(nil, notDrawn(s.follow.drew)))
 	case s.whose == expect.Forward, s.whose == expect.Prelude && m.Kind == wire.ErrorResponse:
 		s.handOn(m)
 	case s.whose == expect.Instead && m.Kind == wire.ErrorResponse:
@@ -148,13 +146,6 @@ func (s *Session) deliver(m wire.Message) {
 func (s *Session) handOn(m wire.Message) {
 	s.replies.pass(s.client, m)
 	s.torn = !m.Last
-}
-
-// undrawn: the session reads what it has drawn from a sequence, on a server
-// that has forgotten. PostgreSQL's words for it are right, but not helpful.
-func (s *Session) undrawn(m wire.Message) bool {
-	return s.whose == expect.Forward && m.Kind == wire.ErrorResponse && m.First && m.Last && s.follow.drew != "" && s.mode != pool.Session &&
-		wire.ViewFault(m.Body()).Code == "55000"
 }
 
 // substitute tells the client an error in pgherd's words, if it is the one that

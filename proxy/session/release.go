@@ -207,7 +207,7 @@ func (s *Session) detach() *pool.Server {
 	s.replies.drop()
 	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
 	s.away, s.wrote, s.ended, s.ran, s.stray, s.portal = false, false, false, false, false, false
-	s.follow.drawn, s.follow.drew, s.follow.stays = false, "", false
+	s.follow.drawn, s.follow.stays = false, false
 	return server
 }
 

@@ -15,7 +15,7 @@ func (s *Session) restore() error {
 	had := s.server.Settings
 	r := had.Restore(s.follow.settings)
 	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
-		r.Settings += "DISCARD SEQUENCES;"
+		r.Settings += pool.DiscardSequences + ";"
 		s.server.Drawn = false
 	}
 	s.server.Settings = s.follow.settings

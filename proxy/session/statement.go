@@ -223,20 +223,34 @@ func (s *Session) setLocally(have, want pool.Settings) {
 		if have[name] == want[name] || name == "role" || name == "session_authorization" {
 			continue
 		}
-		sql := pool.SetLocal(name, want[name])
-		for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.Close} {
-			s.expect.Add(kind, expect.Prelude, nil)
-		}
-		b := wire.AppendParse(nil, settingStatement, sql, nil)
-		b = wire.AppendBind(b, &wire.BindView{Portal: []byte(settingStatement), Statement: []byte(settingStatement)})
-		b = wire.AppendExecute(b, settingStatement, 0)
-		b = wire.AppendClose(b, 'P', settingStatement)
-		s.server.Endpoint.Write(wire.AppendClose(b, 'S', settingStatement))
+		s.within(pool.SetLocal(name, want[name]))
 	}
 }
 
-// settingStatement is a name that no client's statement or portal has.
-const settingStatement = pool.PreparedPrefix + "set"
+// within runs SQL in the client's sequence of the extended protocol; an error in it is
+// the client's.
+func (s *Session) within(sql string) {
+	for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.Close} {
+		s.expect.Add(kind, expect.Prelude, nil)
+	}
+	b := wire.AppendParse(nil, ownStatement, sql, nil)
+	b = wire.AppendBind(b, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)})
+	b = wire.AppendExecute(b, ownStatement, 0)
+	b = wire.AppendClose(b, 'P', ownStatement)
+	s.server.Endpoint.Write(wire.AppendClose(b, 'S', ownStatement))
+}
+
+// aside runs SQL before the request at hand, of that kind. Nobody hears of it.
+func (s *Session) aside(kind wire.Kind, sql string) {
+	if s.expect.Within() || kind != wire.Query && kind != wire.FunctionCall {
+		s.within(sql)
+	} else {
+		s.query(sql, expect.Attempt)
+	}
+}
+
+// ownStatement is a name that no client's statement or portal has.
+const ownStatement = pool.PreparedPrefix + "set"
 
 var tooManyStatements = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too many prepared statements in one session",
 	Hint: "Close those that are not needed any more, or use pool_mode = session for this user or database (pool_mode_list)."}

@@ -228,7 +228,7 @@ func (p *postgres) simple(sql string) {
 		p.discardAll()
 		p.ready()
 		return
-	case sql == "DISCARD SEQUENCES;", sql == "SELECT":
+	case sql == "DISCARD SEQUENCES;" || sql == "DISCARD SEQUENCES" && p.status != wire.Failed, sql == "SELECT":
 		p.done(sql)
 		p.ready()
 		return
@@ -392,6 +392,7 @@ func (p *postgres) run(st parsed, extended bool) {
 		}
 	case "DEFINE", "RUN":
 		p.define(words[1], n, words[0])
+	case "SEQUENCES": // pgherd's own, of which there are none
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
 	case "COPYOUT":

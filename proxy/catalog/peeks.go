@@ -1,0 +1,21 @@
+package catalog
+
+import (
+	"regexp"
+	"strings"
+)
+
+// peeking are the functions by which a body reads what its session has drawn from sequences, be it in SQL that
+// it keeps in a string.
+var peeking = regexp.MustCompile(`\b(?:currval|lastval)\b`)
+
+// Peeks says that code, of a DO or of a function, may read what its session has drawn
+// from sequences. SQL that it puts together from pieces of words is not seen.
+func Peeks(code string) bool { return peeking.MatchString(strings.ToLower(code)) }
+
+// Peeks says that some function, view, default or the like of the database may read what
+// its session has drawn from sequences.
+func (s *Snapshot) Peeks() bool { return s.blind() || s.peeks }
+
+// readers are the functions of pg_catalog that do.
+var readers = []string{"currval", "lastval"}
