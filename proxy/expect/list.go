@@ -34,6 +34,7 @@ type owed struct {
 	request wire.Kind
 	whose   Whose
 	undo    Undo
+	about   any
 }
 
 // Undo takes back what was noted when a request was sent, because it failed
@@ -170,14 +171,20 @@ func (e *List) Reset() { *e = List{list: e.list, locals: e.locals} }
 // Full says that Limit replies are owed.
 func (e *List) Full() bool { return e.list.len() >= Limit }
 
+// About is what AddAbout has said of the request whose reply is arriving; nil: nothing.
+func (e *List) About() any { return e.head().about }
+
 // Add notes that a request has been sent to the server.
-func (e *List) Add(request wire.Kind, w Whose, undo Undo) {
+func (e *List) Add(request wire.Kind, w Whose, undo Undo) { e.AddAbout(request, w, undo, nil) }
+
+// AddAbout is Add, with what the request is about.
+func (e *List) AddAbout(request wire.Kind, w Whose, undo Undo, about any) {
 	switch {
 	case !request.Asks():
 	case e.Skipping:
 		if request == wire.Sync {
 			e.Skipping = false
-			e.push(owed{request, w, undo})
+			e.push(owed{request, w, undo, about})
 		}
 	case e.copying:
 		switch request {
@@ -188,7 +195,7 @@ func (e *List) Add(request wire.Kind, w Whose, undo Undo) {
 		}
 	case e.list.len() == 0 && (request == wire.CopyDone || request == wire.CopyFail):
 	default:
-		e.push(owed{request, w, undo})
+		e.push(owed{request, w, undo, about})
 	}
 }
 

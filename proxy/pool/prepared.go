@@ -11,17 +11,18 @@ import (
 // clients choose never reach a server.
 type Prepared struct {
 	names  map[string]*list.Element // by statement
-	recent list.List                // of prepared, the most recently used first
+	recent list.List                // of *PreparedStatement, the most recently used first
 	next   uint64
-	// Unnamed is the statement that the server's unnamed one holds, as a
-	// session knows it; "" for none or nobody knows.
-	Unnamed string
+	// Unnamed is the statement that the server's unnamed one holds, by the number that
+	// its session has given it; 0 for none or nobody knows.
+	Unnamed uint64
+	age     uint64 // how often it has forgotten all
 	swept   uint64 // how often a simple query of pgherd's own has destroyed it
 }
 
 // Sweep notes that a simple query destroys the unnamed statement.
 func (p *Prepared) Sweep() {
-	p.Unnamed = ""
+	p.Unnamed = 0
 	p.swept++
 }
 
@@ -31,55 +32,78 @@ func (p *Prepared) Unnaming() func() {
 	before, swept := p.Unnamed, p.swept
 	return func() {
 		if p.Unnamed = before; p.swept != swept {
-			p.Unnamed = ""
+			p.Unnamed = 0
 		}
 	}
 }
 
-type prepared struct{ statement, name string }
+// PreparedStatement is one of them.
+type PreparedStatement struct {
+	Name     string
+	By       uint64 // whose Parse it was, as a session numbers its statements
+	Shape    Shape  // as far as the server has told
+	Outdated bool   // it has said that its result has changed since
+	key      string
+}
 
 // PreparedPrefix begins the names of prepared statements on servers.
 const PreparedPrefix = "pgherd_"
 
-// Find is the name under which the server has the statement.
-func (p *Prepared) Find(statement string) (name string, ok bool) {
+// Find is the statement as the server has it; nil: it has not.
+func (p *Prepared) Find(statement string) *PreparedStatement {
 	at, ok := p.names[statement]
 	if !ok {
-		return "", false
+		return nil
 	}
 	p.recent.MoveToFront(at)
-	return at.Value.(prepared).name, true
+	return at.Value.(*PreparedStatement)
 }
 
-// Add notes that the statement is being prepared, and returns its name. If
-// there are now more than limit, evicted is the name of one to close.
-func (p *Prepared) Add(statement string, limit int) (name, evicted string) {
+// Add notes that the statement is being prepared, in place of what the server has of it.
+// closed is one to close, because of that or because there are more than limit; nil:
+// none. back takes it all back: the statement could not be prepared (erred), or the
+// server has read nothing of it.
+func (p *Prepared) Add(statement string, limit int) (added, closed *PreparedStatement, back func(erred bool)) {
 	if p.names == nil {
 		p.names = map[string]*list.Element{}
 	}
-	if len(p.names) >= limit {
-		last := p.recent.Back()
-		evicted = last.Value.(prepared).name
-		p.Remove(last.Value.(prepared).statement)
+	if closed = p.Find(statement); closed == nil && len(p.names) >= limit {
+		closed = p.recent.Back().Value.(*PreparedStatement)
+	}
+	if closed != nil {
+		p.Remove(closed)
 	}
 	p.next++
-	name = PreparedPrefix + strconv.FormatUint(p.next, 36)
-	p.names[statement] = p.recent.PushFront(prepared{statement, name})
-	return name, evicted
+	added = &PreparedStatement{Name: PreparedPrefix + strconv.FormatUint(p.next, 36), key: statement}
+	p.put(added)
+	age := p.age
+	return added, closed, func(erred bool) {
+		p.Remove(added)
+		if !erred && closed != nil && p.age == age && p.names[closed.key] == nil {
+			p.put(closed)
+		}
+	}
 }
 
-// Remove notes that the statement could not be prepared.
-func (p *Prepared) Remove(statement string) {
-	if at, ok := p.names[statement]; ok {
+func (p *Prepared) put(s *PreparedStatement) {
+	if p.names == nil {
+		p.names = map[string]*list.Element{}
+	}
+	p.names[s.key] = p.recent.PushFront(s)
+}
+
+// Remove notes that the server has it no more, unless it was replaced.
+func (p *Prepared) Remove(s *PreparedStatement) {
+	if at := p.names[s.key]; at != nil && at.Value == any(s) {
 		p.recent.Remove(at)
-		delete(p.names, statement)
+		delete(p.names, s.key)
 	}
 }
 
 // Names are those under which statements are prepared.
 func (p *Prepared) Names() (names []string) {
 	for _, at := range p.names {
-		names = append(names, at.Value.(prepared).name)
+		names = append(names, at.Value.(*PreparedStatement).Name)
 	}
 	return names
 }
@@ -89,5 +113,5 @@ func (p *Prepared) Len() int { return len(p.names) }
 
 // Forget notes that the server has none any more: it was reset.
 func (p *Prepared) Forget() {
-	*p = Prepared{next: p.next, swept: p.swept}
+	*p = Prepared{next: p.next, swept: p.swept, age: p.age + 1}
 }

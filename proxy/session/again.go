@@ -12,16 +12,14 @@ import (
 // time, as happens to a statement prepared before an ALTER TABLE, it is
 // prepared anew and the requests are repeated; the client sees nothing of it.
 type again struct {
-	name  []byte // of the statement, as the client calls it; none: nothing is copied
-	bytes []byte
-	of    *statement // that was bound last
-	owed  int        // replies to come if none has
-	// describes: the client is told the types of the result with it. Else it
-	// must not be repeated for who has been told them before: they have changed.
-	describes, described bool
-	closed               bool // its Sync was read: more must not follow
-	due                  bool // it is to be repeated
-	spent                bool // it was repeated once
+	name     []byte // of the statement, as the client calls it; none: nothing is copied
+	bytes    []byte
+	of       *statement // that was bound last
+	owed     int        // replies to come if none has
+	promised bool       // the client knows what the statement was: it is told that it has changed
+	closed   bool       // its Sync was read: more must not follow
+	due      bool       // it is to be repeated
+	spent    bool       // it was repeated once
 }
 
 // againLimit bounds the copy, in bytes.
@@ -32,7 +30,7 @@ const againKept = 1 << 10
 
 // begin starts a copy with a Bind of a statement of the client's.
 func (a *again) begin(name []byte) {
-	*a = again{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, described: a.of.described}
+	*a = again{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.promise.Known()}
 }
 
 // end: the client has its answer.
@@ -56,7 +54,6 @@ func (a *again) add(m wire.Message) {
 	case wire.Bind, wire.Describe, wire.Execute, wire.Sync:
 		a.owed++
 		a.closed = m.Kind == wire.Sync
-		a.describes = a.describes || m.Kind == wire.Describe
 	case wire.Flush:
 	default:
 		a.name = a.name[:0]
@@ -69,21 +66,25 @@ func (a *again) add(m wire.Message) {
 // changed; its words are translated, its name is not.
 var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 
-// meetOutdated: the server has said so. What cannot be repeated is told, and the
-// server closed when it is given back, for others would find the same plan.
+// meetOutdated: the server has said so. What cannot be repeated is told. Nobody finds
+// the same plan; of a statement of SQL PREPARE the server is closed in the end.
 func (s *Session) meetOutdated(m wire.Message) {
+	st, _ := s.expect.About().(*statement)
+	if st == nil {
+		s.server.Retire(s.loop.Now())
+	} else if there := s.server.Prepared.Find(st.key); there != nil {
+		there.Outdated = true
+	}
 	if s.whose == expect.Forward && m.Last && s.repeatable() {
 		s.whose, s.again.due = expect.Retry, true
-	} else {
-		s.server.Retire(s.loop.Now())
 	}
 }
 
-// repeatable says that the client has seen nothing yet of what would be
-// repeated, and would be told the types of what it then gets.
+// repeatable says that the client has seen nothing yet of what would be repeated, and
+// was never told what the statement was.
 func (s *Session) repeatable() bool {
 	a := &s.again
-	return len(a.name) > 0 && a.closed && (a.describes || !a.described) && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
+	return len(a.name) > 0 && a.closed && !a.promised && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
 		s.expect.OwedToClient() == a.owed
 }
 
@@ -91,10 +92,10 @@ func (s *Session) repeatable() bool {
 func (s *Session) repeat() error {
 	a := &s.again
 	if st := s.statements[string(a.name)]; st != nil {
-		if there, known := s.server.Prepared.Find(st.key); known {
-			s.server.Prepared.Remove(st.key)
+		if there := s.server.Prepared.Find(st.key); there != nil {
+			s.server.Prepared.Remove(there)
 			s.expect.Add(wire.Close, expect.Swallow, nil)
-			s.server.Endpoint.Write(wire.AppendClose(nil, 'S', there))
+			s.server.Endpoint.Write(wire.AppendClose(nil, 'S', there.Name))
 		}
 	}
 	requests := bytes.Clone(a.bytes)

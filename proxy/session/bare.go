@@ -25,7 +25,7 @@ func (s *Session) bare(kind wire.Kind) {
 		st := s.statements[name]
 		s.under(st, func() {
 			s.expect.Add(wire.Parse, ours, nil)
-			server.Endpoint.Write(appendParse(nil, name, st.text))
+			server.Endpoint.Write(appendParse(nil, name, st.typed()))
 		})
 		if kind == wire.Query { // one that cannot be parsed any more spoils no other
 			s.expect.Add(wire.Sync, ours, nil)

@@ -245,7 +245,7 @@ func TestCannotBeHadInside(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.RefusePins = true
 	w.greeted(w.sends(parse("LISTEN news"), execute, syncs))
-	w.then(s[0].words(t, "Parse LISTEN news", "Parse refused by pgherd", "Execute", "Sync"),
+	w.then(s[0].words(t, "Parse LISTEN news", "Parse pgherd_set refused by pgherd", "Execute", "Sync"),
 		s[0].says(wire.AppendParseComplete(nil), erred("42601")))
 	w.then(func() { w.client.out = w.client.out[len(wire.AppendParseComplete(nil)):] }, w.denied("LISTEN news", "ReadyForQuery I"),
 		func() { w.free = append(w.free, s[0].server) }, w.sends(simple("BEGIN")))
@@ -333,7 +333,7 @@ func TestNotParsedAhead(t *testing.T) {
 		s[1].says(complete("SET"), ready, wire.AppendParseComplete(nil), ready))
 	w.then(w.told(2, "ParseComplete", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
-	if _, shared := s[1].server.Prepared.Find(w.proven[0]); shared {
+	if s[1].server.Prepared.Find(w.proven[0]) != nil {
 		t.Error("a statement of another meaning has the same key")
 	}
 }

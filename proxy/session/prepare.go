@@ -76,26 +76,22 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	s.keepStatement(name, st)
 	forget := func(bool) { delete(s.statements, name) }
-	if _, known := s.server.Prepared.Find(st.key); known {
-		s.answerOr(wire.AppendParseComplete(nil), false, forget)
-		return true
-	}
-	s.parse(st, expect.Forward, forget)
+	s.parse(st, expect.Forward, forget) // the server may have it, but of another time
 	return true
 }
 
 // setUnnamed notes what the unnamed statement is from now on.
 func (s *Session) setUnnamed(st *statement) expect.Undo {
-	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == "" {
+	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == 0 {
 		return nil // nothing changes
 	}
 	before, there, server := s.unnamed, s.server.Prepared.Unnaming(), s.server
-	s.unnamed, server.Prepared.Unnamed = st, st.keyOr()
+	s.unnamed, server.Prepared.Unnamed = st, st.number()
 	return func(erred bool) {
 		s.unnamed = before
 		there()
 		if erred { // a Parse that fails destroys the one before
-			s.unnamed, server.Prepared.Unnamed = nil, ""
+			s.unnamed, server.Prepared.Unnamed = nil, 0
 		}
 	}
 }
@@ -125,6 +121,7 @@ func (s *Session) prepareAhead(m *wire.Message) bool {
 	if !s.loop.Proven(s.pool, st.key) {
 		return false
 	}
+	st.unparsed = true
 	s.keepStatement(string(v.Name), st)
 	s.answer(wire.AppendParseComplete(nil), false)
 	return true
@@ -146,17 +143,14 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(name)
-	if s.again.of = nil; ok {
-		s.again.of = s.statements[string(name)]
-		if copies {
-			s.again.begin(name)
-		}
+	if s.again.of = s.statementOf(name); ok && copies {
+		s.again.begin(name)
 	}
 	var back expect.Undo
 	if len(name) == 0 && s.unnamed != nil {
 		back = s.forgetClosed(s.unnamed.closes)
 	}
-	s.expect.Add(wire.Bind, expect.Forward, back)
+	s.expect.AddAbout(wire.Bind, expect.Forward, back, s.statementOf(name))
 	if !ok {
 		s.passFirst(m)
 		return true
@@ -173,21 +167,22 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 
 func (s *Session) prepareDescribe(m *wire.Message) bool {
 	v, err := wire.ViewDescribe(m.Body())
-	if err == nil && v.What == 'P' && s.again.of != nil {
-		s.again.of.described = true
-	}
-	if err != nil || v.What != 'S' {
+	if err != nil {
 		return false
+	}
+	if v.What == 'P' {
+		s.expect.AddAbout(wire.Describe, expect.Forward, nil, s.again.of)
+		s.requests.pass(s.server.Endpoint, *m)
+		return true
 	}
 	copies := s.copies()
 	there, ok := s.ensure(v.Name)
-	s.expect.Add(wire.Describe, expect.Forward, nil)
+	s.expect.AddAbout(wire.Describe, expect.Forward, nil, s.statementOf(v.Name))
 	if ok {
 		st := s.statements[string(v.Name)]
 		if s.again.of = st; copies {
 			s.again.begin(v.Name)
 		}
-		st.described = true
 		s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
 	} else {
 		s.requests.pass(s.server.Endpoint, *m)

@@ -87,7 +87,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	if m.Kind == wire.NotificationResponse {
 		s.whose = expect.Forward // whatever it came in between
 	}
-	if m.First && m.Last && m.Kind.Whole() {
+	if m.First && m.Kind.Whole() {
 		if err := s.observe(m); err != nil {
 			return err
 		}
@@ -159,8 +159,16 @@ func (s *Session) substitute(m wire.Message) {
 	}
 }
 
-// observe learns from a reply that is there as a whole.
+// observe learns from a reply that is there as a whole, if it is not too long for that.
 func (s *Session) observe(m wire.Message) error {
+	switch m.Kind {
+	case wire.ParameterDescription, wire.RowDescription, wire.NoData:
+		s.hearShape(m)
+		return nil
+	}
+	if !m.Last {
+		return nil
+	}
 	switch m.Kind {
 	case wire.CommandComplete:
 		if s.whose == expect.Forward && s.follows {

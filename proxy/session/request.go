@@ -103,6 +103,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.informed(&m); err != nil {
 		return true, err
 	}
+	if err := s.keepPromise(&m); err != nil {
+		return true, s.refuse(m.Kind, err)
+	}
 	if err := s.carry(m.Kind); err != nil {
 		return true, err
 	}
@@ -196,6 +199,5 @@ func (s *Session) refuseInside(words []byte, whole bool) {
 		return
 	}
 	s.expect.AddInstead(wire.Parse, words, "")
-	s.server.Endpoint.Write(wire.AppendParse(nil, "", nonsense, nil))
-	s.unnamed, s.server.Prepared.Unnamed = nil, ""
+	s.server.Endpoint.Write(wire.AppendParse(nil, ownStatement, nonsense, nil))
 }

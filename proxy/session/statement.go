@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
@@ -18,14 +19,17 @@ type statement struct {
 	key    string        // by which sessions share it: the text, and what gave it its meaning
 	under  pool.Settings // those that gave it its meaning
 	script *query.Script // nil: too long to look into
-	// described: the client knows the types of its result.
-	described bool
-	closes    string // the client's statement that it deallocates; "": none
+	id     uint64        // no other statement of any client has it
+	// unparsed: its Parse was answered, and no server has seen it yet.
+	unparsed bool
+	promise  pool.Shape // what the client was told of it, and relies on
+	closes   string     // the client's statement that it deallocates; "": none
 }
 
 // statement makes one of the Parse at hand.
 func (s *Session) statement(text string) *statement {
-	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script}
+	s.private++
+	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script, id: uint64(s.pid)<<32 | s.private}
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
 		st.key += "\x00" + name + " " + st.under[name]
 	}
@@ -54,29 +58,41 @@ func (s *Session) now(st *statement) *statement {
 	return &changed
 }
 
-// keyOr is the key of a statement, "" if there is none.
-func (st *statement) keyOr() string {
+// number is the statement's, 0 if there is none.
+func (st *statement) number() uint64 {
 	if st == nil {
-		return ""
+		return 0
 	}
-	return st.key
+	return st.id
+}
+
+// typed is the text of its Parse, with the types of parameters that the client was told:
+// PostgreSQL would find others once a table has changed.
+func (st *statement) typed() string {
+	types, known := st.promise.Types()
+	if !known {
+		return st.text
+	}
+	sql, _, _ := strings.Cut(st.text, "\x00")
+	return sql + "\x00" + types
 }
 
 // parse prepares a statement on the server under a name of ours.
 func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name string) {
-	server := s.server
-	name, evicted := server.Prepared.Add(st.key, s.set.MaxPrepared)
-	if evicted != "" {
+	server, unparsed := s.server, st.unparsed
+	there, closed, back := server.Prepared.Add(st.key, s.set.MaxPrepared)
+	if closed != nil {
 		s.expect.Add(wire.Close, expect.Swallow, nil)
-		server.Endpoint.Write(wire.AppendClose(nil, 'S', evicted))
+		server.Endpoint.Write(wire.AppendClose(nil, 'S', closed.Name))
 	}
+	name, there.By, st.unparsed = there.Name, st.id, false
 	s.expect.Add(wire.Parse, w, func(erred bool) {
-		server.Prepared.Remove(st.key)
-		if undo != nil {
+		back(erred)
+		if st.unparsed = unparsed; undo != nil {
 			undo(erred)
 		}
 	})
-	server.Endpoint.Write(appendParse(nil, name, st.text))
+	server.Endpoint.Write(appendParse(nil, name, st.typed()))
 	if len(s.parsed) < parsedLimit && len(st.key) <= provenBytes && s.follow.mean == nil {
 		s.parsed = append(s.parsed, st.key)
 	}
@@ -93,7 +109,7 @@ const provenBytes = 4 << 10
 // server owes nothing, so those it has not are no longer known.
 func (s *Session) prove() {
 	for _, key := range s.parsed {
-		if _, took := s.server.Prepared.Find(key); took {
+		if s.server.Prepared.Find(key) != nil {
 			s.loop.Prove(s.pool, key)
 		}
 	}
@@ -117,7 +133,9 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 	if st == nil {
 		return "", false
 	}
-	if there, ok = s.server.Prepared.Find(st.key); !ok {
+	if found := s.server.Prepared.Find(st.key); serves(found, st) {
+		there = found.Name
+	} else {
 		if st = s.now(st); s.follow.kept != "" {
 			s.statements[string(name)] = st // to be found again: the server stays
 		}
@@ -168,26 +186,25 @@ func (s *Session) lacks(m *wire.Message) bool {
 	}
 	st := s.statementOf(name)
 	if st == nil || len(name) == 0 {
-		return st != nil && s.server.Prepared.Unnamed != st.key
+		return st != nil && s.server.Prepared.Unnamed != st.id
 	}
-	_, there := s.server.Prepared.Find(st.key)
-	return !there
+	return !serves(s.server.Prepared.Find(st.key), st)
 }
 
 // ensureUnnamed makes the server's unnamed statement the client's.
 func (s *Session) ensureUnnamed() {
 	server := s.server
-	if server.Prepared.Unnamed == s.unnamed.keyOr() {
+	if server.Prepared.Unnamed == s.unnamed.number() {
 		return
 	}
 	there, st := server.Prepared.Unnaming(), s.unnamed
 	if st != nil {
 		st = s.now(st)
 	}
-	server.Prepared.Unnamed = st.keyOr()
+	server.Prepared.Unnamed = s.unnamed.number()
 	back := func(erred bool) {
 		if there(); erred {
-			server.Prepared.Unnamed = ""
+			server.Prepared.Unnamed = 0
 		}
 	}
 	if st != nil && st.closes != "" {
@@ -200,7 +217,7 @@ func (s *Session) ensureUnnamed() {
 	}
 	s.under(st, func() {
 		s.expect.Add(wire.Parse, expect.Prelude, back)
-		server.Endpoint.Write(appendParse(nil, "", st.text))
+		server.Endpoint.Write(appendParse(nil, "", st.typed()))
 	})
 }
 

@@ -128,15 +128,15 @@ var meanings = [kinds]meaning{
 	ErrorResponse:            {name: "ErrorResponse", tag: 'E', min: 1, max: large, whole: true, within: anywhere},
 	FunctionCallResponse:     {name: "FunctionCallResponse", tag: 'V', min: 4, max: large, within: Of(FunctionCall)},
 	NegotiateProtocolVersion: {name: "NegotiateProtocolVersion", tag: 'v', min: 8, max: smallReply},
-	NoData:                   {name: "NoData", tag: 'n', within: Of(Describe), settles: Of(Describe)},
+	NoData:                   {name: "NoData", tag: 'n', whole: true, within: Of(Describe), settles: Of(Describe)},
 	NoticeResponse:           {name: "NoticeResponse", tag: 'N', min: 1, max: large, within: anywhere},
 	NotificationResponse:     {name: "NotificationResponse", tag: 'A', min: 6, max: large, within: anywhere},
-	ParameterDescription:     {name: "ParameterDescription", tag: 't', min: 2, max: large, within: Of(Describe)},
+	ParameterDescription:     {name: "ParameterDescription", tag: 't', min: 2, max: large, whole: true, within: Of(Describe)},
 	ParameterStatus:          {name: "ParameterStatus", tag: 'S', min: 2, max: smallReply, whole: true, within: anywhere},
 	ParseComplete:            {name: "ParseComplete", tag: '1', within: Of(Parse), settles: Of(Parse)},
 	PortalSuspended:          {name: "PortalSuspended", tag: 's', within: Of(Execute), settles: Of(Execute)},
 	ReadyForQuery:            {name: "ReadyForQuery", tag: 'Z', min: 1, max: 1, whole: true, within: rounds, settles: rounds},
-	RowDescription:           {name: "RowDescription", tag: 'T', min: 2, max: large, within: Of(Query, Describe), settles: Of(Describe)},
+	RowDescription:           {name: "RowDescription", tag: 'T', min: 2, max: large, whole: true, within: Of(Query, Describe), settles: Of(Describe)},
 }
 
 // requests and replies find the kind of a type byte.

@@ -16,11 +16,7 @@ const (
 
 func (t *task) Proven(key pool.Key, statement string) bool {
 	known := t.w.proven[key]
-	if known == nil {
-		return false
-	}
-	_, ok := known.Find(statement)
-	return ok
+	return known != nil && known.Find(statement) != nil
 }
 
 func (t *task) Prove(key pool.Key, statement string) {
@@ -32,7 +28,7 @@ func (t *task) Prove(key pool.Key, statement string) {
 		known = new(pool.Prepared)
 		t.w.proven[key] = known
 	}
-	if _, ok := known.Find(statement); !ok {
+	if known.Find(statement) == nil {
 		known.Add(statement, provenStatements)
 	}
 }

@@ -1,0 +1,57 @@
+package pool
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"pgherd/proxy/wire"
+)
+
+// Shape is what a server has told of a statement: the types of its parameters, and the
+// names and types of its result's columns. Either may not be known.
+type Shape struct {
+	params, rows bool // are known
+	types        string
+	columns      [16]byte // a digest; of no columns zero
+}
+
+// Known says that something is.
+func (s *Shape) Known() bool { return s.params || s.rows }
+
+// Keeps says that a statement of this shape is what was promised.
+func (s *Shape) Keeps(promise *Shape) bool {
+	return (!promise.params || s.params && s.types == promise.types) && (!promise.rows || s.rows && s.columns == promise.columns)
+}
+
+// Types are those of the parameters, as a Parse ends with them, if they are known.
+func (s *Shape) Types() (types string, known bool) { return s.types, s.params }
+
+// Hear takes a part of the answer to a Describe.
+func (s *Shape) Hear(m wire.Message) {
+	switch m.Kind {
+	case wire.ParameterDescription:
+		s.params, s.types = true, string(m.Body())
+	case wire.NoData:
+		s.rows, s.columns = true, [16]byte{}
+	case wire.RowDescription:
+		v, err := wire.ViewRowDescription(m.Body())
+		if err == nil {
+			s.rows, s.columns = true, digest(v.Columns)
+		}
+	}
+}
+
+// digest is of what PostgreSQL compares before it says that a result has changed. Which
+// table a column is of may change, and in which format it comes.
+func digest(columns wire.Columns) (d [16]byte) {
+	var text [256]byte
+	b := text[:0]
+	for c := range columns.All() {
+		b = append(append(b, c.Name...), 0)
+		b = binary.BigEndian.AppendUint32(b, c.Type)
+		b = binary.BigEndian.AppendUint32(b, uint32(c.Modifier))
+	}
+	sum := sha256.Sum256(binary.BigEndian.AppendUint16(b, uint16(columns.Len())))
+	copy(d[:], sum[:])
+	return d
+}
