@@ -21,7 +21,7 @@ WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-routing test-bench
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,7 +35,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-routing test-bench ## everything CI runs; under 25 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-bench ## everything CI runs; under 25 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
@@ -80,6 +80,11 @@ test-leaks: go-version
 	@echo '== leaks: random sessions on shared servers and their twins, directly'
 	@.ci/need $(POSTGRES)
 	$(GO) test -count=1 -timeout 10m ./kernel-tests/leaks
+
+test-prepared: go-version
+	@echo '== prepared: tables are altered under clients that have statements prepared'
+	@.ci/need $(POSTGRES)
+	$(GO) test -count=1 -timeout 15m ./kernel-tests/prepared
 
 test-routing: go-version
 	@echo '== routing: reads spread over real standbys, answers as from the primary alone'

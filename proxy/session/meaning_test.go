@@ -37,7 +37,7 @@ func TestMeaningIsKept(t *testing.T) {
 	w.runsA(s[2], "pgherd_1", `Query SET "datestyle" TO 'german';`)
 	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
-	if s[2].server.Prepared.Find(meaningSQL + "\x00\x00\x00") == nil {
+	if s[2].server.Prepared.Find(meaningSQL+"\x00\x00\x00") == nil {
 		t.Error("it is not the statement that others share")
 	}
 }

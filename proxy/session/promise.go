@@ -30,7 +30,12 @@ func (s *Session) keepPromise(m *wire.Message) error {
 	case m.Kind == wire.Describe && !st.promise.Known():
 		s.describeAnew(name, st)
 		return nil
-	case !st.promise.Known(), len(name) == 0 && s.server.Prepared.Unnamed == st.id:
+	case !st.promise.Known():
+		if s.status != wire.Idle || s.expect.Within() { // what fails there cannot be repeated
+			s.ownPlan(name, st)
+		}
+		return nil
+	case len(name) == 0 && s.server.Prepared.Unnamed == st.id:
 		return nil
 	case len(name) > 0 && serves(s.server.Prepared.Find(st.key), st):
 		return nil
@@ -52,8 +57,20 @@ func (s *Session) about(m *wire.Message) (name []byte, st *statement) {
 }
 
 // describeAnew has a statement, of which the client has been told nothing yet, prepared
-// anew unless it was for this client: what it is then is what it is now.
+// anew, unless that was just done for this client: what it is then is what it is now.
 func (s *Session) describeAnew(name []byte, st *statement) {
+	there, now := s.server.Prepared.Find(st.key), st.round == s.round
+	switch {
+	case len(name) == 0 && s.server.Prepared.Unnamed == st.id && !now:
+		s.server.Prepared.Unnamed = 0
+	case len(name) > 0 && there != nil && (there.By != st.id || !now):
+		there.Outdated = true
+	}
+}
+
+// ownPlan has a statement, of which the client has been told nothing, prepared anew if the
+// server has it of another client: that may be of another time.
+func (s *Session) ownPlan(name []byte, st *statement) {
 	if there := s.server.Prepared.Find(st.key); len(name) > 0 && there != nil && there.By != st.id {
 		there.Outdated = true
 	}
@@ -73,10 +90,13 @@ func (s *Session) prepareAsPromised(name []byte, st *statement) error {
 			found.Shape = told
 		}
 	}
-	if !told.Keeps(&st.promise) {
-		return changed
+	if told.Keeps(&st.promise) {
+		return nil
 	}
-	return nil
+	if !named {
+		s.server.Prepared.Unnamed = 0 // it is another
+	}
+	return changed
 }
 
 // changed is PostgreSQL's own error.

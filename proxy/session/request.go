@@ -50,6 +50,7 @@ func (s *Session) sent(m wire.Message) {
 		return
 	}
 	if m.Kind == wire.Query || m.Kind == wire.Sync {
+		s.round++
 		s.askAhead()
 	}
 }

@@ -78,6 +78,7 @@ type Session struct {
 	scratch  []byte  // to build a short message in
 	upcoming *Effect // of the request at hand, which is not sent yet
 	plain    bool    // the server has the client's statements by the client's own names
+	round    uint64  // Syncs and Queries so far
 	private  uint64  // statements so far that cannot be shared
 	refusing bool    // a request failed here; skip to the next Sync
 	dropping bool    // the request that arrives in pieces is not for the server

@@ -22,6 +22,7 @@ type statement struct {
 	id     uint64        // no other statement of any client has it
 	// unparsed: its Parse was answered, and no server has seen it yet.
 	unparsed bool
+	round    uint64     // in which it came, as the session counts them
 	promise  pool.Shape // what the client was told of it, and relies on
 	closes   string     // the client's statement that it deallocates; "": none
 }
@@ -29,7 +30,7 @@ type statement struct {
 // statement makes one of the Parse at hand.
 func (s *Session) statement(text string) *statement {
 	s.private++
-	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script, id: uint64(s.pid)<<32 | s.private}
+	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script, id: uint64(s.pid)<<32 | s.private, round: s.round}
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
 		st.key += "\x00" + name + " " + st.under[name]
 	}
