@@ -15,8 +15,6 @@ import (
 var mutations = []struct{ name, file, old, new string }{
 	{"types are not compared", "../../proxy/pool/shape.go",
 		"return (!promise.params", "return true || (!promise.params"},
-	{"a Parse meets what the server has", "../../proxy/session/prepare.go",
-		"\ts.parse(st, expect.Forward, forget) //", "\tif s.server.Prepared.Find(st.key) != nil {\n\t\ts.answerOr(wire.AppendParseComplete(nil), false, forget)\n\t\treturn true\n\t}\n\ts.parse(st, expect.Forward, forget) //"},
 }
 
 // TestSeedsFindWhatIsBrokenOnPurpose, or they prove nothing.
