@@ -16,21 +16,22 @@ import (
 
 // Config holds what is in effect, with units resolved and file names absolute.
 type Config struct {
-	File      string // the configuration file
-	Listen    Listen
-	Nodes     []Node // by rising Index, which may have gaps
-	Engine    Engine
-	Pool      Pool
-	Limits    Limits
-	Timeouts  Timeouts
-	TCP       TCP
-	ClientTLS ClientTLS
-	ServerTLS ServerTLS
-	Auth      Auth
-	Log       Log
-	Files     Files
-	Streaming StreamingCheck
-	Balance   Balance
+	File       string // the configuration file
+	Listen     Listen
+	Nodes      []Node // by rising Index, which may have gaps
+	Engine     Engine
+	Pool       Pool
+	Limits     Limits
+	Timeouts   Timeouts
+	TCP        TCP
+	ClientTLS  ClientTLS
+	ServerTLS  ServerTLS
+	Auth       Auth
+	Log        Log
+	Files      Files
+	Streaming  StreamingCheck
+	Balance    Balance
+	Clustering string // how the nodes get the same data
 
 	// settings is a function, as no print follows one: the values given include passwords (I9).
 	settings func() *settings

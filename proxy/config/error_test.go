@@ -70,6 +70,10 @@ var badLines = []struct{ line, want string }{
 	{"backend_flag0 = 'ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER'", `/c:2: backend_flag0 has both ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER`},
 	{"listen_addresses = ''\nunix_socket_directories = ''", `/c:2: nothing to listen on: listen_addresses and unix_socket_directories are both empty`},
 	{"unix_socket_directories = '/" + strings.Repeat("d", 100) + "'", `/c:2: unix_socket_directories: a socket's path in "/` + strings.Repeat("d", 63) + `"... would be longer than 107 bytes`},
+	{"backend_clustering_mode = native_replication", `/c:2: backend_clustering_mode native_replication is not supported: give the nodes streaming replication, and set backend_clustering_mode to streaming_replication`},
+	{"backend_clustering_mode = slony", `/c:2: backend_clustering_mode slony is not supported: give the nodes streaming replication, and set backend_clustering_mode to streaming_replication`},
+	{"backend_hostname3 = b\nbackend_clustering_mode = raw", `/c:3: backend_clustering_mode raw is not supported: raw is there for a single node, and 2 are given; set backend_clustering_mode to streaming_replication if they replicate`},
+	{"replication_mode = on", `/c:2: replication_mode on, the old name of backend_clustering_mode native_replication, is not supported: give the nodes streaming replication, and remove it`},
 	{"pcp_port = 9999", `/c:2: port and pcp_port are both 9999`},
 	{"ssl = on\nssl_key = k", `/c:2: ssl is on, but ssl_cert or ssl_key is not set`},
 	{"server_tls_key_file = k", `/c:2: server_tls_cert_file and server_tls_key_file must be set together`},
@@ -94,6 +98,21 @@ func TestErrors(t *testing.T) {
 // What is not used must not keep an existing configuration from working.
 func TestRulesOfWhatIsOff(t *testing.T) {
 	parse(t, oneNode+"min_spare_children = 11\nwd_heartbeat_deadtime = 1\nmemqcache_maxcache = 2MB")
+}
+
+// TestClusteringModes: only those run that are there; one node has no others to be
+// replicated to.
+func TestClusteringModes(t *testing.T) {
+	param, _ := Find("backend_clustering_mode")
+	for _, mode := range param.Options {
+		for nodes, text := range map[int]string{1: oneNode, 2: oneNode + "backend_hostname1 = b\n"} {
+			_, warnings, err := Parse(files{"/c": text + "backend_clustering_mode = " + mode}.open, "/c", CommandLine{})
+			if runs := mode == streamingMode || mode == "raw" && nodes == 1; runs != (err == nil) || len(warnings) > 0 {
+				t.Errorf("%s with %d nodes: %v, %v", mode, nodes, err, warnings)
+			}
+		}
+	}
+	parse(t, oneNode+"replication_mode = off")
 }
 
 func TestTwoPrimaries(t *testing.T) {

@@ -2,8 +2,10 @@ package config
 
 var replicationParams = inGroup("replication", []Param{
 	{Name: "backend_clustering_mode", Kind: Enum, Default: "streaming_replication", Context: Startup,
-		Options: []string{"streaming_replication", "native_replication", "logical_replication", "raw", "snapshot_isolation"},
-		Doc:     "How the nodes get the same data."},
+		Options: []string{"streaming_replication", "native_replication", "logical_replication", "raw", "snapshot_isolation", "slony"},
+		Doc: "How the nodes get the same data. Only streaming_replication is there. pgherd does not start with another mode, whose nodes it would take for standbys of one primary, " +
+			"but for raw with a single node, which is the same.",
+		Into: func(c *Config) any { return &c.Clustering }},
 	{Name: "replicate_select", Kind: Bool, Default: "off",
 		Doc: "native_replication: send reads to all nodes too."},
 	{Name: "insert_lock", Kind: Bool, Default: "on",

@@ -36,7 +36,7 @@ var failoverParams = inGroup("failover", []Param{
 	{Name: "search_primary_node_timeout", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "300",
 		Doc: "How long to look for a new primary after a failover; 0 for ever."},
 	{Name: "detach_false_primary", Kind: Bool, Default: "off",
-		Doc: "Take out a second node that claims to be primary."},
+		Doc: "Take out a second node that claims to be primary. pgherd always puts it in quarantine."},
 	{Name: "auto_failback", Kind: Bool, Default: "off",
 		Doc: "Take a standby back once the primary says it is streaming again."},
 	{Name: "auto_failback_interval", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "60",

@@ -68,7 +68,7 @@ var loggingParams = inGroup("logging", []Param{
 	{Name: "log_truncate_on_rotation", Kind: Bool, Default: "off",
 		Doc: "Empty a log file whose name comes round again instead of adding to it."},
 	{Name: "replication_mode", Kind: Bool, Default: "off", Context: Startup,
-		Doc: "Old name of a clustering mode; see backend_clustering_mode."},
+		Doc: "Old name of native_replication, with which pgherd does not start; see backend_clustering_mode."},
 })
 
 var generalParams = inGroup("general", []Param{
