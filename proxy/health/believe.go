@@ -8,9 +8,9 @@ import (
 )
 
 // Believe makes a View of what the probes found. Pure. A node that is always
-// the primary by configuration is it; else the one that says it is not in
-// recovery, the one believed so before if there are several; if none says so,
-// the one believed before; and before any probe, the first.
+// the primary by configuration is it; else the one that choosePrimary finds. A node
+// of another system than the primary's, and one that says it is a primary and is
+// not ours, is in quarantine.
 func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.Time) *nodes.View {
 	view := &nodes.View{}
 	primary := choosePrimary(asked, found, before)
@@ -18,10 +18,13 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 		n := a.Node
 		f, probed := found[n.Index]
 		n.Probed, n.Reachable, n.Found = probed, f.Reachable, f.Role
-		n.ReplayedAt = f.At
+		n.ReplayedAt, n.System, n.Timeline = f.At, f.Last.System, f.Last.Timeline
 		n.Status, n.Role = nodes.Up, nodes.Standby
+		n.Why = quarantine(n.Index, primary, found)
 		if n.Index == primary {
 			n.Role = nodes.Primary
+		} else if n.Why != "" {
+			n.Status = nodes.Quarantine
 		} else if lead, ok := found[primary]; ok {
 			describeStandby(&n, &a, &f, &lead)
 		}
@@ -37,43 +40,6 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 		view.Nodes = append(view.Nodes, n)
 	}
 	return view
-}
-
-// choosePrimary is the index of the node that takes writes; -1 if there are none.
-func choosePrimary(asked []Node, found map[int]Finding, before *nodes.View) int {
-	last := -1
-	if before != nil {
-		if p := before.Primary(); p != nil {
-			last = p.Index
-		}
-	}
-	claims := -1
-	for _, a := range asked {
-		if a.AlwaysPrimary {
-			return a.Index
-		}
-		if found[a.Index].Role == nodes.Primary && (claims < 0 || a.Index == last) {
-			claims = a.Index
-		}
-	}
-	switch {
-	case claims >= 0:
-		return claims
-	case last >= 0 && present(asked, last):
-		return last
-	case len(asked) > 0:
-		return asked[0].Index
-	}
-	return -1
-}
-
-func present(asked []Node, index int) bool {
-	for _, a := range asked {
-		if a.Index == index {
-			return true
-		}
-	}
-	return false
 }
 
 // describeStandby fills in how far a standby is behind, and what its primary

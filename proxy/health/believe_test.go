@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,18 +23,32 @@ func asked(names ...string) (all []Node) {
 	return all
 }
 
-// found reads "0 primary 100, 1 standby 90, 2 unreachable".
+// found reads "0 primary 100, 1 standby 90 t2 s7, 2 unreachable": positions, and
+// timelines and system identifiers where they are known. What was told last is told
+// of an unreachable node as "2 unreachable primary t2 s7".
 func found(text string) map[int]Finding {
 	all := map[int]Finding{}
+	byWord := map[string]nodes.Role{"primary": nodes.Primary, "standby": nodes.Standby}
 	for part := range strings.SplitSeq(text, ", ") {
-		var i int
-		var role string
-		f := Finding{}
-		if n, _ := fmt.Sscan(part, &i, &role, &f.LSN); n < 2 {
+		words := strings.Fields(part)
+		if len(words) < 2 {
 			continue
 		}
-		f.Reachable = role != "unreachable"
-		f.Role = map[string]nodes.Role{"primary": nodes.Primary, "standby": nodes.Standby}[role]
+		f := Finding{Reachable: words[1] != "unreachable", Role: byWord[words[1]]}
+		for _, word := range words[1:] {
+			n, _ := strconv.ParseUint(strings.TrimLeft(word, "ts"), 10, 64)
+			switch role, named := byWord[word]; {
+			case named:
+				f.Last.Role = role
+			case word[0] == 't':
+				f.Last.Timeline = uint32(n)
+			case word[0] == 's':
+				f.Last.System = n
+			default:
+				f.LSN = n
+			}
+		}
+		i, _ := strconv.Atoi(words[0])
 		all[i] = f
 	}
 	return all
@@ -44,6 +59,9 @@ func roles(v *nodes.View) string {
 	var all []string
 	for _, n := range v.Nodes {
 		text := fmt.Sprintf("%d %v", n.Index, n.Role)
+		if n.Status == nodes.Quarantine {
+			text += " in quarantine"
+		}
 		if n.DelayBytes != 0 {
 			text += fmt.Sprintf(" +%d", n.DelayBytes)
 		}
@@ -52,19 +70,34 @@ func roles(v *nodes.View) string {
 	return strings.Join(all, ", ")
 }
 
-// TestBelieve: one scenario after another, each a list of moments that follow
-// upon one another: what the probes found, and what is believed then.
-func TestBelieve(t *testing.T) {
-	type moment struct{ found, want string }
-	for name, c := range map[string]struct {
+// scenario is a list of moments that follow upon one another: what the probes found,
+// and what is believed then.
+type (
+	moment   struct{ found, want string }
+	scenario struct {
 		nodes   []Node
 		moments []moment
-	}{
+	}
+)
+
+func (s scenario) run(t *testing.T) {
+	var before *nodes.View
+	for i, m := range s.moments {
+		view := Believe(s.nodes, found(m.found), before, start)
+		if got := roles(view); got != m.want {
+			t.Fatalf("moment %d: %s, want %s", i, got, m.want)
+		}
+		before = view
+	}
+}
+
+func TestBelieve(t *testing.T) {
+	for name, s := range map[string]scenario{
 		"nobody is asked: the first is the primary": {asked("a", "b"), []moment{{"", "0 primary, 1 standby"}, {"", "0 primary, 1 standby"}}},
 		"there is no node":                          {nil, []moment{{"", ""}}},
 		"the one that says so":                      {asked("a", "b"), []moment{{"0 standby 5, 1 primary 5", "0 standby, 1 primary"}}},
-		"always the primary, whatever it says":      {asked("a", "b!"), []moment{{"0 primary 9, 1 standby 1", "0 standby, 1 primary"}}},
-		"always the primary, though it is gone":     {asked("a", "b!"), []moment{{"0 primary 9, 1 unreachable", "0 standby, 1 primary"}}},
+		"always the primary, whatever it says":      {asked("a", "b!"), []moment{{"0 primary 9, 1 standby 1", "0 standby in quarantine, 1 primary"}}},
+		"always the primary, though it is gone":     {asked("a", "b!"), []moment{{"0 primary 9 t9, 1 unreachable", "0 standby in quarantine, 1 primary"}}},
 		"always the primary, nobody asked":          {asked("a", "b!"), []moment{{"", "0 standby, 1 primary"}}},
 		"nobody answers: the first":                 {asked("a", "b"), []moment{{"0 unreachable, 1 unreachable", "0 primary, 1 standby"}}},
 		"only standbys answer: the first":           {asked("a", "b"), []moment{{"0 standby 1, 1 standby 1", "0 primary, 1 standby"}}},
@@ -74,18 +107,6 @@ func TestBelieve(t *testing.T) {
 			{"0 unreachable, 1 unreachable", "0 standby, 1 primary"},
 			{"0 primary 6, 1 unreachable", "0 primary, 1 standby"},
 		}},
-		"two claim it: the one believed before keeps it": {asked("a", "b", "c"), []moment{
-			{"0 standby 5, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
-			{"0 primary 9, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
-			{"0 primary 9, 1 primary 5, 2 primary 7", "0 standby, 1 primary, 2 standby"},
-		}},
-		"two claim it and none had it: the first": {asked("a", "b", "c"), []moment{
-			{"0 standby 5, 1 primary 5, 2 primary 5", "0 standby, 1 primary, 2 standby"},
-		}},
-		"two claim it, the old one is gone: the first of them": {asked("a", "b", "c"), []moment{
-			{"0 primary 5, 1 standby 5, 2 standby 5", "0 primary, 1 standby, 2 standby"},
-			{"0 unreachable, 1 primary 5, 2 primary 5", "0 standby, 1 primary, 2 standby"},
-		}},
 		"a standby is behind": {asked("a", "b", "c"), []moment{
 			{"0 primary 100, 1 standby 90, 2 standby 100", "0 primary, 1 standby +10, 2 standby"},
 			{"0 primary 100, 1 standby 100, 2 standby 101", "0 primary, 1 standby, 2 standby"}, // asked a little later
@@ -93,16 +114,7 @@ func TestBelieve(t *testing.T) {
 			{"0 unreachable, 1 standby 90, 2 standby 100", "0 primary, 1 standby, 2 standby"}, // of a primary unknown
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var before *nodes.View
-			for i, m := range c.moments {
-				view := Believe(c.nodes, found(m.found), before, start)
-				if got := roles(view); got != m.want {
-					t.Fatalf("moment %d: %s, want %s", i, got, m.want)
-				}
-				before = view
-			}
-		})
+		t.Run(name, s.run)
 	}
 }
 

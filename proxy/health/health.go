@@ -17,9 +17,17 @@ import (
 type Finding struct {
 	Reachable bool
 	Role      nodes.Role
+	Last      Identity           // what it said when it last answered; the Prober keeps it
 	At        time.Time          // when it was asked; the Prober says
 	LSN       uint64             // inserted (primary) or replayed (standby)
 	Standbys  map[string]Standby // a primary's, by application name and by address
+}
+
+// Identity is what a node says that it is, of what.
+type Identity struct {
+	Role     nodes.Role
+	System   uint64 // its system identifier; 0: not known
+	Timeline uint32 // that it writes, or follows; 0: not known
 }
 
 // Standby is a row of pg_stat_replication.
@@ -72,10 +80,11 @@ func (p *Prober) Configure(s *Settings) {
 	p.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	p.lock.Lock()
-	p.settings, p.cancel = s, cancel
+	p.cancel = cancel
 	maps.DeleteFunc(p.found, func(index int, _ Finding) bool {
-		return !slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.Index == index })
+		return !slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.Index == index && p.askedAt(&n.Node) })
 	})
+	p.settings = s
 	p.lock.Unlock()
 	if s.Probe != nil {
 		var first sync.WaitGroup
@@ -88,6 +97,13 @@ func (p *Prober) Configure(s *Settings) {
 		}
 	}
 	p.tell()
+}
+
+// askedAt says that a node was asked at this address so far.
+func (p *Prober) askedAt(n *nodes.Node) bool {
+	return p.settings != nil && slices.ContainsFunc(p.settings.Nodes, func(old Node) bool {
+		return old.Index == n.Index && old.Host == n.Host && old.Port == n.Port
+	})
 }
 
 // Close stops the probing.
@@ -129,6 +145,9 @@ func (p *Prober) ask(ctx context.Context, n *Node) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	before, asked := p.found[n.Index]
+	if err != nil { // a claim is not over because its node does not answer
+		finding.Last = before.Last
+	}
 	p.found[n.Index] = finding
 	if err != nil && (before.Reachable || !asked) {
 		p.log.Warn("probe node", "node", n.Index, "error", err)
@@ -140,18 +159,7 @@ func (p *Prober) tell() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	view := Believe(p.settings.Nodes, p.found, p.before, p.now())
-	if p.before != nil {
-		p.logChanges(view)
-	}
+	p.logChanges(view)
 	p.before = view
 	p.publish(view)
-}
-
-func (p *Prober) logChanges(view *nodes.View) {
-	for i := range view.Nodes {
-		n := &view.Nodes[i]
-		if old := p.before.Node(n.Index); old != nil && old.Role != n.Role {
-			p.log.Info("node has another role", "node", n.Index, "role", n.Role.String(), "before", old.Role.String())
-		}
-	}
 }

@@ -31,6 +31,9 @@ func SQL(a Access) Probe {
 		if f.Role, f.LSN, err = askPosition(ctx, conn); err != nil {
 			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
 		}
+		if f.Last, err = askIdentity(ctx, conn, f.Role); err != nil {
+			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
+		}
 		if f.Role == nodes.Primary {
 			askStandbys(ctx, conn, &f)
 		}

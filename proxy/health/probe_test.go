@@ -42,6 +42,9 @@ func TestSQL(t *testing.T) {
 	if !standby.Reachable || standby.Role != nodes.Standby || standby.LSN == 0 || len(standby.Standbys) != 0 {
 		t.Errorf("standby: %+v", standby)
 	}
+	if p, s := primary.Last, standby.Last; p.System == 0 || p.System != s.System || p.Timeline != 1 || s.Timeline != 1 || p.Role != nodes.Primary || s.Role != nodes.Standby {
+		t.Errorf("they say that they are %+v and %+v", p, s)
+	}
 	if row := primary.Standbys["node1"]; row.State != "streaming" || row.SyncState != "async" || row.Delay < 0 {
 		t.Errorf("the primary says of its standbys: %+v", primary.Standbys)
 	}
@@ -56,7 +59,16 @@ func TestSQL(t *testing.T) {
 			t.Errorf("%+v, %v", f, err)
 		}
 	})
+	t.Run("a user who may not see the system's identifier", func(t *testing.T) { checkUnseen(ctx, t, h, &all[0].Node) })
 	t.Run("a wrong password", func(t *testing.T) { checkRefused(ctx, t, &all[0].Node) })
+	t.Run("a standby that is promoted", func(t *testing.T) {
+		if _, err := h.ExecOn(ctx, 1, "SELECT pg_promote()"); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := probe(ctx, &all[1].Node); err != nil || f.Last.Timeline != 2 || f.Last.System != primary.Last.System {
+			t.Errorf("%+v, %v", f, err)
+		}
+	})
 	t.Run("a stopped node", func(t *testing.T) {
 		if err := h.Kill(1); err != nil {
 			t.Fatal(err)
@@ -65,6 +77,24 @@ func TestSQL(t *testing.T) {
 			t.Errorf("%+v, %v", f, err)
 		}
 	})
+}
+
+// checkUnseen: it is not known then, which is no fault of the node's.
+func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node) {
+	const functions = "pg_control_system(), pg_walfile_name(pg_lsn)"
+	if _, err := h.Exec(ctx, "REVOKE EXECUTE ON FUNCTION "+functions+" FROM PUBLIC"); err != nil {
+		t.Fatal(err)
+	}
+	access := Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}
+	if f, err := SQL(access)(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := h.Exec(ctx, "GRANT EXECUTE ON FUNCTION "+functions+" TO PUBLIC"); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := SQL(access)(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
 }
 
 // checkDelay: a standby that is made to lag is said to, by its primary.

@@ -186,6 +186,63 @@ func TestProberLogsOnce(t *testing.T) {
 	}
 }
 
+// TestProberQuarantines: it is logged once with what to do, and is not over while
+// the node does not answer.
+func TestProberQuarantines(t *testing.T) {
+	a := &answers{found: found("0 primary 5 t1 s7, 1 standby 5 t1 s8")}
+	p, views, log := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	for range 20 {
+		views.until(t, "0 primary, 1 standby in quarantine")
+	}
+	a.set(func() { a.errs, a.found[1] = map[int]error{1: errors.New("connection refused")}, Finding{} })
+	for v := range views {
+		if roles(v) != "0 primary, 1 standby in quarantine" {
+			t.Fatalf("one that does not answer: %s", roles(v))
+		}
+		if !v.Nodes[1].Reachable {
+			break
+		}
+	}
+	p.Close()
+	const want = "its system identifier is 8, and that of the primary (node 0) is 7"
+	if text := log.String(); strings.Count(text, want) != 1 || strings.Count(text, "pg_basebackup") != 1 {
+		t.Errorf("log: %s", text)
+	}
+	a.set(func() { a.errs, a.found = nil, found("0 primary 5 t1 s7, 1 standby 5 t1 s7") })
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	views.until(t, "0 primary, 1 standby")
+	p.Close()
+	if !strings.Contains(log.String(), "node is not in quarantine any more") {
+		t.Errorf("log: %s", log)
+	}
+	other := asked("a", "b")
+	other[1].Host = "c"
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: patience, Probe: (&answers{found: found("0 primary 5 t1 s7, 1 standby 5 t1 s8")}).probe})
+	p.Configure(&Settings{Nodes: other})
+	if p.before.Nodes[1].Status != nodes.Up {
+		t.Error("what a node said counts for another that has its number")
+	}
+}
+
+// TestProberTellsOfNoPrimary: loudly, at the start too.
+func TestProberTellsOfNoPrimary(t *testing.T) {
+	a := &answers{found: found("0 primary 5 t1 s7, 1 primary 5 t1 s7")}
+	p, views, log := newProber(t)
+	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	for range 20 {
+		if v := <-views; v.Primary() != nil {
+			t.Fatal("one of two is taken for the primary")
+		}
+	}
+	p.Configure(&Settings{Nodes: asked("a", "b!"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
+	views.until(t, "0 standby in quarantine, 1 primary")
+	p.Close()
+	if text := log.String(); strings.Count(text, "no node can be told to be the primary") != 1 || strings.Count(text, "ALWAYS_PRIMARY") != 1 {
+		t.Errorf("log: %s", text)
+	}
+}
+
 // TestProberCloses: even while probes hang, it returns, no goroutine is left,
 // and it may be called again and before Configure.
 func TestProberCloses(t *testing.T) {

@@ -44,11 +44,14 @@ type Node struct {
 	Status Status
 	Role   Role      // as pgherd uses it
 	Since  time.Time // of Status
+	Why    string    // of Quarantine: what is wrong with it
 
 	// What the last probe found.
 	Reachable        bool // it answered
 	Probed           bool // it was asked at all
 	Found            Role
+	System           uint64        // what it said last is the identifier of its system; 0: not known
+	Timeline         uint32        // likewise; 0: not known
 	DelayBytes       int64         // how far a standby is behind its primary
 	Delay            time.Duration // the same in time, as the primary says; 0: caught up, or not known
 	Replayed         uint64        // the position that a standby has replayed, or a primary has inserted; 0: not known

@@ -1,0 +1,99 @@
+package routing_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
+)
+
+// TestForeignNode: a primary of its own beside the herd is neither read from nor
+// written to, whatever its number; SHOW POOL_NODES and the log say so.
+func TestForeignNode(t *testing.T) {
+	ours, other := loneHerd(t, 1), loneHerd(t, 0)
+	nodes := append(ours.Nodes(), other.Nodes()...)
+	proxy := startOn(t, nodes, "statement_level_load_balance = on\nbackend_flag0 = 'ALWAYS_PRIMARY'\nbackend_weight0 = 0\n")
+	conn := connect(t, proxy)
+	for range 50 {
+		if got := mustAsk(t, conn, "SELECT current_setting('port')"); got == port(nodes[2]) {
+			t.Fatal("a node of another system is read from")
+		}
+	}
+	mustAsk(t, conn, "CREATE TABLE mine (i int)")
+	if got := statuses(t, proxy); got != "up primary, up standby, quarantine standby" {
+		t.Errorf("nodes are shown as %s", got)
+	}
+	text, err := os.ReadFile(proxy.Log())
+	if err != nil || strings.Count(string(text), "its system identifier is") != 1 || !strings.Contains(string(text), "HINT:  Make it a standby") {
+		t.Errorf("log: %s, %v", text, err)
+	}
+}
+
+// TestTwoPrimaries: after a start, the higher timeline is the primary, whatever its
+// number; where nothing tells it is nobody.
+func TestTwoPrimaries(t *testing.T) {
+	ours := loneHerd(t, 1)
+	ctx, cancel := limited(setupLimit)
+	defer cancel()
+	if _, err := ours.ExecOn(ctx, 1, "SELECT pg_promote()"); err != nil {
+		t.Fatal(err)
+	}
+	nodes := ours.Nodes()
+	proxy := startOn(t, nodes, "")
+	if got := statuses(t, proxy); got != "quarantine standby, up primary" {
+		t.Errorf("nodes are shown as %s", got)
+	}
+	conn := connect(t, proxy)
+	if got := mustAsk(t, conn, "CREATE TABLE mine (i int); SELECT current_setting('port')"); got != port(nodes[1]) {
+		t.Errorf("port %s is written to", got)
+	}
+	other := loneHerd(t, 0)
+	tied := startOn(t, append(nodes[1:], other.Nodes()...), "")
+	_, err := tryConnect(tied)
+	if err == nil || !strings.Contains(err.Error(), "no primary node is available") {
+		t.Errorf("one of two independent primaries is written to: %v", err)
+	}
+}
+
+// loneHerd is one that no other test uses.
+func loneHerd(t *testing.T, standbys int) *herd.Herd {
+	t.Helper()
+	ctx, cancel := limited(setupLimit)
+	defer cancel()
+	h, err := herd.Start(ctx, herd.Settings{Standbys: standbys, HBA: []string{trust}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func startOn(t *testing.T, nodes []herd.Node, config string) *herd.Proxy {
+	t.Helper()
+	return herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: nodes, HBA: trust + "\n", Config: config})
+}
+
+func port(n herd.Node) string { return strconv.Itoa(n.Port) }
+
+// statuses are those that SHOW POOL_NODES tells, with the roles.
+func statuses(t *testing.T, p *herd.Proxy) string {
+	t.Helper()
+	ctx, cancel := limited(answerLimit)
+	defer cancel()
+	results, err := connect(t, p).Exec(ctx, "SHOW POOL_NODES").ReadAll()
+	if err != nil || len(results) != 1 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	var all []string
+	for _, row := range results[0].Rows {
+		all = append(all, string(row[3])+" "+string(row[6]))
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,90 @@
+package health
+
+import (
+	"testing"
+
+	"pgherd/proxy/nodes"
+)
+
+// TestClaims: more than one node says that it is the primary, or one of another system.
+func TestClaims(t *testing.T) {
+	for name, s := range map[string]scenario{
+		"two claim it: the one believed before keeps it": {asked("a", "b", "c"), []moment{
+			{"0 standby 5, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
+			{"0 primary 9, 1 primary 5, 2 standby 5", "0 standby in quarantine, 1 primary, 2 standby"},
+			{"0 primary 9 t3, 1 primary 5 t3, 2 primary 7", "0 standby in quarantine, 1 primary, 2 standby in quarantine"},
+			{"0 unreachable primary t3, 1 primary 5 t3, 2 standby 5", "0 standby in quarantine, 1 primary, 2 standby"},
+			{"0 standby 5 t3, 1 primary 5 t3, 2 standby 5", "0 standby, 1 primary, 2 standby"},
+		}},
+		"two claim it and none had it: nobody is, until one does not": {asked("a", "b", "c"), []moment{
+			{"0 standby 5, 1 primary 5, 2 primary 5", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
+			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 primary 5 t4 s7", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
+			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 unreachable primary t4 s7", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
+			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 standby 5 t4 s7", "0 standby, 1 primary, 2 standby"},
+		}},
+		"two of different systems claim it and none had it: nobody is": {asked("a", "b"), []moment{
+			{"0 primary 5 t1 s7, 1 primary 5 t2 s8", "0 standby in quarantine, 1 standby in quarantine"},
+		}},
+		"two claim it, the old one is gone: nobody is": {asked("a", "b", "c"), []moment{
+			{"0 primary 5, 1 standby 5, 2 standby 5", "0 primary, 1 standby, 2 standby"},
+			{"0 unreachable primary, 1 primary 5, 2 primary 5", "0 standby in quarantine, 1 standby in quarantine, 2 standby in quarantine"},
+		}},
+		"an older timeline is no primary after a restart": {asked("a", "b", "c"), []moment{
+			{"0 primary 9 t4 s7, 1 primary 5 t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
+			{"0 primary 9 t4 s7, 1 unreachable primary t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
+		}},
+		"an older timeline is none though the newer primary is not there": {asked("a", "b", "c"), []moment{
+			{"0 primary 9 t4 s7, 1 unreachable, 2 standby 5 t5 s7", "0 standby in quarantine, 1 standby, 2 standby"},
+			{"0 primary 9 t4 s7, 1 primary 5 t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
+		}},
+		"a promotion under way": {asked("a", "b", "c"), []moment{
+			{"0 primary 9 t4 s7, 1 standby 9 t4 s7, 2 standby 9 t4 s7", "0 primary, 1 standby, 2 standby"},
+			{"0 primary 9 t4 s7, 1 primary 9 t5 s7, 2 standby 9 t4 s7", "0 standby in quarantine, 1 primary, 2 standby"},
+			{"0 standby 9 t5 s7, 1 primary 9 t5 s7, 2 standby 9 t5 s7", "0 standby, 1 primary, 2 standby"},
+		}},
+		"two are promoted at once: nobody is": {asked("a", "b", "c"), []moment{
+			{"0 primary 9 t4 s7, 1 standby 9 t4 s7, 2 standby 9 t4 s7", "0 primary, 1 standby, 2 standby"},
+			{"0 primary 9 t4 s7, 1 primary 9 t5 s7, 2 primary 9 t5 s7", "0 standby in quarantine, 1 standby in quarantine, 2 standby in quarantine"},
+		}},
+		"an old primary comes while the newer does not answer": {asked("a", "b"), []moment{
+			{"0 unreachable, 1 primary 9 t5 s7", "0 standby, 1 primary"},
+			{"0 primary 9 t4 s7, 1 unreachable primary t5 s7", "0 standby in quarantine, 1 primary"},
+		}},
+		"the primary keeps its place against a standby that is ahead": {asked("a", "b"), []moment{
+			{"0 primary 9 t4 s7, 1 standby 9 t4 s7", "0 primary, 1 standby"},
+			{"0 primary 9 t4 s7, 1 standby 9 t5 s7", "0 primary, 1 standby"},
+		}},
+		"roles change without a new timeline": {asked("a", "b"), []moment{
+			{"0 primary 9 t4 s7, 1 standby 9 t4 s7", "0 primary, 1 standby"},
+			{"0 standby 9 t4 s7, 1 primary 9 t4 s7", "0 standby, 1 primary"},
+		}},
+		"another system": {asked("a", "b", "c"), []moment{
+			{"0 primary 9 t1 s7, 1 standby 9 t1 s8, 2 standby 9 t1", "0 primary, 1 standby in quarantine, 2 standby"},
+			{"0 primary 9 t1 s7, 1 unreachable standby t1 s8, 2 unreachable", "0 primary, 1 standby in quarantine, 2 standby"},
+			{"0 primary 9 t1 s7, 1 primary 9 t9 s8, 2 standby 9", "0 primary, 1 standby in quarantine, 2 standby"},
+			{"0 unreachable primary t1 s7, 1 primary 9 t9 s8, 2 standby 9", "0 primary, 1 standby in quarantine, 2 standby"},
+			{"0 primary 9 t1 s7, 1 standby 9 t1 s7, 2 standby 9", "0 primary, 1 standby, 2 standby"},
+		}},
+		"another system than that of the one that is always the primary": {asked("a", "b!"), []moment{
+			{"0 standby 9 t2 s7, 1 standby 9 t1 s8", "0 standby in quarantine, 1 primary"},
+		}},
+	} {
+		t.Run(name, s.run)
+	}
+}
+
+// TestQuarantineTellsWhy: what the log says, and nothing more where less is known.
+func TestQuarantineTellsWhy(t *testing.T) {
+	for text, want := range map[string]string{
+		"0 primary t1 s7, 1 standby t1 s8": "its system identifier is 8, and that of the primary (node 0) is 7",
+		"0 primary t5 s7, 1 primary t4 s7": "it says that it is a primary on timeline 4, and the primary is node 0 on timeline 5",
+		"0 primary t5 s7, 1 primary t5 s7": "it says that it is a primary on timeline 5, and nothing tells that it is the right one",
+		"0 primary, 1 primary":             "it says that it is a primary, and nothing tells that it is the right one",
+		"0 primary t5 s7, 1 standby t5 s7": "",
+	} {
+		n := Believe(asked("a", "b"), found(text), nil, start).Nodes[1]
+		if n.Why != want || n.ReplicationState != "" || (n.Status == nodes.Quarantine) != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", text, n.Why, n.Status, want)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/proxy/nodes"
+)
+
+// Questions for what every user may see, unless the right was revoked. The control
+// file of a primary still tells the timeline before its promotion, up to the next
+// checkpoint; the name of the file that it writes does not. A standby follows the
+// latest that either column tells.
+const (
+	systemSQL         = "SELECT system_identifier FROM pg_control_system()"
+	writtenTimeline   = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
+	followedTimelines = "SELECT greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))"
+)
+
+// askIdentity: what a user may not see, or PostgreSQL does not have, stays 0. What
+// fails otherwise is an error: a node that is in quarantine stays there.
+func askIdentity(ctx context.Context, conn *pgconn.PgConn, role nodes.Role) (Identity, error) {
+	system, err := askNumber(ctx, conn, systemSQL)
+	if err != nil {
+		return Identity{}, err
+	}
+	sql := followedTimelines
+	if role == nodes.Primary {
+		sql = writtenTimeline
+	}
+	timeline, err := askNumber(ctx, conn, sql)
+	return Identity{Role: role, System: system, Timeline: uint32(timeline)}, err
+}
+
+func askNumber(ctx context.Context, conn *pgconn.PgConn, sql string) (uint64, error) {
+	rows, err := ask(ctx, conn, sql)
+	if fault, ok := errors.AsType[*pgconn.PgError](err); ok && notToBeSeen[fault.Code] {
+		return 0, nil
+	}
+	if err != nil || len(rows) != 1 {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(rows[0][0], 10, 64)
+	return uint64(n), err
+}
+
+// notToBeSeen: insufficient_privilege, undefined_function, feature_not_supported.
+var notToBeSeen = map[string]bool{"42501": true, "42883": true, "0A000": true}
