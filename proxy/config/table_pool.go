@@ -20,7 +20,7 @@ var poolParams = inGroup("connection_pool", []Param{
 		Doc:  "Keep servers open for the next client; off closes each one with its client.",
 		Into: func(c *Config) any { return &c.Pool.Cache }},
 	{Name: "reset_query_list", Kind: List, Sep: ";", Default: "ABORT;DISCARD ALL",
-		Doc:  "Statements that clean a server before its next client, separated by semicolons.",
+		Doc:  "Statements that clean a server before its next client, separated by semicolons. ABORT and ROLLBACK are left out where no transaction is open, as PostgreSQL would log a warning.",
 		Into: func(c *Config) any { return &c.Pool.ResetQueries }},
 	{Name: "min_pool_size", Kind: Integer, Max: 100000, Default: "0",
 		Doc:  "Servers kept open for each node, database and user once it has been used, even if idle.",

@@ -68,7 +68,7 @@ func TestPins(t *testing.T) {
 			w.then(s.says(answer))
 			w.then(w.is(Idle), func() { same2(t, "servers returned", len(w.returned), 0) })
 			w.then(w.client.says(terminate))
-			w.then(s.says(slices.Concat(done("ABORT"), done("DISCARD ALL"))))
+			w.then(s.says(done("DISCARD ALL")))
 			w.run()
 			w.ended("returned")
 			if w.session.follow.pinned() != "" || s.server.Used {
@@ -145,7 +145,7 @@ func TestNoAnswer(t *testing.T) {
 	}, w.sends(simple("SELECT 1")))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
 	w.then(w.told(0, selectedText...), w.sends(terminate))
-	w.then(s[0].words(t, "Query ABORT", "Query DISCARD ALL"), s[0].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.run()
 	w.ended("returned")
 }
@@ -286,7 +286,7 @@ func TestSQLNamesAStatementOfTheProtocol(t *testing.T) {
 	w.then(w.told(1, selectedText...), w.sends(bindOf("a"), syncs))
 	w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
 	w.then(w.told(1, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
-	w.then(s[1].words(t, "Query ABORT", "Query DISCARD ALL"), s[1].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
 	w.run()
 }
 
@@ -355,7 +355,7 @@ func TestNotifiedInBetween(t *testing.T) {
 	end := len(answer) - len(ready)
 	w.then(s[0].says(answer[40:end], notification, warning), s[0].says(answer[end:]))
 	w.then(w.told(0, "NotificationResponse"), w.sends(terminate))
-	w.then(s[0].words(t, "Query ABORT", "Query DISCARD ALL"), s[0].says(done("ROLLBACK"), done("DISCARD ALL")))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.run()
 }
 

@@ -153,12 +153,14 @@ func (s *Session) awaitCancels() bool {
 	return true
 }
 
-// reset runs reset_query_list, each statement a query of its own whose replies
-// nobody sees. A server that is not idle and debtless after it is closed.
+// reset runs what is needed of reset_query_list, each statement a query of its own
+// whose replies nobody sees. A server that is not idle and debtless after it is closed.
 func (s *Session) reset() pool.Verdict {
-	deadline := s.loop.Now().Add(s.set.ResetTimeout)
+	deadline, open := s.loop.Now().Add(s.set.ResetTimeout), s.mayBeOpen()
 	for _, sql := range s.resetQueries() {
-		s.query(sql, expect.Swallow)
+		if open || !onlyEnds(sql) {
+			s.query(sql, expect.Swallow)
+		}
 	}
 	for !s.expect.Empty() {
 		moved, err := s.fromServer()
