@@ -113,6 +113,7 @@ var actions = []form{
 	{2, "SELECT x FROM public.guarded"},
 	{2, "INSERT INTO public.defaulted (y) VALUES ({c})"},
 	{3, "DELETE FROM public.orders{c}"},
+	{2, "SELECT public.slot()"},
 	{2, "SELECT lo_open(4242, 262144)"},
 	{1, "SELECT loread(0, 3)"},
 	{1, "SET LOCAL work_mem = '{n}MB'; SELECT current_setting('work_mem')"},
@@ -177,6 +178,8 @@ var slyWrappers = []form{
 	{20, "SELECT public.running($x${sql}$x$)"},
 	{20, "SELECT OPERATOR(public.!!!) $x${sql}$x$"},
 	{20, "SELECT $x${sql}$x$::public.sly IS NULL"},
+	{5, "SELECT public.remote('{c}')"},
+	{5, "SELECT public.remotes('{c}')"},
 }
 
 // begins and ends are how transactions do; insides happen in the middle.

@@ -72,7 +72,7 @@ func runAll(m *testing.M) (code int, err error) {
 	}
 	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1, Config: []string{
 		// plpgsql brings settings along; loaded at first use, they would show who used it.
-		"session_preload_libraries = 'plpgsql'", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
+		"session_preload_libraries = 'plpgsql'", "max_replication_slots = 100", "max_wal_senders = 10", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
 	if err != nil {
 		return 1, err
 	}

@@ -22,6 +22,7 @@ var stateQuery = func() string {
 		`SELECT 'temporary function', proname FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema()`,
 		`SELECT 'advisory lock', classid || ' ' || objid || ' ' || mode FROM pg_catalog.pg_locks` +
 			` WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()`,
+		`SELECT 'temporary slot', '' FROM pg_catalog.pg_replication_slots WHERE temporary AND active_pid = pg_catalog.pg_backend_pid()`,
 		`SELECT 'server', pg_catalog.pg_backend_pid()::text`,
 	}
 	for _, name := range placeholders {

@@ -13,7 +13,7 @@
 // busy cores: Question 0.55 s, 0.07 s while nothing has changed, Read 0.1 s
 // (BenchmarkQuestion). It is subject to the session's statement_timeout.
 //
-// A verdict errs towards Keeps. Taken on trust are:
+// A verdict errs towards Keeps, and towards Spoils. Taken on trust are:
 //   - a function declared IMMUTABLE, and one of C declared STABLE: harmless. So is
 //     what only immutable functions may be in: indexes, generated columns,
 //     partition keys. Likewise C functions in operator classes, as estimators of
@@ -55,16 +55,21 @@ const (
 	// Asks may leave what the server can be asked for: temporary objects, session
 	// locks, LISTEN, cursors, prepared statements, settings that pg_settings lists.
 	Asks
-	// Keeps may leave what nothing can show: a setting like app.user, a role, a seed,
-	// a connection of dblink, the state of another language. Its server has to stay
-	// with the session.
+	// Keeps may leave what nothing can show: a setting like app.user, a role. Its
+	// server has to stay with the session, up to DISCARD ALL.
 	Keeps
-	// Reveals keeps, and shows the statements that are prepared on its server, which have
-	// to be the session's own.
+	// runs is code that is not to be seen: SQL put together while it runs. No caller
+	// gets it; see told.
+	runs
+	// Spoils may leave what DISCARD ALL does not take back: a seed, a connection of
+	// dblink, the state of another language. Its server has to be closed in the end.
+	Spoils
+	// Reveals shows the statements that are prepared on its server, which have to be
+	// the session's own. It may be Spoils as well.
 	Reveals
 )
 
-var verdictNames = [...]string{"harmless", "asks", "keeps", "reveals"}
+var verdictNames = [...]string{"harmless", "asks", "keeps", "runs", "spoils", "reveals"}
 
 func (v Verdict) String() string { return verdictNames[v] }
 
@@ -72,6 +77,7 @@ func (v Verdict) String() string { return verdictNames[v] }
 type Snapshot struct {
 	version       string             // changes whenever the answer could
 	unread        bool               // the answer was past maxRows: nothing is known
+	spoiling      bool               // some function or language of it Spoils
 	functions     map[string]Verdict // every user function
 	reads, writes map[string]Verdict // relations that are not Harmless
 	anything, ddl Verdict
@@ -100,27 +106,43 @@ func (s *Snapshot) Lasting() bool { return s != nil && s.lasting }
 
 func (s *Snapshot) blind() bool { return s == nil || s.unread }
 
+// Unseen is the verdict of code that is not to be seen: Keeps, or Spoils where the
+// database has what it could call.
+func (s *Snapshot) Unseen() Verdict {
+	if s.blind() || s.spoiling {
+		return Spoils
+	}
+	return Keeps
+}
+
+func (s *Snapshot) told(v Verdict) Verdict {
+	if v == runs {
+		return s.Unseen()
+	}
+	return v
+}
+
 // Function is the verdict of a function or procedure, with an empty schema where
 // the statement named none. It answers for pg_catalog as well: a database may have
 // an overload of now or lower, which a statement's text does not show, so ask
 // about every function. One that is neither known is Keeps.
 func (s *Snapshot) Function(schema, name string) Verdict {
 	if temporary(schema) || s.blind() && schema != "pg_catalog" {
-		return Keeps
+		return s.Unseen()
 	}
 	builtin, known := builtins()[name]
 	if !s.blind() {
 		if v, listed := s.functions[key(name)]; listed {
-			return max(v, builtin)
+			return s.told(max(v, builtin))
 		}
 	}
 	switch {
 	case known:
-		return builtin
+		return s.told(builtin)
 	case schema == "information_schema":
 		return Harmless
 	}
-	return Keeps
+	return s.Unseen()
 }
 
 // Relation is the verdict of reading a table or view, or of writing to it (which
@@ -128,12 +150,12 @@ func (s *Snapshot) Function(schema, name string) Verdict {
 func (s *Snapshot) Relation(schema, name string, write bool) Verdict {
 	switch {
 	case temporary(schema):
-		return Keeps
+		return s.Unseen()
 	case s.blind():
 		if schema == "pg_catalog" || schema == "information_schema" || schema == "" && strings.HasPrefix(name, "pg_") {
 			return Harmless
 		}
-		return Keeps
+		return Spoils
 	case write:
 		return s.writes[key(name)]
 	}
@@ -155,7 +177,7 @@ func (s *Snapshot) Field(name string) (v Verdict, called bool) {
 // which a text does not name.
 func (s *Snapshot) Anything() Verdict {
 	if s.blind() {
-		return Keeps
+		return Spoils
 	}
 	return s.anything
 }
@@ -164,7 +186,7 @@ func (s *Snapshot) Anything() Verdict {
 // triggers.
 func (s *Snapshot) DDL() Verdict {
 	if s.blind() {
-		return Keeps
+		return Spoils
 	}
 	return s.ddl
 }
@@ -198,10 +220,13 @@ func key(name string) string {
 
 // builtins are all of pg_catalog's functions.
 var builtins = sync.OnceValue(func() map[string]Verdict {
-	known := map[string]Verdict{"pg_start_backup": Keeps, "pg_stop_backup": Keeps} // until PostgreSQL 14
+	known := map[string]Verdict{"pg_stop_backup": Keeps} // until PostgreSQL 14
 	query.Builtins(func(name string, mark query.Mark, effects query.Effects) {
 		known[name] = builtin(mark, effects)
 	})
+	for name := range outlasting {
+		known[name] = Spoils
+	}
 	known["pg_prepared_statement"] = Reveals
 	return known
 })
@@ -214,6 +239,8 @@ func builtin(mark query.Mark, effects query.Effects) Verdict {
 		return Harmless
 	case effects.Has(query.ReadsSequence | query.UsesCursor):
 		return Harmless
+	case mark == query.NotKnown:
+		return runs // SQL given as text
 	}
-	return Keeps // settings, the seed, backups, slots, SQL given as text
+	return Keeps // settings
 }

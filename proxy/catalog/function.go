@@ -17,12 +17,14 @@ func (r *reading) function(name, language, volatility, source string) {
 		if declared == 's' {
 			r.placeBody(node, f)
 		}
-	case language == "c" || language == "internal":
-		r.verdicts.raise(node, judgeNative(name, declared))
+	case language == "c" || language == "internal" || language == "forgetful":
+		r.native(node, judgeNative(name, language, declared))
+	case language == "unread":
+		r.verdicts.raise(node, runs)
 	default:
-		r.verdicts.raise(node, Keeps)
+		r.native(node, Spoils)
 	}
-	if declared != 'i' && declared != 's' || kind == 'p' || !text && (language == "unread" || native[name] == Keeps) {
+	if declared != 'i' && declared != 's' || kind == 'p' || !text && (language == "unread" || native[name] == runs) {
 		r.places.raise(node, writes)
 	}
 }
@@ -65,13 +67,20 @@ func (r *reading) placeBody(node string, f finding) {
 	}
 }
 
-// judgeNative: what C does is not to be seen, only what it is declared to be.
-func judgeNative(name string, declared byte) Verdict {
+// native notes what code that is no SQL leaves, and that there is such code.
+func (r *reading) native(node string, v Verdict) {
+	r.verdicts.raise(node, v)
+	r.snapshot.spoiling = r.snapshot.spoiling || v == Spoils
+}
+
+// judgeNative: what C does is not to be seen, only what it is declared to be, and
+// by whom.
+func judgeNative(name, language string, declared byte) Verdict {
 	if v, known := native[name]; known {
 		return v
 	}
-	if declared == 's' {
+	if declared == 's' || language == "forgetful" {
 		return Harmless
 	}
-	return Keeps
+	return Spoils
 }

@@ -29,7 +29,7 @@ func judge(source, language string) finding {
 func (f *finding) read(source, language string, syntax query.Syntax) {
 	body, ok := tokens(source, syntax)
 	if !ok {
-		f.raise(Keeps)
+		f.raise(runs)
 	}
 	for i, t := range body {
 		if t.kind != query.Word && t.kind != query.QuotedName {
@@ -116,7 +116,7 @@ func mention(body []token, i int) Verdict {
 	case temporary(t.text), t.is("temp"), t.is("temporary"):
 		return Asks
 	case t.is("execute"): // SQL in a string, or a prepared statement
-		return Keeps
+		return runs
 	case t.is("hold") && before.is("with"):
 		return Asks
 	}
@@ -198,6 +198,8 @@ func setting(rest []token) Verdict {
 	}
 	name := at(rest, 0)
 	switch {
+	case strings.EqualFold(name.text, "seed"):
+		return Spoils
 	case at(rest, 1).text == ".", strings.Contains(name.text, "."), hidden[strings.ToLower(name.text)]:
 		return Keeps
 	case name.is("local"), name.is("constraints"), name.is("transaction"):
@@ -214,5 +216,5 @@ func create(rest []token) Verdict {
 	if what := at(rest, 0); what.kind == query.Word && creations[what.text] {
 		return Asks
 	}
-	return Keeps
+	return runs
 }

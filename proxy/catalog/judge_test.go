@@ -25,7 +25,7 @@ var bodies = []struct {
 	{"sql", Keeps, "SELECT set_config('a.b', 'x', true"},
 	{"sql", Keeps, "SELECT set_config"},
 	{"sql", Keeps, "SELECT set_config()"},
-	{"sql", Keeps, `SELECT U&"set\005fconfig"('a', 'b', false)`},
+	{"sql", runs, `SELECT U&"set\005fconfig"('a', 'b', false)`},
 	{"sql", Harmless, "SELECT set_config('a.b', 'x', true)"},
 	{"sql", Harmless, "SELECT pg_catalog.Set_Config('a.b', coalesce(x, f(1, 2), (3)), /* local */ TRUE)"},
 	{"sql", Harmless, "SELECT set_config(setting_name => 'a', new_value => 'b', is_local => true)"},
@@ -50,22 +50,22 @@ var bodies = []struct {
 	{"plpgsql", Keeps, "BEGIN SET SESSION AUTHORIZATION x; END"},
 	{"plpgsql", Keeps, "BEGIN RESET ALL; END"},
 	{"plpgsql", Keeps, "BEGIN RESET app.user; END"},
-	{"plpgsql", Keeps, "BEGIN SET seed TO 0.5; END"},
+	{"plpgsql", Spoils, "BEGIN SET seed TO 0.5; END"},
 	{"plpgsql", Harmless, "BEGIN SET LOCAL app.user = 'x'; SET CONSTRAINTS ALL DEFERRED; SET TRANSACTION READ ONLY; END"},
 	{"sql", Asks, "SET work_mem = '1MB'"},
 	{"sql", Asks, "SET"},
 	{"sql", Keeps, "UPDATE pg_settings SET setting = 'x'"},
 	{"sql", Harmless, "SELECT setting FROM pg_settings"},
-	{"sql", Keeps, "SELECT setseed(0.5)"},
+	{"sql", Spoils, "SELECT setseed(0.5)"},
 
 	// dynamic SQL
-	{"plpgsql", Keeps, "BEGIN EXECUTE 'SELECT 1'; END"},
-	{"plpgsql", Keeps, "BEGIN RETURN QUERY EXECUTE x; END"},
-	{"plpgsql", Keeps, "BEGIN DO $x$ BEGIN END $x$; END"},
-	{"plpgsql", Keeps, "BEGIN CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; END"},
+	{"plpgsql", runs, "BEGIN EXECUTE 'SELECT 1'; END"},
+	{"plpgsql", runs, "BEGIN RETURN QUERY EXECUTE x; END"},
+	{"plpgsql", runs, "BEGIN DO $x$ BEGIN END $x$; END"},
+	{"plpgsql", runs, "BEGIN CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; END"},
 	{"plpgsql", Harmless, `BEGIN INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING; RAISE NOTICE 'EXECUTE'; x := "EXECUTE"; END`},
-	{"sql", Keeps, "SELECT query_to_xml($1, true, true, '')"},
-	{"plpgsql", Keeps, "BEGIN LOAD 'x'; END"},
+	{"sql", runs, "SELECT query_to_xml($1, true, true, '')"},
+	{"plpgsql", Spoils, "BEGIN LOAD 'x'; END"},
 
 	// temporary objects and what else the server can be asked for
 	{"plpgsql", Asks, "BEGIN CREATE TEMP TABLE x (a int) ON COMMIT DROP; END"},
@@ -83,15 +83,15 @@ var bodies = []struct {
 	{"sql", Asks, "SELECT pg_try_advisory_lock_shared(1)"},
 	{"sql", Harmless, "SELECT pg_advisory_xact_lock(1), nextval('s'), currval('s'), lastval()"},
 	{"sql", Asks, "SELECT lo_open(1, 2)"},
-	{"sql", Keeps, "SELECT pg_start_backup('x')"},
+	{"sql", Spoils, "SELECT pg_start_backup('x')"},
 
 	// what only looks like it, and what cannot be read
 	{"plpgsql", Harmless, "BEGIN -- SET x = 1;\n /* ; EXECUTE /* ; */ ; LISTEN x */ RETURN 'x; SET a.b = 1'; END"},
 	{"plpgsql", Harmless, "BEGIN RETURN $q$; EXECUTE $q$ || E'\\'; EXECUTE '; END"},
-	{"plpgsql", Keeps, `BEGIN RETURN '\'; EXECUTE x; --'; END`},
-	{"plpgsql", Keeps, `BEGIN RETURN '\' || '; EXECUTE x; --'; END`}, // where backslashes escape
-	{"plpgsql", Keeps, "BEGIN RETURN 'unterminated"},
-	{"plpgsql", Keeps, "BEGIN /* unterminated"},
+	{"plpgsql", runs, `BEGIN RETURN '\'; EXECUTE x; --'; END`},
+	{"plpgsql", runs, `BEGIN RETURN '\' || '; EXECUTE x; --'; END`}, // where backslashes escape
+	{"plpgsql", runs, "BEGIN RETURN 'unterminated"},
+	{"plpgsql", runs, "BEGIN /* unterminated"},
 }
 
 func TestJudge(t *testing.T) {
@@ -120,11 +120,13 @@ func TestNative(t *testing.T) {
 		name, language, volatility string
 		want                       Verdict
 	}{
-		{"f", "c", "vf", Keeps}, {"f", "c", "sf", Harmless}, {"f", "c", "if", Harmless},
+		{"f", "c", "vf", Spoils}, {"f", "c", "sf", Harmless}, {"f", "c", "if", Harmless},
 		{"uuid_generate_v4", "c", "vf", Harmless}, {"crosstab", "c", "sf", Keeps},
-		{"f", "internal", "vf", Keeps}, {"f", "plpython3u", "sf", Keeps}, {"f", "plperl", "vf", Keeps},
+		{"f", "forgetful", "vf", Harmless}, {"set_limit", "forgetful", "vf", Asks}, {"crosstab", "forgetful", "sf", Keeps},
+		{"isn_weak", "c", "sf", Spoils}, {"f", "forgetful", "if", Harmless},
+		{"f", "internal", "vf", Spoils}, {"f", "plpython3u", "sf", Spoils}, {"f", "plperl", "vf", Spoils},
 		{"f", "plv8", "if", Harmless}, {"f", "unread", "sf", Keeps}, {"f", "internal", "ia", Harmless},
-		{"f", "", "", Keeps},
+		{"f", "", "", Spoils},
 	} {
 		s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"function", c.name, c.language, c.volatility, ""}})
 		if err != nil {
@@ -132,6 +134,49 @@ func TestNative(t *testing.T) {
 		}
 		if got := s.Function("", c.name); got != c.want {
 			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestUnseen: what is not to be seen is as bad as the worst that it could call.
+func TestUnseen(t *testing.T) {
+	dynamic := []string{"function", "dynamic", "plpgsql", "vf", "BEGIN EXECUTE x; END"}
+	caller := []string{"function", "caller", "sql", "vf", "SELECT dynamic()"}
+	keeper := []string{"function", "keeper", "sql", "vf", "SELECT set_config('a.b', 'c', false)"}
+	for name, c := range map[string]struct {
+		more []string
+		want Verdict
+	}{
+		"nothing more":         {[]string{"function", "f", "sql", "vf", "SELECT 1"}, Keeps},
+		"a harmless extension": {[]string{"function", "f", "forgetful", "vf", ""}, Keeps},
+		"a pure function in C": {[]string{"function", "f", "c", "if", ""}, Keeps},
+		"another extension":    {[]string{"function", "f", "c", "vf", ""}, Spoils},
+		"a function in plperl": {[]string{"function", "f", "plperl", "vf", ""}, Spoils},
+		"a language, for DO":   {[]string{"language", "plperl", "", "", ""}, Spoils},
+	} {
+		s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, dynamic, caller, keeper, {"uses", "wt", "fdynamic", "", ""}, {"uses", "a", "fcaller", "", ""}, c.more})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, got := range map[string]Verdict{
+			"its caller": s.Function("", "caller"), "it": s.Function("", "dynamic"), "one that nobody knows": s.Function("", "x"),
+			"a table": s.Relation("", "t", true), "anything": s.Anything(), "code": s.Unseen(), "of PostgreSQL's own": s.Function("", "query_to_xml"),
+		} {
+			if got != c.want {
+				t.Errorf("%s, %s: %v", name, what, got)
+			}
+		}
+		if got := s.Function("", "keeper"); got != Keeps {
+			t.Errorf("%s: what is seen: %v", name, got)
+		}
+	}
+}
+
+// TestOutlasting: they are of PostgreSQL's own, and none is forgotten in a body.
+func TestOutlasting(t *testing.T) {
+	for name := range outlasting {
+		if builtins()[name] != Spoils || judge("SELECT "+name+"()", "sql").verdict != Spoils {
+			t.Errorf("%s: %v", name, builtins()[name])
 		}
 	}
 }

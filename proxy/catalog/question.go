@@ -23,7 +23,7 @@ var questionText string
 // question is the text with all but the version filled in.
 var question = sync.OnceValue(func() string {
 	keeps, fixed := strings.Join(append(readers, names(builtins())), ","), names(places())
-	return strings.NewReplacer("{{builtins}}", keeps, "{{fixed}}", fixed, "{{maxSource}}", strconv.Itoa(maxSource),
+	return strings.NewReplacer("{{builtins}}", keeps, "{{fixed}}", fixed, "{{forgetful}}", Forgetful(), "{{maxSource}}", strconv.Itoa(maxSource),
 		"{{maxRows}}", strconv.Itoa(maxRows+1)).Replace(questionText)
 })
 

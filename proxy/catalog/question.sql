@@ -18,6 +18,7 @@ version AS MATERIALIZED (
   FROM (
     SELECT 'class' AS catalog, oid::text AS id, relname || ' ' || relkind::text || relpersistence::text || relrowsecurity::text AS made FROM relation
     UNION ALL SELECT 'proc', oid::text, xmin::text FROM pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 'language', oid::text, xmin::text FROM pg_language
     UNION ALL SELECT 'operator', oid::text, xmin::text FROM pg_operator WHERE oid >= 16384
     UNION ALL SELECT 'cast', oid::text, xmin::text FROM pg_cast WHERE oid >= 16384
     UNION ALL SELECT 'amproc', oid::text, xmin::text FROM pg_amproc WHERE oid >= 16384
@@ -132,10 +133,17 @@ source AS (
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang
   WHERE p.oid >= 16384 AND lanname IN ('sql', 'plpgsql') AND provolatile <> 'i' AND prokind <> 'a'
 ),
+-- functions of extensions that are known to leave nothing
+forgetful AS (
+  SELECT d.objid AS oid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND extname = ANY ('{{forgetful}}'::name[])
+),
 answer AS MATERIALIZED (
-  SELECT 'function' AS what, proname::text AS a, CASE WHEN s.fits IS FALSE THEN 'unread' ELSE lanname::text END AS b,
+  SELECT 'function' AS what, proname::text AS a,
+    CASE WHEN s.fits IS FALSE THEN 'unread' WHEN lanname IN ('c', 'internal') AND g.oid IS NOT NULL THEN 'forgetful' ELSE lanname::text END AS b,
     concat(provolatile, prokind, CASE WHEN pronargs > 0 AND pronargs - pronargdefaults <= 1 THEN '1' END) AS c, CASE WHEN s.fits THEN s.prosrc END AS d
-  FROM pg_proc p JOIN pg_language l ON l.oid = prolang LEFT JOIN source s ON s.oid = p.oid WHERE p.oid >= 16384
+  FROM pg_proc p JOIN pg_language l ON l.oid = prolang LEFT JOIN source s ON s.oid = p.oid LEFT JOIN forgetful g ON g.oid = p.oid WHERE p.oid >= 16384
+  UNION ALL SELECT 'language', lanname::text, NULL, NULL, NULL FROM pg_language WHERE lanname NOT IN ('internal', 'c', 'sql', 'plpgsql')
   UNION ALL SELECT 'uses', key, used, NULL, NULL FROM uses
   -- names of one kind and persistence, between slashes: many to a row
   UNION ALL SELECT 'names', concat(relkind, relpersistence), NULL,

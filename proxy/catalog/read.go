@@ -73,6 +73,8 @@ func (r *reading) row(row []string) error {
 		if strings.HasSuffix(row[3], "1") {
 			r.snapshot.fields[name] = true
 		}
+	case "language": // that any text may be in
+		r.snapshot.spoiling = true
 	case "uses":
 		if row[1] == "" || row[2] == "" {
 			return errors.New("read catalog: a use of nothing")
@@ -158,9 +160,10 @@ func octal(digits string) byte {
 func (r *reading) take() {
 	s := &r.snapshot
 	r.verdicts.settle()
-	s.anything, s.ddl = r.verdicts.levels["a"], r.verdicts.levels["d"]
+	s.anything, s.ddl = s.told(r.verdicts.levels["a"]), s.told(r.verdicts.levels["d"])
 	s.reads, s.writes = map[string]Verdict{}, map[string]Verdict{}
-	for node, verdict := range r.verdicts.levels {
+	for node, level := range r.verdicts.levels {
+		verdict := s.told(level)
 		switch name := node[1:]; node[0] {
 		case 'f':
 			if _, listed := s.functions[name]; listed {

@@ -25,7 +25,7 @@ func TestNothingKnown(t *testing.T) {
 			s.Function("", "f"), s.Function("", "now"), s.Function("public", "f"), s.Relation("", "t", false),
 			s.Relation("public", "pg_t", true), s.Anything(), s.DDL(), s.Function("pg_temp_3", "now"),
 		} {
-			if got != Keeps {
+			if got != Spoils {
 				t.Errorf("%s: %v", name, got)
 			}
 		}

@@ -134,6 +134,7 @@ func TestServer(t *testing.T) {
 	t.Run("session", func(t *testing.T) { checkSession(t, d) })
 	t.Run("odd sessions", func(t *testing.T) { checkOddSessions(t, d) })
 	t.Run("placing", func(t *testing.T) { placing(t, d) })
+	t.Run("extensions", func(t *testing.T) { checkForgetful(t, d) })
 }
 
 func checkEmpty(t *testing.T, s *Snapshot) {
@@ -184,6 +185,26 @@ func checkAnything(t *testing.T, d *database) {
 		t.Errorf("event trigger: DDL %v, anything %v, function with DDL %v", s.DDL(), s.Anything(), s.Function("", "defines"))
 	}
 	d.exec(t, "DROP EVENT TRIGGER loud")
+}
+
+// checkForgetful: an extension that is known to leave nothing does not make its
+// database one that has what could be left.
+func checkForgetful(t *testing.T, d *database) {
+	d.exec(t, "DROP EXTENSION dblink, isn; DROP FUNCTION sneaky(text, text, bool)")
+	there := d.rows(t, "SELECT name FROM pg_available_extensions WHERE name = ANY ('"+Forgetful()+"')")
+	if len(there) < 30 {
+		t.Errorf("only %d extensions are installed", len(there))
+	}
+	for _, row := range there {
+		d.exec(t, fmt.Sprintf("SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS %q CASCADE", row[0]))
+		if s := d.snapshot(t, nil); s.Unseen() != Keeps {
+			t.Errorf("with %s: %v", row[0], s.Unseen())
+		}
+	}
+	d.exec(t, "CREATE EXTENSION dblink")
+	if s := d.snapshot(t, nil); s.Unseen() != Spoils {
+		t.Errorf("with dblink: %v", s.Unseen())
+	}
 }
 
 // checkChanges: each of these has to be noticed, and what changes nothing has not.

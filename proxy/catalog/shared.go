@@ -55,6 +55,7 @@ type Entry struct {
 	answered atomic.Uint64 // which of the asks that was
 	known    atomic.Bool   // somebody has asked, and there was an answer or none
 	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
+	holding  atomic.Bool   // it has code that may leave what outlasts DISCARD ALL
 	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
 	rests    atomic.Int64  // not before then, unless somebody needs the answer
 }
@@ -226,3 +227,9 @@ func (e *Entry) Draw() { e.drawing.Store(true) }
 
 // Drawing says that it is.
 func (e *Entry) Drawing() bool { return e.drawing.Load() }
+
+// Hold notes that the database holds code that may leave what outlasts DISCARD ALL.
+func (e *Entry) Hold() { e.holding.Store(true) }
+
+// Holds says that it does.
+func (e *Entry) Holds() bool { return e.holding.Load() }

@@ -6,8 +6,8 @@ var statements = map[string]Verdict{
 	"drop":   Asks, // the search_path may begin with pg_temp
 	"listen": Asks, "unlisten": Asks,
 	"prepare": Asks, "deallocate": Asks, "discard": Asks,
-	"load": Keeps,
-	"do":   Keeps, // its code is in a string
+	"load": Spoils,
+	"do":   runs, // its code is in a string
 }
 
 // definitions are the first words of statements that fire event triggers.
@@ -25,24 +25,7 @@ var creations = map[string]bool{
 }
 
 // hidden are settings that pg_settings does not list.
-var hidden = map[string]bool{"role": true, "authorization": true, "session_authorization": true, "seed": true}
+var hidden = map[string]bool{"role": true, "authorization": true, "session_authorization": true}
 
 // starts are the words after which a statement of PL/pgSQL may begin.
 var starts = map[string]bool{"begin": true, "then": true, "else": true, "loop": true}
-
-// native are functions of extensions, written in C, whose volatility says too much
-// or too little.
-var native = map[string]Verdict{
-	// uuid-ossp, pgcrypto: volatile for their random numbers
-	"uuid_generate_v1": Harmless, "uuid_generate_v1mc": Harmless, "uuid_generate_v4": Harmless,
-	"gen_random_uuid": Harmless, "gen_random_bytes": Harmless, "gen_salt": Harmless, "normal_rand": Harmless,
-	// statistics and inspection
-	"pg_stat_statements": Harmless, "pg_stat_statements_info": Harmless, "pg_stat_statements_reset": Harmless,
-	"pg_buffercache_pages": Harmless, "pg_freespace": Harmless, "pg_prewarm": Harmless, "pgstattuple": Harmless,
-	// triggers
-	"moddatetime": Harmless, "autoinc": Harmless, "insert_username": Harmless, "lo_manage": Harmless,
-	"triggered_change_notification": Harmless,
-	// tablefunc, xml2: run SQL that is given as text
-	"crosstab": Keeps, "crosstab2": Keeps, "crosstab3": Keeps, "crosstab4": Keeps, "crosstabn": Keeps,
-	"connectby": Keeps, "xpath_table": Keeps,
-}

@@ -76,6 +76,9 @@ func (j judge) field(name string) (v catalog.Verdict, called bool) {
 	return v, called
 }
 
+// unseen is what code leaves that nobody sees.
+func (j judge) unseen() catalog.Verdict { return j.known.Unseen() }
+
 func (j judge) function(f *query.Function) catalog.Verdict {
 	if j.harmless != nil && j.harmless(f.Schema, f.Name) {
 		return catalog.Harmless
@@ -90,6 +93,7 @@ func effectOf(script *query.Script, by judge) Effect {
 	if script.Unknown() {
 		e.Suspect, e.Alone, e.Ask, e.Drawn, e.Peeks, e.Stays = true, true, true, true, true, true
 		e.Keep = "a statement that pgherd cannot read (" + script.Problem.String() + ")"
+		e.Spoils = by.unseen() == catalog.Spoils
 		return e
 	}
 	for i := range script.Statements {
@@ -122,7 +126,7 @@ func hooks(script *query.Script, st *query.Statement) bool {
 
 // add judges one statement.
 func (e *Effect) add(st *query.Statement, by judge) {
-	e.form(st)
+	e.form(st, by)
 	for at := st; at != nil; at = at.Inner { // EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE
 		if at.Kind == query.Execute {
 			e.Runs = append(e.Runs, at.Name)
@@ -232,10 +236,11 @@ func (e *Effect) may(v catalog.Verdict, what string) {
 	switch v {
 	case catalog.Reveals:
 		e.reveals(true)
-		e.Ask = true
-	case catalog.Keeps:
+		e.Ask, e.Spoils = true, true
+	case catalog.Keeps, catalog.Spoils:
 		e.keep(what)
 		e.Ask = true
+		e.Spoils = e.Spoils || v == catalog.Spoils
 	case catalog.Asks:
 		e.Ask = true
 	}
@@ -244,7 +249,7 @@ func (e *Effect) may(v catalog.Verdict, what string) {
 func (e *Effect) keep(why string) { e.Keep = cmp.Or(e.Keep, why) }
 
 // form judges the statement by what it is.
-func (e *Effect) form(st *query.Statement) {
+func (e *Effect) form(st *query.Statement, by judge) {
 	switch st.Kind {
 	case query.Begin:
 		e.Begin, e.Stays = true, true
@@ -284,7 +289,7 @@ func (e *Effect) form(st *query.Statement) {
 		e.Forgets = true
 	case query.Other:
 		if st.Class == query.Unknown {
-			e.keep("a statement that pgherd does not know")
+			e.may(by.unseen(), "a statement that pgherd does not know")
 		}
 	}
 }
@@ -338,11 +343,11 @@ func (e *Effect) calls(st *query.Statement, by judge) {
 	}
 	switch {
 	case st.Kind == query.Do:
-		e.may(catalog.Keeps, "DO")
+		e.may(by.unseen(), "DO")
 	case st.Effects.Has(query.SetsConfig) && !slices.ContainsFunc(functions, func(f query.Function) bool { return f.Name == setConfig }):
 		e.Ask = true // an UPDATE of pg_settings
 	case st.Effects.Has(query.UnknownFunction) && len(functions) == 0:
-		e.may(catalog.Keeps, "what pgherd cannot look into")
+		e.may(by.unseen(), "what pgherd cannot look into")
 	}
 }
 
@@ -354,8 +359,8 @@ func (e *Effect) call(f *query.Function, by judge) {
 		e.may(by.function(f), "function "+f.Name)
 	case f.Name == setConfig:
 		e.setConfig(f)
-	case f.Name == "setseed":
-		e.keep("setseed")
+	case catalog.Outlasts(f.Name):
+		e.keep(f.Name)
 		e.Spoils = true
 	case f.Name == "currval" || f.Name == "lastval":
 		e.Drew = f.Name

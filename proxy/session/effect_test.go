@@ -131,6 +131,7 @@ func TestEffectsOfDatabases(t *testing.T) {
 	quiet := knownCatalog(t)
 	anything := knownCatalog(t, []string{"uses", "a", "fkeeper", "", ""})
 	asks := knownCatalog(t, []string{"uses", "a", "fasker", "", ""})
+	lasting := knownCatalog(t, []string{"function", "remote", "c", "vf", ""}, []string{"uses", "wplain", "fremote", "", ""})
 	events := knownCatalog(t, []string{"uses", "d", "fkeeper", "", ""})
 	const everything = "an operator, cast or type of this database"
 	for _, row := range []struct {
@@ -145,8 +146,18 @@ func TestEffectsOfDatabases(t *testing.T) {
 		{"an event trigger", events, query.Syntax{}, "DROP TABLE x", "ask; keep an event trigger; forgets; drawn; defines"},
 		{"an event trigger, and a table of what is read", events, query.Syntax{}, "SELECT 1 INTO x", "ask; keep an event trigger; drawn; defines"},
 		{"the event trigger of no definition", events, query.Syntax{}, "SELECT 1", "nothing"},
-		{"nothing is known of the database", nil, query.Syntax{}, "SELECT 1", "ask; keep " + everything},
-		{"nor of its tables", nil, query.Syntax{}, "SELECT * FROM plain", "ask; keep table plain"},
+		{"nothing is known of the database", nil, query.Syntax{}, "SELECT 1", "ask; keep " + everything + "; spoils"},
+		{"nor of its tables", nil, query.Syntax{}, "SELECT * FROM plain", "ask; keep table plain; spoils"},
+		{"what outlasts DISCARD ALL", lasting, query.Syntax{}, "SELECT remote()", "ask; keep function remote; drawn; spoils"},
+		{"it, in a table", lasting, query.Syntax{}, "INSERT INTO plain VALUES (1)", "ask; keep table plain; drawn; spoils"},
+		{"what is seen leaves no more for it", lasting, query.Syntax{}, "SELECT keeper()", "ask; keep function keeper; drawn"},
+		{"code that may call it", lasting, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn; spoils"},
+		{"code that nothing can be called by", quiet, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn"},
+		{"a function that nobody knows", lasting, query.Syntax{}, "SELECT strange()", "ask; keep function strange; drawn; spoils"},
+		{"SQL given as text", lasting, query.Syntax{}, "SELECT query_to_xml('SELECT remote()', true, true, '')", "ask; keep function query_to_xml; drawn; spoils"},
+		{"what cannot be read", lasting, query.Syntax{}, "SELEKT remote()",
+			"ask; keep a statement that pgherd cannot read (syntax error); alone; drawn; peeks; suspect; spoils; stays"},
+		{"nothing", lasting, query.Syntax{}, "SELECT 1", "nothing"},
 		{"backslashes escape", quiet, query.Syntax{BackslashEscapes: true}, `SELECT '\'' , keeper() --'`, "ask; keep function keeper; drawn"},
 		{"backslashes do not", quiet, query.Syntax{}, `SELECT '\'' , keeper() --'`, "nothing"},
 		{"an encoding with quotes in its characters", quiet, query.Syntax{UnsafeEncoding: true}, "SELECT '\x81'",

@@ -16,7 +16,10 @@ import (
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	s.upcoming, s.basis = nil, s.present()
-	if !s.follows || s.expect.Skipping {
+	if !s.follows {
+		return false, s.observeText(m)
+	}
+	if s.expect.Skipping {
 		return false, nil
 	}
 	if err := s.quiet(m.Kind); err != nil {
@@ -48,7 +51,10 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 		if !m.Last { // it will be on the server by the client's own name
-			return false, s.allow(&tooLong)
+			return false, s.allow(s.tooLong())
+		}
+		if s.plain && s.server != nil && s.effect(s.script).Spoils { // nobody looks at its Bind
+			s.server.Retire(s.loop.Now())
 		}
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
@@ -137,13 +143,10 @@ func statementText(m *wire.Message) (sql []byte, ok bool) {
 	return v.SQL, err == nil
 }
 
-// tooLong is what may be in a text of which only the beginning is here.
-var tooLong = Effect{Ask: true, Drawn: true, Peeks: true, Keep: "a statement too long to look into"}
-
 // effect is what a script does, by the catalog as it is known now.
 func (s *Session) effect(script *query.Script) *Effect {
 	if script == nil {
-		return &tooLong
+		return s.tooLong()
 	}
 	if by := s.judge(); script != s.judged.script || by.known != s.judged.known || by.lasting != s.judged.lasting {
 		s.judged = judged{script, by.known, by.lasting, effectOf(script, by)}
@@ -153,6 +156,9 @@ func (s *Session) effect(script *query.Script) *Effect {
 
 func (s *Session) judge() judge {
 	by := judge{harmless: s.set.Harmless}
+	if s.watches {
+		by.known = bare
+	}
 	if s.entry != nil {
 		by.known = s.entry.Snapshot()
 		by.lasting = by.known.Lasting() && !s.follow.unsure && !inTemporary(s.follow.mean["search_path"]) && !inTemporary(s.who.Target.Params)
@@ -164,17 +170,6 @@ func (s *Session) judge() judge {
 // the session's temporary schema.
 func inTemporary(path string) bool {
 	return path != "" && strings.Contains(strings.ToLower(path), "pg_temp")
-}
-
-// functionCall judges the call of a function by its number.
-func functionCall(m *wire.Message) *Effect {
-	const firstOfUsers = 16384 // lower numbers are PostgreSQL's own
-	e := &Effect{Ask: true, Drawn: true, Peeks: true}
-	v, err := wire.ViewFunctionCall(m.Body())
-	if !m.Last || err != nil || v.Function >= firstOfUsers {
-		e.Keep = "function call"
-	}
-	return e
 }
 
 // bound is the portal, the name and the statement of a Bind; nil: the client

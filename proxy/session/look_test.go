@@ -48,11 +48,9 @@ func TestPartsBetweenTransactions(t *testing.T) {
 // TestPins: what cannot be told keeps the server, which is reset in the end.
 func TestPins(t *testing.T) {
 	long := simple(strings.Repeat("x", wire.WholeLimit+1))
-	call := wire.AppendFunctionCall(nil, &wire.FunctionCallView{Function: 20000})
 	for name, request := range map[string][]byte{
 		"a strange statement": simple("select strange()"),
 		"a strange Bind":      slices.Concat(parse("select strange()"), wire.AppendBind(nil, &wire.BindView{}), syncs),
-		"a function call":     call,
 		"a long statement":    long,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,8 +60,6 @@ func TestPins(t *testing.T) {
 			switch request[0] {
 			case 'P':
 				answer = slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), ready)
-			case 'F':
-				answer = append(wire.AppendFunctionCallResponse(nil, nil), ready...)
 			}
 			w.then(s.says(answer))
 			w.then(w.is(Idle), func() { same2(t, "servers returned", len(w.returned), 0) })
@@ -182,6 +178,7 @@ func TestKeptUntilDiscarded(t *testing.T) {
 	w.then(w.told(0, selectedText...), func() { same2(t, "why it stays", w.session.View().Pinned, "function keeper") },
 		w.sends(simple("DISCARD ALL")))
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL"))) // ours, and what it has left
 	w.then(w.told(1, "CommandComplete DISCARD ALL", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
 	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
 	w.then(w.told(2, selectedText...), w.sends(terminate))

@@ -230,9 +230,7 @@ func (s *Session) complete(m wire.Message) {
 	s.tellDefinitions()
 	switch s.follow.tag(v.Tag); string(v.Tag) {
 	case "DISCARD ALL":
-		s.follow.discarded()
-		s.plain = false
-		s.server.Settings, s.server.Used = nil, s.keeps()
+		s.discarded()
 		s.server.Prepared.Forget()
 		s.statements, s.unnamed = nil, nil
 	case "DEALLOCATE ALL":

@@ -133,10 +133,10 @@ func (s *Session) moment() pool.Moment {
 		Ended:     s.state == Closing,
 		Owes:      !s.expect.Empty() || s.expect.Within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || s.expect.Within() || !s.follow.certain() || s.misjudged(),
+		Used:      s.server.Used || s.unasked || s.expect.Within() || !s.follow.certain() || s.misjudged(),
 		Pinned:    s.follow.pinned() != "",
 		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
-		Expired:   s.server.Expired(s.loop.Now()),
+		Expired:   s.spoils || s.server.Expired(s.loop.Now()),
 		Single:    s.who.Target.Replication || !s.set.KeepServers,
 	}
 }
@@ -157,10 +157,15 @@ func (s *Session) awaitCancels() bool {
 // whose replies nobody sees. A server that is not idle and debtless after it is closed.
 func (s *Session) reset() pool.Verdict {
 	deadline, open := s.loop.Now().Add(s.set.ResetTimeout), s.mayBeOpen()
-	for _, sql := range s.resetQueries() {
+	queries, all := s.resetQueries()
+	for _, sql := range queries {
 		if open || !onlyEnds(sql) {
 			s.query(sql, expect.Swallow)
 		}
+	}
+	spoilt := false
+	if all {
+		s.ask(residueSQL(s.loop.Chance()), func(q *question) { spoilt = s.spoilt(q) })
 	}
 	for !s.expect.Empty() {
 		moved, err := s.fromServer()
@@ -171,28 +176,31 @@ func (s *Session) reset() pool.Verdict {
 			return pool.Discard
 		}
 	}
-	s.server.Used = false
+	if s.server.Used, s.unasked = false, false; spoilt {
+		return pool.Discard
+	}
 	return s.verdict()
 }
 
 // resetQueries are what cleans the server. Where servers are shared, an open
-// transaction that has left nothing else is only rolled back.
-func (s *Session) resetQueries() []string {
+// transaction that has left nothing else is only rolled back. all: everything is
+// to be taken back.
+func (s *Session) resetQueries() (queries []string, all bool) {
 	f := &s.follow
-	clean := f.certain() && !s.misjudged() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used
+	clean := f.certain() && !s.misjudged() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used && !s.unasked
 	f.drop()
 	f.redo = redo{}
 	s.plain = false
 	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
 	if !s.keeps() && clean {
-		return []string{"ROLLBACK"}
+		return []string{"ROLLBACK"}, false
 	}
 	s.server.Prepared.Forget()
 	s.server.Settings = nil
 	if !s.keeps() {
-		return []string{"ABORT", "DISCARD ALL"}
+		return []string{"ABORT", "DISCARD ALL"}, true
 	}
-	return s.set.ResetQueries
+	return s.set.ResetQueries, true
 }
 
 // busy says that the server is at work and can be told to stop. One that waits
@@ -209,7 +217,7 @@ func (s *Session) detach() *pool.Server {
 	s.replies.drop()
 	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
 	s.away, s.wrote, s.ended, s.ran, s.stray, s.portal = false, false, false, false, false, false
-	s.follow.drawn, s.follow.stays = false, false
+	s.follow.drawn, s.follow.stays, s.unasked = false, false, false
 	return server
 }
 

@@ -62,6 +62,7 @@ var ofNode = map[string]bool{"in_hot_standby": true, "server_version": true}
 // learn notes what the client knows of its server's parameters now.
 func (s *Session) learn(params []wire.Param) {
 	s.told = params
+	s.watchSuperuser(params)
 	s.syntax = query.Syntax{
 		BackslashEscapes: pool.Param(params, "standard_conforming_strings") == "off",
 		UnsafeEncoding:   !query.SafeEncoding(pool.Param(params, "client_encoding")),

@@ -52,6 +52,9 @@ type Session struct {
 	// follows: what the client does to its session is looked at, so that it can
 	// follow it from server to server.
 	follows bool
+	watches bool // it is not, but for what would outlast the session
+	unasked bool // DISCARD ALL was done, and may have left what the server is to be asked for
+	spoils  bool // which it may have done: the server is closed in the end
 	who     Client
 	pool    pool.Key // its target's, of no node yet
 	pid     uint32   // the number by which the client may cancel
@@ -130,6 +133,7 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 	if s.follows && set.Catalogs != nil {
 		s.entry = set.Catalogs.Entry(who.Target.Database)
 	}
+	s.watch()
 	return s
 }
 

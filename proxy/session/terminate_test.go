@@ -247,7 +247,7 @@ func TestSignalOnAnOldCatalog(t *testing.T) {
 // TestSignalOfTheDatabasesOwn: a function by that name may do anything.
 func TestSignalOfTheDatabasesOwn(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0)
-	own, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}, {"function", "pg_terminate_backend", "c", "vf", ""}})
+	own, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}, {"function", "pg_terminate_backend", "sql", "vf", "SELECT set_config('a.b', 'c', false)"}})
 	if err != nil {
 		t.Fatal(err)
 	}

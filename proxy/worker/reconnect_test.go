@@ -53,7 +53,7 @@ func TestReconnectAtAnyMoment(t *testing.T) {
 func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 5))
 	y := newYard(t, seed, 3, func(s *Settings) {
-		s.Limits.Node, s.Session.Modes.Default, s.Session.Statements = 2, mode, simStatements{}
+		s.Limits.Node, s.Session.Modes.Default, s.Session.Statements, s.Session.Catalogs = 2, mode, simStatements{}, simCatalogs()
 	})
 	y.shelve(y.crew.workers[0], appKey) // one to move, and one to be opened
 	peers := []*ringtest.Peer{y.hurried(1), y.hurried(2), y.hurried(2)}

@@ -137,7 +137,7 @@ func simCatalogs() *catalog.Shared {
 	if err != nil {
 		panic(err)
 	}
-	for _, database := range []string{"db0", "db1"} {
+	for _, database := range []string{"db0", "db1", "app"} {
 		e := c.Entry(database)
 		e.Claim(time.Unix(0, 0), math.MaxInt64, false)
 		e.Store(e.Ask(time.Unix(0, 0)), empty)

@@ -59,6 +59,12 @@ GRANT ALL ON public.ruled TO alice, writer;
 CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql AS
 	$$ BEGIN EXECUTE NEW.statement; RETURN NEW; END $$;
 
+-- What DISCARD ALL leaves. Slots' names are everybody's, so that a server has one of its own.
+CREATE FUNCTION public.slot() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+	IF NOT EXISTS (SELECT FROM pg_replication_slots WHERE active_pid = pg_backend_pid()) THEN
+		PERFORM pg_create_physical_replication_slot('hunt_' || pg_backend_pid(), false, true);
+	END IF; END $$;
+
 SELECT lo_from_bytea(4242, 'large');
 GRANT SELECT ON LARGE OBJECT 4242 TO PUBLIC;
 

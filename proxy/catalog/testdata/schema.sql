@@ -19,6 +19,8 @@ CREATE FUNCTION keeper_by_call() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN q
 CREATE FUNCTION keeper_by_call_atomic() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT keeper(1); END;
 CREATE FUNCTION circle_a() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN circle_b(); END';
 CREATE FUNCTION circle_b() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM circle_a(); RETURN keeper_by_call(); END';
+CREATE FUNCTION seeds() RETURNS void LANGUAGE sql AS 'SELECT setseed(0.5)';
+CREATE FUNCTION dynamic(sql text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE sql; END';
 CREATE FUNCTION asker() RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(1); RETURN 1; END';
 CREATE PROCEDURE asker_procedure() LANGUAGE plpgsql AS 'BEGIN CREATE TEMP TABLE t (a int); END';
 CREATE FUNCTION keeper_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM keeper(); RETURN NEW; END';
@@ -132,6 +134,7 @@ CREATE EXTENSION seg;
 CREATE EXTENSION unaccent;
 CREATE EXTENSION pg_stat_statements;
 CREATE EXTENSION postgres_fdw;
+CREATE EXTENSION pgrowlocks;
 CREATE TABLE with_uuid (a uuid DEFAULT uuid_generate_v4(), b citext, c hstore);
 CREATE FUNCTION with_dblink() RETURNS void LANGUAGE plpgsql AS $$BEGIN PERFORM dblink_connect('a', 'dbname=app'); END$$;
 ALTER FUNCTION citext_hash(citext) VOLATILE; -- C in an operator class, as PostGIS declares its own

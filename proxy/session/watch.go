@@ -1,0 +1,86 @@
+package session
+
+import (
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// In session mode, on one node, a server is the client's until that leaves, and
+// DISCARD ALL ends what it has done; so its statements are not looked at. They
+// are where it may do what outlasts DISCARD ALL: in a database that holds such code,
+// and for a superuser. All that is looked for is whether the server is to be closed
+// in the end.
+
+// watch begins to look at the statements of a session that are not followed.
+func (s *Session) watch() {
+	if s.follows || s.set.Catalogs == nil || s.who.Target.Replication {
+		return
+	}
+	if entry := s.set.Catalogs.Entry(s.who.Target.Database); entry.Holds() {
+		s.entry, s.watches = entry, true
+	}
+}
+
+// watchSuperuser has those of a superuser looked at, who may do what PostgreSQL
+// itself has for it. What other users' functions do is not known then.
+func (s *Session) watchSuperuser(params []wire.Param) {
+	s.watches = s.watches || !s.follows && s.set.Statements != nil && pool.Param(params, "is_superuser") == "on"
+}
+
+// observeText looks at a request.
+func (s *Session) observeText(m *wire.Message) (err error) {
+	if !s.watches || s.spoils {
+		return nil
+	}
+	switch m.Kind {
+	case wire.FunctionCall:
+		s.spoils = functionCall(m).Spoils
+	case wire.Query, wire.Parse:
+		if err := s.renewWatched(m); err != nil {
+			return err
+		}
+		if s.script, err = s.read(m); err == nil {
+			s.spoils = s.lasts(s.effect(s.script))
+		}
+	}
+	return err
+}
+
+// lasts says that something may be left for ever. What a definition makes is not
+// known to who judges the statements after it.
+func (s *Session) lasts(e *Effect) bool {
+	for _, prepared := range e.prepares {
+		for _, st := range prepared {
+			var inner Effect
+			if inner.add(st, s.judge()); inner.Spoils {
+				return true
+			}
+		}
+	}
+	return e.Spoils || len(e.defined) > 0 && s.entry != nil
+}
+
+// renewWatched asks for the catalog if that is due, and where it does no harm: a
+// question ends the unnamed statement, and so does what is at hand.
+func (s *Session) renewWatched(m *wire.Message) error {
+	name := []byte{}
+	if m.Kind == wire.Parse {
+		name = m.Body()[:1]
+	}
+	if s.entry == nil || s.server == nil || !s.outside() || s.asking != nil || len(name) > 0 && name[0] != 0 {
+		return nil
+	}
+	ticket, due := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck, false)
+	if !due {
+		return nil
+	}
+	s.askCatalog(ticket)
+	if err := s.await(func() bool { return s.asking == nil }); err != nil {
+		return err
+	}
+	return s.digest()
+}
+
+// bare is of a database that has nothing of its own.
+var bare = new(catalog.Snapshot)
