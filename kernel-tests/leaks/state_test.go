@@ -8,7 +8,7 @@ import (
 
 // placeholders are names of settings that nobody has declared. NULL and ” count
 // as the same: where one was ever set, PostgreSQL itself leaves ” after RESET.
-var placeholders = []string{"app.who", "app.tenant"}
+var placeholders = []string{"app.who", "app.tenant", "app.Ä"}
 
 // stateQuery asks for all that a client can see of its session; the rows of
 // kind "server" tell which one it is on, and are not compared.

@@ -14,16 +14,16 @@
 // (BenchmarkQuestion). It is subject to the session's statement_timeout.
 //
 // A verdict errs towards Keeps, and towards Spoils. Taken on trust are:
-//   - a function declared IMMUTABLE, and one of C declared STABLE: harmless. So is
-//     what only immutable functions may be in: indexes, generated columns,
-//     partition keys. Likewise C functions in operator classes, as estimators of
-//     selectivity, and of text search, conversions and access methods.
+//   - a function declared IMMUTABLE that is neither SQL nor PL/pgSQL, and one of C declared
+//     STABLE: harmless. So are the extensions in extensions.go, and what partition keys
+//     call. Likewise C functions in operator classes, as estimators of selectivity, and
+//     of text search, conversions and access methods.
 //   - pg_catalog: as package query's list of PostgreSQL 15 says. A function that is
 //     newer than the list, called from a body, counts as harmless.
 //   - set_config(..., true) and SET LOCAL end with the transaction. They leave a
 //     setting such as app.user known, and empty instead of not there.
 //   - nextval, currval and lastval: judged harmless; the caller sees to sequences.
-//   - nobody updates pg_settings through a view.
+//   - an UPDATE of pg_settings, also through a view or rule, sets what pg_settings lists.
 //   - temporary objects are not looked at: who makes one is told by query.
 //
 // Placing errs towards the primary. Taken on trust there are:

@@ -8,8 +8,7 @@ func (r *reading) function(name, language, volatility, source string) {
 	r.snapshot.peeks = r.snapshot.peeks || text && Peeks(source) || !text && language != "c" && language != "internal"
 	switch {
 	case kind == 'a': // what it calls are uses
-	case declared == 'i':
-	case text:
+	case text: // however it is declared: PostgreSQL believes whatever it is told
 		f := judge(source, language)
 		r.body(node, f)
 		r.define(node, source, f.words)
@@ -17,10 +16,11 @@ func (r *reading) function(name, language, volatility, source string) {
 		if declared == 's' {
 			r.placeBody(node, f)
 		}
-	case language == "c" || language == "internal" || language == "forgetful":
-		r.native(node, judgeNative(name, language, declared))
 	case language == "unread":
 		r.verdicts.raise(node, runs)
+	case declared == 'i':
+	case language == "c" || language == "internal" || language == "forgetful":
+		r.native(node, judgeNative(name, language, declared))
 	default:
 		r.native(node, Spoils)
 	}

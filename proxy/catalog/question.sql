@@ -24,6 +24,7 @@ version AS MATERIALIZED (
     UNION ALL SELECT 'amproc', oid::text, xmin::text FROM pg_amproc WHERE oid >= 16384
     UNION ALL SELECT 'event', oid::text, xmin::text FROM pg_event_trigger
     UNION ALL SELECT 'type', oid::text, xmin::text FROM pg_type WHERE oid >= 16384 AND (typtype = 'd' OR typtype = 'b' AND typelem = 0)
+    UNION ALL SELECT 'index', indexrelid::text, i.xmin::text FROM pg_index i JOIN relation r ON r.oid = indrelid WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
     UNION ALL SELECT 'range', rngtypid::text, xmin::text FROM pg_range WHERE rngtypid >= 16384
     UNION ALL SELECT 'inherits', inhrelid || ' ' || inhparent, i.xmin::text FROM pg_inherits i JOIN relation ON relation.oid = inhrelid
     UNION ALL SELECT 'trigger', t.oid::text, t.xmin::text FROM pg_trigger t JOIN relation r ON r.oid = tgrelid WHERE tgfoid >= 16384 OR tgqual IS NOT NULL
@@ -50,16 +51,16 @@ path AS (
 ),
 -- Keys are a letter and a name: f function, b one of pg_catalog, r reading and w writing a
 -- relation, p a table with children, a any statement, d any DDL, y a relation of
--- the system, l a row lock. Of writing to a relation no more is asked than what it keeps.
+-- the system, i a function declared IMMUTABLE, which says nothing of places, x an UPDATE of pg_settings, l a row lock. Of writing to a relation no more is asked than what it keeps.
 builtin AS MATERIALIZED (
   SELECT oid, 'b' || proname AS key, keeps
   FROM (SELECT oid, proname, proname = ANY ('{{{builtins}}}'::name[]) AS keeps FROM pg_proc WHERE oid < 16384) p
   WHERE keeps OR proname = ANY ('{{{fixed}}}'::name[])
 ),
 target AS MATERIALIZED (
-  SELECT p.oid, 'f' || proname AS key, lanname IN ('c', 'internal') AS native
+  SELECT p.oid, CASE WHEN provolatile = 'i' AND prokind <> 'a' AND pronargdefaults = 0 THEN 'i' ELSE 'f' END || proname AS key, lanname IN ('c', 'internal') AS native
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang
-  WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0)
+  WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0 OR lanname IN ('sql', 'plpgsql'))
   UNION ALL SELECT oid, key, false FROM builtin
 ),
 -- What the catalog holds as trees. prosqlbody came with PostgreSQL 14.
@@ -79,8 +80,10 @@ expression AS (
   FROM pg_constraint WHERE contypid <> 0 AND oid >= 16384
   UNION ALL SELECT 'pg_type'::regclass, oid, 'a', '', typdefaultbin::text
   FROM pg_type WHERE typtype = 'd' AND oid >= 16384
-  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'f', proname, concat(proargdefaults, CASE WHEN prosrc = '' AND provolatile <> 'i' THEN to_json(p) ->> 'prosqlbody' END)
-  FROM pg_proc p WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0)
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid, CASE WHEN provolatile = 'i' AND prokind <> 'a' AND pronargdefaults = 0 THEN 'i' ELSE 'f' END, proname, concat(proargdefaults, CASE WHEN prosrc = '' THEN to_json(p) ->> 'prosqlbody' END)
+  FROM pg_proc p WHERE p.oid >= 16384 AND (provolatile <> 'i' OR prokind = 'a' OR pronargdefaults > 0 OR prosrc = '')
+  UNION ALL SELECT 'pg_class'::regclass, indexrelid, 'w', relname, concat(indexprs, indpred)
+  FROM pg_index JOIN relation r ON r.oid = indrelid WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
 ),
 -- Nothing records that a view uses a function of pg_catalog, so its tree is searched.
 suspect AS (
@@ -113,12 +116,16 @@ uses AS (
   UNION SELECT kind || name, 'y' FROM expression
   WHERE kind IN ('r', 'f') AND tree ~ ':relid ([1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-3]) '
   UNION SELECT kind || name, 'l' FROM expression WHERE kind IN ('r', 'f') AND tree LIKE '%{ROWMARKCLAUSE %'
+  -- a write to pg_settings, through a view or by a rule or function
+  UNION SELECT CASE kind WHEN 'r' THEN 'w' ELSE kind END || name, 'x' FROM expression
+  WHERE catalog IN ('pg_rewrite'::regclass, 'pg_proc'::regclass) AND (kind NOT IN ('f', 'i') OR tree LIKE '%:commandType 2 %')
+    AND tree LIKE '%:relid ' || 'pg_settings'::regclass::oid || ' %'
   UNION SELECT d.key, t.key FROM direct d JOIN target t ON t.oid = d.oid WHERE NOT (trusted AND native)
   -- views, policies and functions over relations; a write to a view is one to what it is of
   UNION SELECT u.kind || e.name, u.used || r.relname
   FROM expression e JOIN pg_depend d ON d.classid = e.catalog AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass
   JOIN relation r ON r.oid = d.refobjid AND (relkind <> 'S' OR e.kind <> 'w')
-  JOIN (VALUES ('r', 'r'), ('w', 'w'), ('f', 'w')) u (kind, used) ON u.kind = e.kind OR u.kind = 'w' AND e.catalog = 'pg_rewrite'::regclass
+  JOIN (VALUES ('r', 'r'), ('w', 'w'), ('f', 'w'), ('i', 'w')) u (kind, used) ON u.kind = e.kind OR u.kind = 'w' AND e.catalog = 'pg_rewrite'::regclass
   WHERE u.kind || e.name <> u.used || r.relname
   -- foreign keys that change the table that refers, partitions and inheritance
   UNION SELECT 'w' || parent.relname, 'w' || child.relname
@@ -131,7 +138,7 @@ uses AS (
 source AS (
   SELECT p.oid, prosrc, sum(octet_length(prosrc)) OVER (ORDER BY p.oid) <= {{maxSource}} AS fits
   FROM pg_proc p JOIN pg_language l ON l.oid = prolang
-  WHERE p.oid >= 16384 AND lanname IN ('sql', 'plpgsql') AND provolatile <> 'i' AND prokind <> 'a'
+  WHERE p.oid >= 16384 AND lanname IN ('sql', 'plpgsql') AND prokind <> 'a'
 ),
 -- functions of extensions that are known to leave nothing
 forgetful AS (

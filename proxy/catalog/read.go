@@ -98,14 +98,16 @@ func (r *reading) uses(user, used string) {
 		user, used = "w"+user[1:], "w"+used[1:]
 	}
 	r.names[user[1:]] = true
+	immutable := user[0] == 'i' || used[0] == 'i'
+	user, used = asFunction(user), asFunction(used)
 	r.verdicts.uses(user, used)
 	if used[0] == 'b' {
 		r.snapshot.peeks = r.snapshot.peeks || slices.Contains(readers, used[1:])
 		r.verdicts.raise(used, builtins()[used[1:]])
 	}
 	switch {
-	case user[0] == 'w' || user[0] == 'd':
-		return // no read
+	case immutable, user[0] == 'w' || user[0] == 'd':
+		return // no read, or trusted
 	case used[0] == 'b':
 		r.places.raise(user, places()[used[1:]])
 	case used[0] == 'w':
@@ -113,6 +115,13 @@ func (r *reading) uses(user, used string) {
 	default:
 		r.places.uses(user, used)
 	}
+}
+
+func asFunction(node string) string {
+	if node[0] == 'i' {
+		return "f" + node[1:]
+	}
+	return node
 }
 
 func (r *reading) relations(names string, p place) {
@@ -159,6 +168,7 @@ func octal(digits string) byte {
 // take keeps of the graphs what is asked for.
 func (r *reading) take() {
 	s := &r.snapshot
+	r.verdicts.raise("x", Asks) // such settings are listed
 	r.verdicts.settle()
 	s.anything, s.ddl = s.told(r.verdicts.levels["a"]), s.told(r.verdicts.levels["d"])
 	s.reads, s.writes = map[string]Verdict{}, map[string]Verdict{}

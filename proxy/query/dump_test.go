@@ -74,6 +74,8 @@ func describeFunction(f Function) string {
 		switch {
 		case a.Null:
 			args = append(args, "null")
+		case a.Altered:
+			args = append(args, fmt.Sprintf("cast(%q)", a.Text))
 		case a.Constant:
 			args = append(args, fmt.Sprintf("%q", a.Text))
 		case a.Parameter > 0:

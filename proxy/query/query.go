@@ -153,6 +153,7 @@ type Function struct {
 // Argument is what the text says of an argument's value.
 type Argument struct {
 	Constant  bool
+	Altered   bool   // by a cast: Text need not be what the function gets
 	Text      string // of a constant: plain text, "true" and "false", empty for NULL
 	Null      bool
 	Parameter int // n of $n, or 0

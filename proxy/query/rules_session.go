@@ -240,7 +240,11 @@ func notifyDetail(w *walker, m protoreflect.ProtoMessage) {
 }
 
 // fold makes ASCII lower case, as PostgreSQL compares names of settings.
-func fold(s string) string {
+func fold(s string) string { return Fold(s) }
+
+// Fold is a name as PostgreSQL folds it, whatever its locale: letters that are not
+// ASCII stay.
+func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + 'a' - 'A'

@@ -263,7 +263,9 @@ func qualified(names []*pg.Node) (schema, name string) {
 }
 
 func (w *walker) argument(node *pg.Node) Argument {
+	altered := false
 	for node.GetTypeCast() != nil {
+		altered = altered || !keepsText(node.GetTypeCast().TypeName)
 		node = node.GetTypeCast().Arg
 	}
 	if p := node.GetParamRef(); p != nil {
@@ -273,7 +275,17 @@ func (w *walker) argument(node *pg.Node) Argument {
 	if constant == nil {
 		return Argument{}
 	}
-	return Argument{Constant: true, Text: w.source.client(constantText(constant)), Null: constant.Isnull}
+	return Argument{Constant: true, Altered: altered, Text: w.source.client(constantText(constant)), Null: constant.Isnull}
+}
+
+// keepsText says that a cast to a type leaves a text what it is, or is to boolean. A
+// length cuts, and so do char and name.
+func keepsText(t *pg.TypeName) bool {
+	schema, name := qualified(t.GetNames())
+	if len(t.GetTypmods())+len(t.GetArrayBounds()) > 0 || t.GetSetof() || t.GetPctType() {
+		return false
+	}
+	return (schema == "" || schema == "pg_catalog") && (name == "text" || name == "varchar" || name == "bool")
 }
 
 func constantText(c *pg.A_Const) string {

@@ -310,7 +310,7 @@ func (e *Effect) set(st *query.Statement) {
 		e.keep("SET seed")
 		e.Spoils = true
 		return
-	case st.Class == query.Unknown:
+	case st.Class == query.Unknown, !ascii(st.Name):
 		e.Ask = true
 		e.placeholder(st.Name)
 		return
@@ -322,7 +322,10 @@ func (e *Effect) set(st *query.Statement) {
 
 // placeholder notes a setting that pg_settings does not show.
 func (e *Effect) placeholder(name string) {
-	if strings.Contains(name, ".") {
+	switch {
+	case !ascii(name): // encodings and locales differ in what it is to the server
+		e.keep("a setting whose name is not ASCII")
+	case strings.Contains(name, "."):
 		e.names = append(e.names, name)
 	}
 }
@@ -373,13 +376,13 @@ const setConfig = "set_config"
 
 // setConfig judges set_config(name, value, is_local).
 func (e *Effect) setConfig(f *query.Function) {
-	if len(f.Arguments) != 3 || !f.Arguments[0].Constant {
+	if len(f.Arguments) != 3 || !f.Arguments[0].Constant || f.Arguments[0].Altered {
 		e.may(catalog.Keeps, "set_config of a setting that the statement does not name")
 		return
 	}
-	name := strings.ToLower(f.Arguments[0].Text)
+	name := query.Fold(f.Arguments[0].Text)
 	e.Alone = e.Alone || name == "standard_conforming_strings" || name == "client_encoding"
-	local := f.Arguments[2].Constant && choiceIsTrue(f.Arguments[2].Text)
+	local := f.Arguments[2].Constant && !f.Arguments[2].Altered && choiceIsTrue(f.Arguments[2].Text)
 	if local && !meant[name] && !e.Alone {
 		return // gone at the transaction's end
 	}

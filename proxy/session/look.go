@@ -16,11 +16,8 @@ import (
 // between transactions, and takes it down. mine: it is answered here.
 func (s *Session) look(m *wire.Message) (mine bool, err error) {
 	s.upcoming, s.basis = nil, s.present()
-	if !s.follows {
+	if !s.follows || s.expect.Skipping {
 		return false, s.observeText(m)
-	}
-	if s.expect.Skipping {
-		return false, nil
 	}
 	if err := s.quiet(m.Kind); err != nil {
 		return false, err
@@ -53,9 +50,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		if !m.Last { // it will be on the server by the client's own name
 			return false, s.allow(s.tooLong())
 		}
-		if s.plain && s.server != nil && s.effect(s.script).Spoils { // nobody looks at its Bind
-			s.server.Retire(s.loop.Now())
-		}
+		s.lookAhead()
 		return s.server == nil && s.prepareAhead(m), nil
 	case wire.Bind:
 		portal, name, st := s.bound(m)

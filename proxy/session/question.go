@@ -125,7 +125,7 @@ func readState(rows [][]string, user string, syntax query.Syntax) *answered {
 func (a *answered) read(what, name, value, user string, syntax query.Syntax) {
 	switch what {
 	case "s":
-		a.settings = a.settings.With(strings.ToLower(name), settingValue(strings.ToLower(name), value))
+		a.settings = a.settings.With(query.Fold(name), settingValue(query.Fold(name), value))
 	case "x":
 		if value, set := strings.CutPrefix(value, "="); set {
 			a.settings = a.settings.With(name, query.Literal(value))

@@ -64,3 +64,10 @@ func (s *Session) discarded() {
 	s.plain = false
 	s.server.Settings, s.server.Used = nil, s.keeps()
 }
+
+// lookAhead looks at a Parse where nobody looks at its Bind.
+func (s *Session) lookAhead() {
+	if s.plain && s.server != nil && s.effect(s.script).Spoils {
+		s.server.Retire(s.loop.Now())
+	}
+}

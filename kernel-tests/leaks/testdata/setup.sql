@@ -34,6 +34,10 @@ CREATE FUNCTION public.sqlset(name text, value text, islocal boolean) RETURNS te
 	$$ SELECT set_config(name, value, islocal) $$;
 CREATE FUNCTION public.stableset(name text, value text, islocal boolean) RETURNS text LANGUAGE sql STABLE AS
 	$$ SELECT set_config(name, value, islocal) $$;
+CREATE FUNCTION public.pureset(name text, value text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+	$$ BEGIN RETURN set_config(name, value, false); END $$;
+CREATE VIEW public.ownsettings AS SELECT name, setting FROM pg_settings;
+GRANT SELECT, UPDATE ON public.ownsettings TO PUBLIC;
 CREATE PROCEDURE public.does(statement text) LANGUAGE plpgsql AS
 	$$ BEGIN EXECUTE statement; END $$;
 CREATE PROCEDURE public.commits(statement text) LANGUAGE plpgsql AS

@@ -7,6 +7,7 @@ CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = name, RIGHTARG = text);
 
 CREATE TABLE plain (a int PRIMARY KEY, b serial, c uuid DEFAULT gen_random_uuid(), d timestamptz DEFAULT now() CHECK (d > '2000-01-01'));
 CREATE FUNCTION pure() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN EXECUTE $$SELECT 1$$; RETURN 1; END';
+CREATE FUNCTION pure_quiet(i int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT i + 1';
 CREATE FUNCTION quiet() RETURNS int LANGUAGE sql AS 'SELECT a FROM plain WHERE a = 1';
 CREATE FUNCTION quiet_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := 1; RETURN NEW; END';
 CREATE FUNCTION keeper(i int DEFAULT 1) RETURNS int LANGUAGE sql AS $$SELECT set_config('app.user', 'x', false) IS NOT NULL; SELECT 1$$;
@@ -114,6 +115,19 @@ CREATE TABLE parted_above_1 PARTITION OF parted_above FOR VALUES FROM (1) TO (2)
 CREATE TRIGGER t AFTER INSERT ON parted_above FOR EACH ROW EXECUTE FUNCTION keeper_trigger();
 CREATE TABLE inherited (a int);
 CREATE TABLE inheriting (b int DEFAULT keeper()) INHERITS (inherited);
+
+-- Declared wrongly.
+CREATE FUNCTION pure_keeper() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN set_config('app.user', 'x', false); END$$;
+CREATE FUNCTION pure_keeper_atomic(i int) RETURNS text IMMUTABLE LANGUAGE sql BEGIN ATOMIC SELECT set_config('app.user', i::text, false); END;
+CREATE FUNCTION pure_by_call() RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT pure_keeper()';
+CREATE TABLE indexed (a int);
+CREATE INDEX ON indexed (pure_keeper_atomic(a));
+CREATE VIEW own_settings AS SELECT name, setting FROM pg_settings;
+CREATE VIEW settings_above AS SELECT * FROM own_settings;
+CREATE TABLE settings_ruled (name text, value text);
+CREATE RULE r AS ON INSERT TO settings_ruled DO ALSO UPDATE pg_settings SET setting = NEW.value WHERE pg_settings.name = NEW.name;
+CREATE FUNCTION updates_settings_atomic(n text, v text) RETURNS void LANGUAGE sql BEGIN ATOMIC UPDATE pg_settings SET setting = v WHERE name = n; END;
+CREATE FUNCTION updates_own_settings(n text, v text) RETURNS void LANGUAGE sql AS 'UPDATE own_settings SET setting = v WHERE name = n';
 
 CREATE EXTENSION "uuid-ossp";
 CREATE EXTENSION pgcrypto;
