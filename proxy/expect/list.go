@@ -104,6 +104,21 @@ func (e *List) settlingFrom(first int) bool {
 	return false
 }
 
+// Runs says that what the server does now, as far as its replies tell, is the
+// client's: of pgherd's own only what is done at once, and may be answered late, is
+// before it.
+func (e *List) Runs() bool {
+	for i := range e.list.len() {
+		switch o := e.list.at(i); {
+		case o.whose == Forward, o.whose == Instead, o.whose == Prelude:
+			return true
+		case !o.whose.ours() && wire.ReadyForQuery.Settles(o.request):
+			return false
+		}
+	}
+	return false
+}
+
 // OwedToClient is how many of the replies owed are the client's.
 func (e *List) OwedToClient() (n int) {
 	for i := range e.list.len() {

@@ -146,6 +146,10 @@ func (l *Loop) Turn(wait time.Duration) error {
 	return err
 }
 
+// Round is after how many Turns every socket has been looked at, however many have something to say: what a
+// socket holds now is received by then, unless its Conn holds its limit.
+func (l *Loop) Round() int { return 1 + l.open/epollEvents }
+
 // settle brings the engine in line with what every touched Conn wants. It is the only place that starts or
 // stops an operation, so an engine is never re-entered from Complete.
 func (l *Loop) settle() {

@@ -57,7 +57,6 @@ func (s *Session) checkoutOne(node int) error {
 func (s *Session) queue() (*pool.Server, error) {
 	before := s.state
 	s.enter(WaitServer)
-	s.canceled = false
 	deadline := Forever
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
@@ -115,7 +114,7 @@ func (s *Session) impatient(deadline time.Time) error {
 		return errEvicted
 	case s.client.Left():
 		return errLeft // nobody wants the answer; the request is not begun
-	case s.canceled:
+	case s.struck():
 		return canceled
 	case over(deadline, s.loop.Now()):
 		return &wire.Fault{Severity: "FATAL", Code: "53300",

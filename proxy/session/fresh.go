@@ -68,7 +68,6 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 func (s *Session) chase(d route.Decision) (node int, err error) {
 	deadline, before := s.loop.Now().Add(s.set.Routing.ConsistencyWait), s.state
 	s.enter(WaitServer)
-	s.canceled = false
 	defer s.enter(before)
 	for s.loop.Chase(); s.loop.Now().Before(deadline); s.loop.Chase() {
 		if err := s.loop.Wait(sooner(deadline, s.loop.Now().Add(chaseEvery))); err != nil {
@@ -77,7 +76,7 @@ func (s *Session) chase(d route.Decision) (node int, err error) {
 		switch {
 		case s.evicted != nil:
 			return -1, errEvicted
-		case s.canceled:
+		case s.struck():
 			return -1, canceled
 		}
 		if now := s.chooseNow(d); !now.stale {

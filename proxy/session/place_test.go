@@ -243,7 +243,7 @@ func TestCanceledBeforeTheStandbyCatchesUp(t *testing.T) {
 	w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
 	w.then(s[0].words(t, "Query INSERT INTO t VALUES (1)"), s[0].says(done("INSERT 0 1")))
 	w.then(w.told(1, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(simple("BEGIN"), simple("SELECT 1")))
-	w.then(w.told(1, "CommandComplete BEGIN", "ReadyForQuery T"), w.is(WaitServer), w.cancels(cancelKey, nil))
+	w.then(w.told(1, "CommandComplete BEGIN", "ReadyForQuery T"), w.is(WaitServer), w.cancels)
 	w.then(w.told(1, "ErrorResponse ERROR 57014", "ReadyForQuery E"), w.is(InTransaction), w.sends(simple("ROLLBACK")))
 	w.then(w.told(1, "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
 	w.run()

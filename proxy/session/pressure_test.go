@@ -9,7 +9,6 @@ import (
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/nodes"
-	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
@@ -75,25 +74,40 @@ func TestWaitForEver(t *testing.T) {
 	w.ended("returned")
 }
 
-// cancels is an event: the client cancels with this key; who is hit?
-func (w *world) cancels(key string, want *side) func() {
+// cancels is an event: a cancel comes, for what has arrived.
+func (w *world) cancels() { w.wrongly(cancelKey, true)() }
+
+// wrongly: one comes with this key, or when there is nothing to cancel any more.
+func (w *world) wrongly(key string, heard bool) func() {
+	return func() { w.t.Helper(); w.same("heard", w.session.Cancel([]byte(key)), heard) }
+}
+
+// strikes is an event, or an end: to these servers a cancel was sent since the last look.
+func (w *world) strikes(want ...*side) func() {
 	return func() {
 		w.t.Helper()
-		var server *pool.Server
-		if want != nil {
-			server = want.server
+		var got []string
+		for _, server := range take(&w.canceled) {
+			got = append(got, server.Endpoint.(*side).name)
 		}
-		w.same("what is canceled", w.session.Cancel([]byte(key)), server)
+		for i := range max(len(got), len(want)) {
+			if i >= len(got) || i >= len(want) || got[i] != want[i].name {
+				w.t.Errorf("cancels were sent to %q, want %d", got, len(want))
+				return
+			}
+		}
 	}
 }
+
+func (w *world) answered() { w.session.CancelDone(nil) }
 
 const cancelKey = "\x01\x02\x03\x04"
 
 func TestCancelWhileWaiting(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(simple("q")))
-	w.then(w.is(WaitServer), w.cancels("\x01\x02\x03\x05", nil))
-	w.then(w.is(WaitServer), w.client.gets(t), w.cancels(cancelKey, nil))
+	w.then(w.is(WaitServer), w.wrongly("\x01\x02\x03\x05", false))
+	w.then(w.is(WaitServer), w.client.gets(t), w.cancels)
 	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 57014", "ReadyForQuery I"), w.client.leaves())
 	w.run()
 	if w.withdrawn == 0 {
@@ -106,7 +120,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 func TestCancelTooLate(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(simple("q")))
-	w.then(w.is(WaitServer), w.cancels(cancelKey, nil), w.refuses(tooMany))
+	w.then(w.is(WaitServer), w.cancels, w.refuses(tooMany))
 	w.then(w.client.gets(t, "ErrorResponse ERROR 53300", "ReadyForQuery I"), w.client.says(simple("q")))
 	w.then(w.is(WaitServer), w.client.gets(t))
 	w.then(w.is(WaitServer), w.client.gets(t), w.client.leaves())
@@ -116,11 +130,11 @@ func TestCancelTooLate(t *testing.T) {
 func TestCancelNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.cancels(cancelKey, nil), w.client.says(simple("q")))
-	w.then(w.cancels("", nil), w.cancels("\x01\x02\x03", nil), w.cancels(cancelKey+"\x05", nil), s.says(done("Q")))
-	w.then(w.is(Idle), w.cancels(cancelKey, nil)) // a server that does nothing is not canceled
-	w.then(w.client.says(terminate))
-	w.then(w.is(Closing), w.cancels(cancelKey, nil), s.says(done("DISCARD ALL"))) // nor is our own reset
+	w.greeted(w.cancels, w.client.says(simple("q"))) // which came later
+	w.then(w.strikes(), w.wrongly("", false), w.wrongly("\x01\x02\x03", false), w.wrongly(cancelKey+"\x05", false), s.says(done("Q")))
+	w.then(w.strikes(), w.is(Idle), w.cancels) // a server that does nothing is not canceled
+	w.then(w.strikes(), w.client.says(terminate))
+	w.then(w.is(Closing), w.wrongly(cancelKey, false), s.says(done("DISCARD ALL"))) // nor is our own reset
 	w.run()
 	w.ended("returned")
 }
@@ -130,7 +144,9 @@ func TestCancelHoldsTheServer(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	w.greeted(w.client.says(simple("q")))
-	w.then(w.cancels(cancelKey, s), w.cancels(cancelKey, s), s.says(done("Q")))
+	w.then(w.cancels)
+	w.then(w.strikes(s), w.cancels)
+	w.then(w.strikes(s), s.says(done("Q")))
 	w.then(w.client.says(terminate))
 	held := func() {
 		s.gets(t, "Query q")()
@@ -138,8 +154,8 @@ func TestCancelHoldsTheServer(t *testing.T) {
 		w.ended("")
 	}
 	w.then(w.is(Closing), held, w.passes(time.Second))
-	w.then(held, func() { w.session.CancelDone(nil) })
-	w.then(held, func() { w.session.CancelDone(nil) })
+	w.then(held, w.answered)
+	w.then(held, w.answered)
 	w.then(s.gets(t, "Query q", "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 	w.run()
 	w.ended("returned")
@@ -150,7 +166,8 @@ func TestCancelIsNeverAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	w.greeted(w.client.says(simple("q")))
-	w.then(w.cancels(cancelKey, s), s.says(done("Q")))
+	w.then(w.cancels)
+	w.then(w.strikes(s), s.says(done("Q")))
 	w.then(w.client.says(terminate))
 	before := w.now
 	w.run()

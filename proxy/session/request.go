@@ -13,6 +13,7 @@ func (s *Session) request(m wire.Message) error {
 	defer func() { s.handling = false }()
 	if m.First {
 		s.reload()
+		s.came = s.requests.position() - uint64(len(m.Bytes))
 		if m.Kind != wire.CopyData {
 			s.requests.ends()
 		}
@@ -65,6 +66,11 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
 	}
 	s.enter(Active)
+	if s.wish.alive || s.cancels > 0 {
+		if err := s.spared(); err != nil {
+			return true, err
+		}
+	}
 	if s.refusing && m.Kind != wire.Sync {
 		return true, nil
 	}

@@ -106,7 +106,8 @@ type Session struct {
 	leaving   bool          // the client has left; what it had asked for goes on
 	evicted   *wire.Fault   // why the worker wants it gone
 	violation *wire.Fault   // what the client sent that is not the protocol
-	canceled  bool          // a cancel came while it waited for a server
+	wish      wish          // a cancel that was not sent yet
+	came      uint64        // bytes of the client before the request at hand
 	cancels   int           // cancels on their way to its server (I10)
 }
 

@@ -6,9 +6,26 @@ import "pgherd/proxy/wire"
 type stream struct {
 	from   wire.Endpoint
 	cut    wire.Cutter
-	chunk  wire.Chunk // the one being cut
-	rest   []byte     // of it
-	passed int        // bytes of the present response, or copy
+	chunk  wire.Chunk   // the one being cut
+	rest   []byte       // of it
+	ahead  []wire.Chunk // that follow it, taken before their time
+	taken  uint64       // bytes, up to the end of chunk
+	passed int          // bytes of the present response, or copy
+}
+
+// position is how many bytes have been cut.
+func (st *stream) position() uint64 { return st.taken - uint64(len(st.rest)) }
+
+// gather takes what has arrived, and tells how many bytes that makes in all.
+func (st *stream) gather() (arrived uint64) {
+	for chunk := st.from.Take(); chunk != nil; chunk = st.from.Take() {
+		st.ahead = append(st.ahead, chunk)
+	}
+	arrived = st.taken
+	for _, chunk := range st.ahead {
+		arrived += uint64(len(chunk.Bytes()))
+	}
+	return arrived
 }
 
 // next is the next message, or piece of one, that has arrived. Its bytes are
@@ -26,12 +43,24 @@ func (st *stream) next() (m wire.Message, ok bool, err error) {
 
 // advance goes on to the next chunk.
 func (st *stream) advance() bool {
-	st.drop()
-	if st.chunk = st.from.Take(); st.chunk == nil {
+	st.release()
+	if st.chunk = st.fetch(); st.chunk == nil {
 		return false
 	}
 	st.rest = st.chunk.Bytes()
+	st.taken += uint64(len(st.rest))
 	return true
+}
+
+func (st *stream) fetch() (chunk wire.Chunk) {
+	if len(st.ahead) == 0 {
+		return st.from.Take()
+	}
+	chunk = st.ahead[0]
+	if st.ahead = st.ahead[1:]; len(st.ahead) == 0 {
+		st.ahead = nil
+	}
+	return chunk
 }
 
 // run passes on, at once, all that has arrived of further messages of a kind,
@@ -62,8 +91,17 @@ func (st *stream) ends() {
 	st.passed = 0
 }
 
-// drop releases the chunk being cut.
+// drop releases what has not been cut.
 func (st *stream) drop() {
+	st.release()
+	for _, chunk := range st.ahead {
+		chunk.Release()
+	}
+	st.ahead = nil
+}
+
+// release releases the chunk being cut.
+func (st *stream) release() {
 	if st.chunk != nil {
 		st.chunk.Release()
 	}

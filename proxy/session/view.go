@@ -2,10 +2,8 @@ package session
 
 import (
 	"cmp"
-	"crypto/subtle"
 	"time"
 
-	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -81,29 +79,3 @@ func (s *Session) Retire(now time.Time) {
 
 // Evict ends the session with this error, as soon as it runs again.
 func (s *Session) Evict(why *wire.Fault) { s.evicted = why }
-
-// Cancel is the client's wish to stop what it asked for. It returns the server
-// to which a cancel is to be sent; the session then holds that server until
-// CancelDone (I10). nil: nothing to cancel, or the key is wrong.
-func (s *Session) Cancel(key []byte) *pool.Server {
-	if subtle.ConstantTimeCompare(key, s.key) != 1 {
-		return nil
-	}
-	s.canceled = s.state == WaitServer
-	if s.server == nil || s.expect.Empty() || s.state == Closing || s.cancels >= cancelLimit {
-		return nil // what runs then is pgherd's own reset, if anything
-	}
-	switch s.expect.Next() {
-	case expect.Capture, expect.Restore, expect.Attempt, expect.Swallow:
-		return nil // what runs now is pgherd's own: the cancel has come too early
-	}
-	s.cancels++
-	return s.server
-}
-
-// CancelDone: PostgreSQL has answered a cancel, or err. Then the cancel may
-// still strike, and the server is never reused (I10).
-func (s *Session) CancelDone(err error) {
-	s.cancels--
-	s.expect.Uncertain = s.expect.Uncertain || err != nil
-}

@@ -55,6 +55,9 @@ func (s *Session) await(done func() bool) error {
 
 // rest waits for something to happen, as long as the session has patience.
 func (s *Session) rest() error {
+	if s.strike() {
+		return nil // what waited for that may go on
+	}
 	deadline, why := s.patience()
 	if over(deadline, s.loop.Now()) {
 		return s.impatience(why)
@@ -113,8 +116,7 @@ func (s *Session) impatience(why *wire.Fault) error {
 	}
 	s.overdue = true
 	if s.cancels < cancelLimit && s.server != nil && !s.expect.Empty() {
-		s.cancels++
-		s.loop.Cancel(s.server)
+		s.sendCancel(s.server)
 	}
 	return nil
 }

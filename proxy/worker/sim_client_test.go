@@ -29,6 +29,10 @@ type simClient struct {
 	got     []byte // not yet compared
 	done    bool
 	unkind  bool // servers and connections break: an error, then the end, is right
+	cancels int  // that it has sent and that are not answered
+	cancel  bool // it has sent one
+	doubts  bool // what differs from what it wants has not come wholly
+	struck  bool // one has struck: from there on nobody knows what is right
 }
 
 // simRound makes what a client, by its number, sends before it waits.
@@ -312,6 +316,9 @@ func (c *simClient) compare() error {
 	if !c.greeted && !c.greet() {
 		return nil
 	}
+	if c.strikes(); c.struck || c.doubts {
+		return nil
+	}
 	n := min(len(c.got), len(c.model.out))
 	if (len(c.got) > n || !bytes.Equal(c.got[:n], c.model.out[:n])) && !c.farewell() {
 		at := messages(c.got[:alike(c.got, c.model.out)])
@@ -341,6 +348,21 @@ func messages(b []byte) (n int) {
 func (c *simClient) farewell() bool {
 	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
 	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
+}
+
+// strikes finds out whether what differs is the error of a statement that was
+// canceled.
+func (c *simClient) strikes() {
+	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
+	c.doubts = c.cancel && len(rest) > 0 && rest[0] == 'E' && messages(rest) == 0
+	if c.cancel && len(rest) > 0 && rest[0] == 'E' && !c.doubts {
+		cut := wire.CutReplies()
+		m, _, err := cut.Next(rest)
+		c.struck = c.struck || err == nil && wire.ViewFault(m.Body()).Code == "57014"
+	}
+	if c.struck {
+		c.got, c.model.out = nil, nil
+	}
 }
 
 // alike is how many bytes a and b begin with alike.

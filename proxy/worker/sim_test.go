@@ -60,15 +60,14 @@ type sim struct {
 	set     *Settings
 	view    *nodes.View
 	faults  []error
-	// canceling: for which session the last cancel of a server was sent.
+	// canceling: by which session each server was held as the job that runs now began.
 	canceling map[uint32]uint32
 	lastPID   uint32
 	databases map[string]*simDatabase
 }
 
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, random: rand.New(rand.NewPCG(seed, 7)), net: ringtest.New(seed),
-		canceling: map[uint32]uint32{}, databases: map[string]*simDatabase{}}
+	s := &sim{seed: seed, random: rand.New(rand.NewPCG(seed, 7)), net: ringtest.New(seed), databases: map[string]*simDatabase{}}
 	s.limit = 1 + s.random.IntN(4)
 	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
 	s.unkind = s.random.IntN(3) == 0
@@ -91,7 +90,7 @@ func newSim(seed uint64) *sim {
 	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
-		Go:     func(f func()) { s.jobs = append(s.jobs, f) },
+		Go:     s.goes,
 		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
 		Chance: s.random.Float64,
 		Jitter: func(d time.Duration) time.Duration { return d },
@@ -212,6 +211,22 @@ func (s *sim) database(name string) *simDatabase {
 
 func (s *sim) Secret(string) (any, bool) { return nil, false }
 
+// goes has f run off the workers' threads, sometime.
+func (s *sim) goes(f func()) {
+	held := map[uint32]uint32{}
+	for _, w := range s.crew.workers {
+		for _, t := range w.tasks {
+			if v := t.session.View(); v.Server != nil {
+				held[v.Server.PID] = v.PID
+			}
+		}
+	}
+	s.jobs = append(s.jobs, func() {
+		s.canceling = held
+		f()
+	})
+}
+
 // Cancel is the Connector's. It arrives late; then the server must still be
 // held by the session for which it was sent, or by nobody because it is
 // closed (I10).
@@ -311,22 +326,14 @@ func (s *sim) administer() {
 	}
 }
 
-// cancelSometimes sends a cancel for what c does, if it has a server.
+// cancelSometimes sends a cancel for what c does, at any moment.
 func (s *sim) cancelSometimes(c *simClient) {
 	if !c.greeted || c.done || s.random.IntN(12) > 0 {
 		return
 	}
 	w := s.crew.workers[c.pid%uint32(len(s.crew.workers))]
-	w.Post(func() {
-		t := w.tasks[c.pid]
-		if t == nil {
-			return
-		}
-		if v := t.session.View(); v.Server != nil && v.State != session.WaitServer {
-			s.canceling[v.Server.PID] = c.pid
-			w.cancel(c.pid, c.key, make(chan struct{}))
-		}
-	})
+	c.cancels, c.cancel = c.cancels+1, true
+	w.Post(func() { w.cancel(c.pid, c.key, func() { c.cancels-- }) })
 }
 
 // act reads and answers; a mean server sometimes dies or speaks nonsense.
@@ -388,7 +395,7 @@ func (s *sim) run() error {
 // quiet: every client is done and every session over.
 func (s *sim) quiet() bool {
 	for _, c := range s.clients {
-		if !c.done {
+		if !c.done || c.cancels > 0 {
 			return false
 		}
 	}

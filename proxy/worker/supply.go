@@ -67,7 +67,7 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error) {
 	if err != nil {
 		w.crew.gone(ticket.Key)
-		if !w.tasks[ticket.Session].grant(ticket.Key, nil, err) && ticket.Session == 0 {
+		if !w.tasks[ticket.Session].grant(ticket, nil, err) && ticket.Session == 0 {
 			w.env.Log.Warn("open server for min_pool_size", "error", err)
 		}
 		return
@@ -84,7 +84,7 @@ func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error
 // receive puts a server's socket on this ring and gives it to whom it is for.
 func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 	s.Endpoint = w.open(socket, &idle{w, s})
-	if !w.tasks[ticket.Session].grant(s.Key, s, nil) {
+	if !w.tasks[ticket.Session].grant(ticket, s, nil) {
 		w.giveBack(s)
 	}
 }
@@ -139,7 +139,7 @@ func (w *Worker) moveServer(ticket pool.Ticket) {
 		c.SetOwner(m)
 		c.Detach()
 		m.Ready(c)
-	case !w.tasks[ticket.Session].grant(s.Key, s, nil):
+	case !w.tasks[ticket.Session].grant(ticket, s, nil):
 		w.giveBack(s)
 	}
 }

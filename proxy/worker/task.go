@@ -33,7 +33,10 @@ type task struct {
 	alarm    time.Time // in the heap of alarms; zero: it is not there
 	place    int       // where in the heap
 
-	want    *want // the place in the queue; nil: it does not wait
+	cancels []func() // answers to those that the session has heard and not sent
+
+	want    *want     // the place in the queue; nil: it does not wait
+	asked   time.Time // when it took the last one
 	granted *pool.Server
 	refused error
 }
@@ -72,12 +75,14 @@ func (w *Worker) step(t *task) {
 	if _, alive := t.resume(); !alive {
 		w.end(t)
 	}
+	t.answerCancels()
 }
 
 // end: the session has returned.
 func (w *Worker) end(t *task) {
 	t.over = true
 	t.stop()
+	t.answerCancels()
 	delete(w.tasks, t.pid)
 	w.disarm(t)
 	w.env.Ended(t.session.View(), t.why)
@@ -145,9 +150,12 @@ func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 			return s
 		}
 	}
-	t.want = &want{key, secret, w.now}
+	if t.asked = t.asked.Add(1); t.asked.Before(w.now) { // which tells this want from one in the same turn
+		t.asked = w.now
+	}
+	t.want = &want{key, secret, t.asked}
 	t.granted, t.refused = nil, nil
-	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid, Since: w.now})
+	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid, Since: t.asked})
 	return nil
 }
 
@@ -172,7 +180,6 @@ func (t *task) Return(s *pool.Server)  { t.w.crew.regains(s, t.w.now); t.w.giveB
 func (t *task) Discard(s *pool.Server) { t.w.crew.regains(s, t.w.now); t.w.discard(s) }
 func (t *task) Abort(s *pool.Server)   { t.w.crew.regains(s, t.w.now); t.w.abort(s) }
 func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
-func (t *task) Cancel(s *pool.Server)  { t.w.sendCancel(t, s, func() {}) }
 
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) {
@@ -180,14 +187,15 @@ func (t *task) adopt(s *pool.Server) {
 	t.w.crew.lends(s, t.w.now)
 }
 
-// grant ends the wait for a server of this key. False: it no longer waits.
-func (t *task) grant(key pool.Key, s *pool.Server, err error) bool {
-	if t == nil || t.over || t.want == nil || t.want.key != key {
+// grant ends the wait that the ticket is for. False: the session no longer waits, or
+// again, by another ticket, which would then wait for nobody.
+func (t *task) grant(ticket pool.Ticket, s *pool.Server, err error) bool {
+	if t == nil || t.over || t.want == nil || t.want.key != ticket.Key || !t.want.since.Equal(ticket.Since) {
 		return false
 	}
 	if s != nil {
 		t.adopt(s)
-		t.w.waits.add(key, t.w.now.Sub(t.want.since))
+		t.w.waits.add(ticket.Key, t.w.now.Sub(t.want.since))
 	}
 	t.want, t.granted, t.refused = nil, s, err
 	t.w.wake(t)

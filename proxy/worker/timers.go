@@ -66,10 +66,13 @@ func (w *Worker) ringAlarms() {
 
 // patience is how long the worker may sleep.
 func (w *Worker) patience() time.Duration {
-	if len(w.run) > 0 || w.inbox.some.Load() {
+	if len(w.run)+len(w.cancels) > 0 || w.inbox.some.Load() {
 		return 0
 	}
 	next := w.chores
+	if soon := w.now.Add(sendingPoll); len(w.sending) > 0 && soon.Before(next) {
+		next = soon
+	}
 	if len(w.alarms) > 0 && w.alarms[0].alarm.Before(next) {
 		next = w.alarms[0].alarm
 	}

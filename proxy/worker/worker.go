@@ -69,6 +69,8 @@ type Worker struct {
 	proven     proven
 	suspects   []*idle    // idle servers that may have said something
 	aborting   []*aborted // servers that are being ended
+	sending    []sending  // cancels that wait for what they are for to be sent
+	cancels    []*cancel  // that were heard, and wait for what their clients had sent
 	gathering  []*secure  // endpoints with something to encrypt
 	lastPID    uint32
 	thread     int          // its number
@@ -160,6 +162,8 @@ func (w *Worker) Turn(wait time.Duration) error {
 	}
 	w.now = w.env.Now()
 	w.lookAtSuspects()
+	w.sendCancels()
+	w.judgeCancels()
 	for _, message := range w.inbox.take() {
 		message()
 	}
@@ -216,50 +220,6 @@ func (w *Worker) nextPID() uint32 {
 			return pid
 		}
 	}
-}
-
-// Cancel hands a cancel request to the session with this number. It returns
-// once PostgreSQL has answered, or there is nothing to cancel.
-func (c *Crew) Cancel(ctx context.Context, pid uint32, key []byte) {
-	done := make(chan struct{})
-	w := c.workers[pid%uint32(len(c.workers))]
-	if !w.Post(func() { w.cancel(pid, key, done) }) {
-		return
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
-
-func (w *Worker) cancel(pid uint32, key []byte, done chan struct{}) {
-	t := w.tasks[pid]
-	if t == nil {
-		close(done)
-		return
-	}
-	s := t.session.Cancel(key)
-	w.wake(t)
-	if s == nil {
-		close(done)
-		return
-	}
-	w.sendCancel(t, s, func() { close(done) })
-}
-
-// sendCancel has PostgreSQL stop what the server does for the session.
-func (w *Worker) sendCancel(t *task, s *pool.Server, done func()) {
-	w.env.Go(func() {
-		defer done()
-		err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey)
-		if err != nil {
-			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)
-		}
-		w.Post(func() {
-			t.session.CancelDone(err)
-			w.wake(t)
-		})
-	})
 }
 
 func closeSocket(s Socket) { _ = unix.Close(s.FD) }

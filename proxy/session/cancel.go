@@ -1,0 +1,85 @@
+package session
+
+import (
+	"crypto/subtle"
+
+	"pgherd/proxy/pool"
+)
+
+// wish is the client's wish to stop what it asked for, while that is still on its
+// way to a server. It is for what the client had sent by then, and never for what
+// comes later (I10).
+type wish struct {
+	alive bool
+	upTo  uint64 // how many bytes the client had sent
+}
+
+// Cancel is the client's wish to stop what it asked for. The worker has received
+// what the client had sent by then; the session looks at it when it runs again.
+// Not heard: the key is wrong, or there is nothing that could be canceled.
+func (s *Session) Cancel(key []byte) (heard bool) {
+	if subtle.ConstantTimeCompare(key, s.key) != 1 || s.state == Closing || s.cancels >= cancelLimit {
+		return false // what runs at the end is pgherd's own reset, if anything
+	}
+	s.wish = wish{alive: true, upTo: s.requests.gather()}
+	return true
+}
+
+// Wishes says that a cancel was neither sent nor has become pointless.
+func (s *Session) Wishes() bool { return s.wish.alive }
+
+// CancelDone: PostgreSQL has answered a cancel, or err. Then the cancel may
+// still strike, and the server is never reused (I10).
+func (s *Session) CancelDone(err error) {
+	s.cancels--
+	s.expect.Uncertain = s.expect.Uncertain || err != nil
+}
+
+// strike sends the client's cancel if the server does what it is for, and drops it
+// if all that it is for is answered. The session is about to wait, so whatever can be
+// sent to the server has been.
+func (s *Session) strike() (struck bool) {
+	switch {
+	case !s.wish.alive:
+		return false
+	case s.server != nil && s.expect.Runs():
+		s.sendCancel(s.server)
+	case s.toCome():
+		return false
+	}
+	s.wish.alive = false
+	return true
+}
+
+func (s *Session) sendCancel(server *pool.Server) {
+	s.cancels++
+	s.loop.Cancel(server)
+}
+
+// toCome says that something that the cancel is for was not given to a server yet,
+// or stands behind something of pgherd's own.
+func (s *Session) toCome() bool {
+	return s.expect.OwedToClient() > 0 || s.again.due || s.meant() || s.requests.position() < s.wish.upTo
+}
+
+// meant says that the cancel is for the request at hand.
+func (s *Session) meant() bool { return s.handling && s.came < s.wish.upTo }
+
+// struck says that the request at hand, which waits for a server, is canceled.
+func (s *Session) struck() bool {
+	if !s.wish.alive || !s.meant() {
+		return false
+	}
+	s.wish.alive = false
+	return true
+}
+
+// spared holds back a request that came after a cancel, until that can no longer
+// strike it.
+func (s *Session) spared() error {
+	deadline := s.loop.Now().Add(cancelHold)
+	s.recheck = sooner(s.recheck, deadline)
+	return s.await(func() bool {
+		return s.came < s.wish.upTo || !s.wish.alive && s.cancels == 0 || over(deadline, s.loop.Now())
+	})
+}

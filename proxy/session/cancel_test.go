@@ -1,0 +1,124 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/expect"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// TestCancelRightBehind: the statement and the cancel have come in the same moment.
+func TestCancelRightBehind(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"simple":   simple("q"),
+		"extended": append(append(parse("q"), execute...), syncs...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.server()
+			w.greeted(w.client.says(sent), w.cancels)
+			w.then(w.strikes(s), s.says(fault("ERROR", "57014"), ready))
+			w.then(w.client.gets(t, "ErrorResponse ERROR 57014", "ReadyForQuery I"), w.answered)
+			w.quits(s)
+			w.run()
+		})
+	}
+}
+
+// TestCancelIsNotForWhatComesLater: that waits until the cancel is answered.
+func TestCancelIsNotForWhatComesLater(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(w.client.says(simple("first"), simple("second")))
+	w.then(w.cancels, w.client.says(simple("third")))
+	w.then(s.gets(t, "Query first", "Query second"), w.strikes(s), s.says(done("A"), done("B")))
+	w.then(s.gets(t), w.client.gets(t, "CommandComplete A", "ReadyForQuery I", "CommandComplete B", "ReadyForQuery I"))
+	w.then(s.gets(t), w.answered)
+	w.then(s.gets(t, "Query third"), w.strikes(), s.says(done("C")))
+	w.quits(s)
+	w.run()
+}
+
+// TestCancelIsNotAnswered: what comes later waits for a while.
+func TestCancelIsNotAnswered(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	w.greeted(w.client.says(simple("first")))
+	w.then(w.cancels)
+	w.then(w.strikes(s), s.says(done("A")), w.client.says(simple("second")))
+	w.then(s.gets(t, "Query first"), w.passes(cancelHold-time.Second))
+	w.then(s.gets(t), w.passes(time.Second))
+	w.then(s.gets(t, "Query second"), s.says(done("B")), w.answered)
+	w.quits(s)
+	w.run()
+}
+
+// TestCancelBehindOurOwn: what runs when it comes is pgherd's. It is sent when the
+// client's own statement is the one that runs.
+func TestCancelBehindOurOwn(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	s[0].server.Settings = pool.Settings{"work_mem": "'1MB'"}
+	w.greeted(w.sends(simple("SELECT 1")))
+	w.then(s[0].words(t, `Query RESET "work_mem";`, "Query SELECT 1"), w.cancels)
+	w.then(w.strikes(), s[0].says(done("RESET")))
+	w.then(w.strikes(s[0]), s[0].says(selected))
+	w.then(w.answered)
+	w.then(w.sends(terminate))
+	w.run()
+	w.ended("returned")
+}
+
+// TestCancelDuringTheFirstQuestion: the statement waits for what pgherd asks.
+func TestCancelDuringTheFirstQuestion(t *testing.T) {
+	w, s := transactionWorld(t)
+	w.set.Catalogs = catalog.NewShared()
+	w.greeted(w.sends(simple("SELECT 1")), w.cancels)
+	w.then(s.words(t, "Query CATALOG"), w.strikes(), s.says(catalogAnswer([]string{"version", "2:2", "", "", ""})))
+	w.then(s.words(t, "Query SELECT 1"), w.strikes(s), s.says(failed("57014")))
+	w.then(w.client.words(t, "ErrorResponse ERROR 57014", "ReadyForQuery E"), s.says(), w.answered)
+	w.then(w.sends(terminate), func() { s.in = append(s.in, done("ROLLBACK")) })
+	w.run()
+}
+
+// TestCancelIsDropped once all that it was for is answered.
+func TestCancelIsDropped(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	s[0].server.Settings = pool.Settings{"work_mem": "'1MB'"}
+	w.greeted(w.sends(simple("SELECT 1")))
+	w.then(w.cancels)
+	w.then(s[0].says(done("RESET"), selected)) // both at once
+	w.then(w.strikes(), func() { w.same("remembered", w.session.Wishes(), false) }, w.sends(simple("SELECT 2")))
+	w.then(w.strikes(), s[0].says(selected))
+	w.then(w.strikes(), w.sends(terminate))
+	w.run()
+}
+
+// TestCancelOfAStatementThatIsPrepared: the server tells of a Close of pgherd's own
+// only when it has done what follows.
+func TestCancelOfAStatementThatIsPrepared(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.set.MaxPrepared = 1
+	prepared := func(name string) []byte {
+		b := wire.AppendParse(nil, name, "SELECT "+name, wire.MakeOIDs())
+		b = wire.AppendBind(b, &wire.BindView{Statement: []byte(name)})
+		return wire.AppendSync(wire.AppendExecute(b, "", 0))
+	}
+	ran := func(before ...[]byte) []byte {
+		b := wire.AppendBindComplete(wire.AppendParseComplete(nil))
+		for _, first := range before {
+			b = append(first, b...)
+		}
+		return append(b, done("SELECT 1")...)
+	}
+	w.greeted(w.sends(prepared("a")))
+	w.then(s[0].says(ran()))
+	w.then(func() { s[0].out, w.free = nil, append(w.free, s[0].server) }, w.sends(prepared("b")))
+	w.then(func() { w.same("owed first", w.session.expect.Next(), expect.Swallow) }, w.cancels)
+	w.then(w.strikes(s[0]), s[0].says(ran(wire.AppendCloseComplete(nil))))
+	w.then(w.answered)
+	w.then(w.sends(terminate))
+	w.run()
+}
