@@ -168,7 +168,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 	return &worker.Settings{
 		Session: overridable(c, &session.Settings{
 			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
-			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache,
+			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache, ServerFirst: c.Pool.ServerAtLogin,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
 			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &commands{admin.Commands{Source: p, Control: p, Config: p.config.Load}, c.Auth.Admins},

@@ -85,6 +85,7 @@ type Pool struct {
 	Mode             string     // session, transaction or statement, of clients that no Modes fit
 	Modes            []PoolMode // the first that fits a client wins
 	PinPolicy        string     // pin or error
+	ServerAtLogin    bool       // in session mode
 	Cache            bool       // keep servers once their client has left
 	ResetQueries     []string
 	MinSize          int           // servers kept open per (node, database, user)

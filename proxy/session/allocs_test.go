@@ -46,15 +46,17 @@ func (b *bench) Checkout(key pool.Key, _ any) *pool.Server {
 	b.server.Key = key
 	return b.server
 }
-func (b *bench) Written() (uint64, time.Time)     { return 0, b.now }
-func (b *bench) Chase()                           {}
-func (b *bench) Wrote()                           {}
-func (b *bench) LastWrite() time.Time             { return b.now }
-func (b *bench) Count(int, metrics.Statement)     {}
-func (b *bench) Replayed(int) (uint64, time.Time) { return 0, b.now }
-func (b *bench) Holds(int, uint32) bool           { return false }
-func (b *bench) Chance() float64                  { return 0 }
-func (b *bench) Nodes() *nodes.View               { return &b.view }
+func (b *bench) Written() (uint64, time.Time)        { return 0, b.now }
+func (b *bench) Chase()                              {}
+func (b *bench) Wrote()                              {}
+func (b *bench) LastWrite() time.Time                { return b.now }
+func (b *bench) Count(int, metrics.Statement)        {}
+func (b *bench) Replayed(int) (uint64, time.Time)    { return 0, b.now }
+func (b *bench) Holds(int, uint32) bool              { return false }
+func (b *bench) Known(uint32) bool                   { return true }
+func (b *bench) Notifier(int, uint32) (uint32, bool) { return 0, false }
+func (b *bench) Chance() float64                     { return 0 }
+func (b *bench) Nodes() *nodes.View                  { return &b.view }
 func (b *bench) Wait(time.Time) (err error) {
 	if !b.yield(struct{}{}) {
 		err = ErrStopped

@@ -61,6 +61,9 @@ func (s *Session) queue() (*pool.Server, error) {
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
+	if s.hurried {
+		deadline = sooner(deadline, s.loop.Now().Add(firstWait))
+	}
 	if s.home != nil && !s.stray { // it may take the very place that it waits for
 		deadline = sooner(deadline, s.loop.Now().Add(homeWait))
 	}

@@ -31,6 +31,7 @@ type Effect struct {
 	Reveals bool     // it shows the names of prepared statements
 	Stays   bool     // after it the server may wait for more of the same
 	Hooks   bool     // it makes tables do more than they say: a trigger, a rule, a policy
+	Sends   bool     // it runs NOTIFY, by its own words
 	Spoils  bool     // what it leaves outlasts DISCARD ALL: the server is closed in the end
 
 	defined  [][]string                    // what it changes the doings of; see definitions
@@ -159,6 +160,7 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	case has(query.HoldCursor):
 		e.pins("a cursor WITH HOLD")
 	}
+	e.Sends = e.Sends || st.Effects.Has(query.Notifies)
 	e.Drawn = e.Drawn || draws(st)
 	e.Peeks = e.Peeks || st.Kind == query.Do && catalog.Peeks(st.Value)
 	if st.Kind == query.DDL && e.Drew != "" { // as a default, of which only ADD COLUMN reads it now

@@ -259,6 +259,9 @@ func (s *Session) carry(kind wire.Kind) error {
 	s.undraw(kind, e)
 	s.follow.note(e, s.expect.Empty())
 	s.server.Drawn = s.server.Drawn || e.Drawn
+	if e.Sends {
+		s.server.Clients.Notifies()
+	}
 	if e.Spoils {
 		s.server.Retire(s.loop.Now())
 	}

@@ -82,6 +82,12 @@ type Loop interface {
 	// Holds says that a server of pgherd's on that node, whoever uses it, is the
 	// process of that number there.
 	Holds(node int, pid uint32) bool
+	// Known has the client known by the number of the server that it keeps for
+	// life; false: it is another client's.
+	Known(number uint32) bool
+	// Notifier is the number of the client whose notification a process of a node
+	// has sent; not ok: it is no server of pgherd's.
+	Notifier(node int, pid uint32) (number uint32, ok bool)
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
 }
@@ -122,6 +128,7 @@ type Settings struct {
 	ClientIdle   time.Duration // the longest silence of a client; 0: for ever
 	InTransIdle  time.Duration // the same, inside a transaction
 	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
+	ServerFirst  bool          // a client that keeps one server for life has it from its log-in
 	KeepServers  bool          // for other clients; else a server ends with its client
 	Commands     Commands
 	Tells        Tells // what is told of statements
@@ -167,6 +174,8 @@ const (
 	// streamAfter is how much of one response, or copy, passes before it counts
 	// as long and is received in large pieces.
 	streamAfter = 256 << 10
+	// firstWait is how long a log-in waits for the server that its client is to keep.
+	firstWait = time.Second
 	// goodbye is how long a leaving client may take to read its last bytes.
 	goodbye = 2 * time.Second
 	// cancelLimit is how many cancels of a client may be on their way at once;

@@ -86,6 +86,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	}
 	if m.Kind == wire.NotificationResponse {
 		s.whose = expect.Forward // whatever it came in between
+		s.notified(&m)
 	}
 	if m.First && m.Kind.Whole() {
 		if err := s.observe(m); err != nil {

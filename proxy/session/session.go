@@ -106,6 +106,7 @@ type Session struct {
 	leaving   bool          // the client has left; what it had asked for goes on
 	evicted   *wire.Fault   // why the worker wants it gone
 	violation *wire.Fault   // what the client sent that is not the protocol
+	hurried   bool          // the log-in can do without the server that it waits for
 	wish      wish          // a cancel that was not sent yet
 	came      uint64        // bytes of the client before the request at hand
 	cancels   int           // cancels on their way to its server (I10)
@@ -174,32 +175,6 @@ func (s *Session) live() (err error) {
 		return err
 	}
 	return s.serve()
-}
-
-// greet completes the log-in. The first log-in to a pool opens a server, so
-// that a wrong database fails here; later ones are told what that one said.
-func (s *Session) greet() error {
-	params := s.loop.Template(s.on(s.primary()))
-	if params == nil || s.who.Target.Replication {
-		if err := s.checkout(s.primary()); err != nil {
-			return err
-		}
-		if err := s.await(s.expect.Empty); err != nil { // what another client has set is taken back
-			return err
-		}
-		params = s.server.Params
-		if !s.who.Target.Replication {
-			s.release(pool.Return)
-		}
-	}
-	s.learn(params)
-	out := wire.AppendAuthenticationOk(nil)
-	for _, p := range params {
-		out = wire.AppendParameterStatus(out, p.Name, p.Value)
-	}
-	out = wire.AppendBackendKeyData(out, s.pid, s.key)
-	s.client.Write(wire.AppendReadyForQuery(out, wire.Idle))
-	return nil
 }
 
 // serve relays until the client leaves or something breaks.

@@ -49,6 +49,8 @@ type world struct {
 	written, replayed uint64
 	asked2, lastWrite time.Time
 	chased            int
+	known             uint32 // the number that it is known by, or that another has
+	notifiers         map[uint32]uint32
 	holds             map[uint32][]int // nodes, by the processes that pgherd has there
 }
 
@@ -147,6 +149,19 @@ func (w *world) Count(int, metrics.Statement)     {}
 func (w *world) Replayed(int) (uint64, time.Time) { return w.replayed, w.asked2 }
 func (w *world) Holds(node int, pid uint32) bool {
 	return slices.Contains(w.holds[pid], node)
+}
+
+func (w *world) Known(number uint32) bool {
+	if w.known != 0 && number == w.known {
+		return false
+	}
+	w.known = number
+	return true
+}
+
+func (w *world) Notifier(_ int, pid uint32) (uint32, bool) {
+	number, ok := w.notifiers[pid]
+	return number, ok
 }
 
 func (w *world) Chance() float64 { return 0 }

@@ -11,8 +11,12 @@ import (
 // once PostgreSQL has answered, or there is nothing to cancel.
 func (c *Crew) Cancel(ctx context.Context, pid uint32, key []byte) {
 	done := make(chan struct{})
-	w := c.workers[pid%uint32(len(c.workers))]
-	if !w.Post(func() { w.cancel(pid, key, func() { close(done) }) }) {
+	at, ok := c.numbers.find(pid)
+	if !ok {
+		return
+	}
+	w := c.workers[at.worker]
+	if !w.Post(func() { w.cancel(at.session, key, func() { close(done) }) }) {
 		return
 	}
 	select {

@@ -20,8 +20,9 @@ type load struct {
 const latencyWeight = 16
 
 // lends: a session has got a server.
-func (c *Crew) lends(s *pool.Server, now time.Time) {
+func (c *Crew) lends(s *pool.Server, client uint32, now time.Time) {
 	s.Lent = now
+	s.Clients.Lent(client)
 	c.loads[s.Key.Node].active.Add(1)
 }
 

@@ -24,6 +24,7 @@ type Crew struct {
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
 	loads     [nodes.MaxIndex + 1]load
 	processes processes
+	numbers   numbers
 	began     time.Time
 	lastWrite atomic.Int64 // of any session, in nanoseconds since began; 0: there was none
 	life      context.Context

@@ -331,9 +331,13 @@ func (s *sim) cancelSometimes(c *simClient) {
 	if !c.greeted || c.done || s.random.IntN(12) > 0 {
 		return
 	}
-	w := s.crew.workers[c.pid%uint32(len(s.crew.workers))]
+	at, ok := s.crew.numbers.find(c.pid)
+	if !ok {
+		return
+	}
+	w := s.crew.workers[at.worker]
 	c.cancels, c.cancel = c.cancels+1, true
-	w.Post(func() { w.cancel(c.pid, c.key, func() { c.cancels-- }) })
+	w.Post(func() { w.cancel(at.session, c.key, func() { c.cancels-- }) })
 }
 
 // act reads and answers; a mean server sometimes dies or speaks nonsense.
@@ -424,6 +428,9 @@ func (s *sim) accounts() error {
 	}
 	if known := s.crew.processes.open; len(known) != s.shelved() {
 		return fmt.Errorf("%d servers are known by their numbers, %d are there", len(known), s.shelved())
+	}
+	if left := s.crew.numbers.of; len(left) > 0 {
+		return fmt.Errorf("the numbers of %d clients are known that have left", len(left))
 	}
 	for _, w := range s.crew.workers {
 		for _, v := range w.shelf.All() {

@@ -18,7 +18,8 @@ import (
 // end.
 type task struct {
 	w       *Worker
-	pid     uint32
+	pid     uint32 // among the tasks of its worker
+	number  uint32 // by which the client is known
 	session *session.Session
 	client  endpoint
 	resume  func() (struct{}, bool)
@@ -55,9 +56,10 @@ func (w *Worker) begin(l Login) {
 		return
 	}
 	t := &task{w: w, pid: w.nextPID()}
+	t.number = w.number(t.pid)
 	w.logins++
 	t.client = w.open(l.Socket, t)
-	t.session = session.New(t, w.set.Session, l.Client, t.client, t.pid, w.env.Key(l.Protocol))
+	t.session = session.New(t, w.set.Session, l.Client, t.client, t.number, w.env.Key(l.Protocol))
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		t.why = t.session.Run()
@@ -84,6 +86,7 @@ func (w *Worker) end(t *task) {
 	t.stop()
 	t.answerCancels()
 	delete(w.tasks, t.pid)
+	w.crew.numbers.give(t.number)
 	w.disarm(t)
 	w.env.Ended(t.session.View(), t.why)
 }
@@ -184,7 +187,7 @@ func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) {
 	s.Endpoint.(endpoint).conn().SetOwner(t)
-	t.w.crew.lends(s, t.w.now)
+	t.w.crew.lends(s, t.number, t.w.now)
 }
 
 // grant ends the wait that the ticket is for. False: the session no longer waits, or

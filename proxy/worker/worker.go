@@ -209,8 +209,7 @@ func (w *Worker) shut() {
 	close(w.closed)
 }
 
-// nextPID is a number no live session has: the remainder by the number of
-// workers tells which worker's it is. It is positive as an int32.
+// nextPID tells a session from all others that live, on any worker.
 func (w *Worker) nextPID() uint32 {
 	n := uint32(len(w.crew.workers))
 	for {

@@ -1,0 +1,115 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+)
+
+// A client that keeps one server is told its number; others are told one that no
+// process has, and are known by it to pgherd.
+func TestNumbers(t *testing.T) {
+	for mode, own := range map[string]bool{"session": true, "transaction": false} {
+		t.Run(mode, func(t *testing.T) {
+			engines(t, func(t *testing.T, engine string) {
+				proxy := start(t, engine, "pool_mode = "+mode+"\n")
+				seen := map[uint32]bool{}
+				for range 20 {
+					conn := connect(t, proxy)
+					pid := conn.PID()
+					if same := mustAsk(t, conn, "SELECT pg_backend_pid()") == fmt.Sprint(pid); same != own || seen[pid] || int32(pid) <= 0 {
+						t.Errorf("told %d; its server's: %v; told before: %v", pid, same, seen[pid])
+					}
+					if !own && pid < 1<<22 {
+						t.Errorf("told %d, which may be a process's", pid)
+					}
+					seen[pid] = true
+				}
+			})
+		})
+	}
+}
+
+// A client recognizes its own NOTIFY, and is told whose the others are.
+func TestNotifyNamesTheClient(t *testing.T) {
+	for _, mode := range []string{"session", "transaction"} {
+		t.Run(mode, func(t *testing.T) {
+			engines(t, func(t *testing.T, engine string) {
+				proxy := start(t, engine, "pool_mode = "+mode+"\n")
+				var mutex sync.Mutex
+				var heard []string
+				listener := listening(t, proxy, func(n *pgconn.Notification) {
+					mutex.Lock()
+					defer mutex.Unlock()
+					heard = append(heard, fmt.Sprint(n.PID, " ", n.Payload))
+				})
+				mustAsk(t, listener, "LISTEN numbers")
+				others := []*pgconn.PgConn{connect(t, proxy), connect(t, proxy)}
+				var want []string
+				for i := range 20 {
+					for name, sender := range map[string]*pgconn.PgConn{"own": listener, "first": others[0], "second": others[1]} {
+						payload := fmt.Sprint(name, " ", i)
+						mustAsk(t, sender, "SELECT pg_notify('numbers', '"+payload+"')")
+						want = append(want, fmt.Sprint(sender.PID(), " ", payload))
+					}
+				}
+				eventually(t, "all is heard", func() error {
+					mustAsk(t, listener, "SELECT 1")
+					mutex.Lock()
+					defer mutex.Unlock()
+					if len(heard) < len(want) {
+						return fmt.Errorf("%d of %d", len(heard), len(want))
+					}
+					return nil
+				})
+				for i := range want {
+					if heard[i] != want[i] {
+						t.Errorf("heard %q, want %q", heard[i], want[i])
+					}
+				}
+			})
+		})
+	}
+}
+
+func listening(t *testing.T, proxy *herd.Proxy, hear func(*pgconn.Notification)) *pgconn.PgConn {
+	t.Helper()
+	config, err := pgconn.ParseConfig(dsn(proxy.Port, herd.User))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { hear(n) }
+	ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(conn) })
+	return conn
+}
+
+// Two pgherds before one primary: the slots that pg_basebackup names after the number
+// that it was told do not collide.
+func TestBaseBackupThroughTwo(t *testing.T) {
+	engines(t, func(t *testing.T, engine string) {
+		const each = 2
+		var backups sync.WaitGroup
+		for range 2 {
+			proxy := startProxy(t, herd.ProxySettings{HBA: replicationHBA, Config: "io_engine = " + engine})
+			for range each {
+				dir := filepath.Join(t.TempDir(), "data")
+				backups.Go(func() {
+					postgresTool(t, proxy, "pg_basebackup", "-D", dir, "-X", "stream", "-c", "fast", "--no-sync")
+				})
+			}
+		}
+		backups.Wait()
+	})
+}

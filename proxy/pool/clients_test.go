@@ -1,0 +1,26 @@
+package pool
+
+import "testing"
+
+// TestClients: whose a notification is, while clients come and go.
+func TestClients(t *testing.T) {
+	var c Clients
+	is := func(want uint32) {
+		t.Helper()
+		if got := c.Notified(); got != want {
+			t.Errorf("it is of %d, want %d", got, want)
+		}
+	}
+	is(0)
+	c.Lent(1)
+	is(1)
+	c.Notifies()
+	c.Lent(2)
+	is(1) // its NOTIFY is on its way
+	c.Lent(2)
+	is(1)
+	c.Lent(3)
+	is(3) // nothing takes that long
+	c.Renamed(4)
+	is(4)
+}
