@@ -31,6 +31,7 @@ type connectSettings struct {
 	keepAlive    net.KeepAliveConfig
 	userTimeout  time.Duration // TCP_USER_TIMEOUT; 0: the kernel's
 	binding      string        // server_channel_binding
+	learns       bool          // servers are asked for their timeouts
 	passwd       *auth.Passwd
 	lookup       *auth.Lookup // told of passwords that servers refuse; may be nil
 }
@@ -86,14 +87,33 @@ func (c *connector) Open(ctx context.Context, key pool.Key, secret any) (worker.
 	if err != nil {
 		return worker.Opened{}, err
 	}
+	o := worker.Opened{PID: welcome.PID, CancelKey: welcome.CancelKey, Params: welcome.Params}
+	if err := c.learn(ctx, l, key, &o); err != nil {
+		l.socket.Close()
+		return worker.Opened{}, openFailure(c.nameOf(key.Node), err)
+	}
 	fd, err := worker.Detach(l.socket)
 	if err != nil {
 		return worker.Opened{}, err
 	}
-	return worker.Opened{
-		Socket: worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport},
-		PID:    welcome.PID, CancelKey: welcome.CancelKey, Params: welcome.Params,
-	}, nil
+	o.Socket = worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport}
+	return o, nil
+}
+
+// learn asks a server what its log-in does not tell.
+func (c *connector) learn(ctx context.Context, l *link, key pool.Key, o *worker.Opened) error {
+	s := c.settings.Load()
+	if !s.learns || key.Target().Replication {
+		return nil
+	}
+	ctx, cancel := s.limit(ctx, key.Node)
+	defer cancel()
+	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
+	err := learnTimeouts(l.conn, o)
+	if !interrupt() && err == nil {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // Verify logs in to a node and leaves at once, to have PostgreSQL judge a

@@ -138,7 +138,7 @@ func (p *Proxy) role(index int) nodes.Role {
 }
 
 func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings, error) {
-	s := &connectSettings{nodes: map[int]nodeAddress{}, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
+	s := &connectSettings{nodes: map[int]nodeAddress{}, learns: true, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
 		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: policy.Passwd, lookup: policy.Lookup}
 	for _, n := range c.Nodes {
 		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,

@@ -61,6 +61,7 @@ type Server struct {
 	Prepared Prepared // protocol-level statements, for any session
 	Drawn    bool     // a session may have drawn from sequences on it
 	Settings Settings // in force, beyond those of its log-in
+	Timeouts Timeouts // after its log-in
 	Clients  Clients  // whose notifications it sends
 	// Closed is called once it has ended; nil: nobody needs to know.
 	Closed func()

@@ -43,7 +43,7 @@ func (s *Session) canHold() bool {
 
 // open opens the block of which no server knows yet.
 func (s *Session) open(script *query.Script) {
-	s.begun, s.status, s.begins = script, wire.InTransaction, nil
+	s.begun, s.begunAt, s.status, s.begins = script, s.loop.Now(), wire.InTransaction, nil
 }
 
 func (s *Session) holdParse(m *wire.Message) bool {
@@ -96,22 +96,54 @@ func (s *Session) unbind() {
 
 // withheld answers what ends a transaction of which no server knows yet, and
 // what follows a request in it for which there was no server.
-func (s *Session) withheld(kind wire.Kind, script *query.Script) (mine bool, err error) {
+func (s *Session) withheld(m *wire.Message, script *query.Script) (mine bool, err error) {
 	switch {
-	case kind == wire.Query && script.Ends():
-		tag := "COMMIT"
-		if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
-			tag = "ROLLBACK"
-		}
-		s.begun, s.status, s.unnamed = nil, wire.Idle, nil
+	case m.Kind == wire.Query && script.Ends():
+		tag := s.endUnknown(script)
+		s.unnamed = nil
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
 		return true, nil
 	case s.status != wire.Failed:
 		return false, nil
-	case kind == wire.Close, script.Recovers(), script.EndsFirst(): // a server knows best
+	case s.endsFailed(m, script):
+		return true, nil
+	case m.Kind == wire.Close, script.Recovers(), script.EndsFirst(): // a server knows best
 		return false, s.failOnPrimary()
 	}
 	return false, aborted
+}
+
+// endUnknown ends the block of which no server knows.
+func (s *Session) endUnknown(script *query.Script) (tag string) {
+	tag = "COMMIT"
+	if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
+		tag = "ROLLBACK"
+	}
+	s.begun, s.begins, s.status = nil, nil, wire.Idle
+	return tag
+}
+
+// endsFailed answers what ends, in the extended protocol, a block for which there was
+// no server: there may be none now.
+func (s *Session) endsFailed(m *wire.Message, script *query.Script) bool {
+	bound := s.begins != nil && s.begins.script.Ends()
+	switch {
+	case !m.Last:
+	case m.Kind == wire.Parse && script.Ends():
+		return s.holdParse(m)
+	case m.Kind == wire.Bind && script.Ends():
+		return s.holdBind(m)
+	case m.Kind == wire.Describe && script.Ends(): // of the statement
+		s.answer(wire.AppendNoData(wire.AppendParameterDescription(nil, nil)), false)
+		return true
+	case bound && m.Kind == wire.Describe && ofUnnamedPortal(m):
+		s.answer(wire.AppendNoData(nil), false)
+		return true
+	case bound && m.Kind == wire.Execute && ofUnnamedPortal(m):
+		s.answer(wire.AppendCommandComplete(nil, s.endUnknown(s.begins.script)), false)
+		return true
+	}
+	return false
 }
 
 var aborted = &wire.Fault{Severity: "ERROR", Code: "25P02",

@@ -148,4 +148,5 @@ func (s *Session) take(server *pool.Server) {
 	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
 	s.expect.Reset()
 	s.status, s.fatal = wire.Idle, false
+	s.timeouts = server.Timeouts
 }

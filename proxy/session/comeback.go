@@ -84,7 +84,7 @@ func (s *Session) letGo() {
 
 // giveUp gives the server at hand back, if nothing keeps that from others.
 func (s *Session) giveUp() {
-	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return {
+	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return && s.calm() {
 		s.release(pool.Return)
 	} else {
 		s.release(pool.Discard)

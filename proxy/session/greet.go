@@ -17,13 +17,18 @@ func (s *Session) greet() error {
 	if s.server != nil {
 		params = s.server.Params
 		if s.follows || !s.set.ServerFirst && !s.who.Target.Replication {
-			s.release(pool.Return)
+			if s.calm() {
+				s.release(pool.Return)
+			} else {
+				s.release(pool.Discard)
+			}
 		} else if pid := s.server.PID; s.loop.Known(pid) {
 			s.pid = pid
 			s.server.Clients.Renamed(pid)
 		}
 	}
 	s.learn(params)
+	s.timeouts = s.loop.Timeouts(s.on(s.primary()))
 	out := wire.AppendAuthenticationOk(nil)
 	for _, p := range params {
 		out = wire.AppendParameterStatus(out, p.Name, p.Value)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"testing"
 
 	"pgherd/proxy/pool"
@@ -36,15 +37,21 @@ func TestRollbackWithoutAServer(t *testing.T) {
 		w.then(w.grants(s))
 		w.then(s.words(w.t, "Query BEGIN", "Query refused by pgherd"), s.says(inside("BEGIN"), failed("42601")))
 	}
-	t.Run("extended", func(t *testing.T) {
-		w, s := begin(t)
-		w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(extended("ROLLBACK"), syncs))
-		end(w, s)
-		w.then(s.words(t, "Parse ROLLBACK", "Bind", "Execute", "Sync"), s.says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), done("ROLLBACK")))
-		w.then(s.words(t, "Query STATE"), s.says(state()))
-		w.then(w.told(1, "ParseComplete", "BindComplete", "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
-		w.run()
-	})
+	for _, sql := range []string{"ROLLBACK", "COMMIT"} {
+		t.Run("extended "+sql, func(t *testing.T) {
+			w, _ := begin(t)
+			described := wire.AppendDescribe(wire.AppendDescribe(nil, 'S', "end"), 'P', "")
+			named := slices.Concat(wire.AppendParse(nil, "end", sql, nil), wire.AppendBind(nil, &wire.BindView{Statement: []byte("end")}), described,
+				wire.AppendExecute(nil, "", 0))
+			w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(extended("SELECT 1"), syncs))
+			w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(extended(sql), syncs))
+			w.then(w.told(0, "ParseComplete", "BindComplete", "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(simple("BEGIN"), simple("LISTEN a")))
+			w.then(w.refuses(tooMany))
+			w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T", "ErrorResponse ERROR 53300", "ReadyForQuery E"), w.sends(named, syncs))
+			w.then(w.told(0, "ParseComplete", "BindComplete", "ParameterDescription", "NoData", "NoData", "CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+			w.run()
+		})
+	}
 	t.Run("several statements", func(t *testing.T) {
 		w, s := begin(t)
 		w.then(w.told(0, "ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(simple("ROLLBACK; SELECT 1")))

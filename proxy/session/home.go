@@ -9,7 +9,7 @@ func (s *Session) keeps() bool { return s.mode == pool.Session && !s.away }
 // go to another node.
 func (s *Session) shelve() {
 	at := s.moment()
-	if at.Used, at.Expired = false, false; s.routes() && pool.Transaction.Judge(at) == pool.Return {
+	if at.Used, at.Expired = false, false; s.routes() && !s.server.Restless() && pool.Transaction.Judge(at) == pool.Return {
 		s.home = s.detach()
 	}
 }

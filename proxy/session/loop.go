@@ -61,6 +61,8 @@ type Loop interface {
 	// Template is what a server of this pool said of itself at its log-in;
 	// nil when none was ever opened.
 	Template(pool.Key) []wire.Param
+	// Timeouts are those that such a server had after its log-in.
+	Timeouts(pool.Key) pool.Timeouts
 	// Candidates are the nodes in use, as they are now. It is the caller's until
 	// the next call.
 	Candidates() []route.Candidate

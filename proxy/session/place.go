@@ -16,6 +16,7 @@ import (
 // placing is what a session remembers in order to place its requests.
 type placing struct {
 	begun    *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
+	begunAt  time.Time     // when it was
 	begins   *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	home     *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
 	ended    bool          // what ends a block was sent, and the status behind it was not told
@@ -90,7 +91,7 @@ func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d r
 		r.Catalog = s.entry.Snapshot().Placing()
 	}
 	if s.server == nil && s.status != wire.Idle {
-		if mine, err := s.withheld(m.Kind, r.Script); mine || err != nil {
+		if mine, err := s.withheld(m, r.Script); mine || err != nil {
 			return d, mine, err
 		}
 	}

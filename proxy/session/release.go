@@ -31,6 +31,9 @@ func (s *Session) finishOne() {
 	if verdict == pool.Reset {
 		verdict = s.reset()
 	}
+	if verdict == pool.Return && !s.calm() {
+		verdict = pool.Discard
+	}
 	if verdict == pool.Discard && s.busy() {
 		s.loop.Abort(s.detach())
 		return
@@ -61,6 +64,11 @@ func (s *Session) part() (waited bool) {
 	verdict := s.verdict()
 	if waited = verdict == pool.Reset; waited {
 		verdict = s.reset()
+	}
+	if verdict == pool.Return && s.server.Restless() {
+		if waited = true; !s.calm() {
+			verdict = pool.Discard
+		}
 	}
 	if verdict != pool.Keep && s.cancels == 0 { // one may have come meanwhile (I10)
 		s.release(verdict)

@@ -106,6 +106,7 @@ type Session struct {
 	leaving   bool          // the client has left; what it had asked for goes on
 	evicted   *wire.Fault   // why the worker wants it gone
 	violation *wire.Fault   // what the client sent that is not the protocol
+	timeouts  pool.Timeouts // PostgreSQL's, after the log-in
 	hurried   bool          // the log-in can do without the server that it waits for
 	wish      wish          // a cancel that was not sent yet
 	came      uint64        // bytes of the client before the request at hand

@@ -77,22 +77,24 @@ func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
 
 // limits is when the configured limits end the wait, and by which of them.
 func (s *Session) limits() (deadline time.Time, why *wire.Fault) {
-	limit := func(d time.Duration, fault *wire.Fault) {
-		if at := s.since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
+	limit := func(since time.Time, d time.Duration, fault *wire.Fault) {
+		if at := since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
 			deadline, why = at, fault
 		}
 	}
 	if s.state == Active {
-		limit(s.set.QueryTimeout, tooSlow)
+		limit(s.since, s.set.QueryTimeout, tooSlow)
 		if s.overdue {
 			deadline = deadline.Add(cancelPatience)
 		}
+		s.without(limit)
 		return deadline, why
 	}
-	limit(s.set.ClientIdle, silent)
+	limit(s.since, s.set.ClientIdle, silent)
 	if s.state == InTransaction {
-		limit(s.set.InTransIdle, silentInside)
+		limit(s.since, s.set.InTransIdle, silentInside)
 	}
+	s.without(limit)
 	return deadline, why
 }
 

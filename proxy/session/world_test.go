@@ -50,6 +50,7 @@ type world struct {
 	asked2, lastWrite time.Time
 	chased            int
 	known             uint32 // the number that it is known by, or that another has
+	timeouts          pool.Timeouts
 	notifiers         map[uint32]uint32
 	holds             map[uint32][]int // nodes, by the processes that pgherd has there
 }
@@ -163,6 +164,8 @@ func (w *world) Notifier(_ int, pid uint32) (uint32, bool) {
 	number, ok := w.notifiers[pid]
 	return number, ok
 }
+
+func (w *world) Timeouts(pool.Key) pool.Timeouts { return w.timeouts }
 
 func (w *world) Chance() float64 { return 0 }
 

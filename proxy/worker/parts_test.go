@@ -335,7 +335,7 @@ func TestTemplates(t *testing.T) {
 	}
 	keys := []pool.Key{key(0, "a", "x", ""), key(0, "a", "x", "p"), key(0, "a", "y", ""), key(0, "b", "x", ""), key(1, "a", "x", "")}
 	for i, k := range slices.Backward(keys) {
-		s.learn(k, []wire.Param{{Name: fmt.Sprint(i)}})
+		s.learn(k, []wire.Param{{Name: fmt.Sprint(i)}}, pool.Timeouts{})
 	}
 	if got := s.find(keys[3]); len(got) != 1 || got[0].Name != "3" || s.find(key(9, "", "", "")) != nil {
 		t.Errorf("%v", got)
@@ -348,7 +348,7 @@ func TestTemplates(t *testing.T) {
 		t.Error("not forgotten")
 	}
 	for i := range templatesLimit + 1 {
-		s.learn(key(i, "a", "x", ""), nil)
+		s.learn(key(i, "a", "x", ""), nil, pool.Timeouts{})
 	}
 	if n := len(s.keys()); n > templatesLimit {
 		t.Errorf("%d are remembered", n)
@@ -374,7 +374,7 @@ func TestPublish(t *testing.T) {
 		"there is no one": {view(), true},
 	} {
 		crew := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
-		crew.templates.learn(appKey, []wire.Param{{Name: "a"}})
+		crew.templates.learn(appKey, []wire.Param{{Name: "a"}}, pool.Timeouts{})
 		crew.Publish(c.next)
 		if forgot := crew.templates.find(appKey) == nil; forgot != c.forgot || crew.Nodes() != c.next {
 			t.Errorf("%s: forgotten=%v", name, forgot)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgherd/proxy/pool"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
 )
@@ -33,6 +34,8 @@ type Opened struct {
 	PID       uint32
 	CancelKey []byte
 	Params    []wire.Param
+	Timeouts  pool.Timeouts
+	Settings  pool.Settings // in force, beyond those of the log-in
 }
 
 // Detach takes the descriptor out of conn, for a ring. conn is closed either

@@ -72,11 +72,11 @@ func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error
 		}
 		return
 	}
-	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: began}
+	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: began, Timeouts: o.Timeouts, Settings: o.Settings}
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
-	s.Params = w.crew.templates.learn(s.Key, s.Params)
+	s.Params = w.crew.templates.learn(s.Key, s.Params, s.Timeouts)
 	w.crew.processes.opened(s)
 	w.receive(o.Socket, s, ticket)
 }

@@ -106,6 +106,8 @@ func (t *task) Now() time.Time                   { return t.w.now }
 func (t *task) Nodes() *nodes.View               { return t.w.crew.nodes.Load() }
 func (t *task) Template(k pool.Key) []wire.Param { return t.w.crew.templates.find(k) }
 
+func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.crew.templates.timeouts(k) }
+
 func (t *task) Wait(deadline time.Time) error {
 	if t.stopping {
 		return session.ErrStopped

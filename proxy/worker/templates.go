@@ -19,26 +19,37 @@ const templatesLimit = 10_000
 // read it; the lock is not on the path of a query.
 type templates struct {
 	lock sync.Mutex
-	said map[pool.Key][]wire.Param
+	said map[pool.Key]said
+}
+
+type said struct {
+	params   []wire.Param
+	timeouts pool.Timeouts
 }
 
 func (t *templates) find(key pool.Key) []wire.Param {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	return t.said[key]
+	return t.said[key].params
+}
+
+func (t *templates) timeouts(key pool.Key) pool.Timeouts {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return t.said[key].timeouts
 }
 
 // learn returns the same parameters, shared by servers that have said the same.
-func (t *templates) learn(key pool.Key, params []wire.Param) []wire.Param {
+func (t *templates) learn(key pool.Key, params []wire.Param, timeouts pool.Timeouts) []wire.Param {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	if t.said == nil || len(t.said) >= templatesLimit {
-		t.said = map[pool.Key][]wire.Param{}
+		t.said = map[pool.Key]said{}
 	}
-	if known := t.said[key]; slices.Equal(known, params) {
-		return known
+	if known := t.said[key].params; slices.Equal(known, params) {
+		params = known
 	}
-	t.said[key] = params
+	t.said[key] = said{params, timeouts}
 	return params
 }
 

@@ -1,0 +1,58 @@
+package pool
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Timeouts are PostgreSQL's own for a client's silence, and for its transactions, as a
+// server has them after its log-in: by start-up parameters, ALTER ROLE, ALTER DATABASE
+// or its configuration. 0: none.
+type Timeouts struct {
+	IdleSession       time.Duration
+	IdleInTransaction time.Duration
+	Transaction       time.Duration
+}
+
+// Names of the settings that hold them.
+const (
+	IdleSessionTimeout       = "idle_session_timeout"
+	IdleInTransactionTimeout = "idle_in_transaction_session_timeout"
+	TransactionTimeout       = "transaction_timeout"
+)
+
+// Timeout reads the value of such a setting, as it stands after SET name TO or is
+// shown; 0 too if it is none.
+func Timeout(value string) time.Duration {
+	value = strings.TrimSpace(strings.Trim(value, "'"))
+	end := strings.IndexFunc(value, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+	if end < 0 {
+		end = len(value)
+	}
+	n, err := strconv.ParseFloat(value[:end], 64)
+	unit, known := timeUnits[strings.TrimSpace(value[end:])]
+	if err != nil || !known {
+		return 0
+	}
+	return time.Duration(n * float64(unit))
+}
+
+// timeUnits are those of PostgreSQL; without one a number is of milliseconds.
+var timeUnits = map[string]time.Duration{"": time.Millisecond, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
+	"min": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+
+// Quiet are settings in force on a server that nobody has: PostgreSQL ends no session
+// for the silence of a client that has left.
+func (s Settings) Quiet() Settings { return s.With(IdleSessionTimeout, "0") }
+
+// QuietSQL brings them about.
+const QuietSQL = "SET " + IdleSessionTimeout + " TO 0"
+
+// Restless says that PostgreSQL ends the server once it has been idle for a while.
+func (s *Server) Restless() bool {
+	if value, set := s.Settings[IdleSessionTimeout]; set {
+		return Timeout(value) > 0
+	}
+	return s.Timeouts.IdleSession > 0
+}

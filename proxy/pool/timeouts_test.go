@@ -1,0 +1,38 @@
+package pool
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTimeout(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"5000": 5 * time.Second, "'5s'": 5 * time.Second, "0": 0, "'0'": 0, "' 2 min '": 2 * time.Minute, "1.5h": 90 * time.Minute,
+		"'1d'": 24 * time.Hour, "500us": 500 * time.Microsecond, "250ms": 250 * time.Millisecond,
+		"": 0, "''": 0, "default": 0, "5 weeks": 0, "-1": 0,
+	} {
+		if got := Timeout(value); got != want {
+			t.Errorf("%q is %v, want %v", value, got, want)
+		}
+	}
+}
+
+// TestRestless: what a session has set counts before what the log-in gave.
+func TestRestless(t *testing.T) {
+	s := &Server{}
+	is := func(want bool) {
+		t.Helper()
+		if s.Restless() != want {
+			t.Errorf("settings %v, log-in %v: restless %v", s.Settings, s.Timeouts, !want)
+		}
+	}
+	is(false)
+	s.Settings = s.Settings.With(IdleSessionTimeout, "'1s'")
+	is(true)
+	s.Settings = s.Settings.Quiet()
+	is(false)
+	s.Timeouts.IdleSession = time.Second
+	is(false)
+	s.Settings = nil
+	is(true)
+}

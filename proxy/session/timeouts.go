@@ -1,0 +1,68 @@
+package session
+
+import (
+	"time"
+
+	"pgherd/proxy/expect"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// ownTimeouts are PostgreSQL's, as they are for this client now. PostgreSQL applies
+// them to a session that has a server; while it has none pgherd does.
+func (s *Session) ownTimeouts() pool.Timeouts {
+	t, set := s.timeouts, s.follow.settings
+	if len(set) == 0 {
+		return t
+	}
+	if value, its := set[pool.IdleSessionTimeout]; its {
+		t.IdleSession = pool.Timeout(value)
+	}
+	if value, its := set[pool.IdleInTransactionTimeout]; its {
+		t.IdleInTransaction = pool.Timeout(value)
+	}
+	if value, its := set[pool.TransactionTimeout]; its {
+		t.Transaction = pool.Timeout(value)
+	}
+	return t
+}
+
+// without is when PostgreSQL would end the session, of which it does not know all.
+func (s *Session) without(limit func(since time.Time, d time.Duration, fault *wire.Fault)) {
+	t := s.ownTimeouts()
+	switch {
+	case s.server != nil:
+	case s.state == Idle:
+		limit(s.since, t.IdleSession, &idleSession)
+	case s.state == InTransaction:
+		limit(s.since, t.IdleInTransaction, &idleInside)
+	}
+	if s.begun != nil { // a server that has its BEGIN by now got that late
+		limit(s.begunAt, t.Transaction, &tooLongInside)
+	}
+}
+
+// In PostgreSQL's words.
+var (
+	idleSession   = wire.Fault{Code: "57P05", Message: "terminating connection due to idle-session timeout"}
+	idleInside    = wire.Fault{Code: "25P03", Message: "terminating connection due to idle-in-transaction timeout"}
+	tooLongInside = wire.Fault{Code: "25P04", Message: "terminating connection due to transaction timeout"}
+)
+
+// calm has PostgreSQL not end the server while nobody has it, for the silence of the
+// client that leaves it. False: it is not to be reused.
+func (s *Session) calm() bool {
+	if !s.server.Restless() {
+		return true
+	}
+	deadline := s.loop.Now().Add(s.set.ResetTimeout)
+	s.query(pool.QuietSQL, expect.Swallow)
+	for !s.expect.Empty() {
+		moved, err := s.fromServer()
+		if err != nil || !moved && s.outOfTime(deadline) {
+			return false
+		}
+	}
+	s.server.Settings = s.server.Settings.Quiet()
+	return !s.expect.Uncertain
+}
