@@ -54,6 +54,8 @@ func (b *bench) Count(int, metrics.Statement)        {}
 func (b *bench) Replayed(int) (uint64, time.Time)    { return 0, b.now }
 func (b *bench) Holds(int, uint32) bool              { return false }
 func (b *bench) Timeouts(pool.Key) (t pool.Timeouts) { return t }
+func (b *bench) Client(uint32) bool                  { return false }
+func (b *bench) Aim(uint32) (t Target, ok bool)      { return t, false }
 func (b *bench) Known(uint32) bool                   { return true }
 func (b *bench) Notifier(int, uint32) (uint32, bool) { return 0, false }
 func (b *bench) Chance() float64                     { return 0 }

@@ -90,6 +90,10 @@ type Loop interface {
 	// Notifier is the number of the client whose notification a process of a node
 	// has sent; not ok: it is no server of pgherd's.
 	Notifier(node int, pid uint32) (number uint32, ok bool)
+	// Client says that a client is known by the number, and no process. Aim has it hold
+	// its server, or get one; it blocks, and may be called on any thread.
+	Client(number uint32) bool
+	Aim(number uint32) (Target, bool)
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
 }

@@ -46,7 +46,13 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	}
 	r := &s.placed
 	*r = route.Request{}
-	asks := s.asked(m, r) && s.routes()
+	asks := s.asked(m, r)
+	if asks {
+		if err := s.aimAt(m, r); err != nil {
+			return false, err
+		}
+	}
+	asks = asks && s.routes()
 	d, mine, err := s.destination(m, r, asks)
 	if mine || err != nil {
 		return mine, err

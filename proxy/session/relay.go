@@ -117,6 +117,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 func (s *Session) endOwn() {
 	switch s.whose {
 	case expect.Forward:
+		s.missTarget()
 		s.again.end()
 		s.since, s.overdue = s.loop.Now(), false // of the next one's time
 	case expect.Capture:
@@ -200,6 +201,7 @@ func (s *Session) observeError(m wire.Message) error {
 	s.fatal = s.whose == expect.Forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
 	switch s.whose {
 	case expect.Forward, expect.Prelude, expect.Instead:
+		s.target.ends = false
 		s.follow.erred(fault.Code, s.replies.passed == 0)
 	case expect.Swallow:
 		s.expect.Uncertain = true

@@ -54,7 +54,7 @@ func (s *Session) verdict() pool.Verdict {
 // cancel on its way holds the server (I10); what the transaction has left is
 // found out all the same, for the next one depends on it.
 func (s *Session) part() (waited bool) {
-	if s.server == nil || !s.follows || !s.conclude() || s.cancels > 0 {
+	if s.server == nil || !s.follows || !s.conclude() || s.cancels > 0 || s.summoned {
 		return false
 	}
 	if s.keeps() {

@@ -120,6 +120,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if s.set.Tells&(LogNodes|NoticeNodes) != 0 {
 		s.tellSent(&m)
 	}
+	if s.redirect(&m) {
+		return true, nil
+	}
 	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}

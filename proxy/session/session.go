@@ -107,6 +107,8 @@ type Session struct {
 	evicted   *wire.Fault   // why the worker wants it gone
 	violation *wire.Fault   // what the client sent that is not the protocol
 	timeouts  pool.Timeouts // PostgreSQL's, after the log-in
+	target    target        // of the signal at hand, if that is a client
+	summoned  bool          // a signal is for this session's client
 	hurried   bool          // the log-in can do without the server that it waits for
 	wish      wish          // a cancel that was not sent yet
 	came      uint64        // bytes of the client before the request at hand
@@ -186,6 +188,12 @@ func (s *Session) serve() error {
 			return err
 		}
 		if moved {
+			continue
+		}
+		if s.summoned && s.server == nil {
+			if err := s.appear(); err != nil {
+				return err
+			}
 			continue
 		}
 		held := s.crowded()
@@ -273,6 +281,7 @@ func (s *Session) discardInput() {
 // abandon closes and gives back, at once, whatever is still held.
 func (s *Session) abandon() {
 	s.loop.Withdraw()
+	s.missTarget()
 	if s.lost != nil {
 		s.lost()
 	}

@@ -56,9 +56,8 @@ func (st *statement) bound(bind []byte, parameter int, from string) (n int64, kn
 		return 0, false
 	}
 	value := slices.Collect(v.Params.All())[parameter]
-	binary := v.Formats.Len() == 1 && v.Formats.At(0) == 1 || parameter < v.Formats.Len() && v.Formats.At(parameter) == 1
 	switch declared := st.declared(parameter); {
-	case !binary, declared == oidText, declared == oidVarchar, declared == 0 && from == "text":
+	case !v.Binary(parameter), declared == oidText, declared == oidVarchar, declared == 0 && from == "text":
 		return number(string(value)), true
 	}
 	return binaryNumber(value)

@@ -13,23 +13,35 @@ import (
 // first. What pgherd has not opened is taken for the primary's, whose
 // pg_stat_activity it is that clients see.
 func (s *Session) signals(m *wire.Message, r *route.Request) {
+	pid, signals := s.signaled(m, r)
+	r.Signals = signals
+	switch {
+	case s.target.pid != 0:
+		r.Owner, r.Elsewhere = s.target.node, s.target.node != s.primary()
+	case pid > 0:
+		r.Owner, r.Elsewhere = s.owner(uint32(pid))
+	}
+}
+
+// signaled is the number that a request signals; 0: it is not known, or none.
+func (s *Session) signaled(m *wire.Message, r *route.Request) (pid int64, signals bool) {
 	if r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
-		return
+		return 0, false
 	}
 	form := signal.FindStringSubmatch(outline(r.Script))
 	if form == nil || s.judge().function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
-		return // the second: the database has a function of its own by that name
+		return 0, false // the second: the database has a function of its own by that name
 	}
-	r.Signals = true
 	argument := r.Script.Statements[0].Functions[0].Arguments[0]
 	pid, known := number(argument.Text), argument.Constant
 	if argument.Parameter > 0 && m.Kind == wire.Bind {
 		_, _, st := s.bound(m)
 		pid, known = st.bound(m.Body(), argument.Parameter-1, form[1])
 	}
-	if known && pid > 0 {
-		r.Owner, r.Elsewhere = s.owner(uint32(pid))
+	if !known || pid < 0 {
+		pid = 0
 	}
+	return pid, true
 }
 
 // owner is the node other than the primary that has the process.

@@ -51,6 +51,8 @@ type world struct {
 	chased            int
 	known             uint32 // the number that it is known by, or that another has
 	timeouts          pool.Timeouts
+	clients           map[uint32]Target
+	released          int
 	notifiers         map[uint32]uint32
 	holds             map[uint32][]int // nodes, by the processes that pgherd has there
 }
@@ -166,6 +168,17 @@ func (w *world) Notifier(_ int, pid uint32) (uint32, bool) {
 }
 
 func (w *world) Timeouts(pool.Key) pool.Timeouts { return w.timeouts }
+
+func (w *world) Client(number uint32) bool {
+	_, ok := w.clients[number]
+	return ok
+}
+
+func (w *world) Aim(number uint32) (Target, bool) {
+	found := w.clients[number]
+	found.Release = func(bool) { w.released++ }
+	return found, found.PID != 0
+}
 
 func (w *world) Chance() float64 { return 0 }
 

@@ -21,6 +21,11 @@ func ViewBind(body []byte) (v BindView, err error) {
 	return v, c.end("Bind")
 }
 
+// Binary says that a parameter comes in binary form.
+func (v *BindView) Binary(parameter int) bool {
+	return v.Formats.Len() == 1 && v.Formats.At(0) == 1 || parameter < v.Formats.Len() && v.Formats.At(parameter) == 1
+}
+
 // BindNames reads the names with which the body of a Bind begins; the rest need
 // not be there. Not ok: they are not, or not wholly.
 func BindNames(body []byte) (portal, statement []byte, ok bool) {

@@ -47,6 +47,7 @@ var mutations = []mutation{
 	{"a server is reused though a cancel for it got no answer", "../session/cancel.go",
 		"s.expect.Uncertain = s.expect.Uncertain || err != nil", "_ = err"},
 	{"a cancel is never answered", "cancel.go", "\t\tdefer done()\n", ""},
+	{"a number is not given back", "task.go", "\tw.crew.numbers.give(t.number)\n", ""},
 	{"a session is served by the ticket of an earlier wait", "task.go",
 		" || !t.want.since.Equal(ticket.Since) {", " {"},
 	{"an open transaction is released", "../pool/mode.go",

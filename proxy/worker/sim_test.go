@@ -98,7 +98,7 @@ func newSim(seed uint64) *sim {
 		Failed: func(err error) { s.faults = append(s.faults, err) },
 	}
 	set := &Settings{
-		Session: &session.Settings{Modes: pool.Modes{Default: s.mode}, Catalogs: simCatalogs(), Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
+		Session: &session.Settings{Modes: pool.Modes{Default: s.mode}, Catalogs: simCatalogs(), Statements: simStatements{}, MaxPrepared: 1 + s.random.IntN(3), ServerFirst: s.random.IntN(2) == 0, ResetTimeout: time.Minute, KeepServers: true, ResetQueries: []string{"ABORT", "DISCARD ALL"}},
 		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up, Weight: 1}}}

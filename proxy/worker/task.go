@@ -36,6 +36,8 @@ type task struct {
 
 	cancels []func() // answers to those that the session has heard and not sent
 
+	summons []chan session.Target // for signals to its client
+
 	want    *want     // the place in the queue; nil: it does not wait
 	asked   time.Time // when it took the last one
 	granted *pool.Server
@@ -78,6 +80,7 @@ func (w *Worker) step(t *task) {
 		w.end(t)
 	}
 	t.answerCancels()
+	t.answerSummons()
 }
 
 // end: the session has returned.
@@ -85,6 +88,7 @@ func (w *Worker) end(t *task) {
 	t.over = true
 	t.stop()
 	t.answerCancels()
+	t.answerSummons()
 	delete(w.tasks, t.pid)
 	w.crew.numbers.give(t.number)
 	w.disarm(t)

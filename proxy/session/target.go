@@ -1,0 +1,178 @@
+package session
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+
+	"pgherd/proxy/expect"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// target is what a signal to a client, by the number that it was told, really goes to:
+// the server that the client has, and holds until the signal is sent (I10). PostgreSQL
+// says whether it may be sent, and answers.
+type target struct {
+	number  uint32 // of the client
+	node    int
+	pid     uint32 // 0: there is no signal to a client at hand
+	ends    bool   // the signal ends the server, unless it is refused
+	release func(ends bool)
+}
+
+// Target is a client's server, held for a signal until Release; if the signal ends
+// it, until it has ended.
+type Target struct {
+	Node    int
+	PID     uint32
+	Release func(ends bool)
+}
+
+// aimAt finds out whether a request signals a client, and then has that hold a server.
+func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
+	if m.Kind != wire.Query && m.Kind != wire.Bind || !m.Last || s.plain || s.expect.Skipping {
+		return nil
+	}
+	pid, signals := s.signaled(m, r)
+	if !signals || pid <= 0 || !s.loop.Client(uint32(pid)) {
+		return nil
+	}
+	if s.target.pid != 0 { // the one before is on its way
+		if err := s.quiesce(); err != nil {
+			return err
+		}
+		s.missTarget()
+	}
+	if uint32(pid) == s.pid { // its own server, whichever it will have
+		s.target = target{number: s.pid, node: s.primary(), pid: s.pid}
+		return nil
+	}
+	var found Target
+	var ok bool
+	if err := s.loop.Await(func() { found, ok = s.loop.Aim(uint32(pid)) }); err != nil {
+		return err
+	}
+	if ok {
+		s.target = target{number: uint32(pid), node: found.Node, pid: found.PID, release: found.Release,
+			ends: r.Script.Statements[0].Functions[0].Name == "pg_terminate_backend"}
+	}
+	return nil
+}
+
+// missTarget lets the client go on that a signal was for: it is sent, or will not be.
+func (s *Session) missTarget() {
+	if s.target.release != nil {
+		s.target.release(s.target.ends)
+	}
+	s.target = target{}
+}
+
+// redirect sends a signal on, to the process in the client's place. mine: it was sent.
+func (s *Session) redirect(m *wire.Message) (mine bool) {
+	if s.target.pid == 0 || m.Kind != wire.Query && m.Kind != wire.Bind {
+		return false
+	}
+	if s.target.number == s.pid {
+		s.target.pid, s.target.node = s.server.PID, s.server.Key.Node
+	}
+	if s.server.Key.Node != s.target.node {
+		return false // there it may be a stranger's
+	}
+	if m.Kind == wire.Query {
+		*m = wire.Message{Kind: wire.Query, First: true, Last: true, Copied: true, Bytes: wire.AppendQuery(nil, renumbered(s.script, s.target.pid))}
+		return false
+	}
+	return s.redirectBind(m)
+}
+
+// renumbered is the text of a signal with another number in it.
+func renumbered(script *query.Script, pid uint32) string {
+	lexer := query.NewLexer([]byte(script.Text), script.Syntax)
+	for t := lexer.Next(); t.Kind != query.End && t.Kind != query.Invalid; t = lexer.Next() {
+		if t.Kind == query.Integer || t.Kind == query.String {
+			return script.Text[:t.Start] + strconv.FormatUint(uint64(pid), 10) + script.Text[t.End:]
+		}
+	}
+	return script.Text
+}
+
+// redirectBind binds the other number, or a statement with that in its text.
+func (s *Session) redirectBind(m *wire.Message) (mine bool) {
+	v, err := wire.ViewBind(m.Body())
+	_, _, st := s.bound(m)
+	if err != nil || st == nil {
+		return false
+	}
+	argument := st.script.Statements[0].Functions[0].Arguments[0]
+	if argument.Parameter == 0 {
+		_, types, _ := cutText(st.text)
+		other := s.now(s.statement(renumbered(st.script, s.target.pid) + types))
+		there, known := s.server.Prepared.Find(other.key)
+		if !known {
+			there = s.parse(other, expect.Prelude, nil)
+		}
+		v.Statement = []byte(there)
+		s.expect.Add(wire.Bind, expect.Forward, nil)
+		s.server.Endpoint.Write(wire.AppendBind(nil, &v))
+		return true
+	}
+	values := slices.Collect(v.Params.All())
+	value := &values[argument.Parameter-1]
+	switch n := uint64(s.target.pid); {
+	case !v.Binary(argument.Parameter - 1):
+		*value = strconv.AppendUint(nil, n, 10)
+	case len(*value) == 4:
+		*value = binary.BigEndian.AppendUint32(nil, uint32(n))
+	case len(*value) == 8:
+		*value = binary.BigEndian.AppendUint64(nil, n)
+	default:
+		*value = strconv.AppendUint(nil, n, 10) // of a text
+	}
+	v.Params = wire.MakeValues(values...)
+	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
+	return false
+}
+
+// cutText parts the text of a statement from what follows it in a Parse.
+func cutText(text string) (sql, rest string, ok bool) {
+	for i := range len(text) {
+		if text[i] == 0 {
+			return text[:i], text[i:], true
+		}
+	}
+	return text, "", false
+}
+
+// Summon has the session get a server, if it has none, for a signal to its client.
+func (s *Session) Summon() { s.summoned = true }
+
+// Summoned is the server that it holds for the signal, until CancelDone; not done: it
+// waits for one, nil: it has none.
+func (s *Session) Summoned() (server *pool.Server, done bool) {
+	switch {
+	case !s.summoned || s.state == Closing:
+		return nil, true
+	case s.server == nil || s.state == WaitServer:
+		return nil, false
+	}
+	s.summoned = false
+	s.cancels++
+	return s.server, true
+}
+
+// appear gets the session a server for a signal.
+func (s *Session) appear() error {
+	before := s.status
+	err := s.fetch(route.Decision{Where: route.Primary})
+	if err == nil {
+		return s.await(s.expect.Empty)
+	}
+	s.summoned, s.status = false, before
+	if scarce(err) {
+		return nil // the client does not notice
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package session
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// clientNumber is that of a client whose server is process 4242.
+const clientNumber = 1 << 30
+
+// targetWorld is a sharing world in which another client has a server.
+func targetWorld(t *testing.T) (*world, *side) {
+	w, s := sharingWorld(t, 1)
+	w.clients = map[uint32]Target{clientNumber: {Node: 0, PID: 4242}, clientNumber + 1: {}, 77: {}}
+	return w, s[0]
+}
+
+// TestSignalToAClient names the process that the client has, in each form, and holds it
+// until the answer.
+func TestSignalToAClient(t *testing.T) {
+	for sql, want := range map[string]string{
+		"SELECT pg_cancel_backend(1073741824)":            "SELECT pg_cancel_backend(4242)",
+		"SELECT pg_terminate_backend('1073741824'::int)":  "SELECT pg_terminate_backend(4242::int)",
+		"/* 1 */ SELECT pg_terminate_backend(1073741824)": "/* 1 */ SELECT pg_terminate_backend(4242)",
+		"SELECT pg_cancel_backend(1073741825)":            "SELECT pg_cancel_backend(1073741825)", // it has no server
+		"SELECT pg_cancel_backend(1073741826)":            "SELECT pg_cancel_backend(1073741826)", // nobody's
+		"SELECT pg_terminate_backend(77)":                 "SELECT pg_terminate_backend(1)",       // its own
+	} {
+		w, s := targetWorld(t)
+		w.greeted(w.sends(simple(sql)))
+		held := 0
+		if want == "SELECT pg_cancel_backend(4242)" {
+			held = 1
+		}
+		w.then(s.words(t, "Query "+want), func() { w.same("released early", w.released, 0) }, s.says(selected))
+		w.then(func() { w.same(sql+": released", w.released >= held, true) }, s.says(state()), w.sends(terminate))
+		w.run()
+	}
+}
+
+// TestSignalToAClientIsBound, in text and in binary form.
+func TestSignalToAClientIsBound(t *testing.T) {
+	four := binary.BigEndian.AppendUint32(nil, clientNumber)
+	for name, c := range map[string]struct {
+		sql    string
+		format wire.Formats
+		value  []byte
+		want   []byte
+	}{
+		"text":  {"SELECT pg_cancel_backend($1)", wire.Formats{}, []byte("1073741824"), []byte("4242")},
+		"int4":  {"SELECT pg_cancel_backend($1)", wire.MakeFormats(1), four, binary.BigEndian.AppendUint32(nil, 4242)},
+		"int8":  {"SELECT pg_cancel_backend($1::bigint::int)", wire.MakeFormats(1), append(make([]byte, 4), four...), binary.BigEndian.AppendUint64(nil, 4242)},
+		"const": {"SELECT pg_cancel_backend(1073741824)", wire.Formats{}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := targetWorld(t)
+			bind := wire.BindView{Statement: []byte("a"), Formats: c.format}
+			if c.value != nil {
+				bind.Params = wire.MakeValues(c.value)
+			}
+			b := wire.AppendParse(nil, "a", c.sql, wire.MakeOIDs())
+			w.greeted(w.sends(wire.AppendExecute(wire.AppendBind(b, &bind), "", 0), syncs))
+			var got wire.BindView
+			w.then(func() {
+				cut := wire.CutRequests()
+				for p := s.out; len(p) > 0; {
+					m, rest, err := cut.Next(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if p = rest; m.Kind == wire.Bind {
+						got, _ = wire.ViewBind(m.Body())
+					}
+				}
+				for value := range got.Params.All() {
+					if string(value) != string(c.want) {
+						t.Errorf("bound %q, want %q", value, c.want)
+					}
+				}
+				if name == "const" && string(got.Statement) != "pgherd_2" {
+					t.Errorf("statement %q is bound", got.Statement)
+				}
+				w.same("held", w.released, 0)
+				if s.in = append(s.in, wire.AppendParseComplete(nil)); name == "const" {
+					s.in = append(s.in, wire.AppendParseComplete(nil))
+				}
+				s.in = append(s.in, wire.AppendBindComplete(nil), wire.AppendTextRow(nil, "t"), done("SELECT 1"))
+			})
+			w.then(s.says(state()), w.sends(terminate))
+			w.run()
+			w.same("released", w.released, 1)
+		})
+	}
+}
+
+// TestSummoned: a client to which a signal is sent has a server, and keeps it until the
+// signal is there; a session that can have none goes on.
+func TestSummoned(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(func() { w.session.Summon() })
+	w.then(func() {
+		got, done := w.session.Summoned()
+		w.same("its server", got, s[0].server)
+		w.same("found", done, true)
+	})
+	w.then(func() { w.same("returned", len(w.returned), 0) }, w.answered)
+	w.then(func() { w.same("returned", len(w.returned), 1) }, func() { w.session.Summon() })
+	w.then(w.is(WaitServer), func() {
+		_, done := w.session.Summoned()
+		w.same("found", done, false)
+	}, w.refuses(tooMany))
+	w.then(func() {
+		got, done := w.session.Summoned()
+		w.same("its server", got, (*pool.Server)(nil))
+		w.same("found", done, true)
+	}, w.client.gets(t), w.sends(terminate))
+	w.run()
+}
