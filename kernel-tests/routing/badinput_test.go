@@ -83,7 +83,8 @@ func TestBadInput(t *testing.T) {
 		}
 		for i := range from {
 			for _, sql := range statementsIn(t, i+1, from[i]) {
-				if !strings.HasPrefix(sql, "SELECT 'it goes on'") {
+				opening := strings.HasPrefix(sql, "SELECT pg_catalog.current_setting('idle_session_timeout', true)") // of a server
+				if !opening && !strings.HasPrefix(sql, "SELECT 'it goes on'") {
 					t.Errorf("a standby ran %.100s", sql)
 				}
 			}
