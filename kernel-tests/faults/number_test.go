@@ -18,7 +18,7 @@ func TestNumbers(t *testing.T) {
 	for mode, own := range map[string]bool{"session": true, "transaction": false} {
 		t.Run(mode, func(t *testing.T) {
 			engines(t, func(t *testing.T, engine string) {
-				proxy := start(t, engine, "pool_mode = "+mode+"\n")
+				proxy := start(t, engine, "server_at_login = on\npool_mode = "+mode+"\n")
 				seen := map[uint32]bool{}
 				for range 20 {
 					conn := connect(t, proxy)

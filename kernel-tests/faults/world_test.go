@@ -105,8 +105,8 @@ func engines(t *testing.T, test func(t *testing.T, engine string)) {
 }
 
 // proxyConfig is what most tests want; later lines win. Servers move between
-// two workers whatever the machine has.
-const proxyConfig = "workers = 2\nmax_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
+// two workers whatever the machine has, and clients that only watch have none.
+const proxyConfig = "workers = 2\nserver_at_login = off\nmax_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
 
 // startProxy runs pgherd in front of the primary.
 func startProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {
