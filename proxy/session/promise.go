@@ -43,6 +43,15 @@ func (s *Session) keepPromise(m *wire.Message) error {
 	return s.prepareAsPromised(name, st)
 }
 
+// agreed has the statement that a request is about mean on the server what it means to
+// the client.
+func (s *Session) agreed(m *wire.Message) error {
+	if err := s.informed(m); err != nil {
+		return err
+	}
+	return s.keepPromise(m)
+}
+
 // about is the client's statement that a Bind or Describe is about; nil: none.
 func (s *Session) about(m *wire.Message) (name []byte, st *statement) {
 	switch m.Kind {

@@ -107,10 +107,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.settled(m.Kind); err != nil {
 		return true, err
 	}
-	if err := s.informed(&m); err != nil {
-		return true, err
-	}
-	if err := s.keepPromise(&m); err != nil {
+	if err := s.agreed(&m); err != nil {
 		return true, s.refuse(m.Kind, err)
 	}
 	if err := s.carry(m.Kind); err != nil {

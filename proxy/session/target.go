@@ -110,11 +110,7 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 	if argument.Parameter == 0 {
 		_, types, _ := cutText(st.text)
 		other := s.now(s.statement(renumbered(st.script, s.target.pid) + types))
-		there, known := s.server.Prepared.Find(other.key)
-		if !known {
-			there = s.parse(other, expect.Prelude, nil)
-		}
-		v.Statement = []byte(there)
+		v.Statement = []byte(s.parse(other, expect.Prelude, nil))
 		s.expect.Add(wire.Bind, expect.Forward, nil)
 		s.server.Endpoint.Write(wire.AppendBind(nil, &v))
 		return true
