@@ -100,16 +100,20 @@ func (c *connector) Open(ctx context.Context, key pool.Key, secret any) (worker.
 	return o, nil
 }
 
-// learn asks a server what its log-in does not tell.
+// learn asks a server what its log-in does not tell. An error is that the connection broke.
 func (c *connector) learn(ctx context.Context, l *link, key pool.Key, o *worker.Opened) error {
 	s := c.settings.Load()
-	if !s.learns || key.Target().Replication {
+	if key.Target().Replication {
 		return nil
 	}
 	ctx, cancel := s.limit(ctx, key.Node)
 	defer cancel()
 	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
-	err := learnTimeouts(l.conn, o)
+	rows, err := askOnce(l.conn, pool.AdmissionQuestion)
+	o.Finding = pool.ReadFinding(rows)
+	if err == nil && s.learns {
+		err = learnTimeouts(l.conn, o)
+	}
 	if !interrupt() && err == nil {
 		err = ctx.Err()
 	}

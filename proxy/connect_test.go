@@ -39,11 +39,16 @@ func faultOf(err error) (code, message string) {
 	return "", ""
 }
 
+// admission is what a server is asked once it is there, and its answer.
+const admission = "C: Query ...\nS: RowDescription\nS: DataRow 10/5 -3 17.5\nS: CommandComplete \"SELECT 1\"\nS: ReadyForQuery I\n"
+
+var admissionFound = pool.Finding{Whose: "10/5", State: "-3", Loaded: "17.5"}
+
 // TestOpenTraces: each trace is a server; code is what Open comes to.
 func TestOpenTraces(t *testing.T) {
 	const startup = "C: StartupMessage 3.0 user=alice database=app\n"
 	const ready = "S: AuthenticationOk\nS: ParameterStatus server_version 15.4\nS: NoticeResponse WARNING 01000 x\n" +
-		"S: BackendKeyData 42 key4\nS: ReadyForQuery I\n"
+		"S: BackendKeyData 42 key4\nS: ReadyForQuery I\n" + admission
 	for name, c := range map[string]struct {
 		mode  tlsMode
 		trace string
@@ -104,7 +109,7 @@ func TestOpenTraces(t *testing.T) {
 			if err := server.Wait(); err != nil {
 				t.Error(err)
 			}
-			if opened.PID != 42 || string(opened.CancelKey) != "key4" || len(opened.Params) != 1 || (opened.TLS != nil) != (c.mode == tlsRequire) {
+			if opened.PID != 42 || string(opened.CancelKey) != "key4" || len(opened.Params) != 1 || (opened.TLS != nil) != (c.mode == tlsRequire) || opened.Finding != admissionFound {
 				t.Errorf("opened %+v", opened)
 			}
 		})

@@ -170,7 +170,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache, ServerFirst: c.Pool.ServerAtLogin,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
-			MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
+			LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared, RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &commands{admin.Commands{Source: p, Control: p, Config: p.config.Load}, c.Auth.Admins},
 			Routing:  routing,
 			Log:      p.lines.add,
@@ -247,6 +247,11 @@ func (p *Proxy) environment() *worker.Environment {
 		Ended:  p.ended,
 		Failed: p.fail,
 		Chase:  func() { p.chaser.Want() },
+		Doubted: func() {
+			if known := p.gate.settings.Load().policy.Lookup; known != nil {
+				known.ForgetAll()
+			}
+		},
 	}
 }
 

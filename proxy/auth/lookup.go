@@ -32,6 +32,7 @@ type Lookup struct {
 	known   map[string]answer
 	unknown map[string]answer // apart, so that invented names push nobody out
 	asking  map[string]*question
+	era     uint64 // how often all was forgotten
 }
 
 // answer is what one question came to.
@@ -43,6 +44,7 @@ type answer struct {
 // question is under way; several logins may wait for it.
 type question struct {
 	done   chan struct{}
+	era    uint64 // in which it was begun
 	answer answer
 	err    error
 }
@@ -62,7 +64,7 @@ func (l *Lookup) Find(ctx context.Context, user string) (Secret, error) {
 	}
 	q := l.asking[user]
 	if q == nil {
-		q = &question{done: make(chan struct{})}
+		q = &question{done: make(chan struct{}), era: l.era}
 		l.asking[user] = q
 		go l.ask(user, q)
 	}
@@ -86,10 +88,14 @@ func (l *Lookup) ask(user string, q *question) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.asking, user)
+	if l.asking[user] == q {
+		delete(l.asking, user)
+	}
 	q.err = err
 	if err == nil {
 		q.answer = answer{secret: secret, at: l.now()}
+	}
+	if err == nil && q.era == l.era {
 		l.remember(user, q.answer)
 	}
 	close(q.done)
@@ -140,6 +146,17 @@ func (l *Lookup) Forget(user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(user)
+}
+
+// ForgetAll drops what is known, and what has been asked so far: passwords may have
+// been changed.
+func (l *Lookup) ForgetAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.era++
+	clear(l.known)
+	clear(l.unknown)
+	clear(l.asking)
 }
 
 // parseStored reads pg_authid.rolpassword. What is neither a hash nor a

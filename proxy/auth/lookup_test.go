@@ -198,3 +198,35 @@ func TestChangedPassword(t *testing.T) {
 		}
 	}
 }
+
+// TestLookupForgetsAll: neither what is known stays, nor what was asked before.
+func TestLookupForgetsAll(t *testing.T) {
+	f := newFakeCatalog(time.Hour, map[string]string{"vera": "old"})
+	check := func(user string, times int) {
+		t.Helper()
+		if _, err := f.lookup.Find(t.Context(), user); err != nil || f.asked[user] != times {
+			t.Errorf("%s: asked %d times (%v), want %d", user, f.asked[user], err, times)
+		}
+	}
+	check("vera", 1)
+	check("vera", 1)
+	f.lookup.ForgetAll()
+	check("vera", 2)
+	f.block = make(chan struct{})
+	slow := make(chan error, 1)
+	go func() {
+		_, err := f.lookup.Find(t.Context(), "otto")
+		slow <- err
+	}()
+	for begun := false; !begun; {
+		f.change(func() { begun = f.asked["otto"] == 1 })
+	}
+	f.lookup.ForgetAll() // while the answer is on its way
+	close(f.block)
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+	f.change(func() { f.block = nil })
+	check("otto", 2)
+	check("otto", 2)
+}

@@ -70,3 +70,8 @@ func noEOF(err error) error {
 	}
 	return err
 }
+
+// ReadReply reads exactly one message of a server that has let us in.
+func ReadReply(r io.Reader) (wire.Kind, []byte, error) {
+	return readMessage(r, wire.ReplyKind, longestReply)
+}

@@ -95,6 +95,7 @@ type Pool struct {
 
 	HarmlessFunctions []string      // regular expressions for whole names, valid ones
 	CatalogCheck      time.Duration // age at which what is known of functions is asked for again
+	LoginCheck        time.Duration // age at which what is known of roles is asked for again when one logs in
 }
 
 // PoolMode is an entry of pool_mode_list. A Database or User of "" is any.

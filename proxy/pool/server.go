@@ -65,6 +65,9 @@ type Server struct {
 	Clients  Clients  // whose notifications it sends
 	// Closed is called once it has ended; nil: nobody needs to know.
 	Closed func()
+
+	Admission *Admission // what it was let in on; nil: nobody has asked
+	Loaded    string     // when it has read the node's configuration, as it last said
 }
 
 // SetParam notes what a ParameterStatus told.

@@ -35,9 +35,12 @@ func (b *bench) Pinned(*pool.Server)            {}
 func (b *bench) Prove(pool.Key, string)         {}
 func (b *bench) Proven(pool.Key, string) bool   { return false }
 func (b *bench) Discard(*pool.Server)           {}
-func (b *bench) Template(pool.Key) (params []wire.Param) {
-	return []wire.Param{{Name: "a", Value: "b"}}
+func (b *bench) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
+	return []wire.Param{{Name: "a", Value: "b"}}, nil, true
 }
+func (b *bench) Proved(pool.Target, *pool.Admission) bool { return true }
+func (b *bench) Vouch(*pool.Server) func(pool.Finding)    { return func(pool.Finding) {} }
+func (b *bench) Doubt()                                   {}
 func (b *bench) Candidates() []route.Candidate {
 	b.candidates = append(b.candidates[:0], route.Candidate{Role: nodes.Primary}, route.Candidate{Index: 1, Role: nodes.Standby, Weight: 1})
 	return b.candidates

@@ -23,6 +23,12 @@ func (s *Session) on(node int) pool.Key {
 func (s *Session) checkout(node int) error {
 	for try := 1; ; try++ {
 		err := s.checkoutOne(node)
+		if err == nil && s.unproved && node == s.primary() {
+			err = s.vouch()
+		}
+		if err == outdatedServer && node == s.primary() && try < restoreTries {
+			continue
+		}
 		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {
 			return err
 		}
@@ -50,6 +56,10 @@ func (s *Session) checkoutOne(node int) error {
 			return err
 		}
 	}
+	if err := s.admits(server); err != nil {
+		s.loop.Discard(server)
+		return err
+	}
 	return s.attach(server)
 }
 
@@ -61,11 +71,11 @@ func (s *Session) queue() (*pool.Server, error) {
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
-	if s.hurried {
-		deadline = sooner(deadline, s.loop.Now().Add(firstWait))
-	}
 	if s.home != nil && !s.stray { // it may take the very place that it waits for
 		deadline = sooner(deadline, s.loop.Now().Add(homeWait))
+	}
+	if s.hurried {
+		deadline = sooner(deadline, s.loop.Now().Add(loginWait))
 	}
 	notify := Forever
 	if s.set.QueryNotify > 0 && s.told != nil { // before the log-in is done nobody would show it
@@ -119,6 +129,8 @@ func (s *Session) impatient(deadline time.Time) error {
 		return errLeft // nobody wants the answer; the request is not begun
 	case s.struck():
 		return canceled
+	case over(deadline, s.loop.Now()) && s.hurried:
+		return errHurried
 	case over(deadline, s.loop.Now()):
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),

@@ -48,7 +48,7 @@ func TestNumberOfAServer(t *testing.T) {
 				w.server()
 			} else {
 				w.then(w.is(WaitServer))
-				w.then(func() { w.now = w.now.Add(firstWait) })
+				w.then(func() { w.now = w.now.Add(loginWait) })
 			}
 			began := w.now
 			w.then(func() {

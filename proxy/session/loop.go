@@ -58,9 +58,18 @@ type Loop interface {
 	Proven(key pool.Key, statement string) bool
 	Prove(key pool.Key, statement string)
 
-	// Template is what a server of this pool said of itself at its log-in;
-	// nil when none was ever opened.
-	Template(pool.Key) []wire.Param
+	// Template is what a server of this pool said of itself at its log-in, and
+	// what PostgreSQL has let it in on; nil when none was ever opened, or that is
+	// over. fresh: as Proved says.
+	Template(pool.Key) (params []wire.Param, on *pool.Admission, fresh bool)
+	// Proved says that this is what log-ins of the Target stand on, by an answer of
+	// PostgreSQL's that is new enough.
+	Proved(pool.Target, *pool.Admission) bool
+	// Vouch returns what notes the answer to an AdmissionQuestion that is asked of the
+	// server now: then its Admission is over, or not.
+	Vouch(*pool.Server) func(pool.Finding)
+	// Doubt notes that what log-ins stand on may have changed.
+	Doubt()
 	// Timeouts are those that such a server had after its log-in.
 	Timeouts(pool.Key) pool.Timeouts
 	// Candidates are the nodes in use, as they are now. It is the caller's until
@@ -136,8 +145,11 @@ type Settings struct {
 	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
 	ServerFirst  bool          // a client that keeps one server for life has it from its log-in
 	KeepServers  bool          // for other clients; else a server ends with its client
-	Commands     Commands
-	Tells        Tells // what is told of statements
+	// LoginCheck is how old an answer to what a log-in stands on may be; 0: as old
+	// as the last statement through pgherd that may have changed it.
+	LoginCheck time.Duration
+	Commands   Commands
+	Tells      Tells // what is told of statements
 	// Log has a line written to the operator's log, and must not wait for that. nil: there
 	// is no log.
 	Log func(Line)
@@ -180,8 +192,6 @@ const (
 	// streamAfter is how much of one response, or copy, passes before it counts
 	// as long and is received in large pieces.
 	streamAfter = 256 << 10
-	// firstWait is how long a log-in waits for the server that its client is to keep.
-	firstWait = time.Second
 	// goodbye is how long a leaving client may take to read its last bytes.
 	goodbye = 2 * time.Second
 	// cancelLimit is how many cancels of a client may be on their way at once;

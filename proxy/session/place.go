@@ -327,6 +327,9 @@ func (s *Session) fetch(d route.Decision) error {
 // obtain gets a server of the node that was decided on; of the primary, if a read
 // finds none on a standby.
 func (s *Session) obtain(d route.Decision) error {
+	if s.unproved { // the primary knows first
+		return s.checkoutPrimary()
+	}
 	node, err := s.choose(d)
 	switch {
 	case err != nil:

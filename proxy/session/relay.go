@@ -176,12 +176,14 @@ func (s *Session) observe(m wire.Message) error {
 		if s.whose == expect.Forward && s.follows {
 			s.complete(m)
 		}
+		s.regrant(m)
 	case wire.ReadyForQuery:
 		s.ended = s.ended && s.expect.Len() > 1 // more was sent, and may be what has ended it
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}
 		s.endDefinitions()
+		s.regrant(m)
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))

@@ -77,6 +77,7 @@ type Session struct {
 	again      again
 	heard      heard
 	placing
+	admitted
 	handling bool    // a request is being handled
 	scratch  []byte  // to build a short message in
 	upcoming *Effect // of the request at hand, which is not sent yet
@@ -109,7 +110,6 @@ type Session struct {
 	timeouts  pool.Timeouts // PostgreSQL's, after the log-in
 	target    target        // of the signal at hand, if that is a client
 	summoned  bool          // a signal is for this session's client
-	hurried   bool          // the log-in can do without the server that it waits for
 	wish      wish          // a cancel that was not sent yet
 	came      uint64        // bytes of the client before the request at hand
 	cancels   int           // cancels on their way to its server (I10)

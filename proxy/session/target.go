@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -171,4 +172,14 @@ func (s *Session) appear() error {
 		return nil // the client does not notice
 	}
 	return err
+}
+
+// scarce says that there is no server now, as PostgreSQL or pgherd puts it.
+func scarce(err error) bool {
+	fault, ok := errors.AsType[*wire.Fault](err)
+	if !ok || len(fault.Code) < 2 {
+		return false
+	}
+	class := fault.Code[:2]
+	return class == "08" || class == "53" || class == "57"
 }

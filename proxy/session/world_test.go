@@ -43,6 +43,10 @@ type world struct {
 	proven    []string
 	canceled  []*pool.Server
 	template  []wire.Param
+	stale     bool // PostgreSQL is to be asked before a client is let in
+	admission *pool.Admission
+	findings  []pool.Finding
+	doubts    int
 	view      *nodes.View
 
 	// What is known of positions.
@@ -115,7 +119,6 @@ func (w *world) ended(want string) {
 
 func (w *world) Now() time.Time                  { return w.now }
 func (w *world) Nodes() *nodes.View              { return w.view }
-func (w *world) Template(pool.Key) []wire.Param  { return w.template }
 func (w *world) Return(s *pool.Server)           { w.returned = append(w.returned, s) }
 func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discarded, s) }
 func (w *world) Abort(s *pool.Server)            { w.aborted = append(w.aborted, s) }
@@ -431,4 +434,20 @@ func (w *world) quits(s *side) {
 func (w *world) bows(s *side) {
 	w.then(w.client.says(terminate))
 	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
+}
+
+func (w *world) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
+	return w.template, w.admission, !w.stale
+}
+
+func (w *world) Proved(_ pool.Target, on *pool.Admission) bool { return !w.stale && !on.Over() }
+func (w *world) Doubt()                                        { w.doubts++ }
+
+func (w *world) Vouch(s *pool.Server) func(pool.Finding) {
+	return func(f pool.Finding) {
+		w.findings = append(w.findings, f)
+		if w.stale = false; f.Admit(s.Admission) != s.Admission {
+			s.Admission.End()
+		}
+	}
 }

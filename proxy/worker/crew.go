@@ -19,6 +19,8 @@ type Crew struct {
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
 	templates templates
+	// admissions are what log-ins stand on; see admissions.go.
+	admissions admissions
 	// paused is a set of databases, never changed once stored; see pause.go.
 	paused    atomic.Pointer[map[string]bool]
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked

@@ -335,20 +335,24 @@ func TestTemplates(t *testing.T) {
 	}
 	keys := []pool.Key{key(0, "a", "x", ""), key(0, "a", "x", "p"), key(0, "a", "y", ""), key(0, "b", "x", ""), key(1, "a", "x", "")}
 	for i, k := range slices.Backward(keys) {
-		s.learn(k, []wire.Param{{Name: fmt.Sprint(i)}}, pool.Timeouts{})
+		s.learn(&pool.Server{Key: k, Params: []wire.Param{{Name: fmt.Sprint(i)}}})
 	}
-	if got := s.find(keys[3]); len(got) != 1 || got[0].Name != "3" || s.find(key(9, "", "", "")) != nil {
+	find := func(k pool.Key) []wire.Param {
+		params, _ := s.find(k)
+		return params
+	}
+	if got := find(keys[3]); len(got) != 1 || got[0].Name != "3" || find(key(9, "", "", "")) != nil {
 		t.Errorf("%v", got)
 	}
 	if got := s.keys(); !slices.Equal(got, keys) {
 		t.Errorf("not in order: %v", got)
 	}
 	s.forget()
-	if s.find(keys[0]) != nil || len(s.keys()) != 0 {
+	if find(keys[0]) != nil || len(s.keys()) != 0 {
 		t.Error("not forgotten")
 	}
 	for i := range templatesLimit + 1 {
-		s.learn(key(i, "a", "x", ""), nil, pool.Timeouts{})
+		s.learn(&pool.Server{Key: key(i, "a", "x", "")})
 	}
 	if n := len(s.keys()); n > templatesLimit {
 		t.Errorf("%d are remembered", n)
@@ -374,10 +378,10 @@ func TestPublish(t *testing.T) {
 		"there is no one": {view(), true},
 	} {
 		crew := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
-		crew.templates.learn(appKey, []wire.Param{{Name: "a"}}, pool.Timeouts{})
+		crew.templates.learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
 		crew.Publish(c.next)
-		if forgot := crew.templates.find(appKey) == nil; forgot != c.forgot || crew.Nodes() != c.next {
-			t.Errorf("%s: forgotten=%v", name, forgot)
+		if params, _ := crew.templates.find(appKey); (params == nil) != c.forgot || crew.Nodes() != c.next {
+			t.Errorf("%s: %v", name, params)
 		}
 	}
 }

@@ -28,6 +28,7 @@ type simClient struct {
 	key     []byte
 	got     []byte // not yet compared
 	done    bool
+	came    int  // what log-ins stood on when it began to log in
 	unkind  bool // servers and connections break: an error, then the end, is right
 	cancels int  // that it has sent and that are not answered
 	cancel  bool // it has sent one

@@ -40,6 +40,7 @@ type postgres struct {
 	secret       int    // whose state it holds that nobody can ask for; 0: nobody's
 	hiding       int    // the same, of the open transaction
 	fault        string // what no server of pgherd's may ever see
+	letIn
 }
 
 // simDatabase is what the servers of a database share: what RUN does. Evil, it leaves
@@ -219,6 +220,9 @@ func (p *postgres) simple(sql string) {
 		p.out = wire.AppendEmptyQueryResponse(p.out)
 		p.ready()
 		return
+	case asksStanding(sql):
+		p.tellStanding()
+		return
 	case sql == "ABORT", sql == "ROLLBACK":
 		p.end(false)
 		p.done("ROLLBACK")
@@ -320,6 +324,7 @@ func (p *postgres) belong(sql string) {
 	if id == 0 {
 		return // a text that many clients prepare
 	}
+	p.welcome(id, sql)
 	if p.owner != 0 && p.owner != id {
 		p.fault = fmt.Sprintf("a server with the state of client %d got %q", p.owner, sql)
 	}

@@ -59,6 +59,8 @@ type sim struct {
 	meddled bool       // an administrator pauses, renews and reloads
 	set     *Settings
 	view    *nodes.View
+	granted int        // how often it was changed what log-ins stand on
+	whims   int        // how probable the next time is
 	faults  []error
 	// canceling: by which session each server was held as the job that runs now began.
 	canceling map[uint32]uint32
@@ -71,7 +73,7 @@ func newSim(seed uint64) *sim {
 	s.limit = 1 + s.random.IntN(4)
 	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
 	s.unkind = s.random.IntN(3) == 0
-	s.meddled = s.random.IntN(3) == 0
+	s.meddled, s.whims = s.random.IntN(3) == 0, []int{0, 3, 12}[s.random.IntN(3)]
 	if s.random.IntN(4) == 0 {
 		s.net.ResetOneIn, s.unkind = 2000, true
 	}
@@ -195,10 +197,12 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	server.standby, server.postgres.pid = key.Node != 0, s.lastPID
 	server.database = s.database(key.Target().Database)
 	s.servers = append(s.servers, server)
+	server.letInOn, server.standing = s.granted, func() int { return s.granted }
+	server.came = func(client int) int { return s.clients[client-1].came }
 	if total := s.crew.home.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
-	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}}, nil
+	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}, Finding: server.finding()}, nil
 }
 
 // database is what all servers of that name share.
@@ -263,7 +267,7 @@ func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
 	c := newSimClient(id, peer, s.random, s.mode, s.rounds, s.patient)
-	c.unkind = s.unkind
+	c.unkind, c.came = s.unkind, s.granted
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
 	s.crew.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
@@ -302,11 +306,15 @@ func (s *sim) step() error {
 }
 
 // administer sometimes pauses, resumes or renews the servers of a database, reloads
-// a configuration that says the same, or has the nodes found as they were. Clients
-// only wait.
+// a configuration that says the same, has the nodes found as they were, or changes
+// through pgherd what log-ins stand on. Clients only wait.
 func (s *sim) administer() {
 	if !s.meddled {
 		return
+	}
+	if s.random.IntN(2000) < s.whims {
+		s.granted++
+		s.crew.Doubt()
 	}
 	switch s.random.IntN(2000) {
 	case 6, 7, 8, 9, 10, 11, 12, 13, 14, 15:

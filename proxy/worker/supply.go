@@ -54,17 +54,17 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 		w.crew.gone(ticket.Key)
 		return
 	}
-	began := w.now
+	at := w.asks()
 	w.env.Go(func() {
 		opened, err := w.env.Connect.Open(w.crew.life, ticket.Key, secret)
-		if !w.Post(func() { w.opened(ticket, began, opened, err) }) && err == nil {
+		if !w.Post(func() { w.opened(ticket, at, opened, err) }) && err == nil {
 			closeSocket(opened.Socket)
 		}
 	})
 }
 
 // opened: a connector has come back.
-func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error) {
+func (w *Worker) opened(ticket pool.Ticket, at asking, o Opened, err error) {
 	if err != nil {
 		w.crew.gone(ticket.Key)
 		if !w.tasks[ticket.Session].grant(ticket, nil, err) && ticket.Session == 0 {
@@ -72,11 +72,12 @@ func (w *Worker) opened(ticket pool.Ticket, began time.Time, o Opened, err error
 		}
 		return
 	}
-	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: began, Timeouts: o.Timeouts, Settings: o.Settings}
+	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: at.began, Timeouts: o.Timeouts, Settings: o.Settings}
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
-	s.Params = w.crew.templates.learn(s.Key, s.Params, s.Timeouts)
+	w.admit(s, o.Finding, at)
+	s.Params = w.crew.templates.learn(s)
 	w.crew.processes.opened(s)
 	w.receive(o.Socket, s, ticket)
 }
@@ -107,7 +108,7 @@ func (w *Worker) giveBack(s *pool.Server) {
 // tooOld says that nobody is to get the server any more. One that became so on
 // its way to a session still serves that one.
 func (w *Worker) tooOld(s *pool.Server) bool {
-	return s.Expired(w.now) || w.crew.home.Renewals.Outdated(s)
+	return s.Expired(w.now) || w.crew.home.Renewals.Outdated(s) || s.Admission.Over()
 }
 
 // discard closes a server and frees its place.

@@ -106,9 +106,14 @@ func (w *Worker) wake(t *task) {
 // Ready: something about the client's or the server's connection has changed.
 func (t *task) Ready(*ring.Conn) { t.w.wake(t) }
 
-func (t *task) Now() time.Time                   { return t.w.now }
-func (t *task) Nodes() *nodes.View               { return t.w.crew.nodes.Load() }
-func (t *task) Template(k pool.Key) []wire.Param { return t.w.crew.templates.find(k) }
+func (t *task) Now() time.Time     { return t.w.now }
+func (t *task) Nodes() *nodes.View { return t.w.crew.nodes.Load() }
+
+// Template is fresh if what its server was let in on has been asked for lately.
+func (t *task) Template(k pool.Key) (params []wire.Param, on *pool.Admission, fresh bool) {
+	params, on = t.w.crew.templates.find(k)
+	return params, on, params != nil && t.Proved(k.Target(), on)
+}
 
 func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.crew.templates.timeouts(k) }
 

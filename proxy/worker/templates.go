@@ -19,18 +19,15 @@ const templatesLimit = 10_000
 // read it; the lock is not on the path of a query.
 type templates struct {
 	lock sync.Mutex
-	said map[pool.Key]said
+	said map[pool.Key]template
 }
 
-type said struct {
+// template is what a server said, and what it was let in on: once that is over it
+// serves nobody.
+type template struct {
 	params   []wire.Param
+	on       *pool.Admission
 	timeouts pool.Timeouts
-}
-
-func (t *templates) find(key pool.Key) []wire.Param {
-	t.lock.Lock()
-	defer t.lock.Unlock()
-	return t.said[key].params
 }
 
 func (t *templates) timeouts(key pool.Key) pool.Timeouts {
@@ -39,18 +36,33 @@ func (t *templates) timeouts(key pool.Key) pool.Timeouts {
 	return t.said[key].timeouts
 }
 
-// learn returns the same parameters, shared by servers that have said the same.
-func (t *templates) learn(key pool.Key, params []wire.Param, timeouts pool.Timeouts) []wire.Param {
+func (t *templates) find(key pool.Key) (params []wire.Param, on *pool.Admission) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
+	it := t.said[key]
+	if it.on.Over() {
+		return nil, nil
+	}
+	return it.params, it.on
+}
+
+// learn takes down what a new server has said, and returns it, shared by servers that
+// have said the same.
+func (t *templates) learn(s *pool.Server) []wire.Param {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if s.Admission.Over() {
+		return s.Params
+	}
 	if t.said == nil || len(t.said) >= templatesLimit {
-		t.said = map[pool.Key]said{}
+		t.said = map[pool.Key]template{}
 	}
-	if known := t.said[key].params; slices.Equal(known, params) {
-		params = known
+	known := t.said[s.Key].params
+	if !slices.Equal(known, s.Params) {
+		known = s.Params
 	}
-	t.said[key] = said{params, timeouts}
-	return params
+	t.said[s.Key] = template{known, s.Admission, s.Timeouts}
+	return known
 }
 
 func (t *templates) forget() {

@@ -43,6 +43,7 @@ type Environment struct {
 	Failed  func(error)                       // a worker cannot go on; the process should end
 	Chance  func() float64                    // a random number from 0 up to 1
 	Chase   func()                            // a session waits for a standby to catch up
+	Doubted func()                            // what log-ins stand on may have changed; nil: nobody wants to know
 }
 
 // Worker is one thread's work. Its methods other than Post are called on that

@@ -1,0 +1,76 @@
+package pool
+
+import "sync/atomic"
+
+// Admission is what PostgreSQL has let servers of a Target in on: the role and the
+// database as they were, with their limits, the settings they give to log-ins, and
+// whatever else a log-in depends on. All servers that were let in on the same share
+// it. Any thread may ask whether it is over; nothing else of it changes.
+type Admission struct {
+	Whose string // the role and the database by number, which no other has; "": not known
+	state string // all of it, in a form of the node's choosing
+	over  atomic.Bool
+}
+
+// Over says that PostgreSQL may judge a log-in otherwise now: the server is not for
+// who logs in later. A server without an Admission, of replication, is never over.
+func (a *Admission) Over() bool { return a != nil && a.over.Load() }
+
+// End makes it over.
+func (a *Admission) End() {
+	if a != nil {
+		a.over.Store(true)
+	}
+}
+
+// Finding is what a node says of the log-in of the server that is asked.
+type Finding struct {
+	Whose  string // "": it would not say
+	State  string
+	Loaded string // when this server has read the configuration files
+}
+
+// Admit is the Admission of a server of which this was found; known is what others of
+// its Target have been let in on.
+func (f Finding) Admit(known *Admission) *Admission {
+	if known != nil && !known.Over() && known.Whose == f.Whose && known.state == f.State {
+		return known
+	}
+	return &Admission{Whose: f.Whose, state: f.State}
+}
+
+// ReadFinding reads the answer to AdmissionQuestion; no rows: the node would not say.
+func ReadFinding(rows [][]string) (f Finding) {
+	if len(rows) == 1 && len(rows[0]) == 3 {
+		f = Finding{rows[0][0], rows[0][1], rows[0][2]}
+	}
+	return f
+}
+
+// AdmissionQuestion asks a server, as whoever has logged in to it, what that log-in
+// stands on now. It means the same under any settings. There is no answer, but an error,
+// once the role is gone.
+//
+// The password is seen by those who may read it. xmin would tell more, also of what
+// does not matter: every GRANT to somebody else changes the database's row.
+const AdmissionQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+WITH RECURSIVE role AS (
+  SELECT oid, rolname, rolsuper, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolvaliduntil FROM pg_roles WHERE rolname = session_user
+), base AS (
+  SELECT oid, datname, datallowconn, datconnlimit FROM pg_database WHERE datname = current_database()
+), member AS (
+  SELECT roleid FROM pg_auth_members JOIN role ON member = role.oid
+  UNION SELECT m.roleid FROM pg_auth_members m JOIN member ON m.member = member.roleid
+)
+SELECT concat(role.oid, '/', base.oid), hashtextextended(concat_ws(' ',
+  quote_ident(rolname), rolsuper, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, extract(epoch FROM rolvaliduntil), rolvaliduntil <= now(),
+  quote_ident(datname), datallowconn, datconnlimit, has_database_privilege(role.oid, base.oid, 'CONNECT'),
+  (SELECT string_agg(setdatabase || '/' || setrole || setconfig::text, ' ' ORDER BY setdatabase, setrole) FROM pg_db_role_setting
+    WHERE setdatabase IN (0, base.oid) AND setrole IN (0, role.oid)),
+  (SELECT string_agg(roleid::text, ',' ORDER BY roleid) FROM member),
+  CASE WHEN has_column_privilege('pg_authid', 'rolpassword', 'SELECT') THEN
+    query_to_xml('SELECT hashtextextended(rolpassword, 0) FROM pg_catalog.pg_authid WHERE oid = ' || role.oid, true, true, '')::text END), 0),
+  extract(epoch FROM pg_conf_load_time())
+FROM role, base`

@@ -1,0 +1,154 @@
+package session
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"pgherd/proxy/expect"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// admitted is what a session remembers of its log-in.
+type admitted struct {
+	admission *pool.Admission // what it stands on; nil: not known yet
+	unproved  bool            // PostgreSQL is yet to be asked about it
+	hurried   bool            // the client can be let in without a server
+	regrants  bool            // the open transaction may change what log-ins stand on
+}
+
+// loginWait is how long a log-in waits for a server that could be asked about it,
+// where the client can be let in without.
+const loginWait = time.Second
+
+// errHurried ends that wait.
+var errHurried = errors.New("ask about log-in: no server became free")
+
+// letIn is what the client is told of its server. The first log-in to a pool opens
+// one, so that a wrong database fails here, and so does one after something has changed
+// that log-ins stand on: PostgreSQL judges it. Others are told what that server said, if
+// PostgreSQL has lately confirmed that nothing has changed. If it cannot be asked now, it
+// is once the client gets a server.
+func (s *Session) letIn() (params []wire.Param, err error) {
+	params, s.admission, s.unproved = s.template()
+	if params != nil && !s.unproved && !s.keepsForLife() {
+		return params, nil
+	}
+	s.hurried = params != nil
+	err = s.checkout(s.primary())
+	if err == nil {
+		err = s.await(s.expect.Empty) // what another client has set is taken back
+	}
+	s.hurried = false
+	if err != nil {
+		return s.letInUnasked(err)
+	}
+	return s.server.Params, nil
+}
+
+func (s *Session) template() (params []wire.Param, on *pool.Admission, unproved bool) {
+	if s.who.Target.Replication { // it has a server of its own, which PostgreSQL lets in
+		return nil, nil, false
+	}
+	params, on, fresh := s.loop.Template(s.on(s.primary()))
+	return params, on, !fresh
+}
+
+// letInUnasked lets the client in though there is no server now, if nothing is known
+// against it: it may want to know from pgherd what is going on.
+func (s *Session) letInUnasked(why error) (params []wire.Param, err error) {
+	fault, ok := errors.AsType[*wire.Fault](why)
+	_, over := errors.AsType[lost](why)
+	unreachable := ok && !over && (strings.HasPrefix(fault.Code, "08") || strings.HasPrefix(fault.Code, "57P"))
+	if why != errHurried && !unreachable {
+		return nil, why
+	}
+	params, s.admission, s.unproved = s.template()
+	if params == nil {
+		return nil, why
+	}
+	s.unproved = true
+	return params, nil
+}
+
+// admits says whether a server is one for this client: let in on what the client was,
+// or on what has changed since then for the same role and database.
+func (s *Session) admits(server *pool.Server) error {
+	its := server.Admission
+	switch {
+	case its == nil || its == s.admission && !s.unproved:
+	case its.Over():
+		return outdatedServer
+	case s.admission == nil || s.unproved: // vouch will say
+	case its.Whose != s.admission.Whose:
+		return lost{&wire.Fault{Severity: "FATAL", Code: "28000",
+			Message: "the role or the database that this session has logged in to is gone: its name is another's now",
+			Hint:    "Connect again."}}
+	default:
+		s.admission = its
+	}
+	return nil
+}
+
+// outdatedServer is why a server cannot serve the client: what it was let in on is over.
+// Another one is got in its place.
+var outdatedServer = &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the servers of this role and database are being replaced",
+	Detail: "What their log-ins stand on has changed."}
+
+// vouch has PostgreSQL confirm that the server at hand, which may have been idle for long,
+// is one for a client that has logged in now. If not it is closed.
+func (s *Session) vouch() error {
+	if !s.loop.Proved(s.who.Target, s.server.Admission) {
+		note := s.loop.Vouch(s.server)
+		s.ask(pool.AdmissionQuestion, func(q *question) {
+			if q.failed {
+				q.rows = nil
+			}
+			note(pool.ReadFinding(q.rows))
+		})
+		err := s.await(func() bool { return s.asking == nil })
+		if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // just now
+			return s.replace()
+		} else if err != nil {
+			return err
+		}
+	}
+	if s.server.Admission.Over() {
+		return s.replace()
+	}
+	s.admission, s.unproved = s.server.Admission, false
+	return nil
+}
+
+// replace closes the server at hand, so that another one is got.
+func (s *Session) replace() error {
+	s.asking, s.expect = nil, expect.List{}
+	s.release(pool.Discard)
+	return outdatedServer
+}
+
+// regrant tells other sessions, before its client hears of it, that a statement may have
+// changed what log-ins stand on. What it has changed holds once its transaction is over.
+func (s *Session) regrant(m wire.Message) {
+	if !s.regrants && m.Kind == wire.CommandComplete {
+		v, err := wire.ViewCommandComplete(m.Body())
+		s.regrants = err == nil && regranting(v.Tag)
+	}
+	if !s.regrants {
+		return
+	}
+	s.loop.Doubt()
+	s.regrants = m.Kind != wire.ReadyForQuery || s.status != wire.Idle
+}
+
+// regranting says that a statement of this tag may change what log-ins stand on. A GRANT may
+// be of anything: asking once more is cheap.
+func regranting(tag []byte) bool {
+	switch string(tag) {
+	case "CREATE ROLE", "ALTER ROLE", "DROP ROLE", "GRANT ROLE", "REVOKE ROLE", "GRANT", "REVOKE", "REASSIGN OWNED", "DROP OWNED",
+		"CREATE DATABASE", "ALTER DATABASE", "DROP DATABASE", "ALTER SYSTEM", "COMMIT PREPARED":
+		return true
+	}
+	return false
+}

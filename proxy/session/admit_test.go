@@ -1,0 +1,170 @@
+package session
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+var (
+	letInOn = pool.Finding{Whose: "1/2", State: "x"}
+	found   = func(f pool.Finding) []byte {
+		return slices.Concat(complete("SET"), complete("SET"), complete("SET"), wire.AppendTextColumns(nil, "whose", "state", "loaded"),
+			wire.AppendTextRow(nil, f.Whose, f.State, f.Loaded), complete("SELECT 1"), ready)
+	}
+)
+
+// doubtful is a world in which PostgreSQL has not been asked lately about log-ins.
+func doubtful(t *testing.T) *world {
+	w := newWorld(t)
+	w.stale, w.admission = true, letInOn.Admit(nil)
+	return w
+}
+
+// letIn makes a free server that was let in on this.
+func (w *world) letIn(on *pool.Admission) *side {
+	s := w.server()
+	s.server.Admission = on
+	return s
+}
+
+func TestLogInIsConfirmed(t *testing.T) {
+	w := doubtful(t)
+	s := w.letIn(w.admission)
+	w.then(s.gets(t, "Query "+pool.AdmissionQuestion), w.client.gets(t), s.says(found(letInOn)))
+	w.greeted(w.client.leaves())
+	w.run()
+	w.ended("returned")
+	if !slices.Equal(w.findings, []pool.Finding{letInOn}) {
+		t.Errorf("noted %v", w.findings)
+	}
+}
+
+// TestLogInIsJudgedAnew: what PostgreSQL let the idle servers in on is over. The next
+// server is a new one, or none.
+func TestLogInIsJudgedAnew(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"another state": found(pool.Finding{Whose: "1/2", State: "y"}),
+		"another role":  found(pool.Finding{Whose: "3/2", State: "x"}),
+		"an error":      append(fault("ERROR", "42704"), ready...),
+		"it has ended":  nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := doubtful(t)
+			old, fresh := w.letIn(w.admission), w.opened()
+			fresh.server.Admission = (pool.Finding{Whose: "3/2", State: "y"}).Admit(nil)
+			if answer == nil {
+				w.then(old.hangs(errors.New("gone")))
+			} else {
+				w.then(old.says(answer))
+			}
+			w.then(func() { w.ended("discarded"); w.stale = false }, w.grants(fresh))
+			w.greeted(w.client.leaves())
+			w.run()
+			w.ended("returned discarded")
+			same2(t, "the session stands on the new one", w.session.admission, fresh.server.Admission)
+		})
+		t.Run(name+", and it is refused", func(t *testing.T) {
+			w := doubtful(t)
+			old := w.letIn(w.admission)
+			if answer == nil {
+				w.then(old.hangs(errors.New("gone")))
+			} else {
+				w.then(old.says(answer))
+			}
+			w.then(w.refuses(&wire.Fault{Severity: "FATAL", Code: "28000", Message: "not permitted"}))
+			w.run()
+			w.client.gets(t, "ErrorResponse FATAL 28000")()
+		})
+	}
+}
+
+// TestLogInWithoutAServer: a client is let in where PostgreSQL cannot be asked now, for it
+// may want to ask pgherd why. It gets no server before PostgreSQL was asked.
+func TestLogInWithoutAServer(t *testing.T) {
+	for name, why := range map[string]error{
+		"none is free":    nil,
+		"no node answers": &wire.Fault{Severity: "FATAL", Code: "08001", Message: "cannot connect"},
+		"it starts up":    &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "starting up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := doubtful(t)
+			if why == nil {
+				w.then(w.is(WaitServer), w.passes(2*time.Second))
+			} else {
+				w.then(w.refuses(why))
+			}
+			w.greeted(func() {
+				s := w.letIn(w.admission)
+				w.then(s.gets(t, "Query "+pool.AdmissionQuestion), s.says(found(letInOn)))
+				w.then(s.gets(t, "Query select 1"), s.says(selected))
+				w.then(w.client.gets(t, selectedText...))
+				w.bows(s)
+			}, w.client.says(simple("select 1")))
+			w.run()
+			w.ended("returned")
+		})
+	}
+}
+
+// TestTheNameIsAnothers: a session that has logged in as a role, or to a database, that
+// is gone never gets a server of the one that has the name now.
+func TestTheNameIsAnothers(t *testing.T) {
+	w := newWorld(t)
+	w.admission = letInOn.Admit(nil)
+	w.greeted(w.client.says(simple("select 1")))
+	s := w.letIn((pool.Finding{Whose: "3/2", State: "x"}).Admit(nil))
+	w.run()
+	w.client.gets(t, "ErrorResponse FATAL 28000")()
+	s.gets(t)()
+	w.ended("discarded")
+}
+
+// TestSettingsOfTheRoleHaveChanged: a session goes on with servers of the same role.
+func TestSettingsOfTheRoleHaveChanged(t *testing.T) {
+	w := newWorld(t)
+	w.admission = letInOn.Admit(nil)
+	over := w.letIn((pool.Finding{Whose: "1/2", State: "y"}).Admit(nil))
+	over.server.Admission.End()
+	s := w.letIn((pool.Finding{Whose: "1/2", State: "z"}).Admit(nil))
+	w.greeted(w.client.says(simple("select 1")))
+	w.then(over.gets(t), s.gets(t, "Query select 1"), s.says(selected))
+	w.then(w.client.gets(t, selectedText...))
+	w.bows(s)
+	w.run()
+	w.ended("returned discarded")
+}
+
+// TestDoubtBeforeTheAuthorHears: a statement that may change what log-ins stand on is
+// known of before its client has the answer, in either protocol, and so is its commit.
+func TestDoubtBeforeTheAuthorHears(t *testing.T) {
+	for tag, doubts := range map[string]int{
+		"ALTER ROLE": 2, "DROP ROLE": 2, "GRANT ROLE": 2, "REVOKE": 2, "ALTER DATABASE": 2, "CREATE DATABASE": 2,
+		"COMMIT PREPARED": 2, "SELECT 1": 0, "ALTER TABLE": 0, "COMMIT": 0,
+	} {
+		w := newWorld(t)
+		s := w.server()
+		w.greeted(w.client.says(simple("x")))
+		w.then(s.says(complete(tag)))
+		w.then(func() { w.same(tag+": doubts", w.doubts, doubts/2) }, w.client.gets(t, "CommandComplete "+tag), s.says(ready))
+		w.then(func() { w.same(tag+": doubts", w.doubts, doubts) }, w.client.gets(t, "ReadyForQuery I"), func() { s.out = nil })
+		w.bows(s)
+		w.run()
+	}
+	w := newWorld(t)
+	s := w.server()
+	inside := func(tag string) []byte {
+		return append(complete(tag), wire.AppendReadyForQuery(nil, wire.InTransaction)...)
+	}
+	w.greeted(w.client.says(simple("x"), simple("x"), simple("x"), simple("x")))
+	w.then(s.says(inside("BEGIN"), inside("ALTER ROLE")))
+	w.then(func() { w.doubts = 0 }, s.says(complete("COMMIT")))
+	w.then(func() { w.same("doubts at its COMMIT", w.doubts, 1) }, s.says(ready, done("SELECT 1")))
+	w.then(func() { w.same("doubts behind it", w.doubts, 2); s.out = nil })
+	w.quits(s)
+	w.run()
+}

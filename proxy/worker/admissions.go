@@ -1,0 +1,207 @@
+package worker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pgherd/proxy/pool"
+)
+
+// admissionsLimit bounds the Targets of which it is known what their log-ins stand
+// on; past it one is forgotten, and its servers are over.
+const admissionsLimit = 10_000
+
+// admissions are what PostgreSQL lets the log-ins of each Target in on, by what the
+// primary has said last. Whoever logs in, or opens a server, asks; the lock is not on the
+// path of a query.
+type admissions struct {
+	doubts atomic.Uint64 // statements that may have changed something
+	mutex  sync.Mutex
+	known  map[pool.Target]*admitted
+}
+
+// admitted is what is known of one Target.
+type admitted struct {
+	*pool.Admission
+	loaded string // when the node has read its configuration, as new servers say; "": not known
+	asking
+}
+
+// asking is when a node was asked.
+type asking struct {
+	began  time.Time
+	doubts uint64 // that there were by then
+}
+
+// after says that the question is newer than another one.
+func (a asking) after(b asking) bool {
+	return a.doubts > b.doubts || a.doubts == b.doubts && a.began.After(b.began)
+}
+
+// proved says that the Target's log-ins stand on this, by an answer that is new enough
+// for who logs in now.
+func (a *admissions) proved(target pool.Target, on *pool.Admission, now time.Time, period time.Duration) bool {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	it := a.known[target]
+	return it != nil && it.Admission == on && it.doubts == a.doubts.Load() && (period == 0 || now.Sub(it.began) < period)
+}
+
+// opened is what the primary has let a new server of the Target in on. changed: not
+// on the same as the servers before it, which are over.
+func (a *admissions) opened(target pool.Target, f pool.Finding, at asking) (its *pool.Admission, changed bool) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	it := a.of(target)
+	if it.Admission != nil && it.after(at) {
+		return a.late(it, f), false
+	}
+	// Each process notes for itself when it has read the files: only new ones, which
+	// have the time from their parent, can be compared.
+	reloaded := it.loaded != "" && it.loaded != f.Loaded
+	it.loaded = f.Loaded
+	changed = it.admit(f, reloaded, at)
+	return it.Admission, changed
+}
+
+// asked notes what a server that has been there before says now; reloaded: it has read
+// the configuration anew. It returns what new servers are let in on.
+func (a *admissions) asked(target pool.Target, f pool.Finding, reloaded bool, at asking) (newest *pool.Admission, changed bool) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	it := a.of(target)
+	if it.Admission == nil || !it.after(at) {
+		if reloaded {
+			it.loaded = ""
+		}
+		changed = it.admit(f, reloaded, at)
+	}
+	return it.Admission, changed
+}
+
+// replayed is opened for a standby, which may be behind: what it says differently
+// from the primary is over at once, and the primary in doubt.
+func (a *admissions) replayed(target pool.Target, f pool.Finding) *pool.Admission {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	it := a.known[target]
+	if it == nil {
+		return f.Admit(nil)
+	}
+	its := a.late(it, f)
+	if its.Over() {
+		a.doubts.Add(1)
+	}
+	return its
+}
+
+// late is what somebody was let in on whose answer is not the newest.
+func (a *admissions) late(it *admitted, f pool.Finding) *pool.Admission {
+	its := f.Admit(it.Admission)
+	if its != it.Admission {
+		its.End()
+	}
+	return its
+}
+
+// of finds a Target's, or begins one.
+func (a *admissions) of(target pool.Target) *admitted {
+	if it := a.known[target]; it != nil {
+		return it
+	}
+	if a.known == nil {
+		a.known = map[pool.Target]*admitted{}
+	}
+	if len(a.known) >= admissionsLimit {
+		for other, it := range a.known { // any: maps begin anywhere
+			it.Admission.End()
+			delete(a.known, other)
+			break
+		}
+	}
+	it := new(admitted)
+	a.known[target] = it
+	return it
+}
+
+// admit notes an answer, the newest.
+func (it *admitted) admit(f pool.Finding, reloaded bool, at asking) (changed bool) {
+	before := it.Admission
+	if reloaded && before != nil {
+		before.End()
+	}
+	it.Admission, it.asking = f.Admit(before), at
+	if changed = before != nil && before != it.Admission; changed {
+		before.End()
+	}
+	return changed
+}
+
+// Doubt has whoever logs in from now on ask first: a statement may have changed what
+// log-ins stand on.
+func (c *Crew) Doubt() {
+	c.admissions.doubts.Add(1)
+	c.doubted()
+}
+
+func (c *Crew) doubted() {
+	if tell := c.workers[0].env.Doubted; tell != nil {
+		tell()
+	}
+}
+
+// asks is when a question begins that is sent now.
+func (w *Worker) asks() asking { return asking{w.now, w.crew.admissions.doubts.Load()} }
+
+// admit notes what a new server was let in on.
+func (w *Worker) admit(s *pool.Server, f pool.Finding, at asking) {
+	target := s.Key.Target()
+	if target.Replication {
+		return
+	}
+	s.Loaded = f.Loaded
+	if primary := w.crew.nodes.Load().Primary(); primary == nil || primary.Index != s.Key.Node {
+		s.Admission = w.crew.admissions.replayed(target, f)
+		return
+	}
+	var changed bool
+	if s.Admission, changed = w.crew.admissions.opened(target, f, at); changed {
+		w.crew.endOutdated()
+	}
+}
+
+// endOutdated closes the idle servers whose Admission is over.
+func (c *Crew) endOutdated() {
+	c.doubted()
+	c.each(func(w *Worker) {
+		for _, s := range w.shelf.All() {
+			if s.Admission.Over() {
+				w.shelf.Remove(s)
+				w.discard(s)
+			}
+		}
+	})
+}
+
+func (t *task) Proved(target pool.Target, on *pool.Admission) bool {
+	return t.w.crew.admissions.proved(target, on, t.w.now, t.w.set.Session.LoginCheck)
+}
+
+func (t *task) Doubt() { t.w.crew.Doubt() }
+
+// Vouch returns what notes the answer to a question that begins now.
+func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
+	at := t.w.asks()
+	return func(f pool.Finding) {
+		reloaded := f.Loaded != s.Loaded
+		s.Loaded = f.Loaded
+		newest, changed := t.w.crew.admissions.asked(s.Key.Target(), f, reloaded, at)
+		if s.Admission != newest {
+			s.Admission.End()
+		}
+		if changed {
+			t.w.crew.endOutdated()
+		}
+	}
+}
