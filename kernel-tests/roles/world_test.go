@@ -1,0 +1,142 @@
+// Package roles_test changes, under a real pgherd with idle servers, what PostgreSQL
+// has let those servers in on: roles, databases, their rights, limits and settings,
+// directly on the primary and through pgherd. Whoever logs in afterwards must fare as
+// directly. And databases that only idle servers use are dropped, renamed and copied.
+package roles_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
+)
+
+// world is a primary with a standby. Role trusted needs no password, keyed has one.
+var world struct {
+	herd   *herd.Herd
+	binary string
+}
+
+var hba = []string{
+	"host all keyed 127.0.0.1/32 scram-sha-256",
+	"host all all 127.0.0.1/32 trust",
+	"local all all trust",
+	"host replication all 127.0.0.1/32 trust",
+}
+
+func TestMain(m *testing.M) {
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func runAll(m *testing.M) (code int, err error) {
+	ctx, cancel := herdtest.Limited(3 * time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "roles-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if world.binary, err = herd.Build(ctx, dir); err != nil {
+		return 1, err
+	}
+	world.herd, err = herd.Start(ctx, herd.Settings{Standbys: 1, HBA: hba, Config: []string{"log_min_messages = fatal", "max_prepared_transactions = 5"}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, world.herd.Stop()) }()
+	return m.Run(), nil
+}
+
+// settings of the pgherds under test.
+var variants = []struct {
+	name, config string
+	nodes        int
+}{
+	{"session", "pool_mode = session", 1},
+	{"transaction", "pool_mode = transaction", 1},
+	{"session, balanced", "pool_mode = session", 2},
+	{"transaction, balanced", "pool_mode = transaction", 2},
+}
+
+// each runs the test with each variant.
+func each(t *testing.T, more string, test func(t *testing.T, p *herd.Proxy)) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			p := herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:v.nodes],
+				HBA: hba[0] + "\n" + hba[1] + "\n",
+				Config: "workers = 2\nlogin_check_period = 1\nauth_user = postgres\nauth_password = postgres\nauth_dbname = postgres\n" +
+					"auth_query = 'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'\nauth_query_cache_ttl = 0\nload_balance_mode = on\n" + v.config + "\n" + more})
+			herdtest.Eventually(t, "pgherd finds its primary", func() error {
+				conn, err := logIn(p.Port, herd.Superuser, "postgres")
+				if err == nil {
+					herdtest.Close(conn)
+				}
+				return err
+			})
+			test(t, p)
+		})
+	}
+}
+
+func logIn(port int, user, database string) (*pgconn.PgConn, error) {
+	return herdtest.Connect(fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=disable", port, user, user, database))
+}
+
+// stay logs in until the test ends.
+func stay(t *testing.T, port int, user, database string) *pgconn.PgConn {
+	t.Helper()
+	conn, err := logIn(port, user, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { herdtest.Close(conn) })
+	return conn
+}
+
+func primary() int { return world.herd.Nodes()[0].Port }
+
+// perform runs statements one by one, none of them in a block; extended: by the
+// extended protocol.
+func perform(conn *pgconn.PgConn, extended bool, statements ...string) error {
+	ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
+	defer cancel()
+	for _, sql := range statements {
+		if err := performOne(ctx, conn, extended, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, herdtest.Hung(ctx, err))
+		}
+	}
+	return nil
+}
+
+func performOne(ctx context.Context, conn *pgconn.PgConn, extended bool, sql string) error {
+	if extended {
+		return conn.ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err
+	}
+	return conn.Exec(ctx, sql).Close()
+}
+
+func mustPerform(t *testing.T, conn *pgconn.PgConn, statements ...string) {
+	t.Helper()
+	if err := perform(conn, false, statements...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sqlstate(err error) string {
+	if fault, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fault.Code
+	}
+	return ""
+}
