@@ -88,7 +88,7 @@ func TestWhoLogsInFaresAsDirectly(t *testing.T) {
 					if author == aside || strings.Contains(c.name, "DO") {
 						time.Sleep(10 * time.Millisecond) // login_check_period, and more
 					}
-					for range 3 {
+					for range 2 {
 						if got, want := fares(p.Port, role), fares(primary(), role); got != want {
 							t.Errorf("%s: %q, directly %q", name, got, want)
 						}

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Ticket is a session's place in the queue.
 type Ticket struct {
@@ -51,6 +54,7 @@ type Home struct {
 	ledger
 	now     time.Time
 	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all
+	held    map[string]int  // likewise, for a moment: by how many
 	queue   line
 	waiters map[who]*waiter
 	spares  []spare
@@ -65,7 +69,7 @@ type spare struct {
 
 // NewHome makes one without servers.
 func NewHome(limits Limits) *Home {
-	return &Home{ledger: newLedger(limits), paused: map[string]bool{}, waiters: map[who]*waiter{}}
+	return &Home{ledger: newLedger(limits), paused: map[string]bool{}, held: map[string]int{}, waiters: map[who]*waiter{}}
 }
 
 // Tick tells the time. Whoever has waited long enough gets of the reserve.
@@ -93,6 +97,30 @@ func (h *Home) Resume(database string) []Action {
 	return h.serveAll()
 }
 
+// Hold is Pause for the sake of one statement, until Free.
+func (h *Home) Hold(database string) {
+	h.held[database]++
+	h.keepBack()
+}
+
+// Free ends one Hold.
+func (h *Home) Free(database string) []Action {
+	if h.held[database]--; h.held[database] <= 0 {
+		delete(h.held, database)
+	}
+	h.keepBack()
+	return h.serveAll()
+}
+
+// KeptBack are the databases of which nobody gets a server, in a map of its own.
+func (h *Home) KeptBack() map[string]bool {
+	all := maps.Clone(h.paused)
+	for database := range h.held {
+		all[database] = true
+	}
+	return all
+}
+
 // keepBack tells every pool whether it is paused.
 func (h *Home) keepBack() {
 	for _, p := range h.pools {
@@ -104,7 +132,9 @@ func (h *Home) keepBack() {
 }
 
 // Paused says whether servers of the database are kept back.
-func (h *Home) Paused(database string) bool { return h.paused[database] || h.paused[AllDatabases] }
+func (h *Home) Paused(database string) bool {
+	return h.paused[database] || h.paused[AllDatabases] || h.held[database] > 0
+}
 
 // CountDatabase is how many servers of the database are open or being opened.
 func (h *Home) CountDatabase(database string) int {

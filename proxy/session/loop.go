@@ -68,6 +68,12 @@ type Loop interface {
 	// Vouch returns what notes the answer to an AdmissionQuestion that is asked of the
 	// server now: then its Admission is over, or not.
 	Vouch(*pool.Server) func(pool.Finding)
+	// Vacate empties a database for a statement. Others who are logged in to it have a
+	// while to leave, unless they may stay; clients is how many have not. free lets others
+	// in again.
+	Vacate(database string, stay bool) (clients int, free func(), err error)
+	// SendAway ends the other sessions of a database.
+	SendAway(database string)
 	// Doubt notes that what log-ins stand on may have changed.
 	Doubt()
 	// Timeouts are those that such a server had after its log-in.

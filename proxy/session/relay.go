@@ -177,6 +177,9 @@ func (s *Session) observe(m wire.Message) error {
 			s.complete(m)
 		}
 		s.regrant(m)
+		if s.held != nil {
+			s.vacated(m)
+		}
 	case wire.ReadyForQuery:
 		s.ended = s.ended && s.expect.Len() > 1 // more was sent, and may be what has ended it
 		if s.status = m.Body()[0]; s.status == wire.Idle {
@@ -184,6 +187,9 @@ func (s *Session) observe(m wire.Message) error {
 		}
 		s.endDefinitions()
 		s.regrant(m)
+		if s.held != nil {
+			s.vacated(m)
+		}
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))

@@ -104,6 +104,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if mine, err = s.place(&m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}
+	if err := s.vacate(&m); err != nil {
+		return true, s.refuse(m.Kind, err)
+	}
 	if err := s.settled(m.Kind); err != nil {
 		return true, err
 	}

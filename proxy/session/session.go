@@ -7,7 +7,8 @@
 // the session: effect.go; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
 // go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
-// session's state), prepare.go (by what name the server knows its statement),
+// session's state), admit.go (that is still good for its log-in), vacate.go (what has
+// to be out of the way of DROP DATABASE), prepare.go (by what name the server knows its statement),
 // relay.go (both directions at once, by the list of package expect), release.go
 // (what becomes of the server), follow.go and question.go (what the session
 // has left on it).
@@ -78,6 +79,7 @@ type Session struct {
 	heard      heard
 	placing
 	admitted
+	vacating
 	handling bool    // a request is being handled
 	scratch  []byte  // to build a short message in
 	upcoming *Effect // of the request at hand, which is not sent yet
@@ -282,6 +284,7 @@ func (s *Session) discardInput() {
 func (s *Session) abandon() {
 	s.loop.Withdraw()
 	s.missTarget()
+	s.letOthers()
 	if s.lost != nil {
 		s.lost()
 	}

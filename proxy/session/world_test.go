@@ -47,6 +47,10 @@ type world struct {
 	admission *pool.Admission
 	findings  []pool.Finding
 	doubts    int
+	users     int // clients in every database
+	vacated   []string
+	sentAway  []string
+	held      int
 	view      *nodes.View
 
 	// What is known of positions.
@@ -442,6 +446,17 @@ func (w *world) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
 
 func (w *world) Proved(_ pool.Target, on *pool.Admission) bool { return !w.stale && !on.Over() }
 func (w *world) Doubt()                                        { w.doubts++ }
+
+func (w *world) Vacate(database string, stay bool) (int, func(), error) {
+	w.vacated = append(w.vacated, database)
+	if w.users > 0 && !stay {
+		return w.users, func() {}, nil
+	}
+	w.held++
+	return 0, func() { w.held-- }, nil
+}
+
+func (w *world) SendAway(database string) { w.sentAway = append(w.sentAway, database) }
 
 func (w *world) Vouch(s *pool.Server) func(pool.Finding) {
 	return func(f pool.Finding) {

@@ -167,13 +167,22 @@ func (w *Worker) admit(s *pool.Server, f pool.Finding, at asking) {
 	}
 	var changed bool
 	if s.Admission, changed = w.crew.admissions.opened(target, f, at); changed {
-		w.crew.endOutdated()
+		w.changed(target)
 	}
+}
+
+// changed: it has turned out that something has changed. The database may be another by
+// the same name.
+func (w *Worker) changed(target pool.Target) {
+	if catalogs := w.set.Session.Catalogs; catalogs != nil {
+		catalogs.Entry(target.Database).Changed()
+	}
+	w.crew.doubted()
+	w.crew.endOutdated()
 }
 
 // endOutdated closes the idle servers whose Admission is over.
 func (c *Crew) endOutdated() {
-	c.doubted()
 	c.each(func(w *Worker) {
 		for _, s := range w.shelf.All() {
 			if s.Admission.Over() {
@@ -201,7 +210,7 @@ func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
 			s.Admission.End()
 		}
 		if changed {
-			t.w.crew.endOutdated()
+			t.w.changed(s.Key.Target())
 		}
 	}
 }

@@ -23,6 +23,7 @@ type Crew struct {
 	admissions admissions
 	// paused is a set of databases, never changed once stored; see pause.go.
 	paused    atomic.Pointer[map[string]bool]
+	holds     []*held                                      // worker 0's
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
 	loads     [nodes.MaxIndex + 1]load
 	processes processes
@@ -59,6 +60,7 @@ func (c *Crew) settle(decide func() []pool.Action) {
 // tick tells the home the time, for those who may have of the reserve now. It
 // runs on worker 0.
 func (c *Crew) tick(now time.Time) {
+	c.freeLate(now)
 	c.settle(func() []pool.Action { return c.home.Tick(now) })
 }
 
@@ -111,7 +113,7 @@ func (c *Crew) shrink(key pool.Key, w *Worker) {
 // credentials are stored, so that a server can be opened without a client.
 func (c *Crew) minimum(key pool.Key) int {
 	w := c.workers[0]
-	if w.set.MinPool == 0 || key.Target().Replication {
+	if w.set.MinPool == 0 || !kept(key) {
 		return 0
 	}
 	if _, ok := w.env.Connect.Secret(key.Target().User); !ok {

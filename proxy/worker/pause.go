@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"pgherd/proxy/pool"
@@ -20,13 +19,9 @@ func (c *Crew) Paused(database string) bool {
 	return paused != nil && ((*paused)[database] || (*paused)[pool.AllDatabases])
 }
 
-// setPaused replaces the set. It runs on worker 0.
-func (c *Crew) setPaused(change func(map[string]bool)) {
-	paused := map[string]bool{}
-	if old := c.paused.Load(); old != nil {
-		maps.Copy(paused, *old)
-	}
-	change(paused)
+// tellPaused replaces the set. It runs on worker 0.
+func (c *Crew) tellPaused() {
+	paused := c.home.KeptBack()
 	c.paused.Store(&paused)
 }
 
@@ -52,7 +47,7 @@ func (c *Crew) Pause(ctx context.Context, database string) error {
 func (c *Crew) holdBack(database string) {
 	c.atHome(func() []pool.Action {
 		c.home.Pause(database)
-		c.setPaused(func(p map[string]bool) { p[database] = true })
+		c.tellPaused()
 		c.each(func(w *Worker) { w.retire(database) })
 		return nil
 	})
@@ -75,13 +70,9 @@ func (c *Crew) countServers(ctx context.Context, database string) (int, error) {
 // Resume ends a Pause.
 func (c *Crew) Resume(database string) {
 	c.atHome(func() []pool.Action {
-		c.setPaused(func(p map[string]bool) {
-			if database == pool.AllDatabases {
-				clear(p)
-			}
-			delete(p, database)
-		})
-		return c.home.Resume(database)
+		actions := c.home.Resume(database)
+		c.tellPaused()
+		return actions
 	})
 }
 
@@ -99,14 +90,7 @@ func (c *Crew) Reconnect(database string) {
 // Kill pauses the database and sends its clients away.
 func (c *Crew) Kill(ctx context.Context, database string) error {
 	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
-	c.each(func(w *Worker) {
-		for _, t := range w.tasks {
-			if of(database, t.session.Database()) {
-				t.session.Evict(why)
-				w.wake(t)
-			}
-		}
-	})
+	c.evictFrom(database, nil, why)
 	return c.Pause(ctx, database)
 }
 

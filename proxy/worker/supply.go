@@ -92,7 +92,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server on the shelf, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	if w.tooOld(s) || s.Key.Target().Replication || w.closing || w.crew.Paused(s.Key.Target().Database) {
+	if w.tooOld(s) || !kept(s.Key) || w.closing || w.crew.Paused(s.Key.Target().Database) {
 		w.discard(s)
 		return
 	}
@@ -103,6 +103,13 @@ func (w *Worker) giveBack(s *pool.Server) {
 	if w.crew.pressed() {
 		w.crew.spare(s.Key, w.index)
 	}
+}
+
+// kept says that idle servers of the pool are kept: not those of replication, and none
+// of the databases that PostgreSQL copies, for which nobody may be there.
+func kept(key pool.Key) bool {
+	target := key.Target()
+	return !target.Replication && target.Database != "template0" && target.Database != "template1"
 }
 
 // tooOld says that nobody is to get the server any more. One that became so on

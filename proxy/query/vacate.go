@@ -1,0 +1,171 @@
+package query
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Vacate is a database in which nobody else may be while a statement runs.
+type Vacate struct {
+	Database string
+	Copies   bool // it is copied by CREATE DATABASE
+	Force    bool // whoever is in it is sent away: DROP DATABASE WITH (FORCE)
+}
+
+// longestName is how many bytes of a name count (NAMEDATALEN - 1).
+const longestName = 63
+
+// Vacates are the databases that a text wants for itself: those of DROP DATABASE,
+// ALTER DATABASE RENAME and SET TABLESPACE, and what CREATE DATABASE copies. It is
+// quick for all other texts. Names with U& escapes are not read.
+func Vacates(sql []byte, syntax Syntax) (all []Vacate) {
+	if !mentions(sql) {
+		return nil
+	}
+	r := tokenReader{lexer: NewLexer(sql, syntax), sql: sql}
+	for r.next(); r.kind != End && r.kind != Invalid; r.skip() {
+		verb := r.word()
+		if r.next(); r.word() != "database" {
+			continue
+		}
+		r.next()
+		if v := r.vacate(verb); v.Database != "" {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// mentions finds the word DATABASE, by the one letter of it that is rare.
+func mentions(sql []byte) bool {
+	const word, rare = "database", 4
+	for _, c := range [2]byte{'b', 'B'} {
+		for from := 0; ; {
+			i := bytes.IndexByte(sql[from:], c)
+			if i < 0 {
+				break
+			}
+			if begin := from + i - rare; begin >= 0 && begins(sql[begin:], word) {
+				return true
+			}
+			from += i + 1
+		}
+	}
+	return false
+}
+
+// begins says that a text begins with a word, in any case.
+func begins(text []byte, word string) bool {
+	if len(text) < len(word) {
+		return false
+	}
+	for i := range len(word) {
+		if text[i]|0x20 != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenReader reads a text token by token, comments aside.
+type tokenReader struct {
+	lexer Lexer
+	sql   []byte
+	Token
+	kind TokenKind
+}
+
+func (r *tokenReader) next() {
+	for r.Token = r.lexer.Next(); r.Token.Kind == Comment; r.Token = r.lexer.Next() {
+	}
+	r.kind = r.Token.Kind
+}
+
+func (r *tokenReader) text() string { return string(r.sql[r.Start:r.End]) }
+
+// word is the keyword at hand, folded; "" if it is none.
+func (r *tokenReader) word() string {
+	if r.kind != Word {
+		return ""
+	}
+	return fold(r.text())
+}
+
+// ended says that the statement is over.
+func (r *tokenReader) ended() bool {
+	return r.kind == End || r.kind == Invalid || r.kind == Punctuation && r.text() == ";"
+}
+
+// skip goes on to the next statement.
+func (r *tokenReader) skip() {
+	for !r.ended() {
+		r.next()
+	}
+	if r.kind == Punctuation {
+		r.next()
+	}
+}
+
+// name is the name at hand, as the catalog has it; "" if it is none that can be read.
+func (r *tokenReader) name() (name string) {
+	switch text := r.text(); {
+	case r.kind == Word:
+		name = fold(text)
+	case r.kind == QuotedName && text[0] == '"':
+		name = strings.ReplaceAll(text[1:len(text)-1], `""`, `"`)
+	case r.kind == String && text[0] == '\'' && !strings.ContainsAny(text[1:len(text)-1], `'\`):
+		name = text[1 : len(text)-1] // TEMPLATE takes one
+	}
+	return name[:min(len(name), longestName)]
+}
+
+// vacate reads what follows the word DATABASE.
+func (r *tokenReader) vacate(verb string) Vacate {
+	switch verb {
+	case "drop":
+		if r.word() == "if" {
+			r.next() // EXISTS
+			r.next()
+		}
+		return Vacate{Database: r.name(), Force: r.has("force")}
+	case "alter":
+		name := r.name()
+		r.next()
+		if first := r.word(); first == "rename" || first == "set" && r.follows("tablespace") {
+			return Vacate{Database: name}
+		}
+	case "create":
+		return Vacate{Database: r.template(), Copies: true}
+	}
+	return Vacate{}
+}
+
+func (r *tokenReader) follows(word string) bool {
+	r.next()
+	return r.word() == word
+}
+
+// has says that the word is in the rest of the statement.
+func (r *tokenReader) has(word string) bool {
+	for r.next(); !r.ended(); r.next() {
+		if r.word() == word {
+			return true
+		}
+	}
+	return false
+}
+
+// template is what CREATE DATABASE copies.
+func (r *tokenReader) template() string {
+	const usual = "template1"
+	if !r.has("template") {
+		return usual
+	}
+	if r.next(); r.kind == Operator && r.text() == "=" {
+		r.next()
+	}
+	if r.word() == "default" {
+		return usual
+	}
+	return r.name()
+}

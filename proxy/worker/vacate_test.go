@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+)
+
+// vacated begins to vacate app; the answer comes when it is done.
+func (y *yard) vacated(ctx context.Context, stay bool) (clients func() (n int, done bool), free func()) {
+	type answer struct {
+		n    int
+		free func()
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		n, free := y.crew.vacate(ctx, "app", 0, stay)
+		answers <- answer{n, free}
+	}()
+	var last answer
+	over := false
+	clients = func() (int, bool) {
+		select {
+		case last = <-answers:
+			over = true
+		case <-time.After(time.Millisecond): // it polls by the real clock
+		}
+		return last.n, over
+	}
+	return clients, func() { last.free() }
+}
+
+// TestVacateEndsIdleServers: of that database only, and waits until PostgreSQL has ended them.
+func TestVacateEndsIdleServers(t *testing.T) {
+	y := newYard(t, 7, 2)
+	other := pool.Target{Database: "other", User: "alice"}.On(0)
+	gone := []*simServer{y.shelve(y.crew.workers[0], appKey), y.shelve(y.crew.workers[1], appKey)}
+	y.shelve(y.crew.workers[1], other)
+	clients, free := y.vacated(t.Context(), false)
+	y.until("it is empty", func() bool { _, done := clients(); return done })
+	for _, s := range gone {
+		if !s.over {
+			t.Error("a server has not ended")
+		}
+	}
+	if y.shelved() != 1 || y.crew.home.Count(appKey) != 0 || y.crew.home.Count(other) != 1 {
+		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.crew.home.Count(appKey), y.crew.home.Count(other))
+	}
+	if !y.crew.Paused("app") || y.crew.Paused("other") || y.crew.home.Reserve(appKey) {
+		t.Error("others get servers of it, or of another database none")
+	}
+	free()
+	free() // does no harm
+	y.until("others get servers", func() bool { return !y.crew.Paused("app") })
+	if !y.crew.home.Reserve(appKey) {
+		t.Error("there is still no server")
+	}
+	y.crew.gone(appKey)
+	y.turns(5)
+}
+
+// TestHoldsEnd by themselves, and neither by nor with what an administrator has paused.
+func TestHoldsEnd(t *testing.T) {
+	y := newYard(t, 7, 2)
+	y.crew.hold("app")
+	free := y.crew.hold("app")
+	y.crew.holdBack("app")
+	y.turns(5)
+	free()
+	y.later(holdLimit + 2*time.Second)
+	if len(y.crew.holds) != 0 || !y.crew.Paused("app") {
+		t.Errorf("%d holds are left, paused %v", len(y.crew.holds), y.crew.Paused("app"))
+	}
+	y.crew.hold("app")
+	y.crew.Resume(pool.AllDatabases)
+	y.turns(5)
+	if !y.crew.Paused("app") {
+		t.Error("RESUME has ended a hold")
+	}
+}
+
+// TestTemplatesAreNotKept: an idle server of template1 would be in the way of CREATE DATABASE.
+func TestTemplatesAreNotKept(t *testing.T) {
+	for name, want := range map[string]bool{"template0": false, "template1": false, "app": true} {
+		if kept(pool.Target{Database: name}.On(0)) != want {
+			t.Errorf("%s: not %v", name, want)
+		}
+	}
+	if kept(pool.Target{Database: "app", Replication: true}.On(0)) {
+		t.Error("a replication server is kept")
+	}
+}
+
+// TestNobodyAnsweredIsNotEmpty: a worker that is at work for too long may have clients.
+func TestNobodyAnsweredIsNotEmpty(t *testing.T) {
+	y := newYard(t, 7, 2)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, free := y.crew.vacate(over, "app", 0, false); n == 0 || len(y.crew.holds) != 0 {
+		free()
+		t.Error("taken for empty")
+	}
+	y.turns(5)
+}
