@@ -72,7 +72,7 @@ func fares(port int, role string) string {
 
 // TestWhoLogsInFaresAsDirectly after each change, whoever makes it.
 func TestWhoLogsInFaresAsDirectly(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, all, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
 		mustPerform(t, aside, "DROP DATABASE IF EXISTS leased WITH (FORCE)", "CREATE DATABASE leased")
 		for i, c := range changes {
@@ -112,20 +112,20 @@ func as(role string, statements []string) (its []string) {
 // fill has idle servers lie in the pool. It returns a client that has logged in and waits.
 func fill(t *testing.T, port int, role string) *pgconn.PgConn {
 	t.Helper()
-	var all []*pgconn.PgConn
-	for range 4 {
+	var filling []*pgconn.PgConn
+	for range 2 {
 		conn, err := logIn(port, role, "leased")
 		if err != nil {
 			t.Fatal(err)
 		}
 		herdtest.MustAsk(t, conn, faresSQL)
-		all = append(all, conn)
+		filling = append(filling, conn)
 	}
 	early, err := logIn(port, role, "leased")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, conn := range all {
+	for _, conn := range filling {
 		herdtest.Close(conn)
 	}
 	return early
@@ -149,7 +149,7 @@ func stays(t *testing.T, name string, early *pgconn.PgConn, oid string) {
 
 // TestValidUntilPasses: nobody says anything, time passes.
 func TestValidUntilPasses(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
 		mustPerform(t, aside, "DROP DATABASE IF EXISTS leased WITH (FORCE)", "CREATE DATABASE leased")
 		reset(t, aside, "keyed")
@@ -169,7 +169,7 @@ func TestValidUntilPasses(t *testing.T) {
 
 // TestReloadedConfiguration: what the node reports at log-in, and its defaults.
 func TestReloadedConfiguration(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
 		t.Cleanup(func() { mustPerform(t, aside, "ALTER SYSTEM RESET datestyle", "SELECT pg_reload_conf()") })
 		mustPerform(t, aside, "DROP DATABASE IF EXISTS leased WITH (FORCE)", "CREATE DATABASE leased")

@@ -48,7 +48,7 @@ func anew(t *testing.T, aside *pgconn.PgConn) {
 // TestIdleServersUseNoDatabase: whatever nobody but idle servers uses can be dropped,
 // renamed, moved and copied, in either protocol.
 func TestIdleServersUseNoDatabase(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, all, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
 		mustPerform(t, aside, "SET allow_in_place_tablespaces = on", "CREATE TABLESPACE aside LOCATION ''")
 		for _, extended := range []bool{false, true} {
@@ -71,7 +71,7 @@ func TestIdleServersUseNoDatabase(t *testing.T) {
 // TestClientsUseTheirDatabase, with a server or without: PostgreSQL's error. They go on.
 // FORCE sends them away.
 func TestClientsUseTheirDatabase(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
 		anew(t, aside)
 		idle, other := stay(t, p.Port, herd.Superuser, "leased"), stay(t, p.Port, herd.Superuser, "leased")
@@ -96,7 +96,7 @@ func TestClientsUseTheirDatabase(t *testing.T) {
 
 // TestOwnDatabaseIsCopied while its idle servers lie beside the session's own.
 func TestOwnDatabaseIsCopied(t *testing.T) {
-	each(t, "", func(t *testing.T, p *herd.Proxy) {
+	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
 		anew(t, aside)
 		leave(t, p, "leased")

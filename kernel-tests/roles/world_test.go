@@ -59,25 +59,27 @@ func runAll(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// settings of the pgherds under test.
-var variants = []struct {
-	name, config string
-	nodes        int
-}{
-	{"session", "pool_mode = session", 1},
-	{"transaction", "pool_mode = transaction", 1},
-	{"session, balanced", "pool_mode = session", 2},
-	{"transaction, balanced", "pool_mode = transaction", 2},
+// variant is a configuration of the pgherd under test.
+type variant struct {
+	name, mode string
+	nodes      int
 }
 
+var (
+	all = []variant{{"session", "session", 1}, {"transaction", "transaction", 1},
+		{"session, balanced", "session", 2}, {"transaction, balanced", "transaction", 2}}
+	unlike = []variant{all[0], all[3]}
+)
+
+const config = "workers = 2\nlogin_check_period = 1\nauth_user = postgres\nauth_password = postgres\nauth_dbname = postgres\n" +
+	"auth_query = 'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'\nauth_query_cache_ttl = 0\n"
+
 // each runs the test with each variant.
-func each(t *testing.T, more string, test func(t *testing.T, p *herd.Proxy)) {
+func each(t *testing.T, variants []variant, test func(t *testing.T, p *herd.Proxy)) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			p := herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:v.nodes],
-				HBA: hba[0] + "\n" + hba[1] + "\n",
-				Config: "workers = 2\nlogin_check_period = 1\nauth_user = postgres\nauth_password = postgres\nauth_dbname = postgres\n" +
-					"auth_query = 'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'\nauth_query_cache_ttl = 0\nload_balance_mode = on\n" + v.config + "\n" + more})
+				HBA: hba[0] + "\n" + hba[1] + "\n", Config: config + "pool_mode = " + v.mode + "\n"})
 			herdtest.Eventually(t, "pgherd finds its primary", func() error {
 				conn, err := logIn(p.Port, herd.Superuser, "postgres")
 				if err == nil {

@@ -48,26 +48,26 @@ func (a *admissions) proved(target pool.Target, on *pool.Admission, now time.Tim
 	return it != nil && it.Admission == on && it.doubts == a.doubts.Load() && (period == 0 || now.Sub(it.began) < period)
 }
 
-// opened is what the primary has let a new server of the Target in on. changed: not
-// on the same as the servers before it, which are over.
-func (a *admissions) opened(target pool.Target, f pool.Finding, at asking) (its *pool.Admission, changed bool) {
+// opened is what the primary has let a new server of the Target in on. ended is what the
+// servers before it were let in on, if that is over by this; else nil.
+func (a *admissions) opened(target pool.Target, f pool.Finding, at asking) (its, ended *pool.Admission) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	it := a.of(target)
 	if it.Admission != nil && it.after(at) {
-		return a.late(it, f), false
+		return a.late(it, f), nil
 	}
 	// Each process notes for itself when it has read the files: only new ones, which
 	// have the time from their parent, can be compared.
 	reloaded := it.loaded != "" && it.loaded != f.Loaded
 	it.loaded = f.Loaded
-	changed = it.admit(f, reloaded, at)
-	return it.Admission, changed
+	ended = it.admit(f, reloaded, at)
+	return it.Admission, ended
 }
 
 // asked notes what a server that has been there before says now; reloaded: it has read
 // the configuration anew. It returns what new servers are let in on.
-func (a *admissions) asked(target pool.Target, f pool.Finding, reloaded bool, at asking) (newest *pool.Admission, changed bool) {
+func (a *admissions) asked(target pool.Target, f pool.Finding, reloaded bool, at asking) (newest, ended *pool.Admission) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	it := a.of(target)
@@ -75,9 +75,9 @@ func (a *admissions) asked(target pool.Target, f pool.Finding, reloaded bool, at
 		if reloaded {
 			it.loaded = ""
 		}
-		changed = it.admit(f, reloaded, at)
+		ended = it.admit(f, reloaded, at)
 	}
-	return it.Admission, changed
+	return it.Admission, ended
 }
 
 // replayed is opened for a standby, which may be behind: what it says differently
@@ -126,16 +126,17 @@ func (a *admissions) of(target pool.Target) *admitted {
 }
 
 // admit notes an answer, the newest.
-func (it *admitted) admit(f pool.Finding, reloaded bool, at asking) (changed bool) {
+func (it *admitted) admit(f pool.Finding, reloaded bool, at asking) (ended *pool.Admission) {
 	before := it.Admission
-	if reloaded && before != nil {
+	if reloaded {
 		before.End()
 	}
 	it.Admission, it.asking = f.Admit(before), at
-	if changed = before != nil && before != it.Admission; changed {
-		before.End()
+	if it.Admission == before {
+		return nil
 	}
-	return changed
+	before.End()
+	return before
 }
 
 // Doubt has whoever logs in from now on ask first: a statement may have changed what
@@ -165,16 +166,18 @@ func (w *Worker) admit(s *pool.Server, f pool.Finding, at asking) {
 		s.Admission = w.crew.admissions.replayed(target, f)
 		return
 	}
-	var changed bool
-	if s.Admission, changed = w.crew.admissions.opened(target, f, at); changed {
-		w.changed(target)
-	}
+	var ended *pool.Admission
+	s.Admission, ended = w.crew.admissions.opened(target, f, at)
+	w.changed(target, s.Admission, ended)
 }
 
-// changed: it has turned out that something has changed. The database may be another by
-// the same name.
-func (w *Worker) changed(target pool.Target) {
-	if catalogs := w.set.Session.Catalogs; catalogs != nil {
+// changed: it has turned out that what log-ins stand on has changed, unless ended is nil.
+// The database may be another by the same name.
+func (w *Worker) changed(target pool.Target, now, ended *pool.Admission) {
+	if ended == nil {
+		return
+	}
+	if catalogs := w.set.Session.Catalogs; catalogs != nil && now.Whose != ended.Whose {
 		catalogs.Entry(target.Database).Changed()
 	}
 	w.crew.doubted()
@@ -205,12 +208,10 @@ func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
 	return func(f pool.Finding) {
 		reloaded := f.Loaded != s.Loaded
 		s.Loaded = f.Loaded
-		newest, changed := t.w.crew.admissions.asked(s.Key.Target(), f, reloaded, at)
+		newest, ended := t.w.crew.admissions.asked(s.Key.Target(), f, reloaded, at)
 		if s.Admission != newest {
 			s.Admission.End()
 		}
-		if changed {
-			t.w.changed(s.Key.Target())
-		}
+		t.w.changed(s.Key.Target(), newest, ended)
 	}
 }

@@ -26,14 +26,14 @@ func TestAdmissionsAreProvedForAWhile(t *testing.T) {
 	var a admissions
 	f := pool.Finding{Whose: "1/2", State: "x", Loaded: "7"}
 	on, changed := a.opened(appTarget, f, a.at(0))
-	if changed || a.fresh(nil, 0, time.Minute) || !a.fresh(on, 59, time.Minute) || a.fresh(on, 60, time.Minute) || !a.fresh(on, 9999, 0) {
+	if changed != nil || a.fresh(nil, 0, time.Minute) || !a.fresh(on, 59, time.Minute) || a.fresh(on, 60, time.Minute) || !a.fresh(on, 9999, 0) {
 		t.Error("not proved, or for another time")
 	}
 	a.doubts.Add(1)
 	if a.fresh(on, 1, time.Minute) || a.fresh(on, 1, 0) {
 		t.Error("still proved, after a statement that may have changed it")
 	}
-	if newest, changed := a.asked(appTarget, f, false, a.at(2)); newest != on || changed || !a.fresh(on, 3, time.Minute) {
+	if newest, changed := a.asked(appTarget, f, false, a.at(2)); newest != on || changed != nil || !a.fresh(on, 3, time.Minute) {
 		t.Error("not proved by an answer")
 	}
 }
@@ -49,10 +49,10 @@ func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 		t.Error("proved by a question that was asked before the change")
 	}
 	later, _ := a.asked(appTarget, pool.Finding{Whose: "1/2", State: "y"}, false, a.at(2))
-	if newest, changed := a.asked(appTarget, f, false, early); newest != later || changed || later.Over() || !on.Over() {
+	if newest, changed := a.asked(appTarget, f, false, early); newest != later || changed != nil || later.Over() || !on.Over() {
 		t.Error("an old answer counts for more than a newer one")
 	}
-	if late, changed := a.opened(appTarget, f, early); !late.Over() || changed || later.Over() {
+	if late, changed := a.opened(appTarget, f, early); !late.Over() || changed != nil || later.Over() {
 		t.Error("a server that was let in before the change counts as one after it")
 	}
 }
@@ -93,10 +93,10 @@ func TestReloadIsNoticedOnce(t *testing.T) {
 	says := func(loaded string) pool.Finding { return pool.Finding{Whose: "1/2", State: "x", Loaded: loaded} }
 	a.opened(appTarget, says("7"), a.at(0))
 	after, _ := a.asked(appTarget, says("8.1"), true, a.at(1))
-	if next, changed := a.opened(appTarget, says("8"), a.at(2)); next != after || changed {
+	if next, changed := a.opened(appTarget, says("8"), a.at(2)); next != after || changed != nil {
 		t.Error("the first server after the reload ends what was learnt from an older one")
 	}
-	if next, changed := a.opened(appTarget, says("9"), a.at(3)); next == after || !changed {
+	if next, changed := a.opened(appTarget, says("9"), a.at(3)); next == after || changed == nil {
 		t.Error("the next reload is not noticed")
 	}
 }

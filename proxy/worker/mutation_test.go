@@ -36,7 +36,7 @@ var mutations = []mutation{
 	{"nobody asks whether a log-in still stands", "admissions.go",
 		"it.doubts == a.doubts.Load() &&", ""},
 	{"what has changed does not end what others were let in on", "admissions.go",
-		"changed = before != nil && before != it.Admission; changed {\n\t\tbefore.End()", "changed = before != nil && before != it.Admission; changed {\n\t\t_ = before"},
+		"\tbefore.End()\n\treturn before", "\treturn before"},
 	{"a moved server that nobody takes is lost", "supply.go",
 		"if !w.tasks[ticket.Session].grant(ticket, s, nil) {\n\t\tw.giveBack(s)\n\t}\n}\n\n// giveBack",
 		"w.tasks[ticket.Session].grant(ticket, s, nil)\n}\n\n// giveBack"},

@@ -59,8 +59,8 @@ type sim struct {
 	meddled bool       // an administrator pauses, renews and reloads
 	set     *Settings
 	view    *nodes.View
-	granted int        // how often it was changed what log-ins stand on
-	whims   int        // how probable the next time is
+	granted int // how often it was changed what log-ins stand on
+	whims   int // how probable the next time is
 	faults  []error
 	// canceling: by which session each server was held as the job that runs now began.
 	canceling map[uint32]uint32
@@ -331,6 +331,9 @@ func (s *sim) administer() {
 		s.crew.Reconnect(pool.AllDatabases)
 	case 2, 3, 4, 5:
 		s.crew.Resume(pool.AllDatabases)
+	case 18:
+		s.jobs = append(s.jobs, s.crew.hold("db0"))
+		s.crew.each(func(w *Worker) { w.endIdle("db0") })
 	}
 }
 

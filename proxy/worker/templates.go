@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -74,7 +73,11 @@ func (t *templates) forget() {
 func (t *templates) keys() (keys []pool.Key) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	keys = slices.Collect(maps.Keys(t.said))
+	for key, it := range t.said {
+		if !it.on.Over() {
+			keys = append(keys, key)
+		}
+	}
 	slices.SortFunc(keys, func(a, b pool.Key) int {
 		s, t := a.Target(), b.Target()
 		return cmp.Or(a.Node-b.Node, strings.Compare(s.Database, t.Database), strings.Compare(s.User, t.User),
