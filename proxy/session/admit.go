@@ -31,7 +31,10 @@ var errHurried = errors.New("ask about log-in: no server became free")
 // PostgreSQL has lately confirmed that nothing has changed. If it cannot be asked now, it
 // is once the client gets a server.
 func (s *Session) letIn() (params []wire.Param, err error) {
-	params, s.admission, s.unproved = s.template()
+	params, err = s.shareAnswer()
+	if err != nil {
+		return s.letInUnasked(err)
+	}
 	if params != nil && !s.unproved && !s.keepsForLife() {
 		return params, nil
 	}
@@ -46,6 +49,30 @@ func (s *Session) letIn() (params []wire.Param, err error) {
 	}
 	return s.server.Params, nil
 }
+
+// shareAnswer waits while another log-in to the pool asks: a crowd of them is not to open a
+// server each.
+func (s *Session) shareAnswer() (params []wire.Param, err error) {
+	deadline := s.loop.Now().Add(loginWait)
+	for {
+		params, s.admission, s.unproved = s.template()
+		if params == nil || !s.unproved || s.loop.Claim(s.who.Target) {
+			return params, nil
+		}
+		s.hurried = true
+		err := s.impatient(deadline)
+		s.hurried = false
+		if err == nil {
+			err = s.loop.Wait(sooner(deadline, s.loop.Now().Add(shareEvery)))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// shareEvery is how often a log-in looks whether another one has the answer.
+const shareEvery = 2 * time.Millisecond
 
 func (s *Session) template() (params []wire.Param, on *pool.Admission, unproved bool) {
 	if s.who.Target.Replication { // it has a server of its own, which PostgreSQL lets in

@@ -168,3 +168,21 @@ func TestDoubtBeforeTheAuthorHears(t *testing.T) {
 	w.quits(s)
 	w.run()
 }
+
+// TestLogInsShareAnAnswer: while another one asks, a log-in waits, for a while.
+func TestLogInsShareAnAnswer(t *testing.T) {
+	w := doubtful(t)
+	w.claimed = true
+	w.then(w.client.gets(t))
+	w.then(func() { w.stale = false })
+	w.greeted(w.client.leaves())
+	w.run()
+	same2(t, "checkouts", len(w.asked), 0)
+
+	w = doubtful(t)
+	w.claimed = true
+	w.then(w.passes(2 * time.Second))
+	w.greeted(w.client.leaves())
+	w.run()
+	same2(t, "PostgreSQL is yet to be asked", w.session.unproved, true)
+}

@@ -42,6 +42,7 @@ func (b *bench) Proved(pool.Target, *pool.Admission) bool { return true }
 func (b *bench) Vouch(*pool.Server) func(pool.Finding)    { return func(pool.Finding) {} }
 func (b *bench) Vacate(string, bool) (int, func(), error) { return 0, func() {}, nil }
 func (b *bench) SendAway(string)                          {}
+func (b *bench) Claim(pool.Target) bool                   { return true }
 func (b *bench) Doubt()                                   {}
 func (b *bench) Candidates() []route.Candidate {
 	b.candidates = append(b.candidates[:0], route.Candidate{Role: nodes.Primary}, route.Candidate{Index: 1, Role: nodes.Standby, Weight: 1})

@@ -65,6 +65,8 @@ type Loop interface {
 	// Proved says that this is what log-ins of the Target stand on, by an answer of
 	// PostgreSQL's that is new enough.
 	Proved(pool.Target, *pool.Admission) bool
+	// Claim has the session ask about log-ins of the Target; false: another one does.
+	Claim(pool.Target) bool
 	// Vouch returns what notes the answer to an AdmissionQuestion that is asked of the
 	// server now: then its Admission is over, or not.
 	Vouch(*pool.Server) func(pool.Finding)

@@ -47,7 +47,8 @@ type world struct {
 	admission *pool.Admission
 	findings  []pool.Finding
 	doubts    int
-	users     int // clients in every database
+	claimed   bool // another session asks PostgreSQL
+	users     int  // clients in every database
 	vacated   []string
 	sentAway  []string
 	held      int
@@ -445,6 +446,7 @@ func (w *world) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
 }
 
 func (w *world) Proved(_ pool.Target, on *pool.Admission) bool { return !w.stale && !on.Over() }
+func (w *world) Claim(pool.Target) bool                        { return !w.claimed }
 func (w *world) Doubt()                                        { w.doubts++ }
 
 func (w *world) Vacate(database string, stay bool) (int, func(), error) {

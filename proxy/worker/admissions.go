@@ -26,6 +26,7 @@ type admitted struct {
 	*pool.Admission
 	loaded string // when the node has read its configuration, as new servers say; "": not known
 	asking
+	claim asking // the latest question that somebody is about to ask; zero: nobody is
 }
 
 // asking is when a node was asked.
@@ -47,6 +48,25 @@ func (a *admissions) proved(target pool.Target, on *pool.Admission, now time.Tim
 	it := a.known[target]
 	return it != nil && it.Admission == on && it.doubts == a.doubts.Load() && (period == 0 || now.Sub(it.began) < period)
 }
+
+// claims has one of those who log in ask. A claim without an answer is void after a while,
+// and when something may have changed since.
+func (a *admissions) claims(target pool.Target, at asking) bool {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	it := a.known[target]
+	if it == nil {
+		return true
+	}
+	if it.claim.doubts == at.doubts && at.began.Sub(it.claim.began) < claimLimit {
+		return false
+	}
+	it.claim = at
+	return true
+}
+
+// claimLimit is how long others wait for who has claimed a question.
+const claimLimit = time.Second
 
 // opened is what the primary has let a new server of the Target in on. ended is what the
 // servers before it were let in on, if that is over by this; else nil.
@@ -131,7 +151,7 @@ func (it *admitted) admit(f pool.Finding, reloaded bool, at asking) (ended *pool
 	if reloaded {
 		before.End()
 	}
-	it.Admission, it.asking = f.Admit(before), at
+	it.Admission, it.asking, it.claim = f.Admit(before), at, asking{}
 	if it.Admission == before {
 		return nil
 	}
@@ -199,6 +219,8 @@ func (c *Crew) endOutdated() {
 func (t *task) Proved(target pool.Target, on *pool.Admission) bool {
 	return t.w.crew.admissions.proved(target, on, t.w.now, t.w.set.Session.LoginCheck)
 }
+
+func (t *task) Claim(target pool.Target) bool { return t.w.crew.admissions.claims(target, t.w.asks()) }
 
 func (t *task) Doubt() { t.w.crew.Doubt() }
 

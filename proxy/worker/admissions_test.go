@@ -136,3 +136,26 @@ func TestAdmissionsAreLimited(t *testing.T) {
 		t.Errorf("%d are known, %d over", len(a.known), over)
 	}
 }
+
+// TestOneAsksForAll who log in at once.
+func TestOneAsksForAll(t *testing.T) {
+	var a admissions
+	f := pool.Finding{Whose: "1/2", State: "x"}
+	for range 2 {
+		if !a.claims(appTarget, a.at(0)) {
+			t.Error("the first log-ins of all wait for each other")
+		}
+	}
+	a.opened(appTarget, f, a.at(0))
+	if !a.claims(appTarget, a.at(1)) || a.claims(appTarget, a.at(1)) {
+		t.Error("none asks, or two do")
+	}
+	a.doubts.Add(1)
+	if !a.claims(appTarget, a.at(1)) {
+		t.Error("they wait for an answer that is too old")
+	}
+	a.asked(appTarget, f, false, a.at(1))
+	if !a.claims(appTarget, a.at(1)) || !a.claims(appTarget, a.at(2)) {
+		t.Error("they wait for nobody")
+	}
+}

@@ -36,7 +36,7 @@ type Opened struct {
 	Params    []wire.Param
 	Timeouts  pool.Timeouts
 	Settings  pool.Settings // in force, beyond those of the log-in
-	Finding   pool.Finding // what the log-in stands on
+	Finding   pool.Finding  // what the log-in stands on
 }
 
 // Detach takes the descriptor out of conn, for a ring. conn is closed either
