@@ -68,12 +68,12 @@ func TestLoginIsRefused(t *testing.T) {
 	for code, want := range map[string][]string{
 		"28000": {"ErrorResponse FATAL 28000"},
 		"08001": greeting,
-		"53300": greeting,
+		"53300": {"ErrorResponse FATAL 53300"}, // as for CONNECTION LIMIT 0
 	} {
 		w := newWorld(t)
 		w.set.ServerFirst = true
 		w.then(w.refuses(&wire.Fault{Severity: "FATAL", Code: code}))
-		if code != "28000" {
+		if code == "08001" {
 			w.then(w.client.leaves())
 		}
 		w.run()

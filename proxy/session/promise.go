@@ -46,6 +46,9 @@ func (s *Session) keepPromise(m *wire.Message) error {
 // agreed has the statement that a request is about mean on the server what it means to
 // the client.
 func (s *Session) agreed(m *wire.Message) error {
+	if err := s.settled(m.Kind); err != nil {
+		return err
+	}
 	if err := s.informed(m); err != nil {
 		return err
 	}

@@ -107,9 +107,6 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.vacate(&m); err != nil {
 		return true, s.refuse(m.Kind, err)
 	}
-	if err := s.settled(m.Kind); err != nil {
-		return true, err
-	}
 	if err := s.agreed(&m); err != nil {
 		return true, s.refuse(m.Kind, err)
 	}

@@ -43,23 +43,6 @@ type postgres struct {
 	letIn
 }
 
-// simDatabase is what the servers of a database share: what RUN does. Evil, it leaves
-// what nobody can ask for.
-type simDatabase struct {
-	evil    bool
-	version int
-}
-
-// catalog answers pgherd's question.
-func (d *simDatabase) catalog() [][]string {
-	source := "BEGIN RETURN 1; END"
-	if d.evil {
-		source = "BEGIN PERFORM set_config('app.user', 'x', false); END"
-	}
-	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source},
-		{"function", "g", "plpgsql", "sf", "BEGIN PERFORM f(); END"}}
-}
-
 // settings of a session. Statements mean what the style was when they were
 // parsed.
 type settings struct{ param, style string }
@@ -426,20 +409,6 @@ func (p *postgres) copyOut(row string, n int) {
 	p.out = wire.AppendCopyDone(p.out)
 }
 
-// define says anew what RUN does, or does it.
-func (p *postgres) define(verb string, n int, id string) {
-	evil := p.database.evil
-	if p.defining != nil {
-		evil = *p.defining
-	}
-	if verb == "DEFINE" {
-		evil = n%2 == 0
-		p.defining = &evil
-	} else if evil {
-		p.hiding, _ = strconv.Atoi(id)
-	}
-}
-
 // reads notes what a standby must not get.
 func (p *postgres) reads(words []string) {
 	if p.standby && writes[words[1]] && words[0] != "SET" {
@@ -461,17 +430,6 @@ func (p *postgres) end(commit bool) {
 	}
 	p.defining, p.hiding = nil, 0
 	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
-}
-
-// commit keeps what is not a setting.
-func (p *postgres) commit() {
-	if p.hiding != 0 {
-		p.secret = p.hiding
-	}
-	if p.defining != nil {
-		p.database.evil = *p.defining
-		p.database.version++
-	}
 }
 
 func (p *postgres) done(tag string) { p.out = wire.AppendCommandComplete(p.out, tag) }

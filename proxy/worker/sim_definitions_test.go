@@ -1,0 +1,45 @@
+package worker
+
+import "strconv"
+
+// simDatabase is what the servers of a database share: what RUN does. Evil, it leaves
+// what nobody can ask for.
+type simDatabase struct {
+	evil    bool
+	version int
+}
+
+// catalog answers pgherd's question.
+func (d *simDatabase) catalog() [][]string {
+	source := "BEGIN RETURN 1; END"
+	if d.evil {
+		source = "BEGIN PERFORM set_config('app.user', 'x', false); END"
+	}
+	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source},
+		{"function", "g", "plpgsql", "sf", "BEGIN PERFORM f(); END"}}
+}
+
+// define says anew what RUN does, or does it.
+func (p *postgres) define(verb string, n int, id string) {
+	evil := p.database.evil
+	if p.defining != nil {
+		evil = *p.defining
+	}
+	if verb == "DEFINE" {
+		evil = n%2 == 0
+		p.defining = &evil
+	} else if evil {
+		p.hiding, _ = strconv.Atoi(id)
+	}
+}
+
+// commit keeps what is not a setting.
+func (p *postgres) commit() {
+	if p.hiding != 0 {
+		p.secret = p.hiding
+	}
+	if p.defining != nil {
+		p.database.evil = *p.defining
+		p.database.version++
+	}
+}
