@@ -27,7 +27,8 @@ type service struct {
 	config  *config.Config
 	log     *pglog.Log
 	logger  *slog.Logger
-	signals chan os.Signal
+	stops   chan os.Signal
+	hangups chan os.Signal   // several are as good as one, and must not crowd out a stop
 	server  Server           // nil until started
 	abandon <-chan time.Time // when to end whatever the server does; nil for never
 }
@@ -42,9 +43,11 @@ func serve(o *options, start starter, ready func() error) error {
 	if err != nil {
 		return err
 	}
-	s := &service{options: o, config: c, log: log, logger: log.Logger(), signals: make(chan os.Signal, 8)}
-	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
-	defer signal.Stop(s.signals)
+	s := &service{options: o, config: c, log: log, logger: log.Logger(), stops: make(chan os.Signal, 8), hangups: make(chan os.Signal, 1)}
+	signal.Notify(s.stops, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Stop(s.stops)
+	signal.Notify(s.hangups, syscall.SIGHUP)
+	defer signal.Stop(s.hangups)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log nobody reads must not end the server
 	s.warn(warnings)
 	if err := s.run(start, ready); err != nil {
@@ -93,8 +96,10 @@ func (s *service) run(start starter, ready func() error) error {
 	go func() { ended <- s.server.Wait() }()
 	for {
 		select {
-		case sig := <-s.signals:
-			s.obey(sig)
+		case sig := <-s.stops:
+			s.stop(sig)
+		case <-s.hangups:
+			s.reload()
 		case <-s.abandon:
 			return fmt.Errorf("the server did not stop within %v", abandonAfter)
 		case err := <-ended:
@@ -114,11 +119,9 @@ func (s *service) start(ctx context.Context, cancel func(), start starter) error
 	var abandon <-chan time.Time
 	for {
 		select {
-		case sig := <-s.signals:
-			if sig != syscall.SIGHUP {
-				cancel()
-				abandon = time.After(abandonAfter)
-			}
+		case <-s.stops:
+			cancel()
+			abandon = time.After(abandonAfter)
 		case <-abandon:
 			return fmt.Errorf("the start did not stop within %v", abandonAfter)
 		case <-started:
@@ -131,12 +134,8 @@ func (s *service) start(ctx context.Context, cancel func(), start starter) error
 	}
 }
 
-// obey does what a signal asks of a running server.
-func (s *service) obey(sig os.Signal) {
-	if sig == syscall.SIGHUP {
-		s.reload()
-		return
-	}
+// stop has a running server stop as a signal asks for.
+func (s *service) stop(sig os.Signal) {
 	mode := map[os.Signal]string{syscall.SIGTERM: smart, syscall.SIGINT: fast, syscall.SIGQUIT: immediate}[sig]
 	s.logger.Info("stopping", "mode", mode)
 	if mode == immediate && s.abandon == nil {

@@ -46,6 +46,23 @@ func TestStopGetsMoreUrgent(t *testing.T) {
 	}
 }
 
+// However often a reload is asked for, a stop is heard.
+func TestStopAmongReloads(t *testing.T) {
+	s := newSite(t, "")
+	s.write("behave", "slow")
+	server := s.start()
+	s.await("log", "LOG:  ready")
+	for range 20 {
+		server.Process.Signal(syscall.SIGHUP)
+		time.Sleep(5 * time.Millisecond) // else the kernel takes several for one
+	}
+	server.Process.Signal(syscall.SIGINT)
+	s.await("events", "drain fast")
+	if err := server.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStopDuringStart(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "hang")

@@ -65,6 +65,7 @@ func install(dir string) error {
 type stub struct {
 	dir      string
 	stubborn bool
+	slow     bool // to reload
 	stop     func()
 	stopped  chan struct{}
 }
@@ -83,7 +84,7 @@ func startStub(ctx context.Context, c *config.Config, log *slog.Logger) (Server,
 			return nil, errors.New("start called off")
 		}
 	}
-	s := &stub{dir: c.Files.WorkDir, stubborn: string(behave) == "stubborn", stopped: make(chan struct{})}
+	s := &stub{dir: c.Files.WorkDir, stubborn: string(behave) == "stubborn", slow: string(behave) == "slow", stopped: make(chan struct{})}
 	s.stop = sync.OnceFunc(func() { close(s.stopped) })
 	f := c.Files
 	note(s.dir, fmt.Sprintf("start port=%d level=%s discard=%v hba=%s pcp=%s key=%s", c.Listen.Port, c.Log.MinMessages, f.DiscardStatus, f.HBA, f.PCP, f.Key))
@@ -105,6 +106,9 @@ func hang(ctx context.Context, file string) bool {
 }
 
 func (s *stub) Reload(c *config.Config) error {
+	if s.slow {
+		time.Sleep(300 * time.Millisecond)
+	}
 	note(s.dir, fmt.Sprintf("reload port=%d clients=%d", c.Listen.Port, c.Limits.Clients))
 	return nil
 }
