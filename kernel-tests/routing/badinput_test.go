@@ -82,11 +82,19 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 		for i := range from {
+			opened, asked := 0, 0 // what a server is asked when it is opened, in two lines
 			for _, sql := range statementsIn(t, i+1, from[i]) {
-				opening := strings.HasPrefix(sql, "SELECT pg_catalog.current_setting('idle_session_timeout', true)") // of a server
-				if !opening && !strings.HasPrefix(sql, "SELECT 'it goes on'") {
+				switch {
+				case strings.HasPrefix(sql, "SELECT pg_catalog.current_setting('idle_session_timeout', true)"):
+					opened++
+				case sql == "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;":
+					asked++
+				case !strings.HasPrefix(sql, "SELECT 'it goes on'"):
 					t.Errorf("a standby ran %.100s", sql)
 				}
+			}
+			if asked > opened {
+				t.Errorf("a standby was asked %d questions, and %d servers were opened", asked, opened)
 			}
 		}
 		if peak := peakMemory(t, h.proxy.PID()); peak > mostMemory {

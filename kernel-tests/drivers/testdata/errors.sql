@@ -12,4 +12,3 @@ commit;
 select 1 as a; select 1/0; select 'goes on';
 insert into no_such_table values (1);
 \copy no_such_table from stdin
-\.
