@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"slices"
 
 	"pgherd/proxy/catalog"
@@ -13,6 +14,7 @@ import (
 // relations whose doings it changes; an empty one, of whatever there is.
 type definitions struct {
 	made   [][]string
+	heard  bool       // the statements of the session are not looked at, and one of them has defined something
 	secret [][]string // those of them that other sessions have not heard of
 	open   []uint64   // what was announced, and may still take effect
 }
@@ -68,6 +70,32 @@ func (s *Session) endDefinitions() {
 	} else {
 		*d = definitions{made: d.made, secret: d.made} // they may take effect yet
 	}
+}
+
+// overhear tells other sessions of definitions in one whose statements are not looked at:
+// by their tags, which do not tell what is defined, nor what functions and DO define.
+func (s *Session) overhear(m wire.Message) {
+	d := &s.follow.definitions
+	if s.follows || s.set.Catalogs == nil || !d.heard && m.Kind != wire.CommandComplete {
+		return
+	}
+	if !d.heard {
+		v, err := wire.ViewCommandComplete(m.Body())
+		d.heard = err == nil && defining(v.Tag)
+	}
+	if d.heard {
+		entry := s.set.Catalogs.Entry(s.who.Target.Database)
+		n := entry.Begin(nil)
+		entry.Changed()
+		entry.End(n)
+	}
+	d.heard = d.heard && (m.Kind != wire.ReadyForQuery || s.status != wire.Idle)
+}
+
+// defining says that a statement of this tag may change what other statements do.
+func defining(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("CREATE ")) || bytes.HasPrefix(tag, []byte("ALTER ")) ||
+		bytes.HasPrefix(tag, []byte("IMPORT ")) || string(tag) == "COMMIT PREPARED"
 }
 
 // leaveDefinitions: the session parts with its server. What was announced may take

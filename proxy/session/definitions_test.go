@@ -91,3 +91,38 @@ func TestDefinitionIsToldFirst(t *testing.T) {
 		same2(t, "it may once its server has ended", entry.Stale(), false)
 	})
 }
+
+// TestDefinitionInSessionMode, where statements are not looked at: its tag tells.
+func TestDefinitionInSessionMode(t *testing.T) {
+	for _, row := range []struct {
+		tags []string // in a block, ended by the last
+		want bool
+	}{
+		{[]string{"CREATE FUNCTION"}, true},
+		{[]string{"BEGIN", "CREATE TRIGGER", "COMMIT"}, true},
+		{[]string{"BEGIN", "ALTER TABLE", "ROLLBACK"}, true},
+		{[]string{"INSERT 0 1"}, false},
+		{[]string{"BEGIN", "SELECT 1", "COMMIT"}, false},
+	} {
+		w := newWorld(t)
+		catalogs := catalog.NewShared()
+		w.set.Catalogs = catalogs
+		s := w.server()
+		w.greeted(w.sends(simple("q")))
+		entry := catalogs.Entry("app")
+		before := entry.Tick()
+		for i, tag := range row.tags {
+			answer := inside(tag)
+			if i == len(row.tags)-1 {
+				answer = done(tag)
+			}
+			w.then(s.says(answer))
+			if i < len(row.tags)-1 {
+				w.then(w.sends(simple("q")))
+			}
+		}
+		w.then(func() { same2(t, row.tags[0], entry.Tick() != before, row.want) }, w.client.says(terminate))
+		w.then(s.says(done("DISCARD ALL")))
+		w.run()
+	}
+}

@@ -176,6 +176,7 @@ func (s *Session) observe(m wire.Message) error {
 		if s.whose == expect.Forward && s.follows {
 			s.complete(m)
 		}
+		s.overhear(m)
 		s.regrant(m)
 		if s.held != nil {
 			s.vacated(m)
@@ -186,6 +187,7 @@ func (s *Session) observe(m wire.Message) error {
 			s.idle()
 		}
 		s.endDefinitions()
+		s.overhear(m)
 		s.regrant(m)
 		if s.held != nil {
 			s.vacated(m)
