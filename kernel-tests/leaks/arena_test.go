@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
 )
 
@@ -30,6 +31,7 @@ type arena struct {
 	prepared  bool          // compare pg_prepared_statements too
 	leaveTime time.Duration // for a client's locks to go once it has left
 	renew     func() error  // begin to replace the servers that clients share
+	reload    func() error  // pgherd reads its configuration again
 
 	stage          stage
 	clients, twins *pgconn.PgConn // superusers aside, one in either database
@@ -66,6 +68,18 @@ func (a *arena) close() {
 	closeAside(a.clients)
 	closeAside(a.twins)
 	a.stage, a.clients, a.twins = stage{}, nil, nil
+}
+
+// define has another user define something, of pgherd's clients in their database.
+func (a *arena) define(sql string) error {
+	conn, err := herdtest.Connect(fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", herd.UserMD5, a.address, a.stage.clients))
+	if err != nil {
+		return err
+	}
+	_, err = ask(conn, sql)
+	herdtest.Close(conn)
+	_, err2 := ask(a.twins, sql)
+	return errors.Join(err, err2)
 }
 
 // both asks in both databases.

@@ -116,6 +116,8 @@ var actions = []form{
 	{2, "SELECT public.sqlset('{ph}', '{w}', true)"},
 	{3, "SELECT public.stableset('{g}', '{v}', false)"},
 	{2, "SELECT value FROM public.settingview"},
+	{4, "SELECT public.shifty()"},
+	{3, "SELECT x FROM public.shiftyview"},
 	{2, "SELECT x FROM public.guarded"},
 	{2, "INSERT INTO public.defaulted (y) VALUES ({c})"},
 	{3, "DELETE FROM public.orders{c}"},

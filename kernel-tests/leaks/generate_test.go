@@ -103,10 +103,24 @@ func (g *generator) step() step {
 		st.act, st.send = seeds, simple(fmt.Sprintf("SELECT setseed(0.%d)", 1+g.rand.IntN(9)))
 	case n < 7:
 		st.act, st.send = draws, simple("SELECT random()")
+	case n < 9:
+		st.act, st.sql = defines, g.fill(definitions[g.rand.IntN(len(definitions))])
+	case n < 10:
+		st.act = reloads
 	default:
 		st.send = g.transact()
 	}
 	return st
+}
+
+// definitions change what the actions with shifty things do.
+var definitions = []string{
+	"CREATE OR REPLACE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'calm'; END $$",
+	"CREATE OR REPLACE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN set_config('{ph}', '{w}', false); END $$",
+	"CREATE OR REPLACE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock_shared(4242); RETURN 'locked'; END $$",
+	"CREATE OR REPLACE VIEW public.shiftyview AS SELECT public.shifty() AS x",
+	"CREATE OR REPLACE VIEW public.shiftyview AS SELECT set_config('{ph}', '{w}', false) AS x",
+	"DO $$ BEGIN EXECUTE 'CREATE OR REPLACE VIEW public.shiftyview AS SELECT ''calm''::text AS x'; END $$",
 }
 
 // transact is a step in or around a transaction: whether one is open is only
@@ -167,6 +181,9 @@ func (g *generator) fill(text string) string {
 			g.g = g.settings[g.rand.IntN(len(g.settings))]
 			return g.g.name
 		case "v":
+			if len(g.g.values) == 0 { // it stands before the first {g}
+				g.g = g.settings[g.rand.IntN(len(g.settings))]
+			}
 			return g.g.values[g.rand.IntN(len(g.g.values))]
 		case "sql":
 			return g.fill(g.pick(g.actions))

@@ -18,6 +18,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -246,6 +247,7 @@ func startArena(t *testing.T, mode string, k kind) *arena {
 			"query_wait_timeout = 15\nadmin_users = 'postgres'\nbackend_weight0 = 0\nread_consistency = global\nstatement_level_load_balance = on\n", k.engine, mode, mostClients)})
 	a := &arena{address: proxy.Addr(), direct: world.direct, leaveTime: leaveLimit,
 		prepared: *prepared == "on" || *prepared == "auto" && mode == "session" && k.nodes == 1}
+	a.reload = func() error { return syscall.Kill(proxy.PID(), syscall.SIGHUP) }
 	a.renew = func() error { return reconnect(proxy, a.stage.clients) }
 	t.Cleanup(a.close)
 	waitPrimary(t, a)

@@ -108,6 +108,10 @@ func (r *run) step(st step) (*difference, error) {
 	switch st.act {
 	case leaves, vanishes:
 		return r.again(st.client, st.act == leaves, st.params)
+	case reloads:
+		return nil, r.arena.reload()
+	case defines:
+		return nil, r.arena.define(st.sql)
 	case looks:
 		if p.client.status == 'E' {
 			return nil, nil

@@ -78,6 +78,8 @@ const (
 	vanishes act = "vanishes"       // the socket is closed, and a new connection
 	seeds    act = "seeds random()" // messages; random() is comparable from here on
 	draws    act = "draws random()" // messages, if random() is comparable
+	defines  act = "defines"        // somebody else does, through pgherd
+	reloads  act = "reloads"        // pgherd reads its configuration again
 )
 
 // step is one thing that one client and its twin do.
@@ -86,6 +88,7 @@ type step struct {
 	act    act
 	send   []message
 	params []string // of the new connection's start-up packet
+	sql    string   // that defines
 }
 
 func (s step) String() string {
@@ -93,6 +96,10 @@ func (s step) String() string {
 	switch s.act {
 	case looks:
 		return head + " looks at its session"
+	case reloads:
+		return "pgherd reloads"
+	case defines:
+		return "somebody else: " + s.sql
 	case leaves, vanishes:
 		return fmt.Sprintf("%s %s, and comes back with %q", head, s.act, s.params)
 	}

@@ -11,7 +11,7 @@ import (
 // clients choose never reach a server.
 type Prepared struct {
 	names  map[string]*list.Element // by statement
-	recent list.List                // of *PreparedStatement, the most recently used first
+	recent *list.List               // of *PreparedStatement, the most recently used first
 	next   uint64
 	// Unnamed is the statement that the server's unnamed one holds, by the number that
 	// its session has given it; 0 for none or nobody knows.
@@ -64,10 +64,7 @@ func (p *Prepared) Find(statement string) *PreparedStatement {
 // none. back takes it all back: the statement could not be prepared (erred), or the
 // server has read nothing of it.
 func (p *Prepared) Add(statement string, limit int) (added, closed *PreparedStatement, back func(erred bool)) {
-	if p.names == nil {
-		p.names = map[string]*list.Element{}
-	}
-	if closed = p.Find(statement); closed == nil && len(p.names) >= limit {
+	if closed = p.Find(statement); closed == nil && len(p.names) >= limit && p.recent != nil {
 		closed = p.recent.Back().Value.(*PreparedStatement)
 	}
 	if closed != nil {
@@ -87,7 +84,7 @@ func (p *Prepared) Add(statement string, limit int) (added, closed *PreparedStat
 
 func (p *Prepared) put(s *PreparedStatement) {
 	if p.names == nil {
-		p.names = map[string]*list.Element{}
+		p.names, p.recent = map[string]*list.Element{}, list.New()
 	}
 	p.names[s.key] = p.recent.PushFront(s)
 }
@@ -114,4 +111,11 @@ func (p *Prepared) Len() int { return len(p.names) }
 // Forget notes that the server has none any more: it was reset.
 func (p *Prepared) Forget() {
 	*p = Prepared{next: p.next, swept: p.swept, age: p.age + 1}
+}
+
+// Aside forgets all, and returns what brings it back.
+func (p *Prepared) Aside() (back func()) {
+	before := *p
+	p.Forget()
+	return func() { p.names, p.recent, p.Unnamed = before.names, before.recent, before.Unnamed }
 }

@@ -10,21 +10,22 @@ import (
 
 // bare gives the server the client's prepared statements under the client's
 // own names and takes all others away, for a statement that shows them. From
-// then on the server stays, and names pass as they are.
+// then on the server stays, and names pass as they are: unless the server skips it all.
 func (s *Session) bare(kind wire.Kind) {
 	server, ours := s.server, expect.Prelude
 	if kind == wire.Query {
 		ours = expect.Attempt // an error would have the query skipped
 	}
-	for _, name := range slices.Sorted(slices.Values(server.Prepared.Names())) {
-		s.expect.Add(wire.Close, ours, nil)
+	names := slices.Sorted(slices.Values(server.Prepared.Names()))
+	undo := s.undoBare(len(names) + len(s.statements))
+	for _, name := range names {
+		s.expect.Add(wire.Close, ours, undo)
 		server.Endpoint.Write(wire.AppendClose(nil, 'S', name))
 	}
-	server.Prepared.Forget()
 	for _, name := range slices.Sorted(maps.Keys(s.statements)) {
 		st := s.statements[name]
 		s.under(st, func() {
-			s.expect.Add(wire.Parse, ours, nil)
+			s.expect.Add(wire.Parse, ours, undo)
 			server.Endpoint.Write(appendParse(nil, name, st.typed()))
 		})
 		if kind == wire.Query { // one that cannot be parsed any more spoils no other
@@ -40,4 +41,20 @@ func (s *Session) bare(kind wire.Kind) {
 		server.Endpoint.Write(wire.AppendSync(nil))
 	}
 	s.plain = true
+}
+
+// undoBare forgets the server's statements, and returns what is called for each of so many
+// requests that did not do what they should. If none did, all is as before; if some did,
+// the server is closed in the end.
+func (s *Session) undoBare(requests int) expect.Undo {
+	server, undone := s.server, 0
+	back := server.Prepared.Aside()
+	return func(erred bool) {
+		if undone++; !erred && undone == requests {
+			s.plain = false
+			back()
+			return
+		}
+		server.Retire(s.loop.Now())
+	}
 }

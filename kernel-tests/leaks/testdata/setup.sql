@@ -80,3 +80,11 @@ DO $$ BEGIN FOR i IN 1..3 LOOP
 	EXECUTE format('CREATE SEQUENCE public.s%s', i);
 	EXECUTE format('GRANT ALL ON SEQUENCE public.s%s TO alice, writer', i);
 END LOOP; END $$;
+
+-- What somebody else defines anew, between any two steps.
+CREATE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'calm'; END $$;
+CREATE VIEW public.shiftyview AS SELECT public.shifty() AS x;
+GRANT SELECT ON public.shiftyview TO PUBLIC;
+GRANT CREATE, USAGE ON SCHEMA public TO bob;
+ALTER FUNCTION public.shifty() OWNER TO bob;
+ALTER VIEW public.shiftyview OWNER TO bob;
