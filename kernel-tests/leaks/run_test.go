@@ -109,6 +109,9 @@ func (r *run) step(st step) (*difference, error) {
 	case leaves, vanishes:
 		return r.again(st.client, st.act == leaves, st.params)
 	case reloads:
+		if r.arena.reload == nil { // it is not pgherd
+			return nil, nil
+		}
 		return nil, r.arena.reload()
 	case defines:
 		return nil, r.arena.define(st.sql)
