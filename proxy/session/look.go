@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -208,11 +209,11 @@ func (s *Session) allow(e *Effect) error {
 // mixes: SQL that names what the client has prepared in the extended protocol
 // needs it under the client's own name.
 func (s *Session) mixes(e *Effect) *Effect {
-	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 {
+	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen() {
 		return e
 	}
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
-	if !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
+	if !s.deallocatesUnseen() && !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
@@ -220,6 +221,18 @@ func (s *Session) mixes(e *Effect) *Effect {
 	whole.keep("SQL named a statement of the extended protocol")
 	return &whole
 }
+
+// deallocatesUnseen says that the request at hand may have code that pgherd does not look
+// into take away what the client has prepared: its text has the word.
+func (s *Session) deallocatesUnseen() bool {
+	if len(s.statements) == 0 || s.basis.script == nil {
+		return false
+	}
+	unseen := func(st query.Statement) bool { return st.Effects.Has(query.UnknownFunction | query.AnonymousCode) }
+	return slices.ContainsFunc(s.basis.script.Statements, unseen) && deallocating.MatchString(s.basis.script.Text)
+}
+
+var deallocating = regexp.MustCompile(`(?i)\bdeallocate\b|\bdiscard\s+all\b`)
 
 // ours says that a name is like those that pgherd gives to statements.
 func ours[T ~string | ~[]byte](name T) bool {
