@@ -22,6 +22,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
 	"pgherd/proxy/ring"
+	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -53,6 +54,7 @@ type Proxy struct {
 	chaser  *health.Chaser
 	// What all sessions know of SQL, and of the databases they use it in.
 	statements *query.Cache
+	memory     session.Memory // of all clients
 	catalogs   *catalog.Shared
 	listeners  []net.Listener
 	lines      *lines

@@ -21,6 +21,8 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 		return nil, err
 	}
 	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
+	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
+	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0
 	s.Sent = make([]metrics.Statements, nodes.MaxIndex+1)
 	for _, v := range views {
@@ -74,7 +76,7 @@ func describeClient(v *session.View, worker int) admin.Client {
 	return admin.Client{
 		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
 		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
-		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: v.Reads,
+		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: v.Reads, Memory: v.Memory,
 	}
 }
 

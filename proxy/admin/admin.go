@@ -31,6 +31,9 @@ type State struct {
 	Sent     []metrics.Statements // by a node's index
 	// DelayByTime: standbys are judged by delay_threshold_by_time.
 	DelayByTime bool
+	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.
+	Memory                         int64
+	MemoryLimit, ClientMemoryLimit int
 }
 
 // Worker is one of the threads of the data plane.
@@ -58,6 +61,7 @@ type Client struct {
 	Server      *Server       // that it holds, or nil
 	Mode        string        // pool mode
 	Pinned      string        // why it keeps its server between transactions; "": it does not
+	Memory      int           // bytes that are kept for it
 	ReadNode    int           // the node that its reads go to; -1: none is chosen yet
 }
 
@@ -133,6 +137,7 @@ var table = []*command{
 	&showPoolStats,
 	&showNodeStats,
 	&showFeatures,
+	&showPoolMemory,
 	&pause,
 	&resume,
 	&reconnect,

@@ -9,7 +9,7 @@ var showPoolClients = command{
 	name: "pool_clients",
 	doc:  "Every client: what it waits for, the server it holds, and why it keeps it (pinned).",
 	columns: []string{"client_pid", "worker", "database", "username", "application_name", "client_host", "client_port",
-		"tls", "login_time", "state", "state_time", "node_id", "server_pid", "pool_mode", "pinned", "wait_time", "me"},
+		"tls", "login_time", "state", "state_time", "node_id", "server_pid", "pool_mode", "pinned", "wait_time", "me", "memory"},
 	rows: func(s *State, asker uint32) (rows [][]string) {
 		for i := range s.Clients {
 			c := &s.Clients[i]
@@ -21,6 +21,7 @@ var showPoolClients = command{
 				strconv.FormatUint(uint64(c.PID), 10), strconv.Itoa(c.Worker), c.Database, c.User, c.Application,
 				c.Host, c.Port, c.TLS, clock(c.LoggedIn), c.State, s.Now.Sub(c.Since).Round(time.Millisecond).String(),
 				node, pid, c.Mode, c.Pinned, waited(s.Now, c).Round(time.Millisecond).String(), strconv.FormatBool(c.PID == asker),
+				strconv.Itoa(c.Memory),
 			})
 		}
 		return rows

@@ -150,7 +150,7 @@ func TestShowOfNothing(t *testing.T) {
 	for _, row := range shows() {
 		command, _ := commands.Find([]byte("SHOW " + row.name))
 		rows, err := command.Run(Asker{PID: 1})
-		if want := map[string]int{"pool_version": 1}[row.name]; err != nil || len(rows) != want {
+		if want := map[string]int{"pool_version": 1, "pool_memory": 2}[row.name]; err != nil || len(rows) != want {
 			t.Errorf("%s: %d rows, %v", row.name, len(rows), err)
 		}
 	}

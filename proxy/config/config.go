@@ -118,6 +118,8 @@ type Limits struct {
 
 	Prepared   int // statements that a server keeps prepared, always limited
 	ParseCache int // bytes of parsed statements remembered, always limited
+	// Bytes kept for one client, and for all; 0 = no limit.
+	ClientMemory, ClientsMemory int
 
 	AddressLogins   int // logins under way per client address
 	AddressFailures int // failed logins per client address, within FailureWindow

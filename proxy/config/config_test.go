@@ -152,7 +152,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("modes: %+v %+v %+v", c.ServerTLS, c.Pool, c.Engine)
 	}
 	if want := (Limits{Clients: 10000, NodeConns: 100, AddressLogins: 200, AddressFailures: 100, FailureWindow: time.Minute,
-		ReserveAfter: 5 * time.Second, Prepared: 200, ParseCache: 64 << 20}); c.Limits != want {
+		ReserveAfter: 5 * time.Second, Prepared: 200, ParseCache: 64 << 20, ClientMemory: 64 << 20, ClientsMemory: 1 << 30}); c.Limits != want {
 		t.Errorf("limits: got %+v, want %+v", c.Limits, want)
 	}
 	want := Timeouts{ClientLogin: time.Minute, QueryWait: 2 * time.Minute, QueryNotify: 5 * time.Second, ServerReset: 10 * time.Second}

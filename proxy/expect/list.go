@@ -57,6 +57,7 @@ const Limit = 1 << 14
 type List struct {
 	list   queue[owed]
 	locals queue[Answer] // to the entries of our own making, in order
+	held   int           // bytes of them
 	// Skipping: the server reads nothing but a Sync, which was not sent yet.
 	Skipping bool
 	// copying: the oldest request takes copy data, its end was not sent yet.
@@ -150,6 +151,21 @@ func (e *List) push(o owed) {
 	e.list.push(o)
 }
 
+// put and take are the two places where answers of our own come and go.
+func (e *List) put(a Answer) {
+	e.held += len(a.Bytes)
+	e.locals.push(a)
+}
+
+func (e *List) take() Answer {
+	a := e.locals.pop()
+	e.held -= len(a.Bytes)
+	return a
+}
+
+// Held is how many bytes of our own answers wait for their turn.
+func (e *List) Held() int { return e.held }
+
 // pop takes off the oldest.
 func (e *List) pop() owed {
 	o := e.list.pop()
@@ -218,7 +234,7 @@ func (e *List) AddAbout(request wire.Kind, w Whose, undo Undo, about any) {
 // If code is not "", an error of another code is told as it is.
 func (e *List) AddInstead(request wire.Kind, words []byte, code string) {
 	e.push(owed{request: request, whose: Instead})
-	e.locals.push(Answer{Bytes: words, Code: code})
+	e.put(Answer{Bytes: words, Code: code})
 }
 
 // Answer is pgherd's own reply to a request.
@@ -246,7 +262,7 @@ func (e *List) Answer(a Answer, torn bool) (now bool) {
 		w = Beside
 	}
 	e.push(owed{whose: w, undo: a.Undo})
-	e.locals.push(a)
+	e.put(a)
 	return false
 }
 
@@ -273,7 +289,7 @@ func (e *List) Settle(kind wire.Kind) {
 	case e.list.len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
 		if e.pop().whose == Instead {
-			e.locals.pop()
+			e.take()
 		}
 		e.dropStray()
 	case kind == wire.ReadyForQuery: // of a Sync that seemed to be ignored
@@ -305,7 +321,7 @@ func (e *List) NextLocal() (a Answer, ok bool) {
 	}
 	e.pop()
 	e.dropStray()
-	return e.locals.pop(), true
+	return e.take(), true
 }
 
 // fail: an ErrorResponse came. The oldest request, if of the extended
@@ -322,7 +338,7 @@ func (e *List) fail() {
 	for e.list.len() > 0 && e.head().request != wire.Sync {
 		o := e.pop()
 		if o.whose.ours() || o.whose == Instead {
-			e.locals.pop()
+			e.take()
 		}
 		if o.undo != nil || len(undone) == 0 {
 			undone = append(undone, o.undo)

@@ -12,6 +12,7 @@ import (
 type Shape struct {
 	params, rows bool // are known
 	types        string
+	parameters   [16]byte // a digest of types
 	columns      [16]byte // a digest; of no columns zero
 }
 
@@ -20,17 +21,24 @@ func (s *Shape) Known() bool { return s.params || s.rows }
 
 // Keeps says that a statement of this shape is what was promised.
 func (s *Shape) Keeps(promise *Shape) bool {
-	return (!promise.params || s.params && s.types == promise.types) && (!promise.rows || s.rows && s.columns == promise.columns)
+	return (!promise.params || s.params && s.parameters == promise.parameters) && (!promise.rows || s.rows && s.columns == promise.columns)
 }
 
 // Types are those of the parameters, as a Parse ends with them, if they are known.
 func (s *Shape) Types() (types string, known bool) { return s.types, s.params }
 
+// Brief is the shape without Types, as it need not take more than that for a server.
+func (s Shape) Brief() Shape {
+	s.types = ""
+	return s
+}
+
 // Hear takes a part of the answer to a Describe.
 func (s *Shape) Hear(m wire.Message) {
 	switch m.Kind {
 	case wire.ParameterDescription:
-		s.params, s.types = true, string(m.Body())
+		sum := sha256.Sum256(m.Body())
+		s.params, s.types, s.parameters = true, string(m.Body()), [16]byte(sum[:16])
 	case wire.NoData:
 		s.rows, s.columns = true, [16]byte{}
 	case wire.RowDescription:

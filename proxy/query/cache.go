@@ -93,7 +93,7 @@ func (c *Cache) set(hash uint64) []atomic.Pointer[entry] {
 }
 
 func (c *Cache) put(script *Script) {
-	e := &entry{hash: maphash.String(c.seed, script.Text), script: script, size: script.size()}
+	e := &entry{hash: maphash.String(c.seed, script.Text), script: script, size: script.Size()}
 	if e.size > c.limit/maxShare || !c.reserve(e.size) {
 		return
 	}
@@ -151,16 +151,17 @@ const (
 	argumentSize  = 48
 )
 
-// size is about what a Script takes in memory.
-func (s *Script) size() int64 {
+// Size is about what a Script takes in memory.
+func (s *Script) Size() int64 {
 	total := scriptSize + len(s.Text)
 	for i := range s.Statements {
-		total += s.Statements[i].size()
+		total += s.Statements[i].Size()
 	}
 	return int64(total)
 }
 
-func (st *Statement) size() int {
+// Size is about what a Statement takes in memory, without the text.
+func (st *Statement) Size() int {
 	total := statementSize + len(st.Name) + len(st.Value) + len(st.Mode.Isolation)
 	for _, v := range st.Values {
 		total += 16 + len(v)
@@ -178,7 +179,7 @@ func (st *Statement) size() int {
 		total += 16 + len(name)
 	}
 	if st.Inner != nil {
-		total += st.Inner.size()
+		total += st.Inner.Size()
 	}
 	return total
 }

@@ -48,12 +48,14 @@ func (s *Session) open(script *query.Script) {
 
 func (s *Session) holdParse(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if err != nil || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || len(s.statements) >= statementsLimit {
+	if err != nil || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
 		s.unnamed = st
+	} else if st.shorten(); s.mayKeep(string(v.Name), st) != nil {
+		return false
 	} else {
 		s.keepStatement(string(v.Name), st)
 	}

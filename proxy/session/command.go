@@ -8,8 +8,29 @@ import (
 // the extended protocol. A name of ours hides one of the server's until it is
 // used anew.
 type commands struct {
-	statements map[string]Command
-	portals    map[string]Command
+	statements map[string]kept
+	portals    map[string]kept
+	bytes      int // of all of them
+}
+
+// kept is one of them.
+type kept struct {
+	Command
+	size int
+}
+
+func (c *commands) put(m *map[string]kept, name string, k kept) {
+	c.drop(*m, name)
+	if *m == nil {
+		*m = map[string]kept{}
+	}
+	(*m)[name] = k
+	c.bytes += k.size
+}
+
+func (c *commands) drop(m map[string]kept, name string) {
+	c.bytes -= m[name].size
+	delete(m, name)
 }
 
 // overtake: a request passes in pieces, unread. A long Parse or Bind is for
@@ -17,9 +38,9 @@ type commands struct {
 func (c *commands) overtake(kind wire.Kind) {
 	switch kind {
 	case wire.Parse:
-		delete(c.statements, "")
+		c.drop(c.statements, "")
 	case wire.Bind:
-		delete(c.portals, "")
+		c.drop(c.portals, "")
 	}
 }
 
@@ -33,13 +54,13 @@ func (s *Session) command(m wire.Message) (mine bool, err error) {
 	case m.Kind == wire.Query:
 		return s.commandQuery(m.Body())
 	case m.Kind == wire.Parse:
-		return s.commandParse(m.Body()), nil
+		return s.commandParse(m.Body())
 	case s.prepared.none():
 		return false, nil
 	}
 	switch m.Kind {
 	case wire.Bind:
-		return s.commandBind(m.Body()), nil
+		return s.commandBind(m.Body())
 	case wire.Describe:
 		return s.commandDescribe(m.Body()), nil
 	case wire.Execute:
@@ -75,34 +96,42 @@ func (s *Session) commandQuery(body []byte) (mine bool, err error) {
 	return true, nil
 }
 
-func (s *Session) commandParse(body []byte) bool {
+func (s *Session) commandParse(body []byte) (mine bool, err error) {
 	v, err := wire.ViewParse(body)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	command, ok := s.find(v.SQL)
 	if !ok {
-		delete(s.prepared.statements, string(v.Name))
-		return false
+		s.prepared.drop(s.prepared.statements, string(v.Name))
+		return false, nil
 	}
-	s.prepared.statements = put(s.prepared.statements, string(v.Name), command)
+	it := kept{command, commandSize + len(body)}
+	if why := s.room(it.size); why != nil {
+		return true, why
+	}
+	s.prepared.put(&s.prepared.statements, string(v.Name), it)
 	s.answer(wire.AppendParseComplete(nil), false)
-	return true
+	return true, nil
 }
 
-func (s *Session) commandBind(body []byte) bool {
+func (s *Session) commandBind(body []byte) (mine bool, err error) {
 	v, err := wire.ViewBind(body)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	command, ok := s.prepared.statements[string(v.Statement)]
 	if !ok {
-		delete(s.prepared.portals, string(v.Portal))
-		return false
+		s.prepared.drop(s.prepared.portals, string(v.Portal))
+		return false, nil
 	}
-	s.prepared.portals = put(s.prepared.portals, string(v.Portal), command)
+	it := kept{command.Command, command.size + len(v.Portal)} // its statement may be closed
+	if why := s.room(it.size); why != nil {
+		return true, why
+	}
+	s.prepared.put(&s.prepared.portals, string(v.Portal), it)
 	s.answer(wire.AppendBindComplete(nil), false)
-	return true
+	return true, nil
 }
 
 func (s *Session) commandDescribe(body []byte) bool {
@@ -150,16 +179,16 @@ func (s *Session) commandClose(body []byte) bool {
 		return false
 	}
 	if v.What == 'S' {
-		delete(s.prepared.statements, string(v.Name))
+		s.prepared.drop(s.prepared.statements, string(v.Name))
 	} else {
-		delete(s.prepared.portals, string(v.Name))
+		s.prepared.drop(s.prepared.portals, string(v.Name))
 	}
 	s.answer(wire.AppendCloseComplete(nil), false)
 	return true
 }
 
 // named finds a statement ('S') or portal ('P').
-func (s *Session) named(what byte, name []byte) (command Command, ok bool) {
+func (s *Session) named(what byte, name []byte) (command kept, ok bool) {
 	if what == 'S' {
 		command, ok = s.prepared.statements[string(name)]
 	} else {
@@ -173,12 +202,4 @@ func appendColumns(out []byte, command Command) []byte {
 		out = wire.AppendTextColumns(out, columns...)
 	}
 	return out
-}
-
-func put(m map[string]Command, name string, command Command) map[string]Command {
-	if m == nil {
-		m = map[string]Command{}
-	}
-	m[name] = command
-	return m
 }

@@ -24,11 +24,15 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 	if by.Warning != nil {
 		out = wire.AppendNotice(out, by.Warning)
 	}
+	before := len(out)
 	if described {
 		out = appendColumns(out, command)
 	}
 	for _, row := range rows {
 		out = wire.AppendTextRow(out, row...)
+	}
+	if why := s.ownRoom(len(out)); why != nil && len(rows) > 0 {
+		return out[:before], why
 	}
 	return wire.AppendCommandComplete(out, command.Tag(len(rows))), nil
 }
@@ -51,6 +55,9 @@ func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
 		return nil, stopped
 	}
 	if err == nil && !maps.Equal(by.Values, s.values) {
+		if why := s.room(valuesSize(by.Values) - s.memory.values); why != nil && len(by.Values) > 0 {
+			return nil, why
+		}
 		err = s.override(by.Values)
 	}
 	if _, ok := errors.AsType[*wire.Fault](err); err != nil && !ok {
@@ -64,6 +71,7 @@ func (s *Session) override(values map[string]string) error {
 	set, err := s.set.Override(values)
 	if err == nil {
 		s.set, s.values, s.judged = set, values, judged{}
+		s.memory.values = valuesSize(values)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ func (s *Session) forgetClosed(name string) expect.Undo {
 	if st == nil {
 		return nil
 	}
-	delete(s.statements, name)
+	s.doubtStatement(name)
 	return func(bool) { s.keepStatement(name, st) }
 }
 

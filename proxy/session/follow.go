@@ -34,6 +34,8 @@ type follow struct {
 	blindly     bool // statements were prepared while nobody knew what gives them their meaning
 	failures    int  // questions without an answer, in a row
 	counted     bool // that it keeps its server
+	bytes       int  // of settings and runs, about
+	changing    int  // of changes
 }
 
 // pinned is why the server stays with the session; "": it need not.
@@ -54,6 +56,9 @@ func (f *follow) note(e *Effect, quiet bool) {
 		f.drop()
 	case len(f.changes) > 0:
 		f.unsure = true
+	}
+	for i := range e.Changes {
+		f.changing += e.Changes[i].size()
 	}
 	f.changes = append(f.changes, e.Changes...)
 	f.expected += e.sets
@@ -77,6 +82,7 @@ func (f *follow) note(e *Effect, quiet bool) {
 			f.runs = map[string][]*query.Statement{}
 		}
 		f.runs[name] = slices.Concat(f.runs[name], inner)
+		f.bytes += runsSize(name, inner)
 	}
 	f.drawn = f.drawn || e.Drawn
 	f.alone = f.alone || e.Alone
@@ -91,7 +97,7 @@ func (f *follow) keep(why string) { f.kept = cmp.Or(f.kept, why) }
 func (f *follow) name(name string) {
 	switch {
 	case !strings.Contains(name, ".") || slices.Contains(f.names, name):
-	case len(f.names) >= namesLimit:
+	case len(f.names) >= namesLimit || len(name) > nameLimit:
 		f.keep("more settings of its own making than can be asked for")
 	default:
 		f.names = append(f.names, name)
@@ -101,6 +107,9 @@ func (f *follow) name(name string) {
 // namesLimit bounds the placeholder settings of one session that are asked
 // for; who uses more keeps the server.
 const namesLimit = 100
+
+// nameLimit bounds each, in bytes.
+const nameLimit = 1 << 10
 
 // inForce is the settings as they are now.
 func (f *follow) inForce() pool.Settings {
@@ -146,6 +155,9 @@ func (f *follow) commit(reported []wire.Param) {
 		}
 		f.settings = f.settings.With(c.Name, value)
 	}
+	if len(f.changes) > 0 {
+		f.weigh()
+	}
 	f.drop()
 }
 
@@ -159,7 +171,7 @@ func (f *follow) drop() {
 		f.changes = f.changes[:0]
 		f.mean = meaning(f.settings)
 	}
-	f.expected, f.confirmed, f.mixed = 0, 0, false
+	f.expected, f.confirmed, f.changing, f.mixed = 0, 0, 0, false
 }
 
 // adopt takes what the server has answered for the truth.
@@ -170,6 +182,7 @@ func (f *follow) adopt(a *answered) {
 	f.blindly = false
 	f.settings, f.found, f.runs = a.settings, a.found, a.runs
 	f.unsure, f.failures = false, 0
+	f.weigh()
 	f.drop()
 	f.mean = meaning(f.settings)
 }

@@ -39,7 +39,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			}
 		}
 		if name := s.closing(script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.Within() {
-			delete(s.statements, name)
+			s.dropStatement(name)
 			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 			return true, nil
 		}
@@ -200,6 +200,11 @@ func (s *Session) allow(e *Effect) error {
 		e.Ask = e.Ask || len(runs) == 0
 		for _, inner := range runs {
 			e.add(inner, s.judge())
+		}
+	}
+	if n := s.follow.adds(e); n > 0 {
+		if why := s.room(n); why != nil {
+			return why
 		}
 	}
 	s.upcoming = e

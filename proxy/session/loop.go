@@ -169,7 +169,11 @@ type Settings struct {
 	Catalogs     *catalog.Shared
 	CatalogCheck time.Duration // how old what is known of a catalog may be
 	MaxPrepared  int           // statements a server keeps prepared for all its sessions
-	RefusePins   bool          // a statement that would keep the server is an error
+	// What a client may have pgherd keep, and all together, in bytes; 0: there is no limit.
+	// Memory has the count; nil: nobody counts.
+	ClientMemory, ClientsMemory int
+	Memory                      *Memory
+	RefusePins                  bool // a statement that would keep the server is an error
 	// Harmless says that a function leaves nothing in the session, whatever
 	// the catalog says. nil: no function is known to.
 	Harmless func(schema, name string) bool

@@ -54,7 +54,11 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		s.parseUnnamed(m, st)
+		if why := s.ownRoom(len(st.text)); why != nil {
+			s.refuseInside(wire.AppendError(nil, why), false)
+		} else {
+			s.parseUnnamed(m, st)
+		}
 		return true
 	}
 	name := string(v.Name)
@@ -70,12 +74,13 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		s.collide(name, st.text)
 		return true
 	}
-	if len(s.statements) >= statementsLimit {
-		s.refuseInside(wire.AppendError(nil, tooManyStatements), false)
+	st.shorten()
+	if why := s.mayKeep(name, st); why != nil {
+		s.refuseInside(wire.AppendError(nil, why), false)
 		return true
 	}
 	s.keepStatement(name, st)
-	forget := func(bool) { delete(s.statements, name) }
+	forget := func(bool) { s.dropStatement(name) }
 	s.parse(st, expect.Forward, forget) // the server may have it, but of another time
 	return true
 }
@@ -86,6 +91,9 @@ func (s *Session) setUnnamed(st *statement) expect.Undo {
 		return nil // nothing changes
 	}
 	before, there, server := s.unnamed, s.server.Prepared.Unnaming(), s.server
+	if before != nil {
+		s.memory.doubted += len(before.text)
+	}
 	s.unnamed, server.Prepared.Unnamed = st, st.number()
 	return func(erred bool) {
 		s.unnamed = before
@@ -118,20 +126,14 @@ func (s *Session) prepareAhead(m *wire.Message) bool {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
-	if !s.loop.Proven(s.pool, st.key) {
+	st.shorten()
+	if !s.loop.Proven(s.pool, st.key) || s.mayKeep(string(v.Name), st) != nil {
 		return false
 	}
 	st.unparsed = true
 	s.keepStatement(string(v.Name), st)
 	s.answer(wire.AppendParseComplete(nil), false)
 	return true
-}
-
-func (s *Session) keepStatement(name string, st *statement) {
-	if s.statements == nil {
-		s.statements = map[string]*statement{}
-	}
-	s.statements[name] = st
 }
 
 // prepareBind sends a Bind on under the statement's name on the server. Of a
@@ -213,7 +215,7 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 	if st == nil {
 		return false
 	}
-	delete(s.statements, name)
+	s.doubtStatement(name)
 	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.keepStatement(name, st) })
 	return true
 }

@@ -99,7 +99,7 @@ func (s *Session) prepareAsPromised(name []byte, st *statement) error {
 	}
 	if named {
 		if found := s.server.Prepared.Find(st.key); found != nil {
-			found.Shape = told
+			found.Shape = told.Brief()
 		}
 	}
 	if told.Keeps(&st.promise) {
@@ -127,9 +127,10 @@ func (s *Session) hearShape(m wire.Message) {
 			s.follow.keep("a statement with more columns or parameters than are remembered")
 			return
 		}
-		about.promise.Hear(m)
+		s.promised(about, m)
 		if there := s.server.Prepared.Find(about.key); there != nil && !there.Outdated {
 			there.Shape.Hear(m)
+			there.Shape = there.Shape.Brief()
 		}
 	}
 }

@@ -46,18 +46,23 @@ type redo struct {
 	opaque  bool       // what cannot be judged once more has run, too
 	asks    uint64     // questions for the catalog so far, when the last of later had run
 	counted bool       // they were counted
+	bytes   int        // of their texts
 }
 
-// redoLimit bounds the scripts that are judged a second time.
-const redoLimit = 100
+// Limits of the scripts that are judged a second time: how many, and bytes of their texts.
+const (
+	redoLimit = 100
+	redoBytes = 1 << 20
+)
 
 // put adds a script to a list of them.
 func (r *redo) put(list *[]*query.Script, script *query.Script) {
 	switch n := len(*list); {
 	case n > 0 && (*list)[n-1] == script || slices.Contains(*list, script):
-	case n >= redoLimit:
+	case n >= redoLimit || r.bytes+len(script.Text) > redoBytes:
 		r.opaque = true
 	default:
+		r.bytes += len(script.Text)
 		*list = append(*list, script)
 	}
 }
@@ -134,6 +139,8 @@ func (s *Session) judgeAgain() (done bool) {
 	default:
 		s.judgeLater()
 	}
+	clear(r.ran) // an idle session holds none
+	clear(r.later)
 	*r = redo{ran: r.ran[:0], later: r.later[:0]}
 	return true
 }
@@ -150,6 +157,7 @@ func (s *Session) overtake() {
 			r.counted = false
 		}
 	}
+	clear(r.ran)
 	r.ran = r.ran[:0]
 }
 

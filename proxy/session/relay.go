@@ -31,6 +31,7 @@ func (s *Session) relay() (moved bool, err error) {
 		return false, err
 	}
 	s.settle()
+	s.account()
 	return fromServer || fromClient, nil
 }
 
@@ -245,7 +246,8 @@ func (s *Session) complete(m wire.Message) {
 	case "DISCARD ALL":
 		s.discarded()
 		s.server.Prepared.Forget()
-		s.statements, s.unnamed = nil, nil
+		s.unnamed = nil
+		s.dropStatements()
 	case "DEALLOCATE ALL":
 		s.deallocated()
 	case "COMMIT":
@@ -259,7 +261,8 @@ func (s *Session) complete(m wire.Message) {
 func (s *Session) deallocated() {
 	unnamed := s.server.Prepared.Unnamed
 	s.server.Prepared.Forget()
-	s.server.Prepared.Unnamed, s.statements = unnamed, nil
+	s.server.Prepared.Unnamed = unnamed
+	s.dropStatements()
 }
 
 // serverGone ends the session: what it had built up on its server is lost.
@@ -316,7 +319,8 @@ func (s *Session) fromClient() (moved bool, err error) {
 
 // crowded says that enough is queued, or owed, for the client to wait.
 func (s *Session) crowded() bool {
-	return s.expect.Full() || s.client.Queued() >= queuedLimit ||
+	held := s.expect.Held() >= queuedLimit && s.expect.Coming() && !s.expect.Within() // their turn comes without another request
+	return held || s.expect.Full() || s.client.Queued() >= queuedLimit ||
 		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
 }
 

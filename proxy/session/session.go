@@ -76,6 +76,7 @@ type Session struct {
 	basis      basis    // what the request at hand is judged by
 	parsed     []string // statements that the server has been given since it came
 	again      again
+	memory     memory
 	heard      heard
 	placing
 	admitted
@@ -132,6 +133,7 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 	s := &Session{
 		loop: loop, set: set, who: who, pool: who.Target.On(-1), pid: pid, key: key, client: client,
 		mode:     modeOf(set, &who.Target),
+		memory:   memory{all: set.Memory},
 		requests: stream{from: client, cut: wire.CutRequests()},
 		status:   wire.Idle, since: loop.Now(),
 	}
@@ -296,5 +298,6 @@ func (s *Session) abandon() {
 		s.home = nil
 	}
 	s.requests.drop()
+	s.unclaim(0)
 	s.client.Close()
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -25,6 +26,7 @@ type statement struct {
 	round    uint64     // in which it came, as the session counts them
 	promise  pool.Shape // what the client was told of it, and relies on
 	closes   string     // the client's statement that it deallocates; "": none
+	kept     int        // bytes that it counts for, while it has a name
 }
 
 // statement makes one of the Parse at hand.
@@ -94,7 +96,7 @@ func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name s
 		}
 	})
 	server.Endpoint.Write(appendParse(nil, name, st.typed()))
-	if len(s.parsed) < parsedLimit && len(st.key) <= provenBytes && s.follow.mean == nil {
+	if len(s.parsed) < parsedLimit && s.follow.mean == nil {
 		s.parsed = append(s.parsed, st.key)
 	}
 	return name
@@ -102,9 +104,6 @@ func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name s
 
 // parsedLimit is how many statements of one transaction are proven by it.
 const parsedLimit = 100
-
-// provenBytes is the longest statement that is.
-const provenBytes = 4 << 10
 
 // prove tells the pool of the statements that this server has taken. The
 // server owes nothing, so those it has not are no longer known.
@@ -138,7 +137,7 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		there = found.Name
 	} else {
 		if st = s.now(st); s.follow.kept != "" {
-			s.statements[string(name)] = st // to be found again: the server stays
+			s.keepStatement(string(name), st) // to be found again: the server stays
 		}
 		s.under(st, func() { there = s.parse(st, expect.Prelude, nil) })
 	}
@@ -272,3 +271,15 @@ const ownStatement = pool.PreparedPrefix + "set"
 
 var tooManyStatements = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too many prepared statements in one session",
 	Hint: "Close those that are not needed any more, or use pool_mode = session for this user or database (pool_mode_list)."}
+
+// shorten has a long statement found by a digest: servers hold on to keys longer than its
+// client is there.
+func (st *statement) shorten() {
+	if len(st.key) > keyLimit {
+		sum := sha256.Sum256([]byte(st.key))
+		st.key = "\x00sha256 " + string(sum[:])
+	}
+}
+
+// keyLimit is the longest key that is not a digest, in bytes.
+const keyLimit = 1 << 10

@@ -36,7 +36,7 @@ type heard struct {
 }
 
 // heardLimit is how many prepared statements are remembered, heardText how much
-// of each, in bytes.
+// of each, in bytes; of a longer name none.
 const (
 	heardLimit = 1000
 	heardText  = 1 << 10
@@ -105,7 +105,7 @@ func (s *Session) hearParse(name, sql string) {
 	if s.heard.prepared == nil {
 		s.heard.prepared = map[string]string{}
 	}
-	if _, there := s.heard.prepared[name]; there || len(s.heard.prepared) < heardLimit {
+	if _, there := s.heard.prepared[name]; there || len(s.heard.prepared) < heardLimit && len(name) <= heardText {
 		s.heard.prepared[name] = strings.Clone(sql[:min(len(sql), heardText)])
 	}
 }

@@ -19,6 +19,7 @@ type View struct {
 	Mode   pool.Mode
 	Reads  int    // the node that its reads went to last; -1: none yet
 	Pinned string // why it keeps its server between transactions; "": it does not
+	Memory int    // bytes that are kept for the client
 }
 
 // ServerView is what SHOW tells of a server: plain values.
@@ -38,7 +39,7 @@ func ViewServer(s *pool.Server) *ServerView {
 // View copies what SHOW tells of the session.
 func (s *Session) View() View {
 	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
-		Mode: s.mode, Pinned: s.follow.pinned(), Reads: s.reads}
+		Mode: s.mode, Pinned: s.follow.pinned(), Reads: s.reads, Memory: s.weight()}
 	v.Secret = nil
 	if server := cmp.Or(s.server, s.home); server != nil {
 		v.Server = ViewServer(server)

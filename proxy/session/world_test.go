@@ -97,6 +97,9 @@ func (w *world) then(events ...func()) { w.moments = append(w.moments, events) }
 // run lives the session's life and looks at what is left behind.
 func (w *world) run() {
 	w.t.Helper()
+	if w.set.Memory == nil {
+		w.set.Memory = new(Memory)
+	}
 	w.session = New(w, w.set, w.who, w.client, 77, []byte{1, 2, 3, 4})
 	w.err = w.session.Run()
 	if len(w.moments) > 0 && !w.t.Failed() {
@@ -105,6 +108,14 @@ func (w *world) run() {
 	if !w.client.closed || w.session.server != nil {
 		w.t.Error("the client's connection, or a server, is still held")
 	}
+	if n := w.set.Memory.Used(); n != 0 {
+		w.t.Errorf("%d bytes are still counted for a client that has left", n)
+	}
+	kept := 0
+	for name, st := range w.session.statements {
+		kept += st.size(name)
+	}
+	same2(w.t, "bytes counted for prepared statements", w.session.memory.statements, kept)
 	for _, s := range append(w.servers, w.client) {
 		if s.taken != 0 {
 			w.t.Errorf("%d chunks of %s were not released", s.taken, s.name)

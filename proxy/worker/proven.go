@@ -6,29 +6,41 @@ import "pgherd/proxy/pool"
 // recently used. What is true of one server is true of all until the catalog
 // changes; after that a statement may fail a little later than it would: when
 // it is bound.
-type proven map[pool.Key]*pool.Prepared
+type proven struct {
+	pools map[pool.Key]*pool.Prepared
+	bytes int // of what was added since all were forgotten
+}
 
-// Limits: pools, beyond which all are forgotten, and statements of each.
+// Limits: pools and bytes, beyond which all are forgotten, and statements of each pool.
 const (
 	provenPools      = 1000
+	provenBytes      = 16 << 20
 	provenStatements = 1000
 )
 
-func (t *task) Proven(key pool.Key, statement string) bool {
-	known := t.w.proven[key]
+func (p *proven) has(key pool.Key, statement string) bool {
+	known := p.pools[key]
 	return known != nil && known.Find(statement) != nil
 }
 
-func (t *task) Prove(key pool.Key, statement string) {
-	known := t.w.proven[key]
+func (p *proven) add(key pool.Key, statement string) {
+	if p.has(key, statement) {
+		return
+	}
+	const entry = 300 // bytes, about
+	full := p.bytes+entry+len(statement) > provenBytes
+	known := p.pools[key]
+	if full || known == nil && len(p.pools) >= provenPools || p.pools == nil {
+		*p = proven{pools: map[pool.Key]*pool.Prepared{}}
+		known = nil
+	}
 	if known == nil {
-		if len(t.w.proven) >= provenPools {
-			clear(t.w.proven)
-		}
 		known = new(pool.Prepared)
-		t.w.proven[key] = known
+		p.pools[key] = known
 	}
-	if known.Find(statement) == nil {
-		known.Add(statement, provenStatements)
-	}
+	known.Add(statement, provenStatements)
+	p.bytes += entry + len(statement)
 }
+
+func (t *task) Proven(key pool.Key, statement string) bool { return t.w.proven.has(key, statement) }
+func (t *task) Prove(key pool.Key, statement string)       { t.w.proven.add(key, statement) }

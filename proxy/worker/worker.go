@@ -90,7 +90,7 @@ func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew
 	for i := range count {
 		c.workers = append(c.workers, &Worker{
 			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			shelf: pool.NewShelf(), waits: waits{}, pins: map[PoolName]uint64{}, proven: proven{}, closed: make(chan struct{}),
+			shelf: pool.NewShelf(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
 		})
 	}
 	return c

@@ -1,0 +1,19 @@
+package admin
+
+import "strconv"
+
+var showPoolMemory = command{
+	name:    "pool_memory",
+	doc:     "What is kept for all clients, and for the one for which most is, in bytes, and the limits.",
+	columns: []string{"kept_for", "bytes", "limit", "parameter"},
+	rows: func(s *State, _ uint32) [][]string {
+		most := 0
+		for i := range s.Clients {
+			most = max(most, s.Clients[i].Memory)
+		}
+		return [][]string{
+			{"all clients", strconv.FormatInt(s.Memory, 10), strconv.Itoa(s.MemoryLimit), "clients_memory_limit"},
+			{"one client", strconv.Itoa(most), strconv.Itoa(s.ClientMemoryLimit), "client_memory_limit"},
+		}
+	},
+}

@@ -1,0 +1,231 @@
+package session
+
+import (
+	"sync/atomic"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/query"
+	"pgherd/proxy/wire"
+)
+
+// Memory counts what all clients together have pgherd keep for them, in bytes. Sessions
+// add to it in steps, so that it is not on the path of a plain statement.
+type Memory struct{ used atomic.Int64 }
+
+// Used is how many bytes that are.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// memoryStep is how much a session takes of the common limit at once, in bytes. It holds
+// on to less than two steps that it does not need.
+const memoryStep = 4 << 10
+
+// memory is what a client has pgherd keep for it, in bytes, as if it shared nothing with
+// other clients. What is counted elsewhere, weight adds.
+type memory struct {
+	all        *Memory
+	statements int // prepared ones, by name
+	doubted    int // those that it has closed, which may have to be taken back
+	values     int // of parameters that it has set for itself
+	claimed    int // of the common limit
+}
+
+// valuesSize is what parameters take that a session has set for itself.
+func valuesSize(values map[string]string) (n int) {
+	for name, value := range values {
+		n += settingSize + len(name) + len(value)
+	}
+	return n
+}
+
+// Sizes of values in memory, rounded up, with what a map needs for them.
+const (
+	statementSize = 300
+	commandSize   = 100
+	settingSize   = 100
+	changeSize    = 50
+)
+
+// weight is what the client has pgherd keep for it, in bytes.
+func (s *Session) weight() int {
+	m := &s.memory
+	if !s.expect.Doubtful() {
+		m.doubted = 0
+	}
+	n := m.statements + m.doubted + m.values + s.prepared.bytes + s.follow.bytes + s.follow.changing + s.expect.Held()
+	if s.unnamed != nil {
+		n += len(s.unnamed.text)
+	}
+	return n
+}
+
+// room says that the client may have pgherd keep n bytes more; nil: it may.
+func (s *Session) room(n int) *wire.Fault {
+	if why := s.ownRoom(n); why != nil {
+		return why
+	}
+	if !s.claim(s.weight()+n, int64(s.set.ClientsMemory)) {
+		return tooMuchInAll
+	}
+	return nil
+}
+
+// ownRoom is room by the client's own limit alone: for what an operator has to get, and
+// what is gone with the next request.
+func (s *Session) ownRoom(n int) *wire.Fault {
+	if limit := s.set.ClientMemory; limit > 0 && s.weight()+n > limit {
+		return tooMuch
+	}
+	return nil
+}
+
+// claim takes what the session does not have yet of the bytes that it wants. Not ok: that
+// would be more than the limit. 0: there is none.
+func (s *Session) claim(want int, limit int64) (ok bool) {
+	more := steps(want) - s.memory.claimed
+	if more <= 0 || s.memory.all == nil {
+		return true
+	}
+	if all := s.memory.all.used.Add(int64(more)); limit > 0 && all > limit {
+		s.memory.all.used.Add(-int64(more))
+		return false
+	}
+	s.memory.claimed += more
+	return true
+}
+
+// account brings the common count to what the session has; nothing is refused any more.
+func (s *Session) account() {
+	want := s.weight()
+	if want > s.memory.claimed {
+		s.claim(want, 0)
+	} else if s.memory.claimed-want >= 2*memoryStep {
+		s.unclaim(steps(want))
+	}
+}
+
+// unclaim gives back all but what is left.
+func (s *Session) unclaim(left int) {
+	if s.memory.all != nil {
+		s.memory.all.used.Add(int64(left - s.memory.claimed))
+		s.memory.claimed = left
+	}
+}
+
+func steps(n int) int { return (n + memoryStep - 1) / memoryStep * memoryStep }
+
+// mayKeep says that the client may have a statement prepared under that name; nil: it may.
+func (s *Session) mayKeep(name string, st *statement) *wire.Fault {
+	if len(s.statements) >= statementsLimit {
+		return tooManyStatements
+	}
+	return s.room(st.size(name))
+}
+
+// keepStatement is the one place where the client gets a prepared statement.
+func (s *Session) keepStatement(name string, st *statement) {
+	if s.statements == nil {
+		s.statements = map[string]*statement{}
+	}
+	s.dropStatement(name)
+	s.statements[name], st.kept = st, st.size(name)
+	s.memory.statements += st.kept
+}
+
+// dropStatement is the one place where it has one no more.
+func (s *Session) dropStatement(name string) {
+	if st := s.statements[name]; st != nil {
+		delete(s.statements, name)
+		s.memory.statements -= st.kept
+		st.kept = 0
+	}
+}
+
+// doubtStatement is dropStatement for what may have to be taken back, and is kept until
+// that is known.
+func (s *Session) doubtStatement(name string) {
+	if st := s.statements[name]; st != nil {
+		s.memory.doubted += st.kept
+		s.dropStatement(name)
+	}
+}
+
+// dropStatements: the client has none any more that has a name.
+func (s *Session) dropStatements() {
+	for _, st := range s.statements {
+		st.kept = 0
+	}
+	s.statements, s.memory.statements = nil, 0
+}
+
+// promised notes that the client was told what a statement is.
+func (s *Session) promised(st *statement, m wire.Message) {
+	before, _ := st.promise.Types()
+	st.promise.Hear(m)
+	if after, _ := st.promise.Types(); st.kept > 0 {
+		st.kept += len(after) - len(before)
+		s.memory.statements += len(after) - len(before)
+	}
+}
+
+// size is what a statement takes under that name.
+func (st *statement) size(name string) int {
+	n := statementSize + len(name) + len(st.text)
+	if st.key != st.text {
+		n += len(st.key)
+	}
+	if st.script != nil {
+		n += int(st.script.Size())
+	}
+	types, _ := st.promise.Types()
+	return n + len(types) + sizeOf(st.under)
+}
+
+func sizeOf(settings pool.Settings) (n int) {
+	for name, value := range settings {
+		n += settingSize + len(name) + len(value)
+	}
+	return n
+}
+
+// size is what a change takes until its transaction ends.
+func (c *Change) size() int { return changeSize + len(c.Name) + len(c.Value) }
+
+// adds is what an Effect adds to the session. RESET adds nothing, so that it can always
+// make room, but to a transaction that has set more than that.
+func (f *follow) adds(e *Effect) (n int) {
+	for i := range e.Changes {
+		if c := &e.Changes[i]; c.Value != "" || len(f.changes) > 0 {
+			n += c.size()
+		}
+	}
+	for name, inner := range e.prepares {
+		n += runsSize(name, inner)
+	}
+	return n
+}
+
+func runsSize(name string, inner []*query.Statement) int {
+	n := settingSize + len(name)
+	for _, st := range inner {
+		n += st.Size() + st.Length
+	}
+	return n
+}
+
+// weigh counts anew what the session has set, and prepared in SQL.
+func (f *follow) weigh() {
+	f.bytes = sizeOf(f.settings)
+	for name, inner := range f.runs {
+		f.bytes += runsSize(name, inner)
+	}
+}
+
+// Errors of who would have pgherd keep too much.
+var (
+	tooMuch = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too much is to be kept for one client",
+		Detail: "Prepared statements, settings and answers that wait count, up to client_memory_limit.",
+		Hint:   "Close prepared statements that are not needed any more, or raise client_memory_limit."}
+	tooMuchInAll = &wire.Fault{Severity: "ERROR", Code: "53200", Message: "too much is to be kept for all clients",
+		Detail: "Prepared statements and settings of all clients count, up to clients_memory_limit.",
+		Hint:   "SHOW POOL_CLIENTS has what each client needs (memory). Close prepared statements that are not needed any more, or raise clients_memory_limit."}
+)

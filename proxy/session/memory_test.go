@@ -1,0 +1,133 @@
+package session
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgherd/proxy/wire"
+)
+
+// bulky is a statement of about n bytes.
+func bulky(n int) string { return "SELECT 1 /*" + strings.Repeat("x", n) + "*/" }
+
+func parses(name string, n int) []byte { return wire.AppendParse(nil, name, bulky(n), nil) }
+
+// TestClientMemory: what a client prepares is refused once it would go beyond its limit,
+// or the common one; what it closes makes room.
+func TestClientMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		own, all int
+		code     string
+	}{
+		"its own":     {10_000, 0, "54000"},
+		"all clients": {0, 12_000, "53200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := sharingWorld(t, 3)
+			w.set.ClientMemory, w.set.ClientsMemory = c.own, c.all
+			w.set.MaxPrepared = 10
+			w.greeted(w.sends(parses("a", 6000), syncs))
+			w.then(s[0].says(wire.AppendParseComplete(nil), ready))
+			w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(parses("b", 6000), syncs))
+			w.then(s[1].words(t, "Parse pgherd_set refused by pgherd", "Sync"), s[1].says(erred("42601")))
+			w.then(w.told(2, "ErrorResponse ERROR "+c.code, "ReadyForQuery I"))
+			w.then(w.sends(wire.AppendClose(nil, 'S', "a"), parses("b", 6000), syncs))
+			w.then(s[2].says(wire.AppendParseComplete(nil), ready))
+			w.then(w.told(3, "CloseComplete", "ParseComplete", "ReadyForQuery I"), w.sends(terminate))
+			w.run()
+		})
+	}
+}
+
+// TestMemoryIsCounted: each way by which a session comes to keep something, and by which
+// it does not any more, changes the count.
+func TestMemoryIsCounted(t *testing.T) {
+	w, s := sharingWorld(t, 6)
+	weighs := func(more bool) func() {
+		return func() {
+			t.Helper()
+			now := w.session.weight()
+			if more != (now > 5000) {
+				t.Errorf("it weighs %d, more: %v", now, more)
+			}
+			if used := int(w.set.Memory.Used()); used < now || used >= now+2*memoryStep+memoryStep {
+				t.Errorf("%d are counted, it weighs %d", used, now)
+			}
+		}
+	}
+	long := strings.Repeat("x", 6000)
+	w.greeted(w.sends(parses("a", 6000), syncs))
+	w.then(s[0].says(wire.AppendParseComplete(nil), ready))
+	w.then(weighs(true), w.sends(wire.AppendClose(nil, 'S', "a"), syncs))
+	w.then(s[1].says(ready))
+	w.then(weighs(false), w.sends(simple("SET application_name = '"+long+"'")))
+	w.then(s[2].says(done("SET")))
+	w.then(weighs(true), w.sends(simple("RESET application_name")))
+	w.then(s[3].says(done("SET"), done("RESET")))
+	w.then(weighs(false), w.sends(parses("b", 6001), syncs)) // not what a server is known to take
+	w.then(s[4].says(wire.AppendParseComplete(nil), ready))
+	w.then(weighs(true), w.sends(simple("DEALLOCATE ALL")))
+	w.then(s[5].says(done("DEALLOCATE ALL")), s[5].says(state("i role none", "i session_authorization alice")))
+	w.then(weighs(false), w.sends(terminate))
+	w.run()
+}
+
+// TestDoubtedStatementsCount: a pipeline that prepares and closes is refused, too, as long
+// as it may have to be taken back.
+func TestDoubtedStatementsCount(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.set.ClientMemory, w.set.MaxPrepared = 50_000, 100
+	var pipeline [][]byte
+	for range 10 {
+		pipeline = append(pipeline, parses("a", 6000), wire.AppendClose(nil, 'S', "a"))
+	}
+	w.greeted(w.sends(pipeline...))
+	w.then(func() {
+		if got := strings.Count(string(s[0].out), nonsense); got == 0 {
+			t.Error("nothing of it is refused")
+		}
+	}, s[0].hangs(io.EOF))
+	w.run()
+}
+
+// TestShorten: long statements are told apart, and known again, without their texts.
+func TestShorten(t *testing.T) {
+	var all []string
+	for _, text := range []string{bulky(10), bulky(2000), bulky(2001)} {
+		a, b := &statement{key: text}, &statement{key: text}
+		a.shorten()
+		b.shorten()
+		if a.key != b.key || len(a.key) > keyLimit || slices.Contains(all, a.key) {
+			t.Errorf("keys %q, %q", a.key, b.key)
+		}
+		all = append(all, a.key)
+	}
+}
+
+// TestRedoIsBounded in bytes: what is not kept is judged by nobody, so the server stays.
+func TestRedoIsBounded(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(s[0].says(inside("BEGIN")))
+	for i := range 30 {
+		w.then(w.sends(simple("SELECT 1 AS a" + strings.Repeat(", 1 AS a", 5000) + strings.Repeat("x", i))))
+		w.then(s[0].says(inside("SELECT 1")))
+	}
+	w.then(func() {
+		r := &w.session.follow.redo
+		if r.bytes > redoBytes || !r.opaque {
+			t.Errorf("%d bytes of texts, opaque: %v", r.bytes, r.opaque)
+		}
+	}, w.sends(simple("COMMIT")))
+	w.then(s[0].says(done("COMMIT")))
+	w.then(func() {
+		for _, script := range w.session.follow.redo.ran[:cap(w.session.follow.redo.ran)] {
+			if script != nil {
+				t.Error("an idle session holds a script")
+			}
+		}
+	}, w.sends(terminate))
+	w.run()
+}
