@@ -91,6 +91,9 @@ func TestClientMemoryLimit(t *testing.T) {
 			t.Errorf("the first of them: %+v", result)
 		}
 		mustAsk(t, conn, "SELECT 'simple'")
+		if r := conn.ExecParams(t.Context(), bulkySQL(7), nil, nil, nil, nil).Read(); r.Err != nil || string(r.Rows[0][0]) != "7" {
+			t.Errorf("a statement without a name: %+v", r.Err)
+		}
 		_, err := ask(conn, "SET application_name = '"+strings.Repeat("y", 60_000)+"'")
 		wantState(t, err, "54000")
 		mustAsk(t, conn, "RESET application_name")

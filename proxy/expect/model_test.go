@@ -377,7 +377,7 @@ func FuzzExpect(f *testing.F) {
 		for _, b := range steps {
 			switch tag := b & 0x7f; {
 			case b == 0xff:
-				if e.Answer(Answer{}, false) && e.list.len() > 0 {
+				if e.Answer(Answer{Bytes: []byte{1, 2}}, false) && e.list.len() > 0 {
 					t.Fatal("an answer overtakes what is owed")
 				}
 			case b >= 0x80:
@@ -396,6 +396,13 @@ func FuzzExpect(f *testing.F) {
 				if e.list.at(i).whose == Local {
 					locals++
 				}
+			}
+			held := 0
+			for i := range e.locals.len() {
+				held += len(e.locals.at(i).Bytes)
+			}
+			if held != e.Held() {
+				t.Fatalf("%d bytes of our own answers wait, %d are counted", held, e.Held())
 			}
 			if locals != e.locals.len() {
 				t.Fatalf("%d answers of our own, %d places for them", e.locals.len(), locals)

@@ -31,7 +31,7 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 	for _, row := range rows {
 		out = wire.AppendTextRow(out, row...)
 	}
-	if why := s.ownRoom(len(out)); why != nil && len(rows) > 0 {
+	if why := s.limited(s.expect.Held() + len(out)); why != nil && len(rows) > 0 {
 		return out[:before], why
 	}
 	return wire.AppendCommandComplete(out, command.Tag(len(rows))), nil

@@ -60,19 +60,29 @@ func (s *Session) weight() int {
 
 // room says that the client may have pgherd keep n bytes more; nil: it may.
 func (s *Session) room(n int) *wire.Fault {
-	if why := s.ownRoom(n); why != nil {
+	want := s.weight() + n
+	if why := s.limited(want); why != nil {
 		return why
 	}
-	if !s.claim(s.weight()+n, int64(s.set.ClientsMemory)) {
+	if !s.claim(want, int64(s.set.ClientsMemory)) {
 		return tooMuchInAll
 	}
 	return nil
 }
 
-// ownRoom is room by the client's own limit alone: for what an operator has to get, and
-// what is gone with the next request.
-func (s *Session) ownRoom(n int) *wire.Fault {
-	if limit := s.set.ClientMemory; limit > 0 && s.weight()+n > limit {
+// roomUnnamed is room for the unnamed statement, which takes the place of the one before:
+// who has used up all else still runs statements, but no endless sequence of them.
+func (s *Session) roomUnnamed(n int) *wire.Fault {
+	s.weight() // forgets what is not in doubt any more
+	if s.memory.doubted == 0 {
+		return nil
+	}
+	return s.limited(s.memory.doubted + n)
+}
+
+// limited says that n bytes are not more than one client may have kept.
+func (s *Session) limited(n int) *wire.Fault {
+	if limit := s.set.ClientMemory; limit > 0 && n > limit {
 		return tooMuch
 	}
 	return nil

@@ -131,3 +131,39 @@ func TestRedoIsBounded(t *testing.T) {
 	}, w.sends(terminate))
 	w.run()
 }
+
+// TestOwnCommandsCount: those of pgherd's own commands that a client prepares and binds.
+func TestOwnCommandsCount(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.set.Commands, w.set.ClientMemory = shows{}, 10_000
+	name := strings.Repeat("n", 3000)
+	bind := wire.AppendBind(nil, &wire.BindView{Portal: []byte(name), Statement: []byte(name)})
+	w.greeted(w.sends(wire.AppendParse(nil, name, "show pool_a", nil), bind, syncs))
+	w.then(w.told(0, "ParseComplete", "BindComplete", "ReadyForQuery I"), w.sends(wire.AppendParse(nil, name[1:], "show pool_a", nil), syncs))
+	w.then(w.told(0, "ErrorResponse ERROR 54000", "ReadyForQuery I"), w.sends(wire.AppendClose(nil, 'P', name), wire.AppendClose(nil, 'S', name), syncs))
+	w.then(w.told(0, "CloseComplete", "CloseComplete", "ReadyForQuery I"), func() { same2(t, "bytes of commands", w.session.prepared.bytes, 0) })
+	w.then(w.sends(terminate))
+	w.run()
+	s[0].words(t)()
+}
+
+// TestSettingsAreRefused within a transaction, in which nothing was set for good yet; what
+// it has set goes with it.
+func TestSettingsAreRefused(t *testing.T) {
+	w, s := sharingWorld(t, 2)
+	w.set.ClientMemory = 10_000
+	set := func() []byte { return simple("SET application_name = '" + strings.Repeat("x", 6000) + "'") }
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(s[0].says(inside("BEGIN")))
+	w.then(w.sends(set()))
+	w.then(s[0].says(inside("SET")))
+	w.then(w.client.words(t, "CommandComplete BEGIN", "ReadyForQuery T", "CommandComplete SET", "ReadyForQuery T"), w.sends(set()))
+	w.then(s[0].says(failed("42601")))
+	w.then(w.client.words(t, "ErrorResponse ERROR 54000", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
+	w.then(s[0].says(done("ROLLBACK")))
+	w.then(s[0].says(state("i role none", "i session_authorization alice"))) // an error came behind a SET
+	w.then(w.sends(set()))
+	w.then(s[1].says(done("SET")))
+	w.then(w.client.words(t, "CommandComplete ROLLBACK", "ReadyForQuery I", "CommandComplete SET", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}

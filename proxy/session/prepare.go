@@ -54,7 +54,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		if why := s.ownRoom(len(st.text)); why != nil {
+		if why := s.roomUnnamed(len(st.text)); why != nil {
 			s.refuseInside(wire.AppendError(nil, why), false)
 		} else {
 			s.parseUnnamed(m, st)

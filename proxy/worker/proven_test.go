@@ -1,0 +1,31 @@
+package worker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgherd/proxy/pool"
+)
+
+// TestProvenIsBounded in bytes, over all pools; what was added last is known.
+func TestProvenIsBounded(t *testing.T) {
+	var p proven
+	long := strings.Repeat("x", 10_000)
+	for i := range 2 * provenBytes / len(long) {
+		key := pool.Target{Database: fmt.Sprint("db", i%7), User: "u"}.On(0)
+		statement := fmt.Sprint(i, long)
+		p.add(key, statement)
+		p.add(key, statement)
+		if !p.has(key, statement) {
+			t.Fatalf("statement %d is not known", i)
+		}
+		held := 0
+		for _, known := range p.pools {
+			held += known.Len() * len(long)
+		}
+		if held > provenBytes {
+			t.Fatalf("%d bytes after %d statements", held, i)
+		}
+	}
+}
