@@ -11,7 +11,7 @@
 // to be out of the way of DROP DATABASE), prepare.go (by what name the server knows its statement),
 // relay.go (both directions at once, by the list of package expect), release.go
 // (what becomes of the server), follow.go and question.go (what the session
-// has left on it).
+// has left on it), memory.go (what it has pgherd keep).
 package session
 
 import (
