@@ -98,6 +98,24 @@ var simMeaning = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(simple(id, "SET", 7), "DISCARD ALL") },
 }
 
+// simPrepared are about statements that many clients have, on servers that forget them.
+var simPrepared = []simRound{
+	func(id, n int) []byte {
+		return wire.AppendSync(wire.AppendParse(nil, name(n%2), sql(0, "MEAN", n%2), nil))
+	},
+	func(id, n int) []byte {
+		return wire.AppendSync(wire.AppendParse(nil, name(n%2), sql(0, "MEAN", n%2), nil))
+	},
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 2))) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 2))) },
+	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 2))) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%3) },
+	func(id, n int) []byte { return simple(id, "TEMP", n) },
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
+}
+
 // simDefinitions are about what a function does, which any client may define anew.
 var simDefinitions = []simRound{
 	func(id, n int) []byte { return simple(id, "DEFINE", n) },

@@ -27,7 +27,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
-	simOnly  = flag.Bool("sim.definitions", false, "all seeds are about definitions")
+	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions or statements")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -87,8 +87,11 @@ func newSim(seed uint64) *sim {
 	case 4, 5:
 		s.rounds = simDefinitions
 	}
-	if *simOnly {
+	switch *simOnly {
+	case "definitions":
 		s.rounds, s.patient = simDefinitions, false
+	case "statements":
+		s.rounds, s.patient = simPrepared, false
 	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
