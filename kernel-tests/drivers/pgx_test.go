@@ -24,6 +24,10 @@ func runPgx(t *testing.T, to target) {
 		"types": pgxTypes, "statements": pgxStatements, "batch": pgxBatch, "batch error": pgxBatchError,
 		"pipeline": pgxPipeline, "copy": pgxCopy, "copy error": pgxCopyError, "transactions": pgxTransactions,
 		"listen": pgxListen, "cancel": pgxCancel, "large object": pgxLargeObject, "many rows": pgxManyRows,
+		"stale": pgxStale(false), "stale batch": pgxStale(true), "stale in a transaction": pgxStaleTx(false),
+		"stale batch in a transaction": pgxStaleTx(true), "stale in a savepoint": pgxStaleSavepoint,
+		"stale everywhere": pgxStaleEverywhere, "stale insert": pgxStaleInsert,
+		"fatal": pgxFatal, "fatal in a transaction": pgxFatalTx, "pool": pgxPoolChecks, "database/sql": pgxSQLChecks, "check": pgxCheck,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), pgxLimit)
