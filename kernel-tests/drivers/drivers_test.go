@@ -31,6 +31,7 @@ type target struct {
 	host   string
 	port   int
 	direct bool
+	saw    map[string]string // by each program, directly
 }
 
 // env is libpq's way to say where the server is; every client here reads it.
@@ -71,8 +72,9 @@ var proxies = []struct {
 func TestDrivers(t *testing.T) {
 	h := startHerd(t)
 	node := h.Nodes()[0]
+	saw := map[string]string{}
 	t.Run("direct", func(t *testing.T) {
-		runClients(t, target{h, node.Host, node.Port, true})
+		runClients(t, target{h, node.Host, node.Port, true, saw})
 	})
 	if t.Failed() || *update {
 		return // the checks themselves are wrong
@@ -84,7 +86,7 @@ func TestDrivers(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.name, func(t *testing.T) {
 			proxy := startProxy(t, binary, h.Nodes()[:p.nodes], p.config)
-			runClients(t, target{h, proxy.Host, proxy.Port, false})
+			runClients(t, target{h, proxy.Host, proxy.Port, false, saw})
 		})
 	}
 }
@@ -138,8 +140,19 @@ func program(t *testing.T, to target, stdin, dir, name string, args ...string) (
 	return out.String(), errs.String(), err
 }
 
+// alike wants a program to have seen through pgherd what it saw directly, if that was run.
+func (to target) alike(t *testing.T, saw string) {
+	t.Helper()
+	_, name, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestDrivers/"), "/")
+	if to.direct {
+		to.saw[name] = saw
+	} else if want, ok := to.saw[name]; ok && saw != want {
+		t.Errorf("another output than directly: %s", firstLine(want, saw))
+	}
+}
+
 // script runs a program that prints "ok NAME" for each of its checks, and wants n of them.
-func script(t *testing.T, to target, n int, dir, name string, args ...string) {
+func script(t *testing.T, to target, n int, dir, name string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, stderr, err := program(t, to, "", dir, name, args...)
 	if err != nil {
@@ -148,6 +161,7 @@ func script(t *testing.T, to target, n int, dir, name string, args ...string) {
 	if ok := len(regexp.MustCompile(`(?m)^ok `).FindAllString(stdout, -1)); ok != n {
 		t.Errorf("%d checks passed, expected %d:\n%s%s", ok, n, stdout, stderr)
 	}
+	return stdout
 }
 
 // absolute is a file of this folder, for a program that runs in another.

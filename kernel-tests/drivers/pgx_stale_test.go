@@ -169,7 +169,9 @@ func pgxStaleInsert(ctx context.Context, conn *pgx.Conn, _ target) error {
 	return steps(
 		func() error { return execute(ctx, conn, staleTable) },
 		func() error { return execute(ctx, conn, insert, 2, 1, 2) },
-		func() error { return execute(ctx, conn, "alter table pgx_stale alter f1 type boolean using f1::boolean") },
+		func() error {
+			return execute(ctx, conn, "alter table pgx_stale alter f1 type boolean using f1::boolean")
+		},
 		func() error {
 			err := execute(ctx, conn, insert, 3, false, 2)
 			if err == nil || !strings.Contains(err.Error(), "failed to encode args[1]") {
@@ -178,7 +180,9 @@ func pgxStaleInsert(ctx context.Context, conn *pgx.Conn, _ target) error {
 			return nil
 		},
 		func() error { return execute(ctx, conn, insert, 3, false, 2) },
-		func() error { return wantValue(ctx, conn, "ttf", "select string_agg(left(f1::text, 1), '' order by id) from pgx_stale") },
+		func() error {
+			return wantValue(ctx, conn, "ttf", "select string_agg(left(f1::text, 1), '' order by id) from pgx_stale")
+		},
 	)
 }
 

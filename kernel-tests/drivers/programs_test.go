@@ -89,7 +89,11 @@ func runPgbench(t *testing.T, to target) {
 }
 
 func runPsycopg(t *testing.T, to target) {
-	script(t, to, 12, "", "/usr/bin/python3", "python/check.py")
+	for name, checks := range map[string]int{"check.py": 12, "ended.py": 15} {
+		t.Run(name, func(t *testing.T) {
+			to.alike(t, script(t, to, checks, "", "/usr/bin/python3", "-B", "python/"+name))
+		})
+	}
 }
 
 // runNode installs the pinned package into a folder of the test's.
