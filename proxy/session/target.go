@@ -80,6 +80,7 @@ func (s *Session) redirect(m *wire.Message) (mine bool) {
 		s.target.pid, s.target.node = s.server.PID, s.server.Key.Node
 	}
 	if s.server.Key.Node != s.target.node {
+		s.target.ends = false
 		return false // there it may be a stranger's
 	}
 	if m.Kind == wire.Query {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"strconv"
 	"testing"
 
 	"pgherd/proxy/pool"
@@ -37,6 +38,24 @@ func TestSignalToAClient(t *testing.T) {
 		}
 		w.then(s.words(t, "Query "+want), func() { w.same("released early", w.released, 0) }, s.says(selected))
 		w.then(func() { w.same(sql+": released", w.released >= held, true) }, s.says(state()), w.sends(terminate))
+		w.run()
+	}
+}
+
+// TestSignalThatIsNotSent: in a transaction on the primary a client of another node is
+// not reached, and does not keep its server for a signal that does not come.
+func TestSignalThatIsNotSent(t *testing.T) {
+	for node, want := range []string{"SELECT pg_terminate_backend(4242)", "SELECT pg_terminate_backend(1073741824)"} {
+		w, s := targetWorld(t)
+		w.clients[clientNumber] = Target{Node: node, PID: 4242}
+		w.greeted(w.sends(simple("BEGIN"), simple("INSERT INTO t VALUES (1)")))
+		w.then(s.says(inside("BEGIN"), inside("INSERT 0 1")))
+		w.then(s.words(t, "Query BEGIN", "Query INSERT INTO t VALUES (1)"), w.sends(simple("SELECT pg_terminate_backend(1073741824)")))
+		w.then(s.words(t, "Query "+want), s.says(inside("SELECT 1")))
+		w.then(func() {
+			w.same("released", w.released, 1)
+			w.same("a signal comes to node "+strconv.Itoa(node), w.signaled, node == 0)
+		}, w.sends(terminate))
 		w.run()
 	}
 }

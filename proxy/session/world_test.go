@@ -62,6 +62,7 @@ type world struct {
 	timeouts          pool.Timeouts
 	clients           map[uint32]Target
 	released          int
+	signaled          bool // the last release was of a server that has a signal coming
 	notifiers         map[uint32]uint32
 	holds             map[uint32][]int // nodes, by the processes that pgherd has there
 }
@@ -195,7 +196,7 @@ func (w *world) Client(number uint32) bool {
 
 func (w *world) Aim(number uint32) (Target, bool) {
 	found := w.clients[number]
-	found.Release = func(bool) { w.released++ }
+	found.Release = func(ends bool) { w.released, w.signaled = w.released+1, ends }
 	return found, found.PID != 0
 }
 

@@ -114,6 +114,7 @@ def broken_by_process(conn):
 
 @check
 def broken_by_another(conn):
+    conn.autocommit = True
     saw = []
     for transaction in [False, True]:
         with psycopg.connect("", autocommit=True) as victim:
@@ -129,6 +130,8 @@ def broken_by_another(conn):
 @check
 def broken_in_a_block(conn):
     """The context managers see it as well: the transaction's and the connection's."""
+    conn.autocommit = True
+
     def block():
         with psycopg.connect("") as mine:
             with mine.transaction():
