@@ -9,6 +9,9 @@ FUZZINPUTS ?= 25000
 
 POSTGRES := '/usr/lib/postgresql/*/bin/initdb=postgresql' psql=postgresql-client pgbench=postgresql
 DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
+            /usr/lib/python3/dist-packages/psycopg2/__init__.py=python3-psycopg2 \
+            /usr/lib/python3/dist-packages/django/__init__.py=python3-django \
+            '/usr/lib/*/perl5/*/DBD/Pg.pm=libdbd-pg-perl' \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
 

@@ -52,6 +52,8 @@ var clients = []struct {
 	{"pgbench", runPgbench},
 	{"pgx", runPgx},
 	{"psycopg", runPsycopg},
+	{"DBD::Pg", runPerl},
+	{"django", runDjango},
 	{"node-postgres", runNode},
 	{"jdbc", runJDBC},
 }

@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgherd/bench/herd"
 )
 
 // runPsql compares what psql prints with a file; both its outputs, as their
@@ -122,3 +125,43 @@ func runJDBC(t *testing.T, to target) {
 	}
 	script(t, to, 12, t.TempDir(), "java", "-cp", driver, absolute(t, "java/Check.java"))
 }
+
+func runPerl(t *testing.T, to target) {
+	to.alike(t, script(t, to, 12, t.TempDir(), "perl", absolute(t, "perl/check.pl")))
+}
+
+// runDjango tests a project as its author would: with a test database that is made,
+// kept, used again, and then made anew and copied for each of two processes.
+func runDjango(t *testing.T, to target) {
+	if _, err := to.herd.Exec(t.Context(), "ALTER ROLE "+herd.User+" CREATEDB"); err != nil {
+		t.Fatal(err)
+	}
+	var saw []string
+	for _, run := range []struct {
+		args  string
+		tests int
+	}{
+		{"--keepdb shop.tests.Migrated shop.tests.Rolled", 9},
+		{"--keepdb", 12},
+		{"--noinput --parallel 2", 12},
+	} {
+		args := append([]string{"-B", absolute(t, "django/manage.py"), "test", "-v", "2"}, strings.Fields(run.args)...)
+		stdout, stderr, err := program(t, to, "", absolute(t, "django"), "/usr/bin/python3", args...)
+		if err != nil {
+			t.Fatalf("test %s: %v\n%s%s", run.args, err, stdout, stderr)
+		}
+		lines := djangoLines.FindAllString(stdout+stderr, -1)
+		slices.Sort(lines) // two processes tell in any order
+		saw = append(append(saw, run.args), lines...)
+		if passed := strings.Count(stdout+stderr, " ... ok\n"); passed != run.tests {
+			t.Errorf("test %s: %d passed, expected %d:\n%s%s", run.args, passed, run.tests, stdout, stderr)
+		}
+	}
+	to.alike(t, strings.Join(saw, "\n"))
+	if left, err := to.herd.Exec(t.Context(), "SELECT count(*) FROM pg_database WHERE datname LIKE 'test\\_django%'"); err != nil || left != "0" {
+		t.Errorf("%s test databases are left, %v", left, err)
+	}
+}
+
+// djangoLines say what was done to the databases, and which test ended how.
+var djangoLines = regexp.MustCompile(`(?m)^(?: *Applying|test_|Creating|Using|Cloning|Destroying|Got).*$`)
