@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
@@ -54,6 +55,22 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 				w.run()
 			})
 		}
+	}
+}
+
+// TestExecuteIsJudgedAgain: what a statement of SQL PREPARE runs was changed meanwhile. Of
+// one that is deallocated by now nobody knows.
+func TestExecuteIsJudgedAgain(t *testing.T) {
+	parse := func(sql string) *query.Script { return query.Parse([]byte(sql), query.Syntax{}) }
+	for name, want := range map[string]string{"p": "function quiet", "gone": "EXECUTE while definitions changed"} {
+		w, _ := sharingWorld(t, 1)
+		s := &Session{set: w.set}
+		s.entry = w.set.Catalogs.Entry("app")
+		s.entry.Store(s.entry.Ask(time.Unix(0, 0)), definedAnew(t))
+		s.follow.runs = map[string][]*query.Statement{"p": {&parse("SELECT quiet()").Statements[0]}}
+		s.follow.redo.later = []*query.Script{parse("EXECUTE " + name)}
+		s.judgeLater()
+		same2(t, "why the server stays after EXECUTE "+name, s.follow.pinned(), want)
 	}
 }
 

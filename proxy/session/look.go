@@ -195,13 +195,7 @@ func (s *Session) allow(e *Effect) error {
 		whole.Changes, whole.names = slices.Clone(e.Changes), slices.Clone(e.names)
 	}
 	e = s.mixes(e)
-	for _, name := range e.Runs {
-		runs := slices.Concat(s.follow.runs[name], e.prepares[name])
-		e.Ask = e.Ask || len(runs) == 0
-		for _, inner := range runs {
-			e.add(inner, s.judge())
-		}
-	}
+	s.addRuns(e)
 	if n := s.follow.adds(e); n > 0 {
 		if why := s.room(n); why != nil {
 			return why
@@ -209,6 +203,17 @@ func (s *Session) allow(e *Effect) error {
 	}
 	s.upcoming = e
 	return s.refused(e)
+}
+
+// addRuns adds what the statements of SQL PREPARE do that a request executes.
+func (s *Session) addRuns(e *Effect) {
+	for _, name := range e.Runs {
+		runs := slices.Concat(s.follow.runs[name], e.prepares[name])
+		e.Ask = e.Ask || len(runs) == 0
+		for _, inner := range runs {
+			e.add(inner, s.judge())
+		}
+	}
 }
 
 // mixes: SQL that names what the client has prepared in the extended protocol

@@ -167,6 +167,9 @@ func (s *Session) judgeLater() {
 	f := &s.follow
 	for _, script := range f.redo.later {
 		e := effectOf(script, s.judge())
+		if s.addRuns(&e); len(e.Runs) > 0 && e.Ask { // what it has executed may be deallocated by now
+			e.keep("EXECUTE while definitions changed")
+		}
 		f.keep(e.Keep)
 		f.unsure = f.unsure || e.Ask
 		if s.meets(script) > 1 {
