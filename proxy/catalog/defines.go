@@ -23,6 +23,16 @@ func Defines(code string) bool {
 	return some && defining.MatchString(code)
 }
 
+// Own says that the database has a function by that name: what uses it may do more once
+// that is defined anew.
+func (s *Snapshot) Own(name string) bool {
+	if s.blind() {
+		return true
+	}
+	_, own := s.functions[key(name)]
+	return own
+}
+
 // Defines says that a call of the function may change what other statements do.
 func (s *Snapshot) Defines(name string) bool { return !s.blind() && s.defines[key(name)] }
 

@@ -1,6 +1,9 @@
 package query
 
 import (
+	"slices"
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -11,7 +14,7 @@ import (
 func isPlain(m protoreflect.ProtoMessage) bool {
 	switch n := m.(type) {
 	case *pg.CreateStmt: // one that has a parent, or takes after another, is written to by that
-		return n.Partbound == nil && n.OfTypename == nil && len(n.InhRelations) == 0 && !hasLike(n.TableElts)
+		return n.Partbound == nil && n.OfTypename == nil && len(n.InhRelations) == 0 && !slices.ContainsFunc(n.TableElts, ties)
 	case *pg.AlterTableStmt:
 		return plainAlter(n)
 	case *pg.RenameStmt:
@@ -40,14 +43,8 @@ var alwaysPlain = map[protoreflect.Name]bool{
 	"AlterTSDictionaryStmt": true, "AlterTSConfigurationStmt": true,
 }
 
-func hasLike(elements []*pg.Node) bool {
-	for _, e := range elements {
-		if e.GetTableLikeClause() != nil {
-			return true
-		}
-	}
-	return false
-}
+// ties says that a part of a new table has it take after another, or written to with it.
+func ties(element *pg.Node) bool { return element.GetTableLikeClause() != nil || refers(element) }
 
 func plainAlter(n *pg.AlterTableStmt) bool {
 	for _, node := range n.Cmds {
@@ -76,10 +73,11 @@ var plainCommands = map[pg.AlterTableType]bool{
 	pg.AlterTableType_AT_DropInherit: true, pg.AlterTableType_AT_DetachPartition: true, pg.AlterTableType_AT_DetachPartitionFinalize: true,
 }
 
-// refers says that a constraint, or a column's, is a foreign key: by that a write to
-// the other table may be one to this.
+// refers says that a constraint, or a column's, is a foreign key by which a write to the
+// other table may be one to this, whose triggers are anybody's.
 func refers(definition *pg.Node) bool {
-	if definition.GetConstraint().GetContype() == pg.ConstrType_CONSTR_FOREIGN {
+	c := definition.GetConstraint()
+	if c.GetContype() == pg.ConstrType_CONSTR_FOREIGN && strings.ContainsAny(c.FkDelAction+c.FkUpdAction, "cnd") {
 		return true
 	}
 	for _, node := range definition.GetColumnDef().GetConstraints() {

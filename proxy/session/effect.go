@@ -171,14 +171,17 @@ func (e *Effect) add(st *query.Statement, by judge) {
 // defines says that other statements may do more after a statement than before: those
 // that reach what it names as its Objects, or any.
 func defines(st *query.Statement, by judge) bool {
-	harmless := func(f query.Function) bool { return by.function(&f) == catalog.Harmless && !reads(f) }
+	fixed := func(f query.Function) bool { // who defines it anew has to know who calls it
+		return by.function(&f) == catalog.Harmless && !reads(f) && !by.known.Own(f.Name)
+	}
 	switch {
 	case st.Kind == query.CommitPrepared:
 		return true
 	case tableAs(st):
 		return by.known.DDL() != catalog.Harmless
 	case st.Kind == query.DDL:
-		return !st.Plain || by.known.DDL() != catalog.Harmless || slices.ContainsFunc(st.Functions, func(f query.Function) bool { return !harmless(f) })
+		return !st.Plain || by.known.DDL() != catalog.Harmless || slices.ContainsFunc(st.Functions, func(f query.Function) bool { return !fixed(f) }) ||
+			slices.ContainsFunc(st.Fields, by.known.Own)
 	case st.Kind == query.Do && catalog.Defines(st.Value):
 		return true
 	}

@@ -55,6 +55,9 @@ const (
 	redoBytes = 1 << 20
 )
 
+// misjudgedForGood is why a server stays with a session whose doings cannot be judged again.
+const misjudgedForGood = "more was done while definitions changed than can be judged again"
+
 // put adds a script to a list of them.
 func (r *redo) put(list *[]*query.Script, script *query.Script) {
 	switch n := len(*list); {
@@ -85,6 +88,9 @@ func (s *Session) noteRun(e *Effect) {
 	r.opaque = r.opaque || len(e.Runs) > 0 || len(r.made) > redoLimit
 	switch {
 	case b.script == nil:
+		if len(e.Runs) > 0 && s.overtaken() {
+			s.follow.keep(misjudgedForGood)
+		}
 	case s.overtaken() || s.redefines(b.script) > 0:
 		r.put(&r.later, b.script)
 		r.counted = false
@@ -149,7 +155,7 @@ func (s *Session) judgeAgain() (done bool) {
 func (s *Session) overtake() {
 	r := &s.follow.redo
 	if r.opaque && s.entry.Tick() != r.tick {
-		s.follow.keep("more was done while definitions changed than can be judged again")
+		s.follow.keep(misjudgedForGood)
 	}
 	for _, script := range r.ran {
 		if s.meets(script) > 0 {
