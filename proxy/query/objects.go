@@ -13,7 +13,8 @@ func (w *walker) objects(m protoreflect.ProtoMessage) []string {
 		return w.named(n.Funcname)
 	case *pg.AlterFunctionStmt:
 		return w.named(n.Func.GetObjname())
-	case *pg.ViewStmt, *pg.CreateTrigStmt, *pg.CreatePolicyStmt, *pg.AlterPolicyStmt, *pg.RuleStmt, *pg.CreateStmt, *pg.AlterTableStmt, *pg.IndexStmt:
+	case *pg.ViewStmt, *pg.CreateTrigStmt, *pg.CreatePolicyStmt, *pg.AlterPolicyStmt, *pg.RuleStmt, *pg.CreateStmt, *pg.AlterTableStmt, *pg.IndexStmt,
+		*pg.CreateTableAsStmt, *pg.SelectStmt:
 		var names []string
 		for _, t := range w.st.Tables {
 			if t.Write {

@@ -84,7 +84,7 @@ func classify(src *source, node *pg.Node) Statement {
 	if st.Inner == nil {
 		w.visit(m)
 	}
-	if st.Kind == DDL {
+	if st.Kind == DDL || st.Kind == CreateTableAs {
 		st.Plain, st.Objects = isPlain(m.Interface()), w.objects(m.Interface())
 	}
 	slices.Sort(st.Fields)

@@ -32,7 +32,7 @@ func isPlain(m protoreflect.ProtoMessage) bool {
 // alwaysPlain are the statements that are, whatever they say.
 var alwaysPlain = map[protoreflect.Name]bool{
 	"DropStmt": true, "DropRoleStmt": true, "DropTableSpaceStmt": true, "DropOwnedStmt": true, "DropSubscriptionStmt": true,
-	"DropUserMappingStmt": true, "DropdbStmt": true,
+	"DropUserMappingStmt": true, "DropdbStmt": true, "CreateTableAsStmt": true, "SelectStmt": true,
 	"GrantStmt": true, "GrantRoleStmt": true, "AlterDefaultPrivilegesStmt": true, "AlterOwnerStmt": true, "ReassignOwnedStmt": true,
 	"CommentStmt": true, "SecLabelStmt": true, "IndexStmt": true, "ReindexStmt": true, "ClusterStmt": true, "RefreshMatViewStmt": true,
 	"CreateStatsStmt": true, "AlterStatsStmt": true, "CreateSeqStmt": true, "AlterSeqStmt": true,

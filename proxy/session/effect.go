@@ -171,22 +171,26 @@ func (e *Effect) add(st *query.Statement, by judge) {
 // defines says that other statements may do more after a statement than before: those
 // that reach what it names as its Objects, or any.
 func defines(st *query.Statement, by judge) bool {
-	fixed := func(f query.Function) bool { // who defines it anew has to know who calls it
-		return by.function(&f) == catalog.Harmless && !reads(f) && !by.known.Own(f.Name)
-	}
 	switch {
 	case st.Kind == query.CommitPrepared:
 		return true
-	case tableAs(st):
-		return by.known.DDL() != catalog.Harmless
-	case st.Kind == query.DDL:
-		return !st.Plain || by.known.DDL() != catalog.Harmless || slices.ContainsFunc(st.Functions, func(f query.Function) bool { return !fixed(f) }) ||
-			slices.ContainsFunc(st.Fields, by.known.Own)
+	case st.Kind == query.DDL && !st.Plain:
+		return true
+	case st.Kind == query.DDL, tableAs(st): // of a materialized view the query runs again
+		return by.known.DDL() != catalog.Harmless || ties(st, by) || st.Inner != nil && ties(st.Inner, by)
 	case st.Kind == query.Do && catalog.Defines(st.Value):
 		return true
 	}
 	return slices.ContainsFunc(st.Functions, func(f query.Function) bool {
 		return by.known.Defines(f.Name) && (by.harmless == nil || !by.harmless(f.Schema, f.Name))
+	})
+}
+
+// ties says that a definition has something call what is not harmless, or may be defined
+// anew: who does that has to know.
+func ties(st *query.Statement, by judge) bool {
+	return slices.ContainsFunc(st.Fields, by.known.Own) || slices.ContainsFunc(st.Functions, func(f query.Function) bool {
+		return by.function(&f) != catalog.Harmless || reads(f) || by.known.Own(f.Name)
 	})
 }
 
