@@ -1,8 +1,8 @@
 package pool
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
+	"hash/maphash"
 
 	"pgherd/proxy/wire"
 )
@@ -12,9 +12,13 @@ import (
 type Shape struct {
 	params, rows bool // are known
 	types        string
-	parameters   [16]byte // a digest of types
-	columns      [16]byte // a digest; of no columns zero
+	parameters   uint64 // a digest of types
+	columns      uint64 // a digest; of no columns 0
+	last         uint64 // one of the RowDescription that said so, with all that may differ
 }
+
+// seed is of this process: nobody can make two digests the same.
+var seed = maphash.MakeSeed()
 
 // Known says that something is.
 func (s *Shape) Known() bool { return s.params || s.rows }
@@ -37,21 +41,23 @@ func (s Shape) Brief() Shape {
 func (s *Shape) Hear(m wire.Message) {
 	switch m.Kind {
 	case wire.ParameterDescription:
-		sum := sha256.Sum256(m.Body())
-		s.params, s.types, s.parameters = true, string(m.Body()), [16]byte(sum[:16])
+		s.params, s.types, s.parameters = true, string(m.Body()), maphash.Bytes(seed, m.Body())
 	case wire.NoData:
-		s.rows, s.columns = true, [16]byte{}
+		s.rows, s.columns, s.last = true, 0, 0
 	case wire.RowDescription:
-		v, err := wire.ViewRowDescription(m.Body())
-		if err == nil {
-			s.rows, s.columns = true, digest(v.Columns)
+		last := maphash.Bytes(seed, m.Body())
+		if s.rows && s.last == last { // as with every execution
+			return
+		}
+		if v, err := wire.ViewRowDescription(m.Body()); err == nil {
+			s.rows, s.columns, s.last = true, digest(v.Columns), last
 		}
 	}
 }
 
 // digest is of what PostgreSQL compares before it says that a result has changed. Which
 // table a column is of may change, and in which format it comes.
-func digest(columns wire.Columns) (d [16]byte) {
+func digest(columns wire.Columns) uint64 {
 	var text [256]byte
 	b := text[:0]
 	for c := range columns.All() {
@@ -59,7 +65,5 @@ func digest(columns wire.Columns) (d [16]byte) {
 		b = binary.BigEndian.AppendUint32(b, c.Type)
 		b = binary.BigEndian.AppendUint32(b, uint32(c.Modifier))
 	}
-	sum := sha256.Sum256(binary.BigEndian.AppendUint16(b, uint16(columns.Len())))
-	copy(d[:], sum[:])
-	return d
+	return maphash.Bytes(seed, binary.BigEndian.AppendUint16(b, uint16(columns.Len())))
 }

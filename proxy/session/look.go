@@ -219,11 +219,11 @@ func (s *Session) addRuns(e *Effect) {
 // mixes: SQL that names what the client has prepared in the extended protocol
 // needs it under the client's own name.
 func (s *Session) mixes(e *Effect) *Effect {
-	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen() {
+	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
 		return e
 	}
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
-	if !s.deallocatesUnseen() && !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
+	if !s.deallocatesUnseen(e) && !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
@@ -234,8 +234,8 @@ func (s *Session) mixes(e *Effect) *Effect {
 
 // deallocatesUnseen says that the request at hand may have code that pgherd does not look
 // into take away what the client has prepared: its text has the word.
-func (s *Session) deallocatesUnseen() bool {
-	if len(s.statements) == 0 || s.basis.script == nil {
+func (s *Session) deallocatesUnseen(e *Effect) bool {
+	if !e.Ask || len(s.statements) == 0 || s.basis.script == nil {
 		return false
 	}
 	unseen := func(st query.Statement) bool { return st.Effects.Has(query.UnknownFunction | query.AnonymousCode) }
