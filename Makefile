@@ -38,7 +38,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-bench ## everything CI runs; under 25 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
