@@ -38,6 +38,33 @@ func pgxFatal(ctx context.Context, conn *pgx.Conn, to target) error {
 	return nil
 }
 
+// pgxFatalEach ends several sessions by one statement, as pools' own tests do.
+func pgxFatalEach(ctx context.Context, conn *pgx.Conn, to target) error {
+	var all []*pgx.Conn
+	var numbers []uint32
+	for range 3 {
+		one, err := pgx.Connect(ctx, to.dsn())
+		if err != nil {
+			return err
+		}
+		defer one.Close(ctx)
+		all, numbers = append(all, one), append(numbers, one.PgConn().PID())
+	}
+	rows, err := conn.Query(ctx, "select pg_terminate_backend(n) from unnest($1::int[]) n", numbers)
+	if err != nil {
+		return err
+	}
+	if sent, err := pgx.CollectRows(rows, pgx.RowTo[bool]); err != nil || !slices.Equal(sent, []bool{true, true, true}) {
+		return fmt.Errorf("signals to %v: %v, %w", numbers, sent, err)
+	}
+	for _, one := range all {
+		if err := wantValue(ctx, one, 1, "select 1"); err == nil || !one.IsClosed() {
+			return fmt.Errorf("a session that was ended: closed %t, %w", one.IsClosed(), err)
+		}
+	}
+	return nil
+}
+
 // pgxFatalTx ends its own session inside of a transaction; the pool then has another.
 func pgxFatalTx(ctx context.Context, conn *pgx.Conn, to target) error {
 	if err := execute(ctx, conn, "drop table if exists pgx_fatal; create table pgx_fatal (a int)"); err != nil {

@@ -27,7 +27,7 @@ func runPgx(t *testing.T, to target) {
 		"stale": pgxStale(false), "stale batch": pgxStale(true), "stale in a transaction": pgxStaleTx(false),
 		"stale batch in a transaction": pgxStaleTx(true), "stale in a savepoint": pgxStaleSavepoint,
 		"stale everywhere": pgxStaleEverywhere, "stale insert": pgxStaleInsert,
-		"fatal": pgxFatal, "fatal in a transaction": pgxFatalTx, "pool": pgxPoolChecks, "database/sql": pgxSQLChecks, "check": pgxCheck,
+		"fatal": pgxFatal, "fatal to several": pgxFatalEach, "fatal in a transaction": pgxFatalTx, "pool": pgxPoolChecks, "database/sql": pgxSQLChecks, "check": pgxCheck,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), pgxLimit)

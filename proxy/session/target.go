@@ -22,6 +22,7 @@ type target struct {
 	pid     uint32 // 0: there is no signal to a client at hand
 	ends    bool   // the signal ends the server, unless it is refused
 	release func(ends bool)
+	each    map[uint32]uint32 // of several clients the processes; 0: it is not reached
 }
 
 // Target is a client's server, held for a signal until Release; if the signal ends
@@ -38,14 +39,18 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 		return nil
 	}
 	pid, signals := s.signaled(m, r)
-	if !signals || pid <= 0 || !s.loop.Client(uint32(pid)) {
+	each := s.eachSignaled(m, r)
+	if len(each) == 0 && (!signals || pid <= 0 || !s.loop.Client(uint32(pid))) {
 		return nil
 	}
-	if s.target.pid != 0 { // the one before is on its way
+	if s.target.pid != 0 || s.target.each != nil { // the one before is on its way
 		if err := s.quiesce(); err != nil {
 			return err
 		}
 		s.missTarget()
+	}
+	if len(each) > 0 {
+		return s.aimAtEach(each, r.Script.Statements[0].Functions[0].Name == ending)
 	}
 	if uint32(pid) == s.pid { // its own server, whichever it will have
 		s.target = target{number: s.pid, node: s.primary(), pid: s.pid}
@@ -58,10 +63,12 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 	}
 	if ok {
 		s.target = target{number: uint32(pid), node: found.Node, pid: found.PID, release: found.Release,
-			ends: r.Script.Statements[0].Functions[0].Name == "pg_terminate_backend"}
+			ends: r.Script.Statements[0].Functions[0].Name == ending}
 	}
 	return nil
 }
+
+const ending = "pg_terminate_backend"
 
 // missTarget lets the client go on that a signal was for: it is sent, or will not be.
 func (s *Session) missTarget() {
@@ -73,6 +80,10 @@ func (s *Session) missTarget() {
 
 // redirect sends a signal on, to the process in the client's place. mine: it was sent.
 func (s *Session) redirect(m *wire.Message) (mine bool) {
+	if s.target.each != nil && m.Kind == wire.Bind {
+		s.redirectEach(m)
+		return false
+	}
 	if s.target.pid == 0 || m.Kind != wire.Query && m.Kind != wire.Bind {
 		return false
 	}

@@ -138,3 +138,53 @@ func TestSummoned(t *testing.T) {
 	}, w.client.gets(t), w.sends(terminate))
 	w.run()
 }
+
+// TestSignalToEach names the processes that clients have in the place of their numbers, in
+// an array in text or in binary form; numbers of nobody stay.
+func TestSignalToEach(t *testing.T) {
+	array := func(numbers ...uint32) []byte {
+		to := binary.BigEndian
+		b := to.AppendUint32(to.AppendUint32(to.AppendUint32(nil, 1), 0), 23)
+		b = to.AppendUint32(to.AppendUint32(b, uint32(len(numbers))), 1)
+		for _, n := range numbers {
+			b = to.AppendUint32(to.AppendUint32(b, 4), n)
+		}
+		return b
+	}
+	for name, c := range map[string]struct {
+		format      wire.Formats
+		value, want []byte
+	}{
+		"text":   {wire.Formats{}, []byte("{1073741824,7,77}"), []byte("{4242,7,1}")},
+		"binary": {wire.MakeFormats(1), array(clientNumber, 7, 77), array(4242, 7, 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := targetWorld(t)
+			b := wire.AppendParse(nil, "a", "select pg_terminate_backend(n) from unnest($1::int[]) n", nil)
+			bind := wire.BindView{Statement: []byte("a"), Formats: c.format, Params: wire.MakeValues(c.value)}
+			w.greeted(w.sends(wire.AppendExecute(wire.AppendBind(b, &bind), "", 0), syncs))
+			w.then(func() {
+				cut := wire.CutRequests()
+				for p := s.out; len(p) > 0; {
+					m, rest, err := cut.Next(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if p = rest; m.Kind != wire.Bind {
+						continue
+					}
+					got, _ := wire.ViewBind(m.Body())
+					for value := range got.Params.All() {
+						if string(value) != string(c.want) {
+							t.Errorf("bound %q, want %q", value, c.want)
+						}
+					}
+				}
+				w.same("held", w.released, 0)
+			}, s.says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendTextRow(nil, "t"), done("SELECT 3")))
+			w.then(s.says(state()), w.sends(terminate))
+			w.run()
+			w.same("released", w.released, 1)
+		})
+	}
+}

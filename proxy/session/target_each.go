@@ -1,0 +1,141 @@
+package session
+
+import (
+	"encoding/binary"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pgherd/proxy/catalog"
+	"pgherd/proxy/query"
+	"pgherd/proxy/route"
+	"pgherd/proxy/wire"
+)
+
+// signalEach is the outline of a statement that signals each process of an array that is
+// its only parameter, as connection pools' own tests do. The submatches are one name.
+var signalEach = regexp.MustCompile(`^select (?:pg_catalog \. )?pg_(?:terminate|cancel)_backend \( (\w+) \) ` +
+	`from unnest \( \$(?: :: (?:int|int4|integer|int8|bigint) \[ \])? \) (?:as )?(\w+)(?: ;)*$`)
+
+// eachLimit is how many numbers of one statement are looked at.
+const eachLimit = 100
+
+// eachSignaled are the clients whose numbers a Bind has in such an array.
+func (s *Session) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uint32 {
+	if m.Kind != wire.Bind || r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
+		return nil
+	}
+	form := signalEach.FindStringSubmatch(outline(r.Script))
+	owns := func(f query.Function) bool { return s.judge().function(&f) != catalog.Harmless }
+	if form == nil || form[1] != form[2] || slices.ContainsFunc(r.Script.Statements[0].Functions, owns) {
+		return nil
+	}
+	v, err := wire.ViewBind(m.Body())
+	if err != nil || v.Params.Len() != 1 {
+		return nil
+	}
+	clients := map[uint32]uint32{}
+	for array := range v.Params.All() {
+		renumberEach(array, v.Binary(0), func(n uint32) uint32 {
+			if len(clients) < eachLimit && s.loop.Client(n) {
+				clients[n] = 0
+			}
+			return n
+		})
+	}
+	return clients
+}
+
+// aimAtEach has each of the clients hold a server of the primary; who has another is not
+// reached.
+func (s *Session) aimAtEach(clients map[uint32]uint32, ends bool) error {
+	var held []func(bool)
+	for n := range clients {
+		if n == s.pid {
+			continue
+		}
+		var found Target
+		var ok bool
+		if err := s.loop.Await(func() { found, ok = s.loop.Aim(n) }); err != nil {
+			releaseAll(held, false)
+			return err
+		}
+		if ok && found.Node != s.primary() {
+			found.Release(false)
+		} else if ok {
+			clients[n], held = found.PID, append(held, found.Release)
+		}
+	}
+	s.target = target{each: clients, ends: ends, release: func(ends bool) { releaseAll(held, ends) }}
+	return nil
+}
+
+func releaseAll(held []func(bool), ends bool) {
+	for _, release := range held {
+		release(ends)
+	}
+}
+
+// redirectEach binds the processes in the place of clients.
+func (s *Session) redirectEach(m *wire.Message) {
+	v, err := wire.ViewBind(m.Body())
+	if err != nil || s.away {
+		return
+	}
+	values := slices.Collect(v.Params.All())
+	values[0] = renumberEach(values[0], v.Binary(0), func(n uint32) uint32 {
+		switch pid, known := s.target.each[n]; {
+		case n == s.pid:
+			return s.server.PID
+		case known && pid != 0:
+			return pid
+		}
+		return n
+	})
+	v.Params = wire.MakeValues(values...)
+	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
+}
+
+// renumberEach is an array of numbers, in text or binary form, with others in their places;
+// the array itself if it is none.
+func renumberEach(array []byte, isBinary bool, other func(uint32) uint32) []byte {
+	if isBinary {
+		return renumberBinary(slices.Clone(array), other)
+	}
+	text := string(array)
+	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
+		return array
+	}
+	parts := strings.Split(text[1:len(text)-1], ",")
+	for i, part := range parts {
+		if n := number(part); n > 0 {
+			parts[i] = strconv.FormatUint(uint64(other(uint32(n))), 10)
+		}
+	}
+	return []byte("{" + strings.Join(parts, ",") + "}")
+}
+
+// renumberBinary changes an array of one dimension: its number, whether it has NULLs, the
+// elements' type, how many there are, the first index; then each with its length.
+func renumberBinary(array []byte, other func(uint32) uint32) []byte {
+	const header = 20
+	to := binary.BigEndian
+	if len(array) < header || to.Uint32(array) != 1 {
+		return array
+	}
+	for rest := array[header:]; len(rest) >= 4; {
+		n := int(int32(to.Uint32(rest)))
+		if rest = rest[4:]; n < 0 || n > len(rest) {
+			return array
+		}
+		switch {
+		case n == 4:
+			to.PutUint32(rest, other(to.Uint32(rest)))
+		case n == 8 && to.Uint32(rest) == 0:
+			to.PutUint32(rest[4:], other(to.Uint32(rest[4:])))
+		}
+		rest = rest[n:]
+	}
+	return array
+}
