@@ -143,6 +143,9 @@ func (r *run) step(st step) (*difference, error) {
 	if st.act == seeds {
 		p.seeded = !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "ERROR") })
 	}
+	if slices.Contains(got, "DISCARD ALL") { // which frees its server of pgherd's, and that takes the seed along
+		p.seeded = false
+	}
 	if p.client.ended {
 		return r.again(st.client, true, nil)
 	}

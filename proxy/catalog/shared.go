@@ -47,6 +47,8 @@ type Entry struct {
 	begun    atomic.Uint64 // calls of Begin
 	open     atomic.Int64  // those without their End
 	changes  atomic.Uint64 // calls of Changed
+	made     atomic.Uint64 // calls of Refresh
+	readMade atomic.Uint64 // as many, when the snapshot was asked for
 	asks     atomic.Uint64 // questions so far
 	asking   atomic.Bool   // one of them is not answered
 	mu       sync.Mutex    // for who stores
@@ -70,6 +72,7 @@ type answer struct {
 // Ticket is a question's place among the others, for Store.
 type Ticket struct {
 	changes, ask, asOf, begun uint64
+	made                      uint64
 	at                        time.Time
 	rests                     time.Time
 }
@@ -83,7 +86,7 @@ func (t Ticket) Answered(now time.Time) Ticket {
 }
 
 // restFactor is how many times as long as a question has taken the next one waits.
-const restFactor = 10
+const restFactor = 20
 
 // Known says that the database has been asked: the Snapshot is what there is to
 // know, be it nil because there was no answer.
@@ -134,6 +137,16 @@ func (e *Entry) Changed() {
 	e.due.Store(e.rests.Load())
 }
 
+// Refresh has the database asked before long: a definition changes nothing that statements
+// do, but what is known of its relations is not all. Who reads one may need to know more.
+func (e *Entry) Refresh() {
+	e.made.Add(1)
+	e.due.Store(e.rests.Load())
+}
+
+// Partial says that there may be relations which the Snapshot does not know.
+func (e *Entry) Partial() bool { return e.made.Load() != e.readMade.Load() }
+
 // End notes that what began will not take effect any more, or has and was told.
 func (e *Entry) End(n uint64) {
 	e.flights.end(n)
@@ -149,7 +162,7 @@ func (e *Entry) Stale() bool { return e.changes.Load() != e.read.Load() || e.ope
 // Ask begins a question.
 func (e *Entry) Ask(now time.Time) Ticket {
 	asOf, begun := e.flights.asOf()
-	return Ticket{changes: e.changes.Load(), ask: e.asks.Add(1), asOf: asOf, begun: begun, at: now}
+	return Ticket{made: e.made.Load(), changes: e.changes.Load(), ask: e.asks.Add(1), asOf: asOf, begun: begun, at: now}
 }
 
 // Claim tells one caller, once a period has passed, to ask the database; needed, as
@@ -193,6 +206,7 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 		e.Draw()
 	}
 	e.read.Store(t.changes)
+	e.readMade.Store(t.made)
 	e.answered.Store(t.ask)
 	e.known.Store(true)
 	if !t.rests.IsZero() {

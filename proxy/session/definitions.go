@@ -14,12 +14,13 @@ import (
 // relations whose doings it changes; an empty one, of whatever there is.
 type definitions struct {
 	made   [][]string
+	plain  bool       // there may be more, after which no other statement does more
 	heard  bool       // the statements of the session are not looked at, and one of them has defined something
 	secret [][]string // those of them that other sessions have not heard of
 	open   []uint64   // what was announced, and may still take effect
 }
 
-func (d *definitions) none() bool { return len(d.made) == 0 && len(d.open) == 0 }
+func (d *definitions) none() bool { return len(d.made) == 0 && len(d.open) == 0 && !d.plain }
 
 // announce tells other sessions, before the request at hand is sent, that with it
 // definitions of the open transaction may take effect.
@@ -60,6 +61,9 @@ func (s *Session) endDefinitions() {
 	}
 	if s.status == wire.Idle {
 		s.tellDefinitions()
+		if d.plain {
+			s.entry.Refresh()
+		}
 	}
 	if s.expect.SettlingBehind() {
 		return
@@ -68,7 +72,7 @@ func (s *Session) endDefinitions() {
 	if s.status == wire.Idle {
 		*d = definitions{}
 	} else {
-		*d = definitions{made: d.made, secret: d.made} // they may take effect yet
+		*d = definitions{made: d.made, secret: d.made, plain: d.plain} // they may take effect yet
 	}
 }
 

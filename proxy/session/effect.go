@@ -27,6 +27,7 @@ type Effect struct {
 	Peeks   bool     // it may read that unseen
 	Runs    []string // statements of SQL PREPARE that it executes
 	Closes  []string // prepared statements that it deallocates
+	Makes   bool     // it changes the catalog
 	Suspect bool     // it is not in the grammar that pgherd knows
 	Reveals bool     // it shows the names of prepared statements
 	Stays   bool     // after it the server may wait for more of the same
@@ -43,7 +44,7 @@ type Effect struct {
 // nothing says that it leaves its session as it was.
 func (e *Effect) nothing() bool {
 	return !e.Begin && len(e.Changes) == 0 && !e.Ask && !e.Undo && !e.Partly && e.Pins == "" && e.Keep == "" && !e.Forgets && !e.Alone &&
-		!e.Drawn && e.Drew == "" && !e.Peeks && len(e.Runs) == 0 && len(e.Closes) == 0 && len(e.defined) == 0 && !e.Suspect && !e.Reveals && e.sets == 0
+		!e.Drawn && e.Drew == "" && !e.Peeks && len(e.Runs) == 0 && len(e.Closes) == 0 && len(e.defined) == 0 && !e.Makes && !e.Suspect && !e.Reveals && e.sets == 0
 }
 
 // moves says that what only reads has the same effect on a standby: none. Its
@@ -141,6 +142,7 @@ func (e *Effect) add(st *query.Statement, by judge) {
 	if defines(st, by) {
 		e.defined = append(e.defined, objects(st, by))
 	}
+	e.Makes = e.Makes || st.Kind == query.DDL || tableAs(st)
 	e.may(by.known.Anything(), "an operator, cast or type of this database")
 	e.Ask = e.Ask || st.Kind == query.DDL && !(st.Plain && by.lasting)
 	made := tableAs(st)

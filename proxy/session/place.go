@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type placing struct {
 	placed   route.Request // the one at hand
 	reads    int           // the node that was chosen last for a read; -1: none was
 	fresh    fresh
+	unheard  bool // a read went to the primary because its relation is not known yet
 }
 
 // routes says that the session's statements may leave the primary.
@@ -76,6 +78,15 @@ func (s *Session) place(m *wire.Message) (mine bool, err error) {
 	return false, nil
 }
 
+// unheard says that a request names a relation of which nothing is known.
+func unheard(r *route.Request) bool {
+	return r.Script != nil && slices.ContainsFunc(r.Script.Statements, func(st query.Statement) bool {
+		return st.Class == query.Read && slices.ContainsFunc(st.Tables, func(t query.Relation) bool {
+			return r.Catalog.Relation(t.Schema, t.Name) == route.Unheard
+		})
+	})
+}
+
 // toPrimary has the primary at hand in place of a standby.
 func (s *Session) toPrimary(script *query.Script) error {
 	primary := route.Decision{Where: route.Primary}
@@ -105,6 +116,7 @@ func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d r
 	if asks {
 		s.signals(m, r)
 		d = s.aim(r)
+		s.unheard = s.unheard || s.entry.Partial() && d.Where == route.Primary && unheard(r)
 	}
 	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
 		d = route.Decision{Where: route.Primary, Rule: d.Rule}

@@ -128,8 +128,9 @@ func (s *Session) renew() (asked bool) {
 	if s.entry == nil || s.away || s.state == Closing { // a standby may not have heard of the latest
 		return false
 	}
-	ticket, asked := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck, s.awaitsCatalog())
+	ticket, asked := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck, s.awaitsCatalog() || s.unheard && s.entry.Partial())
 	if asked {
+		s.unheard = false
 		s.askCatalog(ticket)
 	}
 	return asked
