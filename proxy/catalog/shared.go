@@ -139,10 +139,15 @@ func (e *Entry) Changed() {
 
 // Refresh has the database asked before long: a definition changes nothing that statements
 // do, but what is known of its relations is not all. Who reads one may need to know more.
-func (e *Entry) Refresh() {
+func (e *Entry) Refresh(now time.Time) {
+	if !e.Partial() {
+		e.due.Store(max(e.rests.Load(), now.Add(settles).UnixNano()))
+	}
 	e.made.Add(1)
-	e.due.Store(e.rests.Load())
 }
+
+// settles is how long after the first of several such definitions the database is asked.
+const settles = 2 * time.Second
 
 // Partial says that there may be relations which the Snapshot does not know.
 func (e *Entry) Partial() bool { return e.made.Load() != e.readMade.Load() }

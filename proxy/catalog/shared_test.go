@@ -121,17 +121,18 @@ func TestPartial(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	before := e.Ask(now)
-	e.Refresh()
+	e.Refresh(now)
 	e.Store(before, new(Snapshot))
 	if !e.Partial() || e.Stale() {
 		t.Error("all is known, or statements may do more")
 	}
+	now = now.Add(settles)
 	after, mine := e.Claim(now, time.Second, false)
 	e.Store(after.Answered(now.Add(time.Second)), new(Snapshot))
 	if !mine || e.Partial() {
 		t.Error("nobody asks, or the answer does not count")
 	}
-	if e.Refresh(); e.Due(now.Add(time.Second)) || !e.Due(now.Add(time.Second*(1+restFactor))) {
+	if e.Refresh(now); e.Due(now.Add(time.Second)) || !e.Due(now.Add(time.Second*(1+restFactor))) {
 		t.Error("a question that took long is asked again at once, or never")
 	}
 	if _, mine := e.Claim(now.Add(time.Second), time.Second, true); !mine {

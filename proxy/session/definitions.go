@@ -62,7 +62,7 @@ func (s *Session) endDefinitions() {
 	if s.status == wire.Idle {
 		s.tellDefinitions()
 		if d.plain {
-			s.entry.Refresh()
+			s.entry.Refresh(s.loop.Now())
 		}
 	}
 	if s.expect.SettlingBehind() {

@@ -85,7 +85,7 @@ func (s *Session) noteRun(e *Effect) {
 		d := &s.follow.definitions
 		d.made, d.secret = append(d.made, e.defined...), append(d.secret, e.defined...)
 	}
-	s.follow.definitions.plain = s.follow.definitions.plain || e.Makes
+	s.follow.definitions.plain = s.follow.definitions.plain || e.Makes && len(e.defined) == 0
 	r.opaque = r.opaque || len(e.Runs) > 0 || len(r.made) > redoLimit
 	switch {
 	case b.script == nil:
