@@ -124,6 +124,9 @@ func (p *Prober) watch(ctx context.Context, n *Node) {
 	for {
 		select {
 		case <-tick.C:
+			if ctx.Err() != nil { // both have come
+				return
+			}
 			p.ask(ctx, n)
 			p.tell()
 		case <-ctx.Done():

@@ -33,7 +33,10 @@ func (a *answers) probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 	a.lock.Unlock()
 	if hangs {
 		if a.hung != nil {
-			a.hung <- struct{}{}
+			select {
+			case a.hung <- struct{}{}:
+			case <-ctx.Done():
+			}
 		}
 		<-ctx.Done()
 		return Finding{}, ctx.Err()
