@@ -72,6 +72,9 @@ func (a *arena) close() {
 
 // define has another user define something, of pgherd's clients in their database.
 func (a *arena) define(sql string) error {
+	if a.reload == nil { // it is not pgherd, and would keep that client's server
+		return a.both(sql)
+	}
 	conn, err := herdtest.Connect(fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", herd.UserMD5, a.address, a.stage.clients))
 	if err != nil {
 		return err
