@@ -70,19 +70,35 @@ func (a *arena) close() {
 	a.stage, a.clients, a.twins = stage{}, nil, nil
 }
 
-// define has another user define something, of pgherd's clients in their database.
+// define has another user define something, of pgherd's clients in their database. Who
+// reads a view in an open transaction has that locked, as its twin has: then it stays.
 func (a *arena) define(sql string) error {
-	if a.reload == nil { // it is not pgherd, and would keep that client's server
-		return a.both(sql)
+	conn := a.clients
+	if a.reload != nil { // it is pgherd
+		other, err := herdtest.Connect(fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", herd.UserMD5, a.address, a.stage.clients))
+		if err != nil {
+			return err
+		}
+		defer herdtest.Close(other)
+		conn = other
 	}
-	conn, err := herdtest.Connect(fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", herd.UserMD5, a.address, a.stage.clients))
-	if err != nil {
+	locked, err := defineOn(conn, sql)
+	lockedToo, err2 := defineOn(a.twins, sql)
+	if err := errors.Join(err, err2); err != nil || locked == lockedToo {
 		return err
 	}
+	return fmt.Errorf("%s: locked for the clients %v, for the twins %v", sql, locked, lockedToo)
+}
+
+func defineOn(conn *pgconn.PgConn, sql string) (locked bool, err error) {
+	if _, err := ask(conn, "SET lock_timeout = '500ms'"); err != nil {
+		return false, err
+	}
 	_, err = ask(conn, sql)
-	herdtest.Close(conn)
-	_, err2 := ask(a.twins, sql)
-	return errors.Join(err, err2)
+	if fault, ok := errors.AsType[*pgconn.PgError](err); ok && fault.Code == "55P03" {
+		return true, nil
+	}
+	return false, err
 }
 
 // both asks in both databases.
