@@ -12,9 +12,9 @@ import (
 // abortLimit is how long a server may take to end once it was told to stop.
 const abortLimit = 10 * time.Second
 
-// aborted is a server that was at work when its client left: closing the
-// connection would free its place while PostgreSQL goes on working. So it is
-// told to stop and to say goodbye, and counts until it has.
+// aborted is a server whose place must not be free before PostgreSQL has ended it:
+// one at work when its client left, which is told to stop, or an idle one of a
+// database that is to be vacated. It is told goodbye, and counts until it has ended.
 type aborted struct {
 	w        *Worker
 	s        *pool.Server
@@ -23,6 +23,18 @@ type aborted struct {
 
 // abort ends a server that is at work.
 func (w *Worker) abort(s *pool.Server) {
+	if !w.closing {
+		w.env.Go(func() {
+			if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
+				w.env.Log.Warn("cancel what a client left behind", "node", s.Key.Node, "error", err)
+			}
+		})
+	}
+	w.dismiss(s)
+}
+
+// dismiss says goodbye to a server, which counts until it has ended.
+func (w *Worker) dismiss(s *pool.Server) {
 	if w.closing {
 		w.discard(s)
 		return
@@ -31,11 +43,6 @@ func (w *Worker) abort(s *pool.Server) {
 	s.Endpoint.(endpoint).conn().SetOwner(a)
 	s.Endpoint.Write(wire.AppendTerminate(nil))
 	w.aborting = append(w.aborting, a)
-	w.env.Go(func() {
-		if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
-			w.env.Log.Warn("cancel what a client left behind", "node", s.Key.Node, "error", err)
-		}
-	})
 	a.Ready(nil)
 }
 

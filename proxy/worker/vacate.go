@@ -89,19 +89,6 @@ func (w *Worker) endIdle(database string) (left int) {
 	return left
 }
 
-// dismiss says goodbye to an idle server. It counts until it has ended.
-func (w *Worker) dismiss(s *pool.Server) {
-	if w.closing {
-		w.discard(s)
-		return
-	}
-	a := &aborted{w, s, w.now.Add(abortLimit)}
-	s.Endpoint.(endpoint).conn().SetOwner(a)
-	s.Endpoint.Write(wire.AppendTerminate(nil))
-	w.aborting = append(w.aborting, a)
-	a.Ready(nil)
-}
-
 // hold has nobody get a server of the database for a moment.
 func (c *Crew) hold(database string) (free func()) {
 	it := &held{database: database}
