@@ -12,7 +12,6 @@ package leaks_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,7 +35,6 @@ var (
 )
 
 const (
-	setupLimit = 2 * time.Minute
 	leaveLimit = 10 * time.Second
 	// shrinkLimit bounds a shrink where each try waits for what does not come.
 	shrinkLimit = 2 * time.Minute
@@ -51,37 +49,13 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
-
-func runAll(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), setupLimit)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "leaks-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if world.binary, err = herd.Build(ctx, dir); err != nil {
-		return 1, err
-	}
-	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1, Config: []string{
+	settings := herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1, Config: []string{
 		// plpgsql brings settings along; loaded at first use, they would show who used it.
-		"session_preload_libraries = 'plpgsql'", "max_replication_slots = 100", "max_wal_senders = 10", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, world.herd.Stop()) }()
-	if err := setUp(); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+		"session_preload_libraries = 'plpgsql'", "max_replication_slots = 100", "max_wal_senders = 10", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}}
+	herdtest.Main(m, settings, func(_ context.Context, h *herd.Herd, binary string) error {
+		world.herd, world.binary = h, binary
+		return setUp()
+	})
 }
 
 // setUp makes the stages, and learns what can be set.
@@ -268,7 +242,7 @@ func reconnect(p *herd.Proxy, database string) error {
 // waitPrimary returns once pgherd has found the primary.
 func waitPrimary(t *testing.T, a *arena) {
 	t.Helper()
-	for deadline := time.Now().Add(setupLimit); ; time.Sleep(10 * pollEvery) {
+	for deadline := time.Now().Add(herdtest.SetupLimit); ; time.Sleep(10 * pollEvery) {
 		conn, err := open(a.address, who{user: herd.User, database: plain.clients})
 		if err == nil {
 			conn.leave(true)

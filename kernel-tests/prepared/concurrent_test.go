@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
 
 const (
@@ -31,7 +32,7 @@ func TestAltersUnderLoad(t *testing.T) {
 			if _, err := world.herd.Exec(t.Context(), "DROP TABLE IF EXISTS w; CREATE TABLE w (a int4); INSERT INTO w VALUES (1)"); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), setupLimit)
+			ctx, cancel := context.WithTimeout(t.Context(), herdtest.SetupLimit)
 			defer cancel()
 			stop := alterOften(t)
 			var right, changed atomic.Int64

@@ -21,7 +21,7 @@ var mutations = []struct{ name, file, old, new string }{
 func TestSeedsFindWhatIsBrokenOnPurpose(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			ctx, cancel := herdtest.Limited(setupLimit)
+			ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
 			defer cancel()
 			binary, err := herd.Build(ctx, t.TempDir(), "-overlay", overlay(t, m.file, m.old, m.new))
 			if err != nil {

@@ -7,12 +7,9 @@ package prepared_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"testing"
-	"time"
 
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
@@ -24,8 +21,6 @@ var (
 	show  = flag.Bool("prepared.show", false, "print every step")
 )
 
-const setupLimit = 2 * time.Minute
-
 // world is what every test of this package stands on.
 var world struct {
 	herd   *herd.Herd
@@ -33,33 +28,12 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
-
-func runAll(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), setupLimit)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "prepared-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if world.binary, err = herd.Build(ctx, dir); err != nil {
-		return 1, err
-	}
-	world.herd, err = herd.Start(ctx, herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1,
-		Config: []string{"autovacuum = off", "log_min_messages = fatal", "log_min_error_statement = panic"}})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, world.herd.Stop()) }()
-	return m.Run(), nil
+	settings := herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1,
+		Config: []string{"autovacuum = off", "log_min_messages = fatal", "log_min_error_statement = panic"}}
+	herdtest.Main(m, settings, func(_ context.Context, h *herd.Herd, binary string) error {
+		world.herd, world.binary = h, binary
+		return nil
+	})
 }
 
 // kinds are ways to run pgherd.

@@ -8,9 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -32,31 +30,11 @@ var hba = []string{
 }
 
 func TestMain(m *testing.M) {
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
-
-func runAll(m *testing.M) (code int, err error) {
-	ctx, cancel := herdtest.Limited(3 * time.Minute)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "roles-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if world.binary, err = herd.Build(ctx, dir); err != nil {
-		return 1, err
-	}
-	world.herd, err = herd.Start(ctx, herd.Settings{Standbys: 1, HBA: hba, Config: []string{"log_min_messages = fatal", "max_prepared_transactions = 5"}})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, world.herd.Stop()) }()
-	return m.Run(), nil
+	settings := herd.Settings{Standbys: 1, HBA: hba, Config: []string{"log_min_messages = fatal", "max_prepared_transactions = 5"}}
+	herdtest.Main(m, settings, func(_ context.Context, h *herd.Herd, binary string) error {
+		world.herd, world.binary = h, binary
+		return nil
+	})
 }
 
 // variant is a configuration of the pgherd under test.

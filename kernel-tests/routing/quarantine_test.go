@@ -36,7 +36,7 @@ func TestForeignNode(t *testing.T) {
 // number; where nothing tells it is nobody.
 func TestTwoPrimaries(t *testing.T) {
 	ours := loneHerd(t, 1)
-	ctx, cancel := limited(setupLimit)
+	ctx, cancel := limited(herdtest.SetupLimit)
 	defer cancel()
 	if _, err := ours.ExecOn(ctx, 1, "SELECT pg_promote()"); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestTwoPrimaries(t *testing.T) {
 // loneHerd is one that no other test uses.
 func loneHerd(t *testing.T, standbys int) *herd.Herd {
 	t.Helper()
-	ctx, cancel := limited(setupLimit)
+	ctx, cancel := limited(herdtest.SetupLimit)
 	defer cancel()
 	h, err := herd.Start(ctx, herd.Settings{Standbys: standbys, HBA: []string{trust}})
 	if err != nil {

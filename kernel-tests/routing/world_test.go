@@ -9,12 +9,10 @@ package routing_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -29,8 +27,6 @@ var (
 	tries = flag.Int("routing.failures", 1, "how many failing scripts are shrunk before a hunt ends")
 	long  = flag.Bool("routing.long", false, "ten times as much of everything")
 )
-
-const setupLimit = 2 * time.Minute
 
 // What these tests share with others.
 const (
@@ -54,39 +50,15 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	settings := herd.Settings{Standbys: 2, HBA: []string{trust}, Config: []string{
+		"log_statement = all", "log_line_prefix = '%u@%d '", "autovacuum = off", "jit = off", "max_standby_streaming_delay = -1"}}
+	herdtest.Main(m, settings, func(ctx context.Context, h *herd.Herd, binary string) error {
+		world.herd, world.binary = h, binary
+		return setUp(ctx)
+	})
 }
 
 const trust = "host all all 127.0.0.1/32 trust"
-
-func runAll(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), setupLimit)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "routing-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if world.binary, err = herd.Build(ctx, dir); err != nil {
-		return 1, err
-	}
-	world.herd, err = herd.Start(ctx, herd.Settings{Standbys: 2, HBA: []string{trust}, Config: []string{
-		"log_statement = all", "log_line_prefix = '%u@%d '", "autovacuum = off", "jit = off", "max_standby_streaming_delay = -1"}})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, world.herd.Stop()) }()
-	if err := setUp(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
-}
 
 // twins is the database of those who do without pgherd.
 const twins = "twins"
