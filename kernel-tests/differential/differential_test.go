@@ -14,15 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
 )
 
 var update = flag.Bool("update", false, "write PostgreSQL's answers, in short, into testdata")
-
-const setupLimit = 2 * time.Minute
 
 func TestDifferential(t *testing.T) {
 	ctx := t.Context()
@@ -107,17 +104,9 @@ func readScripts(t *testing.T) []*script {
 
 func startHerd(t *testing.T) *herd.Herd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), setupLimit)
+	h := herdtest.Start(t, herd.Settings{HBA: []string{trust}, Standbys: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), herdtest.SetupLimit)
 	defer cancel()
-	h, err := herd.Start(ctx, herd.Settings{HBA: []string{trust}, Standbys: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	setup, err := os.ReadFile("testdata/setup.sql")
 	if err != nil {
 		t.Fatal(err)

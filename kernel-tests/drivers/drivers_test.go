@@ -72,7 +72,7 @@ var proxies = []struct {
 }
 
 func TestDrivers(t *testing.T) {
-	h := startHerd(t)
+	h := herdtest.Start(t, herd.Settings{Standbys: 1})
 	node := h.Nodes()[0]
 	saw := map[string]string{}
 	t.Run("direct", func(t *testing.T) {
@@ -97,20 +97,6 @@ func runClients(t *testing.T, to target) {
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) { c.run(t, to) })
 	}
-}
-
-func startHerd(t *testing.T) *herd.Herd {
-	t.Helper()
-	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
 }
 
 func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *herd.Proxy {

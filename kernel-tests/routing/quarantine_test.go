@@ -13,7 +13,7 @@ import (
 // TestForeignNode: a primary of its own beside the herd is neither read from nor
 // written to, whatever its number; SHOW POOL_NODES and the log say so.
 func TestForeignNode(t *testing.T) {
-	ours, other := loneHerd(t, 1), loneHerd(t, 0)
+	ours, other := herdtest.Start(t, lone(1)), herdtest.Start(t, lone(0))
 	nodes := append(ours.Nodes(), other.Nodes()...)
 	proxy := startOn(t, nodes, "statement_level_load_balance = on\nbackend_flag0 = 'ALWAYS_PRIMARY'\nbackend_weight0 = 0\n")
 	conn := connect(t, proxy)
@@ -35,7 +35,7 @@ func TestForeignNode(t *testing.T) {
 // TestTwoPrimaries: after a start, the higher timeline is the primary, whatever its
 // number; where nothing tells it is nobody.
 func TestTwoPrimaries(t *testing.T) {
-	ours := loneHerd(t, 1)
+	ours := herdtest.Start(t, lone(1))
 	ctx, cancel := limited(herdtest.SetupLimit)
 	defer cancel()
 	if _, err := ours.ExecOn(ctx, 1, "SELECT pg_promote()"); err != nil {
@@ -50,7 +50,7 @@ func TestTwoPrimaries(t *testing.T) {
 	if got := mustAsk(t, conn, "CREATE TABLE mine (i int); SELECT current_setting('port')"); got != port(nodes[1]) {
 		t.Errorf("port %s is written to", got)
 	}
-	other := loneHerd(t, 0)
+	other := herdtest.Start(t, lone(0))
 	tied := startOn(t, append(nodes[1:], other.Nodes()...), "")
 	_, err := tryConnect(tied)
 	if err == nil || !strings.Contains(err.Error(), "no primary node is available") {
@@ -58,22 +58,8 @@ func TestTwoPrimaries(t *testing.T) {
 	}
 }
 
-// loneHerd is one that no other test uses.
-func loneHerd(t *testing.T, standbys int) *herd.Herd {
-	t.Helper()
-	ctx, cancel := limited(herdtest.SetupLimit)
-	defer cancel()
-	h, err := herd.Start(ctx, herd.Settings{Standbys: standbys, HBA: []string{trust}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
+// lone are the settings of a herd that no other test uses.
+func lone(standbys int) herd.Settings { return herd.Settings{Standbys: standbys, HBA: []string{trust}} }
 
 func startOn(t *testing.T, nodes []herd.Node, config string) *herd.Proxy {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/route"
 )
 
@@ -28,15 +29,7 @@ type database struct {
 
 func start(t testing.TB) *database {
 	t.Helper()
-	h, err := herd.Start(t.Context(), herd.Settings{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := herdtest.Start(t, herd.Settings{})
 	return &database{h, connect(t, h, herd.Superuser, ""), connect(t, h, herd.UserMD5, "")}
 }
 

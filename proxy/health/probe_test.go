@@ -8,21 +8,14 @@ import (
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/nodes"
 )
 
 // TestSQL asks a real primary and its standby.
 func TestSQL(t *testing.T) {
 	t.Parallel()
-	h, err := herd.Start(t.Context(), herd.Settings{Standbys: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := herdtest.Start(t, herd.Settings{Standbys: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	probe := SQL(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"})
@@ -31,9 +24,11 @@ func TestSQL(t *testing.T) {
 	for _, n := range h.Nodes() {
 		node := Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}}
 		all = append(all, node)
-		if findings[n.Index], err = probe(ctx, &node.Node); err != nil {
+		finding, err := probe(ctx, &node.Node)
+		if err != nil {
 			t.Fatal(err)
 		}
+		findings[n.Index] = finding
 	}
 	primary, standby := findings[0], findings[1]
 	if !primary.Reachable || primary.Role != nodes.Primary || primary.LSN == 0 {

@@ -7,21 +7,8 @@ import (
 	"testing"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 )
-
-func startServer(t *testing.T) *herd.Herd {
-	t.Helper()
-	h, err := herd.Start(t.Context(), herd.Settings{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
 
 func ask(t *testing.T, h *herd.Herd, sql string) string {
 	t.Helper()
@@ -34,7 +21,7 @@ func ask(t *testing.T, h *herd.Herd, sql string) string {
 
 // TestAgainstServer compares what we believe with a running PostgreSQL.
 func TestAgainstServer(t *testing.T) {
-	h := startServer(t)
+	h := herdtest.Start(t, herd.Settings{})
 	t.Run("functions", func(t *testing.T) { checkFunctions(t, h) })
 	t.Run("replay", func(t *testing.T) { checkReplay(t, h) })
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 )
@@ -103,15 +104,7 @@ type base struct {
 
 func startBase(t *testing.T) *base {
 	t.Helper()
-	h, err := herd.Start(t.Context(), herd.Settings{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := herdtest.Start(t, herd.Settings{})
 	return &base{t, h}
 }
 

@@ -49,3 +49,20 @@ func run(m *testing.M, settings herd.Settings, setUp func(context.Context, *herd
 	}
 	return m.Run(), nil
 }
+
+// Start starts a herd that stops with the test.
+func Start(t testing.TB, settings herd.Settings) *herd.Herd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), SetupLimit)
+	defer cancel()
+	h, err := herd.Start(ctx, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
