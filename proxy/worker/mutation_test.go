@@ -3,20 +3,20 @@
 package worker
 
 import (
-	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"pgherd/kernel-tests/mutation"
 )
 
-type mutation struct{ name, file, old, new string }
+// broken is one place in the code with other text in it.
+type broken struct{ name, file, old, new string }
 
 // mutations break, on purpose, what the simulation is there to guard: the
 // release rule, the list of expected replies, the hand-over between workers,
 // the limits. Each must make seeds fail, or the simulation proves nothing.
-var mutations = []mutation{
+var mutations = []broken{
 	{"a used server goes back without a reset", "../pool/mode.go",
 		"return Reset // which", "return Return // which"},
 	{"a server that owes replies goes back", "../pool/mode.go",
@@ -131,7 +131,7 @@ var mutations = []mutation{
 
 // ofDefinitions are noticed where clients do nothing else than define, and run what was
 // defined.
-var ofDefinitions = []mutation{
+var ofDefinitions = []broken{
 	{"a definition is told after its author has the answer", "../session/definitions.go",
 		"n := s.entry.Begin(objects)\n\td.secret, d.open = nil, append(d.open, n)\n\ts.follow.redo.own = append(s.follow.redo.own, n)",
 		"d.secret, d.open = nil, append(d.open, uint64(len(objects)))"},
@@ -144,7 +144,7 @@ var ofDefinitions = []mutation{
 }
 
 // ofStatements are noticed where clients do little else than prepare the same.
-var ofStatements = []mutation{
+var ofStatements = []broken{
 	{"DISCARD ALL leaves the server's statements known", "../session/relay.go",
 		"\t\ts.server.Prepared.Forget()\n\t\ts.unnamed = nil", "\t\ts.unnamed = nil"},
 	{"a reset leaves the server's statements known", "../session/release.go",
@@ -160,10 +160,10 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, ofStatements, "-sim.only=statements")
 }
 
-func findBroken(t *testing.T, mutations []mutation, flags ...string) {
+func findBroken(t *testing.T, mutations []broken, flags ...string) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			args := []string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", overlay(t, m.file, m.old, m.new),
+			args := []string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", mutation.Overlay(t, m.file, m.old, m.new),
 				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds}
 			out, err := exec.Command("go", append(args, flags...)...).CombinedOutput()
 			if err == nil {
@@ -174,26 +174,4 @@ func findBroken(t *testing.T, mutations []mutation, flags ...string) {
 			}
 		})
 	}
-}
-
-// overlay writes a changed copy of the file and the list that has the compiler
-// read it in the file's place.
-func overlay(t *testing.T, file, old, new string) string {
-	source, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(string(source), old) != 1 {
-		t.Fatalf("%s does not have %q once", file, old)
-	}
-	path, _ := filepath.Abs(file)
-	changed := filepath.Join(t.TempDir(), "changed.go")
-	list, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: changed}})
-	listed := filepath.Join(t.TempDir(), "overlay.json")
-	for name, content := range map[string]string{changed: strings.Replace(string(source), old, new, 1), listed: string(list)} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return listed
 }
