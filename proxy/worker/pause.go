@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"pgherd/proxy/pool"
-	"pgherd/proxy/wire"
 )
 
 // pausePoll is how often a Pause looks whether the last server is back.
@@ -89,8 +88,7 @@ func (c *Crew) Reconnect(database string) {
 
 // Kill pauses the database and sends its clients away.
 func (c *Crew) Kill(ctx context.Context, database string) error {
-	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
-	c.evictFrom(database, nil, why)
+	c.evictFrom(database, nil)
 	return c.Pause(ctx, database)
 }
 

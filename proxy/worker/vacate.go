@@ -138,11 +138,12 @@ func (t *task) Vacate(database string, stay bool) (clients int, free func(), err
 
 // SendAway ends the other sessions of a database, which is gone.
 func (t *task) SendAway(database string) {
-	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
-	t.w.crew.evictFrom(database, t.session, why)
+	t.w.crew.evictFrom(database, t.session)
 }
 
-func (c *Crew) evictFrom(database string, but *session.Session, why *wire.Fault) {
+// evictFrom ends the sessions of a database, but one.
+func (c *Crew) evictFrom(database string, but *session.Session) {
+	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
 	c.each(func(w *Worker) {
 		for _, t := range w.tasks {
 			if t.session != but && of(database, t.session.Database()) {
