@@ -31,7 +31,7 @@ func init() {
 		"ConstraintsSetStmt": {SetConstraints, Control, 0, nil},
 
 		"VariableSetStmt":  {Set, Session, 0, setDetail},
-		"VariableShowStmt": {Show, Read, 0, func(w *walker, m protoreflect.ProtoMessage) { w.name(fold(m.(*pg.VariableShowStmt).Name)) }},
+		"VariableShowStmt": {Show, Read, 0, func(w *walker, m protoreflect.ProtoMessage) { w.name(Fold(m.(*pg.VariableShowStmt).Name)) }},
 		"DiscardStmt":      {Other, Session, 0, discardDetail},
 
 		"PrepareStmt":       {Prepare, Session, Prepared, prepareDetail},
@@ -160,7 +160,7 @@ func explainDetail(w *walker, m protoreflect.ProtoMessage) {
 // boolean is an option's value; PostgreSQL takes one without a value for true.
 // What it would refuse counts as true, which is the careful answer.
 func boolean(o *pg.DefElem) bool {
-	switch fold(optionText(o)) {
+	switch Fold(optionText(o)) {
 	case "0", "off", "false":
 		return false
 	}

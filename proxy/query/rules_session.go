@@ -44,7 +44,7 @@ func (w *walker) mode(options []*pg.Node) {
 func (w *walker) modeOption(name, value string) {
 	switch name {
 	case "transaction_isolation":
-		w.st.Mode.Isolation = fold(value)
+		w.st.Mode.Isolation = Fold(value)
 	case "transaction_read_only":
 		w.st.Mode.ReadOnly = choice(value)
 	case "transaction_deferrable":
@@ -67,7 +67,7 @@ func optionText(o *pg.DefElem) string {
 
 // choice reads a boolean as PostgreSQL does, by any beginning that is no other's.
 func choice(value string) Choice {
-	v := fold(value)
+	v := Fold(value)
 	is := func(word string, least int) bool { return len(v) >= least && strings.HasPrefix(word, v) }
 	switch {
 	case v == "1" || is("true", 1) || is("yes", 1) || is("on", 2):
@@ -80,7 +80,7 @@ func choice(value string) Choice {
 
 func setDetail(w *walker, m protoreflect.ProtoMessage) {
 	n := m.(*pg.VariableSetStmt)
-	w.name(fold(n.Name))
+	w.name(Fold(n.Name))
 	w.st.Local = n.IsLocal
 	switch n.Kind {
 	case pg.VariableSetKind_VAR_RESET_ALL:
@@ -238,9 +238,6 @@ func notifyDetail(w *walker, m protoreflect.ProtoMessage) {
 	w.name(n.Conditionname)
 	w.st.Value = w.source.client(n.Payload)
 }
-
-// fold makes ASCII lower case, as PostgreSQL compares names of settings.
-func fold(s string) string { return Fold(s) }
 
 // Fold is a name as PostgreSQL folds it, whatever its locale: letters that are not
 // ASCII stay.

@@ -88,7 +88,7 @@ func (r *tokenReader) word() string {
 	if r.kind != Word {
 		return ""
 	}
-	return fold(r.text())
+	return Fold(r.text())
 }
 
 // ended says that the statement is over.
@@ -110,7 +110,7 @@ func (r *tokenReader) skip() {
 func (r *tokenReader) name() (name string) {
 	switch text := r.text(); {
 	case r.kind == Word:
-		name = fold(text)
+		name = Fold(text)
 	case r.kind == QuotedName && text[0] == '"':
 		name = strings.ReplaceAll(text[1:len(text)-1], `""`, `"`)
 	case r.kind == String && text[0] == '\'' && !strings.ContainsAny(text[1:len(text)-1], `'\`):
