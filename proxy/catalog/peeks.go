@@ -2,12 +2,13 @@ package catalog
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // peeking are the functions by which a body reads what its session has drawn from sequences, be it in SQL that
 // it keeps in a string.
-var peeking = regexp.MustCompile(`\b(?:currval|lastval)\b`)
+var peeking = regexp.MustCompile(`\b(?:` + strings.Join(readers, "|") + `)\b`)
 
 // Peeks says that code, of a DO or of a function, may read what its session has drawn
 // from sequences. SQL that it puts together from pieces of words is not seen.
@@ -19,3 +20,6 @@ func (s *Snapshot) Peeks() bool { return s.blind() || s.peeks }
 
 // readers are the functions of pg_catalog that do.
 var readers = []string{"currval", "lastval"}
+
+// ReadsDrawn says that a function of that name in pg_catalog does.
+func ReadsDrawn(name string) bool { return slices.Contains(readers, name) }

@@ -3,7 +3,6 @@ package catalog
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,7 +101,7 @@ func (r *reading) uses(user, used string) {
 	user, used = asFunction(user), asFunction(used)
 	r.verdicts.uses(user, used)
 	if used[0] == 'b' {
-		r.snapshot.peeks = r.snapshot.peeks || slices.Contains(readers, used[1:])
+		r.snapshot.peeks = r.snapshot.peeks || ReadsDrawn(used[1:])
 		r.verdicts.raise(used, builtins()[used[1:]])
 	}
 	switch {

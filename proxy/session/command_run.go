@@ -55,7 +55,7 @@ func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
 		return nil, stopped
 	}
 	if err == nil && !maps.Equal(by.Values, s.values) {
-		if why := s.room(valuesSize(by.Values) - s.memory.values); why != nil && len(by.Values) > 0 {
+		if why := s.room(sizeOf(by.Values) - s.memory.values); why != nil && len(by.Values) > 0 {
 			return nil, why
 		}
 		err = s.override(by.Values)
@@ -71,7 +71,7 @@ func (s *Session) override(values map[string]string) error {
 	set, err := s.set.Override(values)
 	if err == nil {
 		s.set, s.values, s.judged = set, values, judged{}
-		s.memory.values = valuesSize(values)
+		s.memory.values = sizeOf(values)
 	}
 	return err
 }

@@ -192,7 +192,7 @@ func defines(st *query.Statement, by judge) bool {
 // anew: who does that has to know.
 func ties(st *query.Statement, by judge) bool {
 	return slices.ContainsFunc(st.Fields, by.known.Own) || slices.ContainsFunc(st.Functions, func(f query.Function) bool {
-		return by.function(&f) != catalog.Harmless || reads(f) || by.known.Own(f.Name)
+		return by.function(&f) != catalog.Harmless || catalog.ReadsDrawn(f.Name) || by.known.Own(f.Name)
 	})
 }
 
@@ -203,9 +203,6 @@ func objects(st *query.Statement, by judge) []string {
 	}
 	return st.Objects
 }
-
-// reads says that a function tells what its session has drawn from sequences.
-func reads(f query.Function) bool { return f.Name == "currval" || f.Name == "lastval" }
 
 // tableAs says that a statement makes a table of what it reads.
 func tableAs(st *query.Statement) bool {
@@ -376,7 +373,7 @@ func (e *Effect) call(f *query.Function, by judge) {
 	case catalog.Outlasts(f.Name):
 		e.keep(f.Name)
 		e.Spoils = true
-	case f.Name == "currval" || f.Name == "lastval":
+	case catalog.ReadsDrawn(f.Name):
 		e.Drew = f.Name
 	case f.Name != "nextval" && f.Name != "setval":
 		e.Ask = true

@@ -3,7 +3,6 @@ package session
 import (
 	"sync/atomic"
 
-	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
@@ -27,14 +26,6 @@ type memory struct {
 	doubted    int // those that it has closed, which may have to be taken back
 	values     int // of parameters that it has set for itself
 	claimed    int // of the common limit
-}
-
-// valuesSize is what parameters take that a session has set for itself.
-func valuesSize(values map[string]string) (n int) {
-	for name, value := range values {
-		n += settingSize + len(name) + len(value)
-	}
-	return n
 }
 
 // Sizes of values in memory, rounded up, with what a map needs for them.
@@ -190,7 +181,8 @@ func (st *statement) size(name string) int {
 	return n + len(types) + sizeOf(st.under)
 }
 
-func sizeOf(settings pool.Settings) (n int) {
+// sizeOf is what settings take, or parameters that a session has set for itself.
+func sizeOf(settings map[string]string) (n int) {
 	for name, value := range settings {
 		n += settingSize + len(name) + len(value)
 	}

@@ -176,14 +176,8 @@ func (s *Session) reset() pool.Verdict {
 	if all {
 		s.ask(residueSQL(s.loop.Chance()), func(q *question) { spoilt = s.spoilt(q) })
 	}
-	for !s.expect.Empty() {
-		moved, err := s.fromServer()
-		if err != nil {
-			return pool.Discard
-		}
-		if !moved && s.outOfTime(deadline) {
-			return pool.Discard
-		}
+	if !s.drained(deadline) {
+		return pool.Discard
 	}
 	if s.server.Used, s.unasked = false, false; spoilt {
 		return pool.Discard
@@ -228,6 +222,17 @@ func (s *Session) detach() *pool.Server {
 	s.away, s.wrote, s.ended, s.ran, s.stray, s.portal = false, false, false, false, false, false
 	s.follow.drawn, s.follow.stays, s.unasked = false, false, false
 	return server
+}
+
+// drained waits until the server owes nothing. False: it has broken, or is too late.
+func (s *Session) drained(deadline time.Time) bool {
+	for !s.expect.Empty() {
+		moved, err := s.fromServer()
+		if err != nil || !moved && s.outOfTime(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 // outOfTime waits for something to happen; true once it is too late.

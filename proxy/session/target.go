@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
@@ -121,8 +122,8 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 	}
 	argument := st.script.Statements[0].Functions[0].Arguments[0]
 	if argument.Parameter == 0 {
-		_, types, _ := cutText(st.text)
-		other := s.now(s.statement(renumbered(st.script, s.target.pid) + types))
+		_, types, _ := strings.Cut(st.text, "\x00")
+		other := s.now(s.statement(renumbered(st.script, s.target.pid) + "\x00" + types))
 		v.Statement = []byte(s.parse(other, expect.Prelude, nil))
 		s.expect.Add(wire.Bind, expect.Forward, nil)
 		s.server.Endpoint.Write(wire.AppendBind(nil, &v))
@@ -143,16 +144,6 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 	v.Params = wire.MakeValues(values...)
 	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
 	return false
-}
-
-// cutText parts the text of a statement from what follows it in a Parse.
-func cutText(text string) (sql, rest string, ok bool) {
-	for i := range len(text) {
-		if text[i] == 0 {
-			return text[:i], text[i:], true
-		}
-	}
-	return text, "", false
 }
 
 // Summon has the session get a server, if it has none, for a signal to its client.

@@ -55,13 +55,9 @@ func (s *Session) calm() bool {
 	if !s.server.Restless() {
 		return true
 	}
-	deadline := s.loop.Now().Add(s.set.ResetTimeout)
 	s.query(pool.QuietSQL, expect.Swallow)
-	for !s.expect.Empty() {
-		moved, err := s.fromServer()
-		if err != nil || !moved && s.outOfTime(deadline) {
-			return false
-		}
+	if !s.drained(s.loop.Now().Add(s.set.ResetTimeout)) {
+		return false
 	}
 	s.server.Settings = s.server.Settings.Quiet()
 	return !s.expect.Uncertain
