@@ -157,7 +157,7 @@ func (s *Session) judge() judge {
 	}
 	if s.entry != nil {
 		by.known = s.entry.Snapshot()
-		by.lasting = by.known.Lasting() && !s.follow.unsure && !inTemporary(s.follow.mean["search_path"]) && !inTemporary(s.who.Target.Params)
+		by.lasting = by.known.Lasting() && !s.follow.unsure && !s.temporary && !inTemporary(s.follow.mean["search_path"])
 	}
 	return by
 }

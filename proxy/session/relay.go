@@ -177,22 +177,14 @@ func (s *Session) observe(m wire.Message) error {
 		if s.whose == expect.Forward && s.follows {
 			s.complete(m)
 		}
-		s.overhear(m)
-		s.regrant(m)
-		if s.held != nil {
-			s.vacated(m)
-		}
+		s.tellOthers(m)
 	case wire.ReadyForQuery:
 		s.ended = s.ended && s.expect.Len() > 1 // more was sent, and may be what has ended it
 		if s.status = m.Body()[0]; s.status == wire.Idle {
 			s.idle()
 		}
 		s.endDefinitions()
-		s.overhear(m)
-		s.regrant(m)
-		if s.held != nil {
-			s.vacated(m)
-		}
+		s.tellOthers(m)
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))
@@ -204,6 +196,16 @@ func (s *Session) observe(m wire.Message) error {
 		return s.observeError(m)
 	}
 	return nil
+}
+
+// tellOthers has other sessions know, before the client hears of it, what the end of a
+// statement or request means to them.
+func (s *Session) tellOthers(m wire.Message) {
+	s.overhear(m)
+	s.regrant(m)
+	if s.held != nil {
+		s.vacated(m)
+	}
 }
 
 func (s *Session) observeError(m wire.Message) error {

@@ -71,6 +71,7 @@ type Session struct {
 	script     *query.Script         // of the Parse or Query at hand; nil: too long to look into
 	follow     follow
 	entry      *catalog.Entry // of its database; nil: none is needed
+	temporary  bool           // by its log-in, what it makes may be temporary; see inTemporary
 	syntax     query.Syntax   // in which the client's SQL is read now
 	judged     judged
 	basis      basis    // what the request at hand is judged by
@@ -135,7 +136,7 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		mode:     modeOf(set, &who.Target),
 		memory:   memory{all: set.Memory},
 		requests: stream{from: client, cut: wire.CutRequests()},
-		status:   wire.Idle, since: loop.Now(),
+		status:   wire.Idle, since: loop.Now(), temporary: inTemporary(who.Target.Params),
 	}
 	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
 	s.chance, s.ratio, s.reads = loop.Chance(), loop.Chance(), -1
