@@ -56,6 +56,21 @@ func TestCountsTheLivingAndTheDead(t *testing.T) {
 	}
 }
 
+// CI once saw a COPY between two ticks of /proc/stat: the machine had spent nothing.
+func TestTheMachineSpendsAtLeastWhatWeDo(t *testing.T) {
+	begin := reading{cost: Cost{Whole: time.Second, Machine: 5 * time.Second}}
+	for _, row := range []struct{ machine, want time.Duration }{
+		{5 * time.Second, 30 * time.Millisecond},
+		{5*time.Second + 20*time.Millisecond, 30 * time.Millisecond},
+		{5*time.Second + 40*time.Millisecond, 40 * time.Millisecond},
+	} {
+		end := reading{cost: Cost{Whole: time.Second + 30*time.Millisecond, Machine: row.machine}}
+		if got := between(begin, end).Machine; got != row.want {
+			t.Errorf("from 5s to %v, and 30ms of our own: %v, want %v", row.machine, got, row.want)
+		}
+	}
+}
+
 func TestGoneProxyIsAnError(t *testing.T) {
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {

@@ -50,11 +50,19 @@ func (m *Meter) End() (Cost, time.Time, error) {
 	if err != nil {
 		return Cost{}, time.Time{}, err
 	}
-	a, b := m.begin.cost, end.cost
+	return between(m.begin, end), end.at, nil
+}
+
+// between is what was spent from one reading to another. The machine's CPU is
+// counted in ticks of a whole processor, which can miss a short burst; what we
+// ourselves have spent is counted in nanoseconds and is part of it.
+func between(begin, end reading) Cost {
+	a, b := begin.cost, end.cost
+	whole := b.Whole - a.Whole
 	return Cost{
-		Elapsed: end.at.Sub(m.begin.at), Proxy: b.Proxy - a.Proxy, Whole: b.Whole - a.Whole,
-		Machine: b.Machine - a.Machine, Stolen: b.Stolen - a.Stolen,
-	}, end.at, nil
+		Elapsed: end.at.Sub(begin.at), Proxy: b.Proxy - a.Proxy, Whole: whole,
+		Machine: max(whole, b.Machine-a.Machine), Stolen: b.Stolen - a.Stolen,
+	}
 }
 
 func (m *Meter) read() (reading, error) {
