@@ -51,6 +51,11 @@ const PreparedPrefix = "pgherd_"
 
 // Find is the statement as the server has it; nil: it has not.
 func (p *Prepared) Find(statement string) *PreparedStatement {
+	if len(p.names) > 0 { // most often the latest one is asked for again
+		if latest := p.recent.Front().Value.(*PreparedStatement); latest.key == statement {
+			return latest
+		}
+	}
 	at, ok := p.names[statement]
 	if !ok {
 		return nil

@@ -55,6 +55,15 @@ func (s *Shape) Hear(m wire.Message) {
 	}
 }
 
+// Agree takes what another has just heard in a message of that kind.
+func (s *Shape) Agree(with *Shape, kind wire.Kind) {
+	if kind == wire.ParameterDescription {
+		s.params, s.parameters = with.params, with.parameters
+	} else {
+		s.rows, s.columns, s.last = with.rows, with.columns, with.last
+	}
+}
+
 // digest is of what PostgreSQL compares before it says that a result has changed. Which
 // table a column is of may change, and in which format it comes.
 func digest(columns wire.Columns) uint64 {

@@ -128,9 +128,11 @@ func (s *Session) hearShape(m wire.Message) {
 			return
 		}
 		s.promised(about, m)
+		if about == s.unnamed { // that the server has under no name
+			return
+		}
 		if there := s.server.Prepared.Find(about.key); there != nil && !there.Outdated {
-			there.Shape.Hear(m)
-			there.Shape = there.Shape.Brief()
+			there.Shape.Agree(&about.promise, m.Kind)
 		}
 	}
 }
