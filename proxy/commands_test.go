@@ -48,7 +48,7 @@ func TestPersonal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routing, err := routingOf(c)
+	routing, err := readRouting(c)
 	if err != nil || routing == nil {
 		t.Fatal("statements are not routed", err)
 	}

@@ -75,8 +75,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
 	go query.Warm()
 	p.config.Store(c)
-	made, err := p.make(c, nil)
-	if err != nil {
+	made, err := p.make(c)
+	if err = errors.Join(err, checkListen(ctx, c)); err != nil {
 		return nil, err
 	}
 	p.connect = newConnector(made.connect)
@@ -155,7 +155,7 @@ func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.crew.Can
 // Reload takes up another configuration; nobody is disconnected. After an
 // error the old one stays.
 func (p *Proxy) Reload(c *config.Config) error {
-	made, err := p.make(c, p.gate.settings.Load().tls)
+	made, err := p.make(c)
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,13 @@ import (
 // balances: there are nodes to choose from, and reads are to be spread.
 func balances(c *config.Config) bool { return c.Balance.On && len(c.Nodes) > 1 }
 
-// routingOf says where statements go; nil if all of them go to the primary.
-func routingOf(c *config.Config) (*session.Routing, error) {
+// routingOf says where statements go; nil if all of them go to the primary. What is wrong with
+// it is told also then: another node may be added tomorrow.
+func routingOf(c *config.Config, f *faults) *session.Routing {
 	b := &c.Balance
+	balance := balanceOf(b, f)
 	if !balances(c) {
-		return nil, nil
-	}
-	balance, err := balanceOf(b)
-	if err != nil {
-		return nil, err
+		return nil
 	}
 	return &session.Routing{
 		Rules: route.Settings{
@@ -34,11 +32,11 @@ func routingOf(c *config.Config) (*session.Routing, error) {
 		PerStatement:    b.PerStatement,
 		Consistency:     consistencyOf(b),
 		ConsistencyWait: b.ConsistencyWait,
-	}, nil
+	}
 }
 
 // balanceOf reads what package config cannot: preferences, and the expression.
-func balanceOf(b *config.Balance) (out route.Balance, err error) {
+func balanceOf(b *config.Balance, f *faults) (out route.Balance) {
 	out = route.Balance{Policy: route.Policies[b.Policy], DelayBytes: int64(b.DelayBytes), DelayTime: b.DelayTime, PreferLower: b.PreferLower}
 	for _, list := range []struct {
 		name, text string
@@ -48,14 +46,16 @@ func balanceOf(b *config.Balance) (out route.Balance, err error) {
 		{"database_redirect_preference_list", b.Databases, &out.Databases},
 		{"user_redirect_preference_list", b.Users, &out.Users},
 	} {
-		if *list.into, err = route.ParsePreferences(list.text); err != nil {
-			return out, fmt.Errorf("read %s: %w", list.name, err)
-		}
+		var err error
+		*list.into, err = route.ParsePreferences(list.text)
+		f.add(list.name, err)
 	}
 	if b.Expression != "" {
+		var err error
 		out.Expression, err = route.ParseExpression(b.Expression)
+		f.add("balance_expression", err)
 	}
-	return out, err
+	return out
 }
 
 // onWrite are the words of disable_load_balance_on_write.

@@ -8,6 +8,7 @@ import (
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/route"
+	"pgherd/proxy/session"
 )
 
 // routed is a configuration of two nodes that balances.
@@ -18,8 +19,14 @@ func routed(change func(b *config.Balance)) *config.Config {
 	return c
 }
 
+// readRouting is routingOf with what is wrong.
+func readRouting(c *config.Config) (*session.Routing, error) {
+	f := &faults{config: c}
+	return routingOf(c, f), f.err()
+}
+
 func TestRoutingOf(t *testing.T) {
-	r, err := routingOf(routed(func(b *config.Balance) {
+	r, err := readRouting(routed(func(b *config.Balance) {
 		b.PerStatement, b.Comments, b.PreferLower = true, true, true
 		b.OnWrite, b.Policy, b.DelayBytes, b.DelayTime = "always", "least_active", 7, time.Minute
 		b.Expression = "node.lag_ms < 200"
@@ -40,17 +47,17 @@ func TestRoutingOf(t *testing.T) {
 func TestRoutingWords(t *testing.T) {
 	for word, want := range map[string]route.OnWrite{"off": route.Off, "transaction": route.Transaction,
 		"trans_transaction": route.TransTransaction, "always": route.Always, "dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction} {
-		if r, err := routingOf(routed(func(b *config.Balance) { b.OnWrite = word })); err != nil || r.Rules.OnWrite != want {
+		if r, err := readRouting(routed(func(b *config.Balance) { b.OnWrite = word })); err != nil || r.Rules.OnWrite != want {
 			t.Errorf("%s: %v, %v", word, r, err)
 		}
 	}
 	for word, want := range map[string]route.Consistency{"eventual": route.Eventual, "session": route.Own, "global": route.Global} {
-		if r, err := routingOf(routed(func(b *config.Balance) { b.Consistency = word })); err != nil || r.Consistency != want {
+		if r, err := readRouting(routed(func(b *config.Balance) { b.Consistency = word })); err != nil || r.Consistency != want {
 			t.Errorf("%s: %v, %v", word, r, err)
 		}
 	}
 	global := func(b *config.Balance) { b.OnWrite, b.Consistency = "dml_adaptive_global", "eventual" }
-	if r, err := routingOf(routed(global)); err != nil || r.Consistency != route.Global {
+	if r, err := readRouting(routed(global)); err != nil || r.Consistency != route.Global {
 		t.Errorf("dml_adaptive_global: %v, %v", r, err)
 	}
 	for _, p := range config.Params() { // no word of the table is without a meaning
@@ -66,7 +73,7 @@ func TestRoutingWords(t *testing.T) {
 
 // TestRoutingPatterns: names match as a whole, statements anywhere, in any case.
 func TestRoutingPatterns(t *testing.T) {
-	r, err := routingOf(routed(func(b *config.Balance) {
+	r, err := readRouting(routed(func(b *config.Balance) {
 		b.ReadFunctions, b.WriteFunctions, b.PrimaryPatterns = []string{"get|get_all", "x"}, []string{`app\.set_.*`}, []string{"from a.*b", "t2"}
 	}))
 	if err != nil {
@@ -90,14 +97,13 @@ func TestRoutingPatterns(t *testing.T) {
 	}
 }
 
-// TestNoRouting: with one node, or without load_balance_mode, nothing is read
-// that could be wrong.
+// TestNoRouting: with one node, or without load_balance_mode, nothing is routed.
 func TestNoRouting(t *testing.T) {
-	wrong := routed(func(b *config.Balance) { b.Databases = "a" })
-	wrong.Nodes = wrong.Nodes[:1]
-	off := routed(func(b *config.Balance) { b.On, b.Users = false, "(:0" })
-	for _, c := range []*config.Config{wrong, off} {
-		if r, err := routingOf(c); r != nil || err != nil {
+	one := routed(func(b *config.Balance) { b.Databases = "a:0" })
+	one.Nodes = one.Nodes[:1]
+	off := routed(func(b *config.Balance) { b.On, b.Users = false, "a:0" })
+	for _, c := range []*config.Config{one, off} {
+		if r, err := readRouting(c); r != nil || err != nil {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
@@ -105,13 +111,17 @@ func TestNoRouting(t *testing.T) {
 
 func TestBadRouting(t *testing.T) {
 	for want, change := range map[string]func(b *config.Balance){
-		`read app_name_redirect_preference_list: read preference "psql": it is not name:node or name:node(ratio)`: func(b *config.Balance) { b.Applications = "psql" },
-		`read database_redirect_preference_list: read preference "(:1"`:                                           func(b *config.Balance) { b.Databases = "(:1" },
-		`read user_redirect_preference_list: read preference "a:1(7)": "7" is no ratio from 0 to 1`:               func(b *config.Balance) { b.Users = "a:1(7)" },
-		"parse balance_expression: ": func(b *config.Balance) { b.Expression = "1" },
+		`/pgpool.conf: app_name_redirect_preference_list: read preference "psql": it is not name:node or name:node(ratio)`: func(b *config.Balance) { b.Applications = "psql" },
+		`/pgpool.conf: database_redirect_preference_list: read preference "(:1"`:                                           func(b *config.Balance) { b.Databases = "(:1" },
+		`/pgpool.conf: user_redirect_preference_list: read preference "a:1(7)": "7" is no ratio from 0 to 1`:               func(b *config.Balance) { b.Users = "a:1(7)" },
+		"/pgpool.conf: balance_expression: parse expression: ":                                                             func(b *config.Balance) { b.Expression = "1" },
 	} {
-		if _, err := routingOf(routed(change)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+		for _, nodes := range []int{1, 2} { // with one node, too: another may be added
+			c := routed(change)
+			c.File, c.Nodes = "/pgpool.conf", c.Nodes[:nodes]
+			if _, err := readRouting(c); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%d nodes: got %v, want %s", nodes, err, want)
+			}
 		}
 	}
 }
@@ -119,7 +129,7 @@ func TestBadRouting(t *testing.T) {
 // warn writes what the operator is told of c.
 func warn(t *testing.T, log *strings.Builder, c *config.Config) {
 	t.Helper()
-	r, err := routingOf(c)
+	r, err := readRouting(c)
 	if err != nil {
 		t.Fatal(err)
 	}

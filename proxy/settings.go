@@ -3,8 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
@@ -33,75 +31,23 @@ type made struct {
 	routing *session.Routing
 }
 
-// make reads the files that the configuration names. oldTLS stays in use when
-// a reload meets broken certificates.
-func (p *Proxy) make(c *config.Config, oldTLS *tls.Config) (made, error) {
-	policy, err := policyOf(c)
+// make reads what the configuration names.
+func (p *Proxy) make(c *config.Config) (made, error) {
+	n, err := readNamed(c, p.log)
 	if err != nil {
 		return made{}, err
 	}
-	for _, warning := range policy.HBA.Warnings() {
-		p.log.Warn(warning)
-	}
-	asked := p.catalogOf(c, policy.Passwd)
+	asked := p.catalogOf(c, n.policy.Passwd)
 	if asked != nil {
-		policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
+		n.policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
 	}
-	certs, err := p.clientTLS(c, oldTLS)
-	if err != nil {
-		return made{}, err
-	}
-	routing, err := routingOf(c)
-	if err != nil {
-		return made{}, err
-	}
-	if routing != nil {
-		warnOfRouting(p.log, c, routing)
-	}
-	connect, err := connectSettingsOf(c, policy)
 	return made{
-		catalog: asked, routing: routing,
-		login: &loginSettings{policy: policy, tls: certs, timeout: c.Timeouts.ClientLogin,
+		catalog: asked, routing: n.routing,
+		login: &loginSettings{policy: n.policy, tls: n.tls, timeout: c.Timeouts.ClientLogin,
 			maxClients: c.Limits.Clients, maxLogins: c.Limits.AddressLogins,
 			failures: failureRule{limit: c.Limits.AddressFailures, window: c.Limits.FailureWindow}, logConnections: c.Log.Connections},
-		connect: connect,
-	}, err
-}
-
-// policyOf reads pool_hba.conf, pool_passwd and the user name maps.
-func policyOf(c *config.Config) (*auth.Policy, error) {
-	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText}
-	key, err := auth.ReadKey(c.Files.Key)
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // only AES entries need it
-		return nil, err
-	}
-	err = nil
-	if c.Auth.HBA {
-		p.HBA, err = auth.LoadHBA(c.Files.HBA)
-	}
-	if c.Files.PoolPasswd != "" && err == nil {
-		p.Passwd, err = auth.LoadPasswd(c.Files.PoolPasswd, key)
-	}
-	if c.Files.Ident != "" && err == nil {
-		p.Ident, err = auth.LoadIdent(c.Files.Ident)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, p.Validate()
-}
-
-func (p *Proxy) clientTLS(c *config.Config, old *tls.Config) (*tls.Config, error) {
-	t := c.ClientTLS
-	if !t.On {
-		return nil, nil
-	}
-	files := &tlsFiles{cert: t.CertFile, key: t.KeyFile, ca: t.CAFile, caDir: t.CADir, crl: t.CRLFile,
-		ciphers: t.Ciphers, curves: t.ECDHCurve, passphrase: t.PassphraseCommand}
-	if old != nil {
-		return reloadTLS(old, files, p.log), nil
-	}
-	return loadTLS(files, p.log)
+		connect: connectSettingsOf(c, &n),
+	}, nil
 }
 
 // catalogOf is nil if auth_user is not set.
@@ -137,20 +83,15 @@ func (p *Proxy) role(index int) nodes.Role {
 	return nodes.Unknown
 }
 
-func connectSettingsOf(c *config.Config, policy *auth.Policy) (*connectSettings, error) {
+func connectSettingsOf(c *config.Config, found *named) *connectSettings {
 	s := &connectSettings{nodes: map[int]nodeAddress{}, learns: true, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
-		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: policy.Passwd, lookup: policy.Lookup}
+		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: found.policy.Passwd, lookup: found.policy.Lookup}
 	for _, n := range c.Nodes {
-		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,
-			cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
-		if err != nil {
-			return nil, err
-		}
 		network, address := n.Address()
 		s.nodes[n.Index] = nodeAddress{name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
-			network: network, address: address, tls: t, timeout: n.ConnectTimeout}
+			network: network, address: address, tls: found.nodes[n.Index], timeout: n.ConnectTimeout}
 	}
-	return s, nil
+	return s
 }
 
 func keepAlive(c *config.Config) net.KeepAliveConfig {

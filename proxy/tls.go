@@ -27,12 +27,9 @@ type tlsFiles struct {
 	passphrase string // command that prints the key's passphrase
 }
 
-// loadTLS reads the files. Clients need TLS 1.2 at least.
+// loadTLS reads the files. Clients need TLS 1.2 at least. The error joins all that is wrong.
 func loadTLS(f *tlsFiles, log *slog.Logger) (*tls.Config, error) {
-	cert, err := loadKeyPair(f.cert, f.key, f.passphrase)
-	if err != nil {
-		return nil, err
-	}
+	cert, err := loadKeyPair(f.cert, f.key, f.passphrase, "ssl_cert", "ssl_key")
 	c := &tls.Config{
 		Certificates:     []tls.Certificate{cert},
 		MinVersion:       tls.VersionTLS12,
@@ -42,43 +39,37 @@ func loadTLS(f *tlsFiles, log *slog.Logger) (*tls.Config, error) {
 		// As PostgreSQL: a resumed session would not ask for the certificate again.
 		SessionTicketsDisabled: true,
 	}
-	if f.ca == "" && f.caDir == "" {
-		return c, nil
-	}
-	if c.ClientCAs, err = loadAuthorities(f.ca, f.caDir); err != nil {
+	if err = errors.Join(err, askForCertificates(c, f)); err != nil {
 		return nil, err
 	}
-	c.ClientAuth = tls.VerifyClientCertIfGiven
-	revoked, err := loadRevocations(f.crl)
-	if err != nil {
-		return nil, err
-	}
-	c.VerifyConnection = func(s tls.ConnectionState) error { return revoked.check(s.VerifiedChains) }
 	return c, nil
 }
 
-// reloadTLS is loadTLS for a reload: broken files keep the old certificate.
-func reloadTLS(old *tls.Config, f *tlsFiles, log *slog.Logger) *tls.Config {
-	c, err := loadTLS(f, log)
-	if err != nil {
-		log.Error("TLS settings are not reloaded, the old certificate stays in use", "error", err)
-		return old
+// askForCertificates has clients vouched for, if there is somebody to do so.
+func askForCertificates(c *tls.Config, f *tlsFiles) (err error) {
+	if f.ca == "" && f.caDir == "" {
+		return nil
 	}
-	return c
+	c.ClientCAs, err = loadAuthorities(f.ca, f.caDir)
+	c.ClientAuth = tls.VerifyClientCertIfGiven
+	revoked, unread := loadRevocations(f.crl)
+	c.VerifyConnection = func(s tls.ConnectionState) error { return revoked.check(s.VerifiedChains) }
+	return errors.Join(of("ssl_ca_cert", err), of("ssl_crl_file", unread))
 }
 
-func loadKeyPair(certFile, keyFile, passphrase string) (tls.Certificate, error) {
-	cert, err := os.ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read TLS certificate: %w", err)
+// loadKeyPair reads both files; the last two are the parameters that name them.
+func loadKeyPair(certFile, keyFile, passphrase, namesCert, namesKey string) (tls.Certificate, error) {
+	cert, unread := os.ReadFile(certFile)
+	if unread != nil {
+		unread = of(namesCert, fmt.Errorf("read TLS certificate: %w", unread))
 	}
 	key, err := readKey(keyFile, passphrase)
-	if err != nil {
+	if err = errors.Join(unread, of(namesKey, err)); err != nil {
 		return tls.Certificate{}, err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("load TLS certificate %s with key %s: %w", certFile, keyFile, err)
+		return tls.Certificate{}, of(namesCert, fmt.Errorf("load TLS certificate %s with key %s: %w", certFile, keyFile, err))
 	}
 	return pair, nil
 }

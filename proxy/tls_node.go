@@ -51,7 +51,7 @@ func loadNodeTLS(mode tlsMode, host string, f *nodeTLSFiles) (*nodeTLS, error) {
 		c.ServerName = host // for SNI; Go leaves addresses out
 	}
 	if f.cert != "" {
-		pair, err := loadKeyPair(f.cert, f.key, f.passphrase)
+		pair, err := loadKeyPair(f.cert, f.key, f.passphrase, "server_tls_cert_file", "server_tls_key_file")
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func addVerification(c *tls.Config, mode tlsMode, host string, f *nodeTLSFiles) 
 	}
 	roots, err := loadAuthorities(f.ca, f.caDir)
 	if err != nil {
-		return err
+		return of("server_tls_ca_file", err)
 	}
 	revoked, err := loadRevocations(f.crl)
 	if err != nil {

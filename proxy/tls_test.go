@@ -195,27 +195,6 @@ func TestRevokedCertificates(t *testing.T) {
 	}
 }
 
-// TestReloadTLS: broken files keep the old certificate, and say so.
-func TestReloadTLS(t *testing.T) {
-	a := newAuthority(t, "ours")
-	a.issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
-	log := &testGate{}
-	logger := slog.New(slog.NewTextHandler(log, nil))
-	old, err := loadTLS(a.files("localhost"), logger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
-	renewed := reloadTLS(old, a.files("localhost"), logger)
-	if renewed == old || slices.Equal(renewed.Certificates[0].Certificate[0], old.Certificates[0].Certificate[0]) {
-		t.Error("the new certificate is not used")
-	}
-	os.WriteFile(a.path("localhost.key"), []byte("half a fi"), 0o600)
-	if kept := reloadTLS(renewed, a.files("localhost"), logger); kept != renewed || !strings.Contains(log.logged(), "not reloaded") {
-		t.Errorf("broken files: %v, logged %q", kept == renewed, log.logged())
-	}
-}
-
 func TestLoadTLSErrors(t *testing.T) {
 	a := newAuthority(t, "ours")
 	a.issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")

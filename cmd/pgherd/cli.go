@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func run(args []string, start starter) int {
 		root = pgpoolCommand(start)
 	}
 	root.SetArgs(args[1:])
-	err := root.Execute()
+	err := root.ExecuteContext(context.Background())
 	switch {
 	case err == nil:
 		return 0
@@ -76,12 +77,9 @@ func checkCommand(o *options) *cobra.Command {
 		Short: "Print every error of a configuration",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, warnings, err := o.load()
+			c, err := o.check(cmd.Context(), cmd.OutOrStdout())
 			if err != nil {
 				return err
-			}
-			for _, w := range warnings {
-				fmt.Fprintln(cmd.OutOrStdout(), "warning: "+w.Error())
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: no errors\n", c.File)
 			return nil
@@ -117,6 +115,6 @@ func reloadCommand(o *options) *cobra.Command {
 		Use:   "reload",
 		Short: "Let the server of a configuration read it again",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return reload(o) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return reload(cmd.Context(), o, cmd.OutOrStdout()) },
 	}
 }

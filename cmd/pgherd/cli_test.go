@@ -70,9 +70,9 @@ func TestCheckConfig(t *testing.T) {
 		out != "warning: "+s.path("pgpool.conf")+": accepted, but not in effect in this version: num_init_children\n"+s.path("pgpool.conf")+": no errors\n" {
 		t.Errorf("%d %s", code, out)
 	}
-	s.write("bad.conf", "prot = 1\nssl = on\n")
+	s.write("bad.conf", "prot = 1\nssl = on\npid_file_name = 'none/pid'\nuser_redirect_preference_list = 'x'\n")
 	out, code := s.pgherd("check-config", "-f", "bad.conf")
-	if strings.Count(out, "pgherd: "+s.path("bad.conf")) != 3 || code != 1 {
+	if strings.Count(out, "pgherd: "+s.path("bad.conf")) != 5 || code != 1 {
 		t.Errorf("%d %s", code, out)
 	}
 }

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,22 +41,49 @@ func stop(o *options, mode string) error {
 		return fmt.Errorf("stop: process %d is still there after %v; try a more urgent mode (-m fast, -m immediate)", pid, stopDeadlines[mode])
 	}
 	dropPidFile(path, pid) // it is left over if the server was killed
+	os.Remove(outcomeFile(path))
 	return nil
 }
 
-// reload checks the configuration, then tells the server to read it.
-func reload(o *options) error {
-	c, _, err := o.load()
+// reload checks the configuration, has the server read it, and tells what became of that.
+func reload(ctx context.Context, o *options, out io.Writer) error {
+	path, err := config.PidFile(o.config)
 	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	running, _ := readOutcome(outcomeFile(path)) // if none does, openServer says so
+	o.hba, o.pcp, o.key = cmp.Or(o.hba, running.HBA), cmp.Or(o.pcp, running.PCP), cmp.Or(o.key, running.Key)
+	if _, err := o.check(ctx, out); err != nil {
 		return err
 	}
-	pid, process, err := openServer(c.Files.Pid)
+	pid, process, err := openServer(path)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	defer unix.Close(process)
+	asked := sinceBoot()
 	if err := unix.PidfdSendSignal(process, unix.SIGHUP, nil, 0); err != nil {
 		return fmt.Errorf("reload: signal process %d: %w", pid, err)
+	}
+	became, err := awaitOutcome(outcomeFile(path), process, asked)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	return became.tell(out)
+}
+
+// tell prints what became of a reload; it is an error if nothing was taken up.
+func (o outcome) tell(out io.Writer) error {
+	if len(o.Errors) > 0 {
+		return errors.New(strings.Join(o.Errors, "\n") + "\nthe configuration is as it was before")
+	}
+	changed := "nothing has changed"
+	if len(o.Changed) > 0 {
+		changed = "changed " + strings.Join(o.Changed, ", ")
+	}
+	fmt.Fprintln(out, "reloaded: "+changed)
+	if len(o.Restart) > 0 {
+		fmt.Fprintln(out, "warning: not in effect before a restart: "+strings.Join(o.Restart, ", "))
 	}
 	return nil
 }

@@ -17,14 +17,14 @@ func pgpoolCommand(start starter) *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
 				return launch(o, start)
 			case args[0] == "stop":
 				return stop(o, mode)
 			case args[0] == "reload":
-				return reload(o)
+				return reload(cmd.Context(), o, cmd.OutOrStdout())
 			}
 			return fmt.Errorf("unknown command %q; accepted are stop and reload", args[0])
 		},

@@ -51,7 +51,9 @@ func serve(o *options, start starter, ready func() error) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log nobody reads must not end the server
 	s.warn(warnings)
 	if err := s.run(start, ready); err != nil {
-		s.logger.Log(context.Background(), pglog.LevelFatal, err.Error())
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			s.logger.Log(context.Background(), pglog.LevelFatal, line)
+		}
 		if slices.Contains(s.config.Log.Destination, "stderr") {
 			return errReported
 		}
@@ -81,6 +83,8 @@ func (s *service) run(start starter, ready func() error) error {
 		return err
 	}
 	defer dropPidFile(s.config.Files.Pid, os.Getpid())
+	s.tell(outcome{})
+	defer os.Remove(outcomeFile(s.config.Files.Pid))
 	s.banner()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -144,21 +148,31 @@ func (s *service) stop(sig os.Signal) {
 	s.server.Drain(mode)
 }
 
-// reload takes up the configuration file as it is now, or nothing of it if it has errors.
+// reload takes up the configuration file as it is now, or nothing of it if it has errors, and
+// tells whoever waits for that.
 func (s *service) reload() {
-	loaded, warnings, err := s.options.load()
+	o := outcome{Began: sinceBoot()} // what the file had before counts
+	changes, err := s.takeUp()
+	o.Changed, o.Restart = changes.Reload, changes.Restart
 	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
+		o.Errors = strings.Split(err.Error(), "\n")
+		for _, line := range o.Errors {
 			s.logger.Error(line)
 		}
 		s.logger.Error("configuration not reloaded")
-		return
+	}
+	s.tell(o)
+}
+
+func (s *service) takeUp() (changes config.Changes, err error) {
+	loaded, warnings, err := s.options.load()
+	if err != nil {
+		return changes, err
 	}
 	s.warn(warnings)
 	changes, next := loaded.Diff(s.config), loaded.KeepStartup(s.config)
 	if err := s.server.Reload(next); err != nil {
-		s.logger.Error("configuration not reloaded", "detail", err.Error())
-		return
+		return config.Changes{}, err
 	}
 	if err := s.log.Configure(next.Log); err != nil {
 		s.logger.Error("log not changed", "detail", err.Error())
@@ -167,6 +181,15 @@ func (s *service) reload() {
 	s.logger.Info("configuration reloaded", "changed", strings.Join(changes.Reload, ","))
 	if len(changes.Restart) > 0 {
 		s.logger.Warn("changes that need a restart are not in effect: " + strings.Join(changes.Restart, ", "))
+	}
+	return changes, nil
+}
+
+// tell leaves what became of a reload, and whose files count, for the next one who asks.
+func (s *service) tell(o outcome) {
+	o.HBA, o.PCP, o.Key = s.options.hba, s.options.pcp, s.options.key
+	if err := o.write(outcomeFile(s.config.Files.Pid)); err != nil {
+		s.logger.Error(err.Error())
 	}
 }
 

@@ -95,15 +95,22 @@ func TestReload(t *testing.T) {
 	good := s.read("pgpool.conf")
 
 	s.write("pgpool.conf", good+"max_client_conn = 7\nport = 5000\n")
-	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 0 {
+	out, code := s.pgherd("reload", "-f", "pgpool.conf")
+	if code != 0 || out != "reloaded: changed max_client_conn\nwarning: not in effect before a restart: port\n" {
 		t.Errorf("%d %s", code, out)
 	}
-	s.await("events", "reload port=9999 clients=7\n")
-	s.await("log", "LOG:  configuration reloaded changed=max_client_conn\n")
-	s.await("log", "WARNING:  changes that need a restart are not in effect: port\n")
+	for _, has := range []bool{ // by now: reload has waited for it
+		strings.Contains(s.read("events"), "reload port=9999 clients=7\n"),
+		strings.Contains(s.read("log"), "LOG:  configuration reloaded changed=max_client_conn\n"),
+		strings.Contains(s.read("log"), "WARNING:  changes that need a restart are not in effect: port\n"),
+	} {
+		if !has {
+			t.Error(s.read("events"), s.read("log"))
+		}
+	}
 
 	s.write("pgpool.conf", good+"max_client_conn = 0\nprot = 1\n")
-	out, code := s.pgherd("reload", "-f", "pgpool.conf")
+	out, code = s.pgherd("reload", "-f", "pgpool.conf")
 	if code != 1 || strings.Count(out, "\n") != 2 {
 		t.Errorf("%d %s", code, out)
 	}
@@ -114,9 +121,36 @@ func TestReload(t *testing.T) {
 		t.Errorf("the server was reloaded %d times", n)
 	}
 
+	// What only the running server finds wrong is the answer, too.
+	s.write("pgpool.conf", good)
+	s.write("refuse", "read pool_hba.conf: line 3\nread ident_file: line 1")
+	out, code = s.pgherd("reload", "-f", "pgpool.conf")
+	if code != 1 || out != "pgherd: read pool_hba.conf: line 3\npgherd: read ident_file: line 1\npgherd: the configuration is as it was before\n" {
+		t.Errorf("%d %s", code, out)
+	}
+	s.write("pgpool.conf", good+"max_client_conn = 0\n")
+
 	// A configuration that has become unusable must not keep the server from being stopped.
 	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 0 {
 		t.Errorf("%d %s", code, out)
+	}
+}
+
+// The files that the server's command line names count for a reload that does not name them.
+func TestReloadKnowsTheServersFiles(t *testing.T) {
+	s := newSite(t, "enable_pool_hba = on\n")
+	s.write("elsewhere.conf", "local all all trust\n")
+	s.start("-a", "elsewhere.conf")
+	s.await("log", "LOG:  ready")
+	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 0 || out != "reloaded: nothing has changed\n" {
+		t.Errorf("%d %s", code, out)
+	}
+	s.write("elsewhere.conf", "local all all nonsense\n")
+	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "nonsense") {
+		t.Errorf("%d %s", code, out)
+	}
+	if strings.Count(s.read("events"), "reload") != 1 {
+		t.Error(s.read("events"))
 	}
 }
 
@@ -165,7 +199,7 @@ func TestServerThatDoesNotStop(t *testing.T) {
 	}
 	now := make(chan time.Time, 1)
 	now <- time.Time{}
-	service := &service{config: c, logger: slog.New(slog.DiscardHandler), abandon: now}
+	service := &service{options: &options{}, config: c, logger: slog.New(slog.DiscardHandler), abandon: now}
 	err = service.run(startStub, func() error { return nil })
 	if err == nil || err.Error() != "the server did not stop within 10s" || s.exists("pid") {
 		t.Errorf("%v, pid file %v", err, s.exists("pid"))

@@ -109,6 +109,9 @@ func (s *stub) Reload(c *config.Config) error {
 	if s.slow {
 		time.Sleep(300 * time.Millisecond)
 	}
+	if why, err := os.ReadFile(filepath.Join(s.dir, "refuse")); err == nil {
+		return errors.New(string(why))
+	}
 	note(s.dir, fmt.Sprintf("reload port=%d clients=%d", c.Listen.Port, c.Limits.Clients))
 	return nil
 }

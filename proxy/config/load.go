@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Load reads the configuration file at path. The error joins every Problem found; the Config is nil then.
+// Load reads the configuration file at path. The error joins every Problem found; then the Config, if
+// there is one, has defaults in place of what is wrong, so that more of it can be checked.
 func Load(path string, cl CommandLine) (*Config, []Warning, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -24,14 +25,14 @@ func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }
 func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 	ps := &problems{}
 	s := read(open, path, cl, ps)
+	if len(s.set) == 0 && len(ps.list) > 0 {
+		return nil, nil, ps.err() // there is no file to speak of
+	}
 	c := build(path, s)
 	for _, check := range checks {
 		check.run(c, ps)
 	}
-	if err := ps.err(); err != nil {
-		return nil, nil, err
-	}
-	return c, warnings(c), nil
+	return c, warnings(c), ps.err()
 }
 
 // PidFile returns the pid_file_name of a configuration that may have errors elsewhere, so that a

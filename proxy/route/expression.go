@@ -39,7 +39,7 @@ type Expression struct{ program cel.Program }
 func ParseExpression(text string) (*Expression, error) {
 	e, err := compile(text, maxCost)
 	if err != nil {
-		return nil, fmt.Errorf("parse balance_expression: %w", err)
+		return nil, fmt.Errorf("parse expression: %w", err)
 	}
 	return e, nil
 }

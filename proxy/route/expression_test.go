@@ -164,7 +164,7 @@ func TestBadExpressions(t *testing.T) {
 		`app.matches("a") || ` + strings.Repeat(`app.matches("`+strings.Repeat("x", 90)+`") || `, 8) + "primary": "it may cost 1305, 200 is the limit",
 	} {
 		e, err := ParseExpression(text)
-		if err == nil || e != nil || !strings.HasPrefix(err.Error(), "parse balance_expression: ") || !strings.Contains(err.Error(), want) {
+		if err == nil || e != nil || !strings.HasPrefix(err.Error(), "parse expression: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.50q: %v, want %s", text, err, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -19,8 +20,9 @@ type Preference struct {
 
 // ParsePreferences reads 'name:node(ratio),...': name is a regular expression,
 // node a number, primary or standby, and the ratio, from 0 to 1, need not be
-// there.
+// there. The error joins what is wrong with each.
 func ParsePreferences(list string) (all []Preference, err error) {
+	var wrong []error
 	for item := range strings.SplitSeq(list, ",") {
 		item = strings.TrimSpace(item)
 		if item == "" {
@@ -28,11 +30,11 @@ func ParsePreferences(list string) (all []Preference, err error) {
 		}
 		p, err := parsePreference(item)
 		if err != nil {
-			return nil, fmt.Errorf("read preference %q: %w", item, err)
+			wrong = append(wrong, fmt.Errorf("read preference %q: %w", item, err))
 		}
 		all = append(all, p)
 	}
-	return all, nil
+	return all, errors.Join(wrong...)
 }
 
 var preferenceForm = regexp.MustCompile(`^(.+):\s*([a-z0-9]+)\s*(?:\(\s*([0-9.]+)\s*\))?$`)

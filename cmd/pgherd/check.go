@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy"
+	"pgherd/proxy/config"
+)
+
+// check finds every error of a configuration that a start would fail by; what that would warn of
+// goes to out.
+func (o *options) check(ctx context.Context, out io.Writer) (*config.Config, error) {
+	c, warnings, err := o.load()
+	if c == nil {
+		return nil, err
+	}
+	log := slog.New(complaints{out: out})
+	for _, w := range warnings {
+		log.Warn(w.Error())
+	}
+	return c, errors.Join(err, proxy.Check(ctx, c, log), checkPidFolder(c))
+}
+
+// checkPidFolder wants one that claimPidFile can write to.
+func checkPidFolder(c *config.Config) error {
+	if err := unix.Access(filepath.Dir(c.Files.Pid), unix.W_OK|unix.X_OK); err != nil {
+		return c.Blame("pid_file_name", fmt.Errorf("write to %s: %w", filepath.Dir(c.Files.Pid), err))
+	}
+	return nil
+}
+
+// complaints is a log of which people read the warnings.
+type complaints struct {
+	out   io.Writer
+	attrs []slog.Attr
+}
+
+func (c complaints) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (c complaints) Handle(_ context.Context, r slog.Record) error {
+	text := "warning: " + r.Message
+	for _, a := range c.attrs {
+		text += " " + a.String()
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	_, err := fmt.Fprintln(c.out, text)
+	return err
+}
+
+func (c complaints) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c.attrs = append(c.attrs[:len(c.attrs):len(c.attrs)], attrs...)
+	return c
+}
+
+func (c complaints) WithGroup(string) slog.Handler { return c }

@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/config"
+	"pgherd/proxy/session"
+)
+
+// named is what the files and expressions are read into that a configuration names.
+type named struct {
+	policy  *auth.Policy
+	tls     *tls.Config // nil without ssl
+	nodes   map[int]*nodeTLS
+	routing *session.Routing // nil: there is nothing to choose
+}
+
+// Check reads what the configuration names and looks for where it listens, as Start does, and
+// begins nothing. The error joins all that a start would fail by, each with the line
+// that is to blame; what a start would warn of goes to the log.
+func Check(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	_, err := readNamed(c, log)
+	return errors.Join(err, checkListen(ctx, c))
+}
+
+// readNamed reads what the configuration names. The error joins all that is wrong.
+func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
+	f := &faults{config: c}
+	n.policy = policyOf(c, f)
+	for _, warning := range n.policy.HBA.Warnings() {
+		log.Warn(warning)
+	}
+	n.tls = clientTLS(c, f, log)
+	n.nodes = nodesTLS(c, f)
+	if n.routing = routingOf(c, f); n.routing != nil {
+		warnOfRouting(log, c, n.routing)
+	}
+	return n, f.err()
+}
+
+// policyOf reads pool_hba.conf, pool_passwd and the user name maps.
+func policyOf(c *config.Config, f *faults) *auth.Policy {
+	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText}
+	key, err := auth.ReadKey(c.Files.Key)
+	if !errors.Is(err, os.ErrNotExist) { // only AES entries need it
+		f.addFile("pool_passwd", err)
+	}
+	if c.Auth.HBA {
+		p.HBA, err = auth.LoadHBA(c.Files.HBA)
+		f.addFile("enable_pool_hba", err)
+	}
+	if c.Files.PoolPasswd != "" {
+		p.Passwd, err = auth.LoadPasswd(c.Files.PoolPasswd, key)
+		f.addFile("pool_passwd", err)
+	}
+	if c.Files.Ident != "" {
+		p.Ident, err = auth.LoadIdent(c.Files.Ident)
+		f.addFile("ident_file", err)
+	}
+	if len(f.list) == 0 {
+		f.addFile("enable_pool_hba", p.Validate())
+	}
+	return p
+}
+
+func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
+	t := c.ClientTLS
+	if !t.On || t.CertFile == "" || t.KeyFile == "" { // config says what is missing
+		return nil
+	}
+	loaded, err := loadTLS(&tlsFiles{cert: t.CertFile, key: t.KeyFile, ca: t.CAFile, caDir: t.CADir, crl: t.CRLFile,
+		ciphers: t.Ciphers, curves: t.ECDHCurve, passphrase: t.PassphraseCommand}, log)
+	f.add("ssl_cert", err)
+	return loaded
+}
+
+// nodesTLS reads once for each node what they have in common: the name that is verified differs.
+func nodesTLS(c *config.Config, f *faults) map[int]*nodeTLS {
+	all := map[int]*nodeTLS{}
+	for _, n := range c.Nodes {
+		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,
+			cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
+		f.add("server_tls_sslmode", err)
+		all[n.Index] = t
+	}
+	return all
+}
+
+// faults are what is wrong with what a configuration names, each once.
+type faults struct {
+	config *config.Config
+	list   []error
+	seen   map[string]bool
+}
+
+// add blames the line of a parameter, unless the error says that it is about another one.
+func (f *faults) add(parameter string, err error) {
+	for _, one := range each(err) {
+		blamed := parameter
+		if other, ok := errors.AsType[about](one); ok {
+			blamed = other.parameter
+		}
+		f.put(f.config.Blame(blamed, one))
+	}
+}
+
+// addFile is add for a file whose own lines are told by its errors: only that it cannot be read
+// is the parameter's.
+func (f *faults) addFile(parameter string, err error) {
+	for _, one := range each(err) {
+		if _, unread := errors.AsType[*fs.PathError](one); unread {
+			one = f.config.Blame(parameter, one)
+		}
+		f.put(one)
+	}
+}
+
+func (f *faults) put(err error) {
+	if f.seen == nil {
+		f.seen = map[string]bool{}
+	}
+	if text := err.Error(); !f.seen[text] {
+		f.seen[text] = true
+		f.list = append(f.list, err)
+	}
+}
+
+func (f *faults) err() error { return errors.Join(f.list...) }
+
+// each are the errors that one joins.
+func each(err error) (all []error) {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, one := range joined.Unwrap() {
+		all = append(all, each(one)...)
+	}
+	return all
+}
+
+// about is an error of what a parameter names.
+type about struct {
+	parameter string
+	error
+}
+
+func (a about) Unwrap() error { return a.error }
+
+// of says which parameter an error is about; nil stays nil.
+func of(parameter string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return about{parameter, err}
+}
