@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,17 +131,30 @@ func ringSettings(c *config.Config) ring.Settings {
 	return ring.Settings{Engine: c.Engine.IO, NoStream: !c.Engine.Stream}
 }
 
-// report logs what the kernel gives us, and why something is not used.
+// report logs what serves clients, and what of the kernel is not used, with the reason.
 func (p *Proxy) report(ctx context.Context) {
 	views, err := p.crew.Snapshot(ctx)
 	if err != nil || len(views) == 0 {
 		return
 	}
+	p.log.Info(engineOf(views, cores))
 	for _, f := range views[0].Features {
 		if !f.Used && f.Reason != "" {
 			p.log.Info("kernel feature is not used", "feature", f.Name, "reason", f.Reason, "min_version", f.MinVersion)
 		}
 	}
+}
+
+// engineOf says what serves clients: io_uring, 1 worker of 2 cores.
+func engineOf(views []worker.View, cores int) string {
+	engine, plural := "epoll", ""
+	if slices.ContainsFunc(views[0].Features, func(f ring.Feature) bool { return f.Name == "io_uring" && f.Used }) {
+		engine = "io_uring"
+	}
+	if len(views) > 1 {
+		plural = "s"
+	}
+	return fmt.Sprintf("%s, %d worker%s of %d cores", engine, len(views), plural, cores)
 }
 
 func (p *Proxy) adopt(l worker.Login) {

@@ -28,12 +28,14 @@ func (o *options) check(ctx context.Context, out io.Writer) (*config.Config, err
 	return c, errors.Join(err, proxy.Check(ctx, c, log), checkPidFolder(c))
 }
 
-// checkPidFolder wants one that claimPidFile can write to.
+// checkPidFolder wants one that claimPidFile can write to, or make.
 func checkPidFolder(c *config.Config) error {
-	if err := unix.Access(filepath.Dir(c.Files.Pid), unix.W_OK|unix.X_OK); err != nil {
-		return c.Blame("pid_file_name", fmt.Errorf("write to %s: %w", filepath.Dir(c.Files.Pid), err))
+	folder := filepath.Dir(c.Files.Pid)
+	err := unix.Access(folder, unix.W_OK|unix.X_OK)
+	if err == nil || folder == runFolder && writable(filepath.Dir(runFolder)) {
+		return nil
 	}
-	return nil
+	return c.Blame("pid_file_name", fmt.Errorf("write to %s: %w; make the folder, or name another file", folder, err))
 }
 
 // complaints is a log of which people read the warnings.

@@ -58,25 +58,46 @@ func pgherdCommand(start starter) *cobra.Command {
 		Use:           "pgherd",
 		Short:         "A PostgreSQL proxy that makes many servers look like one",
 		Version:       version,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(*cobra.Command, []string) error { return launch(o, start) },
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetVersionTemplate("pgherd {{.Version}}\n")
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demoCommand())
+	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demoCommand(), versionCommand())
 	return root
+}
+
+// knownCommand says what a mistyped command may have been.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("unknown command %q; pgherd --help lists what there is", args[0])
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "pgherd "+version) }}
 }
 
 func checkCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check-config",
+		Use:   "check-config [file]",
 		Short: "Print every error of a configuration",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.config = args[0]
+			}
 			c, err := o.check(cmd.Context(), cmd.OutOrStdout())
 			if err != nil {
 				return err

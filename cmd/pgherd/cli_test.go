@@ -11,6 +11,7 @@ func TestVersions(t *testing.T) {
 	s := newSite(t, "")
 	for _, test := range []struct{ name, flag, want string }{
 		{"pgherd", "--version", "pgherd 0.1.0\n"},
+		{"pgherd", "version", "pgherd 0.1.0\n"},
 		{"pgpool", "--version", "pgpool-II version 4.7.0 (pgherd 0.1.0)\n"},
 		{"pgpool", "-v", "pgpool-II version 4.7.0 (pgherd 0.1.0)\n"},
 	} {
@@ -50,12 +51,15 @@ func TestBadCommandLines(t *testing.T) {
 		{"pgpool", "-f pgpool.conf stop now", `pgpool: accepts at most 1 arg(s), received 2`},
 		{"pgpool", "-f pgpool.conf -m slowly stop", `pgpool: invalid argument "slowly" for "-m, --mode" flag: accepted are smart, fast, immediate`},
 		{"pgpool", "-Z", `pgpool: unknown shorthand flag: 'Z' in -Z`},
-		{"pgpool", "-f none.conf", `pgpool: DIR/none.conf: no such file or directory`},
+		{"pgpool", "-f none.conf", `pgpool: DIR/none.conf: no such file or directory; name a file by -f, or write one: pgherd config sample > FILE`},
 		{"pgpool", "completion", `pgpool: unknown command "completion"; accepted are stop and reload`},
 		{"pgherd", "stop -f none.conf", `pgherd: stop: stat DIR/none.conf: no such file or directory`},
 		{"pgherd", "stop -f pgpool.conf", `pgherd: stop: no pid file DIR/pid; is the server running?`},
 		{"pgherd", "reload -f pgpool.conf", `pgherd: reload: no pid file DIR/pid; is the server running?`},
-		{"pgherd", "nonsense", `pgherd: unknown command "nonsense" for "pgherd"`},
+		{"pgherd", "nonsense", `pgherd: unknown command "nonsense"; pgherd --help lists what there is`},
+		{"pgherd", "relaod", `pgherd: unknown command "relaod"; did you mean reload?`},
+		{"pgherd", "check", `pgherd: unknown command "check"; did you mean check-config?`},
+		{"pgherd", "check-config none.conf", `pgherd: DIR/none.conf: no such file or directory; name a file by -f, or write one: pgherd config sample > FILE`},
 	} {
 		out, code := s.call(test.name, strings.Fields(test.args))
 		if want := strings.ReplaceAll(test.want, "DIR", s.dir) + "\n"; out != want || code != 1 {

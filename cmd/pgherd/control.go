@@ -25,7 +25,7 @@ var stopSignals = map[string]unix.Signal{smart: unix.SIGTERM, fast: unix.SIGINT,
 // stop tells the server to stop and returns once it and its pid file are gone. It needs no more of
 // the configuration than the pid file's name.
 func stop(o *options, mode string) error {
-	path, err := config.PidFile(o.config)
+	path, err := config.PidFile(o.config, o.commandLine())
 	if err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
@@ -47,7 +47,7 @@ func stop(o *options, mode string) error {
 
 // reload checks the configuration, has the server read it, and tells what became of that.
 func reload(ctx context.Context, o *options, out io.Writer) error {
-	path, err := config.PidFile(o.config)
+	path, err := config.PidFile(o.config, o.commandLine())
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +38,15 @@ func (o *options) load() (*config.Config, []config.Warning, error) {
 	if err := o.absolute(); err != nil {
 		return nil, nil, err
 	}
-	return config.Load(o.config, config.CommandLine{
-		HBA: o.hba, PCP: o.pcp, Key: o.key, DiscardStatus: o.discardStatus, Debug: o.debug,
-	})
+	c, warnings, err := config.Load(o.config, o.commandLine())
+	if _, missing := os.Stat(o.config); errors.Is(missing, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name a file by -f, or write one: pgherd config sample > FILE", err)
+	}
+	return c, warnings, err
+}
+
+func (o *options) commandLine() config.CommandLine {
+	return config.CommandLine{HBA: o.hba, PCP: o.pcp, Key: o.key, DiscardStatus: o.discardStatus, Debug: o.debug, Pid: usualPidFile}
 }
 
 // absolute makes the file names independent of the working folder, which a daemon leaves.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // claimTries limits how often a left-over pid file is replaced before giving up.
@@ -17,9 +19,36 @@ const claimTries = 3
 // programNames are the names a running server may have.
 var programNames = []string{"pgherd", "pgpool"}
 
+// The folders of pid files that no configuration names: Pgpool-II's, where it is installed, and ours,
+// which root makes.
+const (
+	pgpoolRunFolder = "/var/run/pgpool"
+	runFolder       = "/run/pgherd"
+)
+
+// usualPidFile is where the pid file is if the configuration does not say so. It is the same for
+// whoever starts, stops or reloads the server as the same user.
+func usualPidFile(port int) string {
+	session := os.Getenv("XDG_RUNTIME_DIR")
+	switch {
+	case writable(pgpoolRunFolder):
+		return pgpoolRunFolder + "/pgpool.pid"
+	case writable(runFolder), os.Getuid() == 0:
+		return runFolder + "/pgherd.pid"
+	case session != "" && writable(session):
+		return session + "/pgherd.pid"
+	}
+	return fmt.Sprintf("/tmp/.s.PGHERD.%d.pid", port)
+}
+
+func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }
+
 // claimPidFile writes this process's number to path, whole or not at all, unless a server whose
 // number is there is still running. What a crashed one left behind is replaced.
 func claimPidFile(path string) error {
+	if filepath.Dir(path) == runFolder {
+		_ = os.Mkdir(runFolder, 0o755) // if it cannot be made, the file cannot either
+	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write pid file: %w", err)

@@ -215,12 +215,4 @@ func (s *service) banner() {
 		_, address := n.Address()
 		s.logger.Info(fmt.Sprintf("node %d: %s", n.Index, address), "weight", n.Weight)
 	}
-	s.logger.Info("engine: "+c.Engine.IO, "workers", workers(c.Engine.Workers))
-}
-
-func workers(n int) string {
-	if n == 0 {
-		return "half the cores"
-	}
-	return strconv.Itoa(n)
 }

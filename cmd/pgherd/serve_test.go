@@ -274,3 +274,18 @@ func TestPidFolderMissing(t *testing.T) {
 		t.Errorf("%d %s", code, out)
 	}
 }
+
+// A configuration that names no pid file gets one that whoever starts it can write to.
+func TestUsualPidFile(t *testing.T) {
+	s := newSite(t, "")
+	s.write("pgpool.conf", strings.ReplaceAll(s.read("pgpool.conf"), "pid_file_name = pid\n", ""))
+	t.Setenv("XDG_RUNTIME_DIR", s.dir)
+	want := usualPidFile(9999)
+	c, _, err := (&options{config: s.path("pgpool.conf")}).load()
+	if err != nil || c.Files.Pid != want || !strings.HasPrefix(want, runFolder) && !strings.HasPrefix(want, pgpoolRunFolder) && filepath.Dir(want) != s.dir {
+		t.Errorf("%v, %s, want %s", err, c.Files.Pid, want)
+	}
+	if err := checkPidFolder(c); err != nil {
+		t.Error(err)
+	}
+}

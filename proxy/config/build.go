@@ -103,6 +103,9 @@ func derive(c *Config) {
 	c.Files.HBA = orDefault(s.cl.HBA, filepath.Join(folder, "pool_hba.conf"))
 	c.Files.PCP = orDefault(s.cl.PCP, filepath.Join(folder, "pcp.conf"))
 	c.Files.Key = s.cl.Key
+	if s.cl.Pid != nil && !s.given("pid_file_name", noIndex) {
+		c.Files.Pid = s.cl.Pid(c.Listen.Port)
+	}
 	c.Files.DiscardStatus = s.cl.DiscardStatus
 }
 

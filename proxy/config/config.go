@@ -248,4 +248,6 @@ type CommandLine struct {
 	HBA, PCP, Key string // absolute paths
 	DiscardStatus bool
 	Debug         bool // log_min_messages = debug1 or finer
+	// Pid chooses the pid file of a server that listens at a port, if no file does.
+	Pid func(port int) string
 }

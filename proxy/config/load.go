@@ -37,7 +37,7 @@ func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 
 // PidFile returns the pid_file_name of a configuration that may have errors elsewhere, so that a
 // server can be stopped whatever became of its configuration since.
-func PidFile(path string) (string, error) {
+func PidFile(path string, cl CommandLine) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -45,7 +45,7 @@ func PidFile(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", err
 	}
-	return build(path, read(openFile, path, CommandLine{}, &problems{})).Files.Pid, nil
+	return build(path, read(openFile, path, cl, &problems{})).Files.Pid, nil
 }
 
 func read(open Open, path string, cl CommandLine, ps *problems) *settings {

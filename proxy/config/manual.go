@@ -35,7 +35,7 @@ pgherd reads Pgpool-II's file format and parameter names, and adds names of its 
   number counts the unit given below.
 - startup: changed by a restart. reload: changed by a reload too. session: also, for one session, by PGPOOL SET.
 
-` + "`pgherd check-config -f FILE`" + ` prints every error of a file at once. Parameters marked *not in effect* are
+` + "`pgherd check-config FILE`" + ` prints every error of a file at once. Parameters marked *not in effect* are
 accepted, so that an existing file can be used, and named in a warning.
 `
 

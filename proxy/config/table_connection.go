@@ -91,7 +91,7 @@ var engineParams = inGroup("engine", []Param{
 
 var fileParams = inGroup("file_location", []Param{
 	{Name: "pid_file_name", Default: "/var/run/pgpool/pgpool.pid", Context: Startup, Path: true,
-		Doc:  "File with the process's number while it runs; stop and reload look there.",
+		Doc:  "File with the process's number while it runs; stop and reload look there. If it is not set: /var/run/pgpool/pgpool.pid (Pgpool-II's) where that folder is there and may be written to; else /run/pgherd/pgherd.pid, whose folder root makes; else pgherd.pid in $XDG_RUNTIME_DIR; else .s.PGHERD.<port>.pid in /tmp.",
 		Into: func(c *Config) any { return &c.Files.Pid }},
 	{Name: "pool_passwd", Default: "pool_passwd", Context: Startup, Path: true, Secret: true,
 		Doc:  "File with users' passwords, plain, md5, SCRAM or encrypted; empty for none.",

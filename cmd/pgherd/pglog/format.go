@@ -35,8 +35,9 @@ func (l *Log) format(r slog.Record, attrs []slog.Attr) []byte {
 	shown := l.shownInPrefix()
 	b.WriteString(prefix + levelOf(r.Level).label + ":  " + indent(r.Message))
 	for _, a := range attrs {
-		if !shown[a.Key] && !strings.HasPrefix(a.Key, clientGroup) && a.Key != keyDetail && a.Key != keyHint {
-			b.WriteString(" " + a.Key + "=" + word(a.Value.String()))
+		text := a.Value.String()
+		if text != "" && !shown[a.Key] && !strings.HasPrefix(a.Key, clientGroup) && a.Key != keyDetail && a.Key != keyHint {
+			b.WriteString(" " + a.Key + "=" + word(text)) // what is empty says nothing
 		}
 	}
 	b.WriteByte('\n')
@@ -56,7 +57,7 @@ func indent(text string) string { return strings.ReplaceAll(text, "\n", "\n\t") 
 // word quotes a value that would not be one word.
 func word(text string) string {
 	odd := func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || !unicode.IsPrint(r) }
-	if text == "" || strings.ContainsFunc(text, odd) {
+	if strings.ContainsFunc(text, odd) {
 		return strconv.Quote(text)
 	}
 	return text

@@ -54,7 +54,7 @@ func TestLines(t *testing.T) {
 		{"%h: ", LevelFatal, "x", session, "::1: FATAL:  x app=psql user=bob database=shop port=5555\n"},
 		{"%u|%d|%h|%r|%", LevelPanic, "x", nil, "||||%PANIC:  x\n"},
 		{"- ", slog.LevelError, "a\nb", []any{"detail", "d1\nd2", "hint", "h", "node", 3}, "- ERROR:  a\n\tb node=3\n- DETAIL:  d1\n\td2\n- HINT:  h\n"},
-		{"", LevelNotice, "q", []any{"a", "b c", "e", "", "f", "x=\"y\"\n"}, `NOTICE:  q a="b c" e="" f="x=\"y\"\n"` + "\n"},
+		{"", LevelNotice, "q", []any{"a", "b c", "e", "", "f", "x=\"y\"\n"}, `NOTICE:  q a="b c" f="x=\"y\"\n"` + "\n"},
 		{"%a: ", slog.LevelInfo, "x", []any{"app", "evil\nERROR:  forged"}, "evil\n\tERROR:  forged: LOG:  x\n"},
 		{"", slog.LevelInfo, "x", []any{slog.Group("g", "a", 1, slog.Group("h", "b", 2))}, "LOG:  x g.a=1 g.h.b=2\n"},
 		{"", slog.LevelInfo, "x", []any{"password", config.Secret("hunter2")}, "LOG:  x password=*****\n"},
