@@ -22,6 +22,7 @@ type State struct {
 	Now      time.Time
 	Started  time.Time
 	PID      int
+	Config   *config.Config // in force
 	Nodes    *nodes.View
 	Workers  []Worker
 	Clients  []Client
@@ -34,6 +35,8 @@ type State struct {
 	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.
 	Memory                         int64
 	MemoryLimit, ClientMemoryLimit int
+
+	table []*command // what can be asked
 }
 
 // Worker is one of the threads of the data plane.
@@ -138,6 +141,10 @@ var table = []*command{
 	&showNodeStats,
 	&showFeatures,
 	&showPoolMemory,
+	&showPoolStatus,
+	&showPoolCache,
+	&showHealthCheckStats,
+	&showHelp,
 	&pause,
 	&resume,
 	&reconnect,
@@ -183,8 +190,14 @@ func (c *Commands) Find(sql []byte) (Command, bool) {
 			return Command{row, unquote(string(object)), c}, true
 		}
 	}
+	if is(verb, "show") && len(object) > len(ours) && is(object[:len(ours)], ours) {
+		return Command{&absent, strings.ToUpper(string(object)), c}, true
+	}
 	return Command{}, false
 }
+
+// ours begins names of what is shown that no parameter of PostgreSQL has.
+const ours = "pool_"
 
 // word takes the first word off b.
 func word(b []byte) (first, rest []byte) {
@@ -238,6 +251,10 @@ const (
 // Run runs the command. An error may be a *wire.Fault.
 func (c Command) Run(asker Asker) ([][]string, error) {
 	limit := collecting
+	if c.command == &absent {
+		return nil, &wire.Fault{Severity: "ERROR", Code: "42704", Message: "there is no SHOW " + c.argument,
+			Hint: "There are " + strings.Join(shown(), ", ") + "; SHOW HELP tells what each is."}
+	}
 	if c.act != nil {
 		if !asker.Admin {
 			return nil, &wire.Fault{Severity: "ERROR", Code: "42501",
@@ -254,5 +271,6 @@ func (c Command) Run(asker Asker) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	state.Config, state.table = c.commands.Config(), table
 	return c.rows(state, asker.PID), nil
 }

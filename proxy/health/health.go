@@ -64,6 +64,7 @@ type Prober struct {
 	lock     sync.Mutex // over what follows; never held while probing
 	settings *Settings
 	found    map[int]Finding
+	checks   map[int]nodes.Checks
 	before   *nodes.View
 	cancel   context.CancelFunc
 	probing  sync.WaitGroup
@@ -71,7 +72,7 @@ type Prober struct {
 
 // New makes a prober; Configure starts it.
 func New(log *slog.Logger, now func() time.Time, publish func(*nodes.View)) *Prober {
-	return &Prober{log: log, now: now, publish: publish, found: map[int]Finding{}}
+	return &Prober{log: log, now: now, publish: publish, found: map[int]Finding{}, checks: map[int]nodes.Checks{}}
 }
 
 // Configure begins, or goes on, with these settings. Every node is asked once
@@ -81,9 +82,11 @@ func (p *Prober) Configure(s *Settings) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.lock.Lock()
 	p.cancel = cancel
-	maps.DeleteFunc(p.found, func(index int, _ Finding) bool {
+	another := func(index int) bool {
 		return !slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.Index == index && p.askedAt(&n.Node) })
-	})
+	}
+	maps.DeleteFunc(p.found, func(index int, _ Finding) bool { return another(index) })
+	maps.DeleteFunc(p.checks, func(index int, _ nodes.Checks) bool { return another(index) })
 	p.settings = s
 	p.lock.Unlock()
 	if s.Probe != nil {
@@ -147,6 +150,9 @@ func (p *Prober) ask(ctx context.Context, n *Node) {
 	}
 	p.lock.Lock()
 	defer p.lock.Unlock()
+	checks := p.checks[n.Index]
+	checks.Add(at, p.now(), err)
+	p.checks[n.Index] = checks
 	before, asked := p.found[n.Index]
 	if err != nil { // a claim is not over because its node does not answer
 		finding.Last = before.Last
@@ -155,6 +161,9 @@ func (p *Prober) ask(ctx context.Context, n *Node) {
 	if err != nil && (before.Reachable || !asked) {
 		p.log.Warn("probe node", "node", n.Index, "error", err)
 	}
+	if err == nil && asked && !before.Reachable {
+		p.log.Info("node answers again", "node", n.Index, "role", finding.Role.String())
+	}
 }
 
 // tell publishes what is believed now.
@@ -162,6 +171,9 @@ func (p *Prober) tell() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	view := Believe(p.settings.Nodes, p.found, p.before, p.now())
+	for i := range view.Nodes {
+		view.Nodes[i].Checks = p.checks[view.Nodes[i].Index]
+	}
 	p.logChanges(view)
 	p.before = view
 	p.publish(view)

@@ -189,6 +189,37 @@ func TestProberLogsOnce(t *testing.T) {
 	}
 }
 
+// TestProberTellsOfTheReturn of a node, once, and counts how often it was asked.
+func TestProberTellsOfTheReturn(t *testing.T) {
+	p, views, log := newProber(t)
+	gone := errors.New("connection refused")
+	a := &answers{found: map[int]Finding{}, errs: map[int]error{0: gone}}
+	settings := &Settings{Nodes: []Node{{Node: nodes.Node{Index: 0}}}, Period: time.Millisecond, Timeout: patience, Probe: a.probe}
+	p.Configure(settings)
+	await := func(what string, seen func(*nodes.Checks) bool) nodes.Checks {
+		for end := time.After(patience); ; {
+			select {
+			case v := <-views:
+				if c := v.Nodes[0].Checks; seen(&c) {
+					return c
+				}
+			case <-end:
+				t.Fatal(what)
+			}
+		}
+	}
+	await("it never fails twice", func(c *nodes.Checks) bool { return c.Failed >= 2 && c.Succeeded == 0 })
+	a.set(func() { a.errs[0], a.found[0] = nil, Finding{Reachable: true, Role: nodes.Primary} })
+	c := await("it never answers twice", func(c *nodes.Checks) bool { return c.Succeeded >= 2 })
+	p.Close()
+	if text := log.String(); strings.Count(text, "node answers again") != 1 || strings.Count(text, "probe node") != 1 {
+		t.Error(text)
+	}
+	if c.LastSucceeded.Before(c.LastFailed) || c.Last() != c.LastSucceeded || c.Longest < c.Shortest || c.Mean() > c.Longest {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestProberQuarantines: it is logged once with what to do, and is not over while
 // the node does not answer.
 func TestProberQuarantines(t *testing.T) {

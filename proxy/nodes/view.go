@@ -58,6 +58,7 @@ type Node struct {
 	ReplayedAt       time.Time     // when it was asked for that; zero: never
 	ReplicationState string        // streaming, catchup …; "" for a primary
 	SyncState        string        // async, sync, quorum …
+	Checks           Checks
 }
 
 // Address is where to dial: network and address.

@@ -20,7 +20,7 @@ var (
 // commandsIn are the commands of pgherd's that a query string consists of;
 // none: it is SQL.
 func (s *Session) commandsIn(sql []byte) ([]Command, error) {
-	if _, ok := explained(sql); ok || !mayHold(sql) || s.syntax.UnsafeEncoding {
+	if _, _, ok := explained(sql); ok || !mayHold(sql) || s.syntax.UnsafeEncoding {
 		if command, ok := s.find(sql); ok {
 			return []Command{command}, nil
 		}
@@ -50,8 +50,8 @@ func (s *Session) commandsIn(sql []byte) ([]Command, error) {
 
 // find says which command of pgherd's a text is.
 func (s *Session) find(sql []byte) (Command, bool) {
-	if text, ok := explained(sql); ok {
-		return explainRoute{s, bytes.Clone(text)}, true
+	if text, verbose, ok := explained(sql); ok {
+		return explainRoute{s, bytes.Clone(text), verbose}, true
 	}
 	return s.set.Commands.Find(sql)
 }

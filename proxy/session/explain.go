@@ -4,26 +4,36 @@ import (
 	"fmt"
 	"strconv"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
-// explained is the statement of an EXPLAIN ROUTE: all that follows, with its
+// explained is the statement of an EXPLAIN ROUTE [VERBOSE]: all that follows, with its
 // comments, for some are hints. Not ok: it is none.
-func explained(sql []byte) (statement []byte, ok bool) {
+func explained(sql []byte) (statement []byte, verbose, ok bool) {
 	for _, w := range [...]string{"explain", "route"} {
-		sql = unindented(sql)
-		if !beginsWith(sql, w) {
-			return nil, false
-		}
-		sql = sql[len(w):]
-		if len(sql) > 0 && !blank(sql[0]) && sql[0] != ';' && !(w == "route" && route.Commented(sql)) {
-			return nil, false
+		if sql, ok = leading(sql, w); !ok {
+			return nil, false, false
 		}
 	}
-	return unindented(sql), true
+	statement, verbose = leading(sql, "verbose")
+	return unindented(statement), verbose, true
+}
+
+// leading takes a word off the front of a text, if that begins with it.
+func leading(sql []byte, word string) (rest []byte, ok bool) {
+	rest = unindented(sql)
+	if !beginsWith(rest, word) {
+		return sql, false
+	}
+	rest = rest[len(word):]
+	if len(rest) > 0 && !blank(rest[0]) && rest[0] != ';' && !(word != "explain" && route.Commented(rest)) {
+		return sql, false
+	}
+	return rest, true
 }
 
 func unindented(sql []byte) []byte {
@@ -40,6 +50,7 @@ func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n'
 type explainRoute struct {
 	session *Session
 	sql     []byte
+	verbose bool // the rules that have nothing to say are shown, too
 }
 
 func (explainRoute) Columns() []string { return []string{"step", "rule", "answer", "reason"} }
@@ -52,6 +63,9 @@ func (c explainRoute) Run(*Asker) ([][]string, error) {
 	if err := s.partAhead(wire.Query); err != nil { // as the statement itself would
 		return nil, err
 	}
+	if err := s.inform(); err != nil {
+		return nil, err
+	}
 	script, err := s.readText(c.sql)
 	switch {
 	case err != nil:
@@ -59,15 +73,32 @@ func (c explainRoute) Run(*Asker) ([][]string, error) {
 	case !script.Unknown() && len(script.Statements) == 0:
 		return nil, &wire.Fault{Severity: "ERROR", Code: "42601", Message: "EXPLAIN ROUTE needs a statement"}
 	}
-	e := explanation{Session: s}
+	e := explanation{Session: s, verbose: c.verbose}
 	e.whole(c.sql, script)
 	return e.rows, nil
+}
+
+// inform has the catalog asked where that is due, so that the answer is about the
+// database as it is. In a transaction it cannot be asked.
+func (s *Session) inform() error {
+	e, now := s.entry, s.loop.Now()
+	if !s.routes() || s.away || s.asking != nil || s.status != wire.Idle || !e.Due(now) && !e.Partial() && !e.Stale() {
+		return nil
+	}
+	ticket, mine := e.Claim(now, s.set.CatalogCheck, true)
+	if !mine { // somebody else is asking
+		return nil
+	}
+	err := s.askNow(func() catalog.Ticket { return ticket })
+	s.part()
+	return err
 }
 
 // explanation is the answer to an EXPLAIN ROUTE as it is put together.
 type explanation struct {
 	*Session
-	rows [][]string
+	verbose bool
+	rows    [][]string
 }
 
 func (e *explanation) add(rule, answer, reason string) {
@@ -140,7 +171,9 @@ func (e *explanation) step(step route.Step) {
 	d := step.Decision
 	switch d.Where {
 	case route.Undecided:
-		e.add(step.Rule, "-", "")
+		if e.verbose {
+			e.add(step.Rule, "-", "")
+		}
 	case route.Node, route.Process:
 		e.add(step.Rule, "node "+strconv.Itoa(d.Index), d.Why)
 	default:

@@ -29,14 +29,12 @@ type herdWorld struct {
 	notices  []string
 	lines    []Line
 	of       []uint64 // that nodes have replayed
+	catalogs int      // questions for the catalog
 }
 
 func newHerdWorld(t *testing.T) *herdWorld {
 	w := &herdWorld{world: newWorld(t), statuses: map[*side]byte{}}
-	known, err := catalog.Read(nil, [][]string{
-		{"version", "1", "read committed", "", ""}, {"names", "rp", "", "t/u", ""}, {"names", "ru", "", "log", ""},
-		{"function", "vol", "plpgsql", "vf", "BEGIN INSERT INTO t VALUES (1); END"},
-	})
+	known, err := catalog.Read(nil, ofHerd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +42,8 @@ func newHerdWorld(t *testing.T) *herdWorld {
 	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64, false)
 	catalogs.Entry("app").Store(catalogs.Entry("app").Ask(time.Unix(0, 0)), known)
 	w.set = &Settings{QueryWait: time.Minute, ResetTimeout: 10 * time.Second, KeepServers: true, MaxPrepared: 10,
-		Modes: pool.Modes{Default: pool.Transaction}, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs, Commands: shows{}}
+		Modes: pool.Modes{Default: pool.Transaction}, Statements: query.NewCache(100, 1<<20), Catalogs: catalogs, CatalogCheck: time.Hour,
+		Commands: shows{}}
 	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},
 		Balance: route.Balance{Policy: route.Policies["weight"]}, Consistency: route.Own, ConsistencyWait: 50 * time.Millisecond}
 	w.set.Log = func(l Line) { w.lines = append(w.lines, l) }
@@ -53,6 +52,12 @@ func newHerdWorld(t *testing.T) *herdWorld {
 		nodes.Node{Index: 2, Role: nodes.Standby, Status: nodes.Up, Weight: 0.25})
 	w.replayed, w.written = 0x3000060, 0x3000060
 	return w
+}
+
+// ofHerd is what the catalog has.
+var ofHerd = [][]string{
+	{"version", "1", "read committed", "", ""}, {"names", "rp", "", "t/u", ""}, {"names", "ru", "", "log", ""},
+	{"function", "vol", "plpgsql", "vf", "BEGIN INSERT INTO t VALUES (1); END"},
 }
 
 // Checkout always opens a server.
@@ -108,6 +113,10 @@ func (w *herdWorld) reply(s *side, m wire.Message) []byte {
 		return simple[m.Kind]
 	}
 	sql := detail(m)
+	if strings.HasPrefix(sql, "SET LOCAL statement_timeout") {
+		w.catalogs++
+		return catalogAnswer(ofHerd...)
+	}
 	w.got = append(w.got, fmt.Sprint(s.server.Key.Node, " ", sql))
 	word := strings.ToUpper(strings.Fields(sql)[0])
 	switch word {
@@ -224,6 +233,53 @@ var explanations = []struct {
 	{"a signal in a transaction that has read", func(w *herdWorld) { w.holds = held }, []string{"BEGIN", "SELECT * FROM t"}, "SELECT pg_terminate_backend(22)"},
 	{"a read behind a signal", func(w *herdWorld) { w.holds = held }, []string{"BEGIN", "SELECT pg_terminate_backend(22)"}, "SELECT * FROM t"},
 	{"the catalog is not up to date", func(w *herdWorld) { w.set.Catalogs.Entry("app").Changed() }, nil, "SELECT * FROM t"},
+	{"a table that may be new", func(w *herdWorld) { w.set.Catalogs.Entry("app").Refresh(time.Unix(0, 0)) }, nil, "SELECT * FROM fresh"},
+	{"the catalog is not up to date, in a transaction", func(w *herdWorld) { w.set.Catalogs.Entry("app").Changed() }, []string{"BEGIN"}, "SELECT * FROM t"},
+}
+
+// TestExplainAsksTheCatalog where that is due, once, and says what it says then.
+func TestExplainAsksTheCatalog(t *testing.T) {
+	for _, c := range explanations {
+		want := 0
+		if c.name == "the catalog is not up to date" || c.name == "a table that may be new" {
+			want = 1
+		}
+		w := newHerdWorld(t)
+		if c.set != nil {
+			c.set(w)
+		}
+		asked := -1
+		if len(c.sent) == 0 {
+			w.sends(simple("EXPLAIN ROUTE " + c.sql))
+			w.then(func() { asked = w.catalogs })
+			if w.live(); asked != want {
+				t.Errorf("%s: %d questions, want %d", c.name, asked, want)
+			}
+		}
+	}
+}
+
+// TestExplainVerbose shows every rule that was asked, in order; without it those that spoke.
+func TestExplainVerbose(t *testing.T) {
+	w := newHerdWorld(t)
+	var all, some string
+	w.then(func() { w.client.out = nil })
+	w.sends(simple("EXPLAIN ROUTE VERBOSE SELECT * FROM t"))
+	w.then(func() { all = w.rows })
+	w.sends(simple("EXPLAIN ROUTE SELECT * FROM t"))
+	w.then(func() { some = w.rows })
+	w.live()
+	rules := func(table string) (names []string) {
+		for line := range strings.Lines(table) {
+			if cells := strings.Split(line, "|"); strings.TrimSpace(cells[2]) != "-" {
+				names = append(names, strings.TrimSpace(cells[1]))
+			}
+		}
+		return names
+	}
+	if strings.Count(all, "| - ") < 10 || strings.Contains(some, "| - ") || !slices.Equal(rules(all), rules(some)) {
+		t.Errorf("verbose:\n%s\nelse:\n%s", all, some)
+	}
 }
 
 var trailing = regexp.MustCompile(`(?m) +$`)
@@ -298,7 +354,7 @@ func TestExplainTellsTheTruth(t *testing.T) {
 		w.sends(simple("EXPLAIN ROUTE " + c.sql))
 		said, sent := "", 0
 		w.then(func() { said, sent = w.rows, len(w.got) })
-		if c.sql == "" || c.name == "no primary" || c.name == "the catalog is not up to date" {
+		if c.sql == "" || c.name == "no primary" || strings.HasPrefix(c.name, "the catalog is not up to date,") {
 			w.live()
 			continue
 		}
@@ -320,22 +376,29 @@ func TestExplainTellsTheTruth(t *testing.T) {
 
 func TestExplained(t *testing.T) {
 	for sql, want := range map[string]string{
-		"EXPLAIN ROUTE SELECT 1":        "SELECT 1",
-		" explain\n route /* a */ x":    "/* a */ x",
-		"explain route/*node:1*/ x":     "/*node:1*/ x",
-		"explain route":                 "",
-		"explain route;":                ";",
-		"explain routes select 1":       "none",
-		"explain select 1":              "none",
-		"explainroute select 1":         "none",
-		"/* a */ explain route":         "none",
-		"explain":                       "none",
-		"":                              "none",
-		"explain route select 1; drop ": "select 1; drop ",
+		"EXPLAIN ROUTE SELECT 1":         "SELECT 1",
+		" explain\n route /* a */ x":     "/* a */ x",
+		"explain route/*node:1*/ x":      "/*node:1*/ x",
+		"explain route":                  "",
+		"explain route;":                 ";",
+		"explain route verbose select":   "verbose: select",
+		"EXPLAIN ROUTE Verbose\n/*a*/ x": "verbose: /*a*/ x",
+		"explain route verbose":          "verbose: ",
+		"explain route verbosely":        "verbosely",
+		"explain routes select 1":        "none",
+		"explain select 1":               "none",
+		"explainroute select 1":          "none",
+		"/* a */ explain route":          "none",
+		"explain":                        "none",
+		"":                               "none",
+		"explain route select 1; drop ":  "select 1; drop ",
 	} {
-		got, ok := explained([]byte(sql))
-		if !ok {
+		got, verbose, ok := explained([]byte(sql))
+		switch {
+		case !ok:
 			got = []byte("none")
+		case verbose:
+			got = append([]byte("verbose: "), got...)
 		}
 		if string(got) != want {
 			t.Errorf("%q explains %q, want %q", sql, got, want)

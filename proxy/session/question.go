@@ -274,13 +274,18 @@ func (s *Session) acquaint() error {
 }
 
 func (s *Session) askFirst() error {
+	return s.askNow(func() catalog.Ticket { return s.entry.Ask(s.loop.Now()) })
+}
+
+// askNow asks the primary, and waits for the answer.
+func (s *Session) askNow(ticket func() catalog.Ticket) error {
 	if s.server == nil {
 		if err := s.checkout(s.primary()); err != nil {
 			return err
 		}
 	}
 	if s.asking == nil {
-		s.askCatalog(s.entry.Ask(s.loop.Now()))
+		s.askCatalog(ticket())
 	}
 	if err := s.await(func() bool { return s.asking == nil }); err != nil {
 		return err

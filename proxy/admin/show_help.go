@@ -1,0 +1,44 @@
+package admin
+
+import "strings"
+
+var showHelp = command{
+	name:    "help",
+	doc:     "This list.",
+	columns: []string{"command", "description"},
+	rows: func(s *State, _ uint32) (rows [][]string) {
+		for _, row := range s.table {
+			rows = append(rows, []string{row.usage(), row.doc})
+		}
+		return append(rows, elsewhere...)
+	},
+}
+
+// elsewhere is what other places answer.
+var elsewhere = [][]string{
+	{"EXPLAIN ROUTE [VERBOSE] statement", "Where a statement would go, and by which rules; VERBOSE: all that were asked."},
+	{"PGPOOL SHOW {name | group | ALL}", "Parameters, as they are for this session."},
+	{"PGPOOL SET name TO {value | DEFAULT}", "A parameter for this session."},
+	{"PGPOOL RESET {name | ALL}", "The configuration's value again."},
+}
+
+// usage is how the command is written.
+func (c *command) usage() string {
+	if c.act != nil {
+		return strings.ToUpper(c.name) + " [database]"
+	}
+	return "SHOW " + strings.ToUpper(c.name)
+}
+
+// absent answers SHOW POOL_..., which PostgreSQL would not know either, with what there is.
+var absent = command{name: "pool_..."}
+
+// shown are the names of what can be shown.
+func shown() (names []string) {
+	for _, row := range table {
+		if row.act == nil {
+			names = append(names, strings.ToUpper(row.name))
+		}
+	}
+	return names
+}
