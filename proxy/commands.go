@@ -1,22 +1,31 @@
 package proxy
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"slices"
+	"time"
 
 	"pgherd/proxy/admin"
 	"pgherd/proxy/config"
+	"pgherd/proxy/pool"
 	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
 )
 
 // commands gives sessions what admin answers.
 type commands struct {
 	admin.Commands
 	admins []string // admin_users
+	log    *slog.Logger
+	// verify has PostgreSQL judge a log-in.
+	verify func(ctx context.Context, target pool.Target, secret any) error
 }
 
 func (c *commands) Find(sql []byte) (session.Command, bool) {
 	if found, ok := c.Commands.Find(sql); ok {
-		return command{found, c.admins}, true
+		return command{found, c}, true
 	}
 	if found, ok := c.FindOrder(sql); ok {
 		return order{found}, true
@@ -26,14 +35,49 @@ func (c *commands) Find(sql []byte) (session.Command, bool) {
 
 type command struct {
 	admin.Command
-	admins []string
+	of *commands
 }
 
 func (c command) Waits() bool { return false }
 
 func (c command) Run(by *session.Asker) ([][]string, error) {
-	return c.Command.Run(admin.Asker{PID: by.PID, Admin: slices.Contains(c.admins, by.User)})
+	asker := admin.Asker{PID: by.PID, User: by.Target.User, Admin: slices.Contains(c.of.admins, by.Target.User),
+		Exists: func(ctx context.Context, database string) error { return c.of.exists(ctx, by, database) }}
+	rows, err := c.Command.Run(&asker)
+	if by.Warning = asker.Notice; c.Acts() {
+		c.of.note(by, c.String(), err)
+	}
+	return rows, err
 }
+
+// note tells the operator what an administrator has ordered.
+func (c *commands) note(by *session.Asker, text string, err error) {
+	if err != nil {
+		c.log.Warn("order not carried out: "+text, "user", by.Target.User, "host", by.Host, "error", err.Error())
+		return
+	}
+	c.log.Info("order: "+text, "user", by.Target.User, "host", by.Host)
+}
+
+// exists asks PostgreSQL for a database, by a log-in to it as whoever asks. Only its word that
+// there is none counts: it may have other reasons to let nobody in.
+func (c *commands) exists(ctx context.Context, by *session.Asker, database string) error {
+	if database == by.Target.Database {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, existsLimit)
+	defer cancel()
+	target := by.Target
+	target.Database = database
+	fault, ok := errors.AsType[*wire.Fault](c.verify(ctx, target, by.Secret))
+	if !ok || fault.Code != "3D000" {
+		return nil
+	}
+	return &wire.Fault{Severity: "ERROR", Code: "3D000", Message: fault.Message, Hint: "Without a name it is about all databases."}
+}
+
+// existsLimit is how long PostgreSQL may take to say that there is no such database.
+const existsLimit = 5 * time.Second
 
 // order is PGPOOL SHOW, SET or RESET.
 type order struct{ *admin.Order }

@@ -11,6 +11,7 @@ import (
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/session"
+	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
 
@@ -41,17 +42,30 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 			s.Features = append(s.Features, admin.Feature(f))
 		}
 	}
-	addPools(s, views, p.crew.Paused)
+	addPools(s, views, func(database string) bool { return p.Paused(database) != nil })
 	slices.SortFunc(s.Clients, func(a, b admin.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
 }
 
 // The crew does what admin orders.
 
-func (p *Proxy) Pause(ctx context.Context, database string) error { return p.crew.Pause(ctx, database) }
-func (p *Proxy) Resume(database string)                           { p.crew.Resume(database) }
-func (p *Proxy) Reconnect(database string)                        { p.crew.Reconnect(database) }
-func (p *Proxy) Kill(ctx context.Context, database string) error  { return p.crew.Kill(ctx, database) }
+func (p *Proxy) Pause(ctx context.Context, database, by string) error {
+	return p.crew.Pause(ctx, database, by)
+}
+func (p *Proxy) Resume(ctx context.Context, database string) error {
+	return p.crew.Resume(ctx, database)
+}
+func (p *Proxy) Reconnect(database string) { p.crew.Reconnect(database) }
+func (p *Proxy) Kill(ctx context.Context, database, by string) error {
+	return p.crew.Kill(ctx, database, by)
+}
+
+func (p *Proxy) Paused(database string) *wire.Fault {
+	if why, paused := p.crew.Paused(database); paused {
+		return why.Fault(database)
+	}
+	return nil
+}
 
 func addWorker(s *admin.State, v *worker.View) {
 	w := admin.Worker{Index: v.Index, Thread: v.Thread, Logins: v.Logins, Clients: len(v.Sessions), Servers: len(v.Idle)}

@@ -108,18 +108,27 @@ type Source interface {
 
 // Control acts on pools. database "" is all of them.
 type Control interface {
-	// Pause returns when no server of the database is left.
-	Pause(ctx context.Context, database string) error
-	Resume(database string)
+	// Pause returns when no server of the database is left. by is the user who orders it.
+	Pause(ctx context.Context, database, by string) error
+	Resume(ctx context.Context, database string) error
 	Reconnect(database string)
-	Kill(ctx context.Context, database string) error
+	Kill(ctx context.Context, database, by string) error
+	// Paused says why nobody gets a server of the database; nil: they do.
+	Paused(database string) *wire.Fault
 }
 
 // Asker is the client that runs a command.
 type Asker struct {
 	PID   uint32
+	User  string
 	Admin bool // it may act, not only look
+	// Exists says that PostgreSQL has a database; nil, as where it cannot be asked: it may.
+	Exists func(ctx context.Context, database string) error
+	Notice *wire.Fault // that the command adds to its answer; nil: none
 }
+
+// order is what an administrator has done to a database; "" is all of them.
+type order struct{ database, by string }
 
 // command is a row of the table: it shows something, or it acts.
 type command struct {
@@ -127,7 +136,7 @@ type command struct {
 	doc     string
 	columns []string
 	rows    func(s *State, asker uint32) [][]string
-	act     func(ctx context.Context, c Control, database string) error
+	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
 
 // table is every command; a new one is a line here and a file.
@@ -249,24 +258,16 @@ const (
 )
 
 // Run runs the command. An error may be a *wire.Fault.
-func (c Command) Run(asker Asker) ([][]string, error) {
-	limit := collecting
-	if c.command == &absent {
+func (c Command) Run(asker *Asker) ([][]string, error) {
+	switch {
+	case c.command == &absent:
 		return nil, &wire.Fault{Severity: "ERROR", Code: "42704", Message: "there is no SHOW " + c.argument,
 			Hint: "There are " + strings.Join(shown(), ", ") + "; SHOW HELP tells what each is."}
+	case c.act != nil:
+		return nil, c.order(asker)
 	}
-	if c.act != nil {
-		if !asker.Admin {
-			return nil, &wire.Fault{Severity: "ERROR", Code: "42501",
-				Message: "permission denied for " + strings.ToUpper(c.name), Hint: "Only users named in admin_users may run it."}
-		}
-		limit = acting
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), collecting)
 	defer cancel()
-	if c.act != nil {
-		return nil, c.act(ctx, c.commands.Control, c.argument)
-	}
 	state, err := c.commands.Source.State(ctx)
 	if err != nil {
 		return nil, err
@@ -274,3 +275,31 @@ func (c Command) Run(asker Asker) ([][]string, error) {
 	state.Config, state.table = c.commands.Config(), table
 	return c.rows(state, asker.PID), nil
 }
+
+// order carries out what an administrator orders.
+func (c Command) order(asker *Asker) (err error) {
+	if !asker.Admin {
+		return &wire.Fault{Severity: "ERROR", Code: "42501",
+			Message: "permission denied for " + strings.ToUpper(c.name), Hint: "Only users named in admin_users may run it."}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), acting)
+	defer cancel()
+	if c.argument != "" && c.commands.Control.Paused(c.argument) == nil {
+		if err := asker.Exists(ctx, c.argument); err != nil {
+			return err
+		}
+	}
+	asker.Notice, err = c.act(ctx, c.commands.Control, order{c.argument, asker.User})
+	return err
+}
+
+// String is the command as it is written.
+func (c Command) String() string {
+	if c.act == nil {
+		return c.usage()
+	}
+	return strings.TrimSpace(strings.ToUpper(c.name) + " " + c.argument)
+}
+
+// Acts says that it does not only show something.
+func (c Command) Acts() bool { return c.act != nil }

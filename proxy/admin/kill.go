@@ -1,11 +1,15 @@
 package admin
 
-import "context"
+import (
+	"context"
+
+	"pgherd/proxy/wire"
+)
 
 var kill = command{
 	name: "kill",
 	doc:  "Send every client of the database away, and pause it.",
-	act: func(ctx context.Context, c Control, database string) error {
-		return c.Kill(ctx, database)
+	act: func(ctx context.Context, c Control, o order) (*wire.Fault, error) {
+		return nil, c.Kill(ctx, o.database, o.by)
 	},
 }

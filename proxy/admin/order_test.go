@@ -10,20 +10,96 @@ import (
 )
 
 // orders notes what a Control is told.
-type orders []string
+type orders struct {
+	told   []string
+	paused map[string]*wire.Fault
+	all    *wire.Fault
+}
 
-func (o *orders) Pause(_ context.Context, db string) error { *o = append(*o, "pause "+db); return nil }
-func (o *orders) Resume(db string)                         { *o = append(*o, "resume "+db) }
-func (o *orders) Reconnect(db string)                      { *o = append(*o, "reconnect "+db) }
-func (o *orders) Kill(_ context.Context, db string) error  { *o = append(*o, "kill "+db); return nil }
+func (o *orders) note(text string) { o.told = append(o.told, text) }
+
+func (o *orders) Pause(_ context.Context, db, by string) error {
+	o.note("pause " + db + " " + by)
+	return nil
+}
+func (o *orders) Reconnect(db string) { o.note("reconnect " + db) }
+func (o *orders) Kill(_ context.Context, db, by string) error {
+	o.note("kill " + db + " " + by)
+	return nil
+}
+func (o *orders) Resume(_ context.Context, db string) error {
+	o.note("resume " + db)
+	if db == "" {
+		o.all, o.paused = nil, nil
+	}
+	delete(o.paused, db)
+	return nil
+}
+
+func (o *orders) Paused(db string) *wire.Fault {
+	if o.all != nil {
+		return o.all
+	}
+	return o.paused[db]
+}
+
+func exists(context.Context, string) error { return nil }
+
+// TestResumeSaysWhatIsPaused still, and that there was nothing to end.
+func TestResumeSaysWhatIsPaused(t *testing.T) {
+	one, all := &wire.Fault{Message: "app is paused"}, &wire.Fault{Message: "all are paused", Hint: "RESUME"}
+	for _, row := range []struct {
+		sql     string
+		control orders
+		want    string
+	}{
+		{"RESUME app", orders{paused: map[string]*wire.Fault{"app": one}}, ""},
+		{"RESUME app", orders{paused: map[string]*wire.Fault{"app": one}, all: all}, "it is paused still: all are paused"},
+		{"RESUME app", orders{all: all}, "it is paused still: all are paused"},
+		{"RESUME app", orders{}, "there was no pause to end"},
+		{"RESUME", orders{all: all}, ""},
+		{"RESUME", orders{}, ""},
+	} {
+		c, _ := (&Commands{Control: &row.control}).Find([]byte(row.sql))
+		asker := Asker{Admin: true, Exists: exists}
+		_, err := c.Run(&asker)
+		got := ""
+		if asker.Notice != nil {
+			got = asker.Notice.Message
+		}
+		if err != nil || got != row.want {
+			t.Errorf("%s, %+v: %q, %v", row.sql, row.control, got, err)
+		}
+	}
+}
+
+// TestOrdersOfNothing: a database that is not there is none of which anything can be ordered;
+// one that is paused is not asked for, as nobody could log in.
+func TestOrdersOfNothing(t *testing.T) {
+	none := &wire.Fault{Code: "3D000"}
+	control := orders{paused: map[string]*wire.Fault{"gone": none}}
+	asker := Asker{Admin: true, Exists: func(context.Context, string) error { return none }}
+	for _, sql := range []string{"PAUSE x", "KILL x", "RECONNECT x", "RESUME x"} {
+		c, _ := (&Commands{Control: &control}).Find([]byte(sql))
+		if _, err := c.Run(&asker); err != none || len(control.told) > 0 {
+			t.Errorf("%s: %v, %q", sql, err, control.told)
+		}
+	}
+	for _, sql := range []string{"RESUME gone", "PAUSE"} {
+		c, _ := (&Commands{Control: &control}).Find([]byte(sql))
+		if _, err := c.Run(&asker); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
 
 // TestOrders: who may, and what is understood.
 func TestOrders(t *testing.T) {
 	for _, row := range []struct{ sql, want, tag string }{
-		{"PAUSE", "pause ", "PAUSE"},
-		{" pause  App ; ", "pause app", "PAUSE"},
+		{"PAUSE", "pause  alice", "PAUSE"},
+		{" pause  App ; ", "pause app alice", "PAUSE"},
 		{`Resume "App"`, "resume App", "RESUME"},
-		{`KILL "a""b"`, `kill a"b`, "KILL"},
+		{`KILL "a""b"`, `kill a"b alice`, "KILL"},
 		{"reconnect app;", "reconnect app", "RECONNECT"},
 	} {
 		var told orders
@@ -32,12 +108,12 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%q is not found", row.sql)
 			continue
 		}
-		fault, refused := errors.AsType[*wire.Fault](second(c.Run(Asker{PID: 1})))
-		if !refused || fault.Code != "42501" || len(told) > 0 {
-			t.Errorf("%q: anybody may: %v", row.sql, told)
+		fault, refused := errors.AsType[*wire.Fault](second(c.Run(&Asker{PID: 1})))
+		if !refused || fault.Code != "42501" || len(told.told) > 0 {
+			t.Errorf("%q: anybody may: %v", row.sql, told.told)
 		}
-		if _, err := c.Run(Asker{PID: 1, Admin: true}); err != nil || !slices.Equal(told, orders{row.want}) {
-			t.Errorf("%q: %q, %v", row.sql, told, err)
+		if _, err := c.Run(&Asker{PID: 1, User: "alice", Admin: true, Exists: exists}); err != nil || !slices.Equal(told.told, []string{row.want}) {
+			t.Errorf("%q: %q, %v", row.sql, told.told, err)
 		}
 		if c.Tag(0) != row.tag || len(c.Columns()) > 0 {
 			t.Errorf("%q completes with %q", row.sql, c.Tag(0))

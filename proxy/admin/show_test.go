@@ -104,7 +104,7 @@ func TestShow(t *testing.T) {
 			if !ok {
 				t.Fatal("it is not found")
 			}
-			rows, err := command.Run(Asker{PID: 12})
+			rows, err := command.Run(&Asker{PID: 12})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestShowOfNothing(t *testing.T) {
 	commands := &Commands{Source: source{state: &State{Nodes: &nodes.View{}}}, Config: defaults(t)}
 	for _, row := range shows() {
 		command, _ := commands.Find([]byte("SHOW " + row.name))
-		rows, err := command.Run(Asker{PID: 1})
+		rows, err := command.Run(&Asker{PID: 1})
 		if want := map[string]int{"pool_version": 1, "pool_memory": 2, "pool_cache": 1, "help": len(table) + len(elsewhere),
 			"pool_status": len(defaults(t)().Settings())}[row.name]; err != nil || len(rows) != want {
 			t.Errorf("%s: %d rows, %v", row.name, len(rows), err)
@@ -167,7 +167,7 @@ func TestShowOfNothing(t *testing.T) {
 func TestShowFails(t *testing.T) {
 	lost := errors.New("workers do not answer")
 	command, _ := (&Commands{Source: source{err: lost}, Config: defaults(t)}).Find([]byte("show pool_nodes"))
-	if _, err := command.Run(Asker{PID: 1}); !errors.Is(err, lost) {
+	if _, err := command.Run(&Asker{PID: 1}); !errors.Is(err, lost) {
 		t.Error(err)
 	}
 }
@@ -195,7 +195,7 @@ func TestHealthCheckStatsColumns(t *testing.T) {
 func TestPoolStatusIsTheConfiguration(t *testing.T) {
 	commands := &Commands{Source: source{state: fixed()}, Config: defaults(t)}
 	command, _ := commands.Find([]byte("SHOW POOL_STATUS"))
-	rows, err := command.Run(Asker{})
+	rows, err := command.Run(&Asker{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestShowOfWhatIsNot(t *testing.T) {
 	if !ok {
 		t.Fatal("PostgreSQL is asked, which does not know it either")
 	}
-	_, err := command.Run(Asker{})
+	_, err := command.Run(&Asker{})
 	fault, _ := err.(*wire.Fault)
 	if fault == nil || fault.Code != "42704" || fault.Message != "there is no SHOW POOL_FOO" {
 		t.Fatal(err)

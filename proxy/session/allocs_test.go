@@ -44,6 +44,8 @@ func (b *bench) Vacate(string, bool) (int, func(), error) { return 0, func() {},
 func (b *bench) SendAway(string)                          {}
 func (b *bench) Claim(pool.Target) bool                   { return true }
 func (b *bench) Doubt()                                   {}
+func (b *bench) Paused(string) (pool.Pause, bool)         { return pool.Pause{}, false }
+
 func (b *bench) Candidates() []route.Candidate {
 	b.candidates = append(b.candidates[:0], route.Candidate{Role: nodes.Primary}, route.Candidate{Index: 1, Role: nodes.Standby, Weight: 1})
 	return b.candidates

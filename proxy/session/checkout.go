@@ -95,15 +95,24 @@ func (s *Session) queue() (*pool.Server, error) {
 		}
 		if over(notify, s.loop.Now()) {
 			notify = Forever
-			s.client.Write(wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000",
-				Message: "waiting for a server connection: all that the limits allow are in use",
-				Hint:    "SHOW POOL_CLIENTS tells who holds them."}))
+			s.client.Write(wire.AppendNotice(nil, s.whyWaiting()))
 		}
 		if err := s.loop.Wait(sooner(notify, deadline)); err != nil {
 			s.loop.Withdraw()
 			return nil, err
 		}
 	}
+}
+
+// whyWaiting is what a client is told that waits for a server.
+func (s *Session) whyWaiting() *wire.Fault {
+	notice := wire.Fault{Severity: "NOTICE", Code: "00000", Hint: "SHOW POOL_CLIENTS tells who holds them.",
+		Message: "waiting for a server connection: all that the limits allow are in use"}
+	if why, paused := s.loop.Paused(s.Database()); paused {
+		fault := why.Fault(s.Database())
+		notice.Message, notice.Hint = "waiting for a server connection: "+fault.Message, fault.Hint
+	}
+	return &notice
 }
 
 // over says that a deadline has come.
@@ -132,6 +141,9 @@ func (s *Session) impatient(deadline time.Time) error {
 	case over(deadline, s.loop.Now()) && s.hurried:
 		return errHurried
 	case over(deadline, s.loop.Now()):
+		if why, paused := s.loop.Paused(s.Database()); paused {
+			return why.Fault(s.Database())
+		}
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
 			Detail:  "All connections that the limits allow are in use by other clients.",

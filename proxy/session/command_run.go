@@ -16,7 +16,7 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 			return out, err
 		}
 	}
-	by := Asker{PID: s.pid, User: s.who.Target.User, Values: s.values}
+	by := Asker{Client: s.who, PID: s.pid, Values: s.values}
 	rows, err := s.run(command, &by)
 	if err != nil {
 		return out, err

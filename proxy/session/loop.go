@@ -39,6 +39,8 @@ type Loop interface {
 	Granted() (*pool.Server, error)
 	// Withdraw gives up the place in the queue.
 	Withdraw()
+	// Paused is why clients of the database get no servers now; false: they do.
+	Paused(database string) (pool.Pause, bool)
 	// Return gives back a server that owes nothing and is idle (I2).
 	Return(*pool.Server)
 	// Discard closes a server.
@@ -133,8 +135,8 @@ type Command interface {
 
 // Asker is the session that a Command runs for.
 type Asker struct {
-	PID  uint32
-	User string
+	Client
+	PID uint32
 	// Values are what the session has set for itself, by parameter. A command
 	// that changes them puts another map in their place.
 	Values  map[string]string

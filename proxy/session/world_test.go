@@ -20,6 +20,7 @@ import (
 // What happens is a list of moments; each Wait of the session lets the next
 // one come, and when none is left the clock runs to the wait's deadline.
 type world struct {
+	pause   pool.Pause // of the database; zero: it is not paused
 	t       *testing.T
 	now     time.Time
 	set     *Settings
@@ -201,6 +202,8 @@ func (w *world) Aim(number uint32) (Target, bool) {
 }
 
 func (w *world) Chance() float64 { return 0 }
+
+func (w *world) Paused(string) (pool.Pause, bool) { return w.pause, !w.pause.Since.IsZero() }
 
 func (w *world) Candidates() (all []route.Candidate) {
 	for _, n := range w.view.Nodes {

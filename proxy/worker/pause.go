@@ -6,29 +6,45 @@ import (
 	"time"
 
 	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
 )
 
 // pausePoll is how often a Pause looks whether the last server is back.
 const pausePoll = 20 * time.Millisecond
 
-// Paused says whether clients of the database get no servers; those they have
-// are closed when they are given back.
-func (c *Crew) Paused(database string) bool {
+// Paused says why clients of the database get no servers; those they have are closed when
+// they are given back. False: they get servers.
+func (c *Crew) Paused(database string) (pool.Pause, bool) {
 	paused := c.paused.Load()
-	return paused != nil && ((*paused)[database] || (*paused)[pool.AllDatabases])
+	if paused == nil {
+		return pool.Pause{}, false
+	}
+	for _, name := range []string{pool.AllDatabases, database} {
+		if why, ok := (*paused)[name]; ok {
+			return why, true
+		}
+	}
+	return pool.Pause{}, false
 }
 
-// tellPaused replaces the set. It runs on worker 0.
+// tellPaused replaces what Paused tells. It runs on worker 0.
 func (c *Crew) tellPaused() {
-	paused := c.home.KeptBack()
+	paused := map[string]pool.Pause{}
+	for database := range c.home.KeptBack() {
+		why, ordered := c.pauses[database]
+		if !ordered {
+			why = c.sinceOf(database)
+		}
+		paused[database] = why
+	}
 	c.paused.Store(&paused)
 }
 
 // Pause has nobody get a server of the database any more, and waits until the
 // last one has been given back and closed. Clients stay and wait. When the
 // context ends first the database stays paused.
-func (c *Crew) Pause(ctx context.Context, database string) error {
-	c.holdBack(database)
+func (c *Crew) Pause(ctx context.Context, database, by string) error {
+	c.holdBack(database, by)
 	for {
 		left, err := c.countServers(ctx, database)
 		if err != nil || left == 0 {
@@ -37,14 +53,18 @@ func (c *Crew) Pause(ctx context.Context, database string) error {
 		select {
 		case <-time.After(pausePoll):
 		case <-ctx.Done():
-			return fmt.Errorf("pause: %d servers are still in use; it stays paused", left)
+			return &wire.Fault{Severity: "ERROR", Code: "55006", Message: fmt.Sprintf("%d servers are still in use; it stays paused", left),
+				Hint: "SHOW POOL_CLIENTS tells who has them. KILL sends them away, RESUME ends the pause."}
 		}
 	}
 }
 
 // holdBack begins a Pause.
-func (c *Crew) holdBack(database string) {
+func (c *Crew) holdBack(database, by string) {
 	c.atHome(func() []pool.Action {
+		if _, ordered := c.pauses[database]; !ordered { // who pauses again does not begin anew
+			c.pauses[database] = pool.Pause{Since: c.workers[0].env.Now(), By: by, All: database == pool.AllDatabases}
+		}
 		c.home.Pause(database)
 		c.tellPaused()
 		c.each(func(w *Worker) { w.retire(database) })
@@ -66,9 +86,26 @@ func (c *Crew) countServers(ctx context.Context, database string) (int, error) {
 	}
 }
 
-// Resume ends a Pause.
-func (c *Crew) Resume(database string) {
+// Resume ends a Pause; that of all databases ends every one. It returns once that is so.
+func (c *Crew) Resume(ctx context.Context, database string) error {
+	done := make(chan struct{})
+	c.resume(database, func() { close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// resume calls done, on worker 0's thread, when the pause has ended.
+func (c *Crew) resume(database string, done func()) {
 	c.atHome(func() []pool.Action {
+		defer done()
+		if database == pool.AllDatabases {
+			clear(c.pauses)
+		}
+		delete(c.pauses, database)
 		actions := c.home.Resume(database)
 		c.tellPaused()
 		return actions
@@ -87,9 +124,9 @@ func (c *Crew) Reconnect(database string) {
 }
 
 // Kill pauses the database and sends its clients away.
-func (c *Crew) Kill(ctx context.Context, database string) error {
+func (c *Crew) Kill(ctx context.Context, database, by string) error {
 	c.evictFrom(database, nil)
-	return c.Pause(ctx, database)
+	return c.Pause(ctx, database, by)
 }
 
 // each has every worker do something.

@@ -109,7 +109,7 @@ func (y *yard) tasks() (n int) {
 // the queue if its session still waits, and for just that.
 func TestMissedMove(t *testing.T) {
 	y := newYard(t, 1, 2)
-	y.crew.holdBack("app")
+	y.crew.holdBack("app", "admin")
 	fd, _ := y.net.Pair()
 	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	y.until("it waits", func() bool { return y.crew.home.Waiting() == 1 })

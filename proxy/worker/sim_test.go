@@ -329,11 +329,11 @@ func (s *sim) administer() {
 		again := *s.view
 		s.crew.Publish(&again)
 	case 0:
-		s.crew.holdBack("db1")
+		s.crew.holdBack("db1", "admin")
 	case 1:
 		s.crew.Reconnect(pool.AllDatabases)
 	case 2, 3, 4, 5:
-		s.crew.Resume(pool.AllDatabases)
+		s.crew.resume(pool.AllDatabases, func() {})
 	case 18:
 		s.jobs = append(s.jobs, s.crew.hold("db0"))
 		s.crew.each(func(w *Worker) { w.endIdle("db0") })

@@ -92,7 +92,8 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server on the shelf, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	if w.tooOld(s) || !kept(s.Key) || w.closing || w.crew.Paused(s.Key.Target().Database) {
+	_, paused := w.crew.Paused(s.Key.Target().Database)
+	if w.tooOld(s) || !kept(s.Key) || w.closing || paused {
 		w.discard(s)
 		return
 	}

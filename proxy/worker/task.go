@@ -179,6 +179,8 @@ func (t *task) Granted() (*pool.Server, error) {
 	return s, err
 }
 
+func (t *task) Paused(database string) (pool.Pause, bool) { return t.w.crew.Paused(database) }
+
 func (t *task) Withdraw() {
 	if s := t.granted; s != nil { // granted since the session last looked
 		t.granted = nil

@@ -93,7 +93,7 @@ func (w *Worker) endIdle(database string) (left int) {
 func (c *Crew) hold(database string) (free func()) {
 	it := &held{database: database}
 	c.atHome(func() []pool.Action {
-		it.until = c.workers[0].now.Add(holdLimit)
+		it.since = c.workers[0].now
 		c.holds = append(c.holds, it)
 		c.home.Hold(database)
 		c.tellPaused()
@@ -105,7 +105,17 @@ func (c *Crew) hold(database string) (free func()) {
 // held is one hold; worker 0 has them all.
 type held struct {
 	database string
-	until    time.Time
+	since    time.Time
+}
+
+// sinceOf is since when a database is held for a statement.
+func (c *Crew) sinceOf(database string) (why pool.Pause) {
+	for _, it := range c.holds {
+		if it.database == database && (why.Since.IsZero() || it.since.Before(why.Since)) {
+			why.Since = it.since
+		}
+	}
+	return why
 }
 
 // free ends a hold, if that is not done yet.
@@ -123,7 +133,7 @@ func (c *Crew) free(it *held) []pool.Action {
 // freeLate ends the holds that have lasted too long.
 func (c *Crew) freeLate(now time.Time) {
 	for _, it := range slices.Clone(c.holds) {
-		if now.After(it.until) {
+		if now.After(it.since.Add(holdLimit)) {
 			c.settle(func() []pool.Action { return c.free(it) })
 		}
 	}

@@ -48,12 +48,12 @@ func TestVacateEndsIdleServers(t *testing.T) {
 	if y.shelved() != 1 || y.crew.home.Count(appKey) != 0 || y.crew.home.Count(other) != 1 {
 		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.crew.home.Count(appKey), y.crew.home.Count(other))
 	}
-	if !y.crew.Paused("app") || y.crew.Paused("other") || y.crew.home.Reserve(appKey) {
+	if !paused(y, "app") || paused(y, "other") || y.crew.home.Reserve(appKey) {
 		t.Error("others get servers of it, or of another database none")
 	}
 	free()
 	free() // does no harm
-	y.until("others get servers", func() bool { return !y.crew.Paused("app") })
+	y.until("others get servers", func() bool { return !paused(y, "app") })
 	if !y.crew.home.Reserve(appKey) {
 		t.Error("there is still no server")
 	}
@@ -61,22 +61,56 @@ func TestVacateEndsIdleServers(t *testing.T) {
 	y.turns(5)
 }
 
+func paused(y *yard, database string) bool {
+	_, is := y.crew.Paused(database)
+	return is
+}
+
+// TestPausesSayWhy: who has ordered one, when, and that it is of all; a hold is nobody's.
+func TestPausesSayWhy(t *testing.T) {
+	y := newYard(t, 7, 2)
+	y.crew.hold("app")
+	y.crew.holdBack("db1", "alice")
+	y.turns(5)
+	began := y.crew.workers[0].env.Now()
+	y.later(time.Second)
+	y.crew.holdBack("db1", "bob") // it goes on as it was
+	y.crew.holdBack(pool.AllDatabases, "carol")
+	y.turns(5)
+	if why, _ := y.crew.Paused("db1"); why.By != "carol" || !why.All {
+		t.Errorf("%+v", why)
+	}
+	y.crew.resume(pool.AllDatabases, func() {})
+	y.turns(5)
+	if why, is := y.crew.Paused("app"); !is || why.By != "" || why.All || why.Since.IsZero() {
+		t.Errorf("%+v", why)
+	}
+	if paused(y, "db1") {
+		t.Error("RESUME has left a pause")
+	}
+	y.crew.holdBack("db1", "alice")
+	y.turns(5)
+	if why, _ := y.crew.Paused("db1"); why.By != "alice" || why.Since.Before(began) {
+		t.Errorf("%+v", why)
+	}
+}
+
 // TestHoldsEnd by themselves, and neither by nor with what an administrator has paused.
 func TestHoldsEnd(t *testing.T) {
 	y := newYard(t, 7, 2)
 	y.crew.hold("app")
 	free := y.crew.hold("app")
-	y.crew.holdBack("app")
+	y.crew.holdBack("app", "admin")
 	y.turns(5)
 	free()
 	y.later(holdLimit + 2*time.Second)
-	if len(y.crew.holds) != 0 || !y.crew.Paused("app") {
-		t.Errorf("%d holds are left, paused %v", len(y.crew.holds), y.crew.Paused("app"))
+	if len(y.crew.holds) != 0 || !paused(y, "app") {
+		t.Errorf("%d holds are left, paused %v", len(y.crew.holds), paused(y, "app"))
 	}
 	y.crew.hold("app")
-	y.crew.Resume(pool.AllDatabases)
+	y.crew.resume(pool.AllDatabases, func() {})
 	y.turns(5)
-	if !y.crew.Paused("app") {
+	if !paused(y, "app") {
 		t.Error("RESUME has ended a hold")
 	}
 }
