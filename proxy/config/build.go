@@ -117,4 +117,4 @@ func orDefault(given, otherwise string) string {
 }
 
 // joined is a list as one line.
-func (v value) joined(p *Param) string { return strings.Join(v.list, p.Separator()) }
+func (v value) joined(p *Param) string { return joinList(v.list, p.Separator()) }

@@ -45,7 +45,7 @@ backend_hostname0 = 'db0'      # comment
 backend_port0 = 6432
 backend_weight0 = 2.5
 backend_flag0 = 'disallow_to_failover | ALWAYS_PRIMARY'
-backend_application_name0 = 'it''s \'fine\''
+backend_application_name0 = 'it''s fine'
 connect_timeout = 2s
 connect_timeout2 = 500
 ssl = on
@@ -59,7 +59,7 @@ max_client_conn = 500
 pool_mode = Transaction
 pool_mode_list = 'reports:session, */batch:Statement, app / Bob : transaction'
 pin_policy = error
-harmless_function_list = 'f, s\\\\.g.*'
+harmless_function_list = 'f, s\.g.*'
 catalog_check_period = 1min
 max_prepared_statements = 7
 query_parse_cache_size = 1MB
@@ -74,7 +74,7 @@ unix_socket_directories = 'run,/tmp'
 		{"mode", fmt.Sprintf("%o", c.Listen.UnixPermissions), "770"},
 		{"backlog", fmt.Sprint(c.Listen.Backlog), "1000"},
 		{"nodes", fmt.Sprint(len(c.Nodes)), "2"},
-		{"node 0", fmt.Sprintf("%+v", c.Nodes[0]), "{Index:0 Host:db0 Port:6432 Weight:2.5 Flags:{DisallowFailover:true AlwaysPrimary:true} DataDirectory: ApplicationName:it's 'fine' ConnectTimeout:2s}"},
+		{"node 0", fmt.Sprintf("%+v", c.Nodes[0]), "{Index:0 Host:db0 Port:6432 Weight:2.5 Flags:{DisallowFailover:true AlwaysPrimary:true} DataDirectory: ApplicationName:it's fine ConnectTimeout:2s}"},
 		{"node 2", fmt.Sprintf("%+v", c.Nodes[1]), "{Index:2 Host:/var/run/postgresql Port:5432 Weight:1 Flags:{DisallowFailover:false AlwaysPrimary:false} DataDirectory: ApplicationName: ConnectTimeout:500ms}"},
 		{"address 0", address(c.Nodes[0]), "tcp db0:6432"},
 		{"address 2", address(c.Nodes[1]), "unix /var/run/postgresql/.s.PGSQL.5432"},
@@ -88,7 +88,7 @@ unix_socket_directories = 'run,/tmp'
 		{"mode of servers", c.Pool.Mode, "transaction"},
 		{"modes", fmt.Sprintf("%+v", c.Pool.Modes), "[{Database:reports User: Mode:session} {Database: User:batch Mode:statement} {Database:app User:Bob Mode:transaction}]"},
 		{"pins", c.Pool.PinPolicy, "error"},
-		{"harmless", fmt.Sprintf("%q", c.Pool.HarmlessFunctions), `["f" "s\\\\.g.*"]`},
+		{"harmless", fmt.Sprintf("%q", c.Pool.HarmlessFunctions), `["f" "s\\.g.*"]`},
 		{"catalog", c.Pool.CatalogCheck.String(), "1m0s"},
 		{"prepared", fmt.Sprint(c.Limits.Prepared), "7"},
 		{"parsed", fmt.Sprint(c.Limits.ParseCache), "1048576"},
@@ -121,9 +121,9 @@ read_consistency = global
 read_consistency_wait = 1s
 disable_load_balance_on_write = dml_adaptive
 allow_sql_comments = on
-read_only_function_list = 'f, app\\.g.*'
+read_only_function_list = 'f, app\.g.*'
 write_function_list = 'h'
-primary_routing_query_pattern_list = 'FROM t1\\x3b;a,b'
+primary_routing_query_pattern_list = 'FROM t1\;;a,b'
 primary_routing_query_pattern_list = 'c'
 delay_threshold = 10MB
 delay_threshold_by_time = 2s
@@ -134,7 +134,7 @@ user_redirect_preference_list = 'bob:0'
 `).Balance
 	want := Balance{PerStatement: true, Policy: "least_active", Expression: "node.weight, 1", Consistency: "global",
 		ConsistencyWait: time.Second, OnWrite: "dml_adaptive", Comments: true, ReadFunctions: []string{"f", `app\.g.*`},
-		WriteFunctions: []string{"h"}, PrimaryPatterns: []string{`FROM t1\x3b`, "a,b", "c"}, DelayBytes: 10 << 20,
+		WriteFunctions: []string{"h"}, PrimaryPatterns: []string{`FROM t1;`, "a,b", "c"}, DelayBytes: 10 << 20,
 		DelayTime: 2 * time.Second, PreferLower: true, Applications: "psql:standby", Databases: "web.*:1(0.5),app:primary", Users: "bob:0"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -69,20 +69,20 @@ func cutValue(s string) (value, rest string, err error) {
 	return s[:end], s[end:], nil
 }
 
-// cutQuoted reads up to the closing quote: ” is a quote, a backslash begins an escape as in postgresql.conf.
+// cutQuoted reads up to the closing quote as Pgpool-II does: nothing inside is changed, and a quote
+// behind a backslash is inside if another one follows. A doubled quote, which Pgpool-II refuses, is one.
 func cutQuoted(s string) (value, rest string, err error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch {
+		case s[i] == '\\' && strings.HasPrefix(s[i+1:], "'") && strings.Contains(s[i+2:], "'"):
+			b.WriteString(s[i : i+2])
+			i++
 		case s[i] == '\'' && strings.HasPrefix(s[i+1:], "'"):
 			b.WriteByte('\'')
 			i++
 		case s[i] == '\'':
 			return b.String(), s[i+1:], nil
-		case s[i] == '\\' && i+1 < len(s):
-			c, used := unescape(s[i+1:])
-			b.WriteByte(c)
-			i += used
 		default:
 			b.WriteByte(s[i])
 		}
@@ -90,17 +90,16 @@ func cutQuoted(s string) (value, rest string, err error) {
 	return "", "", errors.New("has no closing quote")
 }
 
-// unescape reads what follows a backslash: \b \f \n \r \t, up to three octal digits, or the byte itself.
-func unescape(s string) (c byte, used int) {
-	if i := strings.IndexByte("bfnrt", s[0]); i >= 0 {
-		return "\b\f\n\r\t"[i], 1
+// quote is the opposite of cutQuoted.
+func quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for i := range len(text) {
+		if text[i] == '\'' && (i == 0 || text[i-1] != '\\') {
+			b.WriteByte('\'')
+		}
+		b.WriteByte(text[i])
 	}
-	for used < min(3, len(s)) && s[used] >= '0' && s[used] <= '7' {
-		c = c<<3 | (s[used] - '0')
-		used++
-	}
-	if used == 0 {
-		return s[0], 1
-	}
-	return c, used
+	b.WriteByte('\'')
+	return b.String()
 }

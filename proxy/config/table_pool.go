@@ -56,7 +56,7 @@ var poolParams = inGroup("connection_pool", []Param{
 		Doc:  "Functions that write, in the same form; wins over read_only_function_list. Of functions in neither list the catalog tells: volatile ones go to the primary.",
 		Into: func(c *Config) any { return &c.Balance.WriteFunctions }},
 	{Name: "primary_routing_query_pattern_list", Kind: List, Sep: ";", Append: true, Item: checkPattern,
-		Doc:  "Statements that always go to the primary, as regular expressions separated by semicolons, in any letter case, found anywhere in the text as the client sent it. A semicolon itself is written \\\\x3b within the quotes. Repeated lines add up.",
+		Doc:  "Statements that always go to the primary, as regular expressions separated by semicolons, in any letter case, found anywhere in the text as the client sent it. A semicolon itself is written \\;, a quote \\'. Repeated lines add up.",
 		Into: func(c *Config) any { return &c.Balance.PrimaryPatterns }},
 })
 

@@ -74,10 +74,10 @@ func (p *Param) parse(text string) (value, error) {
 }
 
 func (p *Param) parseBool(text string) (value, error) {
-	switch strings.ToLower(text) {
-	case "on", "true", "yes", "1", "t", "y":
+	switch strings.ToLower(text) { // the beginnings of words count in Pgpool-II
+	case "on", "true", "yes", "1", "t", "tr", "tru", "y", "ye":
 		return value{text: "on", on: true}, nil
-	case "off", "false", "no", "0", "f", "n":
+	case "off", "false", "no", "0", "f", "fa", "fal", "fals", "n", "of":
 		return value{text: "off"}, nil
 	}
 	return value{}, p.wrong(text, "is not a boolean; accepted are on, off, true, false, yes, no, 1, 0")
@@ -95,6 +95,7 @@ func (p *Param) parseReal(text string) (value, error) {
 }
 
 func (p *Param) parseInteger(text string) (value, error) {
+	text = strings.TrimSpace(text)
 	num, err := strconv.ParseInt(text, 0, 64)
 	if errors.Is(err, strconv.ErrRange) {
 		return value{}, p.wrong(text, "is out of range; accepted is "+p.Range())
@@ -142,11 +143,7 @@ func (p *Param) parseQuantity(text string) (int64, error) {
 
 func (p *Param) parseList(text string) (value, error) {
 	v := value{text: text}
-	for item := range strings.SplitSeq(text, p.Separator()) {
-		item = strings.TrimSpace(item)
-		if item == "" {
-			continue
-		}
+	for _, item := range splitList(text, p.Separator()) {
 		if len(p.Options) > 0 {
 			word, err := p.option(item)
 			if err != nil {
