@@ -20,7 +20,6 @@ var checks = []check{
 	{[]string{"backend_hostname"}, noNodes},
 	{[]string{"backend_flag"}, clashingFlags},
 	{[]string{"backend_clustering_mode"}, missingMode},
-	{[]string{"replication_mode"}, when("replication_mode", "on", oldMode)},
 	{[]string{"listen_addresses", "unix_socket_directories"}, listensNowhere},
 	{[]string{"unix_socket_directories", "port"}, longSocketPath},
 	{[]string{"pcp_port", "port"}, samePorts},

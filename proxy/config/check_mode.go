@@ -10,15 +10,15 @@ func missingMode(c *Config) string {
 	if c.Clustering == streamingMode || c.Clustering == "raw" && len(c.Nodes) <= 1 {
 		return ""
 	}
-	hint := "give the nodes streaming replication, and set backend_clustering_mode to " + streamingMode
-	if c.Clustering == "raw" {
-		hint = fmt.Sprintf("raw is there for a single node, and %d are given; set backend_clustering_mode to %s if they replicate", len(c.Nodes), streamingMode)
+	name, mode, remedy := clusteringMode, c.Clustering, "set "+clusteringMode+" to "+streamingMode
+	hint := "give the nodes streaming replication, and " + remedy
+	old := c.settings().get(byName[name], noIndex).old
+	if old != "" {
+		name, mode = old+", the old name of "+name, mode+","
+		hint = "give the nodes streaming replication, and remove it"
 	}
-	return fmt.Sprintf("backend_clustering_mode %s is not supported: %s", c.Clustering, hint)
-}
-
-// oldMode is Pgpool-II's former way to ask for native replication.
-func oldMode(*Config) string {
-	return "replication_mode on, the old name of backend_clustering_mode native_replication, is not supported: " +
-		"give the nodes streaming replication, and remove it"
+	if c.Clustering == "raw" {
+		hint = fmt.Sprintf("raw is there for a single node, and %d are given; %s if they replicate", len(c.Nodes), remedy)
+	}
+	return fmt.Sprintf("%s %s is not supported: %s", name, mode, hint)
 }

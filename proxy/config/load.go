@@ -23,8 +23,8 @@ func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }
 
 // Parse is Load with the way to open files passed in. path is absolute.
 func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
-	ps := &problems{}
-	s := read(open, path, cl, ps)
+	ps, notes := &problems{}, &problems{}
+	s := read(open, path, cl, ps, notes)
 	if len(s.set) == 0 && len(ps.list) > 0 {
 		return nil, nil, ps.err() // there is no file to speak of
 	}
@@ -32,7 +32,7 @@ func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 	for _, check := range checks {
 		check.run(c, ps)
 	}
-	return c, warnings(c), ps.err()
+	return c, append(notes.warnings(path), warnings(c)...), ps.err()
 }
 
 // PidFile returns the pid_file_name of a configuration that may have errors elsewhere, so that a
@@ -45,16 +45,18 @@ func PidFile(path string, cl CommandLine) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", err
 	}
-	return build(path, read(openFile, path, cl, &problems{})).Files.Pid, nil
+	return build(path, read(openFile, path, cl, &problems{}, &problems{})).Files.Pid, nil
 }
 
-func read(open Open, path string, cl CommandLine, ps *problems) *settings {
+// read collects what is given; notes are what is told of names and words of older versions.
+func read(open Open, path string, cl CommandLine, ps, notes *problems) *settings {
 	r := &reader{open: open, problems: ps}
 	r.file(path, path, 0, 0)
 	s := &settings{set: map[key]entry{}, bad: map[*Param]bool{}, cl: cl}
-	for _, a := range r.found {
-		s.assign(a, ps)
+	for _, a := range modernize(r.found, ps, notes) {
+		s.assign(a, ps, notes)
 	}
+	s.emptyHosts(r.found, notes)
 	if len(r.found) == 0 && len(ps.list) > 0 {
 		s.bad[byName["backend_hostname"]] = true // an unreadable file is error enough
 	}
@@ -64,7 +66,7 @@ func read(open Open, path string, cl CommandLine, ps *problems) *settings {
 // warnings lists names without effect, once, and node settings without a node.
 func warnings(c *Config) []Warning {
 	var list []Warning
-	if names := c.settings().names(func(k key) bool { return !k.param.InEffect() }); len(names) > 0 {
+	if names := c.settings().names(func(k key) bool { return !k.param.InEffect() && !isFormer(k.param.Name) }); len(names) > 0 {
 		list = append(list, Warning{File: c.File, Text: "accepted, but not in effect in this version: " + strings.Join(names, ", ")})
 	}
 	orphan := func(k key) bool {

@@ -58,6 +58,45 @@ func Manual() string {
 		}
 		fmt.Fprintf(&b, "\n### %s\n%s  \n%s\n", p.title(), strings.Join(p.facts(), "; "), markdown.Replace(p.Doc))
 	}
+	b.WriteString(formerManual())
+	return b.String()
+}
+
+const formerIntro = `
+## Names of older versions
+
+Names that Pgpool-II had from 3.0 on and has no more are read, each with a warning that names its line. The value
+goes to today's name, unless the file gives that one too, which wins. Of the watchdog's, number 0 is this host's own
+since Pgpool-II 4.2, so that number N of the others becomes N+1. Old words are read too: master for primary
+(relcache_query_target), ALWAYS_MASTER for ALWAYS_PRIMARY (backend_flagN), debug for debug2 (log_min_messages,
+client_min_messages), booleans for on and off (check_temp_table).
+
+master_slave_mode, master_slave_sub_mode and replication_mode together make backend_clustering_mode: replication_mode on
+is native_replication, master_slave_mode on is what the sub mode says, without one stream, and master_slave_mode off
+is raw. pgherd starts with those that it starts with under today's name; it does not with parallel_mode on.
+An empty backend_hostnameN with a backend_portN is the Unix socket in backend_socket_dir, or in /tmp.
+
+| name | today |
+|---|---|
+`
+
+// formerManual is the table of the names of older versions.
+func formerManual() string {
+	var b strings.Builder
+	b.WriteString(formerIntro)
+	for _, f := range formerNames {
+		name, now := f.name, f.now
+		if f.shift {
+			name, now = name+"N", now+"N+1"
+		}
+		if f.with != "" {
+			name += ", beside " + f.with + "N"
+		}
+		if now == "" {
+			now = f.gone
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", name, now)
+	}
 	return b.String()
 }
 

@@ -68,12 +68,13 @@ type Param struct {
 	Group    string // set from the list the row stands in
 	Kind     Kind
 	Unit     Unit
-	Min, Max float64  // inclusive, Integer and Real only
-	Octal    bool     // shown in octal (file modes)
-	Options  []string // accepted words of an Enum, or of each item of a List
-	Sep      string   // List: separator, "" means ","
-	Append   bool     // List: repeated lines add up instead of the last one winning
-	Default  string   // as written in a file
+	Min, Max float64           // inclusive, Integer and Real only
+	Octal    bool              // shown in octal (file modes)
+	Options  []string          // accepted words of an Enum, or of each item of a List
+	Former   map[string]string // words of older versions, in small letters, and Options' for them
+	Sep      string            // List: separator, "" means ","
+	Append   bool              // List: repeated lines add up instead of the last one winning
+	Default  string            // as written in a file
 	Context  Context
 	Process  bool   // Context Session, and yet it acts on the whole process only
 	Doc      string // one or two sentences for manual and sample

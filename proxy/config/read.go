@@ -63,11 +63,25 @@ func (ps *problems) err() error {
 	return errors.Join(ps.list...)
 }
 
+// warnings are the problems, if nothing more came of them.
+func (ps *problems) warnings(file string) []Warning {
+	var list []Warning
+	for _, err := range ps.list {
+		p, _ := errors.AsType[Problem](err)
+		list = append(list, p)
+	}
+	if ps.more > 0 {
+		list = append(list, Warning{File: file, Text: fmt.Sprintf("and %d more warnings", ps.more)})
+	}
+	return list
+}
+
 // assignment is one "name = value" line.
 type assignment struct {
 	name, value string
 	file        string
 	line        int
+	old         string // what an older version has in place of name
 }
 
 // reader collects the assignments of a file and of what it includes, in order.
@@ -142,7 +156,7 @@ func (r *reader) line(file string, number, depth int, s string) {
 	case strings.EqualFold(name, "include"):
 		r.file(relativeTo(filepath.Dir(file), value), file, number, depth+1)
 	default:
-		r.found = append(r.found, assignment{name, value, file, number})
+		r.found = append(r.found, assignment{name: name, value: value, file: file, line: number})
 	}
 }
 

@@ -23,6 +23,7 @@ type entry struct {
 	value value
 	file  string
 	line  int
+	old   string // what an older version has in place of the name
 }
 
 // get returns the value in effect: given for the index, given for all, or the default.
@@ -43,7 +44,7 @@ func (s *settings) given(name string, index int) bool {
 }
 
 // assign takes one line's value.
-func (s *settings) assign(a assignment, ps *problems) {
+func (s *settings) assign(a assignment, ps, notes *problems) {
 	p, index, ok := resolve(a.name)
 	if a.line == 0 { // the line's error is already reported
 		s.bad[p] = ok
@@ -53,17 +54,21 @@ func (s *settings) assign(a assignment, ps *problems) {
 		ps.add(a.file, a.line, text)
 		return
 	}
+	label := cmp.Or(a.old, p.nameAt(index))
 	v, err := p.parse(a.value)
 	if err != nil {
-		ps.add(a.file, a.line, p.nameAt(index)+": "+err.Error())
+		ps.add(a.file, a.line, label+": "+err.Error())
 		s.bad[p] = true
 		return
+	}
+	if old := p.formerWord(a.value); old != "" {
+		notes.add(a.file, a.line, label+": "+old)
 	}
 	k := key{p, index}
 	if p.Append {
 		v.list = append(slices.Clone(s.set[k].value.list), v.list...)
 	}
-	s.set[k] = entry{v, a.file, a.line}
+	s.set[k] = entry{v, a.file, a.line, a.old}
 }
 
 // nameProblem says what is wrong with a name, "" if nothing.

@@ -44,6 +44,7 @@ var connectionParams = inGroup("connection", []Param{
 		IntoNode: func(n *Node) any { return &n.DataDirectory }},
 	{Name: "backend_flag", Kind: List, Sep: "|", Indexed: true, Default: "ALLOW_TO_FAILOVER",
 		Options:  []string{"ALLOW_TO_FAILOVER", "DISALLOW_TO_FAILOVER", "ALWAYS_PRIMARY"},
+		Former:   map[string]string{"always_master": "ALWAYS_PRIMARY"},
 		Doc:      "What may happen to node N, words separated by |. DISALLOW_TO_FAILOVER keeps it from being taken out, ALWAYS_PRIMARY takes it for the primary without asking.",
 		IntoNode: func(n *Node) any { return &n.Flags }},
 	{Name: "backend_application_name", Indexed: true,

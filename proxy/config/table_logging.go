@@ -3,6 +3,8 @@ package config
 // messageLevels are PostgreSQL's, least important first.
 var messageLevels = []string{"debug5", "debug4", "debug3", "debug2", "debug1", "info", "notice", "warning", "error", "log", "fatal", "panic"}
 
+var formerLevels = map[string]string{"debug": "debug2"}
+
 var loggingParams = inGroup("logging", []Param{
 	{Name: "log_destination", Kind: List, Options: []string{"stderr", "syslog"}, Default: "stderr",
 		Doc:  "Where the log goes, one or both, separated by commas.",
@@ -13,7 +15,7 @@ var loggingParams = inGroup("logging", []Param{
 	{Name: "log_line_prefix", Default: "%m: %a pid %p: ",
 		Doc:  "Beginning of every line of text: %m time with milliseconds, %t time, %p process number, %P process name, %a application, %u user, %d database, %h client's host, %r host and port, %l line number, %% a percent sign.",
 		Into: func(c *Config) any { return &c.Log.LinePrefix }},
-	{Name: "log_min_messages", Kind: Enum, Options: messageLevels, Default: "warning", Context: Session, Process: true,
+	{Name: "log_min_messages", Kind: Enum, Options: messageLevels, Former: formerLevels, Default: "warning", Context: Session, Process: true,
 		Doc:  "Least important messages to log; log counts as more important than error here, as in PostgreSQL.",
 		Into: func(c *Config) any { return &c.Log.MinMessages }},
 	{Name: "log_error_verbosity", Kind: Enum, Options: []string{"terse", "default", "verbose"}, Default: "default", Context: Session, Process: true,
@@ -35,7 +37,7 @@ var loggingParams = inGroup("logging", []Param{
 	{Name: "syslog_ident", Default: "pgpool",
 		Doc:  "Program name in syslog.",
 		Into: func(c *Config) any { return &c.Log.SyslogIdent }},
-	{Name: "client_min_messages", Kind: Enum, Options: messageLevels, Default: "notice", Context: Session,
+	{Name: "client_min_messages", Kind: Enum, Options: messageLevels, Former: formerLevels, Default: "notice", Context: Session,
 		Doc: "Least important messages of the proxy's own that a client is sent."},
 	{Name: "log_statement", Kind: Bool, Default: "off", Context: Session,
 		Doc:  "Log every statement of clients, constants and passwords included.",
@@ -71,11 +73,14 @@ var loggingParams = inGroup("logging", []Param{
 		Doc: "Old name of native_replication, with which pgherd does not start; see backend_clustering_mode."},
 })
 
+// formerChecks are the words of a boolean, which check_temp_table was before 4.1.
+var formerChecks = map[string]string{"true": "on", "yes": "on", "1": "on", "t": "on", "y": "on", "false": "off", "no": "off", "0": "off", "f": "off", "n": "off"}
+
 var generalParams = inGroup("general", []Param{
 	{Name: "allow_clear_text_frontend_auth", Kind: Bool, Default: "off",
 		Doc:  "Ask a client for its password in clear when pool_passwd does not have it, to log in to PostgreSQL with it.",
 		Into: func(c *Config) any { return &c.Auth.AllowClearText }},
-	{Name: "check_temp_table", Kind: Enum, Options: []string{"catalog", "trace", "none", "on", "off"}, Default: "catalog",
+	{Name: "check_temp_table", Kind: Enum, Options: []string{"catalog", "trace", "none", "on", "off"}, Default: "catalog", Former: formerChecks,
 		Doc: "How Pgpool-II recognises temporary tables, so that reads of them go to the primary. pgherd knows them by the catalog (catalog_check_period) and by what the session has made; there is nothing to choose."},
 	{Name: "check_unlogged_table", Kind: Bool, Default: "on", Context: Session,
 		Doc: "Send reads of unlogged tables to the primary, the only node that has their rows. pgherd always does: elsewhere they are errors."},

@@ -167,7 +167,20 @@ func (p *Param) option(text string) (string, error) {
 	if i := slices.IndexFunc(p.Options, same); i >= 0 {
 		return p.Options[i], nil
 	}
+	if now, ok := p.Former[strings.ToLower(text)]; ok {
+		return now, nil
+	}
 	return "", p.wrong(text, "is not accepted; accepted: "+strings.Join(p.Options, ", "))
+}
+
+// formerWord tells of a word of older versions in text, "" if there is none.
+func (p *Param) formerWord(text string) string {
+	for _, word := range splitList(text, p.Separator()) {
+		if now, ok := p.Former[strings.ToLower(word)]; ok {
+			return word + " is the old word for " + now
+		}
+	}
+	return ""
 }
 
 // Range describes the accepted numbers in the parameter's unit, "" for other kinds.
