@@ -106,6 +106,7 @@ var formerErrors = []struct{ lines, want string }{
 	{"socket_dir", `/c:2: "socket_dir" has no value`},
 	{"master_slave_mode =", `/c:2: "master_slave_mode" has no value`},
 	{"other_wd_port127 = 9000", "/c:2: wd_port128: number is above 127"},
+	{"other_wd_port00 = 9000", `/c:2: unknown parameter "other_wd_port00"; did you mean "wd_port1"?`},
 }
 
 func TestErrorsOfOlderVersions(t *testing.T) {
