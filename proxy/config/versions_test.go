@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// versionRow is a row of testdata/pgpool-versions.txt.
+type versionRow struct{ name, value, from, to, today string }
+
+func versionRows(t *testing.T) []versionRow {
+	t.Helper()
+	var rows []versionRow
+	for _, row := range tableRows(t, "pgpool-versions.txt", 5) {
+		rows = append(rows, versionRow{row[0], row[1], row[2], row[3], row[4]})
+	}
+	return rows
+}
+
+// inVersion compares versions of one digit before and one behind the point.
+func inVersion(version, from, to string) bool { return from <= version && (to == "-" || version <= to) }
+
+// at is the row's line for one number.
+func (r versionRow) at(number int) (name, value string) {
+	digits := fmt.Sprint(number)
+	return numbered(r.name, digits), strings.ReplaceAll(r.value, "hostN", "host"+digits)
+}
+
+func numbered(name, digits string) string {
+	if strings.HasSuffix(name, "N+1") {
+		return strings.TrimSuffix(name, "N+1") + "1" // of number 0
+	}
+	if base, ok := strings.CutSuffix(name, "N"); ok {
+		return base + digits
+	}
+	return name
+}
+
+// TestEveryNameOfEveryVersion: a line of it loads, and either is today's or has a warning that says what is.
+func TestEveryNameOfEveryVersion(t *testing.T) {
+	for _, row := range versionRows(t) {
+		name, value := row.at(0)
+		c, warnings, err := Parse(files{"/c": oneNode + name + " = " + value}.open, "/c", CommandLine{})
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		var told string
+		for _, w := range warnings {
+			if w.Line == 2 {
+				told += w.Text
+			}
+		}
+		today, word := row.today, strings.TrimPrefix(row.today, "word ")
+		switch {
+		case today == "kept":
+			expectLine(t, c, name, told, "")
+		case today == "gone":
+			if !strings.HasPrefix(told, name+" is a parameter of older versions: ") {
+				t.Errorf("%s: told %q", row.name, told)
+			}
+		case word != today:
+			expectLine(t, c, name, told, name+": "+value+" is the old word for "+word)
+		case today == clusteringMode:
+			if !strings.HasPrefix(told, name+" is an old name of "+today) {
+				t.Errorf("%s: told %q", row.name, told)
+			}
+		default:
+			expectLine(t, c, numbered(today, "0"), told, name+" is the old name of "+numbered(today, "0")+", which gets its value")
+		}
+	}
+}
+
+// expectLine wants the second line to have set a parameter, and these words about it.
+func expectLine(t *testing.T, c *Config, name, told, want string) {
+	t.Helper()
+	if s, ok := c.Show(name); !ok || s.Source != "/c:2" || told != want {
+		t.Errorf("%s: is set by %q, told %q", name, s.Source, told)
+	}
+}
+
+// TestVersionsAreComplete: no name of today's Pgpool-II is missing, and every old name is in some version.
+func TestVersionsAreComplete(t *testing.T) {
+	text, err := os.ReadFile("testdata/pgpool-params.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string]bool{}
+	for _, row := range versionRows(t) {
+		has[row.name] = true
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] {
+		if name, _, _ := strings.Cut(line, "\t"); !has[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for _, f := range formerNames {
+		if !has[f.name] && !has[f.name+"N"] && f.name != "backend_use_ssl" { // which files have, but no version knows
+			t.Errorf("%s is missing", f.name)
+		}
+	}
+}
+
+// TestFilesOfEveryVersion: with every parameter of a version and each of its modes, the file loads, or is refused
+// for the mode alone.
+func TestFilesOfEveryVersion(t *testing.T) {
+	rows, tried := versionRows(t), 0
+	for _, mode := range tableRows(t, "pgpool-modes.txt", 5) {
+		for _, version := range []string{"3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "4.0", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8"} {
+			if !inVersion(version, mode[0], mode[1]) {
+				continue
+			}
+			tried++
+			text := fileOf(version, rows, mode[2] == "2") + strings.ReplaceAll(mode[3], "; ", "\n")
+			c, _, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
+			got := "starts"
+			if err != nil {
+				got = err.Error()
+				if _, after, ok := strings.Cut(got, ": "); ok && strings.HasPrefix(got, "/c:") {
+					got = after
+				}
+			}
+			if got != mode[4] {
+				t.Errorf("%s with %s and %s nodes:\n got: %s\nwant: %s", version, mode[3], mode[2], got, mode[4])
+			}
+			if c != nil && (fmt.Sprint(len(c.Nodes)) != mode[2] || c.Nodes[0].Host != "host0" || len(c.Pool.ResetQueries) != 2) {
+				t.Errorf("%s with %s: %+v", version, mode[3], c.Nodes)
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d files", tried)
+	}
+}
+
+// fileOf is a file with all parameters of a version; what a mode sets stands behind it, and wins.
+func fileOf(version string, rows []versionRow, two bool) string {
+	var b strings.Builder
+	for _, row := range rows {
+		if !inVersion(version, row.from, row.to) {
+			continue
+		}
+		for number := range 2 {
+			if name, value := row.at(number); number == 0 || two && name != row.name {
+				fmt.Fprintf(&b, "%s = %s\n", name, value)
+			}
+		}
+	}
+	return b.String()
+}
