@@ -64,7 +64,7 @@ var formerNames = []former{
 	{name: "system_db_password", gone: "without effect, as it belonged to parallel_mode"},
 }
 
-// isFormer reports a name without number of an older version.
+// isFormer reports a name of an older version, as a file has it.
 func isFormer(name string) bool {
 	_, _, ok := findFormer(name, nil)
 	return ok

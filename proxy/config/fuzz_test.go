@@ -14,6 +14,9 @@ func FuzzParse(f *testing.F) {
 	for _, test := range badLines {
 		f.Add(oneNode + test.line)
 	}
+	for _, row := range formerLines {
+		f.Add(oneNode + row.lines)
+	}
 	f.Add(oneNode + `sr_check_database = '\'a''\'` + "\nharmless_function_list = 'a\\,b\\ ,c'\nreset_query_list = '\\;;a\\ ;b\\\\;c'")
 	f.Add("\ufeffport=0x1F\r\nbackend_hostname0 '\\101\\n''\\''")
 	f.Fuzz(func(t *testing.T, text string) {

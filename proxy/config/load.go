@@ -66,7 +66,7 @@ func read(open Open, path string, cl CommandLine, ps, notes *problems) *settings
 // warnings lists names without effect, once, and node settings without a node.
 func warnings(c *Config) []Warning {
 	var list []Warning
-	if names := c.settings().names(func(k key) bool { return !k.param.InEffect() && !isFormer(k.param.Name) }); len(names) > 0 {
+	if names := c.settings().names(func(k key) bool { return !k.param.InEffect() && !isFormer(k.param.nameAt(k.index)) }); len(names) > 0 {
 		list = append(list, Warning{File: c.File, Text: "accepted, but not in effect in this version: " + strings.Join(names, ", ")})
 	}
 	orphan := func(k key) bool {
