@@ -103,7 +103,7 @@ func TestLookupIsBounded(t *testing.T) {
 	f := newFakeCatalog(time.Hour, map[string]string{"vera": testVerifier})
 	f.lookup.Find(t.Context(), "vera")
 	for i := range maxAnswers + 100 {
-		f.lookup.remember(fmt.Sprint("invented", i), answer{at: f.now})
+		f.lookup.remember(fmt.Sprint("invented", i), answer[Secret]{at: f.now})
 	}
 	if len(f.lookup.unknown) != maxAnswers || len(f.lookup.known) != 1 {
 		t.Errorf("%d unknown, %d known", len(f.lookup.unknown), len(f.lookup.known))
