@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 
 	"pgherd/proxy/auth"
@@ -33,7 +34,7 @@ func Check(ctx context.Context, c *config.Config, log *slog.Logger) error {
 func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	f := &faults{config: c}
 	n.policy = policyOf(c, f)
-	for _, warning := range n.policy.HBA.Warnings() {
+	for _, warning := range n.policy.Warnings() {
 		log.Warn(warning)
 	}
 	n.tls = clientTLS(c, f, log)
@@ -46,7 +47,7 @@ func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 
 // policyOf reads pool_hba.conf, pool_passwd and the user name maps.
 func policyOf(c *config.Config, f *faults) *auth.Policy {
-	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText}
+	p := &auth.Policy{AllowClearText: c.Auth.AllowClearText, Resolver: net.DefaultResolver}
 	key, err := auth.ReadKey(c.Files.Key)
 	if !errors.Is(err, os.ErrNotExist) { // only AES entries need it
 		f.addFile("pool_passwd", err)

@@ -192,9 +192,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Failed: p.fail,
 		Chase:  func() { p.chaser.Want() },
 		Doubted: func() {
-			if known := p.gate.settings.Load().policy.Lookup; known != nil {
-				known.ForgetAll()
-			}
+			p.gate.settings.Load().policy.ForgetAll()
 		},
 	}
 }

@@ -14,7 +14,8 @@ type attempt struct {
 	ctx    context.Context // ends with the login
 	policy *Policy
 	peer   *Peer
-	rule   *Rule  // nil without pool_hba.conf
+	rule   *Rule // nil without pool_hba.conf
+	search *search
 	stored Secret // what is known of the user; see know
 	source string // where it is from, for the log
 }

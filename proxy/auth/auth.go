@@ -67,7 +67,7 @@ type Grant struct {
 	Proof  Proof
 	Secret Secret // to log in to servers with; may be empty
 	Method string // how it passed, for the log
-	Line   int    // of pool_hba.conf; 0 without
+	Line   int    // of pool_hba.conf, or of a file that it includes; 0 without
 }
 
 // Policy is how clients are authenticated: an immutable snapshot.
@@ -76,6 +76,10 @@ type Policy struct {
 	Ident  *Ident  // nil: no ident_file
 	Passwd *Passwd // nil: no pool_passwd
 	Lookup *Lookup // nil: no auth_query; asked for users that Passwd does not have
+	// Resolver and Members are asked if a line needs it. Members is nil if there
+	// is nobody to ask.
+	Resolver Resolver
+	Members  *Members
 	// AllowClearText is allow_clear_text_frontend_auth: without a stored
 	// secret and without HBA, ask for the password and let the server judge.
 	AllowClearText bool
@@ -89,10 +93,20 @@ func (p *Policy) Validate() error {
 	var errs []error
 	for i := range p.HBA.Rules {
 		if r := &p.HBA.Rules[i]; r.Map != "" && !p.Ident.has(r.Map) {
-			errs = append(errs, fmt.Errorf("read pool_hba.conf line %d: map %q is not in ident_file", r.Line, r.Map))
+			errs = append(errs, r.place().wrong(fmt.Errorf("map %q is not in ident_file", r.Map)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ForgetAll drops what has been asked of PostgreSQL: roles may have been changed.
+func (p *Policy) ForgetAll() {
+	if p.Lookup != nil {
+		p.Lookup.ForgetAll()
+	}
+	if p.Members != nil {
+		p.Members.ForgetAll()
+	}
 }
 
 // Check authenticates the client at the other end of conn, whose deadline the
@@ -103,8 +117,13 @@ func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Gran
 	if p.HBA == nil {
 		return a.checkWithoutRules()
 	}
-	if a.rule = p.HBA.Match(&peer); a.rule == nil {
-		return Grant{}, noEntry(&peer)
+	a.search = &search{ctx: ctx, policy: p, peer: &peer}
+	var err error
+	if a.rule, err = p.HBA.match(a.search); err != nil {
+		return Grant{}, err
+	}
+	if a.rule == nil {
+		return Grant{}, noEntry(&peer, a.search.resolved())
 	}
 	if err := a.checkCertificate(); err != nil {
 		return Grant{}, err

@@ -19,7 +19,14 @@ func (a *attempt) checkCertificate() error {
 	if !a.peer.Certified {
 		return refuse("28000", "connection requires a valid client certificate", "")
 	}
-	if a.rule.ClientCert == CertFull && !a.named() {
+	if a.rule.ClientCert == CertCA {
+		return nil
+	}
+	named, err := a.named()
+	switch {
+	case err != nil:
+		return a.rule.undecided(err)
+	case !named:
 		return refuse("28000", fmt.Sprintf("certificate authentication failed for user %q", a.peer.User),
 			"the certificate is of another: "+a.certificateName())
 	}
@@ -28,9 +35,12 @@ func (a *attempt) checkCertificate() error {
 
 // named says that a trusted certificate bears the user's name, or one that
 // the rule's map lets be the user.
-func (a *attempt) named() bool {
+func (a *attempt) named() (bool, error) {
 	name := a.certificateName()
-	return a.peer.Certified && name != "" && a.policy.Ident.allows(a.rule.Map, name, a.peer.User)
+	if !a.peer.Certified || name == "" {
+		return false, nil
+	}
+	return a.policy.Ident.allows(a.rule.Map, name, a.peer.User, a.search.roles)
 }
 
 // certificateName is what the rule goes by; a zero byte in it hides something.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 )
 
@@ -59,27 +58,4 @@ func (o outside) judge(ctx context.Context, password string, judge func(context.
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the verdict: %w", ctx.Err())
 	}
-}
-
-// inClear are the methods by which passwords travel as they are.
-var inClear = map[string]bool{"password": true, "pam": true, "ldap": true}
-
-// Warnings are what is legal and yet should be looked at.
-func (h *HBA) Warnings() (list []string) {
-	if h == nil {
-		return nil
-	}
-	for i := range h.Rules {
-		r := &h.Rules[i]
-		if inClear[r.Method] && (r.kind == host || r.kind == hostNoSSL) && !r.from.isLoopback() {
-			list = append(list, fmt.Sprintf("pool_hba.conf line %d: method %s takes passwords in clear text, and the line "+
-				"lets clients in without TLS: begin it with hostssl", r.Line, r.Method))
-		}
-	}
-	return list
-}
-
-func (a *addresses) isLoopback() bool {
-	return a.word == "samehost" || a.word == "" && a.net.Addr().IsLoopback() &&
-		(a.net.Bits() >= 8 && a.net.Addr().Is4() || a.net == netip.PrefixFrom(netip.IPv6Loopback(), 128))
 }

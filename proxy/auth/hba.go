@@ -1,7 +1,9 @@
 package auth
 
 import (
-	"net/netip"
+	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -10,6 +12,7 @@ type HBA struct{ Rules []Rule }
 
 // Rule is a line of pool_hba.conf.
 type Rule struct {
+	File       string
 	Line       int
 	Method     string // a key of methods
 	ClientCert CertDemand
@@ -32,10 +35,12 @@ const (
 	host
 	hostSSL
 	hostNoSSL
+	hostGSS // never matches: clients are told that there is no GSSAPI here
 )
 
 // connections are the names of the first field.
-var connections = map[string]connection{"local": local, "host": host, "hostssl": hostSSL, "hostnossl": hostNoSSL}
+var connections = map[string]connection{"local": local, "host": host, "hostssl": hostSSL, "hostnossl": hostNoSSL,
+	"hostgssenc": hostGSS, "hostnogssenc": host}
 
 // CertDemand is option clientcert: what a client's certificate must be.
 type CertDemand uint8
@@ -47,26 +52,67 @@ const (
 	CertFull            // and its name is the user's, or mapped to it
 )
 
-// addresses is the fourth field of a rule: where clients may come from.
-type addresses struct {
-	word string // "all", "samehost", "samenet"; "": prefix
-	net  netip.Prefix
-}
-
-// Match finds the rule for a client; nil if there is none.
-func (h *HBA) Match(peer *Peer) *Rule {
-	i := slices.IndexFunc(h.Rules, func(r Rule) bool { return r.matches(peer) })
-	if i < 0 {
-		return nil
+// match is what the rules say of a client: the first rule that matches; nil
+// if there is none.
+func (h *HBA) match(s *search) (*Rule, error) {
+	var passed *Rule // nobody can say whether this one would have matched
+	for i := range h.Rules {
+		r := &h.Rules[i]
+		found, err := r.matches(s)
+		switch {
+		case s.ctx.Err() != nil: // what took too long is no answer
+			return nil, s.ctx.Err()
+		case errors.Is(err, errNobody) && r.Method != "reject":
+			passed = cmp.Or(passed, r)
+		case err != nil:
+			return nil, r.undecided(err)
+		case found && passed != nil && r.Method == "trust" && passed.Method != "trust":
+			return nil, passed.undecided(errNobody)
+		case found:
+			return r, nil
+		}
 	}
-	return &h.Rules[i]
+	return nil, nil
 }
 
-func (r *Rule) matches(peer *Peer) bool {
-	return r.kind.matches(peer) &&
-		(r.kind == local || r.from.match(peer)) &&
-		slices.ContainsFunc(r.databases, func(t token) bool { return t.matchesDatabase(peer) }) &&
-		slices.ContainsFunc(r.users, func(t token) bool { return t.is("all") || t.text == peer.User })
+// undecided is why a log-in is refused of which nobody can say now whether
+// the rule is for it: to pass over a reject, or over a proof in favour of
+// trust, would let in whom the file keeps out.
+func (r *Rule) undecided(err error) error {
+	refusal := refuse("57P03", "it cannot be found out now which roles the user is a member of", fmt.Sprintf("%v: %v", r.place(), err))
+	refusal.Fault.Hint = "A line of pool_hba.conf depends on it, for which pgherd asks the primary as auth_user, or as sr_check_user."
+	return refusal
+}
+
+// place is where the rule stands.
+func (r *Rule) place() place { return place{r.File, r.Line} }
+
+// matches looks first at what costs nothing, then at the name of the client's
+// host, and asks for memberships last.
+func (r *Rule) matches(s *search) (bool, error) {
+	if !r.kind.matches(s.peer) || r.kind != local && r.from.kind != named && !r.from.matches(s.peer) {
+		return false, nil
+	}
+	database, user := best(r.databases, s.peer.inDatabase), best(r.users, s.peer.asUser)
+	if database == no || user == no || r.kind != local && r.from.kind == named && !s.named(r.from.name) {
+		return false, nil
+	}
+	if database == yes && user == yes {
+		return true, nil
+	}
+	roles, err := s.roles()
+	if err != nil {
+		return false, err
+	}
+	return (database == yes || slices.Contains(roles, s.peer.Database)) && (user == yes || anyOf(r.users, roles)), nil
+}
+
+// anyOf says whether +role stands among the names for one of the roles.
+func anyOf(names []token, roles []string) bool {
+	return slices.ContainsFunc(names, func(t token) bool {
+		role, is := t.members()
+		return is && slices.Contains(roles, role)
+	})
 }
 
 func (c connection) matches(peer *Peer) bool {
@@ -77,34 +123,65 @@ func (c connection) matches(peer *Peer) bool {
 		return !peer.Local && peer.TLS
 	case hostNoSSL:
 		return !peer.Local && !peer.TLS
+	case hostGSS:
+		return false
 	}
 	return !peer.Local
 }
 
-// matchesDatabase: physical replication has no database and matches only the
-// word for it, as in PostgreSQL.
-func (t token) matchesDatabase(peer *Peer) bool {
-	switch {
-	case peer.Physical:
-		return t.is("replication")
-	case t.is("replication"):
-		return false
-	case t.is("all"):
-		return true
-	case t.is("sameuser"):
-		return peer.Database == peer.User
+// verdict is what a name says of a client.
+type verdict uint8
+
+const (
+	no     verdict = iota
+	member         // yes, if the user is a member of a role
+	yes
+)
+
+func verdictOf(is bool) verdict {
+	if is {
+		return yes
 	}
-	return t.text == peer.Database
+	return no
 }
 
-func (a *addresses) match(peer *Peer) bool {
-	switch a.word {
-	case "all":
-		return true
-	case "samehost":
-		return slices.ContainsFunc(peer.Own(), func(p netip.Prefix) bool { return p.Addr() == peer.Addr })
-	case "samenet":
-		return slices.ContainsFunc(peer.Own(), func(p netip.Prefix) bool { return p.Contains(peer.Addr) })
+// best is the most that one of the names says.
+func best(names []token, of func(t token) verdict) (v verdict) {
+	for _, t := range names {
+		v = max(v, of(t))
 	}
-	return a.net.Contains(peer.Addr)
+	return v
+}
+
+// inDatabase: physical replication has no database and matches only the word
+// for it, as in PostgreSQL.
+func (p *Peer) inDatabase(t token) verdict {
+	switch {
+	case p.Physical:
+		return verdictOf(t.is("replication"))
+	case t.is("replication"):
+		return no
+	case t.is("all"):
+		return yes
+	case t.is("sameuser"):
+		return verdictOf(p.Database == p.User)
+	case t.is("samerole") || t.is("samegroup"):
+		return member
+	}
+	return verdictOf(t.names(p.Database))
+}
+
+func (p *Peer) asUser(t token) verdict {
+	if _, is := t.members(); is {
+		return member
+	}
+	return verdictOf(t.is("all") || t.names(p.User))
+}
+
+// names says whether a token that is no keyword is this name, or matches it.
+func (t token) names(name string) bool {
+	if t.match != nil {
+		return t.match.MatchString(name)
+	}
+	return t.text == name
 }

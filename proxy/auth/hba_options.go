@@ -1,7 +1,5 @@
 package auth
 
-import "strings"
-
 // certDemands are the values of option clientcert, old and new.
 var certDemands = map[string]CertDemand{"verify-ca": CertCA, "1": CertCA, "verify-full": CertFull, "no-verify": CertNone, "0": CertNone}
 
@@ -19,35 +17,15 @@ var (
 	}
 )
 
-func (p *ruleParser) options(r *Rule) {
-	for len(p.rest) > 0 {
-		word := p.one("option")
-		name, value, found := strings.Cut(word.text, "=")
-		take := options[name]
-		if take == nil {
-			take = methodOptions[r.Method][name]
-		}
-		switch {
-		case p.err != nil:
-		case !found:
-			p.fail("an option is not name=value (quote a value with blanks)") // its text may be half a password
-		case take == nil:
-			p.fail("unknown option %q of method %s", name, r.Method)
-		default:
-			take(p, r, value)
-		}
-	}
-}
-
 func optionClientCert(p *ruleParser, r *Rule, value string) {
 	demand, known := certDemands[value]
 	switch {
 	case !known:
-		p.fail("invalid value of clientcert: want verify-ca or verify-full")
+		p.fail("invalid value for clientcert: %q: want verify-ca or verify-full", value)
 	case r.kind != hostSSL:
-		p.fail("option clientcert needs hostssl")
+		p.fail("clientcert can only be configured for \"hostssl\" rows")
 	case r.Method == "cert" && demand != CertFull:
-		p.fail("method cert needs clientcert=verify-full")
+		p.fail("clientcert only accepts \"verify-full\" when using \"cert\" authentication")
 	default:
 		r.ClientCert = demand
 	}
@@ -56,9 +34,9 @@ func optionClientCert(p *ruleParser, r *Rule, value string) {
 func optionClientName(p *ruleParser, r *Rule, value string) {
 	switch {
 	case r.kind != hostSSL:
-		p.fail("option clientname needs hostssl")
+		p.fail("clientname can only be configured for \"hostssl\" rows")
 	case value != "CN" && value != "DN":
-		p.fail("invalid value of clientname: want CN or DN")
+		p.fail("invalid value for clientname: %q: want CN or DN", value)
 	default:
 		r.ByDN = value == "DN"
 	}

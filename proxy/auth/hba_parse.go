@@ -3,34 +3,36 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 )
 
-// LoadHBA reads pool_hba.conf; @file is relative to its folder.
-func LoadHBA(path string) (*HBA, error) {
-	text, err := readLimited(path, maxHBAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read pool_hba.conf: %w", err)
-	}
-	return ParseHBA(text, includeBeside(path))
+// LoadHBA reads pool_hba.conf; what it names is relative to its folder. Every
+// line that is wrong is reported.
+func LoadHBA(path string) (*HBA, error) { return readHBA(path, disk) }
+
+// ParseHBA is LoadHBA of a text; include reads a file that it names.
+func ParseHBA(text string, include func(name string) (string, error)) (*HBA, error) {
+	return readHBA(textName, source{read: func(path string) (string, error) {
+		if path == textName {
+			return text, nil
+		}
+		return include(path)
+	}, list: func(string) ([]string, error) { return nil, errors.New("there are no folders") }})
 }
 
-// ParseHBA parses the text of pool_hba.conf; include reads a file that it
-// names with @. Every line that is wrong is reported.
-func ParseHBA(text string, include func(name string) (string, error)) (*HBA, error) {
+// textName is what a text without a file is called in errors.
+const textName = "pool_hba.conf"
+
+func readHBA(path string, from source) (*HBA, error) {
 	h := &HBA{}
-	err := eachLine(text, "pool_hba.conf", func(number int, line string) error {
-		rule, found, err := parseRule(line, include)
-		if err == nil && found {
-			rule.Line = number
-			h.Rules = append(h.Rules, rule)
-		}
+	r := &reader{source: from}
+	err := r.eachLine(path, func(l *line) error {
+		rule, err := parseRule(l)
+		h.Rules = append(h.Rules, rule)
 		return err
 	})
 	if err == nil && len(h.Rules) == 0 {
-		err = errors.New("read pool_hba.conf: there is no rule in it, nobody could connect")
+		err = fmt.Errorf("%s: the file contains no entries, nobody could connect", path)
 	}
 	if err != nil {
 		return nil, err
@@ -38,46 +40,12 @@ func ParseHBA(text string, include func(name string) (string, error)) (*HBA, err
 	return h, nil
 }
 
-// eachLine gives the lines of a file, those joined by a backslash at the end
-// as one. All errors come back together, each with its line.
-func eachLine(text, file string, parse func(number int, line string) error) error {
-	var errs []error
-	number, joined, begins := 0, "", 1
-	for line := range strings.Lines(text) {
-		number++
-		if joined == "" {
-			begins = number
-		}
-		line = strings.TrimRight(line, "\r\n")
-		if head, goesOn := strings.CutSuffix(line, `\`); goesOn {
-			joined += head
-			continue
-		}
-		line, joined = joined+line, ""
-		if err := parse(begins, line); err != nil {
-			errs = append(errs, fmt.Errorf("read %s line %d: %w", file, begins, err))
-		}
-	}
-	if joined != "" {
-		errs = append(errs, fmt.Errorf("read %s line %d: the file ends where the line goes on", file, begins))
-	}
-	return errors.Join(errs...)
-}
-
-func parseRule(line string, include func(string) (string, error)) (r Rule, found bool, err error) {
-	list, err := fields(line)
-	if err != nil || len(list) == 0 {
-		return r, false, err
-	}
-	for i := range list {
-		if list[i], err = expand(list[i], include, 0); err != nil {
-			return r, false, err
-		}
-	}
-	p := &ruleParser{rest: list}
+func parseRule(l *line) (Rule, error) {
+	r := Rule{File: l.file, Line: l.place.line}
+	p := &ruleParser{rest: l.fields}
 	p.connection(&r)
-	r.databases = p.names("database", "samegroup", "samerole")
-	r.users = p.names("user")
+	r.databases = p.names("database")
+	r.users = p.names("role")
 	if r.kind != local {
 		r.from = p.addresses()
 	}
@@ -86,7 +54,7 @@ func parseRule(line string, include func(string) (string, error)) (r Rule, found
 	if r.Method == "ldap" {
 		p.finishLDAP(&r)
 	}
-	return r, true, p.err
+	return r, p.err
 }
 
 // ruleParser takes fields in order. What went wrong first is kept.
@@ -103,10 +71,10 @@ func (p *ruleParser) fail(format string, args ...any) {
 	p.rest = nil
 }
 
-// list takes a field of one or more tokens.
+// list takes a field of one or more tokens. Errors have PostgreSQL's words.
 func (p *ruleParser) list(what string) []token {
 	if len(p.rest) == 0 {
-		p.fail("the %s is missing", what)
+		p.fail("end-of-line before %s", what)
 		return nil
 	}
 	field := p.rest[0]
@@ -114,11 +82,11 @@ func (p *ruleParser) list(what string) []token {
 	return field
 }
 
-// one takes a field of exactly one token.
-func (p *ruleParser) one(what string) token {
+// one takes a field of exactly one token, which errors about several call kind.
+func (p *ruleParser) one(what, kind string) token {
 	field := p.list(what)
 	if p.err == nil && len(field) != 1 {
-		p.fail("there must be one %s", what)
+		p.fail("multiple values specified for %s: write one per line", kind)
 	}
 	if p.err != nil {
 		return token{}
@@ -127,82 +95,36 @@ func (p *ruleParser) one(what string) token {
 }
 
 func (p *ruleParser) connection(r *Rule) {
-	word := p.one("connection type")
+	word := p.one("connection type", "connection type")
 	kind, known := connections[word.text]
 	if !known {
-		p.fail("unknown connection type %q: want local, host, hostssl or hostnossl", word.text)
+		p.fail("invalid connection type %q: want local, host, hostssl, hostnossl, hostgssenc or hostnogssenc", word.text)
 	}
 	r.kind = kind
 }
 
-// names takes database or user names. pgherd does not know which roles
-// belong to which, so what depends on that is an error, never a rule that
-// silently does not match: a reject would be lost.
-func (p *ruleParser) names(what string, unsupported ...string) []token {
-	names := p.list(what)
-	for _, t := range names {
-		for _, word := range unsupported {
-			if t.is(word) {
-				p.fail("%s %s is not supported: pgherd does not know who is a member of a role", what, word)
-			}
+// names takes database or role names.
+func (p *ruleParser) names(what string) []token {
+	names := p.list(what + " specification")
+	for i := range names {
+		compiled, err := names[i].compiled()
+		if err != nil {
+			p.fail("%w", err)
 		}
-		if !t.quoted && strings.HasPrefix(t.text, "+") {
-			p.fail("%s %q is not supported: pgherd does not know who is a member of a role", what, t.text)
-		}
-		if !t.quoted && strings.HasPrefix(t.text, "/") {
-			p.fail("%s %q: regular expressions are not supported", what, t.text)
-		}
+		names[i] = compiled
 	}
 	return names
 }
 
-func (p *ruleParser) addresses() addresses {
-	word := p.one("address")
-	if word.is("all") || word.is("samehost") || word.is("samenet") {
-		return addresses{word: word.text}
-	}
-	if prefix, err := netip.ParsePrefix(word.text); err == nil {
-		return addresses{net: prefix.Masked()}
-	}
-	addr, err := netip.ParseAddr(word.text)
-	switch {
-	case p.err != nil:
-	case err != nil && strings.Contains(word.text, "/"):
-		p.fail("invalid address %q", word.text)
-	case err != nil:
-		p.fail("address %q: host names are not supported, write the IP address with its prefix length", word.text)
-	default:
-		return addresses{net: p.mask(addr)}
-	}
-	return addresses{}
-}
-
-// mask takes the netmask that stands in a field of its own.
-func (p *ruleParser) mask(addr netip.Addr) netip.Prefix {
-	word := p.one("netmask (or write the address as ADDRESS/LENGTH)")
-	mask, err := netip.ParseAddr(word.text)
-	if p.err != nil {
-		return netip.Prefix{}
-	}
-	if err != nil || mask.Is4() != addr.Is4() {
-		p.fail("invalid netmask %q", word.text)
-		return netip.Prefix{}
-	}
-	ones, size := net.IPMask(mask.AsSlice()).Size()
-	if size == 0 {
-		p.fail("invalid netmask %q: its ones must come first", word.text)
-		return netip.Prefix{}
-	}
-	return netip.PrefixFrom(addr, ones).Masked()
-}
-
 func (p *ruleParser) method(r *Rule) {
-	r.Method = p.one("method").text
+	r.Method = p.one("authentication method", "authentication type").text
 	_, known := methods[r.Method]
 	switch {
-	case p.err != nil || known:
-	default:
-		p.fail("unknown method %q: want trust, reject, password, md5, scram-sha-256, cert, pam or ldap", r.Method)
+	case p.err != nil:
+	case notHere[r.Method]:
+		p.fail("authentication method %q is not supported by pgherd: want %s", r.Method, methodNames)
+	case !known:
+		p.fail("invalid authentication method %q: want %s", r.Method, methodNames)
 	}
 	if r.Method == "pam" {
 		p.startPAM(r)
@@ -210,7 +132,51 @@ func (p *ruleParser) method(r *Rule) {
 	if r.Method == "cert" {
 		r.ClientCert = CertFull
 		if r.kind != hostSSL {
-			p.fail("method cert needs hostssl")
+			p.fail("cert authentication is only supported on hostssl connections")
 		}
 	}
+}
+
+// notHere are methods that PostgreSQL has beside ours.
+var notHere = map[string]bool{"ident": true, "peer": true, "gss": true, "sspi": true, "radius": true, "bsd": true, "oauth": true}
+
+const methodNames = "trust, reject, password, md5, scram-sha-256, cert, pam or ldap"
+
+// options takes what follows the method; a field may have several, parted by
+// commas.
+func (p *ruleParser) options(r *Rule) {
+	for len(p.rest) > 0 {
+		for _, word := range p.list("option") {
+			p.option(r, word.text)
+		}
+	}
+}
+
+func (p *ruleParser) option(r *Rule, text string) {
+	name, value, found := strings.Cut(text, "=")
+	take := options[name]
+	if take == nil {
+		take = methodOptions[r.Method][name]
+	}
+	switch {
+	case p.err != nil:
+	case !found: // the text may be half a password
+		p.fail("authentication option not in name=value format (quote a value with blanks)")
+	case take != nil:
+		take(p, r, value)
+	case methodOf(name) != "":
+		p.fail("authentication option %q is only valid for authentication methods %s", name, methodOf(name))
+	default:
+		p.fail("unrecognized authentication option name: %q", name)
+	}
+}
+
+// methodOf is the method that has an option of that name.
+func methodOf(option string) string {
+	for method, options := range methodOptions {
+		if options[option] != nil {
+			return method
+		}
+	}
+	return ""
 }

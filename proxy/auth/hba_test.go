@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,6 +23,10 @@ host    all          carol             samenet             md5
 hostssl all \
         dave                           2001:db8::/32       trust clientcert=verify-ca
 host    quoted       "all"             all                 trust
+host    /^r[0-9]+$   "/^[xy],?$"       10.0.0.7 255.0.0.255 trust
+host    gaps         all               10.0.0.7 255.0.0.255 trust
+hostnogssenc nogss   all               all                 trust
+hostgssenc   all     all               all                 trust
 `
 
 func testInclude(name string) (string, error) {
@@ -34,8 +39,12 @@ func testInclude(name string) (string, error) {
 		return "frank", nil
 	case "loop":
 		return "@loop", nil
+	case "none":
+		return "# nobody yet\n", nil
+	case "wrong":
+		return "local all all trust\nremote", nil
 	}
-	return "", errors.New("no such file")
+	return "", fs.ErrNotExist
 }
 
 func TestHBAMatch(t *testing.T) {
@@ -73,13 +82,23 @@ func TestHBAMatch(t *testing.T) {
 		{"2001:db8::9", "dave", "db", true, false, 11},
 		{"1.2.3.4", "all", "quoted", false, false, 13},
 		{"1.2.3.4", "other", "quoted", false, false, 0},
+		{"10.1.2.7", "x", "r12", false, false, 14},
+		{"10.1.2.7", "y,", "r12", false, false, 14},
+		{"10.1.2.7", "z", "r12", false, false, 0},
+		{"10.1.2.7", "x", "r12x", false, false, 0},
+		{"10.1.2.7", "x", "gaps", false, false, 15},
+		{"10.1.2.8", "x", "gaps", false, false, 0},
+		{"11.1.2.7", "x", "gaps", false, false, 0},
+		{"a00::7", "x", "gaps", false, false, 0}, // begins with the same bytes
+		{"1.2.3.4", "x", "nogss", false, false, 16},
+		{"1.2.3.4", "x", "", false, true, 0},
 	} {
 		peer := Peer{Local: c.from == "", User: c.user, Database: c.database, TLS: c.tls, Physical: c.physical, Own: own}
 		if c.from != "" {
 			peer.Addr = netip.MustParseAddr(c.from)
 		}
 		line := 0
-		if r := hba.Match(&peer); r != nil {
+		if r := matched(t, hba, &peer); r != nil {
 			line = r.Line
 		}
 		if line != c.line {
@@ -88,43 +107,58 @@ func TestHBAMatch(t *testing.T) {
 	}
 }
 
+// matched is the rule for a client, of rules that ask nobody.
+func matched(t *testing.T, hba *HBA, peer *Peer) *Rule {
+	t.Helper()
+	r, err := hba.match(&search{ctx: t.Context(), policy: &Policy{}, peer: peer})
+	if err != nil {
+		t.Errorf("%+v: %v", peer, err)
+	}
+	return r
+}
+
 func TestHBAErrors(t *testing.T) {
 	for line, want := range map[string]string{
-		"remote all all trust":                          `unknown connection type "remote"`,
-		"hostgssenc all all all trust":                  "unknown connection type",
-		"local,host all all trust":                      "one connection type",
-		"local":                                         "the database is missing",
-		"local all":                                     "the user is missing",
-		"local all all":                                 "the method is missing",
-		"host all all":                                  "the address is missing",
-		"host all all 10.0.0.1 trust":                   `invalid netmask "trust"`,
-		"host all all 10.0.0.1":                         "netmask",
-		"host all all 10.0.0.1 255.0.255.0 trust":       "ones must come first",
-		"host all all 10.0.0.1 ffff:: trust":            "invalid netmask",
-		"host all all 10.0.0.0/33 trust":                "invalid address",
-		"host all all db.example.org trust":             "host names are not supported",
-		"host all all .example.org trust":               "host names are not supported",
-		"host all all 10.0.0.1,10.0.0.2 trust":          "one address",
-		"local all all peer":                            `unknown method "peer"`,
-		"host all all all cert":                         "method cert needs hostssl",
-		"host all all all md5 clientcert=verify-ca":     "clientcert needs hostssl",
-		"hostssl all all all md5 clientcert=perhaps":    "invalid value of clientcert",
-		"hostssl all all all md5 map=x":                 `unknown option "map" of method md5`,
-		"hostssl all all all cert clientcert=verify-ca": "needs clientcert=verify-full",
+		"remote all all trust":                          `pool_hba.conf:1: invalid connection type "remote": want local, host`,
+		"local,host all all trust":                      "multiple values specified for connection type",
+		"local":                                         "end-of-line before database specification",
+		"local all":                                     "end-of-line before role specification",
+		"local all all":                                 "end-of-line before authentication method",
+		"host all all":                                  "end-of-line before IP address specification",
+		"host all all 10.0.0.1 trust":                   `invalid IP mask "trust"`,
+		"host all all 10.0.0.1":                         "end-of-line before netmask specification",
+		"host all all 10.0.0.1 ffff:: trust":            "IP address and mask do not match",
+		"host all all 10.0.0.0/33 trust":                `invalid CIDR mask in address "10.0.0.0/33"`,
+		"host all all db.example.org/8 trust":           `specifying both host name and CIDR mask is invalid: "db.example.org/8"`,
+		"host all all db.example.org 255.0.0.0 trust":   `invalid authentication method "255.0.0.0"`,
+		"host all all 10.0.0.1,10.0.0.2 trust":          "multiple values specified for host address",
+		"local all all peer":                            `authentication method "peer" is not supported by pgherd: want trust, reject`,
+		"local all all sesame":                          `invalid authentication method "sesame": want trust, reject`,
+		"local all all trust,md5":                       "multiple values specified for authentication type",
+		"host all all all cert":                         "cert authentication is only supported on hostssl connections",
+		"host all all all md5 clientcert=verify-ca":     `clientcert can only be configured for "hostssl" rows`,
+		"hostssl all all all md5 clientcert=perhaps":    `invalid value for clientcert: "perhaps"`,
+		"hostssl all all all md5 map=x":                 `authentication option "map" is only valid for authentication methods cert`,
+		"hostssl all all all md5 maps=x":                `unrecognized authentication option name: "maps"`,
+		"hostssl all all all cert clientcert=verify-ca": `clientcert only accepts "verify-full"`,
 		"hostssl all all all cert clientname=XN":        "want CN or DN",
-		"host all all all md5 clientname=DN":            "clientname needs hostssl",
-		"local all all trust word":                      "not name=value",
-		"local samegroup all trust":                     "samegroup is not supported",
-		"local all +admins trust":                       `"+admins" is not supported`,
-		"local all /^a trust":                           "regular expressions are not supported",
-		`local all "open trust`:                         "a quote is not closed",
-		"local @missing all trust":                      "@missing: no such file",
-		"local @loop all trust":                         "more than 10 deep",
-		`local all all \`:                               "the file ends where the line goes on",
-		"":                                              "no rule",
-		"# only a comment":                              "no rule",
-		"local all all trust\nlocal all all ident\nx":   "line 2", // and all of them:
-		"local all all trust\n\nlocal all all gss\nyy":  `line 4: unknown connection type "yy"`,
+		"host all all all md5 clientname=DN":            `clientname can only be configured for "hostssl" rows`,
+		"local all all trust word":                      "not in name=value format",
+		"local /( all trust":                            `invalid regular expression "("`,
+		`local all "/a{2,1}" trust`:                     `invalid regular expression "a{2,1}"`,
+		`local all "open trust`:                         "before authentication method (a quote is not closed)",
+		"local @missing all trust":                      `pool_hba.conf:1: could not open file "missing": file does not exist`,
+		"local @loop all trust":                         `could not open file "loop": maximum nesting depth exceeded`,
+		"local @none all trust":                         "end-of-line before authentication method", // an empty file is no field
+		"include missing":                               `pool_hba.conf:1: could not open file "missing": file does not exist`,
+		"include pool_hba.conf":                         `pool_hba.conf:1: could not open file "pool_hba.conf": maximum nesting depth`,
+		"include one two":                               `invalid connection type "include"`,
+		"include wrong":                                 `wrong:2: invalid connection type "remote"`,
+		"":                                              "no entries",
+		"# only a comment":                              "no entries",
+		"local all all trust\nlocal all all ident\nx":   `pool_hba.conf:2: authentication method "ident"`, // and all of them:
+		"local all all trust\n\nlocal all all gss\nyy":  `pool_hba.conf:4: invalid connection type "yy"`,
+		"local all all \\\ntrust\nzz":                   `pool_hba.conf:3: invalid connection type "zz"`,
 	} {
 		if _, err := ParseHBA(line, testInclude); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %q", line, err, want)
@@ -162,7 +196,7 @@ func TestLoadHBA(t *testing.T) {
 	path := filepath.Join(dir, "pool_hba.conf")
 	os.WriteFile(path, []byte("local all @users trust\n"), 0o600)
 	hba, err := LoadHBA(path)
-	if err != nil || hba.Match(&Peer{Local: true, User: "alice", Database: "d"}) == nil {
+	if err != nil || matched(t, hba, &Peer{Local: true, User: "alice", Database: "d"}) == nil {
 		t.Errorf("%v", err)
 	}
 	if _, err := LoadHBA(path + ".not"); !errors.Is(err, os.ErrNotExist) {
@@ -179,7 +213,11 @@ func FuzzParseHBA(f *testing.F) {
 			t.Fatalf("%v, %v", hba, err)
 		}
 		if hba != nil {
-			hba.Match(&Peer{Local: true, User: "u", Database: "d"})
+			policy := &Policy{Resolver: fakeHosts{}}
+			for _, peer := range []*Peer{{Local: true}, {Addr: netip.MustParseAddr("10.0.0.1"), Own: func() []netip.Prefix { return nil }}} {
+				peer.User, peer.Database = "u", "d"
+				hba.match(&search{ctx: t.Context(), policy: policy, peer: peer})
+			}
 		}
 	})
 }

@@ -1,124 +1,101 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
+	"regexp"
 	"strings"
-)
-
-// Limits of pool_hba.conf and the files it names with @.
-const (
-	maxHBAFile   = 8 << 20 // bytes
-	includeDepth = 10      // PostgreSQL's
-	maxTokens    = 100_000 // in one field
 )
 
 // token is a word of pool_hba.conf. Quotes take a keyword's meaning away.
 type token struct {
 	text   string
-	quoted bool
+	quoted bool           // a quote is its first character
+	match  *regexp.Regexp // what a name that begins with a slash stands for, once it is compiled
 }
 
 func (t token) is(keyword string) bool { return !t.quoted && t.text == keyword }
 
+// members is the role of +role, all of whose members are meant.
+func (t token) members() (role string, is bool) {
+	if t.quoted {
+		return "", false
+	}
+	return strings.CutPrefix(t.text, "+")
+}
+
+// file is the name of @file, whose words are meant.
+func (t token) file() (name string, is bool) {
+	name, is = strings.CutPrefix(t.text, "@")
+	return name, is && name != "" && !t.quoted
+}
+
+// compiled makes the regular expression of a name that begins with a slash,
+// also in quotes, which it needs for a comma.
+func (t token) compiled() (token, error) {
+	expression, is := strings.CutPrefix(t.text, "/")
+	if !is {
+		return t, nil
+	}
+	var err error
+	if t.match, err = regexp.Compile(expression); err != nil {
+		return t, fmt.Errorf("invalid regular expression %q: %w", expression, err)
+	}
+	return t, nil
+}
+
+// blanks part fields.
+const blanks = " \t\r"
+
 // fields cuts a line: blanks part fields, commas part the tokens of one (with
-// blanks after a comma if you like), # begins a comment.
-func fields(line string) (list [][]token, err error) {
-	goesOn := false // a comma ended the last token
-	for {
-		line = strings.TrimLeft(line, " \t\r\n\f\v")
-		if line == "" || line[0] == '#' {
-			return list, nil
-		}
-		t, rest, comma, err := nextToken(line)
-		if err != nil {
-			return nil, err
-		}
+// blanks after a comma if you like), # outside of quotes begins a comment. A
+// quote that is not closed ends with the line, as in PostgreSQL; open tells.
+func fields(line string) (list [][]token, open bool) {
+	s := scanner{rest: line}
+	for goesOn := false; ; goesOn = s.comma {
+		t, found := s.next()
+		open = open || s.open
 		switch {
-		case t.text == "" && !t.quoted: // nothing between two commas
-		case goesOn && len(list) > 0:
+		case !found:
+			return list, open
+		case goesOn:
 			list[len(list)-1] = append(list[len(list)-1], t)
 		default:
 			list = append(list, []token{t})
 		}
-		line, goesOn = rest, comma
 	}
 }
 
-// nextToken takes a token off a line that does not begin with a blank.
-// Inside quotes, two quotes are one.
-func nextToken(line string) (t token, rest string, comma bool, err error) {
+// scanner takes tokens off a line.
+type scanner struct {
+	rest  string
+	comma bool // ended the last token
+	open  bool // a quote of the last token is not closed
+}
+
+// next takes one token; commas before it mean nothing. Inside quotes, two
+// quotes are one.
+func (s *scanner) next() (t token, found bool) {
+	s.rest = strings.TrimLeft(s.rest, blanks+",")
+	line := s.rest
 	var b strings.Builder
 	inQuotes := false
 	i := 0
-	t.quoted = line[0] == '"'
-loop:
-	for ; i < len(line); i++ {
-		c := line[i]
+	for ; i < len(line) && (inQuotes || strings.IndexByte(blanks+",#", line[i]) < 0); i++ {
 		switch {
-		case c == '"' && inQuotes && i+1 < len(line) && line[i+1] == '"':
+		case line[i] == '"' && inQuotes && strings.HasPrefix(line[i+1:], `"`):
 			i++
-			b.WriteByte(c)
-		case c == '"':
-			inQuotes = !inQuotes
-		case !inQuotes && c == ',':
-			comma = true
-			i++
-			break loop
-		case !inQuotes && strings.IndexByte(" \t\r\n\f\v#", c) >= 0:
-			break loop
+			b.WriteByte('"')
+		case line[i] == '"':
+			inQuotes, found = !inQuotes, true
 		default:
-			b.WriteByte(c)
+			b.WriteByte(line[i])
 		}
 	}
-	if inQuotes {
-		return t, "", false, errors.New("a quote is not closed")
+	s.rest, s.open = line[i:], inQuotes
+	s.comma = strings.HasPrefix(s.rest, ",")
+	if strings.HasPrefix(s.rest, "#") {
+		s.rest = ""
 	}
-	t.text = b.String()
-	return t, line[i:], comma, nil
-}
-
-// expand puts the words of files in the place of @file, as PostgreSQL does.
-func expand(list []token, include func(string) (string, error), depth int) (out []token, err error) {
-	for _, t := range list {
-		if t.quoted || len(t.text) < 2 || t.text[0] != '@' {
-			out = append(out, t)
-			continue
-		}
-		words, err := readWords(t.text[1:], include, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, words...)
-	}
-	if len(out) > maxTokens {
-		return nil, fmt.Errorf("more than %d names in a field", maxTokens)
-	}
-	return out, nil
-}
-
-func readWords(name string, include func(string) (string, error), depth int) (words []token, err error) {
-	if depth > includeDepth {
-		return nil, fmt.Errorf("@%s: files name each other more than %d deep", name, includeDepth)
-	}
-	text, err := include(name)
-	if err != nil {
-		return nil, fmt.Errorf("@%s: %w", name, err)
-	}
-	for line := range strings.Lines(text) {
-		list, err := fields(line)
-		if err != nil {
-			return nil, fmt.Errorf("@%s: %w", name, err)
-		}
-		for _, field := range list {
-			more, err := expand(field, include, depth)
-			if err != nil {
-				return nil, err
-			}
-			if words = append(words, more...); len(words) > maxTokens {
-				return nil, fmt.Errorf("@%s: more than %d names", name, maxTokens)
-			}
-		}
-	}
-	return words, nil
+	t.text, t.quoted = b.String(), strings.HasPrefix(line, `"`)
+	return t, found || t.text != ""
 }

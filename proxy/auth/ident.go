@@ -3,8 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,41 +13,21 @@ type Ident struct{ lines []identLine }
 
 // identLine lets who is called system be the database's user.
 type identLine struct {
+	place
 	name   string
-	system string         // to compare with
-	match  *regexp.Regexp // instead of system
-	user   string
+	system token
+	user   token
 }
 
-// LoadIdent reads a file of user name maps; @file is relative to its folder.
-func LoadIdent(path string) (*Ident, error) {
-	text, err := readLimited(path, maxHBAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read ident_file: %w", err)
-	}
-	return ParseIdent(text, includeBeside(path))
-}
+// LoadIdent reads a file of user name maps; what it names is relative to its
+// folder. Every line that is wrong is reported.
+func LoadIdent(path string) (*Ident, error) { return readIdent(path, disk) }
 
-// includeBeside reads files that a file names with @.
-func includeBeside(path string) func(name string) (string, error) {
-	return func(name string) (string, error) {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(path), name)
-		}
-		return readLimited(name, maxHBAFile)
-	}
-}
-
-// ParseIdent parses the text of a file of user name maps. Every line that is
-// wrong is reported.
-func ParseIdent(text string, include func(name string) (string, error)) (*Ident, error) {
+func readIdent(path string, from source) (*Ident, error) {
 	m := &Ident{}
-	err := eachLine(text, "ident_file", func(_ int, line string) error {
-		list, err := fields(line)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		parsed, err := parseIdentLine(list, include)
+	r := &reader{source: from}
+	err := r.eachLine(path, func(l *line) error {
+		parsed, err := parseIdentLine(l)
 		m.lines = append(m.lines, parsed)
 		return err
 	})
@@ -58,32 +37,37 @@ func ParseIdent(text string, include func(name string) (string, error)) (*Ident,
 	return m, nil
 }
 
-func parseIdentLine(list [][]token, include func(string) (string, error)) (l identLine, err error) {
-	if len(list) != 3 {
-		return l, errors.New("want three fields: map, system user, database user")
-	}
-	var words [3]string
-	for i, field := range list {
-		if field, err = expand(field, include, 0); err != nil {
-			return l, err
+// parseIdentLine takes the first three fields; like PostgreSQL, it does not
+// look at more.
+func parseIdentLine(l *line) (parsed identLine, err error) {
+	var words [3]token
+	for i := range words {
+		switch {
+		case i == len(l.fields):
+			return parsed, errors.New("missing entry at end of line: want map, system user, database user")
+		case len(l.fields[i]) > 1:
+			return parsed, errors.New("multiple values in ident field: write one per line")
 		}
-		if len(field) != 1 {
-			return l, fmt.Errorf("field %d must be one word", i+1)
-		}
-		words[i] = field[0].text
+		words[i] = l.fields[i][0]
 	}
-	l = identLine{name: words[0], system: words[1], user: words[2]}
-	expression, is := strings.CutPrefix(l.system, "/")
-	if !is {
-		return l, nil
+	parsed = identLine{place: l.place, name: words[0].text}
+	if parsed.system, err = words[1].compiled(); err != nil {
+		return parsed, err
 	}
-	if l.match, err = regexp.Compile(expression); err != nil {
-		return l, err
+	if parsed.user, err = words[2].compiled(); err != nil {
+		return parsed, err
 	}
-	if strings.Contains(l.user, `\1`) && l.match.NumSubexp() == 0 {
-		return l, fmt.Errorf(`regular expression %q has no group for \1`, expression)
+	if parsed.borrows() && parsed.system.match.NumSubexp() == 0 {
+		return parsed, fmt.Errorf("regular expression %q has no subexpressions as requested by backreference in \"%s\"", parsed.system.text[1:], parsed.user.text)
 	}
-	return l, nil
+	return parsed, nil
+}
+
+// borrows says whether \1 stands for a part of the system user's name: not
+// where the user's name means more than itself.
+func (l *identLine) borrows() bool {
+	_, members := l.user.members()
+	return l.system.match != nil && l.user.match == nil && !members && strings.Contains(l.user.text, `\1`)
 }
 
 // has says whether the map is there at all.
@@ -100,33 +84,39 @@ func (m *Ident) has(name string) bool {
 }
 
 // allows says whether the map lets who is called system be the user. Without
-// a map the two must be equal.
-func (m *Ident) allows(name, system, user string) bool {
+// a map the two must be equal. roles are those of the user; without anybody to
+// ask for them, a line that needs them lets nobody be anybody.
+func (m *Ident) allows(name, system, user string, roles func() ([]string, error)) (bool, error) {
 	if name == "" {
-		return equal([]byte(system), []byte(user))
+		return equal([]byte(system), []byte(user)), nil
 	}
 	if m == nil {
-		return false
+		return false, nil
 	}
 	for i := range m.lines {
-		if m.lines[i].name == name && m.lines[i].allows(system, user) {
-			return true
+		if m.lines[i].name != name {
+			continue
+		}
+		allowed, err := m.lines[i].allows(system, user, roles)
+		if allowed || err != nil && !errors.Is(err, errNobody) {
+			return allowed, err
 		}
 	}
-	return false
+	return false, nil
 }
 
-func (l *identLine) allows(system, user string) bool {
-	if l.match == nil {
-		return l.system == system && l.user == user
+func (l *identLine) allows(system, user string, roles func() ([]string, error)) (bool, error) {
+	if !l.system.names(system) {
+		return false, nil
 	}
-	found := l.match.FindStringSubmatch(system)
-	if found == nil {
-		return false
+	if l.borrows() {
+		part := l.system.match.FindStringSubmatch(system)[1]
+		return strings.Replace(l.user.text, `\1`, part, 1) == user, nil
 	}
-	as := l.user
-	if len(found) > 1 {
-		as = strings.Replace(as, `\1`, found[1], 1)
+	role, members := l.user.members()
+	if !members {
+		return l.user.is("all") || l.user.names(user), nil
 	}
-	return as == user
+	list, err := roles()
+	return slices.Contains(list, role), err
 }

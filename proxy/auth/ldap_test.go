@@ -271,7 +271,7 @@ func TestLDAPOptions(t *testing.T) {
 		"ldapurl=ldap://x/y?uid?all":                                                       "invalid scope",
 		"ldapurl=ldap://x/y?uid?sub?(uid=$username)?z":                                     "attribute?scope?filter",
 		"ldapserver=x ldapsuffix=b ldapbindpasswd=my hush":                                 "quote a value with blanks",
-		"pamservice=x": `unknown option "pamservice" of method ldap`,
+		"pamservice=x": `"pamservice" is only valid for authentication methods pam`,
 	} {
 		_, err := ParseHBA("local all all ldap "+options, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush") {
@@ -288,11 +288,11 @@ func TestWarnings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := hba.Warnings()
-	if len(got) != 2 || !strings.Contains(got[0], "line 6: method password") || !strings.Contains(got[1], "line 7: method ldap") {
+	got := (&Policy{HBA: hba}).Warnings()
+	if len(got) != 2 || !strings.Contains(got[0], "pool_hba.conf:6: method password") || !strings.Contains(got[1], "pool_hba.conf:7: method ldap") {
 		t.Errorf("%q", got)
 	}
-	if (*HBA)(nil).Warnings() != nil || !hba.Match(&Peer{Addr: netip.MustParseAddr("::1"), User: "u", Database: "d"}).from.isLoopback() {
+	if (&Policy{}).Warnings() != nil || !matched(t, hba, &Peer{Addr: netip.MustParseAddr("::1"), User: "u", Database: "d"}).from.isLoopback() {
 		t.Error("no rules warn, or ::1 is no loopback")
 	}
 }

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"net"
 )
 
 // pamPlaces bounds how many logins ask PAM at once. One that hangs cannot be
@@ -30,17 +29,17 @@ var pamConfigDir string // "": the system's
 
 // checkPAM is method pam.
 func checkPAM(a *attempt) (Grant, error) {
-	return a.checkOutside("PAM", pamPlaces, func(ctx context.Context, password string) error {
+	return a.checkOutside("PAM", pamPlaces, func(_ context.Context, password string) error {
 		return askPAM(&pamQuestion{service: a.rule.pam.service, user: a.peer.User, password: password,
-			remote: a.remote(ctx), configDir: pamConfigDir})
+			remote: a.remote(), configDir: pamConfigDir})
 	})
 }
 
 // remote names the client's host for PAM.
-func (a *attempt) remote(ctx context.Context) string {
+func (a *attempt) remote() string {
 	if a.rule.pam.useHostname && !a.peer.Local {
-		if names, err := net.DefaultResolver.LookupAddr(ctx, a.peer.host()); err == nil && len(names) > 0 {
-			return names[0]
+		if a.search.askHost(); a.search.host != "" {
+			return a.search.host
 		}
 	}
 	return a.peer.host()

@@ -54,7 +54,7 @@ func LoadPasswd(path, key string) (*Passwd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read pool_passwd: %w", err)
 	}
-	return ParsePasswd(text, key)
+	return parsePasswd(path, text, key)
 }
 
 // ReadKey reads the first line of the key file of AES entries.
@@ -70,7 +70,9 @@ func ReadKey(path string) (string, error) {
 // ParsePasswd reads the lines "user:secret". Empty lines and those that begin
 // with # mean nothing; of several lines for a user the first counts. Every
 // line that is wrong is reported, by its number and never by its text.
-func ParsePasswd(text, key string) (*Passwd, error) {
+func ParsePasswd(text, key string) (*Passwd, error) { return parsePasswd("pool_passwd", text, key) }
+
+func parsePasswd(path, text, key string) (*Passwd, error) {
 	p := &Passwd{secrets: make(map[string]Secret)}
 	var errs []error
 	number := 0
@@ -82,7 +84,7 @@ func ParsePasswd(text, key string) (*Passwd, error) {
 		}
 		user, secret, err := parseEntry(line, key)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read pool_passwd line %d: %w", number, err))
+			errs = append(errs, place{path, number}.wrong(err))
 			continue
 		}
 		if _, twice := p.secrets[user]; !twice {

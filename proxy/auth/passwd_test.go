@@ -52,7 +52,7 @@ func TestPasswdErrorsHideSecrets(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for line := 1; line <= 9; line++ {
-		if !strings.Contains(err.Error(), fmt.Sprintf("line %d:", line)) {
+		if !strings.Contains(err.Error(), fmt.Sprintf("pool_passwd:%d: ", line)) {
 			t.Errorf("line %d is not reported", line)
 		}
 	}

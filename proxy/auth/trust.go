@@ -9,12 +9,12 @@ func checkTrust(a *attempt) (Grant, error) {
 
 // checkReject turns the client away.
 func checkReject(a *attempt) (Grant, error) {
-	return Grant{}, refuse("28000", "pool_hba.conf rejects "+a.peer.describe(), "")
+	return Grant{}, refuse("28000", "pool_hba.conf rejects "+a.peer.describe(), a.search.resolved())
 }
 
 // noEntry is the answer when no rule matches.
-func noEntry(peer *Peer) *Refusal {
-	return refuse("28000", "no pool_hba.conf entry for "+peer.describe(), "")
+func noEntry(peer *Peer, resolved string) *Refusal {
+	return refuse("28000", "no pool_hba.conf entry for "+peer.describe(), resolved)
 }
 
 // describe names the attempt as PostgreSQL's messages do.
