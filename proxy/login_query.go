@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	// catalogConns is how many connections ask auth_query at once.
+	// catalogConns is how many connections ask about users at once.
 	catalogConns = 4
 	// catalogIdle is how long one is kept for the next question.
 	catalogIdle = 30 * time.Second
 )
 
-// catalog asks the primary what it stores as users' passwords: auth_query.
+// authQuery asks the primary what it stores as users' passwords, and which roles
+// they are members of.
 type authQuery struct {
 	connect  func() *connector
 	primary  func() (node int, ok bool)
@@ -39,51 +40,18 @@ type authQuery struct {
 	idle   map[*reader]*time.Timer
 }
 
-// reader is a connection to a node that asks auth_query.
+// reader is a connection to a node that asks about users.
 type reader struct {
 	*pgconn.PgConn
 	node int
 }
 
-// find is an auth.Finder. A connection that broke while it was idle, as in a
-// failover, is replaced once.
+// find is an auth.Finder.
 func (c *authQuery) find(ctx context.Context, user string) (text string, found bool, err error) {
-	select {
-	case c.places <- struct{}{}:
-		defer func() { <-c.places }()
-	case <-ctx.Done():
-		return "", false, fmt.Errorf("wait for a connection for auth_query: %w", ctx.Err())
-	}
-	node, ok := c.primary()
-	if !ok {
-		return "", false, errors.New("ask auth_query: no primary node is available")
-	}
-	r := c.take(node)
-	if r != nil {
-		text, found, err = c.ask(ctx, r, user)
-		if err == nil || !r.IsClosed() {
-			return text, found, err
-		}
-	}
-	if r, err = c.open(ctx, node); err != nil {
-		return "", false, fmt.Errorf("log in as auth_user: %w", err)
-	}
-	return c.ask(ctx, r, user)
-}
-
-// ask asks one question and keeps the connection if that went well.
-func (c *authQuery) ask(ctx context.Context, r *reader, user string) (text string, found bool, err error) {
-	answer := r.ExecParams(ctx, c.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
-	if answer.Err != nil {
-		if _, is := errors.AsType[*pgconn.PgError](answer.Err); is {
-			c.keep(r)
-		} else {
-			r.Close(ctx)
-		}
-		return "", false, fmt.Errorf("ask auth_query: %w", answer.Err)
-	}
-	c.keep(r)
+	answer, err := c.ask(ctx, c.query, user)
 	switch {
+	case err != nil:
+		return "", false, fmt.Errorf("ask auth_query: %w", err)
 	case len(answer.Rows) == 0:
 		return "", false, nil
 	case len(answer.Rows) > 1 || len(answer.FieldDescriptions) != 2:
@@ -94,7 +62,63 @@ func (c *authQuery) ask(ctx context.Context, r *reader, user string) (text strin
 	return string(answer.Rows[0][1]), true, nil
 }
 
-// open logs in as auth_user. The search path is ours, as nobody else's
+// membersQuery gives the roles that user $1 is a member of, and the user; see
+// auth.MembersFinder. Everybody may read these catalogs.
+const membersQuery = `WITH RECURSIVE member(oid) AS (
+	SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1
+	UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN member ON m.member = member.oid)
+	SELECT r.rolname FROM pg_catalog.pg_roles r JOIN member ON r.oid = member.oid`
+
+// members is an auth.MembersFinder.
+func (c *authQuery) members(ctx context.Context, user string) (roles []string, err error) {
+	answer, err := c.ask(ctx, membersQuery, user)
+	if err != nil {
+		return nil, fmt.Errorf("ask for roles: %w", err)
+	}
+	for _, row := range answer.Rows {
+		roles = append(roles, string(row[0]))
+	}
+	return roles, nil
+}
+
+// ask asks the primary one question about a user. A connection that broke while
+// it was idle, as in a failover, is replaced once.
+func (c *authQuery) ask(ctx context.Context, query, user string) (*pgconn.Result, error) {
+	select {
+	case c.places <- struct{}{}:
+		defer func() { <-c.places }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a connection: %w", ctx.Err())
+	}
+	node, ok := c.primary()
+	if !ok {
+		return nil, errors.New("no primary node is available")
+	}
+	if r := c.take(node); r != nil {
+		if answer := c.askOn(ctx, r, query, user); answer.Err == nil || !r.IsClosed() {
+			return answer, answer.Err
+		}
+	}
+	r, err := c.open(ctx, node)
+	if err != nil {
+		return nil, fmt.Errorf("log in as %s: %w", c.user, err)
+	}
+	answer := c.askOn(ctx, r, query, user)
+	return answer, answer.Err
+}
+
+// askOn asks on a connection and keeps it if that went well.
+func (c *authQuery) askOn(ctx context.Context, r *reader, query, user string) *pgconn.Result {
+	answer := r.ExecParams(ctx, query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
+	if _, is := errors.AsType[*pgconn.PgError](answer.Err); is || answer.Err == nil {
+		c.keep(r)
+	} else {
+		r.Close(ctx)
+	}
+	return answer
+}
+
+// open logs in. The search path is ours, as nobody else's
 // functions may answer in place of PostgreSQL's (CVE-2025-12819 of PgBouncer).
 func (c *authQuery) open(ctx context.Context, node int) (*reader, error) {
 	target := pool.Target{Database: c.database, User: c.user, Params: pool.EncodeParams([]wire.Param{

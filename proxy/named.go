@@ -34,7 +34,7 @@ func Check(ctx context.Context, c *config.Config, log *slog.Logger) error {
 func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	f := &faults{config: c}
 	n.policy = policyOf(c, f)
-	for _, warning := range n.policy.Warnings() {
+	for _, warning := range n.policy.Warnings(c.Auth.QueryUser != "" || c.Streaming.User != "") {
 		log.Warn(warning)
 	}
 	n.tls = clientTLS(c, f, log)

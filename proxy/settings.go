@@ -25,7 +25,7 @@ import (
 // made is what a configuration's files are turned into before anything of it
 // is taken up.
 type made struct {
-	catalog *authQuery // nil without auth_query
+	catalog *authQuery // nil if there is nobody to ask as
 	login   *loginSettings
 	connect *connectSettings
 	routing *session.Routing
@@ -38,8 +38,11 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 		return made{}, err
 	}
 	asked := p.catalogOf(c, n.policy.Passwd)
-	if asked != nil {
+	if c.Auth.QueryUser != "" {
 		n.policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
+	}
+	if asked != nil {
+		n.policy.Members = auth.NewMembers(asked.members, time.Now)
 	}
 	return made{
 		catalog: asked, routing: n.routing,
@@ -50,18 +53,23 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 	}, nil
 }
 
-// catalogOf is nil if auth_user is not set.
+// catalogOf asks as auth_user, or else as sr_check_user, who may ask which roles a
+// user is a member of, as everybody may; it is nil if neither is set.
 func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *authQuery {
-	if c.Auth.QueryUser == "" {
+	user, password, database := c.Auth.QueryUser, c.Auth.QueryPassword, c.Auth.QueryDatabase
+	if user == "" {
+		user, password, database = c.Streaming.User, c.Streaming.Password, c.Streaming.Database
+	}
+	if user == "" {
 		return nil
 	}
-	secret := passwd.Find(c.Auth.QueryUser)
-	if c.Auth.QueryPassword != "" {
-		secret = auth.PlainSecret(c.Auth.QueryUser, string(c.Auth.QueryPassword))
+	secret := passwd.Find(user)
+	if password != "" {
+		secret = auth.PlainSecret(user, string(password))
 	}
 	return &authQuery{
 		connect: func() *connector { return p.connect },
-		primary: p.primary, query: c.Auth.Query, database: c.Auth.QueryDatabase, user: c.Auth.QueryUser,
+		primary: p.primary, query: c.Auth.Query, database: database, user: user,
 		secret: secret, places: make(chan struct{}, catalogConns), idle: map[*reader]*time.Timer{},
 	}
 }

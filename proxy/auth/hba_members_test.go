@@ -142,7 +142,7 @@ func TestMembersAreWarnedOf(t *testing.T) {
 			"pool_hba.conf:4: hostgssenc record cannot match", "ident:1: the line cannot match"}},
 		{Policy{HBA: hba, Ident: ident, Members: membersOf(nil, &asked)}, []string{"pool_hba.conf:4: "}},
 	} {
-		got := c.policy.Warnings()
+		got := c.policy.Warnings(c.policy.Members != nil)
 		if len(got) != len(c.want) {
 			t.Errorf("%q", got)
 			continue

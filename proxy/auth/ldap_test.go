@@ -288,11 +288,11 @@ func TestWarnings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := (&Policy{HBA: hba}).Warnings()
+	got := (&Policy{HBA: hba}).Warnings(false)
 	if len(got) != 2 || !strings.Contains(got[0], "pool_hba.conf:6: method password") || !strings.Contains(got[1], "pool_hba.conf:7: method ldap") {
 		t.Errorf("%q", got)
 	}
-	if (&Policy{}).Warnings() != nil || !matched(t, hba, &Peer{Addr: netip.MustParseAddr("::1"), User: "u", Database: "d"}).from.isLoopback() {
+	if (&Policy{}).Warnings(false) != nil || !matched(t, hba, &Peer{Addr: netip.MustParseAddr("::1"), User: "u", Database: "d"}).from.isLoopback() {
 		t.Error("no rules warn, or ::1 is no loopback")
 	}
 }

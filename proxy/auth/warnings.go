@@ -8,17 +8,18 @@ import (
 // inClear are the methods by which passwords travel as they are.
 var inClear = map[string]bool{"password": true, "pam": true, "ldap": true}
 
-// Warnings are what is legal and yet should be looked at, each with its place.
-func (p *Policy) Warnings() (list []string) {
+// Warnings are what is legal and yet should be looked at, each with its place. asks: there is
+// somebody to ask which roles a user is a member of.
+func (p *Policy) Warnings(asks bool) (list []string) {
 	warn := func(at place, format string, args ...any) {
 		list = append(list, fmt.Sprintf("%v: ", at)+fmt.Sprintf(format, args...))
 	}
 	if p.HBA != nil {
 		for i := range p.HBA.Rules {
-			p.HBA.Rules[i].warnings(p.Members == nil, warn)
+			p.HBA.Rules[i].warnings(!asks, warn)
 		}
 	}
-	if p.Ident != nil && p.Members == nil {
+	if p.Ident != nil && !asks {
 		for i := range p.Ident.lines {
 			if _, is := p.Ident.lines[i].user.members(); is {
 				warn(p.Ident.lines[i].place, "the line cannot match: %v", errNobody)
