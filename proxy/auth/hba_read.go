@@ -12,7 +12,8 @@ import (
 
 // Limits of pool_hba.conf, of a file of user name maps, and of those they name.
 const (
-	maxHBABytes  = 64 << 20 // of all of them; one that is named twice counts twice
+	maxHBABytes  = 64 << 20 // of each, and of all before the last; one that is named twice counts twice
+	leastBytes   = 4 << 10  // that each counts for, so that there are not too many
 	includeDepth = 10       // PostgreSQL's
 )
 
@@ -106,13 +107,14 @@ func (r *reader) file(path string, depth int) (all []line, err error) {
 	if depth > includeDepth {
 		return nil, fmt.Errorf("could not open file %q: maximum nesting depth exceeded: files name each other more than %d deep", path, includeDepth)
 	}
+	if r.bytes >= maxHBABytes {
+		return nil, fmt.Errorf("could not read file %q: all files before it are longer than %d bytes", path, maxHBABytes)
+	}
 	text, err := r.read(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open file %q: %w", path, bare(err))
 	}
-	if r.bytes += len(text); r.bytes > maxHBABytes {
-		return nil, fmt.Errorf("could not read file %q: all files together are longer than %d bytes", path, maxHBABytes)
-	}
+	r.bytes += max(len(text), leastBytes)
 	for number, text := range joined(text) {
 		all = append(all, r.line(place{path, number}, text, depth)...)
 	}

@@ -68,7 +68,7 @@ func TestIncludes(t *testing.T) {
 		{"include_dir none", `/etc/hba:1: could not open directory "/etc/none": file does not exist`},
 		{`include_dir " "`, "/etc/hba:1: empty configuration directory name"},
 		{"include loop.conf", "local loop all trust; /etc/loop.conf:2: could not open file \"/etc/loop.conf\": maximum nesting depth exceeded"},
-		{"local @long,@long,@long,@long,@long all trust", "/etc/hba:1: could not read file \"/etc/long\": all files together are longer than 67108864 bytes"},
+		{"local @long,@long,@long,@long,@long all trust", "/etc/hba:1: could not read file \"/etc/long\": all files before it are longer than 67108864 bytes"},
 	} {
 		files["/etc/hba"] = c.text
 		r := &reader{source: textFiles(files)}
@@ -83,6 +83,17 @@ func TestIncludes(t *testing.T) {
 		if text := strings.Join(got, "; "); text != c.want && !strings.Contains(text, c.want) {
 			t.Errorf("%q:\ngot  %s\nwant %s", c.text, text, c.want)
 		}
+	}
+}
+
+// TestIncludesAreBounded: files that include each other many times over end.
+func TestIncludesAreBounded(t *testing.T) {
+	read := 0
+	all := source{read: func(string) (string, error) { read++; return strings.Repeat("include x\n", 20), nil }}
+	r := &reader{source: all}
+	lines, err := r.file("x", 0)
+	if err != nil || read > maxHBABytes/leastBytes+1 || len(lines) > 20*read {
+		t.Errorf("%d lines of %d files, %v", len(lines), read, err)
 	}
 }
 
