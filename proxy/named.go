@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -111,11 +110,11 @@ func (f *faults) add(parameter string, err error) {
 	}
 }
 
-// addFile is add for a file whose own lines are told by its errors: only that it cannot be read
-// is the parameter's.
+// addFile is add for a file whose own lines are told by its errors: what is wrong with the file
+// as a whole is the parameter's.
 func (f *faults) addFile(parameter string, err error) {
 	for _, one := range each(err) {
-		if _, unread := errors.AsType[*fs.PathError](one); unread {
+		if _, told := errors.AsType[*auth.LineError](one); !told {
 			one = f.config.Blame(parameter, one)
 		}
 		f.put(one)

@@ -55,8 +55,17 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
+// LineError is what is wrong with a line, told with its place.
+type LineError struct {
+	place
+	err error
+}
+
+func (e *LineError) Error() string { return e.place.String() + ": " + e.err.Error() }
+func (e *LineError) Unwrap() error { return e.err }
+
 // wrong is err with its place before it.
-func (p place) wrong(err error) error { return fmt.Errorf("%v: %w", p, err) }
+func (p place) wrong(err error) error { return &LineError{p, err} }
 
 // line is a line, with those that it goes on in, or what is wrong with it.
 type line struct {
