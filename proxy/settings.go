@@ -228,10 +228,21 @@ func jitter(d time.Duration) time.Duration {
 
 func (p *Proxy) ended(v session.View, why error) {
 	p.clients.Add(-1)
-	if p.config.Load().Log.Disconnections {
-		p.log.Info("client disconnected", "host", v.Host, "port", v.Port, "user", v.Target.User,
-			"database", v.Target.Database, "reason", fmt.Sprint(why))
+	if !p.config.Load().Log.Disconnections {
+		return
 	}
+	text, reason := "client disconnected", fmt.Sprint(why)
+	if session.Left(why) {
+		text, reason = "client closed the connection", ""
+	}
+	p.log.Info(text, "host", v.Host, "port", v.Port, "user", v.Target.User, "database", v.Target.Database,
+		"session_time", sessionTime(time.Since(v.LoggedIn)), "statements", v.Statements, "reason", reason)
+}
+
+// sessionTime is in hours, minutes and seconds, as PostgreSQL logs it.
+func sessionTime(d time.Duration) string {
+	d = d.Round(time.Millisecond)
+	return fmt.Sprintf("%d:%02d:%06.3f", int(d.Hours()), int(d.Minutes())%60, (d % time.Minute).Seconds())
 }
 
 // verify has PostgreSQL judge a password.

@@ -25,7 +25,7 @@ var loggingParams = inGroup("logging", []Param{
 		Doc:  "Log each client that connects.",
 		Into: func(c *Config) any { return &c.Log.Connections }},
 	{Name: "log_disconnections", Kind: Bool, Default: "off",
-		Doc:  "Log each client that leaves.",
+		Doc:  "Log each client that leaves: how long it was there, how many statements it had executed, and why it ends if it has not closed the connection itself.",
 		Into: func(c *Config) any { return &c.Log.Disconnections }},
 	{Name: "log_hostname", Kind: Bool, Default: "off",
 		Doc:  "Log clients' host names besides their addresses, which costs a DNS query per client.",

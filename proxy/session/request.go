@@ -66,6 +66,9 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
 	}
 	s.enter(Active)
+	if m.Kind == wire.Query || m.Kind == wire.Execute || m.Kind == wire.FunctionCall {
+		s.executed++
+	}
 	if s.wish.alive || s.cancels > 0 {
 		if err := s.spared(); err != nil {
 			return true, err

@@ -87,6 +87,7 @@ type Session struct {
 	upcoming *Effect // of the request at hand, which is not sent yet
 	plain    bool    // the server has the client's statements by the client's own names
 	round    uint64  // Syncs and Queries so far
+	executed uint64  // Queries, Executes and FunctionCalls so far
 	private  uint64  // statements so far that cannot be shared
 	refusing bool    // a request failed here; skip to the next Sync
 	dropping bool    // the request that arrives in pieces is not for the server
@@ -157,6 +158,9 @@ func modeOf(set *Settings, target *pool.Target) pool.Mode {
 
 // errLeft ends a session whose client has left or cannot be reached.
 var errLeft = errors.New("serve client: it has left")
+
+// Left says that a session has ended because its client has, and not for anything that went wrong.
+func Left(why error) bool { return errors.Is(why, errLeft) }
 
 // Run is the session's life. It returns once everything is given back.
 func (s *Session) Run() (err error) {

@@ -20,6 +20,8 @@ type View struct {
 	Reads  int    // the node that its reads went to last; -1: none yet
 	Pinned string // why it keeps its server between transactions; "": it does not
 	Memory int    // bytes that are kept for the client
+	// Statements is how many it has had executed, and those that pgherd answered.
+	Statements uint64
 }
 
 // ServerView is what SHOW tells of a server: plain values.
@@ -39,7 +41,7 @@ func ViewServer(s *pool.Server) *ServerView {
 // View copies what SHOW tells of the session.
 func (s *Session) View() View {
 	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
-		Mode: s.mode, Pinned: s.follow.pinned(), Reads: s.reads, Memory: s.weight()}
+		Mode: s.mode, Pinned: s.follow.pinned(), Reads: s.reads, Memory: s.weight(), Statements: s.executed}
 	v.Secret = nil
 	if server := cmp.Or(s.server, s.home); server != nil {
 		v.Server = ViewServer(server)
