@@ -353,6 +353,9 @@ func (s *Session) obtain(d route.Decision) error {
 	if s.home != nil && elsewhere(err) {
 		s.stayHome = s.loop.Now().Add(homeStay)
 	}
+	if _, paused := s.loop.Paused(s.Database()); paused && err != nil { // nobody gets one elsewhere either
+		return err
+	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
 		return s.checkoutPrimary()
 	}

@@ -1,0 +1,164 @@
+// Package firsthour does what a new user does: it types what the manual and its own
+// transcript say, and looks at what is printed.
+package firsthour
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
+)
+
+var update = flag.Bool("update", false, "write the transcript anew")
+
+// commandLimit is for one command: past it, it hangs.
+const commandLimit = 2 * time.Minute
+
+// TestTranscript types the transcript, and what is printed has to be what it says.
+func TestTranscript(t *testing.T) {
+	const file = "testdata/transcript.txt"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t)
+	head, _, _ := strings.Cut(string(text), "\n$ ")
+	got := head + "\n"
+	for i, command := range commands(string(text)) {
+		if i > 0 {
+			got += "\n"
+		}
+		got += "$ " + strings.ReplaceAll(command, "\n", "\n> ") + "\n" + d.types(command)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, lines := strings.Split(string(text), "\n"), strings.Split(got, "\n")
+	for i := range max(len(want), len(lines)) {
+		if i >= len(want) || i >= len(lines) || lines[i] != want[i] {
+			near := func(all []string) string {
+				return strings.Join(all[min(max(0, i-5), len(all)):min(i+5, len(all))], "\n")
+			}
+			t.Fatalf("line %d is another:\n%s\n--- want\n%s", i+1, near(lines), near(want))
+		}
+	}
+}
+
+// commands are what a transcript has typed.
+func commands(text string) (all []string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			all = append(all, command)
+		} else if more, ok := strings.CutPrefix(line, "> "); ok && len(all) > 0 {
+			all[len(all)-1] += "\n" + more
+		}
+	}
+	return all
+}
+
+// desk is a folder in which commands are typed, in front of a primary and its standby.
+type desk struct {
+	*testing.T
+	dir   string
+	env   []string
+	words *strings.Replacer // from the transcript to the machine
+	plain *strings.Replacer // and back
+}
+
+func newDesk(t *testing.T) *desk {
+	ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
+	defer cancel()
+	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
+	nodes := servers.Nodes()
+	d := &desk{T: t, dir: t.TempDir()}
+	bin := t.TempDir()
+	program, err := herd.Build(ctx, bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := free(t)
+	d.words = strings.NewReplacer("PRIMARY", fmt.Sprint(nodes[0].Port), "STANDBY", fmt.Sprint(nodes[1].Port), "LISTEN", fmt.Sprint(listen))
+	d.plain = strings.NewReplacer(d.dir, "DIR", fmt.Sprint(nodes[0].Port), "PRIMARY", fmt.Sprint(nodes[1].Port), "STANDBY", fmt.Sprint(listen), "LISTEN")
+	home := filepath.Dir(program)
+	d.env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "PGHOST=127.0.0.1", fmt.Sprint("PGPORT=", listen), "PGUSER="+herd.User,
+		"PGPASSFILE="+filepath.Join(d.dir, "passwords"), "PGDATABASE="+herd.Database, "PSQLRC=/dev/null", "LC_ALL=C", "PGCONNECT_TIMEOUT=30")
+	passwords := "*:*:*:alice:alice\n*:*:*:postgres:postgres\n"
+	if err := os.WriteFile(filepath.Join(d.dir, "passwords"), []byte(passwords), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.run("[ ! -f pgherd.pid ] || pgherd stop -m immediate -f pgherd.conf") })
+	return d
+}
+
+// free is a port that nobody listens at.
+func free(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// types is what a command prints, with words for what is another one each time.
+func (d *desk) types(command string) string {
+	d.Helper()
+	out, status := d.run(d.words.Replace(command))
+	for _, r := range another {
+		out = r.pattern.ReplaceAllString(out, r.word)
+	}
+	out = trailing.ReplaceAllString(d.plain.Replace(out), "")
+	if out != "" && !strings.HasSuffix(out, "\n") {
+		out += "\n"
+	}
+	if status != 0 {
+		out += fmt.Sprintf("[%d]\n", status)
+	}
+	return out
+}
+
+var trailing = regexp.MustCompile(`(?m)[ \t]+$`)
+
+// another is what differs from one time to the next.
+var another = []struct {
+	pattern *regexp.Regexp
+	word    string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?`), "TIME"},
+	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
+	{regexp.MustCompile(`session_time=\S+`), "session_time=TIME"},
+	{regexp.MustCompile(`\bport=\d+`), "port=PORT"},
+	{regexp.MustCompile(`(io_uring|epoll), 1 worker of \d+ cores`), "io_uring, 1 worker of N cores"},
+}
+
+// run has the shell run a command.
+func (d *desk) run(command string) (out string, status int) {
+	d.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	var b bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = d.dir, d.env, &b, &b, time.Second
+	err := cmd.Run()
+	if exit, ended := errors.AsType[*exec.ExitError](err); err != nil && (!ended || ctx.Err() != nil) {
+		d.Fatalf("%s: %v\n%s", command, err, &b)
+	} else if ended {
+		status = exit.ExitCode()
+	}
+	return b.String(), status
+}
