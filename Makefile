@@ -24,7 +24,7 @@ WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-bench
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,7 +38,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
@@ -98,6 +98,11 @@ test-roles: go-version
 	@echo '== roles: who logs in after a change of roles or databases fares as directly'
 	@.ci/need $(POSTGRES)
 	$(GO) test -count=1 -timeout 10m ./kernel-tests/roles
+
+test-firsthour: go-version
+	@echo '== the first hour: what README and a transcript say is typed'
+	@.ci/need $(POSTGRES)
+	$(GO) test -count=1 -timeout 15m ./kernel-tests/firsthour
 
 # Quickly, beside nobody: that it works, not how fast anything is.
 test-bench: go-version

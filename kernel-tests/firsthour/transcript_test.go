@@ -81,13 +81,11 @@ type desk struct {
 }
 
 func newDesk(t *testing.T) *desk {
-	ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
-	defer cancel()
 	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
 	nodes := servers.Nodes()
 	d := &desk{T: t, dir: t.TempDir()}
 	bin := t.TempDir()
-	program, err := herd.Build(ctx, bin)
+	program, err := herd.Build(t.Context(), bin)
 	if err != nil {
 		t.Fatal(err)
 	}
