@@ -163,7 +163,7 @@ func (s *Session) commandExecute(body []byte) (mine bool, err error) {
 	if !ok || s.expect.Skipping {
 		return ok, nil
 	}
-	out, err := s.rows(nil, command, false)
+	out, err := s.rows(nil, command.Command, false) // as itself: run looks at what it is
 	if err == nil {
 		s.answer(out, false)
 	}

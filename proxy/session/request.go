@@ -56,6 +56,9 @@ func (s *Session) sent(m wire.Message) {
 	}
 }
 
+// executes are the requests that run a statement, each one.
+var executes = [256]uint64{wire.Query: 1, wire.Execute: 1, wire.FunctionCall: 1}
+
 // begin decides about a request. mine: it is answered here, or by nobody, and
 // does not go to the server.
 func (s *Session) begin(m wire.Message) (mine bool, err error) {
@@ -66,9 +69,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
 	}
 	s.enter(Active)
-	if m.Kind == wire.Query || m.Kind == wire.Execute || m.Kind == wire.FunctionCall {
-		s.executed++
-	}
+	s.executed += executes[m.Kind]
 	if s.wish.alive || s.cancels > 0 {
 		if err := s.spared(); err != nil {
 			return true, err
