@@ -15,6 +15,12 @@ DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
 
+# How long the tests of one package may take before Go ends them, its own 10 minutes
+# being too few on a busy machine: three times and more what they need on 2 cores.
+# The unit tests are compiled with the race detector, and some run everything.
+TEST := $(GO) test -count=1 -timeout 30m
+UNIT := $(GO) test -timeout 45m
+
 # The race detector sees no writes by the kernel, so the ring is tested without it;
 # the parser is 200,000 lines of C that need not be compiled a second time for it.
 WITHOUT_RACE := pgherd/proxy/ring pgherd/proxy/query
@@ -51,9 +57,9 @@ lint: go-version ## gofmt, go vet, staticcheck
 test-unit: go-version
 	@echo '== unit tests, with the race detector'
 	@.ci/need $(C_COMPILER) $(POSTGRES)
-	$(GO) test -race $$($(GO) list ./... | grep -vxF $(WITHOUT_RACE:%=-e %) | grep -v '^$(WITH_SERVERS)')
+	$(UNIT) -race $$($(GO) list ./... | grep -vxF $(WITHOUT_RACE:%=-e %) | grep -v '^$(WITH_SERVERS)')
 	@echo '== unit tests of what shares memory with the kernel or with C, without it'
-	$(GO) test $(WITHOUT_RACE)
+	$(UNIT) $(WITHOUT_RACE)
 
 test-fuzz: go-version
 	@echo '== every fuzz target, $(FUZZINPUTS) inputs each'
@@ -62,42 +68,42 @@ test-fuzz: go-version
 # Once more than in the unit tests, without the race detector: faster, so further.
 test-simulation: go-version
 	@echo '== simulation: every TestSimulat... of the data plane'
-	$(GO) test -count=1 -run '^TestSimulat' ./proxy/...
+	$(TEST) -run '^TestSimulat' ./proxy/...
 
 test-differential: go-version
 	@echo '== differential: the same messages directly and through pgherd'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 10m ./kernel-tests/differential
+	$(TEST) ./kernel-tests/differential
 
 test-drivers: go-version
 	@echo '== drivers: real clients directly and through pgherd'
 	@.ci/need $(POSTGRES) $(DRIVERS)
-	$(GO) test -count=1 -timeout 10m ./kernel-tests/drivers
+	$(TEST) ./kernel-tests/drivers
 
 test-faults: go-version
 	@echo '== faults: clients, servers and pgherd broken under load'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 15m ./kernel-tests/faults
+	$(TEST) ./kernel-tests/faults
 
 test-leaks: go-version
 	@echo '== leaks: random sessions on shared servers and their twins, directly'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 10m ./kernel-tests/leaks
+	$(TEST) ./kernel-tests/leaks
 
 test-prepared: go-version
 	@echo '== prepared: tables are altered under clients that have statements prepared'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 15m ./kernel-tests/prepared
+	$(TEST) ./kernel-tests/prepared
 
 test-routing: go-version
 	@echo '== routing: reads spread over real standbys, answers as from the primary alone'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 10m ./kernel-tests/routing
+	$(TEST) ./kernel-tests/routing
 
 test-roles: go-version
 	@echo '== roles: who logs in after a change of roles or databases fares as directly'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 10m ./kernel-tests/roles
+	$(TEST) ./kernel-tests/roles
 
 test-firsthour: go-version
 	@echo '== the first hour: what README and a transcript say is typed'
@@ -108,7 +114,7 @@ test-firsthour: go-version
 test-bench: go-version
 	@echo '== bench: one quick round, and a report that is well-formed'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 ./bench
+	$(TEST) ./bench
 
 generate: go-version ## run go generate everywhere
 	$(GO) generate ./...
