@@ -120,10 +120,8 @@ func (h *Herd) startNodes(ctx context.Context) error {
 	if err := h.initPrimary(ctx); err != nil {
 		return err
 	}
-	for i := range h.settings.Standbys {
-		if err := h.addStandby(ctx, i+1); err != nil {
-			return err
-		}
+	if err := h.addStandbys(ctx); err != nil {
+		return err
 	}
 	return h.WaitStreaming(ctx)
 }

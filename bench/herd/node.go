@@ -33,6 +33,7 @@ max_wal_senders = 10
 hot_standby = on
 hot_standby_feedback = on
 max_prepared_transactions = 10
+password_encryption = 'scram-sha-256'
 wal_retrieve_retry_interval = 200ms
 log_line_prefix = '%m [%p] %u@%d %a '
 `
@@ -56,7 +57,7 @@ var createUsers = []string{
 
 // tool runs one of PostgreSQL's programs as the owner.
 func (h *Herd) tool(ctx context.Context, name string, args ...string) (string, error) {
-	return run(ctx, h.owner.cred, filepath.Join(h.bin, name), args...)
+	return run(ctx, h.owner.cred, h.Tool(name), args...)
 }
 
 func (h *Herd) initPrimary(ctx context.Context) error {
@@ -81,11 +82,43 @@ func (h *Herd) initPrimary(ctx context.Context) error {
 	return err
 }
 
-func (h *Herd) addStandby(ctx context.Context, i int) error {
-	n := h.newNode(i)
-	primary := fmt.Sprintf("host=%s port=%d user=%s application_name=node%d", h.Dir, h.Nodes()[0].Port, Superuser, i)
-	_, err := h.tool(ctx, "pg_basebackup", "--no-sync", "-c", "fast", "-X", "stream", "-R", "-D", n.Dir, "-d", primary)
-	if err != nil {
+// addStandbys copies the primary while it is stopped: pg_basebackup would have to be
+// as new as the server, and comes with few installations of servers alone.
+func (h *Herd) addStandbys(ctx context.Context) error {
+	if h.settings.Standbys == 0 {
+		return nil
+	}
+	primary := h.nodes[0]
+	if err := primary.running.stop(syscall.SIGINT); err != nil { // fast, with a checkpoint
+		return err
+	}
+	for i := range h.settings.Standbys {
+		n := h.newNode(i + 1)
+		if _, err := run(ctx, h.owner.cred, "cp", "-a", primary.Dir, n.Dir); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	primary.Port = h.settings.Port // somebody may have taken the one it had
+	h.mu.Unlock()
+	if err := h.run(ctx, primary); err != nil {
+		return err
+	}
+	for _, n := range h.nodes[1:] {
+		if err := h.follow(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow starts n as a standby that streams from the primary.
+func (h *Herd) follow(ctx context.Context, n *node) error {
+	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s application_name=node%d'\n", h.Dir, h.nodes[0].Port, Superuser, n.Index)
+	if err := h.owner.write(filepath.Join(n.Dir, "postgresql.auto.conf"), conninfo); err != nil {
+		return err
+	}
+	if err := h.owner.write(filepath.Join(n.Dir, "standby.signal"), ""); err != nil {
 		return err
 	}
 	return h.run(ctx, n)
@@ -99,7 +132,7 @@ func (h *Herd) newNode(i int) *node {
 	return n
 }
 
-// configure writes the primary's files; standbys get them with the base backup.
+// configure writes the primary's files; standbys get a copy.
 func (h *Herd) configure(n *node) error {
 	config := nodeConfig + fmt.Sprintf("unix_socket_directories = '%s'\n", h.Dir)
 	if h.settings.TLS {

@@ -1,14 +1,10 @@
 package herd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 )
@@ -53,27 +49,4 @@ func (o *owner) write(path, text string) error {
 		return err
 	}
 	return o.give(path)
-}
-
-// findPostgres returns the folder of the newest PostgreSQL's programs.
-func findPostgres() (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil {
-		return "", err
-	}
-	version := func(path string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // not a number: oldest
-		return n
-	}
-	if len(found) > 0 {
-		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })), nil
-	}
-	path, err := exec.LookPath("initdb")
-	if err != nil {
-		return "", fmt.Errorf("find PostgreSQL's initdb: %w", err)
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return "", fmt.Errorf("find PostgreSQL's initdb: %w", err)
-	}
-	return filepath.Dir(path), nil
 }

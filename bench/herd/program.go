@@ -89,9 +89,6 @@ func (p *Program) Stop() error {
 	return errors.Join(err, p.watcher.end())
 }
 
-// Tool is the path of one of PostgreSQL's programs, of the herd's version.
-func (h *Herd) Tool(name string) string { return filepath.Join(h.bin, name) }
-
 // Run waits for a short-lived program, which dies with us, and returns what it wrote to stdout.
 func Run(ctx context.Context, name string, args ...string) (string, error) {
 	return run(ctx, nil, name, args...)
