@@ -51,7 +51,7 @@ func checkPlacing(t *testing.T, s *Snapshot) {
 
 // placing is the end of TestServer.
 func placing(t *testing.T, d *database) {
-	d.exec(t, placingSchema)
+	d.make(t, placingSchema)
 	t.Run("table", func(t *testing.T) { checkPlacing(t, d.snapshot(t, nil)) })
 	t.Run("odd session", func(t *testing.T) {
 		other := &database{d.herd, d.admin, connect(t, d.herd, herd.UserMD5, "client_encoding=LATIN1 standard_conforming_strings=off escape_string_warning=off")}
