@@ -46,6 +46,10 @@ type oracle struct {
 	version int
 }
 
+// oldestOracle reads pg_hba.conf as we read pool_hba.conf, whatever the nodes are:
+// continued lines and clientname came with 14, pg_ident_file_mappings with 15.
+const oldestOracle = 15
+
 func startOracle(t *testing.T) *oracle {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -57,6 +61,9 @@ func startOracle(t *testing.T) *oracle {
 	t.Cleanup(func() { h.Stop() })
 	o := &oracle{Herd: h, t: t, dir: h.Nodes()[0].Dir}
 	o.version, _ = strconv.Atoi(o.exec("SELECT current_setting('server_version_num')::int / 10000"))
+	if o.version < oldestOracle {
+		t.Skipf("PostgreSQL %d reads pg_hba.conf otherwise than %d and newer", o.version, oldestOracle)
+	}
 	if err := os.Mkdir(filepath.Join(o.dir, "folder"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +180,7 @@ func (o *oracle) compare(path string, lines []string, rows []serverLine, ours ma
 		seen[at.String()] = true
 		words, _, _ := strings.Cut(row.Error, ":")
 		switch shape := row.shape(); {
+		case strings.HasSuffix(row.Error, "not supported by this build"): // by ours it may be
 		case row.Error != "" && !refused:
 			o.t.Errorf("%v %s: taken as %q, PostgreSQL says %q", at, text, ours[at.String()], row.Error)
 		case row.Error != "" && mark != "own words" && !strings.HasPrefix(message, words):
