@@ -309,7 +309,7 @@ func (e *Effect) set(st *query.Statement) {
 		c.Value = ""
 	}
 	switch {
-	case strings.HasPrefix(st.Name, "transaction_"): // of the transaction alone
+	case st.Name == "transaction_isolation", st.Name == "transaction_read_only", st.Name == "transaction_deferrable": // of the transaction alone
 		return
 	case st.Name == "session_authorization":
 		e.Alone, e.Ask = true, true

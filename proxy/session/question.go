@@ -80,7 +80,7 @@ type answered struct {
 // Whatever the session's default, the transaction is one that waits for nobody.
 const stateQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
- WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_'
+ WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_(isolation|read_only|deferrable)$'
 UNION ALL SELECT 'i', 'session_authorization', session_user::pg_catalog.text
 UNION ALL SELECT 'i', 'role', pg_catalog.current_setting('role')
 UNION ALL SELECT 'p', p.name, p.statement FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql

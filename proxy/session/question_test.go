@@ -216,7 +216,7 @@ func (b *base) checkKinds(t *testing.T) {
 
 // checkReplay: a session on another server is what it was.
 func (b *base) checkReplay(t *testing.T) {
-	const look = `SELECT name, setting FROM pg_settings WHERE source = 'session' AND name !~ '^transaction_' OR name IN ('search_path', 'work_mem')
+	const look = `SELECT name, setting FROM pg_settings WHERE source = 'session' AND name !~ '^transaction_(isolation|read_only|deferrable)$' OR name IN ('search_path', 'work_mem')
 		UNION ALL SELECT 'role', current_setting('role') UNION ALL SELECT 'user', current_user
 		UNION ALL SELECT 'tenant', coalesce(current_setting('app.tenant', true), '')
 		UNION ALL SELECT name, statement FROM pg_prepared_statements WHERE from_sql ORDER BY 1`
