@@ -6,7 +6,6 @@ package drivers
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,8 +19,6 @@ import (
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
 )
-
-var update = flag.Bool("update", false, "write psql's output against PostgreSQL into testdata")
 
 const programLimit = 3 * time.Minute // for one client program to end
 
@@ -78,7 +75,7 @@ func TestDrivers(t *testing.T) {
 	t.Run("direct", func(t *testing.T) {
 		runClients(t, target{h, node.Host, node.Port, true, saw})
 	})
-	if t.Failed() || *update {
+	if t.Failed() {
 		return // the checks themselves are wrong
 	}
 	binary, err := herd.Build(t.Context(), t.TempDir())
