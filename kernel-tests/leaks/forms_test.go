@@ -171,7 +171,7 @@ var wrappers = []form{
 	{3, "INSERT INTO public.orders{c} VALUES ({n}, $x${sql}$x$)"},
 	{1, "INSERT INTO public.ruled VALUES ($x${sql}$x$)"},
 	{1, "WITH w AS (SELECT public.ran($x${sql}$x$) AS ok) SELECT ok FROM w"},
-	{1, "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT public.run($x${sql}$x$)"},
+	{1, "EXPLAIN (ANALYZE, BUFFERS off, COSTS off, TIMING off, SUMMARY off) SELECT public.run($x${sql}$x$)"},
 	{1, "PREPARE {p} AS SELECT public.ran($x${sql}$x$)"},
 	{3, "{sql}; {sql}"},
 	{2, "{sql}; SELECT 1 / 0; {sql}"},

@@ -199,7 +199,7 @@ func (g *generator) write() statement {
 	case 11:
 		return g.of(other, "SELECT nextval('ticket') > 0 FROM item WHERE owner = %d LIMIT 1")
 	case 12:
-		return g.of(other, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO quick VALUES (%d, 1)")
+		return g.of(other, "EXPLAIN (ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO quick VALUES (%d, 1)")
 	case 13:
 		return g.of(other, "INSERT INTO quick SELECT owner, k FROM item WHERE owner = %d")
 	case 14:
