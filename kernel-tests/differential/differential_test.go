@@ -26,11 +26,15 @@ func TestDifferential(t *testing.T) {
 	scripts := readScripts(t)
 	h := startHerd(t)
 	node := h.Nodes()[0]
+	old := isOld(t, h)
+	if old {
+		scripts = slices.DeleteFunc(scripts, func(s *script) bool { return slices.Contains(waits, name(s)) })
+	}
 	direct := map[string]transcript{}
 	passed := t.Run("direct", func(t *testing.T) {
 		for _, s := range scripts {
 			t.Run(name(s), func(t *testing.T) {
-				direct[s.path] = runDirect(t, ctx, h, target{"direct", node.Host, node.Port, true}, s)
+				direct[s.path] = runDirect(t, ctx, h, target{"direct", node.Host, node.Port, true}, s, !old)
 			})
 		}
 	})
@@ -44,6 +48,21 @@ func TestDifferential(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.name, func(t *testing.T) { runProxy(t, binary, h, p, scripts, direct) })
 	}
+}
+
+// waits are scripts with messages that no client sends, of which PostgreSQL up to 13
+// waits for the rest.
+var waits = []string{"copy-in-disturbed", "invalid-length-huge"}
+
+// isOld says that PostgreSQL is not one that the scripts were written for: up to 13 it
+// reports a setting at once, and not when it is ready for the next message.
+func isOld(t *testing.T, h *herd.Herd) bool {
+	t.Helper()
+	old, err := h.Exec(t.Context(), "SELECT current_setting('server_version_num')::int / 10000 < 14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return old == "t"
 }
 
 func runProxy(t *testing.T, binary string, h *herd.Herd, p proxy, scripts []*script, direct map[string]transcript) {
@@ -124,7 +143,8 @@ func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *
 
 // runDirect runs s against PostgreSQL, twice: an answer that is not the same
 // both times cannot be compared with pgherd's, and needs a mask.
-func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *script) transcript {
+// The script says what PostgreSQL answers, if it is one that the scripts were written for.
+func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *script, says bool) transcript {
 	t.Helper()
 	first, err := runScript(ctx, h, to, s)
 	if err != nil {
@@ -140,7 +160,7 @@ func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *sc
 		return first
 	}
 	for i, st := range s.steps {
-		if got := first.summaries[i]; got != st.want {
+		if got := first.summaries[i]; says && got != st.want {
 			t.Errorf("%s line %d: PostgreSQL answers\n%s\nand the script says\n%s", s.path, st.line+1, got, st.want)
 		}
 	}
