@@ -142,7 +142,7 @@ func (s *Session) impatient(deadline time.Time) error {
 		return errHurried
 	case over(deadline, s.loop.Now()):
 		if why, paused := s.loop.Paused(s.Database()); paused {
-			return why.Fault(s.Database())
+			return inPause{why.Fault(s.Database())}
 		}
 		return &wire.Fault{Severity: "FATAL", Code: "53300",
 			Message: fmt.Sprintf("no server connection became free within %v", s.set.QueryWait),
@@ -152,6 +152,11 @@ func (s *Session) impatient(deadline time.Time) error {
 	}
 	return nil
 }
+
+// inPause is the end of a wait for a server while nobody gets one.
+type inPause struct{ *wire.Fault }
+
+func (p inPause) Unwrap() error { return p.Fault }
 
 var canceled = &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
 
