@@ -14,6 +14,9 @@ DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
             '/usr/lib/*/perl5/*/DBD/Pg.pm=libdbd-pg-perl' \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
+# Of PostgreSQL: each that is supported but Debian's, and the newest.
+VERSIONS ?= 13 14 16 17 18
+NEWEST   := 18
 
 # How long the tests of one package may take before Go ends them, its own 10 minutes
 # being too few on a busy machine: three times and more what they need on 2 cores.
@@ -29,8 +32,8 @@ C_COMPILER   := gcc=gcc /usr/include/stdlib.h=libc6-dev
 WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-bench
+.PHONY: help build demo test test-versions lint generate bench test-kernel
+.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -108,7 +111,17 @@ test-roles: go-version
 test-firsthour: go-version
 	@echo '== the first hour: what README and a transcript say is typed'
 	@.ci/need $(POSTGRES)
-	$(GO) test -count=1 -timeout 15m ./kernel-tests/firsthour
+	$(TEST) ./kernel-tests/firsthour
+
+# Beside Debian's PostgreSQL, which all else runs on.
+test-newest: go-version ## a part of the tests on the newest PostgreSQL
+	@echo '== newest: a part of differential, leaks and routing on PostgreSQL $(NEWEST)'
+	@.ci/need $(POSTGRES) npm=npm
+	@.ci/versions short $(NEWEST)
+
+test-versions: go-version ## what talks to PostgreSQL, on each supported version; VERSIONS='13 18'
+	@.ci/need $(C_COMPILER) $(POSTGRES) npm=npm
+	@.ci/versions all $(VERSIONS)
 
 # Quickly, beside nobody: that it works, not how fast anything is.
 test-bench: go-version
