@@ -2,6 +2,7 @@ package session
 
 import (
 	"testing"
+	"time"
 
 	"pgherd/proxy/pool"
 )
@@ -9,8 +10,16 @@ import (
 // TestHomeNeedNotWaitForAStandby: where limits count the servers of all nodes, those
 // that sessions have put aside may take all places; none of them is to wait for long
 // for one more.
-func TestHomeNeedNotWaitForAStandby(t *testing.T) {
+func TestHomeNeedNotWaitForAStandby(t *testing.T) { readsAtHome(t, pool.Pause{}) }
+
+// TestHomeServesInAPause: who has a server of its own goes on with that.
+func TestHomeServesInAPause(t *testing.T) {
+	readsAtHome(t, pool.Pause{Since: time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC), By: "alice"})
+}
+
+func readsAtHome(t *testing.T, pause pool.Pause) {
 	w, s := routedWorld(t, pool.Session, 0)
+	w.pause = pause
 	began := w.now
 	w.greeted(w.sends(simple("SET work_mem TO 5")))
 	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))

@@ -354,7 +354,7 @@ func (s *Session) obtain(d route.Decision) error {
 	if s.home != nil && elsewhere(err) {
 		s.stayHome = s.loop.Now().Add(homeStay)
 	}
-	if _, paused := errors.AsType[inPause](err); paused { // nobody gets one elsewhere either
+	if _, paused := errors.AsType[inPause](err); paused && s.home == nil { // nobody gets one elsewhere either
 		return err
 	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
