@@ -53,8 +53,8 @@ type Home struct {
 	Renewals Renewals
 	ledger
 	now     time.Time
-	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all
-	held    map[string]int  // likewise, for a moment: by how many
+	paused  map[string]Pause // databases nobody gets a server of; AllDatabases for all
+	held    map[string]int   // likewise, for a moment: by how many
 	queue   line
 	waiters map[who]*waiter
 	spares  []spare
@@ -69,7 +69,7 @@ type spare struct {
 
 // NewHome makes one without servers.
 func NewHome(limits Limits) *Home {
-	return &Home{ledger: newLedger(limits), paused: map[string]bool{}, held: map[string]int{}, waiters: map[who]*waiter{}}
+	return &Home{ledger: newLedger(limits), paused: map[string]Pause{}, held: map[string]int{}, waiters: map[who]*waiter{}}
 }
 
 // Tick tells the time. Whoever has waited long enough gets of the reserve.
@@ -81,9 +81,11 @@ func (h *Home) Tick(now time.Time) []Action {
 // AllDatabases stands for every database.
 const AllDatabases = ""
 
-// Pause has nobody get a server of the database, until Resume.
-func (h *Home) Pause(database string) {
-	h.paused[database] = true
+// Pause has nobody get a server of the database, until Resume. A pause that is there goes on.
+func (h *Home) Pause(database string, since time.Time, by string) {
+	if _, is := h.paused[database]; !is {
+		h.paused[database] = Pause{Since: since, By: by, All: database == AllDatabases}
+	}
 	h.keepBack()
 }
 
@@ -112,11 +114,12 @@ func (h *Home) Free(database string) []Action {
 	return h.serveAll()
 }
 
-// KeptBack are the databases of which nobody gets a server, in a map of its own.
-func (h *Home) KeptBack() map[string]bool {
+// KeptBack are the databases of which nobody gets a server, with why, in a map of its own. Of
+// those that are only held, their holder knows since when.
+func (h *Home) KeptBack() map[string]Pause {
 	all := maps.Clone(h.paused)
 	for database := range h.held {
-		all[database] = true
+		all[database] = h.paused[database]
 	}
 	return all
 }
@@ -133,7 +136,9 @@ func (h *Home) keepBack() {
 
 // Paused says whether servers of the database are kept back.
 func (h *Home) Paused(database string) bool {
-	return h.paused[database] || h.paused[AllDatabases] || h.held[database] > 0
+	_, one := h.paused[database]
+	_, all := h.paused[AllDatabases]
+	return one || all || h.held[database] > 0
 }
 
 // CountDatabase is how many servers of the database are open or being opened.

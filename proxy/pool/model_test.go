@@ -123,7 +123,7 @@ func (m *model) seldom() (string, error) {
 	base := []string{AllDatabases, key.Target().Database, key.Target().Database}[m.random.IntN(3)]
 	switch m.random.IntN(12) {
 	case 0:
-		m.home.Pause(base)
+		m.home.Pause(base, m.now, "admin")
 		m.oracle.Pause(base)
 		return "pause " + base, nil
 	case 1, 2, 3:

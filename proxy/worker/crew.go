@@ -23,7 +23,6 @@ type Crew struct {
 	admissions admissions
 	// paused are databases, with why; it is never changed once stored: see pause.go.
 	paused    atomic.Pointer[map[string]pool.Pause]
-	pauses    map[string]pool.Pause                        // worker 0's
 	holds     []*held                                      // worker 0's
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
 	loads     [nodes.MaxIndex + 1]load

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pgherd/proxy/pool"
@@ -29,13 +30,11 @@ func (c *Crew) Paused(database string) (pool.Pause, bool) {
 
 // tellPaused replaces what Paused tells. It runs on worker 0.
 func (c *Crew) tellPaused() {
-	paused := map[string]pool.Pause{}
-	for database := range c.home.KeptBack() {
-		why, ordered := c.pauses[database]
-		if !ordered {
-			why = c.sinceOf(database)
+	paused := c.home.KeptBack()
+	for _, it := range slices.Backward(c.holds) { // the first counts
+		if paused[it.database].By == "" {
+			paused[it.database] = pool.Pause{Since: it.since}
 		}
-		paused[database] = why
 	}
 	c.paused.Store(&paused)
 }
@@ -62,10 +61,7 @@ func (c *Crew) Pause(ctx context.Context, database, by string) error {
 // holdBack begins a Pause.
 func (c *Crew) holdBack(database, by string) {
 	c.atHome(func() []pool.Action {
-		if _, ordered := c.pauses[database]; !ordered { // who pauses again does not begin anew
-			c.pauses[database] = pool.Pause{Since: c.workers[0].env.Now(), By: by, All: database == pool.AllDatabases}
-		}
-		c.home.Pause(database)
+		c.home.Pause(database, c.workers[0].env.Now(), by)
 		c.tellPaused()
 		c.each(func(w *Worker) { w.retire(database) })
 		return nil
@@ -102,10 +98,6 @@ func (c *Crew) Resume(ctx context.Context, database string) error {
 func (c *Crew) resume(database string, done func()) {
 	c.atHome(func() []pool.Action {
 		defer done()
-		if database == pool.AllDatabases {
-			clear(c.pauses)
-		}
-		delete(c.pauses, database)
 		actions := c.home.Resume(database)
 		c.tellPaused()
 		return actions

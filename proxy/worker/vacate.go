@@ -108,16 +108,6 @@ type held struct {
 	since    time.Time
 }
 
-// sinceOf is since when a database is held for a statement.
-func (c *Crew) sinceOf(database string) (why pool.Pause) {
-	for _, it := range c.holds {
-		if it.database == database && (why.Since.IsZero() || it.since.Before(why.Since)) {
-			why.Since = it.since
-		}
-	}
-	return why
-}
-
 // free ends a hold, if that is not done yet.
 func (c *Crew) free(it *held) []pool.Action {
 	i := slices.Index(c.holds, it)

@@ -84,7 +84,7 @@ type Worker struct {
 
 // NewCrew makes the workers of a process, without their loops.
 func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew {
-	c := &Crew{home: pool.NewHome(set.Limits), pauses: map[string]pool.Pause{}, began: env.Now()}
+	c := &Crew{home: pool.NewHome(set.Limits), began: env.Now()}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.nodes.Store(view)
 	for i := range count {
