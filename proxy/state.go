@@ -42,7 +42,10 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 			s.Features = append(s.Features, admin.Feature(f))
 		}
 	}
-	addPools(s, views, func(database string) bool { return p.Paused(database) != nil })
+	addPools(s, views, func(database string) bool {
+		_, paused := p.crew.Paused(database)
+		return paused
+	})
 	slices.SortFunc(s.Clients, func(a, b admin.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
 }

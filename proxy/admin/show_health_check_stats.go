@@ -27,7 +27,7 @@ func healthCheckRow(n *nodes.Node) []string {
 	c := &n.Checks
 	count := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-	return []string{strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), n.Role.String(), clock(n.Since),
-		count(c.Succeeded + c.Failed), count(c.Succeeded), count(c.Failed), "0", "0", "0.000000", "0", ms(c.Longest), ms(c.Shortest),
-		strconv.FormatFloat(c.Mean().Seconds()*1000, 'f', 6, 64), clock(c.Last()), clock(c.LastSucceeded), "", clock(c.LastFailed)}
+	return append(nodeColumns(n), clock(n.Since),
+		count(c.Succeeded+c.Failed), count(c.Succeeded), count(c.Failed), "0", "0", "0.000000", "0", ms(c.Longest), ms(c.Shortest),
+		strconv.FormatFloat(c.Mean().Seconds()*1000, 'f', 6, 64), clock(c.Last()), clock(c.LastSucceeded), "", clock(c.LastFailed))
 }

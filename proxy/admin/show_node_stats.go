@@ -1,6 +1,15 @@
 package admin
 
-import "strconv"
+import (
+	"strconv"
+
+	"pgherd/proxy/nodes"
+)
+
+// nodeColumns are node_id, hostname, port, status and role.
+func nodeColumns(n *nodes.Node) []string {
+	return []string{strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), n.Role.String()}
+}
 
 // showNodeStats has the name that Pgpool-II gives it.
 var showNodeStats = command{
@@ -11,7 +20,7 @@ var showNodeStats = command{
 	rows: func(s *State, _ uint32) (rows [][]string) {
 		for i := range s.Nodes.Nodes {
 			n := &s.Nodes.Nodes[i]
-			row := []string{strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), n.Role.String()}
+			row := nodeColumns(n)
 			for _, count := range s.sent(n.Index) {
 				row = append(row, strconv.FormatUint(count, 10))
 			}
