@@ -56,8 +56,12 @@ func (s *Session) sent(m wire.Message) {
 	}
 }
 
-// executes are the requests that run a statement, each one.
-var executes = [256]uint64{wire.Query: 1, wire.Execute: 1, wire.FunctionCall: 1}
+func (s *Session) countExecuted(kind wire.Kind) {
+	switch kind {
+	case wire.Query, wire.Execute, wire.FunctionCall:
+		s.executed++
+	}
+}
 
 // begin decides about a request. mine: it is answered here, or by nobody, and
 // does not go to the server.
@@ -69,7 +73,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
 	}
 	s.enter(Active)
-	s.executed += executes[m.Kind]
+	s.countExecuted(m.Kind)
 	if s.wish.alive || s.cancels > 0 {
 		if err := s.spared(); err != nil {
 			return true, err
