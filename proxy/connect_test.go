@@ -235,12 +235,12 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	addr := net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
 	alice := auth.PlainSecret("alice", "alice")
 	open := func(mode tlsMode, host, ca string) (*connector, error) {
-		nodeTLS, err := loadNodeTLS(mode, host, &nodeTLSFiles{ca: ca})
+		nodeTLS, err := loadNodeTLS(mode, &nodeTLSFiles{ca: ca})
 		if err != nil {
 			return nil, err
 		}
 		c := newConnector(&connectSettings{loginTimeout: 20 * time.Second,
-			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS}}})
+			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS.to(host)}}})
 		return c, c.Verify(ctx, 0, appKey.Target(), alice)
 	}
 	for _, c := range []struct {

@@ -83,12 +83,12 @@ func TestServersBind(t *testing.T) {
 func bindingConnector(t *testing.T, h *herd.Herd, mode tlsMode, binding string) *connector {
 	t.Helper()
 	node := h.Nodes()[0]
-	tls, err := loadNodeTLS(mode, node.Host, &nodeTLSFiles{})
+	tls, err := loadNodeTLS(mode, &nodeTLSFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return newConnector(&connectSettings{loginTimeout: 20 * time.Second, binding: binding, nodes: map[int]nodeAddress{
-		0: {name: "node 0", network: "tcp", address: net.JoinHostPort(node.Host, strconv.Itoa(node.Port)), tls: tls}}})
+		0: {name: "node 0", network: "tcp", address: net.JoinHostPort(node.Host, strconv.Itoa(node.Port)), tls: tls.to(node.Host)}}})
 }
 
 // learntSecret is what a login of the user, known by PostgreSQL's verifier, leaves.

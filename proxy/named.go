@@ -80,23 +80,25 @@ func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
 	return loaded
 }
 
-// nodesTLS reads once for each node what they have in common: the name that is verified differs.
+// nodesTLS reads what the nodes have in common, once.
 func nodesTLS(c *config.Config, f *faults) map[int]*nodeTLS {
+	common, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), &nodeTLSFiles{ca: c.ServerTLS.CAFile,
+		cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
+	if err != nil {
+		f.add("server_tls_sslmode", err)
+		return nil
+	}
 	all := map[int]*nodeTLS{}
 	for _, n := range c.Nodes {
-		t, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), n.Host, &nodeTLSFiles{ca: c.ServerTLS.CAFile,
-			cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
-		f.add("server_tls_sslmode", err)
-		all[n.Index] = t
+		all[n.Index] = common.to(n.Host)
 	}
 	return all
 }
 
-// faults are what is wrong with what a configuration names, each once.
+// faults are what is wrong with what a configuration names.
 type faults struct {
 	config *config.Config
 	list   []error
-	seen   map[string]bool
 }
 
 // add blames the line of a parameter, unless the error says that it is about another one.
@@ -106,7 +108,7 @@ func (f *faults) add(parameter string, err error) {
 		if other, ok := errors.AsType[about](one); ok {
 			blamed = other.parameter
 		}
-		f.put(f.config.Blame(blamed, one))
+		f.list = append(f.list, f.config.Blame(blamed, one))
 	}
 }
 
@@ -117,17 +119,7 @@ func (f *faults) addFile(parameter string, err error) {
 		if _, told := errors.AsType[*auth.LineError](one); !told {
 			one = f.config.Blame(parameter, one)
 		}
-		f.put(one)
-	}
-}
-
-func (f *faults) put(err error) {
-	if f.seen == nil {
-		f.seen = map[string]bool{}
-	}
-	if text := err.Error(); !f.seen[text] {
-		f.seen[text] = true
-		f.list = append(f.list, err)
+		f.list = append(f.list, one)
 	}
 }
 

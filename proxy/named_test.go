@@ -76,9 +76,10 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 func TestCheckSaysAllAtOnce(t *testing.T) {
 	lines := "backend_hostname0 = localhost\nbackend_hostname1 = localhost\nunix_socket_directories = '/none'\n" +
 		"user_redirect_preference_list = 'x,y'\nbalance_expression = 'nope'\nident_file = '/none'\nunix_socket_group = nogroupx\n" +
-		"enable_pool_hba = on\nssl = on\nssl_cert = '/none'\nssl_key = '/none'\nserver_tls_sslmode = verify-ca\nserver_tls_ca_file = '/none'\n"
+		"enable_pool_hba = on\nssl = on\nssl_cert = '/none'\nssl_key = '/none'\nserver_tls_sslmode = verify-ca\nserver_tls_ca_file = '/none'\n" +
+		"server_tls_cert_file = '/none'\nserver_tls_key_file = '/none'\n"
 	err := Check(t.Context(), parsed(t, "/nowhere/pgherd.conf", lines), slog.New(slog.DiscardHandler))
-	if got := strings.Split(err.Error(), "\n"); len(got) != 10 {
+	if got := strings.Split(err.Error(), "\n"); len(got) != 12 {
 		t.Errorf("%d errors:\n%v", len(got), err)
 	}
 }

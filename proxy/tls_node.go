@@ -34,53 +34,65 @@ type nodeTLSFiles struct {
 type nodeTLS struct {
 	mode   tlsMode
 	config *tls.Config // nil if disabled
+	// For verify-ca and verify-full: who vouches for nodes, and who no more.
+	roots   *x509.CertPool
+	revoked revocations
 }
 
-// loadNodeTLS reads the files. host is what the certificate must name for
-// verify-full.
-func loadNodeTLS(mode tlsMode, host string, f *nodeTLSFiles) (*nodeTLS, error) {
+// loadNodeTLS reads the files that all nodes have in common. The error joins all that is wrong.
+func loadNodeTLS(mode tlsMode, f *nodeTLSFiles) (*nodeTLS, error) {
 	if !slices.Contains(tlsModes, mode) {
 		return nil, fmt.Errorf("set up TLS to servers: unknown sslmode %q", mode)
 	}
+	t := &nodeTLS{mode: mode}
 	if mode == tlsDisable {
-		return &nodeTLS{mode: mode}, nil
+		return t, nil
 	}
 	// Verification is our own, below: Go's verifies the name too, or nothing.
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, NextProtos: []string{alpn}}
-	if !strings.HasPrefix(host, "/") {
-		c.ServerName = host // for SNI; Go leaves addresses out
-	}
+	t.config = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, NextProtos: []string{alpn}}
+	var wrong error
 	if f.cert != "" {
 		pair, err := loadKeyPair(f.cert, f.key, f.passphrase, "server_tls_cert_file", "server_tls_key_file")
-		if err != nil {
-			return nil, err
-		}
-		c.Certificates = []tls.Certificate{pair}
+		t.config.Certificates, wrong = []tls.Certificate{pair}, err
 	}
-	if mode == tlsVerifyCA || mode == tlsVerifyFull {
-		if err := addVerification(c, mode, host, f); err != nil {
-			return nil, err
-		}
+	if t.verifies() {
+		wrong = errors.Join(wrong, t.loadTrust(f))
 	}
-	return &nodeTLS{mode: mode, config: c}, nil
+	if wrong != nil {
+		return nil, wrong
+	}
+	return t, nil
 }
 
-func addVerification(c *tls.Config, mode tlsMode, host string, f *nodeTLSFiles) error {
+func (t *nodeTLS) verifies() bool { return t.mode == tlsVerifyCA || t.mode == tlsVerifyFull }
+
+func (t *nodeTLS) loadTrust(f *nodeTLSFiles) (err error) {
 	if f.ca == "" && f.caDir == "" {
-		return fmt.Errorf("set up TLS to servers: sslmode %s needs the authorities' certificates", mode)
+		return fmt.Errorf("set up TLS to servers: sslmode %s needs the authorities' certificates", t.mode)
 	}
-	roots, err := loadAuthorities(f.ca, f.caDir)
-	if err != nil {
+	if t.roots, err = loadAuthorities(f.ca, f.caDir); err != nil {
 		return of("server_tls_ca_file", err)
 	}
-	revoked, err := loadRevocations(f.crl)
-	if err != nil {
-		return err
+	t.revoked, err = loadRevocations(f.crl)
+	return err
+}
+
+// to is for one node: host is what its certificate must name for verify-full.
+func (t *nodeTLS) to(host string) *nodeTLS {
+	if t.config == nil {
+		return t
 	}
-	c.VerifyConnection = func(s tls.ConnectionState) error {
-		return verifyServer(&s, roots, revoked, mode, host)
+	own := *t
+	own.config = t.config.Clone()
+	if !strings.HasPrefix(host, "/") {
+		own.config.ServerName = host // for SNI; Go leaves addresses out
 	}
-	return nil
+	if t.verifies() {
+		own.config.VerifyConnection = func(s tls.ConnectionState) error {
+			return verifyServer(&s, t.roots, t.revoked, t.mode, host)
+		}
+	}
+	return &own
 }
 
 // verifyServer checks the chain, and for verify-full the name.

@@ -303,11 +303,11 @@ func TestNodeTLSNames(t *testing.T) {
 
 func TestNodeTLSErrors(t *testing.T) {
 	for want, mode := range map[string]tlsMode{"unknown sslmode": "perhaps", "needs the authorities": tlsVerifyCA, "sslmode verify-full needs": tlsVerifyFull} {
-		if _, err := loadNodeTLS(mode, "h", &nodeTLSFiles{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := loadNodeTLS(mode, &nodeTLSFiles{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", mode, err)
 		}
 	}
-	if _, err := loadNodeTLS(tlsRequire, "h", &nodeTLSFiles{cert: "/none"}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := loadNodeTLS(tlsRequire, &nodeTLSFiles{cert: "/none"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing certificate: %v", err)
 	}
 }
