@@ -160,7 +160,7 @@ func (h *Herd) run(ctx context.Context, n *node) error {
 	fresh := n.Port == 0
 	for try := 1; ; try++ {
 		if fresh {
-			port, err := freePort()
+			port, err := FreePort()
 			if err != nil {
 				return err
 			}
@@ -212,8 +212,8 @@ func (h *Herd) stop(n *node) error {
 	return running.stop(syscall.SIGQUIT)
 }
 
-// freePort asks the kernel for a port of 127.0.0.1 that nobody listens on now.
-func freePort() (int, error) {
+// FreePort asks the kernel for a port of 127.0.0.1 that nobody listens on now.
+func FreePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)

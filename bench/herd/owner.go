@@ -35,6 +35,15 @@ func findOwner() (*owner, error) {
 	return nil, errors.New("find a user to run PostgreSQL as: neither postgres nor nobody exists")
 }
 
+// Unprivileged is the user that PostgreSQL runs as if we are root; nil: we are not.
+func Unprivileged() (*syscall.Credential, error) {
+	own, err := findOwner()
+	if err != nil {
+		return nil, err
+	}
+	return own.cred, nil
+}
+
 // give makes path the owner's.
 func (o *owner) give(path string) error {
 	if o.cred == nil {

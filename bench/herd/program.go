@@ -57,7 +57,7 @@ func (p *Program) start(ctx context.Context, settings ProgramSettings) error {
 	if err := own.give(p.Dir); err != nil {
 		return err
 	}
-	if p.Port, err = freePort(); err != nil {
+	if p.Port, err = FreePort(); err != nil {
 		return err
 	}
 	files, args := settings.Configure(p.Dir, p.Port)

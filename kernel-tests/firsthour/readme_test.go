@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,7 +35,11 @@ func TestReadme(t *testing.T) {
 					t.Fatalf("%s: %v\n%s", line, err, out)
 				}
 				if strings.Contains(line, "config sample") {
-					appendLine(t, filepath.Join(dir, "pgpool.conf"), fmt.Sprintf("port = %d\n", free(t)))
+					port, err := herd.FreePort()
+					if err != nil {
+						t.Fatal(err)
+					}
+					appendLine(t, filepath.Join(dir, "pgpool.conf"), fmt.Sprintf("port = %d\n", port))
 				}
 			}
 			starts(t, ctx, dir, who.cred, lines[len(lines)-1])
@@ -96,19 +98,14 @@ type person struct {
 }
 
 func people(t *testing.T) []person {
-	if os.Geteuid() != 0 {
-		return []person{{"as this user", nil}}
-	}
-	u, err := user.Lookup("nobody")
+	cred, err := herd.Unprivileged()
 	if err != nil {
 		t.Fatal(err)
 	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
+	if cred == nil {
+		return []person{{"as this user", nil}}
 	}
-	return []person{{"root", nil}, {"nobody", &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}}
+	return []person{{"root", nil}, {"not root", cred}}
 }
 
 // folder is one that this person owns, and may get to.

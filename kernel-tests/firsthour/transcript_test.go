@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +88,10 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := free(t)
+	listen, err := herd.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.words = strings.NewReplacer("PRIMARY", fmt.Sprint(nodes[0].Port), "STANDBY", fmt.Sprint(nodes[1].Port), "LISTEN", fmt.Sprint(listen))
 	d.plain = strings.NewReplacer(d.dir, "DIR", fmt.Sprint(nodes[0].Port), "PRIMARY", fmt.Sprint(nodes[1].Port), "STANDBY", fmt.Sprint(listen), "LISTEN")
 	home := filepath.Dir(program)
@@ -101,16 +103,6 @@ func newDesk(t *testing.T) *desk {
 	}
 	t.Cleanup(func() { d.run("[ ! -f pgherd.pid ] || pgherd stop -m immediate -f pgherd.conf") })
 	return d
-}
-
-// free is a port that nobody listens at.
-func free(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // types is what a command prints, with words for what is another one each time.
