@@ -82,7 +82,7 @@ func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
 
 // nodesTLS reads what the nodes have in common, once.
 func nodesTLS(c *config.Config, f *faults) map[int]*nodeTLS {
-	common, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), &nodeTLSFiles{ca: c.ServerTLS.CAFile,
+	anyNode, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), &nodeTLSFiles{ca: c.ServerTLS.CAFile,
 		cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
 	if err != nil {
 		f.add("server_tls_sslmode", err)
@@ -90,7 +90,7 @@ func nodesTLS(c *config.Config, f *faults) map[int]*nodeTLS {
 	}
 	all := map[int]*nodeTLS{}
 	for _, n := range c.Nodes {
-		all[n.Index] = common.to(n.Host)
+		all[n.Index] = anyNode.to(n.Host)
 	}
 	return all
 }
