@@ -238,6 +238,18 @@ func (e *Entry) Failed(t Ticket) {
 	}
 }
 
+// Unanswered notes that the session that asked, or its server, has ended before the
+// answer: whoever comes next asks again. That says nothing of the database, so what is
+// known of it stays; where nothing is, it has Failed, and nobody asks for ever.
+func (e *Entry) Unanswered(t Ticket) {
+	if !e.Known() {
+		e.Failed(t)
+		return
+	}
+	e.asking.Store(false)
+	e.due.Store(0)
+}
+
 // failuresLimit is how many questions in a row may fail.
 const failuresLimit = 3
 

@@ -59,6 +59,34 @@ func TestFailuresAreAskedAgainAndThenTaken(t *testing.T) {
 	}
 }
 
+// TestEndedSessionsLeaveWhatIsKnown: sessions that are ended while they ask, however
+// many in a row, say nothing of the database.
+func TestEndedSessionsLeaveWhatIsKnown(t *testing.T) {
+	e := NewShared().Entry("app")
+	now, first := time.Unix(1000, 0), new(Snapshot)
+	e.Store(e.Ask(now), first)
+	for range failuresLimit {
+		ticket, mine := e.Claim(now, time.Second, false)
+		if !mine {
+			t.Fatal("it is not asked again")
+		}
+		e.Unanswered(ticket)
+	}
+	if e.Snapshot() != first {
+		t.Error("what is known is forgotten")
+	}
+}
+
+func TestNothingKnownIsNotAskedForEver(t *testing.T) {
+	e := NewShared().Entry("app")
+	for range failuresLimit {
+		e.Unanswered(e.Ask(time.Unix(1000, 0)))
+	}
+	if !e.Known() {
+		t.Error("it is asked for ever")
+	}
+}
+
 func TestOneEntryPerDatabase(t *testing.T) {
 	s := NewShared()
 	first, again, other := s.Entry("a"), s.Entry("a"), s.Entry("b")

@@ -407,6 +407,28 @@ func TestCatalogOfShortSessions(t *testing.T) {
 	}
 }
 
+// TestKilledWhileTheyAsk: servers that are ended one after another, each while it is
+// asked, do not make pgherd forget what it knows of the database: it would send
+// every statement to the primary, and a signal to a client to nobody.
+func TestKilledWhileTheyAsk(t *testing.T) {
+	catalogs := catalog.NewShared()
+	entry := catalogs.Entry("app")
+	entry.Store(entry.Ask(time.Unix(0, 0)), new(catalog.Snapshot))
+	before := entry.Snapshot()
+	for range 5 {
+		w, s := transactionWorld(t)
+		w.set.CatalogCheck, w.set.Catalogs = time.Minute, catalogs
+		w.greeted(w.client.says(simple("SELECT 1")))
+		w.then(s.gets(t, "Query SELECT 1"), s.says(selected))
+		w.then(s.words(t, "Query CATALOG"), s.says(fault("FATAL", "57P01")), s.hangs(io.EOF))
+		w.run()
+		w.ended("discarded")
+	}
+	if entry.Snapshot() != before {
+		t.Error("it has forgotten what it knew")
+	}
+}
+
 // TestCatalogIsAskedBehindADefinition before the server is another's.
 func TestCatalogIsAskedBehindADefinition(t *testing.T) {
 	w, s := sharingWorld(t, 1)

@@ -311,8 +311,8 @@ func (s *Session) askCatalog(ticket catalog.Ticket) {
 	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(untimed+catalog.Question(before), func(q *question) {
 		if q.failed {
-			s.lost()
 			s.lost = nil
+			entry.Failed(ticket)
 			if len(s.follow.redo.later) > 0 {
 				s.follow.keep("its catalog cannot be asked for")
 			}
@@ -327,5 +327,5 @@ func (s *Session) askCatalog(ticket catalog.Ticket) {
 			}
 		}
 	})
-	s.lost = func() { entry.Failed(ticket) }
+	s.lost = func() { entry.Unanswered(ticket) }
 }
