@@ -125,7 +125,8 @@ func (s *Snapshot) told(v Verdict) Verdict {
 // Function is the verdict of a function or procedure, with an empty schema where
 // the statement named none. It answers for pg_catalog as well: a database may have
 // an overload of now or lower, which a statement's text does not show, so ask
-// about every function. One that is neither known is Keeps.
+// about every function. One that is neither known is Spoils: it was made past pgherd
+// since the answer, and may do anything.
 func (s *Snapshot) Function(schema, name string) Verdict {
 	if temporary(schema) || s.blind() && schema != "pg_catalog" {
 		return s.Unseen()
@@ -141,8 +142,10 @@ func (s *Snapshot) Function(schema, name string) Verdict {
 		return s.told(builtin)
 	case schema == "information_schema":
 		return Harmless
+	case s.version == "": // nobody has asked what the database has
+		return s.Unseen()
 	}
-	return s.Unseen()
+	return Spoils
 }
 
 // Relation is the verdict of reading a table or view, or of writing to it (which

@@ -159,12 +159,15 @@ func TestUnseen(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, got := range map[string]Verdict{
-			"its caller": s.Function("", "caller"), "it": s.Function("", "dynamic"), "one that nobody knows": s.Function("", "x"),
+			"its caller": s.Function("", "caller"), "it": s.Function("", "dynamic"),
 			"a table": s.Relation("", "t", true), "anything": s.Anything(), "code": s.Unseen(), "of PostgreSQL's own": s.Function("", "query_to_xml"),
 		} {
 			if got != c.want {
 				t.Errorf("%s, %s: %v", name, what, got)
 			}
+		}
+		if got := s.Function("", "x"); got != Spoils {
+			t.Errorf("%s: one that was made past pgherd since: %v", name, got)
 		}
 		if got := s.Function("", "keeper"); got != Keeps {
 			t.Errorf("%s: what is seen: %v", name, got)

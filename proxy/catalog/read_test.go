@@ -48,7 +48,7 @@ func TestEmpty(t *testing.T) {
 	}
 	checkEmpty(t, s)
 	for _, c := range []struct{ got, want Verdict }{
-		{s.Function("", "f"), Keeps}, {s.Function("", "now"), Harmless}, {s.Function("pg_catalog", "set_config"), Keeps},
+		{s.Function("", "f"), Spoils}, {s.Function("", "now"), Harmless}, {s.Function("pg_catalog", "set_config"), Keeps},
 		{s.Function("information_schema", "_pg_expandarray"), Harmless}, {s.Function("pg_temp", "now"), Keeps},
 		{s.Relation("", "t", true), Harmless}, {s.Relation("pg_temp_1", "t", false), Keeps},
 	} {
