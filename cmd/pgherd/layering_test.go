@@ -31,7 +31,8 @@ var layers = map[string]layer{
 	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
 	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
 	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
-	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
+	"proxy/effect":   {[]string{"proxy/query", "proxy/catalog"}, "what a text leaves is a pure function of it and of the catalog"},
+	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/effect", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
 		"the data path declares the Loop it needs, so that it runs on a simulated one"},
 	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
@@ -54,7 +55,9 @@ var layers = map[string]layer{
 	"cmd/pgherd":       {[]string{"cmd/pgherd/pglog", "proxy", "vip", "bpf", "bench/herd"}, "cmd joins the parts; bench/herd is there for the demo"},
 	"cmd/pgherd-bench": {[]string{"bench"}, "the bench measures what users run, so it links none of it"},
 
-	"proxy/ring/ringtest": {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},
+	"proxy/ring/ringtest":     {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},
+	"proxy/effect/effecttest": {[]string{"proxy/effect"}, "a database for tests of effects, and their words"},
+
 	"proxy/wire/wiretest": {[]string{"proxy/wire"}, "scripted peers speak messages only"},
 }
 

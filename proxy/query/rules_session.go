@@ -249,3 +249,13 @@ func Fold(s string) string {
 		return r
 	}, s)
 }
+
+// ASCII says that a text means the same in every encoding.
+func ASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -36,7 +36,7 @@ func (s *Session) decide(r *route.Request) route.Decision {
 	r.Session = s.standing()
 	d := route.Place(r, &s.set.Routing.Rules)
 	switch leaves := d.Where == route.Anywhere || d.Where == route.Node; {
-	case leaves && s.upcoming != nil && !s.upcoming.moves():
+	case leaves && s.upcoming != nil && !s.upcoming.Moves():
 		return route.Decision{Where: route.Primary, Rule: last, Why: "it may change its session"}
 	case leaves && s.insists():
 		return route.Decision{Where: route.Primary, Rule: last, Why: "its transaction is of a kind that no standby has"}

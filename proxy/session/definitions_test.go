@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect/effecttest"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
@@ -101,10 +102,10 @@ func TestDefinitionIsToldFirst(t *testing.T) {
 		w.run()
 		w.ended("aborted")
 		same2(t, "it may still take effect", entry.Stale(), true)
-		entry.Store(entry.Ask(time.Unix(0, 0)), knownCatalog(t))
+		entry.Store(entry.Ask(time.Unix(0, 0)), effecttest.Known(t))
 		same2(t, "and does while others ask", entry.Stale(), true)
 		s[0].server.Closed()
-		entry.Store(entry.Ask(time.Unix(0, 0)), knownCatalog(t))
+		entry.Store(entry.Ask(time.Unix(0, 0)), effecttest.Known(t))
 		same2(t, "it may once its server has ended", entry.Stale(), false)
 	})
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
+
+var update = flag.Bool("update", false, "write the explanations into testdata, to be reviewed")
 
 // herdWorld has a primary and two standbys, and servers of each. What a client
 // sends is answered at once, as far as these tests need it.

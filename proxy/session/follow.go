@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgherd/proxy/effect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -15,7 +16,7 @@ import (
 // one, and what keeps the present one with it.
 type follow struct {
 	settings    pool.Settings                 // as its last transaction left them
-	changes     []Change                      // of the open one, as far as texts tell
+	changes     []effect.Change               // of the open one, as far as texts tell
 	expected    int                           // tags of SET and RESET that they will be confirmed by
 	confirmed   int                           // those that have come
 	mixed       bool                          // they may be of more than one transaction
@@ -48,46 +49,46 @@ func (f *follow) certain() bool {
 
 // note takes down what a statement that is being sent will do. quiet: the
 // server owes nothing, so all before it is known.
-func (f *follow) note(e *Effect, quiet bool) {
+func (f *follow) note(e *effect.Effect, quiet bool) {
 	f.mixed = f.mixed || !quiet && len(f.changes) > 0
 	switch {
-	case !e.Undo:
+	case !e.Has(effect.Undo):
 	case !f.mixed && !f.unsure:
 		f.drop()
 	case len(f.changes) > 0:
 		f.unsure = true
 	}
 	for i := range e.Changes {
-		f.changing += e.Changes[i].size()
+		f.changing += sizeOfChange(&e.Changes[i])
 	}
 	f.changes = append(f.changes, e.Changes...)
-	f.expected += e.sets
-	f.unsure = f.unsure || e.Ask || e.Partly && len(f.changes) > 0 || e.Forgets && f.found != ""
-	for _, name := range e.names {
+	f.expected += e.Tags
+	f.unsure = f.unsure || e.Has(effect.Ask) || e.Has(effect.Partly) && len(f.changes) > 0 || e.Has(effect.Forgets) && f.found != ""
+	for _, name := range e.Names {
 		f.name(name)
 	}
 	for _, c := range e.Changes {
 		f.name(c.Name)
 	}
-	if e.Suspect {
+	if e.Has(effect.Suspect) {
 		f.suspect = e.Keep
 	} else {
 		f.keep(e.Keep)
 	}
-	if e.Hooks && (f.found != "" || f.unsure && !e.Ask) {
+	if e.Has(effect.Hooks) && (f.found != "" || f.unsure && !e.Has(effect.Ask)) {
 		f.keep("a trigger, rule or policy, maybe of a temporary table")
 	}
-	for name, inner := range e.prepares {
+	for name, inner := range e.Prepares {
 		if f.runs == nil {
 			f.runs = map[string][]*query.Statement{}
 		}
 		f.runs[name] = slices.Concat(f.runs[name], inner)
 		f.bytes += runsSize(name, inner)
 	}
-	f.drawn = f.drawn || e.Drawn
-	f.alone = f.alone || e.Alone
-	f.stays = f.stays || e.Stays
-	if len(e.Changes) > 0 || e.Undo {
+	f.drawn = f.drawn || e.Has(effect.Drawn)
+	f.alone = f.alone || e.Has(effect.Alone)
+	f.stays = f.stays || e.Has(effect.Stays)
+	if len(e.Changes) > 0 || e.Has(effect.Undo) {
 		f.mean = meaning(f.inForce())
 	}
 }
@@ -190,4 +191,15 @@ func (f *follow) adopt(a *answered) {
 // discarded: DISCARD ALL was done.
 func (f *follow) discarded() {
 	*f = follow{alone: f.alone, names: f.names, definitions: f.definitions, redo: f.redo}
+}
+
+// meaning is the part of the settings that statements parsed under them depend on.
+func meaning(settings pool.Settings) pool.Settings {
+	var part pool.Settings
+	for name := range settings {
+		if effect.Meant(name) {
+			part = part.With(name, settings[name])
+		}
+	}
+	return part
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgherd/proxy/effect"
+	"pgherd/proxy/effect/effecttest"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -20,13 +22,13 @@ import (
 //	!CODE    an error
 //	end      between two transactions: known, or else "the server is asked"
 //	says x=y the server's answer to the question: these settings
-func life(t *testing.T, f *follow, by judge, reported []wire.Param, events ...string) (asked int) {
+func life(t *testing.T, f *follow, by effect.Judge, reported []wire.Param, events ...string) (asked int) {
 	t.Helper()
 	for _, event := range events {
 		rest := event[1:]
 		switch {
 		case event[0] == '+':
-			e := effectOf(query.Parse([]byte(rest), query.Syntax{}), by)
+			e := effect.Of(query.Parse([]byte(rest), query.Syntax{}), by)
 			f.note(&e, false)
 		case event[0] == '=':
 			f.tag([]byte(rest))
@@ -46,7 +48,7 @@ func life(t *testing.T, f *follow, by judge, reported []wire.Param, events ...st
 			}
 			f.adopt(a)
 		default:
-			e := effectOf(query.Parse([]byte(event), query.Syntax{}), by)
+			e := effect.Of(query.Parse([]byte(event), query.Syntax{}), by)
 			f.note(&e, true)
 		}
 	}
@@ -108,7 +110,7 @@ func TestLifeOfSettings(t *testing.T) {
 		{"what the server writes in full", "SET DateStyle = German | =SET | SET TIME ZONE 'utc' | =SET | end", "datestyle='ISO, \"MDY\"' timezone='Etc/UTC'", 0},
 		{"what it reports is not taken for what is taken back", "SET TIME ZONE 'utc' | =SET | end | RESET TIME ZONE | =RESET | end", "", 0},
 	} {
-		by := judge{known: knownCatalog(t)}
+		by := effect.Judge{Known: effecttest.Known(t)}
 		var f follow
 		reported := []wire.Param{{Name: "DateStyle", Value: `ISO, "MDY"`}, {Name: "TimeZone", Value: "Etc/UTC"}, {Name: "work_memory", Value: "x"}}
 		asked := life(t, &f, by, reported, strings.Split(row.events, " | ")...)
@@ -123,7 +125,7 @@ func TestLifeOfSettings(t *testing.T) {
 
 // TestWhatKeepsTheServer, and until when.
 func TestWhatKeepsTheServer(t *testing.T) {
-	by := judge{known: knownCatalog(t)}
+	by := effect.Judge{Known: effecttest.Known(t)}
 	for _, row := range []struct{ events, kept, suspect string }{
 		{"SELECT 1", "", ""},
 		{"SELECT keeper()", "function keeper", ""},
@@ -146,7 +148,7 @@ func TestWhatKeepsTheServer(t *testing.T) {
 // TestMeaning: of the settings in force, those that statements are parsed under.
 func TestMeaning(t *testing.T) {
 	var f follow
-	by := judge{known: knownCatalog(t)}
+	by := effect.Judge{Known: effecttest.Known(t)}
 	life(t, &f, by, nil, "SET work_mem='1MB'", "=SET", "end")
 	same2(t, "with work_mem", settingsText(f.mean), "")
 	life(t, &f, by, nil, "SET search_path=a, b", "=SET")
@@ -168,7 +170,7 @@ func TestMeaning(t *testing.T) {
 // TestPlaceholdersAreAskedFor: pg_settings does not list them.
 func TestPlaceholdersAreAskedFor(t *testing.T) {
 	var f follow
-	by := judge{known: knownCatalog(t)}
+	by := effect.Judge{Known: effecttest.Known(t)}
 	life(t, &f, by, nil, "SET app.tenant = '1'", "=SET", "end", "SELECT set_config('App.Other', 'x', false)", "=SELECT 1", "end",
 		"SET work_mem='1MB'", "=SET", "SELECT set_config('app.tenant', '2', false)")
 	same2(t, "names", strings.Join(f.names, " "), "app.tenant app.other")

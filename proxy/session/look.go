@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgherd/proxy/effect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -49,7 +50,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 			return false, err
 		}
 		if !m.Last { // it will be on the server by the client's own name
-			return false, s.allow(s.tooLong())
+			return false, s.allow(effect.TooLong(s.judge()))
 		}
 		s.lookAhead()
 		return s.server == nil && s.prepareAhead(m), nil
@@ -60,18 +61,18 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 		}
 		switch {
 		case st != nil && st.closes != "":
-			return false, s.allow(&Effect{})
+			return false, s.allow(&effect.Effect{})
 		case st != nil:
 			s.basis.script = st.script
 			e := s.effect(st.script)
 			if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
 				asked := *e
-				asked.Ask = true
+				asked.Add(effect.Ask)
 				e = &asked
 			}
 			return false, s.allow(e)
 		case s.follow.runs[string(name)] != nil: // prepared in SQL
-			return false, s.allow(&Effect{Runs: []string{string(name)}})
+			return false, s.allow(effect.Execute(string(name)))
 		}
 	case wire.Describe:
 		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
@@ -140,24 +141,24 @@ func statementText(m *wire.Message) (sql []byte, ok bool) {
 }
 
 // effect is what a script does, by the catalog as it is known now.
-func (s *Session) effect(script *query.Script) *Effect {
+func (s *Session) effect(script *query.Script) *effect.Effect {
 	if script == nil {
-		return s.tooLong()
+		return effect.TooLong(s.judge())
 	}
-	if by := s.judge(); script != s.judged.script || by.known != s.judged.known || by.lasting != s.judged.lasting {
-		s.judged = judged{script, by.known, by.lasting, effectOf(script, by)}
+	if by := s.judge(); script != s.judged.script || by.Known != s.judged.known || by.Lasting != s.judged.lasting {
+		s.judged = judged{script, by.Known, by.Lasting, effect.Of(script, by)}
 	}
 	return &s.judged.effect
 }
 
-func (s *Session) judge() judge {
-	by := judge{harmless: s.set.Harmless}
+func (s *Session) judge() effect.Judge {
+	by := effect.Judge{Harmless: s.set.Harmless}
 	if s.watches {
-		by.known = bare
+		by.Known = bare
 	}
 	if s.entry != nil {
-		by.known = s.entry.Snapshot()
-		by.lasting = by.known.Lasting() && !s.follow.unsure && !s.temporary && !inTemporary(s.follow.mean["search_path"])
+		by.Known = s.entry.Snapshot()
+		by.Lasting = by.Known.Lasting() && !s.follow.unsure && !s.temporary && !inTemporary(s.follow.mean["search_path"])
 	}
 	return by
 }
@@ -188,11 +189,11 @@ func (s *Session) statementOf(name []byte) *statement {
 
 // allow finds out whether what a request will do is refused; else carry takes
 // it down once there is a server for it.
-func (s *Session) allow(e *Effect) error {
+func (s *Session) allow(e *effect.Effect) error {
 	if len(e.Runs) > 0 {
 		whole := *e
 		e = &whole
-		whole.Changes, whole.names = slices.Clone(e.Changes), slices.Clone(e.names)
+		whole.Changes, whole.Names = slices.Clone(e.Changes), slices.Clone(e.Names)
 	}
 	e = s.mixes(e)
 	s.addRuns(e)
@@ -206,36 +207,36 @@ func (s *Session) allow(e *Effect) error {
 }
 
 // addRuns adds what the statements of SQL PREPARE do that a request executes.
-func (s *Session) addRuns(e *Effect) {
+func (s *Session) addRuns(e *effect.Effect) {
 	for _, name := range e.Runs {
-		runs := slices.Concat(s.follow.runs[name], e.prepares[name])
-		e.Ask = e.Ask || len(runs) == 0
+		runs := slices.Concat(s.follow.runs[name], e.Prepares[name])
+		e.AddIf(effect.Ask, len(runs) == 0)
 		for _, inner := range runs {
-			e.add(inner, s.judge())
+			e.Include(inner, s.judge())
 		}
 	}
 }
 
 // mixes: SQL that names what the client has prepared in the extended protocol
 // needs it under the client's own name.
-func (s *Session) mixes(e *Effect) *Effect {
-	if s.plain || len(e.Runs)+len(e.prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
+func (s *Session) mixes(e *effect.Effect) *effect.Effect {
+	if s.plain || len(e.Runs)+len(e.Prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
 		return e
 	}
-	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.prepares)), e.Closes)
+	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.Prepares)), e.Closes)
 	if !s.deallocatesUnseen(e) && !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
-	whole.Reveals = true
-	whole.keep("SQL named a statement of the extended protocol")
+	whole.Add(effect.Reveals)
+	whole.KeepFor("SQL named a statement of the extended protocol")
 	return &whole
 }
 
 // deallocatesUnseen says that the request at hand may have code that pgherd does not look
 // into take away what the client has prepared: its text has the word.
-func (s *Session) deallocatesUnseen(e *Effect) bool {
-	if !e.Ask || len(s.statements) == 0 || s.basis.script == nil {
+func (s *Session) deallocatesUnseen(e *effect.Effect) bool {
+	if !e.Has(effect.Ask) || len(s.statements) == 0 || s.basis.script == nil {
 		return false
 	}
 	unseen := func(st query.Statement) bool { return st.Effects.Has(query.UnknownFunction | query.AnonymousCode) }
@@ -273,7 +274,7 @@ func (s *Session) carry(kind wire.Kind) error {
 	if e == nil {
 		return nil
 	}
-	if e.Suspect {
+	if e.Has(effect.Suspect) {
 		if err := s.quiesce(); err != nil {
 			return err
 		}
@@ -281,14 +282,14 @@ func (s *Session) carry(kind wire.Kind) error {
 	s.noteRun(e)
 	s.undraw(kind, e)
 	s.follow.note(e, s.expect.Empty())
-	s.server.Drawn = s.server.Drawn || e.Drawn
-	if e.Sends {
+	s.server.Drawn = s.server.Drawn || e.Has(effect.Drawn)
+	if e.Has(effect.Sends) {
 		s.server.Clients.Notifies()
 	}
-	if e.Spoils {
+	if e.Has(effect.Spoils) {
 		s.server.Retire(s.loop.Now())
 	}
-	if e.Reveals && !s.plain && s.status != wire.Failed {
+	if e.Has(effect.Reveals) && !s.plain && s.status != wire.Failed {
 		s.bare(kind)
 	}
 	return nil
@@ -297,8 +298,8 @@ func (s *Session) carry(kind wire.Kind) error {
 // undraw takes back what others have drawn from sequences on the server at hand, before
 // a statement that may read what its session has drawn. From then on that is done
 // whenever a server changes sessions.
-func (s *Session) undraw(kind wire.Kind, e *Effect) {
-	if e.Drew == "" && !e.Peeks || s.entry == nil {
+func (s *Session) undraw(kind wire.Kind, e *effect.Effect) {
+	if !e.Has(effect.Recalls|effect.Peeks) || s.entry == nil {
 		return
 	}
 	s.entry.Draw()
@@ -309,15 +310,15 @@ func (s *Session) undraw(kind wire.Kind, e *Effect) {
 }
 
 // refused says what the mode cannot do.
-func (s *Session) refused(e *Effect) error {
+func (s *Session) refused(e *effect.Effect) error {
 	f := &s.follow
 	switch {
-	case e.Begin && s.mode == pool.Statement:
+	case e.Has(effect.Begin) && s.mode == pool.Statement:
 		return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
 			Hint: "Use pool_mode = transaction, or session."}
-	case e.Drew != "" && s.mode != pool.Session && f.pinned() == "" && !f.drawn && !e.Drawn:
-		return notDrawn(e.Drew)
-	case s.set.RefusePins && s.mode != pool.Session && f.pinned() == "" && !e.Suspect && (e.Pins != "" || e.Keep != ""):
+	case e.Has(effect.Recalls) && s.mode != pool.Session && f.pinned() == "" && !f.drawn && !e.Has(effect.Drawn):
+		return notDrawn(e.Recalled)
+	case s.set.RefusePins && s.mode != pool.Session && f.pinned() == "" && !e.Has(effect.Suspect) && (e.Pins != "" || e.Keep != ""):
 		return refusal(cmp.Or(e.Pins, e.Keep))
 	}
 	return nil
@@ -335,4 +336,13 @@ func notDrawn(function string) *wire.Fault {
 func refusal(what string) *wire.Fault {
 	return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: what + " is not possible where servers are shared between transactions",
 		Hint: "Use pool_mode = session for this user or database (pool_mode_list), or pin_policy = pin."}
+}
+
+// functionCall judges the call of a function by its number.
+func functionCall(m *wire.Message) *effect.Effect {
+	v, err := wire.ViewFunctionCall(m.Body())
+	if !m.Last || err != nil {
+		return effect.Call(0)
+	}
+	return effect.Call(v.Function)
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"sync/atomic"
 
+	"pgherd/proxy/effect"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
@@ -189,18 +190,18 @@ func sizeOf(settings map[string]string) (n int) {
 	return n
 }
 
-// size is what a change takes until its transaction ends.
-func (c *Change) size() int { return changeSize + len(c.Name) + len(c.Value) }
+// sizeOfChange is what a change takes until its transaction ends.
+func sizeOfChange(c *effect.Change) int { return changeSize + len(c.Name) + len(c.Value) }
 
 // adds is what an Effect adds to the session. RESET adds nothing, so that it can always
 // make room, but to a transaction that has set more than that.
-func (f *follow) adds(e *Effect) (n int) {
+func (f *follow) adds(e *effect.Effect) (n int) {
 	for i := range e.Changes {
 		if c := &e.Changes[i]; c.Value != "" || len(f.changes) > 0 {
-			n += c.size()
+			n += sizeOfChange(c)
 		}
 	}
-	for name, inner := range e.prepares {
+	for name, inner := range e.Prepares {
 		n += runsSize(name, inner)
 	}
 	return n

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/pool"
@@ -139,7 +140,7 @@ func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	if asks {
 		s.noteWrite(r)
 	}
-	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Ask) {
+	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Has(effect.Ask)) {
 		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
 	}
 	s.ended = s.ended || runs && r.Script.Recovers()

@@ -158,22 +158,12 @@ func (a *answered) prepared(name, text string, syntax query.Syntax) {
 	}
 	a.runs[name] = []*query.Statement{new(query.Statement)} // which may do anything
 	script := query.Parse([]byte(text), syntax)
-	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name || !ascii(name) {
+	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name || !query.ASCII(name) {
 		a.find("PREPARE " + name)
 		return
 	}
 	a.settings = a.settings.With(pool.PreparedName(name), text)
 	a.runs[name] = []*query.Statement{script.Statements[0].Inner}
-}
-
-// ascii says that a text means the same in every encoding.
-func ascii(text string) bool {
-	for i := range len(text) {
-		if text[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // settingValue is what to put after SET ... TO.

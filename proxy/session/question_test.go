@@ -13,6 +13,8 @@ import (
 
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
+	"pgherd/proxy/effect"
+	"pgherd/proxy/effect/effecttest"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 )
@@ -60,12 +62,12 @@ func TestReadState(t *testing.T) {
 // TestReadStateKnowsStatements: what EXECUTE will do can be judged again.
 func TestReadStateKnowsStatements(t *testing.T) {
 	a := readState([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
-	by := judge{known: knownCatalog(t)}
-	var e Effect
+	by := effect.Judge{Known: effecttest.Known(t)}
+	var e effect.Effect
 	for _, st := range a.runs["p"] {
-		e.add(st, by)
+		e.Include(st, by)
 	}
-	same2(t, "p", e.words(by), "ask; keep function keeper; drawn")
+	same2(t, "p", effecttest.Words(&e, by), "ask; keep function keeper; drawn")
 }
 
 // TestSplitList reads any list of names as it was before it was written.

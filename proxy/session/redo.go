@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect"
 	"pgherd/proxy/query"
 )
 
@@ -72,7 +73,7 @@ func (r *redo) put(list *[]*query.Script, script *query.Script) {
 
 // noteRun takes down what the request at hand will do, as far as definitions may
 // change it.
-func (s *Session) noteRun(e *Effect) {
+func (s *Session) noteRun(e *effect.Effect) {
 	r, b := &s.follow.redo, &s.basis
 	if s.entry == nil {
 		return
@@ -80,16 +81,16 @@ func (s *Session) noteRun(e *Effect) {
 	if len(r.ran)+len(r.later) == 0 && !r.opaque {
 		r.tick, r.asOf = b.tick, b.asOf
 	}
-	if len(e.defined) > 0 {
-		r.made = append(r.made, e.defined...)
+	if e.Has(effect.Defines) {
+		r.made = append(r.made, e.Defined...)
 		d := &s.follow.definitions
-		d.made, d.secret = append(d.made, e.defined...), append(d.secret, e.defined...)
+		d.made, d.secret = append(d.made, e.Defined...), append(d.secret, e.Defined...)
 	}
-	s.follow.definitions.plain = s.follow.definitions.plain || e.Makes && len(e.defined) == 0
-	r.opaque = r.opaque || len(e.Runs) > 0 || len(r.made) > redoLimit
+	s.follow.definitions.plain = s.follow.definitions.plain || e.Has(effect.Makes) && !e.Has(effect.Defines)
+	r.opaque = r.opaque || e.Has(effect.Runs) || len(r.made) > redoLimit
 	switch {
 	case b.script == nil:
-		if len(e.Runs) > 0 && s.overtaken() {
+		if e.Has(effect.Runs) && s.overtaken() {
 			s.follow.keep(misjudgedForGood)
 		}
 	case s.overtaken() || s.redefines(b.script) > 0:
@@ -173,12 +174,12 @@ func (s *Session) overtake() {
 func (s *Session) judgeLater() {
 	f := &s.follow
 	for _, script := range f.redo.later {
-		e := effectOf(script, s.judge())
-		if s.addRuns(&e); len(e.Runs) > 0 && e.Ask { // what it has executed may be deallocated by now
-			e.keep("EXECUTE while definitions changed")
+		e := effect.Of(script, s.judge())
+		if s.addRuns(&e); e.Has(effect.Runs) && e.Has(effect.Ask) { // what it has executed may be deallocated by now
+			e.KeepFor("EXECUTE while definitions changed")
 		}
 		f.keep(e.Keep)
-		f.unsure = f.unsure || e.Ask
+		f.unsure = f.unsure || e.Has(effect.Ask)
 		if s.meets(script) > 1 {
 			f.keep("what it runs was defined anew more than once meanwhile")
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect"
 )
 
 // residueQuestion takes back and asks for what DISCARD ALL leaves and the server can
@@ -67,7 +68,7 @@ func (s *Session) discarded() {
 
 // lookAhead looks at a Parse where nobody looks at its Bind.
 func (s *Session) lookAhead() {
-	if s.plain && s.server != nil && s.effect(s.script).Spoils {
+	if s.plain && s.server != nil && s.effect(s.script).Has(effect.Spoils) {
 		s.server.Retire(s.loop.Now())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect/effecttest"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -69,7 +70,7 @@ func watchedWorld(t *testing.T) (*world, *side) {
 		t.Error("the database is not watched")
 	}
 	ticket, _ := entry.Claim(w.now, 1<<40, false)
-	entry.Store(ticket, knownCatalog(t, []string{"function", "remote", "c", "vf", ""}))
+	entry.Store(ticket, effecttest.Known(t, []string{"function", "remote", "c", "vf", ""}))
 	next := &side{name: "client", cut: wire.CutReplies()}
 	w.client, w.discarded = next, nil
 	s = w.server()

@@ -4,16 +4,17 @@ import (
 	"strings"
 	"testing"
 
+	"pgherd/proxy/effect/effecttest"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
 // sharingWorld has servers that are shared between transactions, in a database
-// of which knownCatalog tells. A server that is returned is not given out again.
+// of which effecttest.Known tells. A server that is returned is not given out again.
 func sharingWorld(t *testing.T, servers int) (*world, []*side) {
 	w, _ := transactionWorld(t)
 	w.free, w.servers = nil, nil
-	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(w.now), knownCatalog(t))
+	w.set.Catalogs.Entry("app").Store(w.set.Catalogs.Entry("app").Ask(w.now), effecttest.Known(t))
 	var list []*side
 	for range servers {
 		list = append(list, w.server())

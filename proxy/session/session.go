@@ -4,7 +4,7 @@
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
 // A request goes through request.go (what is it), look.go (what will it do to
-// the session: effect.go; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
+// the session, by package effect; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
 // go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), admit.go (that is still good for its log-in), vacate.go (what has
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -82,16 +83,16 @@ type Session struct {
 	placing
 	admitted
 	vacating
-	handling bool    // a request is being handled
-	scratch  []byte  // to build a short message in
-	upcoming *Effect // of the request at hand, which is not sent yet
-	plain    bool    // the server has the client's statements by the client's own names
-	round    uint64  // Syncs and Queries so far
-	executed uint64  // Queries, Executes and FunctionCalls so far
-	private  uint64  // statements so far that cannot be shared
-	refusing bool    // a request failed here; skip to the next Sync
-	dropping bool    // the request that arrives in pieces is not for the server
-	passing  bool    // its first piece was sent on in other words, the others are to follow
+	handling bool           // a request is being handled
+	scratch  []byte         // to build a short message in
+	upcoming *effect.Effect // of the request at hand, which is not sent yet
+	plain    bool           // the server has the client's statements by the client's own names
+	round    uint64         // Syncs and Queries so far
+	executed uint64         // Queries, Executes and FunctionCalls so far
+	private  uint64         // statements so far that cannot be shared
+	refusing bool           // a request failed here; skip to the next Sync
+	dropping bool           // the request that arrives in pieces is not for the server
+	passing  bool           // its first piece was sent on in other words, the others are to follow
 
 	server  *pool.Server // nil while it needs none
 	replies stream
@@ -126,7 +127,7 @@ type judged struct {
 	known  *catalog.Snapshot
 	// lasting, as judge has it.
 	lasting bool
-	effect  Effect
+	effect  effect.Effect
 }
 
 // New makes the session of a client that has logged in. key is the cancel key

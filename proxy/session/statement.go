@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
@@ -236,7 +237,7 @@ func (s *Session) under(st *statement, parse func()) {
 
 // setLocally sets, for the transaction, what differs.
 func (s *Session) setLocally(have, want pool.Settings) {
-	for name := range meant {
+	for _, name := range effect.Meaning {
 		if have[name] == want[name] || name == "role" || name == "session_authorization" {
 			continue
 		}

@@ -27,7 +27,7 @@ func (s *Session) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uin
 		return nil
 	}
 	form := signalEach.FindStringSubmatch(outline(r.Script))
-	owns := func(f query.Function) bool { return s.judge().function(&f) != catalog.Harmless }
+	owns := func(f query.Function) bool { return s.judge().Function(&f) != catalog.Harmless }
 	if form == nil || form[1] != form[2] || slices.ContainsFunc(r.Script.Statements[0].Functions, owns) {
 		return nil
 	}

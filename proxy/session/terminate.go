@@ -29,7 +29,7 @@ func (s *Session) signaled(m *wire.Message, r *route.Request) (pid int64, signal
 		return 0, false
 	}
 	form := signal.FindStringSubmatch(outline(r.Script))
-	if form == nil || s.judge().function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
+	if form == nil || s.judge().Function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
 		return 0, false // the second: the database has a function of its own by that name
 	}
 	argument := r.Script.Statements[0].Functions[0].Arguments[0]

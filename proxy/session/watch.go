@@ -2,6 +2,7 @@ package session
 
 import (
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/effect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -35,7 +36,7 @@ func (s *Session) observeText(m *wire.Message) (err error) {
 	}
 	switch m.Kind {
 	case wire.FunctionCall:
-		s.spoils = functionCall(m).Spoils
+		s.spoils = functionCall(m).Has(effect.Spoils)
 	case wire.Query, wire.Parse:
 		if err := s.renewWatched(m); err != nil {
 			return err
@@ -49,16 +50,16 @@ func (s *Session) observeText(m *wire.Message) (err error) {
 
 // lasts says that something may be left for ever. What a definition makes is not
 // known to who judges the statements after it.
-func (s *Session) lasts(e *Effect) bool {
-	for _, prepared := range e.prepares {
+func (s *Session) lasts(e *effect.Effect) bool {
+	for _, prepared := range e.Prepares {
 		for _, st := range prepared {
-			var inner Effect
-			if inner.add(st, s.judge()); inner.Spoils {
+			var inner effect.Effect
+			if inner.Include(st, s.judge()); inner.Has(effect.Spoils) {
 				return true
 			}
 		}
 	}
-	return e.Spoils || len(e.defined) > 0 && s.entry != nil
+	return e.Has(effect.Spoils) || e.Has(effect.Defines) && s.entry != nil
 }
 
 // renewWatched asks for the catalog if that is due, and where it does no harm: a

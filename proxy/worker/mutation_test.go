@@ -4,6 +4,7 @@ package worker
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,7 +88,7 @@ var mutations = []broken{
 	{"a server's settings are not noted at its release", "../session/release.go",
 		"\ts.follow.commit(s.server.Params)\n\ts.server.Settings = s.follow.settings", "\ts.follow.commit(s.server.Params)"},
 	{"nobody asks what a function has left", "../session/follow.go",
-		"f.unsure = f.unsure || e.Ask ||", "f.unsure = f.unsure ||"},
+		"f.unsure = f.unsure || e.Has(effect.Ask) ||", "f.unsure = f.unsure ||"},
 	{"what a server says of its settings is ignored", "../session/follow.go",
 		"f.settings, f.found, f.runs = a.settings, a.found, a.runs", "f.found, f.runs = a.found, a.runs"},
 	{"what a server says it is kept by is ignored", "../session/follow.go",
@@ -158,6 +159,13 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, mutations)
 	findBroken(t, ofDefinitions, "-sim.only=definitions")
 	findBroken(t, ofStatements, "-sim.only=statements")
+}
+
+// TestPlacesToBreak says at once which place in the code has moved.
+func TestPlacesToBreak(t *testing.T) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofStatements) {
+		t.Run(m.name, func(t *testing.T) { mutation.Overlay(t, m.file, m.old, m.new) })
+	}
 }
 
 func findBroken(t *testing.T, mutations []broken, flags ...string) {
