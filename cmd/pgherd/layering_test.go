@@ -130,7 +130,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/expect", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/expect", "proxy/effect", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

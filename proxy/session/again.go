@@ -94,8 +94,7 @@ func (s *Session) repeat() error {
 	if st := s.statements[string(a.name)]; st != nil {
 		if there := s.server.Prepared.Find(st.key); there != nil {
 			s.server.Prepared.Remove(there)
-			s.expect.Add(wire.Close, expect.Swallow, nil)
-			s.server.Endpoint.Write(wire.AppendClose(nil, 'S', there.Name))
+			s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', there.Name))
 		}
 	}
 	requests := bytes.Clone(a.bytes)

@@ -19,26 +19,22 @@ func (s *Session) bare(kind wire.Kind) {
 	names := slices.Sorted(slices.Values(server.Prepared.Names()))
 	undo := s.undoBare(len(names) + len(s.statements))
 	for _, name := range names {
-		s.expect.Add(wire.Close, ours, undo)
-		server.Endpoint.Write(wire.AppendClose(nil, 'S', name))
+		s.send(wire.Close, ours, undo, wire.AppendClose(nil, 'S', name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.statements)) {
 		st := s.statements[name]
 		s.under(st, func() {
-			s.expect.Add(wire.Parse, ours, undo)
-			server.Endpoint.Write(appendParse(nil, name, st.typed()))
+			s.send(wire.Parse, ours, undo, appendParse(nil, name, st.typed()))
 		})
 		if kind == wire.Query { // one that cannot be parsed any more spoils no other
-			s.expect.Add(wire.Sync, ours, nil)
-			server.Endpoint.Write(wire.AppendSync(nil))
+			s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
 		}
 	}
 	switch {
 	case kind != wire.Query:
 		s.ensureUnnamed()
 	case len(s.statements) == 0:
-		s.expect.Add(wire.Sync, ours, nil)
-		server.Endpoint.Write(wire.AppendSync(nil))
+		s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
 	}
 	s.plain = true
 }

@@ -92,8 +92,7 @@ func (s *Session) unbind() {
 	}
 	s.ran = true
 	there := s.parse(s.now(st), expect.Prelude, nil)
-	s.expect.Add(wire.Bind, expect.Prelude, nil)
-	s.server.Endpoint.Write(wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
+	s.send(wire.Bind, expect.Prelude, nil, wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
 }
 
 // withheld answers what ends a transaction of which no server knows yet, and

@@ -21,8 +21,7 @@ func (s *Session) sync() error {
 	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.Within() {
 		return err
 	}
-	s.expect.Add(wire.Sync, expect.Swallow, nil)
-	s.server.Endpoint.Write(wire.AppendSync(nil))
+	s.send(wire.Sync, expect.Swallow, nil, wire.AppendSync(nil))
 	return s.await(s.expect.Empty)
 }
 

@@ -12,23 +12,19 @@ import (
 // for others too, is given something to deallocate.
 func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
 	if st.closes = s.closing(st.script); st.closes == "" {
-		s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(st))
-		s.requests.pass(s.server.Endpoint, *m)
+		s.forward(m, s.setUnnamed(st), nil)
 		return
 	}
 	s.prepareGone()
 	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
 	st.key = s.privately(st.text)
-	s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(st))
-	s.server.Endpoint.Write(appendParse(nil, "", st.text))
+	s.send(wire.Parse, expect.Forward, s.setUnnamed(st), appendParse(nil, "", st.text))
 }
 
 // prepareGone prepares what is to be deallocated.
 func (s *Session) prepareGone() {
-	s.expect.Add(wire.Close, expect.Prelude, nil)
-	s.expect.Add(wire.Parse, expect.Prelude, nil)
-	b := wire.AppendClose(nil, 'S', goneStatement)
-	s.server.Endpoint.Write(wire.AppendParse(b, goneStatement, "", nil))
+	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'S', goneStatement))
+	s.send(wire.Parse, expect.Prelude, nil, wire.AppendParse(nil, goneStatement, "", nil))
 }
 
 // forgetClosed: the statement is being deallocated. It is not if the server

@@ -24,8 +24,7 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 		if !s.expect.Within() {
 			back = nil // nothing can have it skipped
 		}
-		s.expect.Add(wire.Query, expect.Forward, back)
-		s.passFirst(m)
+		s.forward(m, back, nil)
 		return true
 	case wire.Parse:
 		return s.prepareParse(m)
@@ -42,8 +41,7 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 func (s *Session) prepareParse(m *wire.Message) bool {
 	if !m.Last {
 		if m.Bytes[wire.HeaderLen] == 0 { // the unnamed one
-			s.expect.Add(wire.Parse, expect.Forward, s.setUnnamed(s.statement("")))
-			s.passFirst(m)
+			s.forward(m, s.setUnnamed(s.statement("")), nil)
 			return true
 		}
 		return false // the server stays, and knows it by the client's name
@@ -113,8 +111,7 @@ const duplicate = "42P05"
 func (s *Session) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
-	s.expect.AddInstead(wire.Parse, wire.AppendError(nil, fault), duplicate)
-	s.server.Endpoint.Write(appendParse(nil, there, text))
+	s.sendInstead(wire.Parse, wire.AppendError(nil, fault), duplicate, appendParse(nil, there, text))
 }
 
 // prepareAhead answers a Parse without a server, if the statement has been
@@ -152,15 +149,14 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	if len(name) == 0 && s.unnamed != nil {
 		back = s.forgetClosed(s.unnamed.closes)
 	}
-	s.expect.AddAbout(wire.Bind, expect.Forward, back, s.statementOf(name))
 	if !ok {
-		s.passFirst(m)
+		s.forward(m, back, s.statementOf(name))
 		return true
 	}
 	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - len(name)
 	head := binary.BigEndian.AppendUint32(append(s.scratch[:0], 'B'), uint32(length))
 	s.scratch = append(append(append(append(head, portal...), 0), there...), 0)
-	s.server.Endpoint.Write(s.scratch)
+	s.sendAbout(wire.Bind, expect.Forward, back, s.statementOf(name), s.scratch)
 	rest := *m
 	rest.Bytes = m.Body()[len(portal)+1+len(name)+1:]
 	s.passFirst(&rest)
@@ -173,21 +169,19 @@ func (s *Session) prepareDescribe(m *wire.Message) bool {
 		return false
 	}
 	if v.What == 'P' {
-		s.expect.AddAbout(wire.Describe, expect.Forward, nil, s.again.of)
-		s.requests.pass(s.server.Endpoint, *m)
+		s.forward(m, nil, s.again.of)
 		return true
 	}
 	copies := s.copies()
 	there, ok := s.ensure(v.Name)
-	s.expect.AddAbout(wire.Describe, expect.Forward, nil, s.statementOf(v.Name))
 	if ok {
 		st := s.statements[string(v.Name)]
 		if s.again.of = st; copies {
 			s.again.begin(v.Name)
 		}
-		s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
+		s.sendAbout(wire.Describe, expect.Forward, nil, st, wire.AppendDescribe(nil, 'S', there))
 	} else {
-		s.requests.pass(s.server.Endpoint, *m)
+		s.forward(m, nil, s.statementOf(v.Name))
 	}
 	return true
 }
@@ -199,16 +193,14 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return false
 	}
 	if len(v.Name) == 0 {
-		s.expect.Add(wire.Close, expect.Forward, s.setUnnamed(nil))
-		s.requests.pass(s.server.Endpoint, *m)
+		s.forward(m, s.setUnnamed(nil), nil)
 		return true
 	}
 	name := string(v.Name)
 	if runs := s.follow.runs[name]; runs != nil { // a statement of SQL PREPARE
 		delete(s.follow.runs, name)
 		s.follow.unsure = true
-		s.expect.Add(wire.Close, expect.Forward, func(bool) { s.follow.runs[name] = runs })
-		s.requests.pass(s.server.Endpoint, *m)
+		s.forward(m, func(bool) { s.follow.runs[name] = runs }, nil)
 		return true
 	}
 	st := s.statements[name]
@@ -218,13 +210,4 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 	s.doubtStatement(name)
 	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.keepStatement(name, st) })
 	return true
-}
-
-// passFirst sends on the first piece of a request whose other pieces, if any,
-// follow as they are.
-func (s *Session) passFirst(m *wire.Message) {
-	if len(m.Bytes) > 0 {
-		s.requests.pass(s.server.Endpoint, *m)
-	}
-	s.passing = !m.Last
 }

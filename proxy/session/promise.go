@@ -92,8 +92,7 @@ func (s *Session) ownPlan(name []byte, st *statement) {
 func (s *Session) prepareAsPromised(name []byte, st *statement) error {
 	there, named := s.ensure(name)
 	var told pool.Shape
-	s.expect.AddAbout(wire.Describe, expect.Prelude, nil, &told)
-	s.server.Endpoint.Write(wire.AppendDescribe(nil, 'S', there))
+	s.sendAbout(wire.Describe, expect.Prelude, nil, &told, wire.AppendDescribe(nil, 'S', there))
 	if err := s.quiesce(); err != nil || s.expect.Skipping {
 		return err
 	}

@@ -31,8 +31,7 @@ func (s *Session) ask(sql string, done func(*question)) {
 // query sends a query of pgherd's own. It destroys the unnamed statement.
 func (s *Session) query(sql string, w expect.Whose) {
 	s.server.Prepared.Sweep()
-	s.expect.Add(wire.Query, w, nil)
-	s.server.Endpoint.Write(wire.AppendQuery(nil, sql))
+	s.send(wire.Query, w, nil, wire.AppendQuery(nil, sql))
 }
 
 // hear takes a piece of the answer.

@@ -334,7 +334,7 @@ func (s *Session) leave(why error) error {
 	}
 	if !s.leaving {
 		s.leaving = true
-		s.server.Endpoint.Write(wire.AppendFlush(nil)) // no Sync will make it answer
+		s.sendFlush() // no Sync will make it answer
 	}
 	return nil
 }

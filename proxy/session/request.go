@@ -131,7 +131,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if s.follows && !s.plain && s.prepare(&m) {
 		return true, nil
 	}
-	s.expect.Add(m.Kind, expect.Forward, nil)
+	s.expectReply(m.Kind)
 	return false, nil
 }
 
@@ -155,18 +155,18 @@ func (s *Session) answerOr(bytes []byte, ready bool, undo expect.Undo) {
 // inTurn sends something of pgherd's own now, or when its turn comes.
 func (s *Session) inTurn(a expect.Answer) {
 	if s.expect.Answer(a, s.torn) {
-		s.send(a)
+		s.say(a)
 	}
 }
 
 // answerLocals sends pgherd's own replies whose turn has come.
 func (s *Session) answerLocals() {
 	for a, ok := s.expect.NextLocal(); ok; a, ok = s.expect.NextLocal() {
-		s.send(a)
+		s.say(a)
 	}
 }
 
-func (s *Session) send(a expect.Answer) {
+func (s *Session) say(a expect.Answer) {
 	if a.Ready {
 		a.Bytes = wire.AppendReadyForQuery(a.Bytes, s.status)
 	}
@@ -209,10 +209,8 @@ const nonsense = "refused by pgherd"
 // back and skips as it must; the client gets pgherd's words for it.
 func (s *Session) refuseInside(words []byte, whole bool) {
 	if whole {
-		s.expect.AddInstead(wire.Query, words, "")
-		s.server.Endpoint.Write(wire.AppendQuery(nil, nonsense))
+		s.sendInstead(wire.Query, words, "", wire.AppendQuery(nil, nonsense))
 		return
 	}
-	s.expect.AddInstead(wire.Parse, words, "")
-	s.server.Endpoint.Write(wire.AppendParse(nil, ownStatement, nonsense, nil))
+	s.sendInstead(wire.Parse, words, "", wire.AppendParse(nil, ownStatement, nonsense, nil))
 }

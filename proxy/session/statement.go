@@ -86,17 +86,15 @@ func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name s
 	server, unparsed := s.server, st.unparsed
 	there, closed, back := server.Prepared.Add(st.key, s.set.MaxPrepared)
 	if closed != nil {
-		s.expect.Add(wire.Close, expect.Swallow, nil)
-		server.Endpoint.Write(wire.AppendClose(nil, 'S', closed.Name))
+		s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', closed.Name))
 	}
 	name, there.By, st.unparsed = there.Name, st.id, false
-	s.expect.Add(wire.Parse, w, func(erred bool) {
+	s.send(wire.Parse, w, func(erred bool) {
 		back(erred)
 		if st.unparsed = unparsed; undo != nil {
 			undo(erred)
 		}
-	})
-	server.Endpoint.Write(appendParse(nil, name, st.typed()))
+	}, appendParse(nil, name, st.typed()))
 	if len(s.parsed) < parsedLimit && s.follow.mean == nil {
 		s.parsed = append(s.parsed, st.key)
 	}
@@ -212,13 +210,11 @@ func (s *Session) ensureUnnamed() {
 		s.prepareGone()
 	}
 	if st == nil { // another client's is there
-		s.expect.Add(wire.Close, expect.Swallow, back)
-		server.Endpoint.Write(wire.AppendClose(nil, 'S', ""))
+		s.send(wire.Close, expect.Swallow, back, wire.AppendClose(nil, 'S', ""))
 		return
 	}
 	s.under(st, func() {
-		s.expect.Add(wire.Parse, expect.Prelude, back)
-		server.Endpoint.Write(appendParse(nil, "", st.typed()))
+		s.send(wire.Parse, expect.Prelude, back, appendParse(nil, "", st.typed()))
 	})
 }
 
@@ -248,14 +244,11 @@ func (s *Session) setLocally(have, want pool.Settings) {
 // within runs SQL in the client's sequence of the extended protocol; an error in it is
 // the client's.
 func (s *Session) within(sql string) {
-	for _, kind := range []wire.Kind{wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.Close} {
-		s.expect.Add(kind, expect.Prelude, nil)
-	}
-	b := wire.AppendParse(nil, ownStatement, sql, nil)
-	b = wire.AppendBind(b, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)})
-	b = wire.AppendExecute(b, ownStatement, 0)
-	b = wire.AppendClose(b, 'P', ownStatement)
-	s.server.Endpoint.Write(wire.AppendClose(b, 'S', ownStatement))
+	s.send(wire.Parse, expect.Prelude, nil, wire.AppendParse(nil, ownStatement, sql, nil))
+	s.send(wire.Bind, expect.Prelude, nil, wire.AppendBind(nil, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)}))
+	s.send(wire.Execute, expect.Prelude, nil, wire.AppendExecute(nil, ownStatement, 0))
+	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'P', ownStatement))
+	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'S', ownStatement))
 }
 
 // aside runs SQL before the request at hand, of that kind. Nobody hears of it.

@@ -125,8 +125,7 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 		_, types, _ := strings.Cut(st.text, "\x00")
 		other := s.now(s.statement(renumbered(st.script, s.target.pid) + "\x00" + types))
 		v.Statement = []byte(s.parse(other, expect.Prelude, nil))
-		s.expect.Add(wire.Bind, expect.Forward, nil)
-		s.server.Endpoint.Write(wire.AppendBind(nil, &v))
+		s.send(wire.Bind, expect.Forward, nil, wire.AppendBind(nil, &v))
 		return true
 	}
 	values := slices.Collect(v.Params.All())

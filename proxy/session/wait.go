@@ -21,7 +21,7 @@ func (s *Session) quiesce() error {
 		return nil
 	}
 	if s.expect.Within() {
-		s.server.Endpoint.Write(wire.AppendFlush(nil))
+		s.sendFlush()
 	}
 	return s.await(func() bool { return !s.expect.Coming() || s.expect.Skipping })
 }

@@ -1,0 +1,42 @@
+package main_test
+
+import (
+	"fmt"
+	"go/ast"
+	"testing"
+)
+
+// sentIn is the one file of package session that writes to servers.
+const sentIn = "proxy/session/send.go"
+
+// checkSends: a request without its entry in the list of replies owed has the next reply
+// taken for another's (I1), so one file sends requests, and makes the entries.
+func checkSends(s *source) (broken []string) {
+	if s.folder() != "proxy/session" || s.isTest() || s.path == sentIn {
+		return nil
+	}
+	ast.Inspect(s.tree, func(n ast.Node) bool {
+		write, ok := n.(*ast.SelectorExpr)
+		if !ok || write.Sel.Name != "Write" {
+			return true
+		}
+		if to, ok := write.X.(*ast.SelectorExpr); ok && to.Sel.Name == "Endpoint" {
+			broken = append(broken, fmt.Sprintf("%s: only %s writes to servers", s.at(n.Pos()), sentIn))
+		}
+		return true
+	})
+	return broken
+}
+
+func TestRooms(t *testing.T) {
+	for _, s := range module(t) {
+		for _, broken := range checkSends(s) {
+			t.Error(broken)
+		}
+	}
+}
+
+func TestRoomsCatches(t *testing.T) {
+	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
+	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
+}
