@@ -22,6 +22,7 @@ import (
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
@@ -58,7 +59,7 @@ type Proxy struct {
 	memory     session.Memory // of all clients
 	catalogs   *catalog.Shared
 	listeners  []net.Listener
-	lines      *lines
+	lines      *querylog.Writer
 	clients    atomic.Int64
 	adopted    atomic.Uint64
 
@@ -72,7 +73,7 @@ type Proxy struct {
 // Start begins to serve: when it returns, clients are accepted. The version is
 // what SHOW POOL_VERSION tells.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
-	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}), lines: newLines(log),
+	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
 	go query.Warm()
 	p.config.Store(c)
@@ -96,7 +97,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		return nil, err
 	}
 	p.report(ctx)
-	go p.lines.write()
+	go p.lines.Run()
 	for _, l := range p.listeners {
 		go p.serve(l)
 	}
@@ -255,7 +256,7 @@ func (p *Proxy) end() {
 	p.chaser.Close()
 	p.catalog.Load().close()
 	p.crew.Stop()
-	p.lines.close()
+	p.lines.Close()
 	close(p.over)
 }
 

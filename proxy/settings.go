@@ -17,6 +17,7 @@ import (
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
@@ -125,7 +126,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			Commands: &commands{Commands: admin.Commands{Source: p, Control: p, Config: p.config.Load}, admins: c.Auth.Admins,
 				log: p.log, verify: p.verify},
 			Routing: routing,
-			Log:     p.lines.add,
+			Log:     p.lines.Add,
 		}),
 		Limits: pool.Limits{Node: c.Limits.NodeConns, Database: c.Limits.DBConns, User: c.Limits.UserConns,
 			Pair: c.Limits.PairConns, Reserve: c.Limits.Reserve, ReserveAfter: c.Limits.ReserveAfter},
@@ -252,4 +253,20 @@ func (p *Proxy) verify(ctx context.Context, target pool.Target, secret any) erro
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
 	}
 	return p.connect.Verify(ctx, primary, target, secret)
+}
+
+// tellsOf says what is told of statements.
+func tellsOf(c *config.Log) (tells querylog.Tells) {
+	for _, t := range []struct {
+		on   bool
+		what querylog.Tells
+	}{
+		{c.Statements, querylog.Statements}, {c.NodeStatements, querylog.Nodes},
+		{c.NodeNotices, querylog.NodeNotices}, {c.ClientMessages, querylog.Messages},
+	} {
+		if t.on {
+			tells |= t.what
+		}
+	}
+	return tells
 }

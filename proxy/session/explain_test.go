@@ -16,6 +16,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
@@ -30,7 +31,7 @@ type herdWorld struct {
 	got      []string // "NODE SQL", as servers got it
 	rows     string   // of the answer that the client got last
 	notices  []string
-	lines    []Line
+	lines    []querylog.Line
 	of       []uint64 // that nodes have replayed
 	catalogs int      // questions for the catalog
 }
@@ -49,7 +50,7 @@ func newHerdWorld(t *testing.T) *herdWorld {
 		Commands: shows{}}
 	w.set.Routing = &Routing{Rules: route.Settings{Balance: true, OnWrite: route.Transaction},
 		Balance: route.Balance{Policy: route.Policies["weight"]}, Consistency: route.Own, ConsistencyWait: 50 * time.Millisecond}
-	w.set.Log = func(l Line) { w.lines = append(w.lines, l) }
+	w.set.Log = func(l querylog.Line) { w.lines = append(w.lines, l) }
 	w.view.Nodes[0].Weight = 0
 	w.view.Nodes = append(w.view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 0.75},
 		nodes.Node{Index: 2, Role: nodes.Standby, Status: nodes.Up, Weight: 0.25})

@@ -9,6 +9,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
@@ -159,10 +160,10 @@ type Settings struct {
 	// as the last statement through pgherd that may have changed it.
 	LoginCheck time.Duration
 	Commands   Commands
-	Tells      Tells // what is told of statements
+	Tells      querylog.Tells // what is told of statements
 	// Log has a line written to the operator's log, and must not wait for that. nil: there
 	// is no log.
-	Log func(Line)
+	Log func(querylog.Line)
 	// Override is these settings with what a session has set for itself,
 	// Asker.Values. It must be quick. nil if Commands sets nothing.
 	Override func(values map[string]string) (*Settings, error)

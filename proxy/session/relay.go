@@ -307,7 +307,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 		}
 		moved = true
 		if s.set.Tells != 0 && m.First {
-			s.hear(&m)
+			s.logMessage(&m)
 		}
 		if err := s.request(m); err != nil {
 			return moved, err

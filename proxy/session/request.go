@@ -122,9 +122,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, err
 	}
 	s.server.Used = s.server.Used || s.keeps() || s.follow.pinned() != ""
-	if s.set.Tells&(LogNodes|NoticeNodes) != 0 {
-		s.tellSent(&m)
-	}
+	s.tellSent(&m)
 	if s.redirect(&m) {
 		return true, nil
 	}

@@ -25,6 +25,7 @@ import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/wire"
 )
 
@@ -79,7 +80,7 @@ type Session struct {
 	parsed     []string // statements that the server has been given since it came
 	again      again
 	memory     memory
-	heard      heard
+	journal    querylog.Journal // of its client's messages, while something is told of them
 	placing
 	admitted
 	vacating
@@ -141,6 +142,9 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		status:   wire.Idle, since: loop.Now(), temporary: inTemporary(who.Target.Params),
 	}
 	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
+	if s.follows {
+		s.journal.Text = s.textOf
+	}
 	s.chance, s.ratio, s.reads = loop.Chance(), loop.Chance(), -1
 	if s.follows && set.Catalogs != nil {
 		s.entry = set.Catalogs.Entry(who.Target.Database)

@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"pgherd/proxy/pool"
+	"pgherd/proxy/querylog"
 	"pgherd/proxy/wire"
 )
 
-const everything = LogStatements | LogNodes | NoticeNodes | LogMessages
+const everything = querylog.Statements | querylog.Nodes | querylog.NodeNotices | querylog.Messages
 
 // told are the lines of the log.
 func (w *herdWorld) told() (lines []string) {
@@ -30,7 +31,7 @@ func named(name, sql string) []byte {
 func TestTells(t *testing.T) {
 	inTransaction := func(m ...[]byte) []byte { return slices.Concat(m...) }
 	for name, c := range map[string]struct {
-		tells   Tells
+		tells   querylog.Tells
 		mode    pool.Mode
 		routing bool
 		sent    []byte
@@ -38,32 +39,32 @@ func TestTells(t *testing.T) {
 		notices []string
 	}{
 		"nothing": {0, pool.Transaction, true, simple("SELECT * FROM t"), nil, nil},
-		"log_statement": {LogStatements, pool.Transaction, true, inTransaction(simple("SELECT 'a'\n"), named("s", "DELETE FROM t")),
+		"log_statement": {querylog.Statements, pool.Transaction, true, inTransaction(simple("SELECT 'a'\n"), named("s", "DELETE FROM t")),
 			[]string{"statement: SELECT 'a'\n", "statement: DELETE FROM t"}, nil},
-		"log_per_node_statement": {LogNodes, pool.Transaction, true, simple("SELECT * FROM t"),
+		"log_per_node_statement": {querylog.Nodes, pool.Transaction, true, simple("SELECT * FROM t"),
 			[]string{"DB node id: 1 backend pid: 1 statement: SELECT * FROM t"}, nil},
-		"a BEGIN held back, and taken back": {LogNodes | NoticeNodes, pool.Transaction, true,
+		"a BEGIN held back, and taken back": {querylog.Nodes | querylog.NodeNotices, pool.Transaction, true,
 			inTransaction(simple("BEGIN"), simple("SELECT * FROM t"), simple("DELETE FROM t"), simple("COMMIT")),
 			[]string{"DB node id: 1 backend pid: 1 statement: BEGIN", "DB node id: 1 backend pid: 1 statement: SELECT * FROM t",
 				"DB node id: 1 backend pid: 1 statement: ROLLBACK", "DB node id: 0 backend pid: 2 statement: BEGIN",
 				"DB node id: 0 backend pid: 2 statement: DELETE FROM t", "DB node id: 0 backend pid: 2 statement: COMMIT"},
 			[]string{"DB node id: 1 statement: BEGIN", "DB node id: 1 statement: SELECT * FROM t", "DB node id: 1 statement: ROLLBACK",
 				"DB node id: 0 statement: BEGIN", "DB node id: 0 statement: DELETE FROM t", "DB node id: 0 statement: COMMIT"}},
-		"by the extended protocol": {LogNodes, pool.Transaction, true, named("s", "SELECT * FROM t"), []string{
+		"by the extended protocol": {querylog.Nodes, pool.Transaction, true, named("s", "SELECT * FROM t"), []string{
 			"DB node id: 1 backend pid: 1 statement: Parse: SELECT * FROM t", "DB node id: 1 backend pid: 1 statement: D message",
 			"DB node id: 1 backend pid: 1 statement: Bind: SELECT * FROM t", "DB node id: 1 backend pid: 1 statement: Execute: SELECT * FROM t",
 			"DB node id: 1 backend pid: 1 statement: C message"}, nil},
-		"where servers are not shared": {LogNodes | LogStatements, pool.Session, false, named("s", "SELECT * FROM t"), []string{
+		"where servers are not shared": {querylog.Nodes | querylog.Statements, pool.Session, false, named("s", "SELECT * FROM t"), []string{
 			"DB node id: 0 backend pid: 1 statement: Parse: SELECT * FROM t", "DB node id: 0 backend pid: 1 statement: D message",
 			"DB node id: 0 backend pid: 1 statement: Bind: SELECT * FROM t", "statement: SELECT * FROM t",
 			"DB node id: 0 backend pid: 1 statement: Execute: SELECT * FROM t", "DB node id: 0 backend pid: 1 statement: C message"}, nil},
-		"log_client_messages": {LogMessages, pool.Transaction, true, inTransaction(simple("SELECT 1"), named("s", "SELECT 2")), []string{
+		"log_client_messages": {querylog.Messages, pool.Transaction, true, inTransaction(simple("SELECT 1"), named("s", "SELECT 2")), []string{
 			`Query message from frontend. DETAIL query: "SELECT 1"`, `Parse message from frontend. DETAIL statement: "s", query: "SELECT 2"`,
 			`Describe message from frontend. DETAIL statement: "s"`, `Bind message from frontend. DETAIL portal: "", statement: "s"`,
 			`Execute message from frontend. DETAIL portal: ""`, `Close message from frontend. DETAIL portal: ""`,
 			`Sync message from frontend.`, `Terminate message from frontend.`}, nil},
-		"what is pgherd's own goes to no node": {LogNodes | NoticeNodes, pool.Transaction, true, simple("show a"), nil, nil},
-		"what nobody knows": {LogNodes | LogStatements, pool.Transaction, true,
+		"what is pgherd's own goes to no node": {querylog.Nodes | querylog.NodeNotices, pool.Transaction, true, simple("show a"), nil, nil},
+		"what nobody knows": {querylog.Nodes | querylog.Statements, pool.Transaction, true,
 			inTransaction(wire.AppendBind(nil, &wire.BindView{Statement: []byte("x")}), wire.AppendExecute(nil, "y", 0), syncs), []string{
 				`DB node id: 0 backend pid: 1 statement: Bind: prepared statement "x"`, `statement: portal "y"`,
 				`DB node id: 0 backend pid: 1 statement: Execute: portal "y"`}, nil},
@@ -93,7 +94,7 @@ func TestTells(t *testing.T) {
 // TestNoticesComeInOrder: each before the answer to its statement, in a pipeline too.
 func TestNoticesComeInOrder(t *testing.T) {
 	w := newWorld(t)
-	w.set.Tells = NoticeNodes
+	w.set.Tells = querylog.NodeNotices
 	s := w.server()
 	w.greeted(w.client.says(simple("q1"), simple("q2"), parse("q3"), execute, syncs))
 	w.then(s.gets(t, "Query q1", "Query q2", "Parse", "Bind", "Execute", "Sync"), w.client.gets(t, "NoticeResponse NOTICE 00000"),
@@ -109,7 +110,7 @@ func TestNoticesComeInOrder(t *testing.T) {
 // TestTellsNothingOfLongTexts but their beginning.
 func TestTellsNothingOfLongTexts(t *testing.T) {
 	w := newHerdWorld(t)
-	w.set.Tells = LogStatements
+	w.set.Tells = querylog.Statements
 	long := simple("SELECT '" + strings.Repeat("x", wire.WholeLimit) + "'")
 	w.then(w.client.says(long[:1000]), w.client.says(long[1000:]))
 	w.sends()
