@@ -28,10 +28,38 @@ func checkSends(s *source) (broken []string) {
 	return broken
 }
 
+// checkStatus: a transaction's status is a state machine, of which one function changes
+// the state.
+func checkStatus(s *source) (broken []string) {
+	if s.folder() != "proxy/session" || s.isTest() {
+		return nil
+	}
+	for _, decl := range s.tree.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == "enter" {
+			continue
+		}
+		ast.Inspect(decl, func(n ast.Node) bool {
+			set, ok := n.(*ast.AssignStmt)
+			if !ok {
+				return true
+			}
+			for _, to := range set.Lhs {
+				if field, ok := to.(*ast.SelectorExpr); ok && field.Sel.Name == "status" {
+					broken = append(broken, s.at(n.Pos())+": only transaction.enter changes the status")
+				}
+			}
+			return true
+		})
+	}
+	return broken
+}
+
 func TestRooms(t *testing.T) {
 	for _, s := range module(t) {
-		for _, broken := range checkSends(s) {
-			t.Error(broken)
+		for _, rule := range []func(*source) []string{checkSends, checkStatus} {
+			for _, broken := range rule(s) {
+				t.Error(broken)
+			}
 		}
 	}
 }
@@ -39,4 +67,5 @@ func TestRooms(t *testing.T) {
 func TestRoomsCatches(t *testing.T) {
 	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
 	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
+	checkCaught(t, checkStatus, "proxy/session/x.go", body("s.a, s.status = 1, 'I'"), "package session\nfunc (t *transaction) enter() { t.status = 'I' }\n")
 }

@@ -39,7 +39,7 @@ func (s *Session) letIn() (params []wire.Param, err error) {
 		return params, nil
 	}
 	s.hurried = params != nil
-	err = s.checkout(s.primary())
+	err = s.checkOut(s.primary())
 	if err == nil {
 		err = s.await(s.expect.Empty) // what another client has set is taken back
 	}

@@ -15,7 +15,7 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 	begins := script.Begins()
 	switch {
 	case m.Kind == wire.Query && begins:
-		s.open(script)
+		s.transaction.hold(script, s.loop.Now())
 		s.unnamed = nil // a Query destroys it
 		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), true)
 	case m.Kind == wire.Parse && begins:
@@ -28,7 +28,7 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 		s.answer(wire.AppendNoData(nil), false)
 	case s.begins != nil && m.Kind == wire.Execute && ofUnnamedPortal(m):
 		script = s.begins.script
-		s.open(script)
+		s.transaction.hold(script, s.loop.Now())
 		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), false)
 	default:
 		return false
@@ -39,11 +39,6 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 // canHold says that a BEGIN would be held back now.
 func (s *Session) canHold() bool {
 	return s.routes() && s.status == wire.Idle && len(s.loop.Candidates()) >= 2
-}
-
-// open opens the block of which no server knows yet.
-func (s *Session) open(script *query.Script) {
-	s.begun, s.begunAt, s.status, s.begins = script, s.loop.Now(), wire.InTransaction, nil
 }
 
 func (s *Session) holdParse(m *wire.Message) bool {
@@ -120,7 +115,7 @@ func (s *Session) endUnknown(script *query.Script) (tag string) {
 	if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
 		tag = "ROLLBACK"
 	}
-	s.begun, s.begins, s.status = nil, nil, wire.Idle
+	s.transaction.over()
 	return tag
 }
 

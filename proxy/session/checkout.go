@@ -17,10 +17,10 @@ func (s *Session) on(node int) pool.Key {
 	return key
 }
 
-// checkout gets a server of a node, now or after a place in the queue, within a
+// checkOut gets a server of a node, now or after a place in the queue, within a
 // deadline. A *wire.Fault says why there is none; any other error ends the
 // session.
-func (s *Session) checkout(node int) error {
+func (s *Session) checkOut(node int) error {
 	for try := 1; ; try++ {
 		err := s.checkoutOne(node)
 		if err == nil && s.unproved && node == s.primary() {
@@ -171,11 +171,25 @@ func (s *Session) attach(server *pool.Server) error {
 	return s.restore()
 }
 
+// checkout is what a session knows of the server that it holds. It is made and dropped
+// whole, by take and detach.
+type checkout struct {
+	server  *pool.Server // nil while it needs none
+	replies stream
+	parsed  []string // statements that it has been given
+	away    bool     // it is a standby's
+	ran     bool     // it has been given something to run
+	stray   bool     // it was chosen for a process that is there
+	portal  bool     // the unnamed one is bound on it, a standby's, and not done with
+	unasked bool     // DISCARD ALL was done, and may have left what it is to be asked for
+}
+
 // take has the server at hand.
 func (s *Session) take(server *pool.Server) {
-	s.server, s.away = server, s.follows && server.Key.Node != s.primary()
-	s.replies = stream{from: server.Endpoint, cut: wire.CutReplies()}
+	s.checkout = checkout{server: server, away: s.follows && server.Key.Node != s.primary(),
+		replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}
 	s.expect.Reset()
-	s.status, s.fatal = wire.Idle, false
+	s.transaction.enter(wire.Idle)
+	s.fatal = false
 	s.timeouts = server.Timeouts
 }

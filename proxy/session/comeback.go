@@ -89,10 +89,3 @@ func (s *Session) giveUp() {
 		s.release(pool.Discard)
 	}
 }
-
-// resume: the block that was begun goes on, whatever server is at hand.
-func (s *Session) resume() {
-	if s.begun != nil {
-		s.status = wire.InTransaction
-	}
-}

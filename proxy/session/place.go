@@ -18,21 +18,12 @@ import (
 
 // placing is what a session remembers in order to place its requests.
 type placing struct {
-	begun    *query.Script // the BEGIN of the open transaction block, if it was held back; nil: it was not
-	begunAt  time.Time     // when it was
-	begins   *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	home     *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	ended    bool          // what ends a block was sent, and the status behind it was not told
 	stayHome time.Time     // at home, until then: no standby had a server
-	away     bool          // the server at hand is a standby's
-	ran      bool          // it has been given something to run
-	stray    bool          // it was chosen for a process that is there
-	wrote    bool          // the open transaction has written
 	blocks   bool          // an earlier transaction block has
 	ever     bool          // any statement has
 	chance   float64       // by which the session's node is chosen
 	ratio    float64       // by which a preference counts
-	portal   bool          // the unnamed one is bound on the standby at hand, and not done with
 	placed   route.Request // the one at hand
 	reads    int           // the node that was chosen last for a read; -1: none was
 	fresh    fresh
@@ -326,14 +317,11 @@ func (s *Session) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
 	}
-	s.stray = d.Where == route.Process
 	if err := s.obtain(d); err != nil {
-		s.stray = false
-		if s.status = wire.Idle; s.begun != nil {
-			s.status = wire.Failed
-		}
+		s.transaction.unserved()
 		return err
 	}
+	s.stray = d.Where == route.Process
 	s.beginAgain()
 	return nil
 }
@@ -351,7 +339,7 @@ func (s *Session) obtain(d route.Decision) error {
 	case node == s.primary():
 		return s.checkoutPrimary()
 	}
-	err = s.checkout(node)
+	err = s.checkOut(node)
 	if s.home != nil && elsewhere(err) {
 		s.stayHome = s.loop.Now().Add(homeStay)
 	}
@@ -368,7 +356,7 @@ func (s *Session) obtain(d route.Decision) error {
 // it waits, another may have become the primary.
 func (s *Session) checkoutPrimary() error {
 	for range rolesTries {
-		if err := s.checkout(s.primary()); err != nil || s.server.Key.Node == s.primary() {
+		if err := s.checkOut(s.primary()); err != nil || s.server.Key.Node == s.primary() {
 			return err
 		}
 		if err := s.await(s.expect.Empty); err != nil {

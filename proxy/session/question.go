@@ -269,7 +269,7 @@ func (s *Session) askFirst() error {
 // askNow asks the primary, and waits for the answer.
 func (s *Session) askNow(ticket func() catalog.Ticket) error {
 	if s.server == nil {
-		if err := s.checkout(s.primary()); err != nil {
+		if err := s.checkOut(s.primary()); err != nil {
 			return err
 		}
 	}

@@ -179,8 +179,7 @@ func (s *Session) observe(m wire.Message) error {
 		}
 		s.tellOthers(m)
 	case wire.ReadyForQuery:
-		s.ended = s.ended && s.expect.Len() > 1 // more was sent, and may be what has ended it
-		if s.status = m.Body()[0]; s.status == wire.Idle {
+		if s.transaction.told(m.Body()[0], s.expect.Len() > 1); s.status == wire.Idle {
 			s.idle()
 		}
 		s.endDefinitions()

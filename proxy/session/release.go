@@ -218,9 +218,9 @@ func (s *Session) detach() *pool.Server {
 	s.leaveDefinitions(server)
 	s.replies.ends()
 	s.replies.drop()
-	s.server, s.status, s.parsed = nil, wire.Idle, s.parsed[:0]
-	s.away, s.wrote, s.ended, s.ran, s.stray, s.portal = false, false, false, false, false, false
-	s.follow.drawn, s.follow.stays, s.unasked = false, false, false
+	s.checkout = checkout{}
+	s.transaction.parted()
+	s.follow.drawn, s.follow.stays = false, false
 	return server
 }
 

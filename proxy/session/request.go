@@ -192,8 +192,8 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 		s.refuseInside(words, whole)
 		return nil
 	}
-	if s.server == nil && s.status == wire.InTransaction { // of which no server knows yet
-		s.status = wire.Failed
+	if s.server == nil { // of its transaction none knows yet
+		s.transaction.fail()
 	}
 	s.refusing = !whole
 	s.answer(words, whole)

@@ -56,7 +56,6 @@ type Session struct {
 	// follow it from server to server.
 	follows bool
 	watches bool // it is not, but for what would outlast the session
-	unasked bool // DISCARD ALL was done, and may have left what the server is to be asked for
 	spoils  bool // which it may have done: the server is closed in the end
 	who     Client
 	pool    pool.Key // its target's, of no node yet
@@ -76,8 +75,7 @@ type Session struct {
 	temporary  bool           // by its log-in, what it makes may be temporary; see inTemporary
 	syntax     query.Syntax   // in which the client's SQL is read now
 	judged     judged
-	basis      basis    // what the request at hand is judged by
-	parsed     []string // statements that the server has been given since it came
+	basis      basis // what the request at hand is judged by
 	again      again
 	memory     memory
 	journal    querylog.Journal // of its client's messages, while something is told of them
@@ -95,15 +93,14 @@ type Session struct {
 	dropping bool           // the request that arrives in pieces is not for the server
 	passing  bool           // its first piece was sent on in other words, the others are to follow
 
-	server  *pool.Server // nil while it needs none
-	replies stream
+	checkout
+	transaction
 	expect  expect.List
 	asking  *question    // of pgherd's own, not wholly answered; nil: none
 	recheck time.Time    // when to look again whether the catalog is known
 	lost    func()       // has another session ask for the catalog, if this one ends before it is known
 	unread  func()       // reads an answer, and may burn CPU; nil: none is there
 	overdue bool         // its query was canceled because it took too long
-	status  byte         // of the transaction, as the server last told
 	whose   expect.Whose // the reply that is arriving
 	torn    bool         // the client has got the beginning of a reply, not its end
 	fatal   bool         // the server has said why it ends, and the client was told
@@ -139,8 +136,9 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 		mode:     modeOf(set, &who.Target),
 		memory:   memory{all: set.Memory},
 		requests: stream{from: client, cut: wire.CutRequests()},
-		status:   wire.Idle, since: loop.Now(), temporary: inTemporary(who.Target.Params),
+		since:    loop.Now(), temporary: inTemporary(who.Target.Params),
 	}
+	s.transaction.enter(wire.Idle)
 	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
 	if s.follows {
 		s.journal.Text = s.textOf

@@ -169,7 +169,8 @@ func (s *Session) appear() error {
 	if err == nil {
 		return s.await(s.expect.Empty)
 	}
-	s.summoned, s.status = false, before
+	s.summoned = false
+	s.transaction.enter(before)
 	if scarce(err) {
 		return nil // the client does not notice
 	}
