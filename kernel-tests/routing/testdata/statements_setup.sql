@@ -4,6 +4,7 @@ INSERT INTO thing SELECT i, 'n' || i, ARRAY[i, i] FROM generate_series(1, 5) i;
 CREATE UNLOGGED TABLE fleeting (a int);
 INSERT INTO fleeting VALUES (1), (2);
 CREATE SEQUENCE turn;
+CREATE TABLE newer (id int PRIMARY KEY, v text);
 CREATE TABLE tree (a int);
 CREATE UNLOGGED TABLE tree_leaf () INHERITS (tree);
 CREATE VIEW things AS SELECT id, name FROM thing;

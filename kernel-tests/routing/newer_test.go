@@ -1,0 +1,92 @@
+package routing_test
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgherd/bench/herd"
+)
+
+// What pgherd cannot read, being newer than the grammar that it knows, is answered by the
+// primary as it would answer directly: with the error of a PostgreSQL that cannot read it
+// either, or carried out, with all that it leaves in its session and in no other.
+func TestNewerSyntax(t *testing.T) {
+	sessions, home := newer(t)
+	version, err := strconv.Atoi(strings.TrimSpace(on(t, 0, "SHOW server_version_num")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines(t, func(t *testing.T, config string) {
+		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
+		h.ready()
+		from := [2]int{logged(t, 1), logged(t, 2)}
+		for _, form := range []string{"simple", "extended"} {
+			for _, session := range sessions {
+				h.newer(session, form, version/10_000)
+			}
+		}
+		for _, sql := range append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...) {
+			if slices.Contains(home, sql) {
+				t.Errorf("on a standby: %s", sql)
+			}
+		}
+	})
+}
+
+// newer reads testdata/newer.txt: the lines of its sessions, and what no standby gets.
+func newer(t *testing.T) (sessions [][]string, home []string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/newer.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for paragraph := range strings.SplitSeq(string(text), "\n\n") {
+		var lines []string
+		for line := range strings.Lines(paragraph) {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			lines = append(lines, line)
+			if since, sql, _ := strings.Cut(line, " "); since != "any" {
+				home = append(home, sql)
+			}
+		}
+		if lines != nil {
+			sessions = append(sessions, lines)
+		}
+	}
+	return sessions, home
+}
+
+// newer plays a session on both sides, which have to agree. What its PostgreSQL knows, by
+// the file, is right.
+func (h *hunt) newer(lines []string, form string, version int) {
+	h.t.Helper()
+	through, direct := h.open(h.proxy.Addr(), herd.Database), h.open(h.direct, twins)
+	defer through.leave()
+	defer direct.leave()
+	for _, line := range lines {
+		since, sql, _ := strings.Cut(line, " ")
+		st := step{send: forms(sql)[form]}
+		want, got := append(direct.say(st), direct.parameters()...), append(through.say(st), through.parameters()...)
+		if !slices.Equal(got, want) {
+			h.t.Errorf("%s, %s\n got %s\nwant %s", sql, form, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		}
+		if n, err := strconv.Atoi(since); err == nil && n <= version && slices.ContainsFunc(want, func(line string) bool { return strings.HasPrefix(line, "ERROR") }) {
+			h.t.Errorf("%s: not in PostgreSQL %d: %s", sql, version, want[0])
+		}
+	}
+}
+
+func (h *hunt) open(address, database string) *talk {
+	h.t.Helper()
+	c, err := open(address, database)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c
+}
