@@ -12,9 +12,7 @@ import (
 func Of(script *query.Script, by Judge) Effect {
 	var e Effect
 	if script.Unknown() {
-		e.Add(Suspect | Alone | Ask | Drawn | Peeks | Stays)
-		e.KeepFor("a statement that pgherd cannot read (" + script.Problem.String() + ")")
-		e.AddIf(Spoils, by.Unseen() == catalog.Spoils)
+		e.suspect(script, by)
 		return e
 	}
 	for i := range script.Statements {
@@ -28,18 +26,41 @@ func Of(script *query.Script, by Judge) Effect {
 	return e
 }
 
+// suspect judges what cannot be read: it may do anything, and is judged by its words alone.
+func (e *Effect) suspect(script *query.Script, by Judge) {
+	e.Add(Suspect | Alone | Ask | Drawn | Peeks | Stays)
+	e.KeepFor("a statement that pgherd cannot read (" + script.Problem.String() + ")")
+	e.AddIf(Spoils, by.Unseen() == catalog.Spoils)
+	if mentions(script.Text, script.Syntax, func(word string) bool { return definers[word] || by.Known.Defines(word) }) {
+		e.Add(Makes | Defines)
+		e.Defined = [][]string{nil}
+	}
+}
+
+// definers are the words of which a statement has one, if others may do more after it and
+// no function is why. DO has its code in a string.
+var definers = map[string]bool{"create": true, "alter": true, "drop": true, "import": true, "prepared": true, "do": true}
+
 // hooks says that a definition may have to do with a trigger, rule or policy.
 func hooks(script *query.Script, st *query.Statement) bool {
-	text := []byte(script.Text[st.Offset : st.Offset+st.Length])
-	lexer := query.NewLexer(text, script.Syntax)
+	return mentions(script.Text[st.Offset:st.Offset+st.Length], script.Syntax, func(word string) bool {
+		return word == "trigger" || word == "rule" || word == "policy"
+	})
+}
+
+// mentions says that a text has one of the words, or cannot be told apart from there on.
+func mentions(sql string, syntax query.Syntax, is func(word string) bool) bool {
+	text := []byte(sql)
+	lexer := query.NewLexer(text, syntax)
 	for {
 		t := lexer.Next()
 		switch t.Kind {
-		case query.End, query.Invalid:
+		case query.End:
 			return false
-		case query.Word:
-			switch strings.ToLower(string(text[t.Start:t.End])) {
-			case "trigger", "rule", "policy":
+		case query.Invalid:
+			return true
+		case query.Word, query.QuotedName:
+			if is(strings.ToLower(strings.Trim(string(text[t.Start:t.End]), `"`))) {
 				return true
 			}
 		}
