@@ -56,3 +56,21 @@ func (s *Server) Restless() bool {
 	}
 	return s.Timeouts.IdleSession > 0
 }
+
+// Untimed begins a question of pgherd's own to the server, so that what its client has set
+// does not end it: statement_timeout the question, transaction_timeout the server.
+func (s *Server) Untimed() string {
+	const untimed = "SET LOCAL statement_timeout = 0;"
+	if s.TimesTransactions() {
+		return untimed + "SET LOCAL " + TransactionTimeout + " = 0;"
+	}
+	return untimed
+}
+
+// TimesTransactions says that the server is of a release that has transaction_timeout.
+func (s *Server) TimesTransactions() bool {
+	version := Param(s.Params, "server_version") // 18.4, 19beta1
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	major, err := strconv.Atoi(version[:max(end, 0)])
+	return err == nil && major >= 17
+}

@@ -3,6 +3,8 @@ package pool
 import (
 	"testing"
 	"time"
+
+	"pgherd/proxy/wire"
 )
 
 func TestTimeout(t *testing.T) {
@@ -35,4 +37,15 @@ func TestRestless(t *testing.T) {
 	is(false)
 	s.Settings = nil
 	is(true)
+}
+
+func TestUntimed(t *testing.T) {
+	const statement, both = "SET LOCAL statement_timeout = 0;", "SET LOCAL statement_timeout = 0;SET LOCAL transaction_timeout = 0;"
+	for version, want := range map[string]string{"": statement, "13.23": statement, "16.14 (Debian 16.14-1)": statement, "9.6.24": statement,
+		"17.0": both, "18beta1": both, "18.4 (Debian 18.4-1)": both, "100.1": both} {
+		s := &Server{Params: []wire.Param{{Name: "server_version", Value: version}}}
+		if got := s.Untimed(); got != want {
+			t.Errorf("%s: %s, want %s", version, got, want)
+		}
+	}
 }

@@ -78,8 +78,8 @@ type answered struct {
 //
 // Whatever the session's default, the transaction is one that waits for nobody.
 const stateQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
- WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_(isolation|read_only|deferrable)$'
+{timed}SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
+ WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_({else}isolation|read_only|deferrable)$'
 UNION ALL SELECT 'i', 'session_authorization', session_user::pg_catalog.text
 UNION ALL SELECT 'i', 'role', pg_catalog.current_setting('role')
 UNION ALL SELECT 'p', p.name, p.statement FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql
@@ -91,14 +91,27 @@ UNION ALL SELECT 'a', a.mode, '' FROM pg_catalog.pg_lock_status() a
 UNION ALL SELECT 't', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend d
  WHERE d.refclassid OPERATOR(pg_catalog.=) 2615 AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())`
 
-// untimed begins the question for the catalog, so that the client's
-// statement_timeout does not end it.
-const untimed = "SET LOCAL statement_timeout = 0;"
+// stateTimed is for a session with a transaction_timeout: the question tells of it before
+// it lifts it, or its server, and its client with it, might be ended by it.
+const stateTimed = `SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
+ WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.=) 'transaction_timeout';
+SET LOCAL transaction_timeout = 0;
+`
 
-// stateSQL is the question, with the placeholder settings that no catalog shows.
-func stateSQL(placeholders []string) string {
+var (
+	stateUsual  = strings.NewReplacer("{timed}", "", "{else}", "").Replace(stateQuestion)
+	stateLifted = strings.NewReplacer("{timed}", stateTimed, "{else}", "timeout|").Replace(stateQuestion)
+)
+
+// stateSQL is the question, with the placeholder settings that no catalog shows. timed:
+// the session has a transaction_timeout.
+func stateSQL(placeholders []string, timed bool) string {
 	var sql strings.Builder
-	sql.WriteString(stateQuestion)
+	if timed {
+		sql.WriteString(stateLifted)
+	} else {
+		sql.WriteString(stateUsual)
+	}
 	for _, name := range placeholders {
 		name := query.Literal(name)
 		sql.WriteString("\nUNION ALL SELECT 'x', " + name + ", '=' OPERATOR(pg_catalog.||) pg_catalog.current_setting(" + name + ", true)")
@@ -223,7 +236,7 @@ func (s *Session) askState() {
 	if s.expect.Doubtful() {
 		prepared = "" // some of them may fail
 	}
-	s.ask(stateSQL(s.follow.names), func(q *question) {
+	s.ask(stateSQL(s.follow.names, s.transactionTimed()), func(q *question) {
 		f := &s.follow
 		if f.failures++; q.failed {
 			if f.failures >= failuresLimit {
@@ -298,7 +311,7 @@ func (s *Session) digest() error {
 // statements are judged by.
 func (s *Session) askCatalog(ticket catalog.Ticket) {
 	before, entry := s.entry.Snapshot(), s.entry
-	s.ask(untimed+catalog.Question(before), func(q *question) {
+	s.ask(s.server.Untimed()+catalog.Question(before), func(q *question) {
 		if q.failed {
 			s.lost = nil
 			entry.Failed(ticket)

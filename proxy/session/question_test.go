@@ -159,7 +159,7 @@ func (l *link) do(sql string) [][]string {
 // state asks the state question.
 func (l *link) state(names ...string) *answered {
 	l.t.Helper()
-	return readState(l.do(stateSQL(names)), l.user, query.Syntax{})
+	return readState(l.do(stateSQL(names, false)), l.user, query.Syntax{})
 }
 
 // adopt brings the connection to settings, as a session does.
@@ -185,6 +185,7 @@ func TestStateOfAServer(t *testing.T) {
 	t.Run("kinds", func(t *testing.T) { b.checkKinds(t) })
 	t.Run("replay", func(t *testing.T) { b.checkReplay(t) })
 	t.Run("odd sessions", func(t *testing.T) { b.checkOdd(t) })
+	t.Run("transaction_timeout", func(t *testing.T) { b.checkTimed(t) })
 	t.Run("superuser", func(t *testing.T) { b.checkSuperuser(t) })
 }
 
@@ -254,6 +255,25 @@ func (b *base) checkReplay(t *testing.T) {
 	}
 	if want := (pool.Settings{"app.tenant": "''"}); !maps.Equal(before, want) { // PostgreSQL never forgets such a name
 		t.Errorf("in the end there are %v", before)
+	}
+}
+
+// checkTimed: a question that lifts a transaction_timeout tells of it all the same.
+// PostgreSQL 17 and later have one.
+func (b *base) checkTimed(t *testing.T) {
+	l := b.link(herd.User)
+	if l.do("SELECT current_setting('transaction_timeout', true)")[0][0] == "" {
+		t.Skip("PostgreSQL 17 and later have transaction_timeout")
+	}
+	for _, sql := range []string{"SET work_mem = '1MB'", "SET transaction_timeout = '1min'", "SET search_path = ''", "RESET transaction_timeout"} {
+		l.do(sql)
+		want := l.state().settings
+		if got := readState(l.do(stateSQL(nil, true)), l.user, query.Syntax{}).settings; !maps.Equal(got, want) {
+			t.Errorf("after %s: %v, want %v", sql, got, want)
+		}
+		if after := l.state().settings; !maps.Equal(after, want) {
+			t.Errorf("after %s: asked again there is %v, not %v", sql, after, want)
+		}
 	}
 }
 

@@ -27,6 +27,12 @@ func (s *Session) ownTimeouts() pool.Timeouts {
 	return t
 }
 
+// transactionTimed says that the server may have a transaction_timeout of the session's.
+func (s *Session) transactionTimed() bool {
+	_, set := s.follow.inForce()[pool.TransactionTimeout]
+	return s.server.TimesTransactions() && (set || s.timeouts.Transaction > 0)
+}
+
 // without is when PostgreSQL would end the session, of which it does not know all.
 func (s *Session) without(limit func(since time.Time, d time.Duration, fault *wire.Fault)) {
 	t := s.ownTimeouts()
