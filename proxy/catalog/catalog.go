@@ -18,7 +18,7 @@
 //     STABLE: harmless. So are the extensions in extensions.go, and what partition keys
 //     call. Likewise C functions in operator classes, as estimators of selectivity, and
 //     of text search, conversions and access methods.
-//   - pg_catalog: as package query's list of PostgreSQL 15 says. A function that is
+//   - pg_catalog: as package query's list of PostgreSQL 13 to 18 says. A function that is
 //     newer than the list, called from a body, counts as harmless.
 //   - set_config(..., true) and SET LOCAL end with the transaction. They leave a
 //     setting such as app.user known, and empty instead of not there.

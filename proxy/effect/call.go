@@ -35,8 +35,9 @@ func (e *Effect) call(f *query.Function, by Judge) {
 	switch {
 	case f.Name == "pg_prepared_statement":
 		e.reveals(true)
-	case f.Mark != query.MarkSession: // it may have an overload of the database's own
+	case f.Mark != query.MarkSession: // it may have an overload of the database's own, or be of a later PostgreSQL
 		e.may(by.Function(f), "function "+f.Name)
+		e.AddIf(Drawn, by.Known.Own(f.Name) && !by.trusts(f.Schema, f.Name))
 	case f.Name == setConfig:
 		e.configures(f)
 	case catalog.Outlasts(f.Name):

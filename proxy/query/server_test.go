@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,6 +37,28 @@ func checkFunctions(t *testing.T, h *herd.Herd) {
 	if len(wrong) > 0 || shared < 2_000 {
 		t.Errorf("PostgreSQL %s: of %d functions that the files know too: %s", ask(t, h, "SHOW server_version"), shared, strings.Join(wrong, "; "))
 	}
+	version, err := strconv.Atoi(ask(t, h, "SHOW server_version_num"))
+	if missing := unlisted(rows); err != nil || version < nextVersion && len(missing) > fewUnlisted {
+		t.Errorf("%v; %d functions of PostgreSQL %d are not listed: %s", err, len(missing), version, strings.Join(missing, " "))
+	}
+}
+
+// The files have the functions of all releases before this one, but for a few that minor
+// releases add.
+const (
+	nextVersion = 19_00_00
+	fewUnlisted = 5
+)
+
+// unlisted are the functions that the files lack.
+func unlisted(rows string) (missing []string) {
+	for line := range strings.Lines(rows) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if _, ok := builtins()[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }
 
 // stricter has what is immutable in some release, where the files say less than that

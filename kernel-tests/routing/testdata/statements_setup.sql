@@ -13,6 +13,7 @@ CREATE MATERIALIZED VIEW thing_count AS SELECT count(*) FROM thing;
 CREATE VIEW turns AS SELECT ('turn'::regclass).nextval AS n;
 CREATE VIEW whereabouts AS SELECT pg_is_in_recovery() AS standby;
 CREATE FUNCTION draw() RETURNS bigint LANGUAGE sql AS $$SELECT nextval('turn')$$;
+CREATE FUNCTION array_sort(int[]) RETURNS bigint LANGUAGE sql AS $$SELECT nextval('turn')$$; -- PostgreSQL 18 has one, too
 CREATE FUNCTION draw_for(int) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN RETURN nextval('turn') + $1; END$$;
 CREATE FUNCTION draw_spread(VARIADIC int[]) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN RETURN nextval('turn'); END$$;
 CREATE FUNCTION draw_of(thing) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN RETURN nextval('turn'); END$$;
