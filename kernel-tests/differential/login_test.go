@@ -53,19 +53,23 @@ func dial(to target, s *script) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &talk{conn: conn, in: bufio.NewReaderSize(conn, 1<<16), addr: to.addr(), script: s, reported: map[string]string{}}
-	if err := c.login(); err != nil {
+	c := newTalk(conn, to, s)
+	if err := c.login(startup(s.startup)); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("%s: log in: %w", to.name, err)
 	}
 	return c, nil
 }
 
-func (c *talk) login() error {
+func newTalk(conn net.Conn, to target, s *script) *talk {
+	return &talk{conn: conn, in: bufio.NewReaderSize(conn, 1<<16), addr: to.addr(), script: s, reported: map[string]string{}}
+}
+
+func (c *talk) login(packet []byte) error {
 	if err := c.conn.SetDeadline(time.Now().Add(loginLimit)); err != nil {
 		return err
 	}
-	if _, err := c.conn.Write(startup(c.script.startup)); err != nil {
+	if _, err := c.conn.Write(packet); err != nil {
 		return err
 	}
 	for {

@@ -51,6 +51,7 @@ func ReadFinding(rows [][]string) (f Finding) {
 // stands on now. It means the same under any settings. There is no answer, but an error,
 // once the role is gone.
 //
+// Triggers on log-ins came with PostgreSQL 17; what their functions read is not seen.
 // The password is seen by those who may read it. xmin would tell more, also of what
 // does not matter: every GRANT to somebody else changes the database's row.
 const AdmissionQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -70,6 +71,8 @@ SELECT concat(role.oid, '/', base.oid), hashtextextended(concat_ws(' ',
   (SELECT string_agg(setdatabase || '/' || setrole || setconfig::text, ' ' ORDER BY setdatabase, setrole) FROM pg_db_role_setting
     WHERE setdatabase IN (0, base.oid) AND setrole IN (0, role.oid)),
   (SELECT string_agg(roleid::text, ',' ORDER BY roleid) FROM member),
+  (SELECT string_agg(concat_ws(',', e.oid, e.evtenabled, p.oid, p.xmin), ' ' ORDER BY e.oid) FROM pg_event_trigger e
+    JOIN pg_proc p ON p.oid = e.evtfoid WHERE e.evtevent = 'login'),
   CASE WHEN has_column_privilege('pg_authid', 'rolpassword', 'SELECT') THEN
     query_to_xml('SELECT hashtextextended(rolpassword, 0) FROM pg_catalog.pg_authid WHERE oid = ' || role.oid, true, true, '')::text END), 0),
   extract(epoch FROM pg_conf_load_time())

@@ -1,0 +1,48 @@
+package roles_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
+)
+
+// loginTriggers are what becomes of an event trigger on log-ins, one after the other.
+var loginTriggers = []struct{ sql, fares string }{
+	{"CREATE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN IF session_user = 'trusted' THEN RAISE 'not today' USING ERRCODE = '28000'; END IF; END$$; " +
+		"CREATE EVENT TRIGGER guards ON login EXECUTE FUNCTION guard()", "refused"},
+	{"ALTER EVENT TRIGGER guards DISABLE", "let in"},
+	{"ALTER EVENT TRIGGER guards ENABLE ALWAYS", "refused"},
+	{"CREATE OR REPLACE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN END$$", "let in"},
+	{"CREATE OR REPLACE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'nobody' USING ERRCODE = '42501'; END$$", "refused"},
+	{"DROP EVENT TRIGGER guards", "let in"},
+}
+
+// TestLoginTriggers: whom a trigger on log-ins would refuse directly gets no idle server
+// either. PostgreSQL 17 and later have such triggers.
+func TestLoginTriggers(t *testing.T) {
+	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
+		aside := stay(t, primary(), herd.Superuser, "postgres")
+		if herdtest.MustAsk(t, aside, "SELECT current_setting('server_version_num')::int < 170000") == "t" {
+			t.Skip("PostgreSQL 17 and later have event triggers on log-ins")
+		}
+		mustPerform(t, aside, "DROP DATABASE IF EXISTS leased WITH (FORCE)", "CREATE DATABASE leased")
+		reset(t, aside, "trusted")
+		within := stay(t, primary(), herd.Superuser, "leased")
+		for _, c := range loginTriggers {
+			if conn, err := logIn(p.Port, "trusted", "leased"); err == nil { // whose server is idle then
+				herdtest.MustAsk(t, conn, "SELECT 1")
+				herdtest.Close(conn)
+			}
+			mustPerform(t, within, c.sql)
+			time.Sleep(10 * time.Millisecond) // login_check_period, and more
+			got, want := fares(p.Port, "trusted"), fares(primary(), "trusted")
+			if refused := strings.HasPrefix(want, "refused:"); got != want || refused != (c.fares == "refused") {
+				t.Errorf("%s: %s, directly %s, is to be %s", c.sql, got, want, c.fares)
+			}
+		}
+		herdtest.Close(within)
+	})
+}
