@@ -76,17 +76,19 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 	}
 }
 
+// beginning is README's heading of how to begin.
+const beginning = "In front of your own PostgreSQL"
+
 // readme is the block of commands, without what is said of them.
 func readme(t *testing.T) (lines []string) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "## In front of your own PostgreSQL\n")
-	block, _, _ := strings.Cut(strings.TrimSpace(rest), "\n\n")
-	for line := range strings.SplitSeq(block, "\n") {
-		command, _, _ := strings.Cut(line, "  #")
-		lines = append(lines, strings.TrimSpace(command))
+	for _, b := range documented(t) {
+		if b.heading != beginning || b.kind != "sh" {
+			continue
+		}
+		for line := range strings.Lines(b.text) {
+			command, _, _ := strings.Cut(line, "  #")
+			lines = append(lines, strings.TrimSpace(command))
+		}
 	}
 	return lines
 }

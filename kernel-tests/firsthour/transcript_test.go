@@ -73,6 +73,7 @@ func commands(text string) (all []string) {
 // desk is a folder in which commands are typed, in front of a primary and its standby.
 type desk struct {
 	*testing.T
+	herd  *herd.Herd
 	dir   string
 	env   []string
 	words *strings.Replacer // from the transcript to the machine
@@ -82,7 +83,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
 	nodes := servers.Nodes()
-	d := &desk{T: t, dir: t.TempDir()}
+	d := &desk{T: t, herd: servers, dir: t.TempDir()}
 	bin := t.TempDir()
 	program, err := herd.Build(t.Context(), bin)
 	if err != nil {
@@ -109,10 +110,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) types(command string) string {
 	d.Helper()
 	out, status := d.run(d.words.Replace(command))
-	for _, r := range another {
-		out = r.pattern.ReplaceAllString(out, r.word)
-	}
-	out = trailing.ReplaceAllString(d.plain.Replace(out), "")
+	out = trailing.ReplaceAllString(d.plain.Replace(steady(out)), "")
 	if out != "" && !strings.HasSuffix(out, "\n") {
 		out += "\n"
 	}
@@ -123,6 +121,14 @@ func (d *desk) types(command string) string {
 }
 
 var trailing = regexp.MustCompile(`(?m)[ \t]+$`)
+
+// steady has words for what differs from one time to the next.
+func steady(text string) string {
+	for _, r := range another {
+		text = r.pattern.ReplaceAllString(text, r.word)
+	}
+	return text
+}
 
 // another is what differs from one time to the next.
 var another = []struct {
