@@ -54,7 +54,7 @@ func askForCertificates(c *tls.Config, f *tlsFiles) (err error) {
 	c.ClientAuth = tls.VerifyClientCertIfGiven
 	revoked, unread := loadRevocations(f.crl)
 	c.VerifyConnection = func(s tls.ConnectionState) error { return revoked.check(s.VerifiedChains) }
-	return errors.Join(of("ssl_ca_cert", err), of("ssl_crl_file", unread))
+	return errors.Join(err, of("ssl_crl_file", unread))
 }
 
 // loadKeyPair reads both files; the last two are the parameters that name them.
@@ -75,24 +75,33 @@ func loadKeyPair(certFile, keyFile, passphrase, namesCert, namesKey string) (tls
 }
 
 // loadAuthorities reads a file of certificates, and every file of a folder
-// that holds one.
+// that holds one. Errors say which of ssl_* they are about.
 func loadAuthorities(file, dir string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	if file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read TLS authorities: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read TLS authorities: %s holds no certificate", file)
-		}
+	return pool, errors.Join(of("ssl_ca_cert", addAuthorities(pool, file)), of("ssl_ca_cert_dir", addFolder(pool, dir)))
+}
+
+func addAuthorities(pool *x509.CertPool, file string) error {
+	if file == "" {
+		return nil
 	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read TLS authorities: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("read TLS authorities: %s holds no certificate", file)
+	}
+	return nil
+}
+
+func addFolder(pool *x509.CertPool, dir string) error {
 	if dir == "" {
-		return pool, nil
+		return nil
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read TLS authorities: %w", err)
+		return fmt.Errorf("read TLS authorities: %w", err)
 	}
 	found := false
 	for _, entry := range entries {
@@ -101,9 +110,9 @@ func loadAuthorities(file, dir string) (*x509.CertPool, error) {
 		}
 	}
 	if !found {
-		return nil, errors.New("read TLS authorities: no certificate in " + dir)
+		return errors.New("read TLS authorities: no certificate in " + dir)
 	}
-	return pool, nil
+	return nil
 }
 
 // ownBinding is what clients may bind SCRAM to: our certificate.
