@@ -18,14 +18,24 @@ import (
 // goes to out.
 func (o *options) check(ctx context.Context, out io.Writer) (*config.Config, error) {
 	c, warnings, err := o.load()
+	return c, everyError(ctx, c, err, complain(out, warnings))
+}
+
+// everyError joins to those that a file has itself the errors of what it names.
+func everyError(ctx context.Context, c *config.Config, err error, log *slog.Logger) error {
 	if c == nil {
-		return nil, err
+		return err
 	}
+	return errors.Join(err, proxy.Check(ctx, c, log), checkPidFolder(c))
+}
+
+// complain tells warnings, and returns the log for more.
+func complain(out io.Writer, warnings []config.Warning) *slog.Logger {
 	log := slog.New(complaints{out: out})
 	for _, w := range warnings {
 		log.Warn(w.Error())
 	}
-	return c, errors.Join(err, proxy.Check(ctx, c, log), checkPidFolder(c))
+	return log
 }
 
 // checkPidFolder wants one that claimPidFile can write to, or make.

@@ -47,13 +47,18 @@ func stop(o *options, mode string) error {
 
 // reload checks the configuration, has the server read it, and tells what became of that.
 func reload(ctx context.Context, o *options, out io.Writer) error {
-	path, err := config.PidFile(o.config, o.commandLine())
-	if err != nil {
-		return fmt.Errorf("reload: %w", err)
+	ownKey := o.key != ""
+	c, warnings, err := o.load()
+	if c == nil {
+		return err
 	}
+	path := c.Files.Pid
 	running, _ := readOutcome(outcomeFile(path)) // if none does, openServer says so
-	o.hba, o.pcp, o.key = cmp.Or(o.hba, running.HBA), cmp.Or(o.pcp, running.PCP), cmp.Or(o.key, running.Key)
-	if _, err := o.check(ctx, out); err != nil {
+	c.Files.HBA, c.Files.PCP = cmp.Or(o.hba, running.HBA, c.Files.HBA), cmp.Or(o.pcp, running.PCP, c.Files.PCP)
+	if !ownKey {
+		c.Files.Key = cmp.Or(running.Key, c.Files.Key)
+	}
+	if err := everyError(ctx, c, err, complain(out, warnings)); err != nil {
 		return err
 	}
 	pid, process, err := openServer(path)

@@ -36,8 +36,11 @@ type service struct {
 // serve runs the server until it is told to stop. ready is called once it listens.
 func serve(o *options, start starter, ready func() error) error {
 	c, warnings, err := o.load()
-	if err != nil {
+	if c == nil {
 		return err
+	}
+	if err != nil || checkPidFolder(c) != nil { // else the start itself finds all that is wrong
+		return everyError(context.Background(), c, err, silence)
 	}
 	log, err := openLog(c.Log)
 	if err != nil {
@@ -62,6 +65,9 @@ func serve(o *options, start starter, ready func() error) error {
 	s.logger.Info("stopped")
 	return nil
 }
+
+// silence is for warnings that are told elsewhere.
+var silence = slog.New(slog.DiscardHandler)
 
 // openLog falls back to stderr: a syslog that is down must not keep the server from starting.
 func openLog(settings config.Log) (*pglog.Log, error) {
@@ -166,7 +172,8 @@ func (s *service) reload() {
 
 func (s *service) takeUp() (changes config.Changes, err error) {
 	loaded, warnings, err := s.options.load()
-	if err != nil {
+	// Also what is not taken up before a restart has to be right: the restart would fail by it.
+	if err := everyError(context.Background(), loaded, err, silence); err != nil {
 		return changes, err
 	}
 	s.warn(warnings)

@@ -83,25 +83,29 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
 	nodes := servers.Nodes()
-	d := &desk{T: t, herd: servers, dir: t.TempDir()}
-	bin := t.TempDir()
-	program, err := herd.Build(t.Context(), bin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := bareDesk(t)
+	d.herd = servers
 	listen, err := herd.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.words = strings.NewReplacer("PRIMARY", fmt.Sprint(nodes[0].Port), "STANDBY", fmt.Sprint(nodes[1].Port), "LISTEN", fmt.Sprint(listen))
 	d.plain = strings.NewReplacer(d.dir, "DIR", fmt.Sprint(nodes[0].Port), "PRIMARY", fmt.Sprint(nodes[1].Port), "STANDBY", fmt.Sprint(listen), "LISTEN")
-	home := filepath.Dir(program)
-	d.env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "PGHOST=127.0.0.1", fmt.Sprint("PGPORT=", listen), "PGUSER="+herd.User,
-		"PGPASSFILE="+filepath.Join(d.dir, "passwords"), "PGDATABASE="+herd.Database, "PSQLRC=/dev/null", "LC_ALL=C", "PGCONNECT_TIMEOUT=30")
-	passwords := "*:*:*:alice:alice\n*:*:*:postgres:postgres\n"
-	if err := os.WriteFile(filepath.Join(d.dir, "passwords"), []byte(passwords), 0o600); err != nil {
+	d.env = append(d.env, "PGHOST=127.0.0.1", fmt.Sprint("PGPORT=", listen), "PGUSER="+herd.User,
+		"PGPASSFILE="+filepath.Join(d.dir, "passwords"), "PGDATABASE="+herd.Database, "PSQLRC=/dev/null", "PGCONNECT_TIMEOUT=30")
+	d.write("passwords", "*:*:*:alice:alice\n*:*:*:postgres:postgres\n")
+	return d
+}
+
+// bareDesk has no servers.
+func bareDesk(t *testing.T) *desk {
+	program, err := herd.Build(t.Context(), t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
+	d := &desk{T: t, dir: t.TempDir()}
+	d.plain = strings.NewReplacer(d.dir, "DIR")
+	d.env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "LC_ALL=C")
 	t.Cleanup(func() { d.run("[ ! -f pgherd.pid ] || pgherd stop -m immediate -f pgherd.conf") })
 	return d
 }
