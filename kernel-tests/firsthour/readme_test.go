@@ -1,54 +1,126 @@
 package firsthour
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestReadme does what README says under "In front of your own PostgreSQL", as whoever runs
-// the tests and, if that is root, as somebody who is not: what is printed is a configuration that
-// starts. Only the port is another one, so that it is free.
+// aloneVariable is set for a test that has a network of its own, of which nothing but lo is there.
+const aloneVariable = "PGHERD_TEST_ALONE"
+
+// aloneLimit is how long it may take there: a build, a herd, and what README says.
+const aloneLimit = 8 * time.Minute
+
+// TestReadme does what README says under "In front of your own PostgreSQL", word by word, on a
+// machine without a network, as whoever runs the tests and, if that is root, as somebody who is not.
+// Only the port is another one, so that it is free, and the nodes are those of a herd.
 func TestReadme(t *testing.T) {
-	ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
+	if os.Getenv(aloneVariable) == "" {
+		runsAlone(t)
+		return
+	}
+	raiseLoopback(t)
+	ctx, cancel := herdtest.Limited(aloneLimit)
 	defer cancel()
-	lines := readme(t)
-	if len(lines) < 4 || !strings.HasPrefix(lines[0], "make build") {
-		t.Fatalf("README has other commands now: %q", lines)
+	lines, least := readme(t)
+	if len(lines) < 4 || lines[0] != "make build" || !strings.Contains(least, "backend_hostname1") {
+		t.Fatalf("README says something else now: %q, %s", lines, least)
+	}
+	build := exec.CommandContext(ctx, "/bin/sh", "-c", lines[0])
+	build.Dir = "../.."
+	mustRun(t, build)
+	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
+	if _, err := servers.Exec(ctx, "CREATE ROLE pgherd LOGIN PASSWORD '...'"); err != nil {
+		t.Fatal(err)
 	}
 	for _, who := range people(t) {
 		t.Run(who.name, func(t *testing.T) {
 			dir := folder(t, who.cred)
-			if _, err := herd.Build(t.Context(), filepath.Join(dir, "bin")); err != nil { // make build
+			mustRun(t, shell(ctx, "../..", nil, "cp -P bin/pgherd bin/pgpool "+dir+"/bin"))
+			port, err := herd.FreePort()
+			if err != nil {
 				t.Fatal(err)
 			}
-			for _, line := range lines[1 : len(lines)-1] {
-				if out, err := shell(ctx, dir, who.cred, line).CombinedOutput(); err != nil {
-					t.Fatalf("%s: %v\n%s", line, err, out)
-				}
+			conf, last := filepath.Join(dir, "pgpool.conf"), len(lines)-1
+			for _, line := range lines[1:last] {
+				mustRun(t, shell(ctx, dir, who.cred, line))
 				if strings.Contains(line, "config sample") {
-					port, err := herd.FreePort()
-					if err != nil {
-						t.Fatal(err)
-					}
-					appendLine(t, filepath.Join(dir, "pgpool.conf"), fmt.Sprintf("port = %d\n", port))
+					appendText(t, conf, fmt.Sprintf("port = %d\n", port))
 				}
 			}
-			starts(t, ctx, dir, who.cred, lines[len(lines)-1])
+			starts(t, ctx, dir, who.cred, lines[last], nil)
+			appendText(t, conf, hosts(servers).Replace(least))
+			appendText(t, filepath.Join(dir, "pool_passwd"), "alice:TEXTalice\n")
+			starts(t, ctx, dir, who.cred, lines[last], func() {
+				for _, question := range questions(t) {
+					ask := shell(ctx, dir, who.cred, fmt.Sprintf("psql -w -v ON_ERROR_STOP=1 -c '%s'", strings.ReplaceAll(question, "'", `'\''`)))
+					ask.Env = append(ask.Env, "PGHOST=127.0.0.1", fmt.Sprint("PGPORT=", port), "PGUSER=alice", "PGPASSWORD=alice", "PGDATABASE="+herd.Database)
+					mustRun(t, ask)
+				}
+			})
 		})
 	}
 }
 
-// starts runs the last command, which stays in the foreground, until a reload has an answer.
-func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credential, line string) {
+// runsAlone runs the test once more, where there is no network. Who is not root may make one in
+// a user namespace.
+func runsAlone(t *testing.T) {
+	ctx, cancel := herdtest.Limited(aloneLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), aloneVariable+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN}
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+"/") {
+		t.Errorf("without a network: %v\n%s", err, out)
+	}
+}
+
+// raiseLoopback has lo up, and nothing else be there.
+func raiseLoopback(t *testing.T) {
+	all, err := net.Interfaces()
+	if err != nil || len(all) != 1 || all[0].Name != "lo" {
+		t.Fatalf("this is no empty network: %v, %v", all, err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// starts runs the last command, which stays in the foreground, until a reload has an answer and
+// meanwhile, if anything, is done.
+func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credential, line string, meanwhile func()) {
 	server := shell(ctx, dir, cred, "exec "+line+" 2> log")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -68,6 +140,9 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 		}
 		return err
 	})
+	if meanwhile != nil {
+		meanwhile()
+	}
 	if out, err := shell(ctx, dir, cred, "bin/pgherd stop -m fast -f pgpool.conf").CombinedOutput(); err != nil {
 		t.Errorf("stop: %v\n%s", err, out)
 	}
@@ -79,18 +154,56 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 // beginning is README's heading of how to begin.
 const beginning = "In front of your own PostgreSQL"
 
-// readme is the block of commands, without what is said of them.
-func readme(t *testing.T) (lines []string) {
+// readme is the block of commands, without what is said of them, and the least configuration.
+func readme(t *testing.T) (lines []string, least string) {
 	for _, b := range documented(t) {
-		if b.heading != beginning || b.kind != "sh" {
-			continue
-		}
-		for line := range strings.Lines(b.text) {
-			command, _, _ := strings.Cut(line, "  #")
-			lines = append(lines, strings.TrimSpace(command))
+		switch {
+		case b.heading != beginning:
+		case b.kind == "ini":
+			least = b.text
+		case b.kind == "sh":
+			for line := range strings.Lines(b.text) {
+				command, _, _ := strings.Cut(line, "  #")
+				lines = append(lines, strings.TrimSpace(command))
+			}
 		}
 	}
-	return lines
+	return lines, least
+}
+
+// hosts are the nodes that README's stand for.
+func hosts(servers *herd.Herd) *strings.Replacer {
+	var words []string
+	for i, n := range servers.Nodes() {
+		words = append(words, fmt.Sprintf("'db%d.example.com'", i+1), fmt.Sprintf("'%s'\nbackend_port%d = %d", n.Host, i, n.Port))
+	}
+	return strings.NewReplacer(words...)
+}
+
+// questions are what README has one ask, by psql, of a statement and a parameter.
+func questions(t *testing.T) (all []string) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\nAsk it, with psql"))
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
+	for _, row := range regexp.MustCompile("(?m)^\\| `.*?` \\|").FindAll(text, -1) {
+		for _, question := range regexp.MustCompile("`(.*?)`").FindAllSubmatch(row, -1) {
+			all = append(all, strings.NewReplacer("statement", "SELECT 1", "SHOW name", "SHOW port").Replace(string(question[1])))
+		}
+	}
+	if len(all) < 15 {
+		t.Fatalf("README asks only %q", all)
+	}
+	return all
+}
+
+func mustRun(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("ERROR:")) {
+		t.Fatalf("%s: %v\n%s", cmd.Args[2], err, out)
+	}
 }
 
 // person is who types.
@@ -135,13 +248,13 @@ func shell(ctx context.Context, dir string, cred *syscall.Credential, line strin
 	return cmd
 }
 
-func appendLine(t *testing.T, file, line string) {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+func appendText(t *testing.T, file, text string) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteString(line); err != nil {
+	if _, err := f.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
 }
