@@ -32,8 +32,9 @@ var layers = map[string]layer{
 	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
 	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
 	"proxy/effect":   {[]string{"proxy/query", "proxy/catalog"}, "what a text leaves is a pure function of it and of the catalog"},
+	"proxy/track":    {[]string{"proxy/effect", "proxy/pool", "proxy/wire"}, "what a client has changed is a function of what was done and said; it asks nobody"},
 	"proxy/querylog": {[]string{"proxy/wire"}, "a line is words about messages; who sends them and where to is not its business"},
-	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/effect", "proxy/querylog", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
+	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/effect", "proxy/track", "proxy/querylog", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
 		"the data path declares the Loop it needs, so that it runs on a simulated one"},
 	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
@@ -131,7 +132,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/expect", "proxy/effect", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/expect", "proxy/effect", "proxy/track", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

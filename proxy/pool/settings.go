@@ -12,6 +12,15 @@ import (
 // not in it is as the server had it after its log-in.
 type Settings map[string]string
 
+// String has each as name=value, in order.
+func (s Settings) String() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		list = append(list, name+"="+s[name])
+	}
+	return strings.Join(list, " ")
+}
+
 // PreparedName is the name under which Settings hold a statement of SQL
 // PREPARE. No setting can have it: of those with a blank there are none.
 func PreparedName(statement string) string { return preparedName + statement }

@@ -43,7 +43,7 @@ func (s *Session) canHold() bool {
 
 func (s *Session) holdParse(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if err != nil || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil {
+	if err != nil || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))

@@ -181,6 +181,8 @@ type checkout struct {
 	ran     bool     // it has been given something to run
 	stray   bool     // it was chosen for a process that is there
 	portal  bool     // the unnamed one is bound on it, a standby's, and not done with
+	drawn   bool     // the session may have drawn from a sequence on it
+	waits   bool     // it may wait for more, after what was sent last
 	unasked bool     // DISCARD ALL was done, and may have left what it is to be asked for
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
 
@@ -55,7 +56,7 @@ func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
 		return nil, stopped
 	}
 	if err == nil && !maps.Equal(by.Values, s.values) {
-		if why := s.room(sizeOf(by.Values) - s.memory.values); why != nil && len(by.Values) > 0 {
+		if why := s.room(track.SizeOf(by.Values) - s.memory.values); why != nil && len(by.Values) > 0 {
 			return nil, why
 		}
 		err = s.override(by.Values)
@@ -71,7 +72,7 @@ func (s *Session) override(values map[string]string) error {
 	set, err := s.set.Override(values)
 	if err == nil {
 		s.set, s.values, s.judged = set, values, judged{}
-		s.memory.values = sizeOf(values)
+		s.memory.values = track.SizeOf(values)
 	}
 	return err
 }

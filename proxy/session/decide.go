@@ -89,8 +89,8 @@ func (s *Session) shares(r *route.Request) route.Decision {
 var goesOn = route.Decision{Where: route.Primary, Why: "it ends its transaction and goes on with another"}
 
 func (s *Session) left(*route.Request) route.Decision {
-	if s.follow.pinned() != "" || !s.follow.certain() {
-		return route.Decision{Where: route.Primary, Why: cmp.Or(s.follow.pinned(), "what its session has left on the primary is not known yet")}
+	if s.tracker.Pinned() != "" || !s.tracker.Certain() {
+		return route.Decision{Where: route.Primary, Why: cmp.Or(s.tracker.Pinned(), "what its session has left on the primary is not known yet")}
 	}
 	return route.Decision{}
 }

@@ -25,7 +25,7 @@ func (d *definitions) none() bool { return len(d.made) == 0 && len(d.open) == 0 
 // announce tells other sessions, before the request at hand is sent, that with it
 // definitions of the open transaction may take effect.
 func (s *Session) announce(kind wire.Kind) {
-	d := &s.follow.definitions
+	d := &s.definitions
 	if len(d.secret) == 0 || s.entry == nil || !s.mayCommit(kind) {
 		return
 	}
@@ -35,7 +35,7 @@ func (s *Session) announce(kind wire.Kind) {
 	}
 	n := s.entry.Begin(objects)
 	d.secret, d.open = nil, append(d.open, n)
-	s.follow.redo.own = append(s.follow.redo.own, n)
+	s.redo.own = append(s.redo.own, n)
 }
 
 // mayCommit says that the open transaction may end with the request at hand, and not
@@ -48,14 +48,14 @@ func (s *Session) mayCommit(kind wire.Kind) bool {
 // tellDefinitions tells other sessions, before the client hears of it, that what was
 // announced may have taken effect.
 func (s *Session) tellDefinitions() {
-	if len(s.follow.definitions.open) > 0 {
+	if len(s.definitions.open) > 0 {
 		s.entry.Changed()
 	}
 }
 
 // endDefinitions: a ReadyForQuery has come.
 func (s *Session) endDefinitions() {
-	d := &s.follow.definitions
+	d := &s.definitions
 	if d.none() || s.whose != expect.Forward && s.whose != expect.Instead {
 		return
 	}
@@ -79,7 +79,7 @@ func (s *Session) endDefinitions() {
 // overhear tells other sessions of definitions in one whose statements are not looked at:
 // by their tags, which do not tell what is defined, nor what functions and DO define.
 func (s *Session) overhear(m wire.Message) {
-	d := &s.follow.definitions
+	d := &s.definitions
 	if s.follows || s.set.Catalogs == nil || !d.heard && m.Kind != wire.CommandComplete {
 		return
 	}
@@ -105,8 +105,8 @@ func defining(tag []byte) bool {
 // leaveDefinitions: the session parts with its server. What was announced may take
 // effect until that has ended.
 func (s *Session) leaveDefinitions(server *pool.Server) {
-	entry, open := s.entry, s.follow.definitions.open
-	s.follow.definitions = definitions{}
+	entry, open := s.entry, s.definitions.open
+	s.definitions = definitions{}
 	if len(open) > 0 {
 		server.Closed = func() {
 			entry.Changed()

@@ -50,7 +50,7 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 					w.then(change, w.grants(s[0]))
 					w.then(s[0].says(trace.answer))
 				}
-				w.then(w.is(Idle), func() { same2(t, "pinned", w.session.follow.pinned(), "function quiet") })
+				w.then(w.is(Idle), func() { same2(t, "pinned", w.session.tracker.Pinned(), "function quiet") })
 				w.then(func() { same2(t, "servers returned", len(w.returned), 0) }, w.sends(terminate))
 				w.then(s[0].says(done("ABORT"), done("DISCARD ALL")))
 				w.run()
@@ -68,10 +68,10 @@ func TestExecuteIsJudgedAgain(t *testing.T) {
 		s := &Session{set: w.set}
 		s.entry = w.set.Catalogs.Entry("app")
 		s.entry.Store(s.entry.Ask(time.Unix(0, 0)), definedAnew(t))
-		s.follow.runs = map[string][]*query.Statement{"p": {&parse("SELECT quiet()").Statements[0]}}
-		s.follow.redo.later = []*query.Script{parse("EXECUTE " + name)}
+		s.tracker.Runs = map[string][]*query.Statement{"p": {&parse("SELECT quiet()").Statements[0]}}
+		s.redo.later = []*query.Script{parse("EXECUTE " + name)}
 		s.judgeLater()
-		same2(t, "why the server stays after EXECUTE "+name, s.follow.pinned(), want)
+		same2(t, "why the server stays after EXECUTE "+name, s.tracker.Pinned(), want)
 	}
 }
 

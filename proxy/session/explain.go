@@ -150,7 +150,7 @@ func (e *explanation) state() {
 	case e.server != nil:
 		why = "it has a server of " + e.label(e.server.Key.Node)
 	}
-	if pin := e.follow.pinned(); pin != "" {
+	if pin := e.tracker.Pinned(); pin != "" {
 		why += "; it keeps its server on the primary: " + pin
 	}
 	e.add("transaction state", state, why)

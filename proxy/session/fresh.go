@@ -147,7 +147,7 @@ func (s *Session) whom() route.Client {
 
 // application is the client's application_name as it is now.
 func (s *Session) application() string {
-	if name, set := s.follow.settings["application_name"]; set {
+	if name, set := s.tracker.Settings["application_name"]; set {
 		return unquoted(name)
 	}
 	return s.who.Application

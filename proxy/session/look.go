@@ -71,7 +71,7 @@ func (s *Session) look(m *wire.Message) (mine bool, err error) {
 				e = &asked
 			}
 			return false, s.allow(e)
-		case s.follow.runs[string(name)] != nil: // prepared in SQL
+		case s.tracker.Runs[string(name)] != nil: // prepared in SQL
 			return false, s.allow(effect.Execute(string(name)))
 		}
 	case wire.Describe:
@@ -95,8 +95,8 @@ func (s *Session) quiet(kind wire.Kind) error {
 	default:
 		return nil
 	}
-	if s.asking != nil || s.follow.alone {
-		s.follow.alone = false
+	if s.asking != nil || s.tracker.Alone {
+		s.tracker.Alone = false
 		if err := s.quiesce(); err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (s *Session) judge() effect.Judge {
 	}
 	if s.entry != nil {
 		by.Known = s.entry.Snapshot()
-		by.Lasting = by.Known.Lasting() && !s.follow.unsure && !s.temporary && !inTemporary(s.follow.mean["search_path"])
+		by.Lasting = by.Known.Lasting() && !s.tracker.Unsure && !s.temporary && !inTemporary(s.tracker.Mean["search_path"])
 	}
 	return by
 }
@@ -197,7 +197,7 @@ func (s *Session) allow(e *effect.Effect) error {
 	}
 	e = s.mixes(e)
 	s.addRuns(e)
-	if n := s.follow.adds(e); n > 0 {
+	if n := s.tracker.Adds(e); n > 0 {
 		if why := s.room(n); why != nil {
 			return why
 		}
@@ -209,7 +209,7 @@ func (s *Session) allow(e *effect.Effect) error {
 // addRuns adds what the statements of SQL PREPARE do that a request executes.
 func (s *Session) addRuns(e *effect.Effect) {
 	for _, name := range e.Runs {
-		runs := slices.Concat(s.follow.runs[name], e.Prepares[name])
+		runs := slices.Concat(s.tracker.Runs[name], e.Prepares[name])
 		e.AddIf(effect.Ask, len(runs) == 0)
 		for _, inner := range runs {
 			e.Include(inner, s.judge())
@@ -262,10 +262,10 @@ func (s *Session) foreign(name []byte) error {
 // carry takes down what the request at hand will do.
 func (s *Session) carry(kind wire.Kind) error {
 	if s.follows && s.outside() { // what follows is another transaction
-		if s.follow.certain() {
+		if s.tracker.Certain() {
 			s.commit()
 		} else {
-			s.follow.doubt()
+			s.tracker.Doubt()
 		}
 	}
 	defer s.announce(kind)
@@ -281,7 +281,9 @@ func (s *Session) carry(kind wire.Kind) error {
 	}
 	s.noteRun(e)
 	s.undraw(kind, e)
-	s.follow.note(e, s.expect.Empty())
+	s.tracker.Note(e, s.expect.Empty())
+	s.drawn = s.drawn || e.Has(effect.Drawn)
+	s.waits = s.waits || e.Has(effect.Stays)
 	s.server.Drawn = s.server.Drawn || e.Has(effect.Drawn)
 	if e.Has(effect.Sends) {
 		s.server.Clients.Notifies()
@@ -303,7 +305,7 @@ func (s *Session) undraw(kind wire.Kind, e *effect.Effect) {
 		return
 	}
 	s.entry.Draw()
-	if s.server.Drawn && !s.server.Used && !s.follow.drawn && s.status != wire.Failed {
+	if s.server.Drawn && !s.server.Used && !s.drawn && s.status != wire.Failed {
 		s.server.Drawn = false
 		s.aside(kind, pool.DiscardSequences)
 	}
@@ -311,14 +313,14 @@ func (s *Session) undraw(kind wire.Kind, e *effect.Effect) {
 
 // refused says what the mode cannot do.
 func (s *Session) refused(e *effect.Effect) error {
-	f := &s.follow
+	f := &s.tracker
 	switch {
 	case e.Has(effect.Begin) && s.mode == pool.Statement:
 		return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "explicit transactions are not allowed in pool_mode = statement",
 			Hint: "Use pool_mode = transaction, or session."}
-	case e.Has(effect.Recalls) && s.mode != pool.Session && f.pinned() == "" && !f.drawn && !e.Has(effect.Drawn):
+	case e.Has(effect.Recalls) && s.mode != pool.Session && f.Pinned() == "" && !s.drawn && !e.Has(effect.Drawn):
 		return notDrawn(e.Recalled)
-	case s.set.RefusePins && s.mode != pool.Session && f.pinned() == "" && !e.Has(effect.Suspect) && (e.Pins != "" || e.Keep != ""):
+	case s.set.RefusePins && s.mode != pool.Session && f.Pinned() == "" && !e.Has(effect.Suspect) && (e.Pins != "" || e.Keep != ""):
 		return refusal(cmp.Or(e.Pins, e.Keep))
 	}
 	return nil

@@ -67,7 +67,7 @@ func TestPins(t *testing.T) {
 			w.then(s.says(done("DISCARD ALL")))
 			w.run()
 			w.ended("returned")
-			if w.session.follow.pinned() != "" || s.server.Used {
+			if w.session.tracker.Pinned() != "" || s.server.Used {
 				t.Error("it is returned as it was")
 			}
 		})
@@ -106,7 +106,7 @@ func TestAskedBehindTheStatement(t *testing.T) {
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // too early for another server
 	w.then(s[0].words(t), s[0].says(state("s lock_timeout 5", "i role none", "i session_authorization alice")))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
-	w.then(w.told(1, selectedText...), func() { same2(t, "settings", settingsText(s[0].server.Settings), "lock_timeout='5'") })
+	w.then(w.told(1, selectedText...), func() { same2(t, "settings", s[0].server.Settings.String(), "lock_timeout='5'") })
 	w.then(w.sends(simple("SELECT 2")))
 	w.then(s[1].words(t, `Query SET "lock_timeout" TO '5';`, "Query SELECT 2"), s[1].says(complete("SET"), ready, selected))
 	w.then(w.told(2, selectedText...), w.sends(terminate))

@@ -3,8 +3,7 @@ package session
 import (
 	"sync/atomic"
 
-	"pgherd/proxy/effect"
-	"pgherd/proxy/query"
+	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
 
@@ -33,8 +32,6 @@ type memory struct {
 const (
 	statementSize = 300
 	commandSize   = 100
-	settingSize   = 100
-	changeSize    = 50
 )
 
 // weight is what the client has pgherd keep for it, in bytes.
@@ -43,7 +40,7 @@ func (s *Session) weight() int {
 	if !s.expect.Doubtful() {
 		m.doubted = 0
 	}
-	n := m.statements + m.doubted + m.values + s.prepared.bytes + s.follow.bytes + s.follow.changing + s.expect.Held()
+	n := m.statements + m.doubted + m.values + s.prepared.bytes + s.tracker.Size() + s.expect.Held()
 	if s.unnamed != nil {
 		n += len(s.unnamed.text)
 	}
@@ -179,48 +176,7 @@ func (st *statement) size(name string) int {
 		n += int(st.script.Size())
 	}
 	types, _ := st.promise.Types()
-	return n + len(types) + sizeOf(st.under)
-}
-
-// sizeOf is what settings take, or parameters that a session has set for itself.
-func sizeOf(settings map[string]string) (n int) {
-	for name, value := range settings {
-		n += settingSize + len(name) + len(value)
-	}
-	return n
-}
-
-// sizeOfChange is what a change takes until its transaction ends.
-func sizeOfChange(c *effect.Change) int { return changeSize + len(c.Name) + len(c.Value) }
-
-// adds is what an Effect adds to the session. RESET adds nothing, so that it can always
-// make room, but to a transaction that has set more than that.
-func (f *follow) adds(e *effect.Effect) (n int) {
-	for i := range e.Changes {
-		if c := &e.Changes[i]; c.Value != "" || len(f.changes) > 0 {
-			n += sizeOfChange(c)
-		}
-	}
-	for name, inner := range e.Prepares {
-		n += runsSize(name, inner)
-	}
-	return n
-}
-
-func runsSize(name string, inner []*query.Statement) int {
-	n := settingSize + len(name)
-	for _, st := range inner {
-		n += st.Size() + st.Length
-	}
-	return n
-}
-
-// weigh counts anew what the session has set, and prepared in SQL.
-func (f *follow) weigh() {
-	f.bytes = sizeOf(f.settings)
-	for name, inner := range f.runs {
-		f.bytes += runsSize(name, inner)
-	}
+	return n + len(types) + track.SizeOf(st.under)
 }
 
 // Errors of who would have pgherd keep too much.

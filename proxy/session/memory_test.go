@@ -116,14 +116,14 @@ func TestRedoIsBounded(t *testing.T) {
 		w.then(s[0].says(inside("SELECT 1")))
 	}
 	w.then(func() {
-		r := &w.session.follow.redo
+		r := &w.session.redo
 		if r.bytes > redoBytes || !r.opaque {
 			t.Errorf("%d bytes of texts, opaque: %v", r.bytes, r.opaque)
 		}
 	}, w.sends(simple("COMMIT")))
 	w.then(s[0].says(done("COMMIT")))
 	w.then(func() {
-		for _, script := range w.session.follow.redo.ran[:cap(w.session.follow.redo.ran)] {
+		for _, script := range w.session.redo.ran[:cap(w.session.redo.ran)] {
 			if script != nil {
 				t.Error("an idle session holds a script")
 			}

@@ -256,7 +256,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 // insists says that a standby would refuse the transaction in which the request
 // is: one that was begun READ WRITE, or, outside of a block, a serializable one.
 func (s *Session) insists() bool {
-	if unquoted(s.follow.settings["default_transaction_isolation"]) == "serializable" {
+	if unquoted(s.tracker.Settings["default_transaction_isolation"]) == "serializable" {
 		return true
 	}
 	if s.begun != nil {
@@ -295,7 +295,7 @@ func (s *Session) isolation() string {
 	if s.begun != nil && s.begun.Statements[0].Mode.Isolation != "" {
 		return s.begun.Statements[0].Mode.Isolation
 	}
-	if level := s.follow.settings["default_transaction_isolation"]; level != "" {
+	if level := s.tracker.Settings["default_transaction_isolation"]; level != "" {
 		return unquoted(level)
 	}
 	if s.entry.Snapshot().ReadCommitted() && !strings.Contains(s.who.Target.Params, "default_transaction") {
@@ -373,7 +373,7 @@ const rolesTries = 3
 // beginAgain begins on the server at hand the block that is open for the client.
 func (s *Session) beginAgain() {
 	if s.begun != nil {
-		s.follow.stays = true
+		s.waits = true
 		s.tellOwn(s.begun.Text)
 		s.query(s.begun.Text, expect.Restore)
 		s.resume()

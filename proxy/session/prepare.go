@@ -60,7 +60,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 		return true
 	}
 	name := string(v.Name)
-	if s.follow.runs[name] != nil {
+	if s.tracker.Runs[name] != nil {
 		return false // a statement of SQL PREPARE: the server says so
 	}
 	if s.status == wire.Failed && !s.ended && !st.script.Recovers() && !st.script.Empty() { // the server says no, whatever the name
@@ -119,7 +119,7 @@ func (s *Session) collide(name, text string) {
 // on others would otherwise wait for the servers that these hold.
 func (s *Session) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements[string(v.Name)] != nil || s.follow.runs[string(v.Name)] != nil || s.follow.mean != nil {
+	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil || s.tracker.Mean != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
@@ -197,10 +197,10 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 		return true
 	}
 	name := string(v.Name)
-	if runs := s.follow.runs[name]; runs != nil { // a statement of SQL PREPARE
-		delete(s.follow.runs, name)
-		s.follow.unsure = true
-		s.forward(m, func(bool) { s.follow.runs[name] = runs }, nil)
+	if runs := s.tracker.Runs[name]; runs != nil { // a statement of SQL PREPARE
+		delete(s.tracker.Runs, name)
+		s.tracker.Unsure = true
+		s.forward(m, func(bool) { s.tracker.Runs[name] = runs }, nil)
 		return true
 	}
 	st := s.statements[name]

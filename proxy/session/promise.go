@@ -123,7 +123,7 @@ func (s *Session) hearShape(m wire.Message) {
 			return
 		}
 		if !m.Last {
-			s.follow.keep("a statement with more columns or parameters than are remembered")
+			s.tracker.Keep("a statement with more columns or parameters than are remembered")
 			return
 		}
 		s.promised(about, m)

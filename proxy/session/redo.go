@@ -33,7 +33,7 @@ func (s *Session) overtaken() bool {
 	if s.entry == nil || !s.entry.Stale() && s.entry.Tick() == b.tick && s.entry.Snapshot() == b.known {
 		return false
 	}
-	return b.script == nil || s.entry.Snapshot() != b.known || s.entry.Concerning(b.script, b.asOf, s.follow.redo.own) > 0
+	return b.script == nil || s.entry.Snapshot() != b.known || s.entry.Concerning(b.script, b.asOf, s.redo.own) > 0
 }
 
 // redo is what may have to be judged once more.
@@ -74,7 +74,7 @@ func (r *redo) put(list *[]*query.Script, script *query.Script) {
 // noteRun takes down what the request at hand will do, as far as definitions may
 // change it.
 func (s *Session) noteRun(e *effect.Effect) {
-	r, b := &s.follow.redo, &s.basis
+	r, b := &s.redo, &s.basis
 	if s.entry == nil {
 		return
 	}
@@ -83,15 +83,15 @@ func (s *Session) noteRun(e *effect.Effect) {
 	}
 	if e.Has(effect.Defines) {
 		r.made = append(r.made, e.Defined...)
-		d := &s.follow.definitions
+		d := &s.definitions
 		d.made, d.secret = append(d.made, e.Defined...), append(d.secret, e.Defined...)
 	}
-	s.follow.definitions.plain = s.follow.definitions.plain || e.Has(effect.Makes) && !e.Has(effect.Defines)
+	s.definitions.plain = s.definitions.plain || e.Has(effect.Makes) && !e.Has(effect.Defines)
 	r.opaque = r.opaque || e.Has(effect.Runs) || len(r.made) > redoLimit
 	switch {
 	case b.script == nil:
 		if e.Has(effect.Runs) && s.overtaken() {
-			s.follow.keep(misjudgedForGood)
+			s.tracker.Keep(misjudgedForGood)
 		}
 	case s.overtaken() || s.redefines(b.script) > 0:
 		r.put(&r.later, b.script)
@@ -104,7 +104,7 @@ func (s *Session) noteRun(e *effect.Effect) {
 // redefines counts the session's own definitions that change what a script does.
 func (s *Session) redefines(script *query.Script) (n int) {
 	known := s.entry.Snapshot()
-	for _, objects := range s.follow.redo.made {
+	for _, objects := range s.redo.made {
 		if known.Concerns(objects, script) {
 			n++
 		}
@@ -115,19 +115,19 @@ func (s *Session) redefines(script *query.Script) (n int) {
 // meets counts the definitions, of its own and of others, that may have changed what a
 // script does, between its first judgement and the latest answer about the catalog.
 func (s *Session) meets(script *query.Script) int {
-	return s.redefines(script) + s.entry.Concerning(script, s.follow.redo.asOf, s.follow.redo.own)
+	return s.redefines(script) + s.entry.Concerning(script, s.redo.asOf, s.redo.own)
 }
 
 // misjudged says that something has run that is to be judged once more.
 func (s *Session) misjudged() bool {
-	r := &s.follow.redo
+	r := &s.redo
 	return len(r.later) > 0 || (len(r.ran) > 0 || r.opaque) && s.entry.Tick() != r.tick
 }
 
 // judgeAgain judges what has run once more, if definitions may have changed it
 // meanwhile. Not done: what it ran under is not known yet.
 func (s *Session) judgeAgain() (done bool) {
-	r := &s.follow.redo
+	r := &s.redo
 	if s.entry == nil {
 		return true
 	}
@@ -137,9 +137,9 @@ func (s *Session) judgeAgain() (done bool) {
 	switch {
 	case len(r.later) == 0:
 	case s.state == Closing: // it is reset
-		s.follow.unsure = true
+		s.tracker.Unsure = true
 	case s.away: // a standby may not have heard of the latest, and is closed
-		s.follow.unsure = true
+		s.tracker.Unsure = true
 		s.server.Retire(s.loop.Now())
 	case s.awaitsCatalog():
 		s.recheck = s.loop.Now().Add(recheckEvery)
@@ -155,9 +155,9 @@ func (s *Session) judgeAgain() (done bool) {
 
 // overtake finds out what is to be judged once more.
 func (s *Session) overtake() {
-	r := &s.follow.redo
+	r := &s.redo
 	if r.opaque && s.entry.Tick() != r.tick {
-		s.follow.keep(misjudgedForGood)
+		s.tracker.Keep(misjudgedForGood)
 	}
 	for _, script := range r.ran {
 		if s.meets(script) > 0 {
@@ -172,16 +172,16 @@ func (s *Session) overtake() {
 // judgeLater judges by the latest answer. What has changed twice since may have been,
 // in between, what no answer tells.
 func (s *Session) judgeLater() {
-	f := &s.follow
-	for _, script := range f.redo.later {
+	f := &s.tracker
+	for _, script := range s.redo.later {
 		e := effect.Of(script, s.judge())
 		if s.addRuns(&e); e.Has(effect.Runs) && e.Has(effect.Ask) { // what it has executed may be deallocated by now
 			e.KeepFor("EXECUTE while definitions changed")
 		}
-		f.keep(e.Keep)
-		f.unsure = f.unsure || e.Has(effect.Ask)
+		f.Keep(e.Keep)
+		f.Unsure = f.Unsure || e.Has(effect.Ask)
 		if s.meets(script) > 1 {
-			f.keep("what it runs was defined anew more than once meanwhile")
+			f.Keep("what it runs was defined anew more than once meanwhile")
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (s *Session) judgeLater() {
 // awaitsCatalog says that what has run cannot be judged before another answer about
 // the catalog has come, to a question that was asked after it.
 func (s *Session) awaitsCatalog() bool {
-	r := &s.follow.redo
+	r := &s.redo
 	if len(r.later) == 0 {
 		return false
 	}

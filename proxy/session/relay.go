@@ -214,11 +214,11 @@ func (s *Session) observeError(m wire.Message) error {
 	switch s.whose {
 	case expect.Forward, expect.Prelude, expect.Instead:
 		s.target.ends = false
-		s.follow.erred(fault.Code, s.replies.passed == 0)
+		s.tracker.Failed(fault.Code, s.replies.passed == 0)
 	case expect.Swallow:
 		s.expect.Uncertain = true
 	case expect.Attempt: // what should be there is not
-		s.follow.unsure = true
+		s.tracker.Unsure = true
 	case expect.Restore:
 		s.expect.Uncertain = true
 		return failedRestore(m)
@@ -243,7 +243,7 @@ func (s *Session) complete(m wire.Message) {
 		return
 	}
 	s.tellDefinitions()
-	switch s.follow.tag(v.Tag); string(v.Tag) {
+	switch s.tracker.Confirm(v.Tag); string(v.Tag) {
 	case "DISCARD ALL":
 		s.discarded()
 		s.server.Prepared.Forget()

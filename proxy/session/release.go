@@ -89,28 +89,26 @@ func (s *Session) between() bool {
 // conclude settles, between two transactions, what the last one has left. Not
 // done: the server has been asked.
 func (s *Session) conclude() (done bool) {
-	f := &s.follow
+	f := &s.tracker
 	if !s.follows || !s.between() {
 		return true
 	}
 	if s.renew() || !s.judgeAgain() {
 		return false
 	}
-	f.keep(f.suspect)
-	f.suspect = ""
+	f.Settle()
 	switch {
-	case f.certain():
+	case f.Certain():
 		s.commit()
-	case f.kept != "": // whatever the answer
-		f.drop()
+	case f.Kept() != "": // whatever the answer
+		f.Drop()
 	case s.state != Closing:
 		s.askState()
 		return false
 	}
-	if f.pinned() != "" && !f.counted {
+	if f.NewlyPinned() {
 		s.loop.Pinned(s.server)
 	}
-	f.counted = f.pinned() != ""
 	return true
 }
 
@@ -119,8 +117,8 @@ const recheckEvery = 10 * time.Millisecond
 
 // commit: the transaction has ended, and its outcome is certain.
 func (s *Session) commit() {
-	s.follow.commit(s.server.Params)
-	s.server.Settings = s.follow.settings
+	s.tracker.Commit(s.server.Params)
+	s.server.Settings = s.tracker.Settings
 }
 
 // renew asks for the catalog if that is due, or needed.
@@ -142,8 +140,8 @@ func (s *Session) moment() pool.Moment {
 		Ended:     s.state == Closing,
 		Owes:      !s.expect.Empty() || s.expect.Within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || s.unasked || s.expect.Within() || !s.follow.certain() || s.misjudged(),
-		Pinned:    s.follow.pinned() != "",
+		Used:      s.server.Used || s.unasked || s.expect.Within() || !s.tracker.Certain() || s.misjudged(),
+		Pinned:    s.tracker.Pinned() != "",
 		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.spoils || s.server.Expired(s.loop.Now()),
 		Single:    s.who.Target.Replication || !s.set.KeepServers,
@@ -189,12 +187,10 @@ func (s *Session) reset() pool.Verdict {
 // transaction that has left nothing else is only rolled back. all: everything is
 // to be taken back.
 func (s *Session) resetQueries() (queries []string, all bool) {
-	f := &s.follow
-	clean := f.certain() && !s.misjudged() && !f.mixed && !s.expect.Within() && f.pinned() == "" && !s.server.Used && !s.unasked
-	f.drop()
-	f.redo = redo{}
-	s.plain = false
-	f.unsure, f.suspect, f.kept, f.found = false, "", "", ""
+	f := &s.tracker
+	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.Within() && f.Pinned() == "" && !s.server.Used && !s.unasked
+	f.Reset()
+	s.redo, s.plain = redo{}, false
 	if !s.keeps() && clean {
 		return []string{"ROLLBACK"}, false
 	}
@@ -220,7 +216,6 @@ func (s *Session) detach() *pool.Server {
 	s.replies.drop()
 	s.checkout = checkout{}
 	s.transaction.parted()
-	s.follow.drawn, s.follow.stays = false, false
 	return server
 }
 

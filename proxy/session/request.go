@@ -121,7 +121,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 	if err := s.carry(m.Kind); err != nil {
 		return true, err
 	}
-	s.server.Used = s.server.Used || s.keeps() || s.follow.pinned() != ""
+	s.server.Used = s.server.Used || s.keeps() || s.tracker.Pinned() != ""
 	s.tellSent(&m)
 	if s.redirect(&m) {
 		return true, nil

@@ -57,10 +57,11 @@ func (s *Session) spoilt(q *question) bool {
 // at what was sent behind it.
 func (s *Session) discarded() {
 	more := s.plain && s.expect.Len() > 2 // the end of its Execute, and of the Sync
-	s.unasked = s.unasked || s.follow.kept != ""
-	s.follow.discarded()
+	s.unasked = s.unasked || s.tracker.Kept() != ""
+	s.tracker.Discarded()
+	s.drawn, s.waits = false, false
 	if more {
-		s.follow.keep("what was sent behind DISCARD ALL")
+		s.tracker.Keep("what was sent behind DISCARD ALL")
 	}
 	s.plain = false
 	s.server.Settings, s.server.Used = nil, s.keeps()

@@ -13,12 +13,12 @@ import (
 // trip as what the client asks for; if that could fail, before it.
 func (s *Session) restore() error {
 	had := s.server.Settings
-	r := had.Restore(s.follow.settings)
+	r := had.Restore(s.tracker.Settings)
 	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
 		r.Settings += pool.DiscardSequences + ";"
 		s.server.Drawn = false
 	}
-	s.server.Settings = s.follow.settings
+	s.server.Settings = s.tracker.Settings
 	if r.Encoding != "" { // in which the rest is written
 		s.query(r.Encoding, expect.Restore)
 	}

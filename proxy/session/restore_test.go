@@ -130,7 +130,7 @@ func TestSettingsFollow(t *testing.T) {
 	w.then(w.told(2, selectedText...), w.sends(terminate))
 	w.run()
 	for _, one := range w.returned {
-		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='1MB'")
+		same2(t, "settings of the server", one.Settings.String(), "work_mem='1MB'")
 	}
 	w.ended("returned returned")
 }
@@ -149,7 +149,7 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 	w.then(w.sends(terminate))
 	w.run()
 	for _, one := range w.returned {
-		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='2048'")
+		same2(t, "settings of the server", one.Settings.String(), "work_mem='2048'")
 	}
 	w.ended("returned")
 }
@@ -166,7 +166,7 @@ func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w.then(w.sends(terminate))
 	w.run()
 	for _, one := range w.returned {
-		same2(t, "settings of the server", settingsText(one.Settings), "work_mem='1MB'")
+		same2(t, "settings of the server", one.Settings.String(), "work_mem='1MB'")
 	}
 	w.ended("returned")
 }
@@ -253,7 +253,7 @@ func TestToldWhatServersReport(t *testing.T) {
 			complete("RESET"), wire.AppendParameterStatus(nil, "TimeZone", "UTC"), ready))
 	w.then(w.told(3, "CommandComplete RESET", "ParameterStatus TimeZone=UTC", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
-	same2(t, "what follows", settingsText(w.session.follow.settings), "")
+	same2(t, "what follows", w.session.tracker.Settings.String(), "")
 }
 
 // TestToldWithoutSettings: another server reports otherwise by itself.

@@ -10,7 +10,7 @@
 // session's state), admit.go (that is still good for its log-in), vacate.go (what has
 // to be out of the way of DROP DATABASE), prepare.go (by what name the server knows its statement),
 // relay.go (both directions at once, by the list of package expect), release.go
-// (what becomes of the server), follow.go and question.go (what the session
+// (what becomes of the server), package track and question.go (what the session
 // has left on it), memory.go (what it has pgherd keep).
 package session
 
@@ -26,6 +26,7 @@ import (
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/querylog"
+	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
 
@@ -62,23 +63,25 @@ type Session struct {
 	pid     uint32   // the number by which the client may cancel
 	key     []byte   // and its secret (I9)
 
-	client     wire.Endpoint
-	requests   stream
-	told       []wire.Param          // what the client believes of ParameterStatus
-	prepared   commands              // pgherd's own commands, prepared and bound
-	values     map[string]string     // of parameters, that it has set for itself; set has them
-	statements map[string]*statement // the client's prepared statements
-	unnamed    *statement            // nil if there is none
-	script     *query.Script         // of the Parse or Query at hand; nil: too long to look into
-	follow     follow
-	entry      *catalog.Entry // of its database; nil: none is needed
-	temporary  bool           // by its log-in, what it makes may be temporary; see inTemporary
-	syntax     query.Syntax   // in which the client's SQL is read now
-	judged     judged
-	basis      basis // what the request at hand is judged by
-	again      again
-	memory     memory
-	journal    querylog.Journal // of its client's messages, while something is told of them
+	client      wire.Endpoint
+	requests    stream
+	told        []wire.Param          // what the client believes of ParameterStatus
+	prepared    commands              // pgherd's own commands, prepared and bound
+	values      map[string]string     // of parameters, that it has set for itself; set has them
+	statements  map[string]*statement // the client's prepared statements
+	unnamed     *statement            // nil if there is none
+	script      *query.Script         // of the Parse or Query at hand; nil: too long to look into
+	tracker     track.Tracker         // what it has changed on servers
+	redo        redo                  // what may have to be judged once more
+	definitions definitions           // those of the open transaction
+	entry       *catalog.Entry        // of its database; nil: none is needed
+	temporary   bool                  // by its log-in, what it makes may be temporary; see inTemporary
+	syntax      query.Syntax          // in which the client's SQL is read now
+	judged      judged
+	basis       basis // what the request at hand is judged by
+	again       again
+	memory      memory
+	journal     querylog.Journal // of its client's messages, while something is told of them
 	placing
 	admitted
 	vacating

@@ -33,11 +33,11 @@ type statement struct {
 // statement makes one of the Parse at hand.
 func (s *Session) statement(text string) *statement {
 	s.private++
-	st := &statement{text: text, key: text, under: s.follow.mean, script: s.script, id: uint64(s.pid)<<32 | s.private, round: s.round}
+	st := &statement{text: text, key: text, under: s.tracker.Mean, script: s.script, id: uint64(s.pid)<<32 | s.private, round: s.round}
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
 		st.key += "\x00" + name + " " + st.under[name]
 	}
-	if s.follow.unsure { // nobody knows under what it is parsed
+	if s.tracker.Unsure { // nobody knows under what it is parsed
 		st.key = s.privately(st.key)
 	}
 	return st
@@ -46,7 +46,7 @@ func (s *Session) statement(text string) *statement {
 // privately is a key that no other statement has.
 func (s *Session) privately(key string) string {
 	s.private++
-	s.follow.blindly = s.follow.blindly || s.follow.unsure && !s.failed() // where nothing is prepared
+	s.tracker.Blindly = s.tracker.Blindly || s.tracker.Unsure && !s.failed() // where nothing is prepared
 	return fmt.Sprint(key, "\x00", s.pid, " ", s.private)
 }
 
@@ -54,7 +54,7 @@ func (s *Session) privately(key string) string {
 // under what settings that would be, it is not to be found again. What gave it
 // its meaning stays: another try may know more.
 func (s *Session) now(st *statement) *statement {
-	if !s.follow.unsure {
+	if !s.tracker.Unsure {
 		return st
 	}
 	changed := *st
@@ -95,7 +95,7 @@ func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name s
 			undo(erred)
 		}
 	}, appendParse(nil, name, st.typed()))
-	if len(s.parsed) < parsedLimit && s.follow.mean == nil {
+	if len(s.parsed) < parsedLimit && s.tracker.Mean == nil {
 		s.parsed = append(s.parsed, st.key)
 	}
 	return name
@@ -135,7 +135,7 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 	if found := s.server.Prepared.Find(st.key); serves(found, st) {
 		there = found.Name
 	} else {
-		if st = s.now(st); s.follow.kept != "" {
+		if st = s.now(st); s.tracker.Kept() != "" {
 			s.keepStatement(string(name), st) // to be found again: the server stays
 		}
 		s.under(st, func() { there = s.parse(st, expect.Prelude, nil) })
@@ -147,8 +147,8 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 // a statement that it does not have: only then can that be parsed under the
 // settings that gave it its meaning. Within a transaction it cannot be asked.
 func (s *Session) informed(m *wire.Message) error {
-	f := &s.follow
-	if !f.unsure || f.failures >= failuresLimit || s.plain || s.expect.Skipping || s.expect.Within() || !s.lacks(m) {
+	f := &s.tracker
+	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.Within() || !s.lacks(m) {
 		return nil
 	}
 	if s.status != wire.Idle && !s.expect.Settling() {
@@ -157,7 +157,7 @@ func (s *Session) informed(m *wire.Message) error {
 	if err := s.quiesce(); err != nil {
 		return err
 	}
-	if f.unsure && s.status == wire.Idle && s.expect.Empty() {
+	if f.Unsure && s.status == wire.Idle && s.expect.Empty() {
 		s.askState()
 	}
 	return s.quiesce()
@@ -221,11 +221,11 @@ func (s *Session) ensureUnnamed() {
 // under has a statement parsed under the settings that gave it its meaning
 // when the client prepared it, and the present ones brought back.
 func (s *Session) under(st *statement, parse func()) {
-	if s.follow.unsure || st.script.Recovers() || st.script.Empty() { // nobody knows what to bring back, or it means one thing only
+	if s.tracker.Unsure || st.script.Recovers() || st.script.Empty() { // nobody knows what to bring back, or it means one thing only
 		parse()
 		return
 	}
-	now := s.follow.mean
+	now := s.tracker.Mean
 	s.setLocally(now, st.under)
 	parse()
 	s.setLocally(st.under, now)

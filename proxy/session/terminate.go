@@ -66,7 +66,7 @@ func (s *Session) aim(r *route.Request) route.Decision {
 		return s.decide(r)
 	}
 	runs := s.server != nil && !s.away && s.ran
-	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.follow.pinned() == "" && s.follow.certain() &&
+	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.tracker.Pinned() == "" && s.tracker.Certain() &&
 		!r.Session.Snapshot && !s.insists() { // a standby has no such transaction, or one with too old a snapshot
 		if d := route.Place(r, &s.set.Routing.Rules); d.Where == route.Process {
 			s.upcoming = nil

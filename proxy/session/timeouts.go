@@ -11,7 +11,7 @@ import (
 // ownTimeouts are PostgreSQL's, as they are for this client now. PostgreSQL applies
 // them to a session that has a server; while it has none pgherd does.
 func (s *Session) ownTimeouts() pool.Timeouts {
-	t, set := s.timeouts, s.follow.settings
+	t, set := s.timeouts, s.tracker.Settings
 	if len(set) == 0 {
 		return t
 	}
@@ -29,7 +29,7 @@ func (s *Session) ownTimeouts() pool.Timeouts {
 
 // transactionTimed says that the server may have a transaction_timeout of the session's.
 func (s *Session) transactionTimed() bool {
-	_, set := s.follow.inForce()[pool.TransactionTimeout]
+	_, set := s.tracker.InForce()[pool.TransactionTimeout]
 	return s.server.TimesTransactions() && (set || s.timeouts.Transaction > 0)
 }
 

@@ -41,7 +41,7 @@ func ViewServer(s *pool.Server) *ServerView {
 // View copies what SHOW tells of the session.
 func (s *Session) View() View {
 	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
-		Mode: s.mode, Pinned: s.follow.pinned(), Reads: s.reads, Memory: s.weight(), Statements: s.executed}
+		Mode: s.mode, Pinned: s.tracker.Pinned(), Reads: s.reads, Memory: s.weight(), Statements: s.executed}
 	v.Secret = nil
 	if server := cmp.Or(s.server, s.home); server != nil {
 		v.Server = ViewServer(server)

@@ -1,4 +1,4 @@
-package session
+package track
 
 import (
 	"context"
@@ -52,8 +52,8 @@ func TestReadState(t *testing.T) {
 		{"temporary objects", [][]string{{"t", "", ""}}, "", "temporary objects"},
 		{"several", [][]string{{"s", "work_mem", "1"}, {"l", "a", ""}, {"l", "b", ""}, {"t", "", ""}}, "work_mem='1'", "LISTEN a"},
 	} {
-		a := readState(row.rows, "alice", query.Syntax{})
-		if got := settingsText(a.settings); got != row.settings || a.found != row.found {
+		a := Read(row.rows, "alice", query.Syntax{})
+		if got := a.settings.String(); got != row.settings || a.found != row.found {
 			t.Errorf("%s: %s, found %q; want %s, %q", row.what, got, a.found, row.settings, row.found)
 		}
 	}
@@ -61,13 +61,13 @@ func TestReadState(t *testing.T) {
 
 // TestReadStateKnowsStatements: what EXECUTE will do can be judged again.
 func TestReadStateKnowsStatements(t *testing.T) {
-	a := readState([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
+	a := Read([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
 	by := effect.Judge{Known: effecttest.Known(t)}
 	var e effect.Effect
 	for _, st := range a.runs["p"] {
 		e.Include(st, by)
 	}
-	same2(t, "p", effecttest.Words(&e, by), "ask; keep function keeper; drawn")
+	same(t, "p", effecttest.Words(&e, by), "ask; keep function keeper; drawn")
 }
 
 // TestSplitList reads any list of names as it was before it was written.
@@ -157,9 +157,9 @@ func (l *link) do(sql string) [][]string {
 }
 
 // state asks the state question.
-func (l *link) state(names ...string) *answered {
+func (l *link) state(names ...string) *Answer {
 	l.t.Helper()
-	return readState(l.do(stateSQL(names, false)), l.user, query.Syntax{})
+	return Read(l.do(Question(names, false)), l.user, query.Syntax{})
 }
 
 // adopt brings the connection to settings, as a session does.
@@ -209,7 +209,7 @@ func (b *base) checkKinds(t *testing.T) {
 		{"PREPARE p AS SELECT 1", "", "DEALLOCATE ALL"},
 	} {
 		l.do(row.make)
-		same2(t, row.make, l.state().found, row.found)
+		same(t, row.make, l.state().found, row.found)
 		l.do(row.undo)
 		if a := l.state(); a.found != "" || len(a.settings) > 0 {
 			t.Errorf("%s: left are %q, %v", row.undo, a.found, a.settings)
@@ -268,7 +268,7 @@ func (b *base) checkTimed(t *testing.T) {
 	for _, sql := range []string{"SET work_mem = '1MB'", "SET transaction_timeout = '1min'", "SET search_path = ''", "RESET transaction_timeout"} {
 		l.do(sql)
 		want := l.state().settings
-		if got := readState(l.do(stateSQL(nil, true)), l.user, query.Syntax{}).settings; !maps.Equal(got, want) {
+		if got := Read(l.do(Question(nil, true)), l.user, query.Syntax{}).settings; !maps.Equal(got, want) {
 			t.Errorf("after %s: %v, want %v", sql, got, want)
 		}
 		if after := l.state().settings; !maps.Equal(after, want) {
@@ -320,10 +320,10 @@ func (b *base) checkSuperuser(t *testing.T) {
 	who := "SELECT session_user, current_user, current_setting('role')"
 	first := one.state().settings
 	two.adopt(nil, first)
-	same2(t, "who it is", fmt.Sprint(two.do(who)), fmt.Sprint(one.do(who)))
+	same(t, "who it is", fmt.Sprint(two.do(who)), fmt.Sprint(one.do(who)))
 	one.do("RESET SESSION AUTHORIZATION; SET log_min_duration_statement = 5")
 	second := one.state().settings
 	two.adopt(first, second)
-	same2(t, "who it is again", fmt.Sprint(two.do(who)), fmt.Sprint(one.do(who)))
-	same2(t, "a superuser's setting", fmt.Sprint(two.do("SHOW log_min_duration_statement")), "[[5ms]]")
+	same(t, "who it is again", fmt.Sprint(two.do(who)), fmt.Sprint(one.do(who)))
+	same(t, "a superuser's setting", fmt.Sprint(two.do("SHOW log_min_duration_statement")), "[[5ms]]")
 }

@@ -1,20 +1,17 @@
-package session
+package track
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	"pgherd/proxy/effect"
 	"pgherd/proxy/effect/effecttest"
-	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
-// life plays what a session and its server tell follow. Events are a
+// life plays what a session and its server tell a Tracker. Events are a
 // statement's text, which is sent when the server owes nothing, or:
 //
 //	+text    sent while the server owes replies
@@ -22,46 +19,44 @@ import (
 //	!CODE    an error
 //	end      between two transactions: known, or else "the server is asked"
 //	says x=y the server's answer to the question: these settings
-func life(t *testing.T, f *follow, by effect.Judge, reported []wire.Param, events ...string) (asked int) {
+func life(t *testing.T, f *Tracker, by effect.Judge, reported []wire.Param, events ...string) (asked int) {
 	t.Helper()
 	for _, event := range events {
 		rest := event[1:]
 		switch {
 		case event[0] == '+':
 			e := effect.Of(query.Parse([]byte(rest), query.Syntax{}), by)
-			f.note(&e, false)
+			f.Note(&e, false)
 		case event[0] == '=':
-			f.tag([]byte(rest))
+			f.Confirm([]byte(rest))
 		case event[0] == '!':
-			f.erred(rest, true)
-		case event == "end" && f.certain():
-			f.commit(reported)
+			f.Failed(rest, true)
+		case event == "end" && f.Certain():
+			f.Commit(reported)
 		case event == "end":
 			asked++
 		case event == "discarded":
-			f.discarded()
+			f.Discarded()
 		case strings.HasPrefix(event, "says"):
-			a := new(answered)
+			a := new(Answer)
 			for _, word := range strings.Fields(event)[1:] {
 				name, value, _ := strings.Cut(word, "=")
 				a.settings = a.settings.With(name, value)
 			}
-			f.adopt(a)
+			f.Adopt(a)
 		default:
 			e := effect.Of(query.Parse([]byte(event), query.Syntax{}), by)
-			f.note(&e, true)
+			f.Note(&e, true)
 		}
 	}
 	return asked
 }
 
-// settingsText writes settings in order.
-func settingsText(s pool.Settings) string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s)) {
-		list = append(list, name+"="+s[name])
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
 	}
-	return strings.Join(list, " ")
 }
 
 // TestLifeOfSettings: what a session has set, as its statements and their
@@ -111,10 +106,10 @@ func TestLifeOfSettings(t *testing.T) {
 		{"what it reports is not taken for what is taken back", "SET TIME ZONE 'utc' | =SET | end | RESET TIME ZONE | =RESET | end", "", 0},
 	} {
 		by := effect.Judge{Known: effecttest.Known(t)}
-		var f follow
+		var f Tracker
 		reported := []wire.Param{{Name: "DateStyle", Value: `ISO, "MDY"`}, {Name: "TimeZone", Value: "Etc/UTC"}, {Name: "work_memory", Value: "x"}}
 		asked := life(t, &f, by, reported, strings.Split(row.events, " | ")...)
-		if got := settingsText(f.settings); got != row.want || asked != row.asked {
+		if got := f.Settings.String(); got != row.want || asked != row.asked {
 			t.Errorf("%s: %q, want %q; the server was asked %d times, not %d", row.what, got, row.want, asked, row.asked)
 		}
 		if row.asked == 0 && (len(f.changes) > 0 || f.confirmed != 0) {
@@ -137,43 +132,43 @@ func TestWhatKeepsTheServer(t *testing.T) {
 		{"SELEKT | !22012", "", "a statement that pgherd cannot read (syntax error)"},
 		{"PREPARE p AS SELECT keeper()", "", ""}, // nothing runs yet
 	} {
-		var f follow
+		var f Tracker
 		life(t, &f, by, nil, strings.Split(row.events, " | ")...)
-		if f.pinned() != row.kept || f.suspect != row.suspect {
-			t.Errorf("%s: %q, want %q; suspect %q, want %q", row.events, f.pinned(), row.kept, f.suspect, row.suspect)
+		if f.Pinned() != row.kept || f.suspect != row.suspect {
+			t.Errorf("%s: %q, want %q; suspect %q, want %q", row.events, f.Pinned(), row.kept, f.suspect, row.suspect)
 		}
 	}
 }
 
 // TestMeaning: of the settings in force, those that statements are parsed under.
 func TestMeaning(t *testing.T) {
-	var f follow
+	var f Tracker
 	by := effect.Judge{Known: effecttest.Known(t)}
 	life(t, &f, by, nil, "SET work_mem='1MB'", "=SET", "end")
-	same2(t, "with work_mem", settingsText(f.mean), "")
+	same(t, "with work_mem", f.Mean.String(), "")
 	life(t, &f, by, nil, "SET search_path=a, b", "=SET")
-	same2(t, "within the transaction", settingsText(f.mean), "search_path='a', 'b'")
+	same(t, "within the transaction", f.Mean.String(), "search_path='a', 'b'")
 	life(t, &f, by, nil, "end")
-	same2(t, "after it", settingsText(f.mean), "search_path='a', 'b'")
+	same(t, "after it", f.Mean.String(), "search_path='a', 'b'")
 	life(t, &f, by, nil, "BEGIN", "=BEGIN", "SET LOCAL search_path=c", "=SET")
-	same2(t, "in the next", settingsText(f.mean), "search_path='c'")
+	same(t, "in the next", f.Mean.String(), "search_path='c'")
 	life(t, &f, by, nil, "ROLLBACK")
-	same2(t, "rolled back", settingsText(f.mean), "search_path='a', 'b'")
+	same(t, "rolled back", f.Mean.String(), "search_path='a', 'b'")
 	life(t, &f, by, nil, "=ROLLBACK", "end", "BEGIN", "SET LOCAL DateStyle=ISO", "=BEGIN", "=SET", "COMMIT", "=COMMIT", "end")
-	same2(t, "after a SET LOCAL", settingsText(f.mean), "search_path='a', 'b'")
+	same(t, "after a SET LOCAL", f.Mean.String(), "search_path='a', 'b'")
 	life(t, &f, by, nil, "SELECT asker()", "=SELECT 1", "end", "says datestyle='ISO'")
-	same2(t, "as the server says", settingsText(f.mean), "datestyle='ISO'")
-	f.discarded()
-	same2(t, "discarded", settingsText(f.mean), "")
+	same(t, "as the server says", f.Mean.String(), "datestyle='ISO'")
+	f.Discarded()
+	same(t, "discarded", f.Mean.String(), "")
 }
 
 // TestPlaceholdersAreAskedFor: pg_settings does not list them.
 func TestPlaceholdersAreAskedFor(t *testing.T) {
-	var f follow
+	var f Tracker
 	by := effect.Judge{Known: effecttest.Known(t)}
 	life(t, &f, by, nil, "SET app.tenant = '1'", "=SET", "end", "SELECT set_config('App.Other', 'x', false)", "=SELECT 1", "end",
 		"SET work_mem='1MB'", "=SET", "SELECT set_config('app.tenant', '2', false)")
-	same2(t, "names", strings.Join(f.names, " "), "app.tenant app.other")
+	same(t, "names", strings.Join(f.names, " "), "app.tenant app.other")
 	for i := range 3 * namesLimit {
 		f.name(fmt.Sprint("app.n", i))
 	}
