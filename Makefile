@@ -109,13 +109,13 @@ test-roles: go-version
 	$(TEST) ./kernel-tests/roles
 
 test-firsthour: go-version
-	@echo '== the first hour: what README and a transcript say is typed'
+	@echo '== the first hour: what README, the manual and a transcript say is typed'
 	@.ci/need $(POSTGRES)
 	$(TEST) ./kernel-tests/firsthour
 
 # Beside Debian's PostgreSQL, which all else runs on.
 test-newest: go-version ## a part of the tests on the newest PostgreSQL
-	@echo '== newest: a part of differential, leaks and routing on PostgreSQL $(NEWEST)'
+	@echo '== newest: a part of differential, leaks, routing and the first hour on PostgreSQL $(NEWEST)'
 	@.ci/need $(POSTGRES) npm=npm
 	@.ci/versions short $(NEWEST)
 
