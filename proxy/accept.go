@@ -27,68 +27,74 @@ type listenSettings struct {
 	socketMode  os.FileMode   // unix_socket_permissions
 }
 
-// listen opens every listener, or none.
-func listen(ctx context.Context, s *listenSettings) (all []net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range all {
-				l.Close()
+// listen opens every listener, or none. The error joins all that is wrong.
+func listen(ctx context.Context, s *listenSettings) ([]net.Listener, error) {
+	all, err := s.listenAddresses(ctx)
+	if err = errors.Join(err, s.checkSockets()); err == nil {
+		for _, dir := range s.socketDirs {
+			l, unopened := s.listenUnix(ctx, strings.TrimSpace(dir))
+			if unopened == nil {
+				all = append(all, l)
 			}
-			all = nil
-		}
-	}()
-	for _, address := range s.addresses {
-		if all, err = s.appendTCP(ctx, all, strings.TrimSpace(address)); err != nil {
-			return all, err
+			err = errors.Join(err, of("unix_socket_directories", unopened))
 		}
 	}
-	for _, dir := range s.socketDirs {
-		l, err := s.listenUnix(ctx, strings.TrimSpace(dir))
-		if err != nil {
-			return all, err
-		}
-		all = append(all, l)
+	if err == nil && len(all) == 0 {
+		err = errors.New("listen: neither listen_addresses nor unix_socket_directories is set")
 	}
-	if len(all) == 0 {
-		return nil, errors.New("listen: neither listen_addresses nor unix_socket_directories is set")
+	if err != nil {
+		closeAll(all)
+		return nil, err
 	}
 	return all, nil
 }
 
-// appendTCP listens at one of listen_addresses. A name may mean several
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+// listenAddresses listens at each of listen_addresses that can be listened at.
+func (s *listenSettings) listenAddresses(ctx context.Context) (all []net.Listener, err error) {
+	for _, name := range s.addresses {
+		opened, unopened := s.listenAt(ctx, strings.TrimSpace(name))
+		all = append(all, opened...)
+		err = errors.Join(err, of("listen_addresses", unopened))
+	}
+	return all, err
+}
+
+// listenAt listens at one of listen_addresses. A name may mean several
 // addresses; those that this host does not have are passed over as long as
 // one is left.
-func (s *listenSettings) appendTCP(ctx context.Context, all []net.Listener, name string) ([]net.Listener, error) {
+func (s *listenSettings) listenAt(ctx context.Context, name string) (all []net.Listener, err error) {
 	if name == "*" {
 		l, err := s.listenTCP(ctx, "tcp", "")
 		if err != nil {
-			return all, err
+			return nil, err
 		}
-		return append(all, l), nil
+		return []net.Listener{l}, nil
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
-		return all, fmt.Errorf("listen at %q: %w", name, err)
+		return nil, fmt.Errorf("listen at %q: %w", name, err)
 	}
-	opened := 0
 	for _, addr := range unmapped(addrs) {
 		network := "tcp6"
 		if addr.Is4() {
 			network = "tcp4"
 		}
-		l, oneErr := s.listenTCP(ctx, network, addr.String())
-		switch {
-		case oneErr == nil:
+		l, err := s.listenTCP(ctx, network, addr.String())
+		if err == nil {
 			all = append(all, l)
-			opened++
-		case !errors.Is(oneErr, syscall.EADDRNOTAVAIL) && !errors.Is(oneErr, syscall.EAFNOSUPPORT):
-			return all, oneErr
-		default:
-			err = oneErr
+		} else if !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EAFNOSUPPORT) {
+			closeAll(all)
+			return nil, err
 		}
 	}
-	if opened == 0 {
-		return all, err
+	if len(all) == 0 {
+		return nil, fmt.Errorf("listen at %q: it is no address of this host", name)
 	}
 	return all, nil
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -15,42 +13,25 @@ import (
 )
 
 // checkListen says what would keep listen from listening, as far as it can be seen without
-// taking the port, which the server may have that runs now.
+// taking the port, which the server may have that runs now: at one that the kernel chooses.
 func checkListen(ctx context.Context, c *config.Config) error {
-	f := &faults{config: c}
-	for _, name := range c.Listen.Addresses {
-		f.add("listen_addresses", checkAddress(ctx, strings.TrimSpace(name)))
-	}
-	for _, dir := range c.Listen.UnixDirectories {
-		f.add("unix_socket_directories", checkFolder(strings.TrimSpace(dir)))
-	}
-	if c.Listen.UnixGroup != "" && len(c.Listen.UnixDirectories) > 0 {
-		_, err := groupID(c.Listen.UnixGroup)
-		f.add("unix_socket_group", err)
-	}
-	return f.err()
+	s := listenSettingsOf(c)
+	s.port = 0
+	opened, err := s.listenAddresses(ctx)
+	closeAll(opened)
+	return blame(c, errors.Join(err, s.checkSockets()))
 }
 
-// checkAddress listens at a port that the kernel chooses. Of several addresses that a name means
-// one has to be this host's.
-func checkAddress(ctx context.Context, name string) error {
-	if name == "*" {
-		return nil
+// checkSockets says what keeps Unix sockets from being made.
+func (s *listenSettings) checkSockets() (err error) {
+	for _, dir := range s.socketDirs {
+		err = errors.Join(err, of("unix_socket_directories", checkFolder(strings.TrimSpace(dir))))
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return fmt.Errorf("listen at %q: %w", name, err)
+	if s.socketGroup != "" && len(s.socketDirs) > 0 {
+		_, unknown := groupID(s.socketGroup)
+		err = errors.Join(err, of("unix_socket_group", unknown))
 	}
-	for _, addr := range unmapped(addrs) {
-		var l net.Listener
-		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(addr.String(), "0")); err == nil {
-			return l.Close()
-		}
-	}
-	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return fmt.Errorf("listen at %q: it is no address of this host", name)
-	}
-	return fmt.Errorf("listen at %q: %w", name, err)
+	return err
 }
 
 // checkFolder wants one that a socket can be made in.
@@ -66,4 +47,11 @@ func checkFolder(dir string) error {
 		return fmt.Errorf("make a socket in %s: %w", dir, err)
 	}
 	return nil
+}
+
+// blame says which lines errors of listening are about.
+func blame(c *config.Config, err error) error {
+	f := &faults{config: c}
+	f.add("listen_addresses", err)
+	return f.err()
 }

@@ -29,8 +29,9 @@ func TestListenTCP(t *testing.T) {
 		{[]string{"localhost"}, "", nil},
 		{[]string{" 127.0.0.1", "127.0.0.2"}, "", []string{"127.0.0.1"}},
 		{[]string{"0.0.0.0"}, "", []string{"127.0.0.1"}},
-		{[]string{"192.0.2.1"}, "assign requested address", nil}, // reserved for documents
-		{[]string{"127.0.0.1", "192.0.2.1"}, "assign requested address", nil},
+		{[]string{"192.0.2.1"}, "no address of this host", nil}, // reserved for documents
+		{[]string{"127.0.0.1", "192.0.2.1"}, "no address of this host", nil},
+		{[]string{"198.51.100.1", "127.0.0.1", "192.0.2.1"}, "\nlisten at \"192.0.2.1\"", nil},
 		{nil, "neither listen_addresses nor unix_socket_directories", nil},
 	} {
 		listeners, err := listen(t.Context(), &listenSettings{addresses: c.addresses, userTimeout: time.Minute})
@@ -127,7 +128,10 @@ func TestStaleSockets(t *testing.T) {
 	if kept, _ := os.ReadFile(path); string(kept) != "precious" {
 		t.Error("the file is gone")
 	}
-	s.socketDirs = []string{strings.Repeat("/x", 60)}
+	s.socketDirs = []string{t.TempDir() + strings.Repeat("/x", 60)}
+	if err := os.MkdirAll(s.socketDirs[0], 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
 		t.Errorf("a long path: %v", err)
 	}

@@ -1,13 +1,16 @@
 package proxy
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"pgherd/bench/herd"
 	"pgherd/proxy/config"
 )
 
@@ -36,12 +39,18 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"unix_socket_directories = 'DIR/none'", "unix_socket_directories", "stat DIR/none: no such file"},
 	{"unix_socket_directories = 'DIR/text'", "unix_socket_directories", "DIR/text is no folder"},
 	{"listen_addresses = '192.0.2.1'", "listen_addresses", `listen at "192.0.2.1": it is no address of this host`},
+	{"listen_addresses = '192.0.2.1,127.0.0.1,198.51.100.1'", "listen_addresses", `listen at "198.51.100.1": it is no address of this host`},
+	{"listen_addresses = '192.0.2.1'\nunix_socket_group = 'nogroupx'", "unix_socket_group", "unknown group nogroupx"},
 	{"listen_addresses = '127.0.0.1,no such name'", "listen_addresses", `listen at "no such name"`},
 }
 
 // TestCheckSaysWhatAStartSays: with one node and with two, what keeps Start from starting is found
 // by Check, with the line of the configuration, in the same words.
 func TestCheckSaysWhatAStartSays(t *testing.T) {
+	port, err := herd.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{"text": "no PEM", "bad.map": "one\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -50,7 +59,7 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 	}
 	for _, row := range wrongLines {
 		for _, second := range []string{"", "backend_hostname1 = localhost\n"} {
-			lines := strings.ReplaceAll("backend_hostname0 = localhost\n"+second+"unix_socket_directories = 'DIR'\nlisten_addresses = ''\n"+row.lines+"\n", "DIR", dir)
+			lines := strings.ReplaceAll("backend_hostname0 = localhost\n"+second+fmt.Sprintf("port = %d\n", port)+"unix_socket_directories = 'DIR'\nlisten_addresses = ''\n"+row.lines+"\n", "DIR", dir)
 			c := parsed(t, filepath.Join(dir, "pgherd.conf"), lines)
 			log := slog.New(slog.DiscardHandler)
 			want := strings.ReplaceAll(row.says, "DIR", dir)
@@ -69,6 +78,23 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 				t.Errorf("%s: check says %v, a start %v", row.lines, err, started)
 			}
 		}
+	}
+}
+
+// TestStartTellsWhoHasThePort: only a start can find that out, and it names the line.
+func TestStartTellsWhoHasThePort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	lines := fmt.Sprintf("backend_hostname0 = localhost\nunix_socket_directories = ''\nlisten_addresses = '127.0.0.1'\nport = %d\n", taken.Addr().(*net.TCPAddr).Port)
+	c, log := parsed(t, filepath.Join(t.TempDir(), "pgherd.conf"), lines), slog.New(slog.DiscardHandler)
+	if err := Check(t.Context(), c, log); err != nil {
+		t.Error(err)
+	}
+	if _, err := Start(t.Context(), c, log, ""); err == nil || !strings.HasPrefix(err.Error(), lineOf(c, lines, "listen_addresses")) {
+		t.Errorf("%v", err)
 	}
 }
 

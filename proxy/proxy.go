@@ -78,8 +78,12 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	go query.Warm()
 	p.config.Store(c)
 	made, err := p.make(c)
-	if err = errors.Join(err, checkListen(ctx, c)); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, checkListen(ctx, c))
+	}
+	// Who connects from now on waits in the kernel's queue.
+	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
+		return nil, blame(c, err)
 	}
 	p.connect = newConnector(made.connect)
 	p.catalog.Store(made.catalog)
@@ -90,11 +94,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.chaser = health.NewChaser(log, time.Now, p.role, p.crew.NoteReplayed)
 	p.ask(c)
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
+		closeAll(p.listeners)
 		return nil, fmt.Errorf("start workers: %w", err)
-	}
-	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
-		p.crew.Stop()
-		return nil, err
 	}
 	p.report(ctx)
 	go p.lines.Run()
