@@ -23,6 +23,17 @@ var ErrStopped = errors.New("stop session: the worker is closing")
 // Loop is what a session needs of its worker. Its methods are called from the
 // session's coroutine only; Wait, Await and nothing else give up the thread.
 type Loop interface {
+	Clock
+	Servers
+	Admissions
+	Databases
+	Herd
+	Counters
+	Numbers
+}
+
+// Clock is the worker's turn: the time, what a session waits for, and chance.
+type Clock interface {
 	// Now is the time at which the worker's current turn began.
 	Now() time.Time
 	// Wait parks the session until something about it has changed or the
@@ -31,7 +42,12 @@ type Loop interface {
 	// Await runs f, which may block or burn CPU, on a goroutine and parks the
 	// session until it has returned.
 	Await(f func()) error
+	// Chance is a random number from 0 up to 1.
+	Chance() float64
+}
 
+// Servers hands out servers and takes them back.
+type Servers interface {
 	// Checkout takes an idle server, or a place in the queue: then it
 	// returns nil, and Granted tells what has come of it.
 	Checkout(key pool.Key, secret any) *pool.Server
@@ -52,15 +68,18 @@ type Loop interface {
 	// Cancel asks PostgreSQL to stop what the server does; CancelDone is
 	// called once it has answered.
 	Cancel(*pool.Server)
-
 	// Pinned counts that a session has begun to keep its server.
 	Pinned(*pool.Server)
-
 	// Proven says that a server of the pool has taken a statement, and Prove
 	// that one has.
 	Proven(key pool.Key, statement string) bool
 	Prove(key pool.Key, statement string)
+	// Timeouts are those that such a server had after its log-in.
+	Timeouts(pool.Key) pool.Timeouts
+}
 
+// Admissions knows what log-ins stand on.
+type Admissions interface {
 	// Template is what a server of this pool said of itself at its log-in, and
 	// what PostgreSQL has let it in on; nil when none was ever opened, or that is
 	// over. fresh: as Proved says.
@@ -73,16 +92,24 @@ type Loop interface {
 	// Vouch returns what notes the answer to an AdmissionQuestion that is asked of the
 	// server now: then its Admission is over, or not.
 	Vouch(*pool.Server) func(pool.Finding)
+	// Doubt notes that what log-ins stand on may have changed.
+	Doubt()
+}
+
+// Databases empties a database for a statement.
+type Databases interface {
 	// Vacate empties a database for a statement. Others who are logged in to it have a
 	// while to leave, unless they may stay; clients is how many have not. free lets others
 	// in again.
 	Vacate(database string, stay bool) (clients int, free func(), err error)
 	// SendAway ends the other sessions of a database.
 	SendAway(database string)
-	// Doubt notes that what log-ins stand on may have changed.
-	Doubt()
-	// Timeouts are those that such a server had after its log-in.
-	Timeouts(pool.Key) pool.Timeouts
+}
+
+// Herd is what is known of the nodes.
+type Herd interface {
+	// Nodes is what is believed of the nodes now.
+	Nodes() *nodes.View
 	// Candidates are the nodes in use, as they are now. It is the caller's until
 	// the next call.
 	Candidates() []route.Candidate
@@ -92,15 +119,20 @@ type Loop interface {
 	Chase()
 	// Replayed is the position of a node, and when it was asked for.
 	Replayed(node int) (lsn uint64, at time.Time)
+}
+
+// Counters counts what is done, and when it was done last.
+type Counters interface {
 	// Count counts what is sent to a node, or what the node says of it.
 	Count(node int, what metrics.Statement)
 	// Wrote notes that a write is over, LastWrite tells when the latest was, of
 	// any session.
 	Wrote()
 	LastWrite() time.Time
-	// Chance is a random number from 0 up to 1.
-	Chance() float64
+}
 
+// Numbers knows clients and processes by their numbers.
+type Numbers interface {
 	// Holds says that a server of pgherd's on that node, whoever uses it, is the
 	// process of that number there.
 	Holds(node int, pid uint32) bool
@@ -114,8 +146,6 @@ type Loop interface {
 	// its server, or get one; it blocks, and may be called on any thread.
 	Client(number uint32) bool
 	Aim(number uint32) (Target, bool)
-	// Nodes is what is believed of the nodes now.
-	Nodes() *nodes.View
 }
 
 // Commands answers what pgherd itself is asked in SQL: SHOW POOL_NODES and
