@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/binary"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,11 +12,6 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// signalEach is the outline of a statement that signals each process of an array that is
-// its only parameter, as connection pools' own tests do. The submatches are one name.
-var signalEach = regexp.MustCompile(`^select (?:pg_catalog \. )?pg_(?:terminate|cancel)_backend \( (\w+) \) ` +
-	`from unnest \( \$(?: :: (?:int|int4|integer|int8|bigint) \[ \])? \) (?:as )?(\w+)(?: ;)*$`)
-
 // eachLimit is how many numbers of one statement are looked at.
 const eachLimit = 100
 
@@ -26,9 +20,8 @@ func (s *Session) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uin
 	if m.Kind != wire.Bind || r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return nil
 	}
-	form := signalEach.FindStringSubmatch(outline(r.Script))
 	owns := func(f query.Function) bool { return s.judge().Function(&f) != catalog.Harmless }
-	if form == nil || form[1] != form[2] || slices.ContainsFunc(r.Script.Statements[0].Functions, owns) {
+	if !query.SignalEach(r.Script) || slices.ContainsFunc(r.Script.Statements[0].Functions, owns) {
 		return nil
 	}
 	v, err := wire.ViewBind(m.Body())
@@ -109,7 +102,7 @@ func renumberEach(array []byte, isBinary bool, other func(uint32) uint32) []byte
 	}
 	parts := strings.Split(text[1:len(text)-1], ",")
 	for i, part := range parts {
-		if n := number(part); n > 0 {
+		if n := query.Process(part); n > 0 {
 			parts[i] = strconv.FormatUint(uint64(other(uint32(n))), 10)
 		}
 	}

@@ -28,15 +28,15 @@ func (s *Session) signaled(m *wire.Message, r *route.Request) (pid int64, signal
 	if r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return 0, false
 	}
-	form := signal.FindStringSubmatch(outline(r.Script))
-	if form == nil || s.judge().Function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
+	from, ok := query.Signal(r.Script)
+	if !ok || s.judge().Function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
 		return 0, false // the second: the database has a function of its own by that name
 	}
 	argument := r.Script.Statements[0].Functions[0].Arguments[0]
-	pid, known := number(argument.Text), argument.Constant
+	pid, known := query.Process(argument.Text), argument.Constant
 	if argument.Parameter > 0 && m.Kind == wire.Bind {
 		_, _, st := s.bound(m)
-		pid, known = st.bound(m.Body(), argument.Parameter-1, form[1])
+		pid, known = st.bound(m.Body(), argument.Parameter-1, from)
 	}
 	if !known || pid < 0 {
 		pid = 0

@@ -288,7 +288,7 @@ func FuzzSignal(f *testing.F) {
 	f.Add("SELECT pg_terminate_backend($1::text::int, 5)", []byte("\x00\x00\x00\x00\x00\x01\x00\x00\x00\x0221\x00\x00"))
 	f.Fuzz(func(t *testing.T, sql string, bind []byte) {
 		script := query.Parse([]byte(sql), query.Syntax{})
-		if form := signal.FindStringSubmatch(outline(script)); form != nil && !script.Unknown() {
+		if _, ok := query.Signal(script); ok && !script.Unknown() {
 			st := script.Statements
 			if len(st) != 1 || st[0].Kind != query.Select || len(st[0].Tables) > 0 || len(st[0].Functions) != 1 ||
 				st[0].Effects != query.Signals|query.Writes || !strings.HasSuffix(st[0].Functions[0].Name, "_backend") || len(st[0].Functions[0].Arguments) == 0 {
