@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"pgherd/proxy/admin"
+	"pgherd/proxy/command"
 	"pgherd/proxy/config"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
 )
 
-// commands gives sessions what admin answers.
-type commands struct {
+// answers gives sessions what admin answers.
+type answers struct {
 	admin.Commands
 	admins []string // admin_users
 	log    *slog.Logger
@@ -23,9 +24,9 @@ type commands struct {
 	verify func(ctx context.Context, target pool.Target, secret any) error
 }
 
-func (c *commands) Find(sql []byte) (session.Command, bool) {
+func (c *answers) Find(sql []byte) (command.Command, bool) {
 	if found, ok := c.Commands.Find(sql); ok {
-		return command{found, c}, true
+		return question{found, c}, true
 	}
 	if found, ok := c.FindOrder(sql); ok {
 		return order{found}, true
@@ -33,14 +34,14 @@ func (c *commands) Find(sql []byte) (session.Command, bool) {
 	return nil, false
 }
 
-type command struct {
+type question struct {
 	admin.Command
-	of *commands
+	of *answers
 }
 
-func (c command) Waits() bool { return false }
+func (c question) Waits() bool { return false }
 
-func (c command) Run(by *session.Asker) ([][]string, error) {
+func (c question) Run(by *command.Asker) ([][]string, error) {
 	asker := admin.Asker{PID: by.PID, User: by.Target.User, Admin: slices.Contains(c.of.admins, by.Target.User),
 		Exists: func(ctx context.Context, database string) error { return c.of.exists(ctx, by, database) }}
 	rows, err := c.Command.Run(&asker)
@@ -51,7 +52,7 @@ func (c command) Run(by *session.Asker) ([][]string, error) {
 }
 
 // note tells the operator what an administrator has ordered.
-func (c *commands) note(by *session.Asker, text string, err error) {
+func (c *answers) note(by *command.Asker, text string, err error) {
 	if err != nil {
 		c.log.Warn("order not carried out: "+text, "user", by.Target.User, "host", by.Host, "error", err.Error())
 		return
@@ -61,7 +62,7 @@ func (c *commands) note(by *session.Asker, text string, err error) {
 
 // exists asks PostgreSQL for a database, by a log-in to it as whoever asks. Only its word that
 // there is none counts: it may have other reasons to let nobody in.
-func (c *commands) exists(ctx context.Context, by *session.Asker, database string) error {
+func (c *answers) exists(ctx context.Context, by *command.Asker, database string) error {
 	if database == by.Target.Database {
 		return nil
 	}
@@ -85,7 +86,7 @@ type order struct{ *admin.Order }
 // Waits: what a session asked before is answered under the values it had then.
 func (order) Waits() bool { return true }
 
-func (o order) Run(by *session.Asker) ([][]string, error) {
+func (o order) Run(by *command.Asker) ([][]string, error) {
 	outcome, err := o.Order.Run(by.Values)
 	if err != nil {
 		return nil, err

@@ -123,7 +123,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
 			ClientMemory: c.Limits.ClientMemory, ClientsMemory: c.Limits.ClientsMemory, Memory: &p.memory,
 			RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
-			Commands: &commands{Commands: admin.Commands{Source: p, Control: p, Config: p.config.Load}, admins: c.Auth.Admins,
+			Commands: &answers{Commands: admin.Commands{Source: p, Control: p, Config: p.config.Load}, admins: c.Auth.Admins,
 				log: p.log, verify: p.verify},
 			Routing: routing,
 			Log:     p.lines.Add,

@@ -1,50 +1,11 @@
 package session
 
 import (
+	"bytes"
+
+	"pgherd/proxy/command"
 	"pgherd/proxy/wire"
 )
-
-// commands are pgherd's own commands that a client has prepared and bound in
-// the extended protocol. A name of ours hides one of the server's until it is
-// used anew.
-type commands struct {
-	statements map[string]kept
-	portals    map[string]kept
-	bytes      int // of all of them
-}
-
-// kept is one of them.
-type kept struct {
-	Command
-	size int
-}
-
-func (c *commands) put(m *map[string]kept, name string, k kept) {
-	c.drop(*m, name)
-	if *m == nil {
-		*m = map[string]kept{}
-	}
-	(*m)[name] = k
-	c.bytes += k.size
-}
-
-func (c *commands) drop(m map[string]kept, name string) {
-	c.bytes -= m[name].size
-	delete(m, name)
-}
-
-// overtake: a request passes in pieces, unread. A long Parse or Bind is for
-// the server, and takes the unnamed statement or portal from us if we had it.
-func (c *commands) overtake(kind wire.Kind) {
-	switch kind {
-	case wire.Parse:
-		c.drop(c.statements, "")
-	case wire.Bind:
-		c.drop(c.portals, "")
-	}
-}
-
-func (c *commands) none() bool { return len(c.statements) == 0 && len(c.portals) == 0 }
 
 // command answers the request if it is for pgherd itself.
 func (s *Session) command(m wire.Message) (mine bool, err error) {
@@ -55,7 +16,7 @@ func (s *Session) command(m wire.Message) (mine bool, err error) {
 		return s.commandQuery(m.Body())
 	case m.Kind == wire.Parse:
 		return s.commandParse(m.Body())
-	case s.prepared.none():
+	case s.prepared.None():
 		return false, nil
 	}
 	switch m.Kind {
@@ -77,13 +38,13 @@ func (s *Session) commandQuery(body []byte) (mine bool, err error) {
 	if err != nil {
 		return false, nil // the server says what is wrong with it
 	}
-	list, err := s.commandsIn(v.SQL)
+	list, err := command.In(v.SQL, s.syntax, s.find)
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
 	var out []byte
-	for _, command := range list {
-		if out, err = s.rows(out, command, true); err != nil {
+	for _, one := range list {
+		if out, err = s.rows(out, one, true); err != nil {
 			fault, ok := err.(*wire.Fault)
 			if !ok { // it is no answer to a command, but the end
 				return true, err
@@ -101,16 +62,16 @@ func (s *Session) commandParse(body []byte) (mine bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	command, ok := s.find(v.SQL)
+	found, ok := s.find(v.SQL)
 	if !ok {
-		s.prepared.drop(s.prepared.statements, string(v.Name))
+		s.prepared.Drop(s.prepared.Statements, string(v.Name))
 		return false, nil
 	}
-	it := kept{command, commandSize + len(body)}
-	if why := s.room(it.size); why != nil {
+	it := command.Kept{Command: found, Size: commandSize + len(body)}
+	if why := s.room(it.Size); why != nil {
 		return true, why
 	}
-	s.prepared.put(&s.prepared.statements, string(v.Name), it)
+	s.prepared.Put(&s.prepared.Statements, string(v.Name), it)
 	s.answer(wire.AppendParseComplete(nil), false)
 	return true, nil
 }
@@ -120,16 +81,16 @@ func (s *Session) commandBind(body []byte) (mine bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	command, ok := s.prepared.statements[string(v.Statement)]
+	bound, ok := s.prepared.Statements[string(v.Statement)]
 	if !ok {
-		s.prepared.drop(s.prepared.portals, string(v.Portal))
+		s.prepared.Drop(s.prepared.Portals, string(v.Portal))
 		return false, nil
 	}
-	it := kept{command.Command, command.size + len(v.Portal)} // its statement may be closed
-	if why := s.room(it.size); why != nil {
+	it := command.Kept{Command: bound.Command, Size: bound.Size + len(v.Portal)} // its statement may be closed
+	if why := s.room(it.Size); why != nil {
 		return true, why
 	}
-	s.prepared.put(&s.prepared.portals, string(v.Portal), it)
+	s.prepared.Put(&s.prepared.Portals, string(v.Portal), it)
 	s.answer(wire.AppendBindComplete(nil), false)
 	return true, nil
 }
@@ -139,7 +100,7 @@ func (s *Session) commandDescribe(body []byte) bool {
 	if err != nil {
 		return false
 	}
-	command, ok := s.named(v.What, v.Name)
+	named, ok := s.prepared.Named(v.What, v.Name)
 	if !ok {
 		return false
 	}
@@ -147,10 +108,10 @@ func (s *Session) commandDescribe(body []byte) bool {
 	if v.What == 'S' {
 		out = wire.AppendParameterDescription(out, nil)
 	}
-	if len(command.Columns()) == 0 {
+	if len(named.Columns()) == 0 {
 		out = wire.AppendNoData(out)
 	}
-	s.answer(appendColumns(out, command), false)
+	s.answer(appendColumns(out, named), false)
 	return true
 }
 
@@ -159,11 +120,11 @@ func (s *Session) commandExecute(body []byte) (mine bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	command, ok := s.prepared.portals[string(v.Portal)]
+	portal, ok := s.prepared.Portals[string(v.Portal)]
 	if !ok || s.expect.Skipping {
 		return ok, nil
 	}
-	out, err := s.rows(nil, command.Command, false) // as itself: run looks at what it is
+	out, err := s.rows(nil, portal.Command, false) // as itself: run looks at what it is
 	if err == nil {
 		s.answer(out, false)
 	}
@@ -175,31 +136,29 @@ func (s *Session) commandClose(body []byte) bool {
 	if err != nil {
 		return false
 	}
-	if _, ok := s.named(v.What, v.Name); !ok {
+	if _, ok := s.prepared.Named(v.What, v.Name); !ok {
 		return false
 	}
 	if v.What == 'S' {
-		s.prepared.drop(s.prepared.statements, string(v.Name))
+		s.prepared.Drop(s.prepared.Statements, string(v.Name))
 	} else {
-		s.prepared.drop(s.prepared.portals, string(v.Name))
+		s.prepared.Drop(s.prepared.Portals, string(v.Name))
 	}
 	s.answer(wire.AppendCloseComplete(nil), false)
 	return true
 }
 
-// named finds a statement ('S') or portal ('P').
-func (s *Session) named(what byte, name []byte) (command kept, ok bool) {
-	if what == 'S' {
-		command, ok = s.prepared.statements[string(name)]
-	} else {
-		command, ok = s.prepared.portals[string(name)]
-	}
-	return command, ok
-}
-
-func appendColumns(out []byte, command Command) []byte {
-	if columns := command.Columns(); len(columns) > 0 {
+func appendColumns(out []byte, c command.Command) []byte {
+	if columns := c.Columns(); len(columns) > 0 {
 		out = wire.AppendTextColumns(out, columns...)
 	}
 	return out
+}
+
+// find says which command of pgherd's a text is.
+func (s *Session) find(sql []byte) (command.Command, bool) {
+	if text, verbose, ok := command.Explained(sql); ok {
+		return explainRoute{s, bytes.Clone(text), verbose}, true
+	}
+	return s.set.Commands.Find(sql)
 }

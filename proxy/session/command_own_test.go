@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/command"
 	"pgherd/proxy/wire"
 )
 
@@ -18,7 +19,7 @@ type owns struct{}
 
 type ownCommand string
 
-func (owns) Find(sql []byte) (Command, bool) {
+func (owns) Find(sql []byte) (command.Command, bool) {
 	if text, ok := strings.CutPrefix(string(sql), "pgpool "); ok {
 		return ownCommand(text), true
 	}
@@ -36,7 +37,7 @@ func (o ownCommand) Columns() []string {
 
 func (o ownCommand) Tag(int) string { return strings.ToUpper(string(o)) }
 
-func (o ownCommand) Run(by *Asker) ([][]string, error) {
+func (o ownCommand) Run(by *command.Asker) ([][]string, error) {
 	switch verb, n, _ := strings.Cut(string(o), " "); verb {
 	case "show":
 		return [][]string{{by.Values["idle"]}}, nil
@@ -193,7 +194,7 @@ func TestSeveralCommands(t *testing.T) {
 		"insert into t values (';'); PgPool x":                          refused,
 		"pgpool set 5; select ';":                                       refused,
 		"pgpool set 5; /* never":                                        refused,
-		strings.Repeat("show pool_a;", commandsLimit+1) + "show pool_b": {"ErrorResponse ERROR 54000", "ReadyForQuery I"},
+		strings.Repeat("show pool_a;", command.Limit+1) + "show pool_b": {"ErrorResponse ERROR 54000", "ReadyForQuery I"},
 	} {
 		t.Run(sql[:min(len(sql), 40)], func(t *testing.T) {
 			w := newOwnWorld(t)
@@ -235,22 +236,6 @@ func TestMixedInATransaction(t *testing.T) {
 	w.run()
 }
 
-// TestMayHold costs nothing that is noticed.
-func TestMayHold(t *testing.T) {
-	for sql, want := range map[string]bool{
-		"": false, ";": false, "select 1": false, "show pool_nodes; ;\n": false, "select 1; select 2": false,
-		"a;pool": true, "PgPool show a; b": true, "a;\n;Show POOL_x;": true, "a; poo": false, "a; ppool": true,
-	} {
-		text := []byte(sql)
-		if mayHold(text) != want {
-			t.Errorf("%q: %v", sql, !want)
-		}
-		if n := testing.AllocsPerRun(100, func() { mayHold(text) }); n != 0 {
-			t.Errorf("%q: %v allocations", sql, n)
-		}
-	}
-}
-
 // stops are commands during which the worker closes.
 type stops struct{ w *world }
 
@@ -259,9 +244,9 @@ type stop struct {
 	w *world
 }
 
-func (s stops) Find(sql []byte) (Command, bool) { return stop{"set 5", s.w}, true }
+func (s stops) Find(sql []byte) (command.Command, bool) { return stop{"set 5", s.w}, true }
 
-func (s stop) Run(by *Asker) ([][]string, error) {
+func (s stop) Run(by *command.Asker) ([][]string, error) {
 	s.w.stopped = true
 	return s.ownCommand.Run(by)
 }
@@ -277,28 +262,15 @@ func TestOwnWhileStopping(t *testing.T) {
 	}
 }
 
-func BenchmarkMayHold(b *testing.B) {
-	for name, sql := range map[string]string{
-		"one statement": "UPDATE pgbench_accounts SET abalance = abalance + 1234 WHERE aid = 4321",
-		"a long script": strings.Repeat("INSERT INTO people VALUES (1, 'somebody');\n", 1500),
-	} {
-		b.Run(name, func(b *testing.B) {
-			for text := []byte(sql); b.Loop(); {
-				mayHold(text)
-			}
-		})
-	}
-}
-
 // tally counts how often its only command is run.
 type tally struct {
 	show
 	runs *int
 }
 
-func (c tally) Find([]byte) (Command, bool) { return c, true }
+func (c tally) Find([]byte) (command.Command, bool) { return c, true }
 
-func (c tally) Run(*Asker) ([][]string, error) {
+func (c tally) Run(*command.Asker) ([][]string, error) {
 	*c.runs++
 	return nil, nil
 }

@@ -5,20 +5,21 @@ import (
 	"fmt"
 	"maps"
 
+	"pgherd/proxy/command"
 	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
 
 // rows runs the command and adds what it returns; described: with the columns.
 // An error that is a *wire.Fault is the command's, any other ends the session.
-func (s *Session) rows(out []byte, command Command, described bool) ([]byte, error) {
-	if command.Waits() {
+func (s *Session) rows(out []byte, c command.Command, described bool) ([]byte, error) {
+	if c.Waits() {
 		if err := s.quiesce(); err != nil || s.expect.Skipping {
 			return out, err
 		}
 	}
-	by := Asker{Client: s.who, PID: s.pid, Values: s.values}
-	rows, err := s.run(command, &by)
+	by := command.Asker{Target: s.who.Target, Host: s.who.Host, Secret: s.who.Secret, PID: s.pid, Values: s.values}
+	rows, err := s.run(c, &by)
 	if err != nil {
 		return out, err
 	}
@@ -27,7 +28,7 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 	}
 	before := len(out)
 	if described {
-		out = appendColumns(out, command)
+		out = appendColumns(out, c)
 	}
 	for _, row := range rows {
 		out = wire.AppendTextRow(out, row...)
@@ -35,13 +36,13 @@ func (s *Session) rows(out []byte, command Command, described bool) ([]byte, err
 	if why := s.limited(s.expect.Held() + len(out)); why != nil && len(rows) > 0 {
 		return out[:before], why
 	}
-	return wire.AppendCommandComplete(out, command.Tag(len(rows))), nil
+	return wire.AppendCommandComplete(out, c.Tag(len(rows))), nil
 }
 
 // run runs the command off the thread. What it has set takes effect here, on
 // the settings of this moment: they may have been replaced while it ran.
-func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
-	if explain, ok := command.(explainRoute); ok { // it looks at what is the thread's
+func (s *Session) run(c command.Command, by *command.Asker) (rows [][]string, err error) {
+	if explain, ok := c.(explainRoute); ok { // it looks at what is the thread's
 		return explain.Run(by)
 	}
 	run := func() {
@@ -50,7 +51,7 @@ func (s *Session) run(command Command, by *Asker) (rows [][]string, err error) {
 				err = fmt.Errorf("internal error: %v", p)
 			}
 		}()
-		rows, err = command.Run(by)
+		rows, err = c.Run(by)
 	}
 	if stopped := s.loop.Await(run); stopped != nil {
 		return nil, stopped

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgherd/proxy/command"
 	"pgherd/proxy/wire"
 )
 
@@ -15,7 +16,7 @@ type shows struct{}
 
 type show string
 
-func (shows) Find(sql []byte) (Command, bool) {
+func (shows) Find(sql []byte) (command.Command, bool) {
 	name, ok := strings.CutPrefix(string(sql), "show ")
 	if name == "bug in find" {
 		panic("a bug")
@@ -29,7 +30,7 @@ func (s show) Tag(n int) string { return fmt.Sprint("SELECT ", n) }
 
 func (s show) Waits() bool { return false }
 
-func (s show) Run(*Asker) ([][]string, error) {
+func (s show) Run(*command.Asker) ([][]string, error) {
 	switch s {
 	case "fault":
 		return nil, errors.New("cannot be shown")

@@ -5,45 +5,12 @@ import (
 	"strconv"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/command"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
-
-// explained is the statement of an EXPLAIN ROUTE [VERBOSE]: all that follows, with its
-// comments, for some are hints. Not ok: it is none.
-func explained(sql []byte) (statement []byte, verbose, ok bool) {
-	for _, w := range [...]string{"explain", "route"} {
-		if sql, ok = leading(sql, w); !ok {
-			return nil, false, false
-		}
-	}
-	statement, verbose = leading(sql, "verbose")
-	return unindented(statement), verbose, true
-}
-
-// leading takes a word off the front of a text, if that begins with it.
-func leading(sql []byte, word string) (rest []byte, ok bool) {
-	rest = unindented(sql)
-	if !beginsWith(rest, word) {
-		return sql, false
-	}
-	rest = rest[len(word):]
-	if len(rest) > 0 && !blank(rest[0]) && rest[0] != ';' && !(word != "explain" && route.Commented(rest)) {
-		return sql, false
-	}
-	return rest, true
-}
-
-func unindented(sql []byte) []byte {
-	for len(sql) > 0 && blank(sql[0]) {
-		sql = sql[1:]
-	}
-	return sql
-}
-
-func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' }
 
 // explainRoute is EXPLAIN ROUTE: where a statement would go if it were sent now, as
 // a Query of its own, and why. It runs nothing, and leaves the session as it is.
@@ -58,7 +25,7 @@ func (explainRoute) Tag(int) string    { return "EXPLAIN" }
 func (explainRoute) Waits() bool       { return true }
 
 // Run is called on the session's coroutine.
-func (c explainRoute) Run(*Asker) ([][]string, error) {
+func (c explainRoute) Run(*command.Asker) ([][]string, error) {
 	s := c.session
 	if err := s.partAhead(wire.Query); err != nil { // as the statement itself would
 		return nil, err

@@ -377,35 +377,3 @@ func TestExplainTellsTheTruth(t *testing.T) {
 		w.live()
 	}
 }
-
-func TestExplained(t *testing.T) {
-	for sql, want := range map[string]string{
-		"EXPLAIN ROUTE SELECT 1":         "SELECT 1",
-		" explain\n route /* a */ x":     "/* a */ x",
-		"explain route/*node:1*/ x":      "/*node:1*/ x",
-		"explain route":                  "",
-		"explain route;":                 ";",
-		"explain route verbose select":   "verbose: select",
-		"EXPLAIN ROUTE Verbose\n/*a*/ x": "verbose: /*a*/ x",
-		"explain route verbose":          "verbose: ",
-		"explain route verbosely":        "verbosely",
-		"explain routes select 1":        "none",
-		"explain select 1":               "none",
-		"explainroute select 1":          "none",
-		"/* a */ explain route":          "none",
-		"explain":                        "none",
-		"":                               "none",
-		"explain route select 1; drop ":  "select 1; drop ",
-	} {
-		got, verbose, ok := explained([]byte(sql))
-		switch {
-		case !ok:
-			got = []byte("none")
-		case verbose:
-			got = append([]byte("verbose: "), got...)
-		}
-		if string(got) != want {
-			t.Errorf("%q explains %q, want %q", sql, got, want)
-		}
-	}
-}

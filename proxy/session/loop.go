@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/command"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
@@ -148,32 +149,6 @@ type Numbers interface {
 	Aim(number uint32) (Target, bool)
 }
 
-// Commands answers what pgherd itself is asked in SQL: SHOW POOL_NODES and
-// its like. Find must be quick for everything else.
-type Commands interface {
-	Find(sql []byte) (Command, bool)
-}
-
-// Command is one such question, or an order. Run may block; it runs in Await.
-// Its error may be a *wire.Fault.
-type Command interface {
-	Columns() []string // none: it returns no rows
-	Run(by *Asker) ([][]string, error)
-	Tag(rows int) string
-	// Waits says that it runs only once all is answered that was asked before.
-	Waits() bool
-}
-
-// Asker is the session that a Command runs for.
-type Asker struct {
-	Client
-	PID uint32
-	// Values are what the session has set for itself, by parameter. A command
-	// that changes them puts another map in their place.
-	Values  map[string]string
-	Warning *wire.Fault // that the command adds to its answer; nil: none
-}
-
 // Settings of a session; values, replaced as a whole on reload.
 type Settings struct {
 	Modes        pool.Modes
@@ -189,7 +164,7 @@ type Settings struct {
 	// LoginCheck is how old an answer to what a log-in stands on may be; 0: as old
 	// as the last statement through pgherd that may have changed it.
 	LoginCheck time.Duration
-	Commands   Commands
+	Commands   command.Finder
 	Tells      querylog.Tells // what is told of statements
 	// Log has a line written to the operator's log, and must not wait for that. nil: there
 	// is no log.
@@ -252,8 +227,6 @@ const (
 	homeStay = 10 * time.Second
 	// statementsLimit is how many statements a client may have prepared at once.
 	statementsLimit = 50_000
-	// commandsLimit is how many of pgherd's own commands may be in one query string.
-	commandsLimit = 100
 	// rowsLimit bounds the answers to pgherd's own questions, in bytes.
 	rowsLimit = 64 << 20
 )

@@ -40,7 +40,7 @@ func (s *Session) weight() int {
 	if !s.expect.Doubtful() {
 		m.doubted = 0
 	}
-	n := m.statements + m.doubted + m.values + s.prepared.bytes + s.tracker.Size() + s.expect.Held()
+	n := m.statements + m.doubted + m.values + s.prepared.Bytes + s.tracker.Size() + s.expect.Held()
 	if s.unnamed != nil {
 		n += len(s.unnamed.text)
 	}

@@ -141,7 +141,7 @@ func TestOwnCommandsCount(t *testing.T) {
 	w.greeted(w.sends(wire.AppendParse(nil, name, "show pool_a", nil), bind, syncs))
 	w.then(w.told(0, "ParseComplete", "BindComplete", "ReadyForQuery I"), w.sends(wire.AppendParse(nil, name[1:], "show pool_a", nil), syncs))
 	w.then(w.told(0, "ErrorResponse ERROR 54000", "ReadyForQuery I"), w.sends(wire.AppendClose(nil, 'P', name), wire.AppendClose(nil, 'S', name), syncs))
-	w.then(w.told(0, "CloseComplete", "CloseComplete", "ReadyForQuery I"), func() { same2(t, "bytes of commands", w.session.prepared.bytes, 0) })
+	w.then(w.told(0, "CloseComplete", "CloseComplete", "ReadyForQuery I"), func() { same2(t, "bytes of commands", w.session.prepared.Bytes, 0) })
 	w.then(w.sends(terminate))
 	w.run()
 	s[0].words(t)()

@@ -102,7 +102,7 @@ func (s *Session) begin(m wire.Message) (mine bool, err error) {
 		return true, err
 	}
 	if !m.Last {
-		s.prepared.overtake(m.Kind)
+		s.prepared.Overtake(m.Kind)
 	} else if mine, err = s.command(m); err != nil || mine {
 		return true, s.refuse(m.Kind, err)
 	}

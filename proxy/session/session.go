@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pgherd/proxy/catalog"
+	"pgherd/proxy/command"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
@@ -66,7 +67,7 @@ type Session struct {
 	client      wire.Endpoint
 	requests    stream
 	told        []wire.Param          // what the client believes of ParameterStatus
-	prepared    commands              // pgherd's own commands, prepared and bound
+	prepared    command.Prepared      // pgherd's own commands, prepared and bound
 	values      map[string]string     // of parameters, that it has set for itself; set has them
 	statements  map[string]*statement // the client's prepared statements
 	unnamed     *statement            // nil if there is none

@@ -1,4 +1,4 @@
-package session
+package command
 
 import (
 	"bytes"
@@ -17,21 +17,21 @@ var (
 	crowded = &wire.Fault{Code: "54000", Message: "too many commands to pgherd in one query string"}
 )
 
-// commandsIn are the commands of pgherd's that a query string consists of;
-// none: it is SQL.
-func (s *Session) commandsIn(sql []byte) ([]Command, error) {
-	if _, _, ok := explained(sql); ok || !mayHold(sql) || s.syntax.UnsafeEncoding {
-		if command, ok := s.find(sql); ok {
+// In are the commands of pgherd's that a query string consists of, as find knows
+// them; none: it is SQL.
+func In(sql []byte, syntax query.Syntax, find func([]byte) (Command, bool)) ([]Command, error) {
+	if _, _, ok := Explained(sql); ok || !mayHold(sql) || syntax.UnsafeEncoding {
+		if command, ok := find(sql); ok {
 			return []Command{command}, nil
 		}
 		return nil, nil
 	}
 	var list []Command
 	ours, theirs := false, false
-	for statement := range statements(sql, s.syntax) {
-		command, found := s.find(statement)
+	for statement := range statements(sql, syntax) {
+		command, found := find(statement)
 		switch {
-		case len(list) == commandsLimit:
+		case len(list) == Limit:
 			return nil, crowded
 		case found:
 			list = append(list, command)
@@ -48,13 +48,8 @@ func (s *Session) commandsIn(sql []byte) ([]Command, error) {
 	return list, nil
 }
 
-// find says which command of pgherd's a text is.
-func (s *Session) find(sql []byte) (Command, bool) {
-	if text, verbose, ok := explained(sql); ok {
-		return explainRoute{s, bytes.Clone(text), verbose}, true
-	}
-	return s.set.Commands.Find(sql)
-}
+// Limit is how many commands may be in one query string.
+const Limit = 100
 
 // own begins statements that are no SQL.
 const own = "pgpool"
