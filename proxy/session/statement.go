@@ -164,7 +164,7 @@ func (s *Session) informed(m *wire.Message) error {
 }
 
 // lacks says that a request is about a statement of the client's that the
-// server does not have.
+// server does not have, or may have lost to code that nobody has looked into.
 func (s *Session) lacks(m *wire.Message) bool {
 	var name []byte
 	switch m.Kind {
@@ -187,7 +187,7 @@ func (s *Session) lacks(m *wire.Message) bool {
 	if st == nil || len(name) == 0 {
 		return st != nil && s.server.Prepared.Unnamed != st.id
 	}
-	return !serves(s.server.Prepared.Find(st.key), st)
+	return s.tracker.Kept() != "" || !serves(s.server.Prepared.Find(st.key), st)
 }
 
 // ensureUnnamed makes the server's unnamed statement the client's.
