@@ -47,7 +47,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 lint: go-version ## gofmt, go vet, staticcheck
@@ -115,12 +115,12 @@ test-firsthour: go-version
 
 # Beside Debian's PostgreSQL, which all else runs on.
 test-newest: go-version ## a part of the tests on the newest PostgreSQL
-	@echo '== newest: a part of differential, leaks, routing and the first hour on PostgreSQL $(NEWEST)'
-	@.ci/need $(POSTGRES) npm=npm
+	@echo '== newest: a part of differential, leaks, routing, roles, drivers and the first hour on PostgreSQL $(NEWEST)'
+	@.ci/need $(POSTGRES) $(DRIVERS)
 	@.ci/versions short $(NEWEST)
 
 test-versions: go-version ## what talks to PostgreSQL, on each supported version; VERSIONS='13 18'
-	@.ci/need $(C_COMPILER) $(POSTGRES) npm=npm
+	@.ci/need $(C_COMPILER) $(POSTGRES) $(DRIVERS)
 	@.ci/versions all $(VERSIONS)
 
 # Quickly, beside nobody: that it works, not how fast anything is.

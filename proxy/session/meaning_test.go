@@ -83,24 +83,6 @@ func TestMeaningIsAskedFor(t *testing.T) {
 		w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
 		w.run()
 	})
-	t.Run("what the server has may be gone", func(t *testing.T) {
-		w, s := sharingWorld(t, 2)
-		w.preparesA(s[0])
-		w.then(w.sends(simple("SELECT keeper()")))
-		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
-		w.setOn(s[1], "SET DateStyle = German")
-		w.then(w.sends(bindOf("a"), syncs))
-		w.then(s[1].words(t, "Query STATE"), s[1].says(german))
-		w.runsA(s[1], "pgherd_1")
-		w.then(w.sends(simple("SELECT keeper()")))
-		w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
-		w.then(w.sends(bindOf("a"), syncs))
-		w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // which has none any more
-		w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(fault("ERROR", "26000"), ready))
-		w.then(w.client.leaves())
-		w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
-		w.run()
-	})
 	t.Run("the client did not wait", func(t *testing.T) {
 		w, s := sharingWorld(t, 2)
 		w.preparesA(s[0])
@@ -146,6 +128,28 @@ func TestMeaningIsAskedFor(t *testing.T) {
 		w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
 		w.run()
 	})
+}
+
+// TestMayBeGone: what a server that stays has of a statement is asked for, after code
+// that may have deallocated it.
+func TestMayBeGone(t *testing.T) {
+	german := state("s DateStyle german")
+	w, s := sharingWorld(t, 2)
+	w.preparesA(s[0])
+	w.then(w.sends(simple("SELECT keeper()")))
+	w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+	w.setOn(s[1], "SET DateStyle = German")
+	w.then(w.sends(bindOf("a"), syncs))
+	w.then(s[1].words(t, "Query STATE"), s[1].says(german))
+	w.runsA(s[1], "pgherd_1")
+	w.then(w.sends(simple("SELECT keeper()")))
+	w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
+	w.then(w.sends(bindOf("a"), syncs))
+	w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // which has none any more
+	w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(fault("ERROR", "26000"), ready))
+	w.then(w.client.leaves())
+	w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
+	w.run()
 }
 
 // TestMeaningOfWhatIsRefused: nothing is prepared in a transaction that has
