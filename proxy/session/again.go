@@ -106,7 +106,7 @@ func (s *Session) repeat() error {
 			return err
 		}
 		requests, m.Copied = rest, true
-		if err := s.request(m); err != nil {
+		if err := s.handle(m); err != nil {
 			return err
 		}
 	}

@@ -92,21 +92,21 @@ func (s *Session) unbind() {
 
 // withheld answers what ends a transaction of which no server knows yet, and
 // what follows a request in it for which there was no server.
-func (s *Session) withheld(m *wire.Message, script *query.Script) (mine bool, err error) {
+func (s *Session) withheld(m *wire.Message, script *query.Script) result {
 	switch {
 	case m.Kind == wire.Query && script.Ends():
 		tag := s.endUnknown(script)
 		s.unnamed = nil
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
-		return true, nil
+		return handled
 	case s.status != wire.Failed:
-		return false, nil
+		return onward
 	case s.endsFailed(m, script):
-		return true, nil
+		return handled
 	case m.Kind == wire.Close, script.Recovers(), script.EndsFirst(): // a server knows best
-		return false, s.failOnPrimary()
+		return refuseFor(s.failOnPrimary())
 	}
-	return false, aborted
+	return refuseFor(aborted)
 }
 
 // endUnknown ends the block of which no server knows.

@@ -8,91 +8,94 @@ import (
 )
 
 // command answers the request if it is for pgherd itself.
-func (s *Session) command(m wire.Message) (mine bool, err error) {
+func (s *Session) command(m *wire.Message) result {
 	switch {
+	case !m.Last:
+		s.prepared.Overtake(m.Kind)
+		return onward
 	case s.set.Commands == nil:
-		return false, nil
+		return onward
 	case m.Kind == wire.Query:
 		return s.commandQuery(m.Body())
 	case m.Kind == wire.Parse:
 		return s.commandParse(m.Body())
 	case s.prepared.None():
-		return false, nil
+		return onward
 	}
 	switch m.Kind {
 	case wire.Bind:
 		return s.commandBind(m.Body())
 	case wire.Describe:
-		return s.commandDescribe(m.Body()), nil
+		return doneIf(s.commandDescribe(m.Body()))
 	case wire.Execute:
 		return s.commandExecute(m.Body())
 	case wire.Close:
-		return s.commandClose(m.Body()), nil
+		return doneIf(s.commandClose(m.Body()))
 	}
-	return false, nil
+	return onward
 }
 
 // commandQuery: one command, or several that semicolons part.
-func (s *Session) commandQuery(body []byte) (mine bool, err error) {
+func (s *Session) commandQuery(body []byte) result {
 	v, err := wire.ViewQuery(body)
 	if err != nil {
-		return false, nil // the server says what is wrong with it
+		return onward // the server says what is wrong with it
 	}
 	list, err := command.In(v.SQL, s.syntax, s.find)
 	if err != nil || len(list) == 0 {
-		return false, err
+		return refuseFor(err)
 	}
 	var out []byte
 	for _, one := range list {
 		if out, err = s.rows(out, one, true); err != nil {
 			fault, ok := err.(*wire.Fault)
 			if !ok { // it is no answer to a command, but the end
-				return true, err
+				return refuseFor(err)
 			}
 			out = wire.AppendError(out, fault)
 			break
 		}
 	}
 	s.answer(out, true)
-	return true, nil
+	return handled
 }
 
-func (s *Session) commandParse(body []byte) (mine bool, err error) {
+func (s *Session) commandParse(body []byte) result {
 	v, err := wire.ViewParse(body)
 	if err != nil {
-		return false, nil
+		return onward
 	}
 	found, ok := s.find(v.SQL)
 	if !ok {
 		s.prepared.Drop(s.prepared.Statements, string(v.Name))
-		return false, nil
+		return onward
 	}
 	it := command.Kept{Command: found, Size: commandSize + len(body)}
 	if why := s.room(it.Size); why != nil {
-		return true, why
+		return refuseFor(why)
 	}
 	s.prepared.Put(&s.prepared.Statements, string(v.Name), it)
 	s.answer(wire.AppendParseComplete(nil), false)
-	return true, nil
+	return handled
 }
 
-func (s *Session) commandBind(body []byte) (mine bool, err error) {
+func (s *Session) commandBind(body []byte) result {
 	v, err := wire.ViewBind(body)
 	if err != nil {
-		return false, nil
+		return onward
 	}
 	bound, ok := s.prepared.Statements[string(v.Statement)]
 	if !ok {
 		s.prepared.Drop(s.prepared.Portals, string(v.Portal))
-		return false, nil
+		return onward
 	}
 	it := command.Kept{Command: bound.Command, Size: bound.Size + len(v.Portal)} // its statement may be closed
 	if why := s.room(it.Size); why != nil {
-		return true, why
+		return refuseFor(why)
 	}
 	s.prepared.Put(&s.prepared.Portals, string(v.Portal), it)
 	s.answer(wire.AppendBindComplete(nil), false)
-	return true, nil
+	return handled
 }
 
 func (s *Session) commandDescribe(body []byte) bool {
@@ -115,20 +118,21 @@ func (s *Session) commandDescribe(body []byte) bool {
 	return true
 }
 
-func (s *Session) commandExecute(body []byte) (mine bool, err error) {
+func (s *Session) commandExecute(body []byte) result {
 	v, err := wire.ViewExecute(body)
 	if err != nil {
-		return false, nil
+		return onward
 	}
 	portal, ok := s.prepared.Portals[string(v.Portal)]
 	if !ok || s.expect.Skipping {
-		return ok, nil
+		return doneIf(ok)
 	}
 	out, err := s.rows(nil, portal.Command, false) // as itself: run looks at what it is
-	if err == nil {
-		s.answer(out, false)
+	if err != nil {
+		return refuseFor(err)
 	}
-	return true, err
+	s.answer(out, false)
+	return handled
 }
 
 func (s *Session) commandClose(body []byte) bool {

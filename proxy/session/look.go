@@ -15,76 +15,90 @@ import (
 )
 
 // look finds out what a request does to the session, where servers are shared
-// between transactions, and takes it down. mine: it is answered here.
-func (s *Session) look(m *wire.Message) (mine bool, err error) {
+// between transactions, and takes it down.
+func (s *Session) look(m *wire.Message) result {
 	s.upcoming, s.basis = nil, s.present()
 	if !s.follows || s.expect.Skipping {
-		return false, s.observeText(m)
+		return refuseFor(s.observeText(m))
 	}
 	if err := s.quiet(m.Kind); err != nil {
-		return false, err
+		return refuseFor(err)
 	}
 	switch m.Kind {
 	case wire.FunctionCall:
-		return false, s.allow(functionCall(m))
+		return refuseFor(s.allow(functionCall(m)))
 	case wire.Query:
-		if s.script, err = s.read(m); err != nil {
-			return false, err
-		}
-		script := s.script
-		s.basis.script = script
-		e := s.effect(script)
-		if len(e.Closes) > 0 {
-			if err := s.known(); err != nil {
-				return false, err
-			}
-		}
-		if name := s.closing(script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.Within() {
-			s.dropStatement(name)
-			s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
-			return true, nil
-		}
-		return false, s.allow(e)
+		return s.lookQuery(m)
 	case wire.Parse: // runs nothing yet
-		if s.script, err = s.read(m); err != nil {
-			return false, err
+		if err := s.readScript(m); err != nil {
+			return refuseFor(err)
 		}
 		if !m.Last { // it will be on the server by the client's own name
-			return false, s.allow(effect.TooLong(s.judge()))
+			return refuseFor(s.allow(effect.TooLong(s.judge())))
 		}
 		s.lookAhead()
-		return s.server == nil && s.prepareAhead(m), nil
+		return doneIf(s.server == nil && s.prepareAhead(m))
 	case wire.Bind:
-		portal, name, st := s.bound(m)
-		if err := s.foreign(name); st == nil && err != nil {
-			return false, err
-		}
-		switch {
-		case st != nil && st.closes != "":
-			return false, s.allow(&effect.Effect{})
-		case st != nil:
-			s.basis.script = st.script
-			e := s.effect(st.script)
-			if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
-				asked := *e
-				asked.Add(effect.Ask)
-				e = &asked
-			}
-			return false, s.allow(e)
-		case s.tracker.Runs[string(name)] != nil: // prepared in SQL
-			return false, s.allow(effect.Execute(string(name)))
-		}
+		return refuseFor(s.lookBind(m))
 	case wire.Describe:
 		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
-			return false, s.foreign(v.Name)
+			return refuseFor(s.foreign(v.Name))
 		}
 	case wire.Close:
 		if v, err := wire.ViewClose(m.Body()); err == nil && v.What == 'S' && s.foreign(v.Name) != nil {
 			s.answer(wire.AppendCloseComplete(nil), false)
-			return true, nil
+			return handled
 		}
 	}
-	return false, nil
+	return onward
+}
+
+func (s *Session) lookQuery(m *wire.Message) result {
+	if err := s.readScript(m); err != nil {
+		return refuseFor(err)
+	}
+	s.basis.script = s.script
+	e := s.effect(s.script)
+	if len(e.Closes) > 0 {
+		if err := s.known(); err != nil {
+			return refuseFor(err)
+		}
+	}
+	if name := s.closing(s.script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.Within() {
+		s.dropStatement(name)
+		s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
+		return handled
+	}
+	return refuseFor(s.allow(e))
+}
+
+func (s *Session) lookBind(m *wire.Message) error {
+	portal, name, st := s.bound(m)
+	if err := s.foreign(name); st == nil && err != nil {
+		return err
+	}
+	switch {
+	case st != nil && st.closes != "":
+		return s.allow(&effect.Effect{})
+	case st != nil:
+		s.basis.script = st.script
+		e := s.effect(st.script)
+		if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
+			asked := *e
+			asked.Add(effect.Ask)
+			e = &asked
+		}
+		return s.allow(e)
+	case s.tracker.Runs[string(name)] != nil: // prepared in SQL
+		return s.allow(effect.Execute(string(name)))
+	}
+	return nil
+}
+
+// readScript has the script of the request at hand read.
+func (s *Session) readScript(m *wire.Message) (err error) {
+	s.script, err = s.read(m)
+	return err
 }
 
 // quiet waits, before a request that has to be judged, until what it will be

@@ -18,14 +18,13 @@ import (
 
 // placing is what a session remembers in order to place its requests.
 type placing struct {
-	home     *pool.Server  // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	stayHome time.Time     // at home, until then: no standby had a server
-	blocks   bool          // an earlier transaction block has
-	ever     bool          // any statement has
-	chance   float64       // by which the session's node is chosen
-	ratio    float64       // by which a preference counts
-	placed   route.Request // the one at hand
-	reads    int           // the node that was chosen last for a read; -1: none was
+	home     *pool.Server // in session mode the primary's, while it is not at work; nil: there is none, or it is
+	stayHome time.Time    // at home, until then: no standby had a server
+	blocks   bool         // an earlier transaction block has
+	ever     bool         // any statement has
+	chance   float64      // by which the session's node is chosen
+	ratio    float64      // by which a preference counts
+	reads    int          // the node that was chosen last for a read; -1: none was
 	fresh    fresh
 	unheard  bool // a read went to the primary because its relation is not known yet
 }
@@ -33,42 +32,40 @@ type placing struct {
 // routes says that the session's statements may leave the primary.
 func (s *Session) routes() bool { return s.follows && s.set.Routing != nil && s.entry != nil }
 
-// place has a server at hand on the node where the request belongs. mine: the
-// request was answered here.
-func (s *Session) place(m *wire.Message) (mine bool, err error) {
+// place has a server at hand on the node where the request belongs.
+func (s *Session) place(m *wire.Message) result {
 	if !s.follows {
-		return false, s.fetch(route.Decision{Where: route.Primary})
+		return refuseFor(s.fetch(route.Decision{Where: route.Primary}))
 	}
 	r := &s.placed
-	*r = route.Request{}
 	asks := s.asked(m, r)
 	if asks {
 		if err := s.aimAt(m, r); err != nil {
-			return false, err
+			return refuseFor(err)
 		}
 	}
 	asks = asks && s.routes()
-	d, mine, err := s.destination(m, r, asks)
-	if mine || err != nil {
-		return mine, err
+	d, sofar := s.destination(m, r, asks)
+	if sofar.outcome != goOn {
+		return sofar
 	}
 	if err := s.comeBackFor(r.Script, d, asks); err != nil {
-		return false, err
+		return refuseFor(err)
 	}
 	if s.server == nil && d.Rule != "hint" && s.holds(m, r.Script) {
-		return true, nil
+		return handled
 	}
 	if err := s.fetch(d); err != nil {
-		return false, err
+		return refuseFor(err)
 	}
 	if asks && d.Where != route.Process && s.away && s.overtaken() { // it was sent there by what may not be so any more
 		if err := s.toPrimary(r.Script); err != nil {
-			return false, err
+			return refuseFor(err)
 		}
 	}
 	s.unbind()
 	s.notePlaced(m, r, asks)
-	return false, nil
+	return onward
 }
 
 // unheard says that a request names a relation of which nothing is known.
@@ -91,18 +88,18 @@ func (s *Session) toPrimary(script *query.Script) error {
 
 // destination is where a request goes. asks: it is to be decided; else it goes where
 // the one before it went.
-func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, mine bool, err error) {
+func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, _ result) {
 	if asks && s.away && (s.ended && s.stays() || r.Script.EndsFirst()) {
 		if err := s.sync(); err != nil {
-			return d, false, err
+			return d, refuseFor(err)
 		}
 	}
 	if asks {
 		r.Catalog = s.entry.Snapshot().Placing()
 	}
 	if s.server == nil && s.status != wire.Idle {
-		if mine, err := s.withheld(m, r.Script); mine || err != nil {
-			return d, mine, err
+		if sofar := s.withheld(m, r.Script); sofar.outcome != goOn {
+			return d, sofar
 		}
 	}
 	d.Where = route.Primary
@@ -115,12 +112,12 @@ func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d r
 		d = route.Decision{Where: route.Primary, Rule: d.Rule}
 	}
 	if err := s.refusedAway(d); err != nil {
-		return d, false, err
+		return d, refuseFor(err)
 	}
 	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be asked for
 		d.Where = route.Here
 	}
-	return d, false, nil
+	return d, onward
 }
 
 // notePlaced notes what the request at hand will have done on its server.

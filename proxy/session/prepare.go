@@ -9,14 +9,13 @@ import (
 
 // prepare makes prepared statements follow the client from server to server.
 // A statement has one name on a server, shared by all sessions that prepare
-// the same text and types; the client's own names never reach one. mine: the
-// request was answered, or sent on in other words.
+// the same text and types; the client's own names never reach one.
 //
 // The names that a server does not know (a client's own, of statements too
 // long to keep) are passed as they are: its error is the right one.
-func (s *Session) prepare(m *wire.Message) (mine bool) {
-	if s.expect.Skipping {
-		return false // the server will not read it
+func (s *Session) prepare(m *wire.Message) result {
+	if !s.follows || s.plain || s.expect.Skipping { // the server will not read it
+		return onward
 	}
 	switch m.Kind {
 	case wire.Query: // destroys the unnamed statement
@@ -25,17 +24,17 @@ func (s *Session) prepare(m *wire.Message) (mine bool) {
 			back = nil // nothing can have it skipped
 		}
 		s.forward(m, back, nil)
-		return true
+		return handled
 	case wire.Parse:
-		return s.prepareParse(m)
+		return doneIf(s.prepareParse(m))
 	case wire.Bind:
-		return s.prepareBind(m)
+		return doneIf(s.prepareBind(m))
 	case wire.Describe:
-		return s.prepareDescribe(m)
+		return doneIf(s.prepareDescribe(m))
 	case wire.Close:
-		return s.prepareClose(m)
+		return doneIf(s.prepareClose(m))
 	}
-	return false
+	return onward
 }
 
 func (s *Session) prepareParse(m *wire.Message) bool {

@@ -308,7 +308,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 		if s.set.Tells != 0 && m.First {
 			s.logMessage(&m)
 		}
-		if err := s.request(m); err != nil {
+		if err := s.handle(m); err != nil {
 			return moved, err
 		}
 		if s.leaving {

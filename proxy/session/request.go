@@ -7,25 +7,26 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// request handles a request, or a piece of one.
-func (s *Session) request(m wire.Message) error {
+// handle handles a request, or a piece of one.
+func (s *Session) handle(m wire.Message) error {
 	s.handling = true
-	defer func() { s.handling = false }()
+	defer func() { s.request = request{came: s.came} }()
 	if m.First {
 		s.reload()
-		s.came = s.requests.position() - uint64(len(m.Bytes))
+		s.message, s.came = m, s.requests.position()-uint64(len(m.Bytes))
 		if m.Kind != wire.CopyData {
 			s.requests.ends()
 		}
 		s.passing = false
-		mine, err := s.begin(m)
-		if err != nil || mine {
+		sent, err := s.begin()
+		if err != nil || !sent {
 			if s.dropping = !s.passing; err == nil { // of the pieces to come
 				s.sent(m)
 			}
 			return err
 		}
 		s.dropping = false
+		m = s.message
 	}
 	n := len(m.Bytes)
 	if !s.dropping {
@@ -61,76 +62,6 @@ func (s *Session) countExecuted(kind wire.Kind) {
 	case wire.Query, wire.Execute, wire.FunctionCall:
 		s.executed++
 	}
-}
-
-// begin decides about a request. mine: it is answered here, or by nobody, and
-// does not go to the server.
-func (s *Session) begin(m wire.Message) (mine bool, err error) {
-	switch m.Kind {
-	case wire.Terminate:
-		return true, s.leave(nil)
-	case wire.Password:
-		return true, &wire.Fault{Code: "08P01", Message: "invalid frontend message type 112"}
-	}
-	s.enter(Active)
-	s.countExecuted(m.Kind)
-	if s.wish.alive || s.cancels > 0 {
-		if err := s.spared(); err != nil {
-			return true, err
-		}
-	}
-	if s.refusing && m.Kind != wire.Sync {
-		return true, nil
-	}
-	if m.Kind == wire.Sync {
-		s.refusing = false
-	}
-	if s.server == nil {
-		switch m.Kind {
-		case wire.Sync:
-			s.begins = nil // its portal ends
-			s.answer(nil, true)
-			return true, nil
-		case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail:
-			return true, nil // outside a copy PostgreSQL takes no notice either
-		}
-	}
-	if err := s.acquaint(); err != nil {
-		return true, s.refuse(m.Kind, err)
-	}
-	if err := s.partAhead(m.Kind); err != nil {
-		return true, err
-	}
-	if !m.Last {
-		s.prepared.Overtake(m.Kind)
-	} else if mine, err = s.command(m); err != nil || mine {
-		return true, s.refuse(m.Kind, err)
-	}
-	if mine, err = s.look(&m); err != nil || mine {
-		return true, s.refuse(m.Kind, err)
-	}
-	if mine, err = s.place(&m); err != nil || mine {
-		return true, s.refuse(m.Kind, err)
-	}
-	if err := s.vacate(&m); err != nil {
-		return true, s.refuse(m.Kind, err)
-	}
-	if err := s.agreed(&m); err != nil {
-		return true, s.refuse(m.Kind, err)
-	}
-	if err := s.carry(m.Kind); err != nil {
-		return true, err
-	}
-	s.server.Used = s.server.Used || s.keeps() || s.tracker.Pinned() != ""
-	s.tellSent(&m)
-	if s.redirect(&m) {
-		return true, nil
-	}
-	if s.follows && !s.plain && s.prepare(&m) {
-		return true, nil
-	}
-	s.expectReply(m.Kind)
-	return false, nil
 }
 
 // settled waits until it is known what became of what the client has prepared

@@ -3,7 +3,7 @@
 // code, and what it waits for is its Loop's business.
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
-// A request goes through request.go (what is it), look.go (what will it do to
+// A request goes through request.go (a message, or a piece of one) and the table of steps.go: look.go (what will it do to
 // the session, by package effect; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
 // go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
@@ -71,7 +71,6 @@ type Session struct {
 	values      map[string]string     // of parameters, that it has set for itself; set has them
 	statements  map[string]*statement // the client's prepared statements
 	unnamed     *statement            // nil if there is none
-	script      *query.Script         // of the Parse or Query at hand; nil: too long to look into
 	tracker     track.Tracker         // what it has changed on servers
 	redo        redo                  // what may have to be judged once more
 	definitions definitions           // those of the open transaction
@@ -79,26 +78,24 @@ type Session struct {
 	temporary   bool                  // by its log-in, what it makes may be temporary; see inTemporary
 	syntax      query.Syntax          // in which the client's SQL is read now
 	judged      judged
-	basis       basis // what the request at hand is judged by
 	again       again
 	memory      memory
 	journal     querylog.Journal // of its client's messages, while something is told of them
 	placing
 	admitted
 	vacating
-	handling bool           // a request is being handled
-	scratch  []byte         // to build a short message in
-	upcoming *effect.Effect // of the request at hand, which is not sent yet
-	plain    bool           // the server has the client's statements by the client's own names
-	round    uint64         // Syncs and Queries so far
-	executed uint64         // Queries, Executes and FunctionCalls so far
-	private  uint64         // statements so far that cannot be shared
-	refusing bool           // a request failed here; skip to the next Sync
-	dropping bool           // the request that arrives in pieces is not for the server
-	passing  bool           // its first piece was sent on in other words, the others are to follow
+	scratch  []byte // to build a short message in
+	plain    bool   // the server has the client's statements by the client's own names
+	round    uint64 // Syncs and Queries so far
+	executed uint64 // Queries, Executes and FunctionCalls so far
+	private  uint64 // statements so far that cannot be shared
+	refusing bool   // a request failed here; skip to the next Sync
+	dropping bool   // the request that arrives in pieces is not for the server
+	passing  bool   // its first piece was sent on in other words, the others are to follow
 
 	checkout
 	transaction
+	request
 	expect  expect.List
 	asking  *question    // of pgherd's own, not wholly answered; nil: none
 	recheck time.Time    // when to look again whether the catalog is known
@@ -119,7 +116,6 @@ type Session struct {
 	target    target        // of the signal at hand, if that is a client
 	summoned  bool          // a signal is for this session's client
 	wish      wish          // a cancel that was not sent yet
-	came      uint64        // bytes of the client before the request at hand
 	cancels   int           // cancels on their way to its server (I10)
 }
 

@@ -79,25 +79,25 @@ func (s *Session) missTarget() {
 	s.target = target{}
 }
 
-// redirect sends a signal on, to the process in the client's place. mine: it was sent.
-func (s *Session) redirect(m *wire.Message) (mine bool) {
+// redirect sends a signal on, to the process in the client's place.
+func (s *Session) redirect(m *wire.Message) result {
 	if s.target.each != nil && m.Kind == wire.Bind {
 		s.redirectEach(m)
-		return false
+		return onward
 	}
 	if s.target.pid == 0 || m.Kind != wire.Query && m.Kind != wire.Bind {
-		return false
+		return onward
 	}
 	if s.target.number == s.pid {
 		s.target.pid, s.target.node = s.server.PID, s.server.Key.Node
 	}
 	if s.server.Key.Node != s.target.node {
 		s.target.ends = false
-		return false // there it may be a stranger's
+		return onward // there it may be a stranger's
 	}
 	if m.Kind == wire.Query {
 		*m = wire.Message{Kind: wire.Query, First: true, Last: true, Copied: true, Bytes: wire.AppendQuery(nil, renumbered(s.script, s.target.pid))}
-		return false
+		return onward
 	}
 	return s.redirectBind(m)
 }
@@ -114,11 +114,11 @@ func renumbered(script *query.Script, pid uint32) string {
 }
 
 // redirectBind binds the other number, or a statement with that in its text.
-func (s *Session) redirectBind(m *wire.Message) (mine bool) {
+func (s *Session) redirectBind(m *wire.Message) result {
 	v, err := wire.ViewBind(m.Body())
 	_, _, st := s.bound(m)
 	if err != nil || st == nil {
-		return false
+		return onward
 	}
 	argument := st.script.Statements[0].Functions[0].Arguments[0]
 	if argument.Parameter == 0 {
@@ -126,7 +126,7 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 		other := s.now(s.statement(renumbered(st.script, s.target.pid) + "\x00" + types))
 		v.Statement = []byte(s.parse(other, expect.Prelude, nil))
 		s.send(wire.Bind, expect.Forward, nil, wire.AppendBind(nil, &v))
-		return true
+		return handled
 	}
 	values := slices.Collect(v.Params.All())
 	value := &values[argument.Parameter-1]
@@ -142,7 +142,7 @@ func (s *Session) redirectBind(m *wire.Message) (mine bool) {
 	}
 	v.Params = wire.MakeValues(values...)
 	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
-	return false
+	return onward
 }
 
 // Summon has the session get a server, if it has none, for a signal to its client.

@@ -41,7 +41,7 @@ func (s *Session) observeText(m *wire.Message) (err error) {
 		if err := s.renewWatched(m); err != nil {
 			return err
 		}
-		if s.script, err = s.read(m); err == nil {
+		if err = s.readScript(m); err == nil {
 			s.spoils = s.lasts(s.effect(s.script))
 		}
 	}
