@@ -10,29 +10,29 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Whose says what becomes of the reply to a request.
-type Whose uint8
+// Disposition says what becomes of the reply to a request.
+type Disposition uint8
 
 const (
-	Forward Whose = iota // the client asked: it gets the reply
-	Swallow              // pgherd asked: the client never sees it
-	Local                // pgherd answers the client itself, when its turn comes
-	Beside               // pgherd says something before the reply to the client's next request; no reply itself
-	Instead              // the server fails for the client, which gets pgherd's words for it
-	Prelude              // pgherd asked, so that the client's next request can work: an error is the client's
-	Capture              // pgherd asked, and reads the answer
-	Restore              // pgherd brings the server to the session's settings: an error ends the session
-	Attempt              // as swallow, and an error changes nothing
-	Retry                // the client asked; it gets the reply to a repetition instead
+	Forward    Disposition = iota // the client asked: it gets the reply
+	Swallow                       // pgherd asked: the client never sees it
+	Local                         // pgherd answers the client itself, when its turn comes
+	Beside                        // pgherd says something before the reply to the client's next request; no reply itself
+	Substitute                    // the server fails for the client, which gets pgherd's words for it
+	Setup                         // pgherd asked, so that the client's next request can work: an error is the client's
+	Capture                       // pgherd asked, and reads the answer
+	Restore                       // pgherd brings the server to the session's settings: an error ends the session
+	Attempt                       // as swallow, and an error changes nothing
+	Retry                         // the client asked; it gets the reply to a repetition instead
 )
 
 // ours: it is of pgherd's own making, and in locals; the server never hears of it.
-func (w Whose) ours() bool { return w == Local || w == Beside }
+func (w Disposition) ours() bool { return w == Local || w == Beside }
 
 // owed is a reply that has not come, or not wholly.
 type owed struct {
 	request wire.Kind
-	whose   Whose
+	whose   Disposition
 	undo    Undo
 	about   any
 }
@@ -80,25 +80,25 @@ type List struct {
 // Empty says that the server owes nothing, and reads what comes next (I2).
 func (e *List) Empty() bool { return e.list.len() == 0 && !e.Skipping && !e.copying }
 
-// Coming says that replies are still to come without another request.
-func (e *List) Coming() bool { return e.list.len() > 0 && !e.copying }
+// RepliesPending says that replies are still to come without another request.
+func (e *List) RepliesPending() bool { return e.list.len() > 0 && !e.copying }
 
 // Unsettled says that what was noted before the last Sync or Query may have
 // to be taken back, and that the answer comes without another request.
 func (e *List) Unsettled() bool { return e.closed > 0 && !e.copying }
 
-// Settling says that a request is not answered after which a transaction may
+// StatusPending says that a request is not answered after which a transaction may
 // have another state.
-func (e *List) Settling() bool { return e.settlingFrom(0) }
+func (e *List) StatusPending() bool { return e.settlingFrom(0) }
 
-// SettlingBehind is Settling for what was sent behind the request whose reply is
+// StatusPendingBehind is StatusPending for what was sent behind the request whose reply is
 // arriving.
-func (e *List) SettlingBehind() bool { return e.settlingFrom(1) }
+func (e *List) StatusPendingBehind() bool { return e.settlingFrom(1) }
 
 func (e *List) settlingFrom(first int) bool {
 	for i := first; i < e.list.len(); i++ {
 		o := e.list.at(i)
-		if wire.ReadyForQuery.Settles(o.request) && (o.whose == Forward || o.whose == Instead) {
+		if wire.ReadyForQuery.Settles(o.request) && (o.whose == Forward || o.whose == Substitute) {
 			return true
 		}
 	}
@@ -111,7 +111,7 @@ func (e *List) settlingFrom(first int) bool {
 func (e *List) Runs() bool {
 	for i := range e.list.len() {
 		switch o := e.list.at(i); {
-		case o.whose == Forward, o.whose == Instead, o.whose == Prelude:
+		case o.whose == Forward, o.whose == Substitute, o.whose == Setup:
 			return true
 		case !o.whose.ours() && wire.ReadyForQuery.Settles(o.request):
 			return false
@@ -123,7 +123,7 @@ func (e *List) Runs() bool {
 // OwedToClient is how many of the replies owed are the client's.
 func (e *List) OwedToClient() (n int) {
 	for i := range e.list.len() {
-		if w := e.list.at(i).whose; w == Forward || w == Local || w == Instead {
+		if w := e.list.at(i).whose; w == Forward || w == Local || w == Substitute {
 			n++
 		}
 	}
@@ -133,9 +133,9 @@ func (e *List) OwedToClient() (n int) {
 // Doubtful says that something that was noted may have to be taken back.
 func (e *List) Doubtful() bool { return e.open+e.closed > 0 }
 
-// Within says that a sequence of the extended protocol is not finished: an
+// InExtended says that a sequence of the extended protocol is not finished: an
 // error in it would have the next request skipped.
-func (e *List) Within() bool { return e.unsynced }
+func (e *List) InExtended() bool { return e.unsynced }
 
 // push puts a request, or an answer of our own, at the end of the list.
 func (e *List) push(o owed) {
@@ -187,10 +187,10 @@ func (e *List) release(o owed) {
 func (e *List) Len() int { return e.list.len() }
 
 // Next is what becomes of the next reply; nothing owed reads as the client's own.
-func (e *List) Next() Whose { return e.head().whose }
+func (e *List) Next() Disposition { return e.head().whose }
 
 // Mark says anew what becomes of the reply to the oldest request.
-func (e *List) Mark(w Whose) { e.list.oldest().whose = w }
+func (e *List) Mark(w Disposition) { e.list.oldest().whose = w }
 
 // Words is what the client is told instead of the reply that is arriving.
 func (e *List) Words() Answer { return e.locals.at(0) }
@@ -206,10 +206,10 @@ func (e *List) Full() bool { return e.list.len() >= Limit }
 func (e *List) About() any { return e.head().about }
 
 // Add notes that a request has been sent to the server.
-func (e *List) Add(request wire.Kind, w Whose, undo Undo) { e.AddAbout(request, w, undo, nil) }
+func (e *List) Add(request wire.Kind, w Disposition, undo Undo) { e.AddAbout(request, w, undo, nil) }
 
 // AddAbout is Add, with what the request is about.
-func (e *List) AddAbout(request wire.Kind, w Whose, undo Undo, about any) {
+func (e *List) AddAbout(request wire.Kind, w Disposition, undo Undo, about any) {
 	switch {
 	case !request.Asks():
 	case e.Skipping:
@@ -230,10 +230,10 @@ func (e *List) AddAbout(request wire.Kind, w Whose, undo Undo, about any) {
 	}
 }
 
-// AddInstead is add for a request that will fail, and what the client is told.
+// AddSubstitute is add for a request that will fail, and what the client is told.
 // If code is not "", an error of another code is told as it is.
-func (e *List) AddInstead(request wire.Kind, words []byte, code string) {
-	e.push(owed{request: request, whose: Instead})
+func (e *List) AddSubstitute(request wire.Kind, words []byte, code string) {
+	e.push(owed{request: request, whose: Substitute})
 	e.put(Answer{Bytes: words, Code: code})
 }
 
@@ -268,7 +268,7 @@ func (e *List) Answer(a Answer, torn bool) (now bool) {
 
 // Admit says whose a reply is that begins to arrive. An error is a violation
 // of the protocol by the server.
-func (e *List) Admit(kind wire.Kind) (Whose, error) {
+func (e *List) Admit(kind wire.Kind) (Disposition, error) {
 	head := e.head()
 	if kind.Unasked() || kind.Within(head.request) {
 		return head.whose, nil
@@ -288,7 +288,7 @@ func (e *List) Settle(kind wire.Kind) {
 		e.beginCopy()
 	case e.list.len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
-		if e.pop().whose == Instead {
+		if e.pop().whose == Substitute {
 			e.take()
 		}
 		e.dropStray()
@@ -337,7 +337,7 @@ func (e *List) fail() {
 	var undone []Undo // the oldest is the one that failed
 	for e.list.len() > 0 && e.head().request != wire.Sync {
 		o := e.pop()
-		if o.whose.ours() || o.whose == Instead {
+		if o.whose.ours() || o.whose == Substitute {
 			e.take()
 		}
 		if o.undo != nil || len(undone) == 0 {

@@ -17,7 +17,7 @@ import (
 type ask struct {
 	kind  wire.Kind
 	fate  fate
-	whose Whose
+	whose Disposition
 	id    int // of an answer of pgherd's own, whose is local then
 }
 
@@ -36,25 +36,25 @@ const (
 type word struct {
 	kind  wire.Kind
 	id    int
-	whose Whose
+	whose Disposition
 	began int // of an error: how many requests the server had read when its last copy began
 }
 
 // model is a PostgreSQL.
 type model struct {
-	skip     bool      // to the next Sync
-	copying  wire.Kind // Query or Execute that takes copy data; Unknown: none does
-	origin   Whose     // whose request that was
-	over     bool      // it has given up on the connection
-	open     bool      // a transaction that the next Sync ends
-	read     int       // requests
-	began    int       // read, when the last copy began
-	sync     bool      // a Sync was ignored in the copy under way
-	hopeless bool      // such a copy failed: what follows depends on how fast the bytes came
+	skip     bool        // to the next Sync
+	copying  wire.Kind   // Query or Execute that takes copy data; Unknown: none does
+	origin   Disposition // whose request that was
+	over     bool        // it has given up on the connection
+	open     bool        // a transaction that the next Sync ends
+	read     int         // requests
+	began    int         // read, when the last copy began
+	sync     bool        // a Sync was ignored in the copy under way
+	hopeless bool        // such a copy failed: what follows depends on how fast the bytes came
 	out      []word
 }
 
-func (p *model) say(w Whose, kinds ...wire.Kind) {
+func (p *model) say(w Disposition, kinds ...wire.Kind) {
 	for _, k := range kinds {
 		p.out = append(p.out, word{kind: k, whose: w, began: p.began})
 	}
@@ -286,10 +286,10 @@ func (k *talk) check() error {
 	if idle && !owes && !k.e.Empty() {
 		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.Skipping, k.e.copying)
 	}
-	if idle && k.e.Empty() && k.server.open && !k.e.Within() {
+	if idle && k.e.Empty() && k.server.open && !k.e.InExtended() {
 		return fmt.Errorf("the list is empty, its sequence finished, and the server's transaction open (I2)")
 	}
-	if idle && owes && k.e.Coming() {
+	if idle && owes && k.e.RepliesPending() {
 		return fmt.Errorf("the list expects replies without a request, the server waits for one")
 	}
 	return nil

@@ -103,13 +103,13 @@ func (p *play) step(line string) error {
 	case "state:":
 		return same(p.state(), rest)
 	case "coming":
-		return same(p.Coming(), true)
+		return same(p.RepliesPending(), true)
 	case "full":
 		return same(p.Full(), true)
 	case "within":
-		return same(p.Within(), true)
+		return same(p.InExtended(), true)
 	case "not":
-		return same(map[string]bool{"coming": p.Coming(), "full": p.Full(), "within": p.Within()}[rest], false)
+		return same(map[string]bool{"coming": p.RepliesPending(), "full": p.Full(), "within": p.InExtended()}[rest], false)
 	}
 	return fmt.Errorf("no such step; %s", traceGuide)
 }
@@ -158,7 +158,7 @@ func (p *play) reply(words []string) error {
 	for a, ok := p.NextLocal(); ok; a, ok = p.NextLocal() {
 		p.turns = append(p.turns, string(a.Bytes))
 	}
-	return same(map[Whose]string{Forward: "forward", Swallow: "swallow", Local: "local"}[w], words[1])
+	return same(map[Disposition]string{Forward: "forward", Swallow: "swallow", Local: "local"}[w], words[1])
 }
 
 func (p *play) local(rest string, beside bool) error {

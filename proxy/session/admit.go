@@ -41,7 +41,7 @@ func (s *Session) letIn() (params []wire.Param, err error) {
 	s.hurried = params != nil
 	err = s.checkOut(s.primary())
 	if err == nil {
-		err = s.await(s.expect.Empty) // what another client has set is taken back
+		err = s.relayUntil(s.expect.Empty) // what another client has set is taken back
 	}
 	s.hurried = false
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *Session) vouch() error {
 			}
 			note(pool.ReadFinding(q.rows))
 		})
-		err := s.await(func() bool { return s.asking == nil })
+		err := s.relayUntil(func() bool { return s.asking == nil })
 		if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // just now
 			return s.replace()
 		} else if err != nil {

@@ -86,8 +86,8 @@ func (s *Session) unbind() {
 		return
 	}
 	s.ran = true
-	there := s.parse(s.now(st), expect.Prelude, nil)
-	s.send(wire.Bind, expect.Prelude, nil, wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
+	there := s.parse(s.now(st), expect.Setup, nil)
+	s.send(wire.Bind, expect.Setup, nil, wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
 }
 
 // withheld answers what ends a transaction of which no server knows yet, and

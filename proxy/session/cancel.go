@@ -59,7 +59,7 @@ func (s *Session) sendCancel(server *pool.Server) {
 // toCome says that something that the cancel is for was not given to a server yet,
 // or stands behind something of pgherd's own.
 func (s *Session) toCome() bool {
-	return s.expect.OwedToClient() > 0 || s.again.due || s.meant() || s.requests.position() < s.wish.upTo
+	return s.expect.OwedToClient() > 0 || s.retry.due || s.meant() || s.requests.position() < s.wish.upTo
 }
 
 // meant says that the cancel is for the request at hand.
@@ -79,7 +79,7 @@ func (s *Session) struck() bool {
 func (s *Session) spared() error {
 	deadline := s.loop.Now().Add(cancelHold)
 	s.recheck = sooner(s.recheck, deadline)
-	return s.await(func() bool {
+	return s.relayUntil(func() bool {
 		return s.came < s.wish.upTo || !s.wish.alive && s.cancels == 0 || over(deadline, s.loop.Now())
 	})
 }

@@ -46,7 +46,7 @@ func (s *Session) checkoutOne(node int) error {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
 			Hint: "SHOW POOL_NODES tells what is believed of each node."}
 	}
-	if node == s.primary() && s.unshelve(node) {
+	if node == s.primary() && s.unpark(node) {
 		return s.restore()
 	}
 	server := s.loop.Checkout(s.on(node), s.who.Secret)
@@ -71,7 +71,7 @@ func (s *Session) queue() (*pool.Server, error) {
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
-	if s.home != nil && !s.stray { // it may take the very place that it waits for
+	if s.parked != nil && !s.signalTarget { // it may take the very place that it waits for
 		deadline = sooner(deadline, s.loop.Now().Add(homeWait))
 	}
 	if s.hurried {
@@ -174,16 +174,16 @@ func (s *Session) attach(server *pool.Server) error {
 // checkout is what a session knows of the server that it holds. It is made and dropped
 // whole, by take and detach.
 type checkout struct {
-	server  *pool.Server // nil while it needs none
-	replies stream
-	parsed  []string // statements that it has been given
-	away    bool     // it is a standby's
-	ran     bool     // it has been given something to run
-	stray   bool     // it was chosen for a process that is there
-	portal  bool     // the unnamed one is bound on it, a standby's, and not done with
-	drawn   bool     // the session may have drawn from a sequence on it
-	waits   bool     // it may wait for more, after what was sent last
-	unasked bool     // DISCARD ALL was done, and may have left what it is to be asked for
+	server       *pool.Server // nil while it needs none
+	replies      stream
+	parsed       []string // statements that it has been given
+	away         bool     // it is a standby's
+	ran          bool     // it has been given something to run
+	signalTarget bool     // it was chosen for a process that is there
+	portal       bool     // the unnamed one is bound on it, a standby's, and not done with
+	drawn        bool     // the session may have drawn from a sequence on it
+	waits        bool     // it may wait for more, after what was sent last
+	unasked      bool     // DISCARD ALL was done, and may have left what it is to be asked for
 }
 
 // take has the server at hand.

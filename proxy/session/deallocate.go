@@ -23,8 +23,8 @@ func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
 
 // prepareGone prepares what is to be deallocated.
 func (s *Session) prepareGone() {
-	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'S', goneStatement))
-	s.send(wire.Parse, expect.Prelude, nil, wire.AppendParse(nil, goneStatement, "", nil))
+	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', goneStatement))
+	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, goneStatement, "", nil))
 }
 
 // forgetClosed: the statement is being deallocated. It is not if the server

@@ -42,7 +42,7 @@ func (s *Session) announce(kind wire.Kind) {
 // by a ROLLBACK.
 func (s *Session) mayCommit(kind wire.Kind) bool {
 	runs := kind == wire.Query || kind == wire.Bind
-	return s.status != wire.InTransaction || s.expect.Settling() || runs && s.basis.script.Commits()
+	return s.status != wire.InTransaction || s.expect.StatusPending() || runs && s.basis.script.Commits()
 }
 
 // tellDefinitions tells other sessions, before the client hears of it, that what was
@@ -56,7 +56,7 @@ func (s *Session) tellDefinitions() {
 // endDefinitions: a ReadyForQuery has come.
 func (s *Session) endDefinitions() {
 	d := &s.definitions
-	if d.none() || s.whose != expect.Forward && s.whose != expect.Instead {
+	if d.none() || s.disposition != expect.Forward && s.disposition != expect.Substitute {
 		return
 	}
 	if s.status == wire.Idle {
@@ -65,7 +65,7 @@ func (s *Session) endDefinitions() {
 			s.entry.Refresh(s.loop.Now())
 		}
 	}
-	if s.expect.SettlingBehind() {
+	if s.expect.StatusPendingBehind() {
 		return
 	}
 	endAll(s.entry, d.open)

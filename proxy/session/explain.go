@@ -88,7 +88,7 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 	}
 	e.basis = e.present()
 	e.basis.script = script
-	refused := e.allow(e.effect(script))
+	refused := e.check(e.effect(script))
 	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
 	e.signals(&wire.Message{Kind: wire.Query}, &r)
 	steps, d := e.explainRules(&r)

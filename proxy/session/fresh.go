@@ -55,7 +55,7 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 	if d.Where != route.Anywhere && d.Where != route.Node {
 		return primary, nil
 	}
-	if s.home != nil && s.loop.Now().Before(s.stayHome) {
+	if s.parked != nil && s.loop.Now().Before(s.stayParked) {
 		return primary, nil
 	}
 	if now := s.chooseNow(d); !now.stale {
@@ -123,9 +123,9 @@ func (s *Session) chooseNow(d route.Decision) pick {
 	return p
 }
 
-// outrun says that the standby at hand is not known to have replayed what other
+// stale says that the standby at hand is not known to have replayed what other
 // sessions have written since it was chosen, and that a read has to see that.
-func (s *Session) outrun() bool {
+func (s *Session) stale() bool {
 	if !s.away || s.set.Routing.Consistency != route.Global {
 		return false
 	}
@@ -161,16 +161,16 @@ func (s *Session) primary() int {
 	return -1
 }
 
-// reborn says that the standby may have been restarted, and forgotten what it had
+// restarted says that the standby may have been restarted, and forgotten what it had
 // replayed, since it was asked: the server at hand is younger. It is given back.
-func (s *Session) reborn() bool {
+func (s *Session) restarted() bool {
 	if s.fresh.needed == 0 {
 		return false
 	}
 	if lsn, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) && lsn >= s.fresh.needed {
 		return false
 	}
-	_ = s.await(s.expect.Empty) // else it is closed
+	_ = s.relayUntil(s.expect.Empty) // else it is closed
 	s.letGo()
 	s.expect = expect.List{}
 	s.loop.Chase()

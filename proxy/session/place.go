@@ -18,15 +18,15 @@ import (
 
 // placing is what a session remembers in order to place its requests.
 type placing struct {
-	home     *pool.Server // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	stayHome time.Time    // at home, until then: no standby had a server
-	blocks   bool         // an earlier transaction block has
-	ever     bool         // any statement has
-	chance   float64      // by which the session's node is chosen
-	ratio    float64      // by which a preference counts
-	reads    int          // the node that was chosen last for a read; -1: none was
-	fresh    fresh
-	unheard  bool // a read went to the primary because its relation is not known yet
+	parked     *pool.Server // in session mode the primary's, while it is not at work; nil: there is none, or it is
+	stayParked time.Time    // kept to the parked one, until then: no standby had a server
+	blocks     bool         // an earlier transaction block has
+	ever       bool         // any statement has
+	chance     float64      // by which the session's node is chosen
+	ratio      float64      // by which a preference counts
+	reads      int          // the node that was chosen last for a read; -1: none was
+	fresh      fresh
+	unheard    bool // a read went to the primary because its relation is not known yet
 }
 
 // routes says that the session's statements may leave the primary.
@@ -49,7 +49,7 @@ func (s *Session) place(m *wire.Message) result {
 	if sofar.outcome != goOn {
 		return sofar
 	}
-	if err := s.comeBackFor(r.Script, d, asks); err != nil {
+	if err := s.moveFor(r.Script, d, asks); err != nil {
 		return refuseFor(err)
 	}
 	if s.server == nil && d.Rule != "hint" && s.holds(m, r.Script) {
@@ -80,7 +80,7 @@ func unheard(r *route.Request) bool {
 // toPrimary has the primary at hand in place of a standby.
 func (s *Session) toPrimary(script *query.Script) error {
 	primary := route.Decision{Where: route.Primary}
-	if err := s.comeBackFor(script, primary, true); err != nil {
+	if err := s.moveFor(script, primary, true); err != nil {
 		return err
 	}
 	return s.fetch(primary)
@@ -137,19 +137,19 @@ func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	}
 }
 
-// comeBackFor brings the session back from the node that it is on, if the request
+// moveFor brings the session back from the node that it is on, if the request
 // belongs to another: from a standby, or from where nothing has run.
-func (s *Session) comeBackFor(script *query.Script, d route.Decision, asks bool) error {
+func (s *Session) moveFor(script *query.Script, d route.Decision, asks bool) error {
 	switch {
 	case !asks:
 		return nil
-	case s.away && s.failed() && s.begun != nil && !s.expect.Within() && (script.Chains() || script.EndsFirst()):
+	case s.away && s.failed() && s.begun != nil && !s.expect.InExtended() && (script.Chains() || script.EndsFirst()):
 		return s.failAgain()
 	case !(s.away && d.Where == route.Primary) && !s.misses(d):
 		return nil
 	}
 	ran := s.away
-	if err := s.comeBack(); err != nil || s.server != nil || s.begun == nil {
+	if err := s.moveToPrimary(); err != nil || s.server != nil || s.begun == nil {
 		return err
 	}
 	if err := s.fetch(d); err != nil {
@@ -318,7 +318,7 @@ func (s *Session) fetch(d route.Decision) error {
 		s.transaction.unserved()
 		return err
 	}
-	s.stray = d.Where == route.Process
+	s.signalTarget = d.Where == route.Process
 	s.beginAgain()
 	return nil
 }
@@ -337,13 +337,13 @@ func (s *Session) obtain(d route.Decision) error {
 		return s.checkoutPrimary()
 	}
 	err = s.checkOut(node)
-	if s.home != nil && elsewhere(err) {
-		s.stayHome = s.loop.Now().Add(homeStay)
+	if s.parked != nil && elsewhere(err) {
+		s.stayParked = s.loop.Now().Add(parkedStay)
 	}
-	if _, paused := errors.AsType[inPause](err); paused && s.home == nil { // nobody gets one elsewhere either
+	if _, paused := errors.AsType[inPause](err); paused && s.parked == nil { // nobody gets one elsewhere either
 		return err
 	}
-	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.reborn()) {
+	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.restarted()) {
 		return s.checkoutPrimary()
 	}
 	return err
@@ -356,7 +356,7 @@ func (s *Session) checkoutPrimary() error {
 		if err := s.checkOut(s.primary()); err != nil || s.server.Key.Node == s.primary() {
 			return err
 		}
-		if err := s.await(s.expect.Empty); err != nil {
+		if err := s.relayUntil(s.expect.Empty); err != nil {
 			return err
 		}
 		s.giveUp()
@@ -393,7 +393,7 @@ func (s *Session) idle() {
 		s.fresh.wrote = s.loop.Now()
 		s.loop.Wrote()
 	}
-	if s.whose == expect.Forward || s.whose == expect.Instead {
+	if s.disposition == expect.Forward || s.disposition == expect.Substitute {
 		s.begun = nil
 	}
 }

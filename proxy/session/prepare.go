@@ -20,7 +20,7 @@ func (s *Session) prepare(m *wire.Message) result {
 	switch m.Kind {
 	case wire.Query: // destroys the unnamed statement
 		back := s.setUnnamed(nil)
-		if !s.expect.Within() {
+		if !s.expect.InExtended() {
 			back = nil // nothing can have it skipped
 		}
 		s.forward(m, back, nil)
@@ -110,7 +110,7 @@ const duplicate = "42P05"
 func (s *Session) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
-	s.sendInstead(wire.Parse, wire.AppendError(nil, fault), duplicate, appendParse(nil, there, text))
+	s.sendSubstitute(wire.Parse, wire.AppendError(nil, fault), duplicate, appendParse(nil, there, text))
 }
 
 // prepareAhead answers a Parse without a server, if the statement has been
@@ -141,8 +141,8 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(name)
-	if s.again.of = s.statementOf(name); ok && copies {
-		s.again.begin(name)
+	if s.retry.of = s.statementOf(name); ok && copies {
+		s.retry.begin(name)
 	}
 	var back expect.Undo
 	if len(name) == 0 && s.unnamed != nil {
@@ -168,15 +168,15 @@ func (s *Session) prepareDescribe(m *wire.Message) bool {
 		return false
 	}
 	if v.What == 'P' {
-		s.forward(m, nil, s.again.of)
+		s.forward(m, nil, s.retry.of)
 		return true
 	}
 	copies := s.copies()
 	there, ok := s.ensure(v.Name)
 	if ok {
 		st := s.statements[string(v.Name)]
-		if s.again.of = st; copies {
-			s.again.begin(v.Name)
+		if s.retry.of = st; copies {
+			s.retry.begin(v.Name)
 		}
 		s.sendAbout(wire.Describe, expect.Forward, nil, st, wire.AppendDescribe(nil, 'S', there))
 	} else {

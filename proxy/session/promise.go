@@ -31,7 +31,7 @@ func (s *Session) keepPromise(m *wire.Message) error {
 		s.describeAnew(name, st)
 		return nil
 	case !st.promise.Known():
-		if s.status != wire.Idle || s.expect.Within() { // what fails there cannot be repeated
+		if s.status != wire.Idle || s.expect.InExtended() { // what fails there cannot be repeated
 			s.ownPlan(name, st)
 		}
 		return nil
@@ -92,7 +92,7 @@ func (s *Session) ownPlan(name []byte, st *statement) {
 func (s *Session) prepareAsPromised(name []byte, st *statement) error {
 	there, named := s.ensure(name)
 	var told pool.Shape
-	s.sendAbout(wire.Describe, expect.Prelude, nil, &told, wire.AppendDescribe(nil, 'S', there))
+	s.sendAbout(wire.Describe, expect.Setup, nil, &told, wire.AppendDescribe(nil, 'S', there))
 	if err := s.quiesce(); err != nil || s.expect.Skipping {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *Session) ask(sql string, done func(*question)) {
 }
 
 // query sends a query of pgherd's own. It destroys the unnamed statement.
-func (s *Session) query(sql string, w expect.Whose) {
+func (s *Session) query(sql string, w expect.Disposition) {
 	s.server.Prepared.Sweep()
 	s.send(wire.Query, w, nil, wire.AppendQuery(nil, sql))
 }
@@ -66,7 +66,7 @@ func (q *question) read(body []byte) {
 // as what may have left it, where that is a transaction by itself.
 func (s *Session) askAhead() {
 	if s.tracker.AskAhead() && !s.waits && s.status == wire.Idle && s.server != nil && s.asking == nil &&
-		!s.expect.Skipping && s.expect.Coming() {
+		!s.expect.Skipping && s.expect.RepliesPending() {
 		s.askState()
 	}
 }
@@ -123,7 +123,7 @@ func (s *Session) askNow(ticket func() catalog.Ticket) error {
 	if s.asking == nil {
 		s.askCatalog(ticket())
 	}
-	if err := s.await(func() bool { return s.asking == nil }); err != nil {
+	if err := s.relayUntil(func() bool { return s.asking == nil }); err != nil {
 		return err
 	}
 	return s.digest()

@@ -78,7 +78,7 @@ func (s *Session) broken(err error) error {
 // reply handles a reply, or a piece of one.
 func (s *Session) reply(m wire.Message) (err error) {
 	if m.First {
-		if s.whose, err = s.expect.Admit(m.Kind); err != nil {
+		if s.disposition, err = s.expect.Admit(m.Kind); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.meetOutdated(m)
 	}
 	if m.Kind == wire.NotificationResponse {
-		s.whose = expect.Forward // whatever it came in between
+		s.disposition = expect.Forward // whatever it came in between
 		s.notified(&m)
 	}
 	if m.First && m.Kind.Whole() {
@@ -96,7 +96,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 	}
 	s.deliver(m)
 	n := len(m.Bytes)
-	if m.Last && s.whose == expect.Forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
+	if m.Last && s.disposition == expect.Forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
 		n += s.replies.run(s.client, m.Kind)
 	}
 	s.replies.passes(n)
@@ -104,7 +104,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 		s.expect.Settle(m.Kind)
 		s.answerLocals()
 	}
-	if s.whose == expect.Retry && m.Kind == wire.ErrorResponse {
+	if s.disposition == expect.Retry && m.Kind == wire.ErrorResponse {
 		s.expect.Mark(expect.Retry) // its Sync
 	}
 	if m.Kind == wire.ReadyForQuery {
@@ -116,10 +116,10 @@ func (s *Session) reply(m wire.Message) (err error) {
 
 // endOwn: the answer to something of pgherd's own has come to its end.
 func (s *Session) endOwn() {
-	switch s.whose {
+	switch s.disposition {
 	case expect.Forward:
 		s.missTarget()
-		s.again.end()
+		s.retry.end()
 		s.since, s.overdue = s.loop.Now(), false // of the next one's time
 	case expect.Capture:
 		q := s.asking
@@ -135,13 +135,13 @@ func (s *Session) endOwn() {
 // deliver gives the client what is its own of a reply.
 func (s *Session) deliver(m wire.Message) {
 	switch {
-	case s.whose == expect.Forward, s.whose == expect.Prelude && m.Kind == wire.ErrorResponse:
+	case s.disposition == expect.Forward, s.disposition == expect.Setup && m.Kind == wire.ErrorResponse:
 		s.handOn(m)
-	case s.whose == expect.Instead && m.Kind == wire.ErrorResponse:
+	case s.disposition == expect.Substitute && m.Kind == wire.ErrorResponse:
 		s.substitute(m)
-	case s.whose == expect.Instead: // the end of its round, or it has not failed
+	case s.disposition == expect.Substitute: // the end of its round, or it has not failed
 		s.handOn(m)
-	case s.whose == expect.Capture:
+	case s.disposition == expect.Capture:
 		s.asking.hear(m)
 	}
 }
@@ -174,7 +174,7 @@ func (s *Session) observe(m wire.Message) error {
 	}
 	switch m.Kind {
 	case wire.CommandComplete:
-		if s.whose == expect.Forward && s.follows {
+		if s.disposition == expect.Forward && s.follows {
 			s.complete(m)
 		}
 		s.tellOthers(m)
@@ -187,7 +187,7 @@ func (s *Session) observe(m wire.Message) error {
 	case wire.ParameterStatus:
 		if p, err := wire.ViewParameterStatus(m.Body()); err == nil {
 			s.server.SetParam(string(p.Name), string(p.Value))
-			if s.whose == expect.Forward {
+			if s.disposition == expect.Forward {
 				s.learn(pool.WithParam(s.told, string(p.Name), string(p.Value)))
 			}
 		}
@@ -210,9 +210,9 @@ func (s *Session) tellOthers(m wire.Message) {
 func (s *Session) observeError(m wire.Message) error {
 	fault := wire.ViewFault(m.Body())
 	s.loop.Count(s.server.Key.Node, severity(fault.Severity))
-	s.fatal = s.whose == expect.Forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
-	switch s.whose {
-	case expect.Forward, expect.Prelude, expect.Instead:
+	s.fatal = s.disposition == expect.Forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
+	switch s.disposition {
+	case expect.Forward, expect.Setup, expect.Substitute:
 		s.target.ends = false
 		s.tracker.Failed(fault.Code, s.replies.passed == 0)
 	case expect.Swallow:
@@ -287,7 +287,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 	if s.gone() {
 		return false, s.parting()
 	}
-	if s.again.due {
+	if s.retry.due {
 		if !s.expect.Empty() {
 			return false, nil
 		}
@@ -320,7 +320,7 @@ func (s *Session) fromClient() (moved bool, err error) {
 
 // crowded says that enough is queued, or owed, for the client to wait.
 func (s *Session) crowded() bool {
-	held := s.expect.Held() >= queuedLimit && s.expect.Coming() && !s.expect.Within() // their turn comes without another request
+	held := s.expect.Held() >= queuedLimit && s.expect.RepliesPending() && !s.expect.InExtended() // their turn comes without another request
 	return held || s.expect.Full() || s.client.Queued() >= queuedLimit ||
 		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
 }
@@ -328,7 +328,7 @@ func (s *Session) crowded() bool {
 // leave: the client said goodbye or closed its side. What it had asked for
 // before is still done, as PostgreSQL would: until it cannot be reached.
 func (s *Session) leave(why error) error {
-	if !s.expect.Coming() || why != nil && why != io.EOF || !s.requests.cut.Between() {
+	if !s.expect.RepliesPending() || why != nil && why != io.EOF || !s.requests.cut.Between() {
 		return s.parting()
 	}
 	if !s.leaving {

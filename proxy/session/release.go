@@ -15,7 +15,7 @@ func (s *Session) finish() {
 	if s.server != nil {
 		s.finishOne()
 	}
-	if s.home != nil && s.unshelve(s.home.Key.Node) {
+	if s.parked != nil && s.unpark(s.parked.Key.Node) {
 		s.finishOne()
 	}
 }
@@ -58,7 +58,7 @@ func (s *Session) part() (waited bool) {
 		return false
 	}
 	if s.keeps() {
-		s.shelve()
+		s.park()
 		return false
 	}
 	verdict := s.verdict()
@@ -78,7 +78,7 @@ func (s *Session) part() (waited bool) {
 
 // outside says that the server owes nothing and is in no transaction.
 func (s *Session) outside() bool {
-	return s.expect.Empty() && !s.expect.Within() && s.status == wire.Idle
+	return s.expect.Empty() && !s.expect.InExtended() && s.status == wire.Idle
 }
 
 // between is outside, and no message is here by half.
@@ -138,9 +138,9 @@ func (s *Session) renew() (asked bool) {
 func (s *Session) moment() pool.Moment {
 	return pool.Moment{
 		Ended:     s.state == Closing,
-		Owes:      !s.expect.Empty() || s.expect.Within() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
+		Owes:      !s.expect.Empty() || s.expect.InExtended() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
 		Status:    s.status,
-		Used:      s.server.Used || s.unasked || s.expect.Within() || !s.tracker.Certain() || s.misjudged(),
+		Used:      s.server.Used || s.unasked || s.expect.InExtended() || !s.tracker.Certain() || s.misjudged(),
 		Pinned:    s.tracker.Pinned() != "",
 		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
 		Expired:   s.spoils || s.server.Expired(s.loop.Now()),
@@ -188,7 +188,7 @@ func (s *Session) reset() pool.Verdict {
 // to be taken back.
 func (s *Session) resetQueries() (queries []string, all bool) {
 	f := &s.tracker
-	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.Within() && f.Pinned() == "" && !s.server.Used && !s.unasked
+	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.InExtended() && f.Pinned() == "" && !s.server.Used && !s.unasked
 	f.Reset()
 	s.redo, s.plain = redo{}, false
 	if !s.keeps() && clean {
@@ -205,7 +205,7 @@ func (s *Session) resetQueries() (queries []string, all bool) {
 // busy says that the server is at work and can be told to stop. One that waits
 // for the rest of a message ends by itself when it is closed.
 func (s *Session) busy() bool {
-	return s.expect.Coming() && !s.expect.Uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
+	return s.expect.RepliesPending() && !s.expect.Uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
 }
 
 // detach takes the server from the session.

@@ -47,7 +47,7 @@ func (s *Session) sent(m wire.Message) {
 	if !s.follows {
 		return
 	}
-	s.again.add(m)
+	s.retry.add(m)
 	if !m.Last {
 		return
 	}
@@ -68,8 +68,8 @@ func (s *Session) countExecuted(kind wire.Kind) {
 // so far; a Parse, until it is known whether the transaction still takes one.
 func (s *Session) settled(kind wire.Kind) error {
 	parse := kind == wire.Parse && s.follows
-	return s.await(func() bool {
-		return !s.expect.Unsettled() && !(parse && s.expect.Settling() && s.expect.Coming())
+	return s.relayUntil(func() bool {
+		return !s.expect.Unsettled() && !(parse && s.expect.StatusPending() && s.expect.RepliesPending())
 	})
 }
 
@@ -119,7 +119,7 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	refusal.Severity = "ERROR"
 	words := wire.AppendError(nil, &refusal)
 	whole := kind == wire.Query || kind == wire.FunctionCall
-	if s.server != nil && !s.expect.Skipping && (s.status != wire.Idle || s.expect.Within()) {
+	if s.server != nil && !s.expect.Skipping && (s.status != wire.Idle || s.expect.InExtended()) {
 		s.refuseInside(words, whole)
 		return nil
 	}
@@ -138,8 +138,8 @@ const nonsense = "refused by pgherd"
 // back and skips as it must; the client gets pgherd's words for it.
 func (s *Session) refuseInside(words []byte, whole bool) {
 	if whole {
-		s.sendInstead(wire.Query, words, "", wire.AppendQuery(nil, nonsense))
+		s.sendSubstitute(wire.Query, words, "", wire.AppendQuery(nil, nonsense))
 		return
 	}
-	s.sendInstead(wire.Parse, words, "", wire.AppendParse(nil, ownStatement, nonsense, nil))
+	s.sendSubstitute(wire.Parse, words, "", wire.AppendParse(nil, ownStatement, nonsense, nil))
 }

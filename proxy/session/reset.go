@@ -8,7 +8,7 @@ import (
 
 // mayBeOpen says that the server may be in a transaction, be it one without a BEGIN
 // whose Sync has not come.
-func (s *Session) mayBeOpen() bool { return s.status != wire.Idle || s.expect.Within() }
+func (s *Session) mayBeOpen() bool { return s.status != wire.Idle || s.expect.InExtended() }
 
 // onlyEnds says that a statement of reset_query_list ends a transaction and does
 // nothing else. Where none is open PostgreSQL would write a warning for it into its

@@ -34,7 +34,7 @@ func (s *Session) restore() error {
 	if r.Sure {
 		return nil
 	}
-	err := s.await(s.expect.Empty)
+	err := s.relayUntil(s.expect.Empty)
 	if why, failed := errors.AsType[unrestored](err); failed && len(had) > 0 {
 		why.others = true
 		return why

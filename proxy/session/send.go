@@ -9,20 +9,20 @@ import (
 // list of replies owed: without one the next reply is taken for another's (I1).
 
 // send sends a request of pgherd's own making. undo takes back what was noted of it.
-func (s *Session) send(kind wire.Kind, w expect.Whose, undo expect.Undo, message []byte) {
+func (s *Session) send(kind wire.Kind, w expect.Disposition, undo expect.Undo, message []byte) {
 	s.sendAbout(kind, w, undo, nil, message)
 }
 
 // sendAbout is send; what the reply tells is about something.
-func (s *Session) sendAbout(kind wire.Kind, w expect.Whose, undo expect.Undo, about any, message []byte) {
+func (s *Session) sendAbout(kind wire.Kind, w expect.Disposition, undo expect.Undo, about any, message []byte) {
 	s.expect.AddAbout(kind, w, undo, about)
 	s.server.Endpoint.Write(message)
 }
 
-// sendInstead makes the server fail in the place of the client's request, so that it skips
+// sendSubstitute makes the server fail in the place of the client's request, so that it skips
 // and rolls back as it must. The client gets words for the error, if it has that code.
-func (s *Session) sendInstead(kind wire.Kind, words []byte, code string, message []byte) {
-	s.expect.AddInstead(kind, words, code)
+func (s *Session) sendSubstitute(kind wire.Kind, words []byte, code string, message []byte) {
+	s.expect.AddSubstitute(kind, words, code)
 	s.server.Endpoint.Write(message)
 }
 

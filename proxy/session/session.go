@@ -3,9 +3,9 @@
 // code, and what it waits for is its Loop's business.
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
-// A request goes through request.go (a message, or a piece of one) and the table of steps.go: look.go (what will it do to
+// A request goes through request.go (a message, or a piece of one) and the table of steps.go: analyze.go (what will it do to
 // the session, by package effect; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
-// go, fresh.go which standby will do, begin.go holds BEGIN back, comeback.go
+// go, fresh.go which standby will do, begin.go holds BEGIN back, move.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), admit.go (that is still good for its log-in), vacate.go (what has
 // to be out of the way of DROP DATABASE), prepare.go (by what name the server knows its statement),
@@ -78,7 +78,7 @@ type Session struct {
 	temporary   bool                  // by its log-in, what it makes may be temporary; see inTemporary
 	syntax      query.Syntax          // in which the client's SQL is read now
 	judged      judged
-	again       again
+	retry       retry
 	memory      memory
 	journal     querylog.Journal // of its client's messages, while something is told of them
 	placing
@@ -96,15 +96,15 @@ type Session struct {
 	checkout
 	transaction
 	request
-	expect  expect.List
-	asking  *question    // of pgherd's own, not wholly answered; nil: none
-	recheck time.Time    // when to look again whether the catalog is known
-	lost    func()       // has another session ask for the catalog, if this one ends before it is known
-	unread  func()       // reads an answer, and may burn CPU; nil: none is there
-	overdue bool         // its query was canceled because it took too long
-	whose   expect.Whose // the reply that is arriving
-	torn    bool         // the client has got the beginning of a reply, not its end
-	fatal   bool         // the server has said why it ends, and the client was told
+	expect      expect.List
+	asking      *question          // of pgherd's own, not wholly answered; nil: none
+	recheck     time.Time          // when to look again whether the catalog is known
+	lost        func()             // has another session ask for the catalog, if this one ends before it is known
+	unread      func()             // reads an answer, and may burn CPU; nil: none is there
+	overdue     bool               // its query was canceled because it took too long
+	disposition expect.Disposition // the reply that is arriving
+	torn        bool               // the client has got the beginning of a reply, not its end
+	fatal       bool               // the server has said why it ends, and the client was told
 
 	state     State
 	since     time.Time     // when the state began
@@ -301,9 +301,9 @@ func (s *Session) abandon() {
 	if s.server != nil {
 		s.release(pool.Discard)
 	}
-	if s.home != nil {
-		s.loop.Discard(s.home)
-		s.home = nil
+	if s.parked != nil {
+		s.loop.Discard(s.parked)
+		s.parked = nil
 	}
 	s.requests.drop()
 	s.unclaim(0)

@@ -82,7 +82,7 @@ func (st *statement) typed() string {
 }
 
 // parse prepares a statement on the server under a name of ours.
-func (s *Session) parse(st *statement, w expect.Whose, undo expect.Undo) (name string) {
+func (s *Session) parse(st *statement, w expect.Disposition, undo expect.Undo) (name string) {
 	server, unparsed := s.server, st.unparsed
 	there, closed, back := server.Prepared.Add(st.key, s.set.MaxPrepared)
 	if closed != nil {
@@ -138,7 +138,7 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 		if st = s.now(st); s.tracker.Kept() != "" {
 			s.keepStatement(string(name), st) // to be found again: the server stays
 		}
-		s.under(st, func() { there = s.parse(st, expect.Prelude, nil) })
+		s.under(st, func() { there = s.parse(st, expect.Setup, nil) })
 	}
 	return there, true
 }
@@ -148,10 +148,10 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 // settings that gave it its meaning. Within a transaction it cannot be asked.
 func (s *Session) informed(m *wire.Message) error {
 	f := &s.tracker
-	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.Within() || !s.lacks(m) {
+	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {
 		return nil
 	}
-	if s.status != wire.Idle && !s.expect.Settling() {
+	if s.status != wire.Idle && !s.expect.StatusPending() {
 		return nil
 	}
 	if err := s.quiesce(); err != nil {
@@ -214,7 +214,7 @@ func (s *Session) ensureUnnamed() {
 		return
 	}
 	s.under(st, func() {
-		s.send(wire.Parse, expect.Prelude, back, appendParse(nil, "", st.typed()))
+		s.send(wire.Parse, expect.Setup, back, appendParse(nil, "", st.typed()))
 	})
 }
 
@@ -244,16 +244,16 @@ func (s *Session) setLocally(have, want pool.Settings) {
 // within runs SQL in the client's sequence of the extended protocol; an error in it is
 // the client's.
 func (s *Session) within(sql string) {
-	s.send(wire.Parse, expect.Prelude, nil, wire.AppendParse(nil, ownStatement, sql, nil))
-	s.send(wire.Bind, expect.Prelude, nil, wire.AppendBind(nil, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)}))
-	s.send(wire.Execute, expect.Prelude, nil, wire.AppendExecute(nil, ownStatement, 0))
-	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'P', ownStatement))
-	s.send(wire.Close, expect.Prelude, nil, wire.AppendClose(nil, 'S', ownStatement))
+	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, ownStatement, sql, nil))
+	s.send(wire.Bind, expect.Setup, nil, wire.AppendBind(nil, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)}))
+	s.send(wire.Execute, expect.Setup, nil, wire.AppendExecute(nil, ownStatement, 0))
+	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'P', ownStatement))
+	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', ownStatement))
 }
 
 // aside runs SQL before the request at hand, of that kind. Nobody hears of it.
 func (s *Session) aside(kind wire.Kind, sql string) {
-	if s.expect.Within() || kind != wire.Query && kind != wire.FunctionCall {
+	if s.expect.InExtended() || kind != wire.Query && kind != wire.FunctionCall {
 		s.within(sql)
 	} else {
 		s.query(sql, expect.Attempt)

@@ -28,11 +28,11 @@ var passes = [...]func(*Session, *wire.Message) result{
 	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // what is known of its database
 	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // from the server of the transaction before
 	(*Session).command, // is it for pgherd itself
-	(*Session).look,    // what will it do to the session
+	(*Session).analyze, // what will it do to the session
 	(*Session).place,   // a server, on the node where it belongs
 	func(s *Session, m *wire.Message) result { return refuseFor(s.vacate(m)) }, // what is in its way
 	func(s *Session, m *wire.Message) result { return refuseFor(s.agreed(m)) }, // its statement is what the client was told
-	func(s *Session, m *wire.Message) result { return endFor(s.carry(m.Kind)) },
+	func(s *Session, m *wire.Message) result { return endFor(s.record(m.Kind)) },
 	(*Session).mark,
 	(*Session).redirect, // a signal goes to the process in its client's place
 	(*Session).prepare,  // its statement has another name on the server

@@ -124,7 +124,7 @@ func (s *Session) redirectBind(m *wire.Message) result {
 	if argument.Parameter == 0 {
 		_, types, _ := strings.Cut(st.text, "\x00")
 		other := s.now(s.statement(renumbered(st.script, s.target.pid) + "\x00" + types))
-		v.Statement = []byte(s.parse(other, expect.Prelude, nil))
+		v.Statement = []byte(s.parse(other, expect.Setup, nil))
 		s.send(wire.Bind, expect.Forward, nil, wire.AppendBind(nil, &v))
 		return handled
 	}
@@ -167,7 +167,7 @@ func (s *Session) appear() error {
 	before := s.status
 	err := s.fetch(route.Decision{Where: route.Primary})
 	if err == nil {
-		return s.await(s.expect.Empty)
+		return s.relayUntil(s.expect.Empty)
 	}
 	s.summoned = false
 	s.transaction.enter(before)

@@ -85,7 +85,7 @@ func (s *Session) misses(d route.Decision) bool {
 	case route.Process:
 		return s.server != nil && s.server.Key.Node != d.Index
 	case route.Anywhere, route.Node:
-		return s.stray || s.outrun()
+		return s.signalTarget || s.stale()
 	}
 	return false
 }

@@ -43,7 +43,7 @@ func (s *Session) View() View {
 	v := View{Client: s.who, PID: s.pid, State: s.state, Since: s.since, Waited: s.waited,
 		Mode: s.mode, Pinned: s.tracker.Pinned(), Reads: s.reads, Memory: s.weight(), Statements: s.executed}
 	v.Secret = nil
-	if server := cmp.Or(s.server, s.home); server != nil {
+	if server := cmp.Or(s.server, s.parked); server != nil {
 		v.Server = ViewServer(server)
 	}
 	return v
@@ -73,7 +73,7 @@ func (s *Session) Database() string { return s.who.Target.Database }
 // Retire has the server that the session holds, if any, closed when it is
 // given back.
 func (s *Session) Retire(now time.Time) {
-	for _, server := range []*pool.Server{s.server, s.home} {
+	for _, server := range []*pool.Server{s.server, s.parked} {
 		if server != nil {
 			server.Retire(now)
 		}

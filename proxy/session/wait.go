@@ -9,7 +9,7 @@ import (
 // known waits until the state of the transaction is known in which the request
 // at hand will be.
 func (s *Session) known() error {
-	if s.server == nil || !s.expect.Settling() {
+	if s.server == nil || !s.expect.StatusPending() {
 		return nil
 	}
 	return s.quiesce()
@@ -20,10 +20,10 @@ func (s *Session) quiesce() error {
 	if s.server == nil {
 		return nil
 	}
-	if s.expect.Within() {
+	if s.expect.InExtended() {
 		s.sendFlush()
 	}
-	return s.await(func() bool { return !s.expect.Coming() || s.expect.Skipping })
+	return s.relayUntil(func() bool { return !s.expect.RepliesPending() || s.expect.Skipping })
 }
 
 // lost ends the session: what its server said, or did not, leaves nothing to
@@ -32,8 +32,8 @@ type lost struct{ error }
 
 func (l lost) Unwrap() error { return l.error }
 
-// await relays replies until done says so.
-func (s *Session) await(done func() bool) error {
+// relayUntil relays replies until done says so.
+func (s *Session) relayUntil(done func() bool) error {
 	for !done() {
 		moved, err := s.fromServer()
 		switch {

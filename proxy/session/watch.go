@@ -77,7 +77,7 @@ func (s *Session) renewWatched(m *wire.Message) error {
 		return nil
 	}
 	s.askCatalog(ticket)
-	if err := s.await(func() bool { return s.asking == nil }); err != nil {
+	if err := s.relayUntil(func() bool { return s.asking == nil }); err != nil {
 		return err
 	}
 	return s.digest()

@@ -8,16 +8,16 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// bare gives the server the client's prepared statements under the client's
+// expose gives the server the client's prepared statements under the client's
 // own names and takes all others away, for a statement that shows them. From
 // then on the server stays, and names pass as they are: unless the server skips it all.
-func (s *Session) bare(kind wire.Kind) {
-	server, ours := s.server, expect.Prelude
+func (s *Session) expose(kind wire.Kind) {
+	server, ours := s.server, expect.Setup
 	if kind == wire.Query {
 		ours = expect.Attempt // an error would have the query skipped
 	}
 	names := slices.Sorted(slices.Values(server.Prepared.Names()))
-	undo := s.undoBare(len(names) + len(s.statements))
+	undo := s.undoExpose(len(names) + len(s.statements))
 	for _, name := range names {
 		s.send(wire.Close, ours, undo, wire.AppendClose(nil, 'S', name))
 	}
@@ -39,10 +39,10 @@ func (s *Session) bare(kind wire.Kind) {
 	s.plain = true
 }
 
-// undoBare forgets the server's statements, and returns what is called for each of so many
+// undoExpose forgets the server's statements, and returns what is called for each of so many
 // requests that did not do what they should. If none did, all is as before; if some did,
 // the server is closed in the end.
-func (s *Session) undoBare(requests int) expect.Undo {
+func (s *Session) undoExpose(requests int) expect.Undo {
 	server, undone := s.server, 0
 	back := server.Prepared.Aside()
 	return func(erred bool) {

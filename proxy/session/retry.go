@@ -7,11 +7,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// again is a copy of the client's requests since the server was last idle:
+// retry is a copy of the client's requests since the server was last idle:
 // one statement's execution. If the server says that its plan is of another
 // time, as happens to a statement prepared before an ALTER TABLE, it is
 // prepared anew and the requests are repeated; the client sees nothing of it.
-type again struct {
+type retry struct {
 	name     []byte // of the statement, as the client calls it; none: nothing is copied
 	bytes    []byte
 	of       *statement // that was bound last
@@ -22,31 +22,31 @@ type again struct {
 	spent    bool       // it was repeated once
 }
 
-// againLimit bounds the copy, in bytes.
-const againLimit = 16 << 10
+// retryLimit bounds the copy, in bytes.
+const retryLimit = 16 << 10
 
-// againKept is how much memory an idle session keeps for the next one.
-const againKept = 1 << 10
+// retryKept is how much memory an idle session keeps for the next one.
+const retryKept = 1 << 10
 
 // begin starts a copy with a Bind of a statement of the client's.
-func (a *again) begin(name []byte) {
-	*a = again{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.promise.Known()}
+func (a *retry) begin(name []byte) {
+	*a = retry{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.promise.Known()}
 }
 
 // end: the client has its answer.
-func (a *again) end() {
+func (a *retry) end() {
 	a.name, a.spent = a.name[:0], false
-	if cap(a.bytes) > againKept {
+	if cap(a.bytes) > retryKept {
 		a.bytes = nil
 	}
 }
 
 // add copies a request that was sent, or gives up.
-func (a *again) add(m wire.Message) {
+func (a *retry) add(m wire.Message) {
 	switch {
 	case len(a.name) == 0:
 		return
-	case !m.First || !m.Last || a.closed || len(a.bytes)+len(m.Bytes) > againLimit:
+	case !m.First || !m.Last || a.closed || len(a.bytes)+len(m.Bytes) > retryLimit:
 		a.name = a.name[:0]
 		return
 	}
@@ -75,22 +75,22 @@ func (s *Session) meetOutdated(m wire.Message) {
 	} else if there := s.server.Prepared.Find(st.key); there != nil {
 		there.Outdated = true
 	}
-	if s.whose == expect.Forward && m.Last && s.repeatable() {
-		s.whose, s.again.due = expect.Retry, true
+	if s.disposition == expect.Forward && m.Last && s.repeatable() {
+		s.disposition, s.retry.due = expect.Retry, true
 	}
 }
 
 // repeatable says that the client has seen nothing yet of what would be repeated, and
 // was never told what the statement was.
 func (s *Session) repeatable() bool {
-	a := &s.again
+	a := &s.retry
 	return len(a.name) > 0 && a.closed && !a.promised && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
 		s.expect.OwedToClient() == a.owed
 }
 
 // repeat sends the requests again. The statement is prepared anew.
 func (s *Session) repeat() error {
-	a := &s.again
+	a := &s.retry
 	if st := s.statements[string(a.name)]; st != nil {
 		if there := s.server.Prepared.Find(st.key); there != nil {
 			s.server.Prepared.Remove(there)
@@ -98,7 +98,7 @@ func (s *Session) repeat() error {
 		}
 	}
 	requests := bytes.Clone(a.bytes)
-	*a = again{spent: true}
+	*a = retry{spent: true}
 	cut := wire.CutRequests()
 	for len(requests) > 0 {
 		m, rest, err := cut.Next(requests)
@@ -115,5 +115,5 @@ func (s *Session) repeat() error {
 
 // copies says that the Bind at hand may be repeated.
 func (s *Session) copies() bool {
-	return s.status == wire.Idle && s.follows && !s.expect.Within() && s.expect.OwedToClient() == 0
+	return s.status == wire.Idle && s.follows && !s.expect.InExtended() && s.expect.OwedToClient() == 0
 }

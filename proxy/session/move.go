@@ -7,9 +7,9 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// comeBack ends what is going on on the server at hand, so that the request can
+// moveToPrimary ends what is going on on the server at hand, so that the request can
 // go to another node. What fails there stays there until its end.
-func (s *Session) comeBack() error {
+func (s *Session) moveToPrimary() error {
 	if err := s.sync(); err != nil || s.expect.Skipping || s.failed() {
 		return err
 	}
@@ -18,11 +18,11 @@ func (s *Session) comeBack() error {
 
 // sync waits until the state of the transaction is known; unless it has failed.
 func (s *Session) sync() error {
-	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.Within() {
+	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.InExtended() {
 		return err
 	}
 	s.send(wire.Sync, expect.Swallow, nil, wire.AppendSync(nil))
-	return s.await(s.expect.Empty)
+	return s.relayUntil(s.expect.Empty)
 }
 
 // abandonBlock ends the block on the server at hand, which has only read, if
@@ -34,17 +34,19 @@ func (s *Session) abandonBlock() error {
 		s.tellOwn("ROLLBACK")
 		s.query("ROLLBACK", expect.Swallow)
 	}
-	if err := s.await(s.expect.Empty); err != nil {
+	if err := s.relayUntil(s.expect.Empty); err != nil {
 		return err
 	}
-	s.again.name = s.again.name[:0]
+	s.retry.name = s.retry.name[:0]
 	s.letGo()
 	return nil
 }
 
 // failed says that the open block can only be rolled back: that has not been
 // asked for yet.
-func (s *Session) failed() bool { return s.status == wire.Failed && !s.ended && !s.expect.Settling() }
+func (s *Session) failed() bool {
+	return s.status == wire.Failed && !s.ended && !s.expect.StatusPending()
+}
 
 // failAgain has a block that failed on the standby fail on the primary: what it
 // is to be followed by takes its properties from it there.
@@ -61,7 +63,7 @@ func (s *Session) failOnPrimary() error {
 		return err
 	}
 	s.query(nonsense, expect.Attempt)
-	return s.await(s.expect.Empty)
+	return s.relayUntil(s.expect.Empty)
 }
 
 // letGo parts with a server in the middle of whatever is going on: a standby's,
@@ -69,7 +71,7 @@ func (s *Session) failOnPrimary() error {
 func (s *Session) letGo() {
 	if s.keeps() {
 		if s.awaitCancels() {
-			s.shelve()
+			s.park()
 		}
 		if s.server != nil {
 			s.beginAgain()

@@ -27,12 +27,12 @@ func readsAtHome(t *testing.T, pause pool.Pause) {
 	w.then(w.is(WaitServer), w.passes(homeWait))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // and the next does not even try
-	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(homeStay))
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(parkedStay))
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1")))
 	w.then(w.is(WaitServer), w.sends(terminate), w.client.leaves())
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.run()
 	w.nodesAsked(0, 1, 1)
-	same2(t, "it took no more", w.now.Sub(began), homeWait+homeStay)
+	same2(t, "it took no more", w.now.Sub(began), homeWait+parkedStay)
 	same2(t, "places in the queue given up", w.withdrawn >= 2, true)
 }

@@ -14,9 +14,9 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// look finds out what a request does to the session, where servers are shared
+// analyze finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down.
-func (s *Session) look(m *wire.Message) result {
+func (s *Session) analyze(m *wire.Message) result {
 	s.upcoming, s.basis = nil, s.present()
 	if !s.follows || s.expect.Skipping {
 		return refuseFor(s.observeText(m))
@@ -26,20 +26,20 @@ func (s *Session) look(m *wire.Message) result {
 	}
 	switch m.Kind {
 	case wire.FunctionCall:
-		return refuseFor(s.allow(functionCall(m)))
+		return refuseFor(s.check(functionCall(m)))
 	case wire.Query:
-		return s.lookQuery(m)
+		return s.analyzeQuery(m)
 	case wire.Parse: // runs nothing yet
 		if err := s.readScript(m); err != nil {
 			return refuseFor(err)
 		}
 		if !m.Last { // it will be on the server by the client's own name
-			return refuseFor(s.allow(effect.TooLong(s.judge())))
+			return refuseFor(s.check(effect.TooLong(s.judge())))
 		}
 		s.lookAhead()
 		return doneIf(s.server == nil && s.prepareAhead(m))
 	case wire.Bind:
-		return refuseFor(s.lookBind(m))
+		return refuseFor(s.analyzeBind(m))
 	case wire.Describe:
 		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
 			return refuseFor(s.foreign(v.Name))
@@ -53,7 +53,7 @@ func (s *Session) look(m *wire.Message) result {
 	return onward
 }
 
-func (s *Session) lookQuery(m *wire.Message) result {
+func (s *Session) analyzeQuery(m *wire.Message) result {
 	if err := s.readScript(m); err != nil {
 		return refuseFor(err)
 	}
@@ -64,22 +64,22 @@ func (s *Session) lookQuery(m *wire.Message) result {
 			return refuseFor(err)
 		}
 	}
-	if name := s.closing(s.script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.Within() {
+	if name := s.closing(s.script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.InExtended() {
 		s.dropStatement(name)
 		s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 		return handled
 	}
-	return refuseFor(s.allow(e))
+	return refuseFor(s.check(e))
 }
 
-func (s *Session) lookBind(m *wire.Message) error {
+func (s *Session) analyzeBind(m *wire.Message) error {
 	portal, name, st := s.bound(m)
 	if err := s.foreign(name); st == nil && err != nil {
 		return err
 	}
 	switch {
 	case st != nil && st.closes != "":
-		return s.allow(&effect.Effect{})
+		return s.check(&effect.Effect{})
 	case st != nil:
 		s.basis.script = st.script
 		e := s.effect(st.script)
@@ -88,9 +88,9 @@ func (s *Session) lookBind(m *wire.Message) error {
 			asked.Add(effect.Ask)
 			e = &asked
 		}
-		return s.allow(e)
+		return s.check(e)
 	case s.tracker.Runs[string(name)] != nil: // prepared in SQL
-		return s.allow(effect.Execute(string(name)))
+		return s.check(effect.Execute(string(name)))
 	}
 	return nil
 }
@@ -201,9 +201,9 @@ func (s *Session) statementOf(name []byte) *statement {
 	return s.statements[string(name)]
 }
 
-// allow finds out whether what a request will do is refused; else carry takes
+// check finds out whether what a request will do is refused; else record takes
 // it down once there is a server for it.
-func (s *Session) allow(e *effect.Effect) error {
+func (s *Session) check(e *effect.Effect) error {
 	if len(e.Runs) > 0 {
 		whole := *e
 		e = &whole
@@ -273,8 +273,8 @@ func (s *Session) foreign(name []byte) error {
 	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}
 }
 
-// carry takes down what the request at hand will do.
-func (s *Session) carry(kind wire.Kind) error {
+// record notes what the request at hand will do.
+func (s *Session) record(kind wire.Kind) error {
 	if s.follows && s.outside() { // what follows is another transaction
 		if s.tracker.Certain() {
 			s.commit()
@@ -306,7 +306,7 @@ func (s *Session) carry(kind wire.Kind) error {
 		s.server.Retire(s.loop.Now())
 	}
 	if e.Has(effect.Reveals) && !s.plain && s.status != wire.Failed {
-		s.bare(kind)
+		s.expose(kind)
 	}
 	return nil
 }
