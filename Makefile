@@ -50,10 +50,11 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
-lint: go-version ## gofmt, go vet, staticcheck
-	@echo '== lint: gofmt, go vet, staticcheck'
+lint: go-version ## gofmt, go mod tidy, go vet, staticcheck
+	@echo '== lint: gofmt, go mod tidy, go vet, staticcheck'
 	@.ci/need $(C_COMPILER)
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@.ci/tidy
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
