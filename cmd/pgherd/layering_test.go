@@ -22,12 +22,13 @@ var layers = map[string]layer{
 	"proxy/query":   {nil, "classifying SQL is a pure function of its text"},
 	"proxy/nodes":   {nil, "a View is an immutable value that everybody reads"},
 	"proxy/metrics": {nil, "counters know nothing of what they count"},
-	"proxy/ring":    {nil, "the ring knows nothing of PostgreSQL, so it is tested alone"},
+	"proxy/fifo":    {nil, "a queue knows nothing of what it holds"},
 
+	"proxy/ring":     {[]string{"proxy/fifo"}, "the ring knows nothing of PostgreSQL, so it is tested alone"},
 	"proxy/catalog":  {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
 	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
 	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
-	"proxy/expect":   {[]string{"proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
+	"proxy/expect":   {[]string{"proxy/fifo", "proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
 	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
 	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
 	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
@@ -133,7 +134,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/expect", "proxy/effect", "proxy/track", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

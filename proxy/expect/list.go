@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"slices"
 
+	"pgherd/proxy/fifo"
 	"pgherd/proxy/wire"
 )
+
+// kept is for how many an empty list may hold on to memory.
+const kept = 32
 
 // Disposition says what becomes of the reply to a request.
 type Disposition uint8
@@ -55,9 +59,9 @@ const Limit = 1 << 14
 // data it ignores Flush and Sync; CopyDone and CopyFail outside a copy are
 // ignored.
 type List struct {
-	list   queue[owed]
-	locals queue[Answer] // to the entries of our own making, in order
-	held   int           // bytes of them
+	list   fifo.Queue[owed]
+	locals fifo.Queue[Answer] // to the entries of our own making, in order
+	held   int                // bytes of them
 	// Skipping: the server reads nothing but a Sync, which was not sent yet.
 	Skipping bool
 	// copying: the oldest request takes copy data, its end was not sent yet.
@@ -78,10 +82,10 @@ type List struct {
 }
 
 // Empty says that the server owes nothing, and reads what comes next (I2).
-func (e *List) Empty() bool { return e.list.len() == 0 && !e.Skipping && !e.copying }
+func (e *List) Empty() bool { return e.list.Len() == 0 && !e.Skipping && !e.copying }
 
 // RepliesPending says that replies are still to come without another request.
-func (e *List) RepliesPending() bool { return e.list.len() > 0 && !e.copying }
+func (e *List) RepliesPending() bool { return e.list.Len() > 0 && !e.copying }
 
 // Unsettled says that what was noted before the last Sync or Query may have
 // to be taken back, and that the answer comes without another request.
@@ -96,8 +100,8 @@ func (e *List) StatusPending() bool { return e.settlingFrom(0) }
 func (e *List) StatusPendingBehind() bool { return e.settlingFrom(1) }
 
 func (e *List) settlingFrom(first int) bool {
-	for i := first; i < e.list.len(); i++ {
-		o := e.list.at(i)
+	for i := first; i < e.list.Len(); i++ {
+		o := e.list.At(i)
 		if wire.ReadyForQuery.Settles(o.request) && (o.whose == Forward || o.whose == Substitute) {
 			return true
 		}
@@ -109,8 +113,8 @@ func (e *List) settlingFrom(first int) bool {
 // client's: of pgherd's own only what is done at once, and may be answered late, is
 // before it.
 func (e *List) Runs() bool {
-	for i := range e.list.len() {
-		switch o := e.list.at(i); {
+	for i := range e.list.Len() {
+		switch o := e.list.At(i); {
 		case o.whose == Forward, o.whose == Substitute, o.whose == Setup:
 			return true
 		case !o.whose.ours() && wire.ReadyForQuery.Settles(o.request):
@@ -122,8 +126,8 @@ func (e *List) Runs() bool {
 
 // OwedToClient is how many of the replies owed are the client's.
 func (e *List) OwedToClient() (n int) {
-	for i := range e.list.len() {
-		if w := e.list.at(i).whose; w == Forward || w == Local || w == Substitute {
+	for i := range e.list.Len() {
+		if w := e.list.At(i).whose; w == Forward || w == Local || w == Substitute {
 			n++
 		}
 	}
@@ -148,17 +152,18 @@ func (e *List) push(o owed) {
 	if !o.whose.ours() {
 		e.unsynced = !wire.ReadyForQuery.Settles(o.request)
 	}
-	e.list.push(o)
+	e.list.Push(o)
 }
 
 // put and take are the two places where answers of our own come and go.
 func (e *List) put(a Answer) {
 	e.held += len(a.Bytes)
-	e.locals.push(a)
+	e.locals.Push(a)
 }
 
 func (e *List) take() Answer {
-	a := e.locals.pop()
+	a := e.locals.Pop()
+	e.locals.Trim(kept)
 	e.held -= len(a.Bytes)
 	return a
 }
@@ -168,7 +173,8 @@ func (e *List) Held() int { return e.held }
 
 // pop takes off the oldest.
 func (e *List) pop() owed {
-	o := e.list.pop()
+	o := e.list.Pop()
+	e.list.Trim(kept)
 	e.release(o)
 	return o
 }
@@ -184,23 +190,23 @@ func (e *List) release(o owed) {
 }
 
 // Len is how many replies are owed.
-func (e *List) Len() int { return e.list.len() }
+func (e *List) Len() int { return e.list.Len() }
 
 // Next is what becomes of the next reply; nothing owed reads as the client's own.
 func (e *List) Next() Disposition { return e.head().whose }
 
 // Mark says anew what becomes of the reply to the oldest request.
-func (e *List) Mark(w Disposition) { e.list.oldest().whose = w }
+func (e *List) Mark(w Disposition) { e.list.At(0).whose = w }
 
 // Words is what the client is told instead of the reply that is arriving.
-func (e *List) Words() Answer { return e.locals.at(0) }
+func (e *List) Words() Answer { return *e.locals.At(0) }
 
 // Reset makes an empty list of another server's; it keeps the memory of the old one,
 // which is empty too.
 func (e *List) Reset() { *e = List{list: e.list, locals: e.locals} }
 
 // Full says that Limit replies are owed.
-func (e *List) Full() bool { return e.list.len() >= Limit }
+func (e *List) Full() bool { return e.list.Len() >= Limit }
 
 // About is what AddAbout has said of the request whose reply is arriving; nil: nothing.
 func (e *List) About() any { return e.head().about }
@@ -224,7 +230,7 @@ func (e *List) AddAbout(request wire.Kind, w Disposition, undo Undo, about any) 
 		default: // the end of the copy, or a fault in it: either way no reply of its own
 			e.copying = false
 		}
-	case e.list.len() == 0 && (request == wire.CopyDone || request == wire.CopyFail):
+	case e.list.Len() == 0 && (request == wire.CopyDone || request == wire.CopyFail):
 	default:
 		e.push(owed{request, w, undo, about})
 	}
@@ -254,7 +260,7 @@ func (e *List) Answer(a Answer, torn bool) (now bool) {
 	if e.Skipping {
 		return false
 	}
-	if e.list.len() == 0 && !torn {
+	if e.list.Len() == 0 && !torn {
 		return true
 	}
 	w := Local
@@ -273,7 +279,7 @@ func (e *List) Admit(kind wire.Kind) (Disposition, error) {
 	if kind.Unasked() || kind.Within(head.request) {
 		return head.whose, nil
 	}
-	if kind == wire.ReadyForQuery && e.list.len() == 0 && e.Uncertain {
+	if kind == wire.ReadyForQuery && e.list.Len() == 0 && e.Uncertain {
 		return Forward, nil
 	}
 	return 0, fmt.Errorf("read from server: %v came while %v was owed", kind, head.request)
@@ -286,7 +292,7 @@ func (e *List) Settle(kind wire.Kind) {
 		e.fail()
 	case kind == wire.CopyInResponse:
 		e.beginCopy()
-	case e.list.len() > 0 && kind.Settles(e.head().request):
+	case e.list.Len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
 		if e.pop().whose == Substitute {
 			e.take()
@@ -307,10 +313,10 @@ func (e *List) dropStray() {
 
 // head is the oldest request owed; nothing owed reads as a request of the client's.
 func (e *List) head() owed {
-	if e.list.len() == 0 {
+	if e.list.Len() == 0 {
 		return owed{}
 	}
-	return e.list.at(0)
+	return *e.list.At(0)
 }
 
 // NextLocal takes the answer whose turn has come; not ok: the turn is the
@@ -331,11 +337,11 @@ func (e *List) fail() {
 		e.Uncertain = true
 	}
 	e.copying, e.ignored = false, 0
-	if e.list.len() == 0 || wire.ReadyForQuery.Settles(e.head().request) {
+	if e.list.Len() == 0 || wire.ReadyForQuery.Settles(e.head().request) {
 		return // ReadyForQuery is still to come, or the connection's end
 	}
 	var undone []Undo // the oldest is the one that failed
-	for e.list.len() > 0 && e.head().request != wire.Sync {
+	for e.list.Len() > 0 && e.head().request != wire.Sync {
 		o := e.pop()
 		if o.whose.ours() || o.whose == Substitute {
 			e.take()
@@ -349,7 +355,7 @@ func (e *List) fail() {
 			back(i == 0)
 		}
 	}
-	e.Skipping = e.list.len() == 0
+	e.Skipping = e.list.Len() == 0
 }
 
 // beginCopy: the server takes copy data for the oldest request. What was sent
@@ -357,8 +363,8 @@ func (e *List) fail() {
 func (e *List) beginCopy() {
 	e.copying = true
 	e.dropCopied()
-	for i := range e.list.len() {
-		if o := e.list.at(i); !o.whose.ours() {
+	for i := range e.list.Len() {
+		if o := e.list.At(i); !o.whose.ours() {
 			e.unsynced = !wire.ReadyForQuery.Settles(o.request)
 		}
 	}
@@ -367,8 +373,8 @@ func (e *List) beginCopy() {
 // dropCopied drops what is read as part of a copy: Syncs are ignored, the
 // copy's end ends it, anything else is a fault in the data.
 func (e *List) dropCopied() {
-	for i := 1; i < e.list.len() && e.copying; {
-		next := e.list.at(i)
+	for i := 1; i < e.list.Len() && e.copying; {
+		next := e.list.At(i)
 		switch {
 		case next.whose == Beside: // it comes after the copy
 			i++
@@ -380,7 +386,7 @@ func (e *List) dropCopied() {
 		default:
 			e.copying = false
 		}
-		e.release(next)
-		e.list.remove(i)
+		e.release(*next)
+		e.list.Remove(i)
 	}
 }

@@ -284,7 +284,7 @@ func (k *talk) check() error {
 	}
 	idle := len(k.unread) == 0 && len(k.server.out) == 0
 	if idle && !owes && !k.e.Empty() {
-		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.len(), k.e.Skipping, k.e.copying)
+		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.Len(), k.e.Skipping, k.e.copying)
 	}
 	if idle && k.e.Empty() && k.server.open && !k.e.InExtended() {
 		return fmt.Errorf("the list is empty, its sequence finished, and the server's transaction open (I2)")
@@ -377,7 +377,7 @@ func FuzzExpect(f *testing.F) {
 		for _, b := range steps {
 			switch tag := b & 0x7f; {
 			case b == 0xff:
-				if e.Answer(Answer{Bytes: []byte{1, 2}}, false) && e.list.len() > 0 {
+				if e.Answer(Answer{Bytes: []byte{1, 2}}, false) && e.list.Len() > 0 {
 					t.Fatal("an answer overtakes what is owed")
 				}
 			case b >= 0x80:
@@ -392,23 +392,23 @@ func FuzzExpect(f *testing.F) {
 				}
 			}
 			locals = 0
-			for i := range e.list.len() {
-				if e.list.at(i).whose == Local {
+			for i := range e.list.Len() {
+				if e.list.At(i).whose == Local {
 					locals++
 				}
 			}
 			held := 0
-			for i := range e.locals.len() {
-				held += len(e.locals.at(i).Bytes)
+			for i := range e.locals.Len() {
+				held += len(e.locals.At(i).Bytes)
 			}
 			if held != e.Held() {
 				t.Fatalf("%d bytes of our own answers wait, %d are counted", held, e.Held())
 			}
-			if locals != e.locals.len() {
-				t.Fatalf("%d answers of our own, %d places for them", e.locals.len(), locals)
+			if locals != e.locals.Len() {
+				t.Fatalf("%d answers of our own, %d places for them", e.locals.Len(), locals)
 			}
-			if e.copying && e.list.len() == 0 || e.Skipping && e.list.len() > 0 {
-				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.len(), e.copying, e.Skipping)
+			if e.copying && e.list.Len() == 0 || e.Skipping && e.list.Len() > 0 {
+				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.Len(), e.copying, e.Skipping)
 			}
 		}
 	})

@@ -167,11 +167,11 @@ func (p *play) local(rest string, beside bool) error {
 	if err != nil {
 		return err
 	}
-	before := p.locals.len()
+	before := p.locals.Len()
 	switch {
 	case p.List.Answer(Answer{Bytes: []byte(name), Beside: beside}, false):
 		return same("now", when)
-	case p.locals.len() == before:
+	case p.locals.Len() == before:
 		return same("dropped", when)
 	default:
 		return same("later", when)
@@ -191,7 +191,7 @@ func (p *play) turn(quoted string) error {
 }
 
 func (p *play) state() string {
-	words := []string{fmt.Sprint("owed ", p.list.len())}
+	words := []string{fmt.Sprint("owed ", p.list.Len())}
 	if p.Empty() {
 		words[0] = "empty"
 	}

@@ -68,7 +68,7 @@ func (c *Conn) Detach() {
 // Detached hands the descriptor over to the caller, once, when receiving has stopped and nothing is queued
 // to send; the Conn is then dead but for Take and Ended.
 func (c *Conn) Detached() (fd int, ok bool) {
-	if c.phase != detaching || !c.quiet() || c.tx.len() > 0 {
+	if c.phase != detaching || !c.quiet() || c.tx.Len() > 0 {
 		return -1, false
 	}
 	c.settleMark()
@@ -81,8 +81,8 @@ func (c *Conn) Detached() (fd int, ok bool) {
 // Close ends the Conn now: what was received or queued is dropped, and the descriptor is closed as soon as
 // the kernel no longer refers to any buffer. Ready is not called any more. It may be called repeatedly.
 func (c *Conn) Close() {
-	for c.rx.len() > 0 {
-		c.rx.pop().Release()
+	for c.rx.Len() > 0 {
+		c.rx.Pop().Release()
 	}
 	if c.phase >= closing {
 		return
@@ -96,7 +96,7 @@ func (c *Conn) Close() {
 // Ended is nil while bytes may still come. After the last Buf has been taken it is io.EOF, or the error
 // that ended receiving.
 func (c *Conn) Ended() error {
-	if c.rx.len() > 0 {
+	if c.rx.Len() > 0 {
 		return nil
 	}
 	return c.end

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/fifo"
 )
 
 const (
@@ -24,7 +26,7 @@ type epoll struct {
 	size     int
 	provided []int // shared buffers, a stack
 	sockets  []*epollSocket
-	asked    queue[*epollSocket] // to be looked at in the next Turn: new sends, stops
+	asked    fifo.Queue[*epollSocket] // to be looked at in the next Turn: new sends, stops
 	events   [epollEvents]unix.EpollEvent
 	limit    unix.Timespec
 	reported bool // a completion in this Turn
@@ -114,14 +116,14 @@ func (e *epoll) StopSend(id ID) {
 func (e *epoll) ask(s *epollSocket) {
 	if !s.asked {
 		s.asked = true
-		e.asked.push(s)
+		e.asked.Push(s)
 	}
 }
 
 func (e *epoll) Turn(wait time.Duration) error {
 	e.reported = false
-	for e.asked.len() > 0 {
-		s := e.asked.pop()
+	for e.asked.Len() > 0 {
+		s := e.asked.Pop()
 		s.asked = false
 		e.stop(s)
 		if s.sending && !s.refused {

@@ -17,7 +17,7 @@ func (l *Loop) OpenConns() int { return l.open }
 func (l *Loop) Window() int { return l.window }
 
 // Parts is the number of parts queued to send.
-func (c *Conn) Parts() int { return c.tx.len() }
+func (c *Conn) Parts() int { return c.tx.Len() }
 
 // Held is the memory of received Bufs that counts against c.
 func (c *Conn) Held() (bytes int) { return c.held }

@@ -84,12 +84,12 @@ func TestSocketIsClosedOnlyWhenNothingIsInFlight(t *testing.T) {
 	e.complete(t, l)
 	e.complete(t, l, Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ECANCELED})
 	e.complete(t, l)
-	if len(e.closed) != 0 || c.tx.len() != 1 {
+	if len(e.closed) != 0 || c.tx.Len() != 1 {
 		t.Fatal("closed while a send is in flight")
 	}
 	e.complete(t, l, Event{ID: c.id, Op: Sent, Shared: NoBuffer, N: 2})
 	e.complete(t, l)
-	if len(e.closed) != 1 || c.tx.len() != 0 {
+	if len(e.closed) != 1 || c.tx.Len() != 0 {
 		t.Error("not closed after the last completion")
 	}
 }
@@ -144,7 +144,7 @@ func TestAllConnsTogetherHoldLittleMoreThanHeld(t *testing.T) {
 		t.Errorf("%d bytes are held, want %d to %d", l.held, set.Held, most)
 	}
 	for i, c := range cs {
-		for c.rx.len() > 0 {
+		for c.rx.Len() > 0 {
 			c.Take().Release()
 		}
 		if e.complete(t, l); c.held != 0 || c.recv != recvArmed {
@@ -214,25 +214,5 @@ func TestGetReusesWithinBounds(t *testing.T) {
 	}
 	if kept := len(l.free[maxClass]); kept != keepBytes>>maxClass {
 		t.Errorf("%d buffers of 256 KB kept", kept)
-	}
-}
-
-func TestQueue(t *testing.T) {
-	var q queue[int]
-	in, out := 0, 0
-	for i := range 1000 {
-		for range i % 7 {
-			q.push(in)
-			in++
-		}
-		for range min(i%5, q.len()) {
-			if *q.at(0) != out || q.pop() != out {
-				t.Fatalf("not in order at %d", out)
-			}
-			out++
-		}
-		if q.len() != in-out || q.len() > 0 && *q.last() != in-1 {
-			t.Fatalf("length %d, want %d", q.len(), in-out)
-		}
 	}
 }

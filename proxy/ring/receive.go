@@ -1,6 +1,10 @@
 package ring
 
-import "syscall"
+import (
+	"syscall"
+
+	"pgherd/proxy/fifo"
+)
 
 // Limits of receiving, beside Settings.
 const (
@@ -21,7 +25,7 @@ const (
 // something to receive, so a Conn that is idle holds no buffer at all.
 type receiver struct {
 	recv     recvState
-	rx       queue[*Buf]
+	rx       fifo.Queue[*Buf]
 	end      error // receiving has ended for good
 	held     int   // bytes of memory that count against the limit
 	full     bool  // over the limit, not yet down to half
@@ -42,10 +46,10 @@ const (
 
 // Take returns the oldest received Buf, whose reference passes to the caller; nil when there is none.
 func (c *Conn) Take() *Buf {
-	if c.rx.len() == 0 {
+	if c.rx.Len() == 0 {
 		return nil
 	}
-	return c.rx.pop()
+	return c.rx.Pop()
 }
 
 // Stream turns the mode for large results on or off: on, bytes are received into private buffers of 256 to
@@ -121,7 +125,7 @@ func (c *Conn) bufferOf(ev Event) *Buf {
 func (c *Conn) keep(b *Buf, n int) {
 	b.fill = n
 	b.from = c
-	c.rx.push(b)
+	c.rx.Push(b)
 	c.hold(len(b.data))
 	if b.index == NoBuffer {
 		c.nextSize = nextStreamSize(len(b.data), n)

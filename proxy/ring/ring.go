@@ -21,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pgherd/proxy/fifo"
 )
 
 // Forever as the wait of Turn means: until something happens.
@@ -40,8 +42,8 @@ type Loop struct {
 	vacant []uint32
 	open   int // Conns that still have a descriptor of ours
 	held   int // memory of received buffers that count against some Conn
-	dirty  queue[*Conn]
-	ready  queue[*Conn]
+	dirty  fifo.Queue[*Conn]
+	ready  fifo.Queue[*Conn]
 	parts  [MaxParts][]byte // scratch of startSend
 	buffers
 	pacing
@@ -131,7 +133,7 @@ func (l *Loop) Turn(wait time.Duration) error {
 	l.counters.Turns++
 	l.asked = false
 	l.settle()
-	if l.ready.len() > 0 {
+	if l.ready.Len() > 0 {
 		wait = 0
 	}
 	wait = l.shorten(wait)
@@ -153,8 +155,8 @@ func (l *Loop) Round() int { return 1 + l.open/epollEvents }
 // settle brings the engine in line with what every touched Conn wants. It is the only place that starts or
 // stops an operation, so an engine is never re-entered from Complete.
 func (l *Loop) settle() {
-	for l.dirty.len() > 0 {
-		c := l.dirty.pop()
+	for l.dirty.Len() > 0 {
+		c := l.dirty.Pop()
 		c.dirty = false
 		c.settle()
 	}
@@ -163,8 +165,8 @@ func (l *Loop) settle() {
 
 // tell calls the owners of the Conns announced so far; what they cause to be announced waits for the next Turn.
 func (l *Loop) tell() {
-	for n := l.ready.len(); n > 0; n-- {
-		c := l.ready.pop()
+	for n := l.ready.Len(); n > 0; n-- {
+		c := l.ready.Pop()
 		c.announced = false
 		if c.phase < closing && c.owner != nil {
 			c.owner.Ready(c)
@@ -175,14 +177,14 @@ func (l *Loop) tell() {
 func (l *Loop) touch(c *Conn) {
 	if !c.dirty {
 		c.dirty = true
-		l.dirty.push(c)
+		l.dirty.Push(c)
 	}
 }
 
 func (l *Loop) announce(c *Conn) {
 	if !c.announced {
 		c.announced = true
-		l.ready.push(c)
+		l.ready.Push(c)
 	}
 }
 

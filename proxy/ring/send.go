@@ -1,6 +1,10 @@
 package ring
 
-import "syscall"
+import (
+	"syscall"
+
+	"pgherd/proxy/fifo"
+)
 
 // WriteSize is the room of the private buffers that Write copies small pieces into.
 const WriteSize = 4 << 10
@@ -10,7 +14,7 @@ const Relief = 64 << 10
 
 // sender is the sending half of a Conn: a queue of parts of Bufs, each holding its Buf until it is sent.
 type sender struct {
-	tx      queue[part]
+	tx      fifo.Queue[part]
 	queued  int
 	sending bool // a prefix of tx is in flight
 	stopped bool // the end of that was asked for
@@ -40,8 +44,8 @@ func (c *Conn) Send(b *Buf, piece []byte) {
 		return
 	}
 	from := offset(b.Bytes(), piece)
-	if c.tx.len() > 0 {
-		if p := c.tx.last(); p.buf == b && p.to == from {
+	if c.tx.Len() > 0 {
+		if p := c.tx.Last(); p.buf == b && p.to == from {
 			p.to += len(piece)
 			c.queued += len(piece)
 			return
@@ -56,8 +60,8 @@ func (c *Conn) Write(p []byte) {
 	if len(p) == 0 || !c.maySend() {
 		return
 	}
-	if c.tx.len() > 0 && c.tx.last().own {
-		t := c.tx.last()
+	if c.tx.Len() > 0 && c.tx.Last().own {
+		t := c.tx.Last()
 		n := copy(t.buf.Room(), p) // behind what may be in flight
 		t.buf.Fill(n)
 		t.to += n
@@ -81,7 +85,7 @@ func (c *Conn) maySend() bool {
 }
 
 func (c *Conn) enqueue(p part) {
-	c.tx.push(p)
+	c.tx.Push(p)
 	c.queued += p.to - p.from
 	c.loop.touch(c)
 }
@@ -109,7 +113,7 @@ func (c *Conn) settleSend() {
 		c.stopped = true
 		c.loop.engine.StopSend(c.id)
 	case c.sending || c.phase >= closing:
-	case c.tx.len() > 0:
+	case c.tx.Len() > 0:
 		c.startSend()
 	case c.half == halfWanted:
 		c.half = halfDone
@@ -121,9 +125,9 @@ func (c *Conn) settleSend() {
 }
 
 func (c *Conn) startSend() {
-	parts := c.loop.parts[:min(c.tx.len(), MaxParts)]
+	parts := c.loop.parts[:min(c.tx.Len(), MaxParts)]
 	for i := range parts {
-		p := c.tx.at(i)
+		p := c.tx.At(i)
 		parts[i] = p.buf.data[p.from:p.to]
 	}
 	c.sending = true
@@ -156,19 +160,19 @@ func (c *Conn) consume(n int) {
 	c.loop.counters.SendBytes += uint64(n)
 	c.queued -= n
 	for n > 0 {
-		p := c.tx.at(0)
+		p := c.tx.At(0)
 		k := min(n, p.to-p.from)
 		p.from += k
 		n -= k
 		if p.from == p.to {
-			c.tx.pop().buf.Release()
+			c.tx.Pop().buf.Release()
 		}
 	}
 }
 
 func (c *Conn) dropQueued() {
-	for c.tx.len() > 0 {
-		c.tx.pop().buf.Release()
+	for c.tx.Len() > 0 {
+		c.tx.Pop().buf.Release()
 	}
 	c.queued = 0
 }
