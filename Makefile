@@ -21,8 +21,11 @@ NEWEST   := 18
 # How long the tests of one package may take before Go ends them, its own 10 minutes
 # being too few on a busy machine: three times and more what they need on 2 cores.
 # The unit tests are compiled with the race detector, and some run everything.
-TEST := $(GO) test -count=1 -timeout 30m
-UNIT := $(GO) test -timeout 45m
+TEST  := $(GO) test -count=1 -timeout 30m
+UNIT  := $(GO) test -timeout 45m
+LIMIT := timeout 30m
+# Those of `make check` need 2 minutes at most, so one that hangs is noticed earlier.
+CHECK := $(GO) test -timeout 10m
 
 # The race detector sees no writes by the kernel, so the ring is tested without it;
 # the parser is 200,000 lines of C that need not be compiled a second time for it.
@@ -30,10 +33,15 @@ WITHOUT_RACE := pgherd/proxy/ring pgherd/proxy/query
 C_COMPILER   := gcc=gcc /usr/include/stdlib.h=libc6-dev
 # These start PostgreSQL and run after the unit tests, as steps of their own.
 WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
+# A test that builds the code again and again, each time with another fault in it, needs
+# minutes. Its name ends so, and `make check` leaves it out; `make test` runs it once.
+MUTATIONS := BrokenOnPurpose$$
+# A few of the byte-for-byte comparisons: PostgreSQL itself, and pgherd where most meets.
+COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-versions lint generate bench test-kernel
-.PHONY: go-version test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench
+.PHONY: help build demo check test test-versions lint generate bench test-kernel
+.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -50,13 +58,32 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
+check: lint check-unit check-simulation check-server ## before every commit: a part of test; under 5 minutes on 2 cores
+	@echo 'make check: passed'
+
 lint: go-version ## gofmt, go mod tidy, go vet, staticcheck
 	@echo '== lint: gofmt, go mod tidy, go vet, staticcheck'
 	@.ci/need $(C_COMPILER)
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@.ci/tidy
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(LIMIT) $(GO) vet ./...
+	$(LIMIT) $(GO) tool staticcheck ./...
+
+# What has not changed since it passed is not run again.
+check-unit: go-version
+	@echo '== unit tests, without the race detector and without mutations'
+	@.ci/need $(C_COMPILER) $(POSTGRES)
+	$(CHECK) -skip '$(MUTATIONS)' $$($(GO) list ./... | grep -v '^$(WITH_SERVERS)')
+
+# Behind the seeds of the unit tests.
+check-simulation: go-version
+	@echo '== simulation: 3000 seeds'
+	$(CHECK) -count=1 -run '^TestSimulation$$' ./proxy/worker -sim.first 1001 -sim.seeds 3000
+
+check-server: go-version
+	@echo '== one real server: a part of differential'
+	@.ci/need $(POSTGRES)
+	$(CHECK) -count=1 -run $(COMPARED) ./kernel-tests/differential
 
 test-unit: go-version
 	@echo '== unit tests, with the race detector'
