@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/config"
 )
 
 // listenSettings say where clients come in.
@@ -36,7 +38,7 @@ func listen(ctx context.Context, s *listenSettings) ([]net.Listener, error) {
 			if unopened == nil {
 				all = append(all, l)
 			}
-			err = errors.Join(err, of("unix_socket_directories", unopened))
+			err = errors.Join(err, config.Of("unix_socket_directories", unopened))
 		}
 	}
 	if err == nil && len(all) == 0 {
@@ -60,7 +62,7 @@ func (s *listenSettings) listenAddresses(ctx context.Context) (all []net.Listene
 	for _, name := range s.addresses {
 		opened, unopened := s.listenAt(ctx, strings.TrimSpace(name))
 		all = append(all, opened...)
-		err = errors.Join(err, of("listen_addresses", unopened))
+		err = errors.Join(err, config.Of("listen_addresses", unopened))
 	}
 	return all, err
 }

@@ -25,11 +25,11 @@ func checkListen(ctx context.Context, c *config.Config) error {
 // checkSockets says what keeps Unix sockets from being made.
 func (s *listenSettings) checkSockets() (err error) {
 	for _, dir := range s.socketDirs {
-		err = errors.Join(err, of("unix_socket_directories", checkFolder(strings.TrimSpace(dir))))
+		err = errors.Join(err, config.Of("unix_socket_directories", checkFolder(strings.TrimSpace(dir))))
 	}
 	if s.socketGroup != "" && len(s.socketDirs) > 0 {
 		_, unknown := groupID(s.socketGroup)
-		err = errors.Join(err, of("unix_socket_group", unknown))
+		err = errors.Join(err, config.Of("unix_socket_group", unknown))
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
@@ -20,7 +21,7 @@ type nodeAddress struct {
 	name    string // for messages: "node 1 (db1:5432)"
 	network string // "tcp" or "unix"
 	address string // as net.Dial wants it
-	tls     *nodeTLS
+	tls     *certs.Node
 	timeout time.Duration // connect_timeout, for all of an opening or a cancel; 0: none of its own
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"syscall"
 
+	"pgherd/proxy/certs"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -47,8 +48,8 @@ func (s *connectSettings) dial(ctx context.Context, node int) (*link, error) {
 
 // secure asks for TLS and shakes hands, if the settings want it. A Unix
 // socket needs none.
-func (l *link) secure(t *nodeTLS) error {
-	if _, isTCP := l.socket.(*net.TCPConn); t == nil || t.config == nil || !isTCP {
+func (l *link) secure(t *certs.Node) error {
+	if _, isTCP := l.socket.(*net.TCPConn); t == nil || t.Config == nil || !isTCP {
 		return nil
 	}
 	if _, err := l.socket.Write(wire.AppendSSLRequest(nil)); err != nil {
@@ -60,11 +61,11 @@ func (l *link) secure(t *nodeTLS) error {
 	}
 	switch {
 	case answer[0] == 'S':
-		return l.handshake(t.config)
-	case answer[0] == 'N' && (t.mode == tlsPrefer || t.mode == tlsAllow):
+		return l.handshake(t.Config)
+	case answer[0] == 'N' && (t.Mode == certs.Prefer || t.Mode == certs.Allow):
 		return nil
 	case answer[0] == 'N':
-		return fmt.Errorf("ask for TLS: the server has none, and sslmode is %s", t.mode)
+		return fmt.Errorf("ask for TLS: the server has none, and sslmode is %s", t.Mode)
 	}
 	// An error text that comes before TLS could be anybody's: not passed on.
 	return fmt.Errorf("ask for TLS: the server answered %q", answer[0])

@@ -12,16 +12,17 @@ import (
 
 	"pgherd/bench/herd"
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
 )
 
-func testConnector(t *testing.T, addr string, mode tlsMode) *connector {
+func testConnector(t *testing.T, addr string, mode certs.Mode) *connector {
 	t.Helper()
-	node := &nodeTLS{mode: mode}
-	if mode != tlsDisable {
-		node.config = &tls.Config{InsecureSkipVerify: true}
+	node := &certs.Node{Mode: mode}
+	if mode != certs.Disable {
+		node.Config = &tls.Config{InsecureSkipVerify: true}
 	}
 	return newConnector(&connectSettings{loginTimeout: wiretest.Patience,
 		nodes: map[int]nodeAddress{0: {name: "node 0 (test)", network: "tcp", address: addr, tls: node}}})
@@ -50,42 +51,42 @@ func TestOpenTraces(t *testing.T) {
 	const ready = "S: AuthenticationOk\nS: ParameterStatus server_version 15.4\nS: NoticeResponse WARNING 01000 x\n" +
 		"S: BackendKeyData 42 key4\nS: ReadyForQuery I\n" + admission
 	for name, c := range map[string]struct {
-		mode  tlsMode
+		mode  certs.Mode
 		trace string
 		code  string
 	}{
-		"trust":                      {tlsDisable, startup + ready, ""},
-		"password":                   {tlsDisable, startup + "S: authenticate password pencil\n" + ready, ""},
-		"md5":                        {tlsDisable, startup + "S: authenticate md5 alice pencil\n" + ready, ""},
-		"scram":                      {tlsDisable, startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
-		"TLS":                        {tlsRequire, "C: SSLRequest\nS: answer S\nC: TLS\n" + startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
-		"TLS wanted, none there":     {tlsPrefer, "C: SSLRequest\nS: answer N\n" + startup + ready, ""},
-		"TLS demanded, none there":   {tlsRequire, "C: SSLRequest\nS: answer N\nC: close", "08001"},
-		"no answer to SSLRequest":    {tlsPrefer, "C: SSLRequest\nS: close", "08001"},
-		"an error before TLS":        {tlsRequire, "C: SSLRequest\nS: ErrorResponse FATAL 53300 \"a lie\"\nC: reset", "08001"},
-		"a negotiation":              {tlsDisable, startup + "S: NegotiateProtocolVersion 3.0\n" + ready, ""},
-		"an error":                   {tlsDisable, startup + "S: ErrorResponse FATAL 57P03 \"the database system is starting up\"\nC: close", "57P03"},
-		"an error after all":         {tlsDisable, startup + "S: AuthenticationOk\nS: ErrorResponse FATAL 3D000 \"no such database\"\nC: close", "3D000"},
-		"wrong password":             {tlsDisable, startup + "S: authenticate scram-sha-256 other refuse\nS: ErrorResponse FATAL 28P01 no\nC: close", "28P01"},
-		"gone":                       {tlsDisable, startup + "S: close", "08006"},
-		"gone with a RST":            {tlsDisable, startup + "S: reset", "08006"},
-		"gone in a message":          {tlsDisable, startup + "S: cut 7 ParameterStatus a b\nS: close", "08006"},
-		"a query result":             {tlsDisable, startup + "S: AuthenticationOk\nS: DataRow x\nC: close", "08P01"},
-		"http":                       {tlsDisable, startup + "S: bytes \"HTTP/1.1 400 Bad Request\\r\\n\"\nC: close", "08P01"},
-		"length bomb":                {tlsDisable, startup + "S: bytes \"E\" 0x7fffffff\nC: close", "08P01"},
-		"in a transaction":           {tlsDisable, startup + "S: AuthenticationOk\nS: ReadyForQuery T\nC: close", "08P01"},
-		"ready before it let us in":  {tlsDisable, startup + "S: ReadyForQuery I\nC: close", "08P01"},
-		"never ready":                {tlsDisable, startup + "S: AuthenticationOk\nS: repeat 1100 ParameterStatus a b", "08P01"},
-		"GSSAPI":                     {tlsDisable, startup + "S: bytes \"R\" 0x0000000800000007\nC: close", "28000"},
-		"SCRAM-SHA-256-PLUS only":    {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256-PLUS\nC: close", "28000"},
-		"in without its proof":       {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationOk\nC: close", "08P01"},
-		"a proof before the end":     {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLFinal v=eA==\nC: close", "08P01"},
-		"another nonce":              {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=4096\"\nC: close", "08P01"},
-		"a billion iterations":       {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=1000000000\"\nC: close", "08P01"},
-		"SCRAM out of nowhere":       {tlsDisable, startup + "S: AuthenticationSASLContinue \"r=x,s=c2FsdA==,i=1\"\nC: close", "08P01"},
-		"two authentications":        {tlsDisable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
-		"asked after it was let in":  {tlsDisable, startup + "S: AuthenticationOk\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
-		"a key that is far too long": {tlsDisable, startup + "S: AuthenticationOk\nS: length 4000 BackendKeyData 1 abcd\nC: close", "08P01"},
+		"trust":                      {certs.Disable, startup + ready, ""},
+		"password":                   {certs.Disable, startup + "S: authenticate password pencil\n" + ready, ""},
+		"md5":                        {certs.Disable, startup + "S: authenticate md5 alice pencil\n" + ready, ""},
+		"scram":                      {certs.Disable, startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS":                        {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\n" + startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS wanted, none there":     {certs.Prefer, "C: SSLRequest\nS: answer N\n" + startup + ready, ""},
+		"TLS demanded, none there":   {certs.Require, "C: SSLRequest\nS: answer N\nC: close", "08001"},
+		"no answer to SSLRequest":    {certs.Prefer, "C: SSLRequest\nS: close", "08001"},
+		"an error before TLS":        {certs.Require, "C: SSLRequest\nS: ErrorResponse FATAL 53300 \"a lie\"\nC: reset", "08001"},
+		"a negotiation":              {certs.Disable, startup + "S: NegotiateProtocolVersion 3.0\n" + ready, ""},
+		"an error":                   {certs.Disable, startup + "S: ErrorResponse FATAL 57P03 \"the database system is starting up\"\nC: close", "57P03"},
+		"an error after all":         {certs.Disable, startup + "S: AuthenticationOk\nS: ErrorResponse FATAL 3D000 \"no such database\"\nC: close", "3D000"},
+		"wrong password":             {certs.Disable, startup + "S: authenticate scram-sha-256 other refuse\nS: ErrorResponse FATAL 28P01 no\nC: close", "28P01"},
+		"gone":                       {certs.Disable, startup + "S: close", "08006"},
+		"gone with a RST":            {certs.Disable, startup + "S: reset", "08006"},
+		"gone in a message":          {certs.Disable, startup + "S: cut 7 ParameterStatus a b\nS: close", "08006"},
+		"a query result":             {certs.Disable, startup + "S: AuthenticationOk\nS: DataRow x\nC: close", "08P01"},
+		"http":                       {certs.Disable, startup + "S: bytes \"HTTP/1.1 400 Bad Request\\r\\n\"\nC: close", "08P01"},
+		"length bomb":                {certs.Disable, startup + "S: bytes \"E\" 0x7fffffff\nC: close", "08P01"},
+		"in a transaction":           {certs.Disable, startup + "S: AuthenticationOk\nS: ReadyForQuery T\nC: close", "08P01"},
+		"ready before it let us in":  {certs.Disable, startup + "S: ReadyForQuery I\nC: close", "08P01"},
+		"never ready":                {certs.Disable, startup + "S: AuthenticationOk\nS: repeat 1100 ParameterStatus a b", "08P01"},
+		"GSSAPI":                     {certs.Disable, startup + "S: bytes \"R\" 0x0000000800000007\nC: close", "28000"},
+		"SCRAM-SHA-256-PLUS only":    {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256-PLUS\nC: close", "28000"},
+		"in without its proof":       {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationOk\nC: close", "08P01"},
+		"a proof before the end":     {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLFinal v=eA==\nC: close", "08P01"},
+		"another nonce":              {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=4096\"\nC: close", "08P01"},
+		"a billion iterations":       {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=1000000000\"\nC: close", "08P01"},
+		"SCRAM out of nowhere":       {certs.Disable, startup + "S: AuthenticationSASLContinue \"r=x,s=c2FsdA==,i=1\"\nC: close", "08P01"},
+		"two authentications":        {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"asked after it was let in":  {certs.Disable, startup + "S: AuthenticationOk\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"a key that is far too long": {certs.Disable, startup + "S: AuthenticationOk\nS: length 4000 BackendKeyData 1 abcd\nC: close", "08P01"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +110,7 @@ func TestOpenTraces(t *testing.T) {
 			if err := server.Wait(); err != nil {
 				t.Error(err)
 			}
-			if opened.PID != 42 || string(opened.CancelKey) != "key4" || len(opened.Params) != 1 || (opened.TLS != nil) != (c.mode == tlsRequire) || opened.Finding != admissionFound {
+			if opened.PID != 42 || string(opened.CancelKey) != "key4" || len(opened.Params) != 1 || (opened.TLS != nil) != (c.mode == certs.Require) || opened.Finding != admissionFound {
 				t.Errorf("opened %+v", opened)
 			}
 		})
@@ -127,7 +128,7 @@ func TestOpenSendsParameters(t *testing.T) {
 		{pool.Target{User: "u", Database: "d", Replication: true}, "user=u database=d replication=true"},
 	} {
 		server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 "+c.want+"\nS: AuthenticationOk\nS: ReadyForQuery I\nC: Terminate\nC: close"))
-		if err := testConnector(t, server.Addr(), tlsDisable).Verify(t.Context(), 0, c.target, auth.Secret{}); err != nil {
+		if err := testConnector(t, server.Addr(), certs.Disable).Verify(t.Context(), 0, c.target, auth.Secret{}); err != nil {
 			t.Error(err)
 		}
 		if err := server.Wait(); err != nil {
@@ -143,7 +144,7 @@ func TestOpenFails(t *testing.T) {
 	}
 	addr := closed.Addr().String()
 	closed.Close()
-	c := testConnector(t, addr, tlsDisable)
+	c := testConnector(t, addr, certs.Disable)
 	_, err = c.Open(t.Context(), appKey, nil)
 	if code, message := faultOf(err); code != "08001" || message != "cannot connect to node 0 (test)" {
 		t.Errorf("refused: %v", err)
@@ -159,7 +160,7 @@ func TestOpenFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	for _, mode := range []tlsMode{tlsDisable, tlsPrefer} {
+	for _, mode := range []certs.Mode{certs.Disable, certs.Prefer} {
 		c = testConnector(t, silent.Addr().String(), mode)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		_, err = c.Open(ctx, appKey, nil)
@@ -172,16 +173,16 @@ func TestOpenFails(t *testing.T) {
 
 func TestCancelWaitsForTheEnd(t *testing.T) {
 	for name, c := range map[string]struct {
-		mode  tlsMode
+		mode  certs.Mode
 		trace string
 		fails bool
 	}{
-		"plain":        {tlsDisable, "C: CancelRequest 42 key4\nS: close", false},
-		"long key":     {tlsDisable, "C: CancelRequest 42 0123456789abcdef0123456789abcdef\nS: close", false},
-		"TLS":          {tlsRequire, "C: SSLRequest\nS: answer S\nC: TLS\nC: CancelRequest 42 key4\nS: close", false},
-		"reset":        {tlsDisable, "C: CancelRequest 42 key4\nS: reset", false},
-		"no TLS there": {tlsRequire, "C: SSLRequest\nS: answer N\nC: close", true},
-		"a flood":      {tlsDisable, "C: CancelRequest 42 key4\nS: repeat 10000 NoticeResponse WARNING 01000 x\nC: reset", true},
+		"plain":        {certs.Disable, "C: CancelRequest 42 key4\nS: close", false},
+		"long key":     {certs.Disable, "C: CancelRequest 42 0123456789abcdef0123456789abcdef\nS: close", false},
+		"TLS":          {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\nC: CancelRequest 42 key4\nS: close", false},
+		"reset":        {certs.Disable, "C: CancelRequest 42 key4\nS: reset", false},
+		"no TLS there": {certs.Require, "C: SSLRequest\nS: answer N\nC: close", true},
+		"a flood":      {certs.Disable, "C: CancelRequest 42 key4\nS: repeat 10000 NoticeResponse WARNING 01000 x\nC: reset", true},
 	} {
 		key := "key4"
 		if name == "long key" {
@@ -203,7 +204,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 	defer silent.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if testConnector(t, silent.Addr().String(), tlsDisable).Cancel(ctx, 0, 42, []byte("key4")) == nil {
+	if testConnector(t, silent.Addr().String(), certs.Disable).Cancel(ctx, 0, 42, []byte("key4")) == nil {
 		t.Error("a cancel that was never answered counts as done")
 	}
 }
@@ -234,34 +235,34 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	node := h.Nodes()[0]
 	addr := net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
 	alice := auth.PlainSecret("alice", "alice")
-	open := func(mode tlsMode, host, ca string) (*connector, error) {
-		nodeTLS, err := loadNodeTLS(mode, &nodeTLSFiles{ca: ca})
+	open := func(mode certs.Mode, host, ca string) (*connector, error) {
+		nodeTLS, err := certs.ForNodes(mode, &certs.NodeSettings{CA: ca})
 		if err != nil {
 			return nil, err
 		}
 		c := newConnector(&connectSettings{loginTimeout: 20 * time.Second,
-			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS.to(host)}}})
+			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS.To(host)}}})
 		return c, c.Verify(ctx, 0, appKey.Target(), alice)
 	}
 	for _, c := range []struct {
-		mode tlsMode
+		mode certs.Mode
 		host string
 		code string
 	}{
-		{tlsDisable, "localhost", "28000"}, // hostssl only
-		{tlsPrefer, "", ""},
-		{tlsRequire, "elsewhere", ""},
-		{tlsVerifyCA, "elsewhere", ""},
-		{tlsVerifyFull, "elsewhere", "08001"},
-		{tlsVerifyFull, "localhost", ""},
-		{tlsVerifyFull, "127.0.0.1", ""},
+		{certs.Disable, "localhost", "28000"}, // hostssl only
+		{certs.Prefer, "", ""},
+		{certs.Require, "elsewhere", ""},
+		{certs.VerifyCA, "elsewhere", ""},
+		{certs.VerifyFull, "elsewhere", "08001"},
+		{certs.VerifyFull, "localhost", ""},
+		{certs.VerifyFull, "127.0.0.1", ""},
 	} {
 		_, err := open(c.mode, c.host, h.Certs.CA)
 		if code, _ := faultOf(err); code != c.code || (err == nil) != (c.code == "") {
 			t.Errorf("%s %s: %v, want %q", c.mode, c.host, err, c.code)
 		}
 	}
-	c, err := open(tlsVerifyFull, "localhost", h.Certs.CA)
+	c, err := open(certs.VerifyFull, "localhost", h.Certs.CA)
 	if err != nil {
 		t.Fatal(err)
 	}

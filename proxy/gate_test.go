@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
@@ -113,7 +114,7 @@ func startGate(t testing.TB, change func(*loginSettings)) *testGate {
 		t.Fatal(err)
 	}
 	s := &loginSettings{policy: &auth.Policy{HBA: hba, Passwd: passwd}, timeout: wiretest.Patience, logConnections: true,
-		tls: &tls.Config{Certificates: []tls.Certificate{wiretest.Certificate()}, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS12}}
+		tls: &tls.Config{Certificates: []tls.Certificate{wiretest.Certificate()}, NextProtos: []string{certs.ALPN}, MinVersion: tls.VersionTLS12}}
 	if change != nil {
 		change(s)
 	}

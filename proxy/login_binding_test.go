@@ -10,6 +10,7 @@ import (
 
 	"pgherd/bench/herd"
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 )
 
 // TestClientsBind: SCRAM-SHA-256-PLUS with libpq, by password and by verifier.
@@ -46,21 +47,21 @@ func TestServersBind(t *testing.T) {
 	h := startHerd(t, "SELECT 1", "hostssl all all 127.0.0.1/32 scram-sha-256", "hostnossl all alice 127.0.0.1/32 scram-sha-256",
 		"hostnossl all all 127.0.0.1/32 trust")
 	for _, c := range []struct {
-		mode    tlsMode
+		mode    certs.Mode
 		binding string
 		user    string
 		secret  auth.Secret
 		code    string
 	}{
-		{tlsRequire, "prefer", "alice", auth.PlainSecret("alice", "alice"), ""},
-		{tlsRequire, bindingRequired, "alice", auth.PlainSecret("alice", "alice"), ""},
-		{tlsRequire, bindingOff, "alice", auth.PlainSecret("alice", "alice"), ""},
-		{tlsRequire, bindingRequired, "alice", auth.PlainSecret("alice", "wrong"), "28P01"},
-		{tlsRequire, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), ""},
-		{tlsDisable, "prefer", "alice", learntSecret(t, h, "alice", "alice"), ""},
-		{tlsDisable, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), "28000"},
-		{tlsDisable, bindingRequired, "postgres", auth.Secret{}, "28000"}, // trust is no binding
-		{tlsDisable, "prefer", "postgres", auth.Secret{}, ""},
+		{certs.Require, "prefer", "alice", auth.PlainSecret("alice", "alice"), ""},
+		{certs.Require, bindingRequired, "alice", auth.PlainSecret("alice", "alice"), ""},
+		{certs.Require, bindingOff, "alice", auth.PlainSecret("alice", "alice"), ""},
+		{certs.Require, bindingRequired, "alice", auth.PlainSecret("alice", "wrong"), "28P01"},
+		{certs.Require, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), ""},
+		{certs.Disable, "prefer", "alice", learntSecret(t, h, "alice", "alice"), ""},
+		{certs.Disable, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), "28000"},
+		{certs.Disable, bindingRequired, "postgres", auth.Secret{}, "28000"}, // trust is no binding
+		{certs.Disable, "prefer", "postgres", auth.Secret{}, ""},
 	} {
 		c2 := bindingConnector(t, h, c.mode, c.binding)
 		target := appKey.Target()
@@ -74,21 +75,21 @@ func TestServersBind(t *testing.T) {
 	if _, err := h.Exec(t.Context(), "ALTER ROLE alice PASSWORD 'alice'"); err != nil {
 		t.Fatal(err)
 	}
-	err := bindingConnector(t, h, tlsRequire, "prefer").Verify(t.Context(), 0, appKey.Target(), learnt)
+	err := bindingConnector(t, h, certs.Require, "prefer").Verify(t.Context(), 0, appKey.Target(), learnt)
 	if code, message := faultOf(err); code != "28P01" || !strings.Contains(message, "SCRAM verifier") {
 		t.Errorf("keys of an old verifier: %v", err)
 	}
 }
 
-func bindingConnector(t *testing.T, h *herd.Herd, mode tlsMode, binding string) *connector {
+func bindingConnector(t *testing.T, h *herd.Herd, mode certs.Mode, binding string) *connector {
 	t.Helper()
 	node := h.Nodes()[0]
-	tls, err := loadNodeTLS(mode, &nodeTLSFiles{})
+	tls, err := certs.ForNodes(mode, &certs.NodeSettings{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return newConnector(&connectSettings{loginTimeout: 20 * time.Second, binding: binding, nodes: map[int]nodeAddress{
-		0: {name: "node 0", network: "tcp", address: net.JoinHostPort(node.Host, strconv.Itoa(node.Port)), tls: tls.to(node.Host)}}})
+		0: {name: "node 0", network: "tcp", address: net.JoinHostPort(node.Host, strconv.Itoa(node.Port)), tls: tls.To(node.Host)}}})
 }
 
 // learntSecret is what a login of the user, known by PostgreSQL's verifier, leaves.

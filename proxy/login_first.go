@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -103,7 +105,7 @@ func (l *login) directTLS(begun []byte) error {
 	if err := l.handshake(&prefixed{Conn: l.socket, prefix: begun}); err != nil {
 		return err
 	}
-	if l.tls.ConnectionState().NegotiatedProtocol != alpn {
+	if l.tls.ConnectionState().NegotiatedProtocol != certs.ALPN {
 		return violation("received direct SSL connection request without ALPN protocol negotiation extension", "")
 	}
 	return nil
@@ -124,6 +126,27 @@ func (l *login) handshake(under net.Conn) error {
 		l.peer.Certified, l.peer.CommonName, l.peer.Subject = true, leaf.Subject.CommonName, auth.SubjectDN(leaf)
 	}
 	return nil
+}
+
+// ownBinding is what clients may bind SCRAM to: our certificate.
+func ownBinding(c *tls.Config) auth.Binding {
+	if len(c.Certificates) != 1 {
+		return nil
+	}
+	leaf := c.Certificates[0].Leaf
+	if leaf == nil {
+		leaf, _ = x509.ParseCertificate(c.Certificates[0].Certificate[0])
+	}
+	return auth.EndPoint(leaf)
+}
+
+// describeTLS is a connection's version and cipher, "" without TLS.
+func describeTLS(conn *tls.Conn) string {
+	if conn == nil {
+		return ""
+	}
+	state := conn.ConnectionState()
+	return tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
 }
 
 // prefixed gives back bytes that were read too early.

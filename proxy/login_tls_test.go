@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"strings"
 	"testing"
+
+	"pgherd/proxy/certs/certstest"
 )
 
 // TestLoginsOverTLS: psql to pgherd to PostgreSQL, bound to the certificate on
@@ -12,24 +14,24 @@ func TestLoginsOverTLS(t *testing.T) {
 	t.Parallel()
 	h := startHerd(t, "CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE certain LOGIN",
 		"hostssl all certain 127.0.0.1/32 trust", "hostssl all all 127.0.0.1/32 scram-sha-256")
-	a := newAuthority(t, "clients")
-	a.issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
-	a.issue("certain@example.com", x509.ExtKeyUsageClientAuth)
-	a.issue("stranger@example.org", x509.ExtKeyUsageClientAuth)
+	a := certstest.NewAuthority(t, "clients")
+	a.Issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
+	a.Issue("certain@example.com", x509.ExtKeyUsageClientAuth)
+	a.Issue("stranger@example.org", x509.ExtKeyUsageClientAuth)
 	p := startProxy(t, h, map[string]string{
 		"pool_hba.conf": "hostssl all certain all cert map=mail\nhostssl all dn all cert clientname=DN\n" +
 			"hostssl all all 127.0.0.1/32 scram-sha-256\n",
 		"pool_ident.conf": `mail /^(.*)@example\.com$ \1`,
 		"pool_passwd":     "",
-	}, "ssl = on", "ssl_cert = "+a.path("localhost.crt"), "ssl_key = "+a.path("localhost.key"), "ssl_ca_cert = "+a.path("ca.crt"),
+	}, "ssl = on", "ssl_cert = "+a.Path("localhost.crt"), "ssl_key = "+a.Path("localhost.key"), "ssl_ca_cert = "+a.Path("ca.crt"),
 		"auth_user = postgres", "auth_password = postgres", "ident_file = pool_ident.conf",
 		"server_tls_sslmode = verify-full", "server_tls_ca_file = "+h.Certs.CA, "server_channel_binding = prefer")
 	with := func(name string) string {
-		return " sslcert=" + a.path(name+".crt") + " sslkey=" + a.path(name+".key")
+		return " sslcert=" + a.Path(name+".crt") + " sslkey=" + a.Path(name+".key")
 	}
 	const cert = "certificate authentication failed"
 	p.check([]loginCase{
-		{"user=carol dbname=app channel_binding=require sslmode=verify-ca sslrootcert=" + a.path("ca.crt"), "carol-secret", false, "carol"},
+		{"user=carol dbname=app channel_binding=require sslmode=verify-ca sslrootcert=" + a.Path("ca.crt"), "carol-secret", false, "carol"},
 		{"user=carol dbname=app channel_binding=require sslmode=require", "carol-secret", false, "carol"},
 		{"user=carol dbname=app channel_binding=disable sslmode=require", "carol-secret", false, "carol"},
 		{"user=carol dbname=app channel_binding=require sslmode=require", "wrong", true, "password authentication failed"},

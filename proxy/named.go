@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
 	"pgherd/proxy/config"
 	"pgherd/proxy/session"
 )
@@ -17,7 +18,7 @@ import (
 type named struct {
 	policy  *auth.Policy
 	tls     *tls.Config // nil without ssl
-	nodes   map[int]*nodeTLS
+	nodes   map[int]*certs.Node
 	routing *session.Routing // nil: there is nothing to choose
 }
 
@@ -74,23 +75,23 @@ func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
 	if !t.On || t.CertFile == "" || t.KeyFile == "" { // config says what is missing
 		return nil
 	}
-	loaded, err := loadTLS(&tlsFiles{cert: t.CertFile, key: t.KeyFile, ca: t.CAFile, caDir: t.CADir, crl: t.CRLFile,
-		ciphers: t.Ciphers, curves: t.ECDHCurve, passphrase: t.PassphraseCommand}, log)
+	loaded, err := certs.ForClients(&certs.ClientSettings{Cert: t.CertFile, Key: t.KeyFile, CA: t.CAFile, CADir: t.CADir, CRL: t.CRLFile,
+		Ciphers: t.Ciphers, Curves: t.ECDHCurve, Passphrase: t.PassphraseCommand}, log)
 	f.add("ssl_cert", err)
 	return loaded
 }
 
 // nodesTLS reads what the nodes have in common, once.
-func nodesTLS(c *config.Config, f *faults) map[int]*nodeTLS {
-	anyNode, err := loadNodeTLS(tlsMode(c.ServerTLS.Mode), &nodeTLSFiles{ca: c.ServerTLS.CAFile,
-		cert: c.ServerTLS.CertFile, key: c.ServerTLS.KeyFile, passphrase: c.ClientTLS.PassphraseCommand})
+func nodesTLS(c *config.Config, f *faults) map[int]*certs.Node {
+	anyNode, err := certs.ForNodes(certs.Mode(c.ServerTLS.Mode), &certs.NodeSettings{CA: c.ServerTLS.CAFile,
+		Cert: c.ServerTLS.CertFile, Key: c.ServerTLS.KeyFile, Passphrase: c.ClientTLS.PassphraseCommand})
 	if err != nil {
 		f.add("server_tls_sslmode", err)
 		return nil
 	}
-	all := map[int]*nodeTLS{}
+	all := map[int]*certs.Node{}
 	for _, n := range c.Nodes {
-		all[n.Index] = anyNode.to(n.Host)
+		all[n.Index] = anyNode.To(n.Host)
 	}
 	return all
 }
@@ -105,8 +106,8 @@ type faults struct {
 func (f *faults) add(parameter string, err error) {
 	for _, one := range each(err) {
 		blamed := parameter
-		if other, ok := errors.AsType[about](one); ok {
-			blamed = other.parameter
+		if other, ok := errors.AsType[config.About](one); ok {
+			blamed = other.Parameter
 		}
 		f.list = append(f.list, f.config.Blame(blamed, one))
 	}
@@ -138,20 +139,4 @@ func each(err error) (all []error) {
 		all = append(all, each(one)...)
 	}
 	return all
-}
-
-// about is an error of what a parameter names.
-type about struct {
-	parameter string
-	error
-}
-
-func (a about) Unwrap() error { return a.error }
-
-// of says which parameter an error is about; nil stays nil.
-func of(parameter string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return about{parameter, err}
 }

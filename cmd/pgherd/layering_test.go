@@ -26,6 +26,7 @@ var layers = map[string]layer{
 
 	"proxy/ring":     {[]string{"proxy/fifo"}, "the ring knows nothing of PostgreSQL, so it is tested alone"},
 	"proxy/catalog":  {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
+	"proxy/certs":    {[]string{"proxy/config"}, "files become a tls.Config, and errors name parameters; who connects is not its business"},
 	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
 	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
 	"proxy/expect":   {[]string{"proxy/fifo", "proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
@@ -42,7 +43,7 @@ var layers = map[string]layer{
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
 	"proxy/recovery": {[]string{"proxy/failover", "proxy/health"}, "recovery acts on nodes, never on sessions"},
 	"proxy/admin":    {[]string{"proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
-	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/auth", "bpf", "bpf/observe", "bpf/sentry"},
+	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/auth", "proxy/certs", "bpf", "bpf/observe", "bpf/sentry"},
 		"proxy assembles the data plane and never sees vip: each declares the interface it needs, cmd joins them"},
 
 	"bpf":          {nil, "feature probes stand alone"},
@@ -62,7 +63,8 @@ var layers = map[string]layer{
 	"proxy/ring/ringtest":     {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},
 	"proxy/effect/effecttest": {[]string{"proxy/effect"}, "a database for tests of effects, and their words"},
 
-	"proxy/wire/wiretest": {[]string{"proxy/wire"}, "scripted peers speak messages only"},
+	"proxy/certs/certstest": {nil, "certificates for tests come from files and keys, and from nobody else"},
+	"proxy/wire/wiretest":   {[]string{"proxy/wire"}, "scripted peers speak messages only"},
 }
 
 // testOnly are folders that hold tests and nothing a program could link.

@@ -11,3 +11,20 @@ func (c *Config) Blame(parameter string, err error) error {
 	}
 	return p
 }
+
+// About is an error of what a parameter names.
+type About struct {
+	Parameter string
+	error
+}
+
+// Unwrap is the error without its parameter.
+func (a About) Unwrap() error { return a.error }
+
+// Of says which parameter an error is about; nil stays nil.
+func Of(parameter string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return About{parameter, err}
+}

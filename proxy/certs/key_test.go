@@ -1,4 +1,4 @@
-package proxy
+package certs
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"os"
+
+	"pgherd/proxy/certs/certstest"
 )
 
 // prfOIDs are the pseudo-random functions by name; sha1 is the default and
@@ -60,10 +62,10 @@ func must(err error) {
 }
 
 // encrypted seals localhost.key and returns where it is.
-func (a *authority) encrypted(passphrase, prf string) string {
-	text, err := os.ReadFile(a.path("localhost.key"))
+func encrypted(a *certstest.Authority, passphrase, prf string) string {
+	text, err := os.ReadFile(a.Path("localhost.key"))
 	must(err)
 	block, _ := pem.Decode(text)
-	a.write("sealed-"+prf+".key", "ENCRYPTED PRIVATE KEY", sealPKCS8(block.Bytes, passphrase, prf))
-	return a.path("sealed-" + prf + ".key")
+	a.Write("sealed-"+prf+".key", "ENCRYPTED PRIVATE KEY", sealPKCS8(block.Bytes, passphrase, prf))
+	return a.Path("sealed-" + prf + ".key")
 }
