@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pgherd/proxy/config"
 )
 
@@ -119,19 +117,4 @@ func (s *listenSettings) listenTCP(ctx context.Context, network, host string) (n
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return l, nil
-}
-
-// setUserTimeout makes a Control function that sets TCP_USER_TIMEOUT: how
-// long sent data may stay unacknowledged. Accepted connections inherit it.
-func setUserTimeout(d time.Duration) func(network, address string, raw syscall.RawConn) error {
-	return func(network, _ string, raw syscall.RawConn) error {
-		if d <= 0 || !strings.HasPrefix(network, "tcp") {
-			return nil
-		}
-		var err error
-		cerr := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
-		})
-		return errors.Join(cerr, err)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/config"
 	"pgherd/proxy/session"
 )
@@ -81,7 +82,7 @@ func TestPersonal(t *testing.T) {
 // TestPgpool: through all of pgherd, in both protocols, over a reload.
 func TestPgpool(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, "SELECT 1")
+	h := herdtest.StartTLS(t, "SELECT 1")
 	for _, mode := range []string{"session", "transaction"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

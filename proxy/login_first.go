@@ -51,7 +51,7 @@ func (l *login) readFirst(opening bool) (f wire.First, direct bool, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(l.conn, head[:]); err != nil {
 		if !opening {
-			err = noEOF(err)
+			err = auth.NoEOF(err)
 		}
 		return f, false, fmt.Errorf("read first packet: %w", err)
 	}
@@ -65,7 +65,7 @@ func (l *login) readFirst(opening bool) (f wire.First, direct bool, err error) {
 	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(l.conn, body); err != nil {
-		return f, false, fmt.Errorf("read first packet: %w", noEOF(err))
+		return f, false, fmt.Errorf("read first packet: %w", auth.NoEOF(err))
 	}
 	f, err = wire.ViewFirst(body)
 	if unsupported, ok := errors.AsType[*wire.UnsupportedProtocolError](err); ok {
@@ -117,7 +117,7 @@ func (l *login) handshake(under net.Conn) error {
 	conn := tls.Server(l.transport, l.settings.tls)
 	if err := conn.Handshake(); err != nil {
 		l.transport = nil
-		return fmt.Errorf("shake hands for TLS: %w", noEOF(err))
+		return fmt.Errorf("shake hands for TLS: %w", auth.NoEOF(err))
 	}
 	l.tls, l.conn = conn, conn
 	l.peer.TLS, l.peer.Binding = true, ownBinding(l.settings.tls)
@@ -166,12 +166,4 @@ func (p *prefixed) Read(b []byte) (int, error) {
 
 func violation(message, detail string) *wire.Fault {
 	return &wire.Fault{Severity: "FATAL", Code: "08P01", Message: message, Detail: detail}
-}
-
-// noEOF keeps io.EOF for connections that end where they may.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

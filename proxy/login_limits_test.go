@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"pgherd/proxy/auth"
-	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
 )
 
@@ -136,13 +137,15 @@ func (g *testGate) logInFrom(t testing.TB, ip string, secret auth.Secret, user s
 	t.Helper()
 	conn := g.from(t, ip)
 	defer conn.Close()
-	target := pool.Target{User: user, Database: "app"}
-	_, err := auth.LogIn(conn, startParams(target), auth.Access{Secret: secret})
-	code, message := faultOf(err)
-	if err != nil && code == "" {
+	_, err := auth.LogIn(conn, []wire.Param{{Name: "user", Value: user}, {Name: "database", Value: "app"}}, auth.Access{Secret: secret})
+	if err == nil {
+		return ""
+	}
+	fault, told := errors.AsType[*wire.Fault](err)
+	if !told {
 		t.Fatalf("%s as %s: %v", ip, user, err)
 	}
-	return strings.TrimSpace(code + " " + message)
+	return fault.Code + " " + fault.Message
 }
 
 // TestGuessesAreBarred before they cost anything, and hurt nobody else.

@@ -4,13 +4,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgherd/bench/herd/herdtest"
 )
 
 // TestRulesAskTheWorld: lines for the members of a role, of whom the primary
 // knows, and for a host by its name, of whom the system's resolver knows.
 func TestRulesAskTheWorld(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, `
+	h := herdtest.StartTLS(t, `
 		CREATE ROLE dba; CREATE ROLE staff ROLE dba;
 		CREATE ROLE ann LOGIN NOINHERIT IN ROLE dba; CREATE ROLE ben LOGIN; CREATE ROLE sue LOGIN SUPERUSER;
 		CREATE ROLE zoe LOGIN IN ROLE dba; GRANT postgres TO ann`,
@@ -48,7 +50,7 @@ func TestRulesAskTheWorld(t *testing.T) {
 // TestNobodyToAsk: the file is taken, the log says what to set.
 func TestNobodyToAsk(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, "CREATE ROLE dba", "host all all 127.0.0.1/32 trust")
+	h := herdtest.StartTLS(t, "CREATE ROLE dba", "host all all 127.0.0.1/32 trust")
 	p := startProxy(t, h, map[string]string{"pool_passwd": "",
 		"pool_hba.conf": "host app +dba all scram-sha-256\nhost app bob all trust\nhost postgres +dba all reject\nhost all all all trust\n"},
 		"sr_check_user = ''")

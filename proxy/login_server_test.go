@@ -2,12 +2,10 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/config"
 )
 
@@ -108,18 +107,7 @@ func (p *testProxy) config() *config.Config {
 
 func (p *testProxy) psql(options, password, sql string) (string, error) {
 	p.t.Helper()
-	return psql(p.t, fmt.Sprintf("host=127.0.0.1 port=%d %s", p.port, options), password, sql)
-}
-
-// psql asks one thing by the real client; options are libpq's.
-func psql(t *testing.T, options, password, sql string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "psql", "-XAtq", "-c", sql, "connect_timeout=20 "+options)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PGPASSWORD=" + password, "HOME=/nonexistent", "PGPASSFILE=/dev/null"}
-	out, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(out)), err
+	return herdtest.Psql(p.t, fmt.Sprintf("host=127.0.0.1 port=%d %s", p.port, options), password, sql)
 }
 
 // loginCase is one login through psql: want is the user that PostgreSQL sees,
@@ -140,26 +128,11 @@ func (p *testProxy) check(cases []loginCase) {
 	}
 }
 
-func startHerd(t *testing.T, sql string, hba ...string) *herd.Herd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	h, err := herd.Start(ctx, herd.Settings{TLS: true, HBA: hba})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Stop() })
-	if _, err := h.Exec(ctx, sql); err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
 // TestNoPasswordIsStored: auth_query and SCRAM pass-through, to a server that
 // asks for scram-sha-256 or md5.
 func TestNoPasswordIsStored(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, `
+	h := herdtest.StartTLS(t, `
 		CREATE ROLE carol LOGIN PASSWORD 'carol-secret';
 		SET password_encryption = md5; CREATE ROLE mike LOGIN PASSWORD 'mike-secret'; CREATE ROLE mike2 LOGIN PASSWORD 'mike2-secret'; RESET password_encryption;
 		CREATE ROLE mia LOGIN PASSWORD 'mia-secret'; CREATE ROLE paul LOGIN PASSWORD 'paul-secret';

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/certs/certstest"
 )
 
@@ -12,7 +13,7 @@ import (
 // both ways, no password stored; and certificates by maps.
 func TestLoginsOverTLS(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, "CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE certain LOGIN",
+	h := herdtest.StartTLS(t, "CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE certain LOGIN",
 		"hostssl all certain 127.0.0.1/32 trust", "hostssl all all 127.0.0.1/32 scram-sha-256")
 	a := certstest.NewAuthority(t, "clients")
 	a.Issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
@@ -55,7 +56,7 @@ func TestLoginsOverTLS(t *testing.T) {
 // TestAuthQueryFails, and what it may be instead of the default.
 func TestAuthQueryFails(t *testing.T) {
 	t.Parallel()
-	h := startHerd(t, `CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE asker LOGIN PASSWORD 'asker-secret';
+	h := herdtest.StartTLS(t, `CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE asker LOGIN PASSWORD 'asker-secret';
 		CREATE FUNCTION public.find(text) RETURNS TABLE (name name, password text) SECURITY DEFINER LANGUAGE sql AS
 			'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'`)
 	p := startProxy(t, h, map[string]string{"pool_hba.conf": "host all all all scram-sha-256\n", "pool_passwd": "asker:TEXTasker-secret\n"},

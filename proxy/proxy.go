@@ -19,6 +19,7 @@ import (
 
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/config"
+	"pgherd/proxy/connect"
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
@@ -50,8 +51,8 @@ type Proxy struct {
 	config  atomic.Pointer[config.Config]
 	crew    *worker.Crew
 	gate    *gate
-	connect *connector
-	catalog atomic.Pointer[authQuery]
+	connect *connect.Connector
+	users   atomic.Pointer[connect.Users]
 	prober  *health.Prober
 	chaser  *health.Chaser
 	// What all sessions know of SQL, and of the databases they use it in.
@@ -77,6 +78,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
 	go query.Warm()
 	p.config.Store(c)
+	p.connect = connect.New(p.primary)
 	made, err := p.make(c)
 	if err != nil {
 		return nil, errors.Join(err, checkListen(ctx, c))
@@ -85,9 +87,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
 		return nil, blame(c, err)
 	}
-	p.connect = newConnector(made.connect)
-	p.catalog.Store(made.catalog)
-	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.verify, clients: p.count})
+	p.connect.Configure(made.connect)
+	p.users.Store(made.users)
+	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.connect.Judge, clients: p.count})
 	p.gate.configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
@@ -176,8 +178,8 @@ func (p *Proxy) Reload(c *config.Config) error {
 		return err
 	}
 	p.config.Store(c)
-	p.connect.configure(made.connect)
-	p.catalog.Swap(made.catalog).close()
+	p.connect.Configure(made.connect)
+	p.users.Swap(made.users).Close()
 	p.gate.configure(made.login)
 	p.ask(c)
 	p.crew.Configure(p.workerSettings(c, made.routing))
@@ -255,7 +257,7 @@ func (p *Proxy) end() {
 	}
 	p.prober.Close()
 	p.chaser.Close()
-	p.catalog.Load().close()
+	p.users.Load().Close()
 	p.crew.Stop()
 	p.lines.Close()
 	close(p.over)

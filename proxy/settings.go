@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"regexp"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"pgherd/proxy/admin"
 	"pgherd/proxy/auth"
 	"pgherd/proxy/config"
+	"pgherd/proxy/connect"
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
@@ -26,9 +25,9 @@ import (
 // made is what a configuration's files are turned into before anything of it
 // is taken up.
 type made struct {
-	catalog *authQuery // nil if there is nobody to ask as
+	users   *connect.Users // nil if there is nobody to ask as
 	login   *loginSettings
-	connect *connectSettings
+	connect *connect.Settings
 	routing *session.Routing
 }
 
@@ -38,15 +37,15 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	asked := p.catalogOf(c, n.policy.Passwd)
+	asked := p.usersOf(c, n.policy.Passwd)
 	if c.Auth.QueryUser != "" {
-		n.policy.Lookup = auth.NewLookup(asked.find, c.Auth.QueryCacheTTL, time.Now)
+		n.policy.Lookup = auth.NewLookup(asked.Find, c.Auth.QueryCacheTTL, time.Now)
 	}
 	if asked != nil {
-		n.policy.Members = auth.NewMembers(asked.members, time.Now)
+		n.policy.Members = auth.NewMembers(asked.Members, time.Now)
 	}
 	return made{
-		catalog: asked, routing: n.routing,
+		users: asked, routing: n.routing,
 		login: &loginSettings{policy: n.policy, tls: n.tls, timeout: c.Timeouts.ClientLogin,
 			maxClients: c.Limits.Clients, maxLogins: c.Limits.AddressLogins,
 			failures: failureRule{limit: c.Limits.AddressFailures, window: c.Limits.FailureWindow}, logConnections: c.Log.Connections},
@@ -54,9 +53,9 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 	}, nil
 }
 
-// catalogOf asks as auth_user, or else as sr_check_user, who may ask which roles a
+// usersOf asks as auth_user, or else as sr_check_user, who may ask which roles a
 // user is a member of, as everybody may; it is nil if neither is set.
-func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *authQuery {
+func (p *Proxy) usersOf(c *config.Config, passwd *auth.Passwd) *connect.Users {
 	user, password, database := c.Auth.QueryUser, c.Auth.QueryPassword, c.Auth.QueryDatabase
 	if user == "" {
 		user, password, database = c.Streaming.User, c.Streaming.Password, c.Streaming.Database
@@ -68,11 +67,7 @@ func (p *Proxy) catalogOf(c *config.Config, passwd *auth.Passwd) *authQuery {
 	if password != "" {
 		secret = auth.PlainSecret(user, string(password))
 	}
-	return &authQuery{
-		connect: func() *connector { return p.connect },
-		primary: p.primary, query: c.Auth.Query, database: database, user: user,
-		secret: secret, places: make(chan struct{}, catalogConns), idle: map[*reader]*time.Timer{},
-	}
+	return connect.NewUsers(p.connect, connect.UsersSettings{Query: c.Auth.Query, Database: database, User: user, Secret: secret})
 }
 
 // primary is the index of the primary node, if there is one.
@@ -92,20 +87,15 @@ func (p *Proxy) role(index int) nodes.Role {
 	return nodes.Unknown
 }
 
-func connectSettingsOf(c *config.Config, found *named) *connectSettings {
-	s := &connectSettings{nodes: map[int]nodeAddress{}, learns: true, loginTimeout: c.Pool.NodeConnectLimit, keepAlive: keepAlive(c),
-		userTimeout: c.TCP.UserTimeout, binding: c.ServerTLS.ChannelBinding, passwd: found.policy.Passwd, lookup: found.policy.Lookup}
+func connectSettingsOf(c *config.Config, found *named) *connect.Settings {
+	s := &connect.Settings{Nodes: map[int]connect.Address{}, Learns: true, LoginTimeout: c.Pool.NodeConnectLimit, KeepAlive: keepAlive(c),
+		Control: setUserTimeout(c.TCP.UserTimeout), Binding: c.ServerTLS.ChannelBinding, Passwd: found.policy.Passwd, Lookup: found.policy.Lookup}
 	for _, n := range c.Nodes {
 		network, address := n.Address()
-		s.nodes[n.Index] = nodeAddress{name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
-			network: network, address: address, tls: found.nodes[n.Index], timeout: n.ConnectTimeout}
+		s.Nodes[n.Index] = connect.Address{Name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
+			Network: network, Address: address, TLS: found.nodes[n.Index], Timeout: n.ConnectTimeout}
 	}
 	return s
-}
-
-func keepAlive(c *config.Config) net.KeepAliveConfig {
-	return net.KeepAliveConfig{Enable: true, Idle: c.TCP.KeepalivesIdle, Interval: c.TCP.KeepalivesInterval,
-		Count: c.TCP.KeepalivesCount}
 }
 
 func listenSettingsOf(c *config.Config) *listenSettings {
@@ -124,7 +114,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			ClientMemory: c.Limits.ClientMemory, ClientsMemory: c.Limits.ClientsMemory, Memory: &p.memory,
 			RefusePins: c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &answers{Commands: admin.Commands{Source: p, Control: p, Config: p.config.Load}, admins: c.Auth.Admins,
-				log: p.log, verify: p.verify},
+				log: p.log, verify: p.connect.Judge},
 			Routing: routing,
 			Log:     p.lines.Add,
 		}),
@@ -244,15 +234,6 @@ func (p *Proxy) ended(v session.View, why error) {
 func sessionTime(d time.Duration) string {
 	d = d.Round(time.Millisecond)
 	return fmt.Sprintf("%d:%02d:%06.3f", int(d.Hours()), int(d.Minutes())%60, (d % time.Minute).Seconds())
-}
-
-// verify has PostgreSQL judge a password.
-func (p *Proxy) verify(ctx context.Context, target pool.Target, secret any) error {
-	primary, ok := p.primary()
-	if !ok {
-		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
-	}
-	return p.connect.Verify(ctx, primary, target, secret)
 }
 
 // tellsOf says what is told of statements.

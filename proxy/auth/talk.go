@@ -58,13 +58,13 @@ func readMessage(r io.Reader, kindOf func(byte) wire.Kind, longest int) (wire.Ki
 	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return wire.Unknown, nil, fmt.Errorf("read %v: %w", kind, noEOF(err))
+		return wire.Unknown, nil, fmt.Errorf("read %v: %w", kind, NoEOF(err))
 	}
 	return kind, body, nil
 }
 
-// noEOF keeps io.EOF for connections that end between messages.
-func noEOF(err error) error {
+// NoEOF keeps io.EOF for connections that end between messages.
+func NoEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
 	}

@@ -1,37 +1,58 @@
-package proxy
+package connect
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/auth"
 	"pgherd/proxy/certs"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
+	"pgherd/proxy/worker"
 )
 
-func testConnector(t *testing.T, addr string, mode certs.Mode) *connector {
+func testConnector(t *testing.T, addr string, mode certs.Mode) *Connector {
 	t.Helper()
 	node := &certs.Node{Mode: mode}
 	if mode != certs.Disable {
 		node.Config = &tls.Config{InsecureSkipVerify: true}
 	}
-	return newConnector(&connectSettings{loginTimeout: wiretest.Patience,
-		nodes: map[int]nodeAddress{0: {name: "node 0 (test)", network: "tcp", address: addr, tls: node}}})
+	return connectorOf(&Settings{LoginTimeout: wiretest.Patience,
+		Nodes: map[int]Address{0: {Name: "node 0 (test)", Network: "tcp", Address: addr, TLS: node}}})
+}
+
+// connectorOf is one that takes node 0 for the primary.
+func connectorOf(s *Settings) *Connector {
+	c := New(func() (int, bool) { return 0, true })
+	c.Configure(s)
+	return c
 }
 
 var (
 	appKey      = pool.Target{Database: "app", User: "alice"}.On(0)
 	aliceSecret = auth.PlainSecret("alice", "pencil")
 )
+
+// connOf makes a connection of a descriptor again, TLS and all.
+func connOf(s worker.Socket) (net.Conn, error) {
+	file := os.NewFile(uintptr(s.FD), "opened")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil || s.TLS == nil {
+		return conn, err
+	}
+	s.Transport.Conn = conn
+	return s.TLS, nil
+}
 
 func faultOf(err error) (code, message string) {
 	if f, ok := errors.AsType[*wire.Fault](err); ok {
@@ -209,12 +230,29 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 	}
 }
 
+// TestJudge: the primary has the word; without one nobody is let in.
+func TestJudge(t *testing.T) {
+	server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 user=alice database=app\nS: ErrorResponse FATAL 28P01 no\nC: close"))
+	c := testConnector(t, server.Addr(), certs.Disable)
+	if code, _ := faultOf(c.Judge(t.Context(), appKey.Target(), aliceSecret)); code != "28P01" {
+		t.Errorf("code %q of a server that refuses", code)
+	}
+	if err := server.Wait(); err != nil {
+		t.Error(err)
+	}
+	c = New(func() (int, bool) { return 0, false })
+	if code, _ := faultOf(c.Judge(t.Context(), appKey.Target(), aliceSecret)); code != "57P03" {
+		t.Errorf("code %q without a primary", code)
+	}
+}
+
 func TestSecretFor(t *testing.T) {
-	passwd, err := auth.ParsePasswd(testPasswords, "")
+	const verifier = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+	passwd, err := auth.ParsePasswd("alice:TEXTpencil-alice\nvera:"+verifier+"\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConnector(&connectSettings{passwd: passwd})
+	c := connectorOf(&Settings{Passwd: passwd})
 	for user, want := range map[string]bool{"alice": true, "vera": false, "nobody": false} {
 		if _, can := c.Secret(user); can != want {
 			t.Errorf("%s: %v", user, can)
@@ -226,22 +264,17 @@ func TestSecretFor(t *testing.T) {
 func TestServersOfPostgreSQL(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	h, err := herd.Start(ctx, herd.Settings{TLS: true, HBA: []string{
-		"hostssl all all 127.0.0.1/32 scram-sha-256", "local all all scram-sha-256"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Stop()
+	h := herdtest.StartTLS(t, "SELECT 1", "hostssl all all 127.0.0.1/32 scram-sha-256", "local all all scram-sha-256")
 	node := h.Nodes()[0]
 	addr := net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
 	alice := auth.PlainSecret("alice", "alice")
-	open := func(mode certs.Mode, host, ca string) (*connector, error) {
+	open := func(mode certs.Mode, host, ca string) (*Connector, error) {
 		nodeTLS, err := certs.ForNodes(mode, &certs.NodeSettings{CA: ca})
 		if err != nil {
 			return nil, err
 		}
-		c := newConnector(&connectSettings{loginTimeout: 20 * time.Second,
-			nodes: map[int]nodeAddress{0: {name: "node 0", network: "tcp", address: addr, tls: nodeTLS.To(host)}}})
+		c := connectorOf(&Settings{LoginTimeout: 20 * time.Second,
+			Nodes: map[int]Address{0: {Name: "node 0", Network: "tcp", Address: addr, TLS: nodeTLS.To(host)}}})
 		return c, c.Verify(ctx, 0, appKey.Target(), alice)
 	}
 	for _, c := range []struct {

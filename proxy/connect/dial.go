@@ -1,4 +1,4 @@
-package proxy
+package connect
 
 import (
 	"context"
@@ -8,11 +8,16 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 
+	"pgherd/proxy/auth"
 	"pgherd/proxy/certs"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
+
+// longAgo is a deadline that ends every wait now.
+var longAgo = time.Unix(1, 0)
 
 // link is a connection to a node before it is a server.
 type link struct {
@@ -23,25 +28,25 @@ type link struct {
 }
 
 // dial connects to a node, with TLS as its settings want it.
-func (s *connectSettings) dial(ctx context.Context, node int) (*link, error) {
-	at, known := s.nodes[node]
+func (s *Settings) dial(ctx context.Context, node int) (*link, error) {
+	at, known := s.Nodes[node]
 	if !known {
 		return nil, unreachable(fmt.Sprintf("node %d", node), errors.New("there is no such node"))
 	}
-	d := net.Dialer{Timeout: at.timeout, KeepAliveConfig: s.keepAlive, Control: setUserTimeout(s.userTimeout)}
-	socket, err := d.DialContext(ctx, at.network, at.address)
+	d := net.Dialer{Timeout: at.Timeout, KeepAliveConfig: s.KeepAlive, Control: s.Control}
+	socket, err := d.DialContext(ctx, at.Network, at.Address)
 	if err != nil {
-		return nil, unreachable(at.name, err)
+		return nil, unreachable(at.Name, err)
 	}
 	l := &link{socket: socket, conn: socket}
 	interrupt := context.AfterFunc(ctx, func() { socket.SetDeadline(longAgo) })
-	err = l.secure(at.tls)
+	err = l.secure(at.TLS)
 	if !interrupt() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		socket.Close()
-		return nil, unreachable(at.name, err)
+		return nil, unreachable(at.Name, err)
 	}
 	return l, nil
 }
@@ -57,7 +62,7 @@ func (l *link) secure(t *certs.Node) error {
 	}
 	var answer [1]byte // read alone: what follows belongs to TLS
 	if _, err := io.ReadFull(l.socket, answer[:]); err != nil {
-		return fmt.Errorf("ask for TLS: %w", noEOF(err))
+		return fmt.Errorf("ask for TLS: %w", auth.NoEOF(err))
 	}
 	switch {
 	case answer[0] == 'S':
@@ -76,7 +81,7 @@ func (l *link) handshake(config *tls.Config) error {
 	l.tls = tls.Client(l.transport, config)
 	l.conn = l.tls
 	if err := l.tls.Handshake(); err != nil {
-		return fmt.Errorf("shake hands for TLS: %w", noEOF(err))
+		return fmt.Errorf("shake hands for TLS: %w", auth.NoEOF(err))
 	}
 	return nil
 }
@@ -85,7 +90,7 @@ func (l *link) handshake(config *tls.Config) error {
 // node has closed the connection: by then it has sent the signal (I10). After
 // an error it may still come, so the server it was meant for must not be used
 // by anybody else.
-func (c *connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey []byte) error {
+func (c *Connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey []byte) error {
 	s := c.settings.Load()
 	ctx, cancel := s.limit(ctx, node)
 	defer cancel()
@@ -97,10 +102,10 @@ func (c *connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey 
 	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
 	defer interrupt()
 	if _, err := l.conn.Write(wire.AppendCancelRequest(nil, pid, cancelKey)); err != nil {
-		return fmt.Errorf("send CancelRequest to %s: %w", s.nodes[node].name, err)
+		return fmt.Errorf("send CancelRequest to %s: %w", s.Nodes[node].Name, err)
 	}
 	if _, err := io.CopyN(io.Discard, l.conn, cancelAnswer); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("wait for end of CancelRequest at %s: %w", s.nodes[node].name, noAnswer(err))
+		return fmt.Errorf("wait for end of CancelRequest at %s: %w", s.Nodes[node].Name, noAnswer(err))
 	}
 	return nil
 }

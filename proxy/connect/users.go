@@ -1,4 +1,4 @@
-package proxy
+package connect
 
 import (
 	"context"
@@ -18,26 +18,35 @@ import (
 )
 
 const (
-	// catalogConns is how many connections ask about users at once.
-	catalogConns = 4
-	// catalogIdle is how long one is kept for the next question.
-	catalogIdle = 30 * time.Second
+	// usersConns is how many connections ask about users at once.
+	usersConns = 4
+	// usersIdle is how long one is kept for the next question.
+	usersIdle = 30 * time.Second
 )
 
-// authQuery asks the primary what it stores as users' passwords, and which roles
+// UsersSettings say as whom the primary is asked about users, and how.
+type UsersSettings struct {
+	Query    string // auth_query
+	Database string
+	User     string
+	Secret   auth.Secret
+}
+
+// Users asks the primary what it stores as users' passwords, and which roles
 // they are members of.
-type authQuery struct {
-	connect  func() *connector
-	primary  func() (node int, ok bool)
-	query    string
-	database string
-	user     string
-	secret   auth.Secret
+type Users struct {
+	connect  *Connector
+	settings UsersSettings
 	places   chan struct{}
 
 	mu     sync.Mutex
 	closed bool
 	idle   map[*reader]*time.Timer
+}
+
+// NewUsers asks over connections of c.
+func NewUsers(c *Connector, s UsersSettings) *Users {
+	return &Users{connect: c, settings: s, places: make(chan struct{}, usersConns), idle: map[*reader]*time.Timer{}}
 }
 
 // reader is a connection to a node that asks about users.
@@ -46,9 +55,9 @@ type reader struct {
 	node int
 }
 
-// find is an auth.Finder.
-func (c *authQuery) find(ctx context.Context, user string) (text string, found bool, err error) {
-	answer, err := c.ask(ctx, c.query, user)
+// Find is an auth.Finder.
+func (u *Users) Find(ctx context.Context, user string) (text string, found bool, err error) {
+	answer, err := u.ask(ctx, u.settings.Query, user)
 	switch {
 	case err != nil:
 		return "", false, fmt.Errorf("ask auth_query: %w", err)
@@ -69,9 +78,9 @@ const membersQuery = `WITH RECURSIVE member(oid) AS (
 	UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN member ON m.member = member.oid)
 	SELECT r.rolname FROM pg_catalog.pg_roles r JOIN member ON r.oid = member.oid`
 
-// members is an auth.MembersFinder.
-func (c *authQuery) members(ctx context.Context, user string) (roles []string, err error) {
-	answer, err := c.ask(ctx, membersQuery, user)
+// Members is an auth.MembersFinder.
+func (u *Users) Members(ctx context.Context, user string) (roles []string, err error) {
+	answer, err := u.ask(ctx, membersQuery, user)
 	if err != nil {
 		return nil, fmt.Errorf("ask for roles: %w", err)
 	}
@@ -83,35 +92,35 @@ func (c *authQuery) members(ctx context.Context, user string) (roles []string, e
 
 // ask asks the primary one question about a user. A connection that broke while
 // it was idle, as in a failover, is replaced once.
-func (c *authQuery) ask(ctx context.Context, query, user string) (*pgconn.Result, error) {
+func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, error) {
 	select {
-	case c.places <- struct{}{}:
-		defer func() { <-c.places }()
+	case u.places <- struct{}{}:
+		defer func() { <-u.places }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for a connection: %w", ctx.Err())
 	}
-	node, ok := c.primary()
+	node, ok := u.connect.primary()
 	if !ok {
 		return nil, errors.New("no primary node is available")
 	}
-	if r := c.take(node); r != nil {
-		if answer := c.askOn(ctx, r, query, user); answer.Err == nil || !r.IsClosed() {
+	if r := u.take(node); r != nil {
+		if answer := u.askOn(ctx, r, query, user); answer.Err == nil || !r.IsClosed() {
 			return answer, answer.Err
 		}
 	}
-	r, err := c.open(ctx, node)
+	r, err := u.open(ctx, node)
 	if err != nil {
-		return nil, fmt.Errorf("log in as %s: %w", c.user, err)
+		return nil, fmt.Errorf("log in as %s: %w", u.settings.User, err)
 	}
-	answer := c.askOn(ctx, r, query, user)
+	answer := u.askOn(ctx, r, query, user)
 	return answer, answer.Err
 }
 
 // askOn asks on a connection and keeps it if that went well.
-func (c *authQuery) askOn(ctx context.Context, r *reader, query, user string) *pgconn.Result {
+func (u *Users) askOn(ctx context.Context, r *reader, query, user string) *pgconn.Result {
 	answer := r.ExecParams(ctx, query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
 	if _, is := errors.AsType[*pgconn.PgError](answer.Err); is || answer.Err == nil {
-		c.keep(r)
+		u.keep(r)
 	} else {
 		r.Close(ctx)
 	}
@@ -120,10 +129,10 @@ func (c *authQuery) askOn(ctx context.Context, r *reader, query, user string) *p
 
 // open logs in. The search path is ours, as nobody else's
 // functions may answer in place of PostgreSQL's (CVE-2025-12819 of PgBouncer).
-func (c *authQuery) open(ctx context.Context, node int) (*reader, error) {
-	target := pool.Target{Database: c.database, User: c.user, Params: pool.EncodeParams([]wire.Param{
+func (u *Users) open(ctx context.Context, node int) (*reader, error) {
+	target := pool.Target{Database: u.settings.Database, User: u.settings.User, Params: pool.EncodeParams([]wire.Param{
 		{Name: "application_name", Value: "pgherd auth_query"}, {Name: "search_path", Value: "pg_catalog"}})}
-	l, welcome, err := c.connect().logIn(ctx, target.On(node), c.secret)
+	l, welcome, err := u.connect.logIn(ctx, target.On(node), u.settings.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +151,12 @@ func (c *authQuery) open(ctx context.Context, node int) (*reader, error) {
 }
 
 // take gives an idle connection to the node, nil if there is none.
-func (c *authQuery) take(node int) *reader {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for r, timer := range c.idle {
+func (u *Users) take(node int) *reader {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for r, timer := range u.idle {
 		if r.node == node && timer.Stop() {
-			delete(c.idle, r)
+			delete(u.idle, r)
 			return r
 		}
 	}
@@ -155,32 +164,32 @@ func (c *authQuery) take(node int) *reader {
 }
 
 // keep makes a connection idle, for a while.
-func (c *authQuery) keep(r *reader) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+func (u *Users) keep(r *reader) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
 		go leave(r)
 		return
 	}
-	c.idle[r] = time.AfterFunc(catalogIdle, func() {
-		c.mu.Lock()
-		delete(c.idle, r)
-		c.mu.Unlock()
+	u.idle[r] = time.AfterFunc(usersIdle, func() {
+		u.mu.Lock()
+		delete(u.idle, r)
+		u.mu.Unlock()
 		leave(r)
 	})
 }
 
-// close ends idle connections, and others once they are idle.
-func (c *authQuery) close() {
-	if c == nil {
+// Close ends idle connections, and others once they are idle; of nil it does nothing.
+func (u *Users) Close() {
+	if u == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for r, timer := range c.idle {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for r, timer := range u.idle {
 		if timer.Stop() {
-			delete(c.idle, r)
+			delete(u.idle, r)
 			go leave(r)
 		}
 	}

@@ -1,0 +1,207 @@
+// Package connect opens connections to nodes: it dials, with TLS as the configuration wants it,
+// logs in, and asks a new server what its log-in does not tell. It cancels what a server does, has
+// PostgreSQL judge a password, and asks the primary about users (Users). All of it blocks, each
+// call on the goroutine that makes it. It does not know why a server is wanted, nor which node
+// is the primary: it is told.
+package connect
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"pgherd/proxy/auth"
+	"pgherd/proxy/certs"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+	"pgherd/proxy/worker"
+)
+
+// Address is how to reach a node.
+type Address struct {
+	Name    string // for messages: "node 1 (db1:5432)"
+	Network string // "tcp" or "unix"
+	Address string // as net.Dial wants it
+	TLS     *certs.Node
+	Timeout time.Duration // connect_timeout, for all of an opening or a cancel; 0: none of its own
+}
+
+// Settings are how servers are opened: an immutable snapshot.
+type Settings struct {
+	Nodes        map[int]Address
+	LoginTimeout time.Duration // for all of an opening or a cancel, where the node has no timeout; 0: none
+	KeepAlive    net.KeepAliveConfig
+	Control      func(network, address string, raw syscall.RawConn) error // of a socket, before it connects; may be nil
+	Binding      string                                                   // server_channel_binding
+	Learns       bool                                                     // servers are asked for their timeouts
+	Passwd       *auth.Passwd
+	Lookup       *auth.Lookup // told of passwords that servers refuse; may be nil
+}
+
+// Values of server_channel_binding; all others mean to use it where it is offered.
+const (
+	bindingOff      = "disable"
+	bindingRequired = "require"
+)
+
+// access is what to log in with over l.
+func (s *Settings) access(l *link, secret any) auth.Access {
+	known, _ := secret.(auth.Secret) // nothing is as good as an empty one
+	a := auth.Access{Secret: known, Bound: s.Binding == bindingRequired}
+	if l.tls != nil && s.Binding != bindingOff {
+		a.Binding = auth.EndPoint(l.tls.ConnectionState().PeerCertificates[0])
+	}
+	return a
+}
+
+// limit bounds an opening or a cancel, unless the configuration says not to.
+func (s *Settings) limit(ctx context.Context, node int) (context.Context, context.CancelFunc) {
+	limit := s.Nodes[node].Timeout
+	if limit == 0 {
+		limit = s.LoginTimeout
+	}
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// Connector opens connections to nodes. Its methods block, each on the
+// goroutine that calls it, and may be called from many at once.
+type Connector struct {
+	primary  func() (node int, ok bool)
+	settings atomic.Pointer[Settings]
+}
+
+// New makes a Connector that is told by primary which node that is. Configure comes before
+// anything else.
+func New(primary func() (node int, ok bool)) *Connector { return &Connector{primary: primary} }
+
+// Configure swaps the settings.
+func (c *Connector) Configure(s *Settings) { c.settings.Store(s) }
+
+// Open logs in to the node of key. The error has a *wire.Fault for the
+// client in it: the server's own, or one of class 08 if the node could not be
+// reached (08001), broke off (08006) or does not speak the protocol (08P01).
+func (c *Connector) Open(ctx context.Context, key pool.Key, secret any) (worker.Opened, error) {
+	l, welcome, err := c.logIn(ctx, key, secret)
+	if err != nil {
+		return worker.Opened{}, err
+	}
+	o := worker.Opened{PID: welcome.PID, CancelKey: welcome.CancelKey, Params: welcome.Params}
+	if err := c.learn(ctx, l, key, &o); err != nil {
+		l.socket.Close()
+		return worker.Opened{}, openFailure(c.nameOf(key.Node), err)
+	}
+	fd, err := worker.Detach(l.socket)
+	if err != nil {
+		return worker.Opened{}, err
+	}
+	o.Socket = worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport}
+	return o, nil
+}
+
+// learn asks a server what its log-in does not tell. An error is that the connection broke.
+func (c *Connector) learn(ctx context.Context, l *link, key pool.Key, o *worker.Opened) error {
+	s := c.settings.Load()
+	if key.Target().Replication {
+		return nil
+	}
+	ctx, cancel := s.limit(ctx, key.Node)
+	defer cancel()
+	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
+	rows, err := askOnce(l.conn, pool.AdmissionQuestion)
+	o.Finding = pool.ReadFinding(rows)
+	if err == nil && s.Learns {
+		err = learnTimeouts(l.conn, o)
+	}
+	if !interrupt() && err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+// Verify logs in to a node and leaves at once, to have PostgreSQL judge a
+// password (see auth.Server).
+func (c *Connector) Verify(ctx context.Context, node int, target pool.Target, secret any) error {
+	l, _, err := c.logIn(ctx, target.On(node), secret)
+	if err != nil {
+		return err
+	}
+	defer l.socket.Close()
+	if _, err := l.conn.Write(wire.AppendTerminate(nil)); err != nil {
+		return &openError{fault: broke(c.nameOf(node)), cause: err}
+	}
+	return nil
+}
+
+// Judge has PostgreSQL judge a log-in, on its primary. An error has a *wire.Fault for the client in it.
+func (c *Connector) Judge(ctx context.Context, target pool.Target, secret any) error {
+	primary, ok := c.primary()
+	if !ok {
+		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
+	}
+	return c.Verify(ctx, primary, target, secret)
+}
+
+// Secret is what servers of a user without a client are opened with; false
+// if that cannot work.
+func (c *Connector) Secret(user string) (any, bool) {
+	secret := c.settings.Load().Passwd.Find(user)
+	return secret, secret.CanLogIn()
+}
+
+func (c *Connector) nameOf(node int) string { return c.settings.Load().Nodes[node].Name }
+
+// logIn opens a link to the node of key and logs in on it. Its deadline is
+// lifted again.
+func (c *Connector) logIn(ctx context.Context, key pool.Key, secret any) (*link, auth.Welcome, error) {
+	s := c.settings.Load()
+	ctx, cancel := s.limit(ctx, key.Node)
+	defer cancel()
+	l, err := s.dial(ctx, key.Node)
+	if err != nil {
+		return nil, auth.Welcome{}, err
+	}
+	interrupt := context.AfterFunc(ctx, func() { l.socket.SetDeadline(longAgo) })
+	welcome, err := auth.LogIn(l.conn, startParams(key.Target()), s.access(l, secret))
+	if !interrupt() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		l.socket.Close()
+		s.contradict(key.Target().User, err)
+		return nil, auth.Welcome{}, openFailure(s.Nodes[key.Node].Name, err)
+	}
+	return l, welcome, nil
+}
+
+// contradict: a password that a server refuses is not what auth_query said.
+func (s *Settings) contradict(user string, err error) {
+	if f, is := errors.AsType[*wire.Fault](err); is && f.Code == "28P01" && s.Lookup != nil {
+		s.Lookup.Forget(user)
+	}
+}
+
+// replicationParam asks for replication, physical for that of all of a node.
+const (
+	replicationParam = "replication"
+	physical         = "true"
+)
+
+// startParams are a start-up packet's parameters.
+func startParams(t pool.Target) []wire.Param {
+	params := []wire.Param{{Name: "user", Value: t.User}, {Name: "database", Value: t.Database}}
+	asked := false
+	for _, p := range pool.DecodeParams(t.Params) {
+		asked = asked || p.Name == replicationParam
+		params = append(params, p)
+	}
+	if t.Replication && !asked {
+		params = append(params, wire.Param{Name: replicationParam, Value: physical})
+	}
+	return params
+}
