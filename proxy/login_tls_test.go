@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 
@@ -99,8 +100,11 @@ func TestAuthQueryFails(t *testing.T) {
 	if err := p.Reload(p.config()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool {
+	herdtest.Eventually(t, "connections for auth_query end", func() error {
 		n, err := h.Exec(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgherd auth_query'")
-		return err != nil || n == "0"
+		if err == nil && n != "0" {
+			err = errors.New(n + " are there")
+		}
+		return err
 	})
 }

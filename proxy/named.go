@@ -30,6 +30,18 @@ func Check(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return errors.Join(err, checkListen(ctx, c))
 }
 
+// checkListen says what would keep listeners from being opened.
+func checkListen(ctx context.Context, c *config.Config) error {
+	return blame(c, listenSettingsOf(c).Check(ctx))
+}
+
+// blame says which lines errors of listening are about.
+func blame(c *config.Config, err error) error {
+	f := &faults{config: c}
+	f.add("listen_addresses", err)
+	return f.err()
+}
+
 // readNamed reads what the configuration names. The error joins all that is wrong.
 func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	f := &faults{config: c}

@@ -2,7 +2,7 @@
 // listeners, workers, servers and probes, and starts, reloads and drains them.
 // It holds no policy.
 //
-// A client's way: accept.go, login.go, then session.Run on a worker.
+// A client's way: login.Gate, then session.Run on a worker.
 package proxy
 
 import (
@@ -21,6 +21,7 @@ import (
 	"pgherd/proxy/config"
 	"pgherd/proxy/connect"
 	"pgherd/proxy/health"
+	"pgherd/proxy/login"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
 	"pgherd/proxy/querylog"
@@ -50,7 +51,7 @@ type Proxy struct {
 	started time.Time
 	config  atomic.Pointer[config.Config]
 	crew    *worker.Crew
-	gate    *gate
+	gate    *login.Gate
 	connect *connect.Connector
 	users   atomic.Pointer[connect.Users]
 	prober  *health.Prober
@@ -59,9 +60,7 @@ type Proxy struct {
 	statements *query.Cache
 	memory     session.Memory // of all clients
 	catalogs   *catalog.Shared
-	listeners  []net.Listener
 	lines      *querylog.Writer
-	clients    atomic.Int64
 	adopted    atomic.Uint64
 
 	draining sync.Mutex
@@ -84,24 +83,27 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		return nil, errors.Join(err, checkListen(ctx, c))
 	}
 	// Who connects from now on waits in the kernel's queue.
-	if p.listeners, err = listen(ctx, listenSettingsOf(c)); err != nil {
+	listeners, err := login.Listen(ctx, listenSettingsOf(c))
+	if err != nil {
 		return nil, blame(c, err)
 	}
 	p.connect.Configure(made.connect)
 	p.users.Store(made.users)
-	p.gate = newGate(log, gateUses{adopt: p.adopt, cancel: p.cancel, verify: p.connect.Judge, clients: p.count})
-	p.gate.configure(made.login)
+	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
+	p.gate.Configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.prober = health.New(log, time.Now, p.crew.Publish)
 	p.chaser = health.NewChaser(log, time.Now, p.role, p.crew.NoteReplayed)
 	p.ask(c)
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
-		closeAll(p.listeners)
+		for _, l := range listeners {
+			l.Close()
+		}
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
 	p.report(ctx)
 	go p.lines.Run()
-	for _, l := range p.listeners {
+	for _, l := range listeners {
 		go p.serve(l)
 	}
 	return p, nil
@@ -115,7 +117,7 @@ func (p *Proxy) ask(c *config.Config) {
 }
 
 func (p *Proxy) serve(l net.Listener) {
-	if err := p.gate.serve(l); err != nil {
+	if err := p.gate.Serve(l); err != nil {
 		p.log.Error("accept clients", "listener", l.Addr().String(), "error", err)
 	}
 }
@@ -162,11 +164,8 @@ func engineOf(views []worker.View, cores int) string {
 }
 
 func (p *Proxy) adopt(l worker.Login) {
-	p.clients.Add(1)
 	p.crew.Adopt(p.adopted.Add(1), l)
 }
-
-func (p *Proxy) count() int { return int(p.clients.Load()) }
 
 func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.crew.Cancel(ctx, pid, key) }
 
@@ -180,7 +179,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.config.Store(c)
 	p.connect.Configure(made.connect)
 	p.users.Swap(made.users).Close()
-	p.gate.configure(made.login)
+	p.gate.Configure(made.login)
 	p.ask(c)
 	p.crew.Configure(p.workerSettings(c, made.routing))
 	return nil
@@ -195,7 +194,7 @@ func (p *Proxy) Drain(mode string) {
 	if urgency[mode] <= urgency[p.mode] {
 		return
 	}
-	p.gate.close()
+	p.gate.Close()
 	if p.urge != nil {
 		p.urge()
 	}
@@ -212,10 +211,10 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 	case Smart:
 		limit = p.config.Load().Timeouts.Drain
 	case Fast:
-		p.gate.closeLogins()
+		p.gate.CloseLogins()
 		p.crew.Evict(&wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
 	case Immediate:
-		p.gate.closeLogins()
+		p.gate.CloseLogins()
 		p.end()
 		return
 	}
@@ -232,7 +231,7 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 		p.log.Warn("clients have not left within drain_timeout; they are sent away", "drain_timeout", limit)
 		p.Drain(Fast)
 	default:
-		p.gate.closeLogins()
+		p.gate.CloseLogins()
 		p.end()
 	}
 }

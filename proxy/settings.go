@@ -14,6 +14,7 @@ import (
 	"pgherd/proxy/config"
 	"pgherd/proxy/connect"
 	"pgherd/proxy/health"
+	"pgherd/proxy/login"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/querylog"
@@ -26,7 +27,7 @@ import (
 // is taken up.
 type made struct {
 	users   *connect.Users // nil if there is nobody to ask as
-	login   *loginSettings
+	login   *login.Settings
 	connect *connect.Settings
 	routing *session.Routing
 }
@@ -46,9 +47,10 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 	}
 	return made{
 		users: asked, routing: n.routing,
-		login: &loginSettings{policy: n.policy, tls: n.tls, timeout: c.Timeouts.ClientLogin,
-			maxClients: c.Limits.Clients, maxLogins: c.Limits.AddressLogins,
-			failures: failureRule{limit: c.Limits.AddressFailures, window: c.Limits.FailureWindow}, logConnections: c.Log.Connections},
+		login: &login.Settings{Policy: n.policy, TLS: n.tls, Timeout: c.Timeouts.ClientLogin,
+			MaxClients: c.Limits.Clients, MaxLogins: c.Limits.AddressLogins,
+			Failures:       login.FailureRule{Limit: c.Limits.AddressFailures, Window: c.Limits.FailureWindow},
+			LogConnections: c.Log.Connections, LogDisconnections: c.Log.Disconnections},
 		connect: connectSettingsOf(c, &n),
 	}, nil
 }
@@ -98,10 +100,10 @@ func connectSettingsOf(c *config.Config, found *named) *connect.Settings {
 	return s
 }
 
-func listenSettingsOf(c *config.Config) *listenSettings {
-	return &listenSettings{addresses: c.Listen.Addresses, port: c.Listen.Port, keepAlive: keepAlive(c),
-		userTimeout: c.TCP.UserTimeout, socketDirs: c.Listen.UnixDirectories, socketGroup: c.Listen.UnixGroup,
-		socketMode: os.FileMode(c.Listen.UnixPermissions)}
+func listenSettingsOf(c *config.Config) *login.ListenSettings {
+	return &login.ListenSettings{Addresses: c.Listen.Addresses, Port: c.Listen.Port, KeepAlive: keepAlive(c),
+		Control: setUserTimeout(c.TCP.UserTimeout), SocketDirs: c.Listen.UnixDirectories, SocketGroup: c.Listen.UnixGroup,
+		SocketMode: os.FileMode(c.Listen.UnixPermissions)}
 }
 
 func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *worker.Settings {
@@ -183,16 +185,14 @@ const probeTimeout = 5 * time.Second
 func (p *Proxy) environment() *worker.Environment {
 	return &worker.Environment{
 		Connect: p.connect, Log: p.log, Now: time.Now,
-		Go:     func(f func()) { go f() },
-		Key:    cancelKey,
-		Jitter: jitter,
-		Chance: mathrand.Float64,
-		Ended:  p.ended,
-		Failed: p.fail,
-		Chase:  func() { p.chaser.Want() },
-		Doubted: func() {
-			p.gate.settings.Load().policy.ForgetAll()
-		},
+		Go:      func(f func()) { go f() },
+		Key:     cancelKey,
+		Jitter:  jitter,
+		Chance:  mathrand.Float64,
+		Ended:   p.gate.Left,
+		Failed:  p.fail,
+		Chase:   func() { p.chaser.Want() },
+		Doubted: p.gate.Doubt,
 	}
 }
 
@@ -215,25 +215,6 @@ func cancelKey(protocol uint32) []byte {
 // together are not closed together.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(mathrand.Int64N(int64(d)/10+1))
-}
-
-func (p *Proxy) ended(v session.View, why error) {
-	p.clients.Add(-1)
-	if !p.config.Load().Log.Disconnections {
-		return
-	}
-	text, reason := "client disconnected", fmt.Sprint(why)
-	if session.Left(why) {
-		text, reason = "client closed the connection", ""
-	}
-	p.log.Info(text, "host", v.Host, "port", v.Port, "user", v.Target.User, "database", v.Target.Database,
-		"session_time", sessionTime(time.Since(v.LoggedIn)), "statements", v.Statements, "reason", reason)
-}
-
-// sessionTime is in hours, minutes and seconds, as PostgreSQL logs it.
-func sessionTime(d time.Duration) string {
-	d = d.Round(time.Millisecond)
-	return fmt.Sprintf("%d:%02d:%06.3f", int(d.Hours()), int(d.Minutes())%60, (d % time.Minute).Seconds())
 }
 
 // tellsOf says what is told of statements.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"testing"
-	"time"
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/nodes"
@@ -24,18 +23,6 @@ func TestModesOf(t *testing.T) {
 	} {
 		if got := modes.Of(row.database, row.user); got != row.want {
 			t.Errorf("%s/%s: %s, want %s", row.database, row.user, got, row.want)
-		}
-	}
-}
-
-// TestSessionTime is written as PostgreSQL's log_disconnections writes it.
-func TestSessionTime(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0:00:00.000", 5*time.Second + 123456*time.Microsecond: "0:00:05.123", 59*time.Second + 999600*time.Microsecond: "0:01:00.000",
-		25*time.Hour + 61*time.Minute + 7*time.Second: "26:01:07.000",
-	} {
-		if got := sessionTime(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
 }

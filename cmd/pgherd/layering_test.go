@@ -40,11 +40,12 @@ var layers = map[string]layer{
 	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/command", "proxy/effect", "proxy/track", "proxy/querylog", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
 		"the data path declares the Loop it needs, so that it runs on a simulated one"},
 	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
+	"proxy/login":    {[]string{"proxy/worker", "proxy/auth", "proxy/certs", "proxy/config"}, "a client is let in and handed over; it is told what others do for it"},
 	"proxy/connect":  {[]string{"proxy/worker", "proxy/auth", "proxy/certs"}, "a connection to a node becomes a worker's server; why it is wanted is not its business"},
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
 	"proxy/recovery": {[]string{"proxy/failover", "proxy/health"}, "recovery acts on nodes, never on sessions"},
 	"proxy/admin":    {[]string{"proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
-	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/connect", "bpf", "bpf/observe", "bpf/sentry"},
+	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/login", "proxy/connect", "bpf", "bpf/observe", "bpf/sentry"},
 		"proxy assembles the data plane and never sees vip: each declares the interface it needs, cmd joins them"},
 
 	"bpf":          {nil, "feature probes stand alone"},

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func TestSharingIsInTheTarget(t *testing.T) {
 		{"clear text", true, "C: StartupMessage 3.0 user=bob database=db\nS: authenticate password accepted\n"},
 		{"known", true, "C: StartupMessage 3.0 user=alice database=db\nS: authenticate scram-sha-256 pencil-alice\n"},
 	} {
-		g := startGate(t, func(s *loginSettings) { s.policy = &auth.Policy{Passwd: passwd, AllowClearText: c.clear} })
+		g := startGate(t, func(s *Settings) { s.Policy = &auth.Policy{Passwd: passwd, AllowClearText: c.clear} })
 		if err := wiretest.Must(t, c.trace+"S: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -151,7 +151,7 @@ func TestClientVanishesAtAnyByte(t *testing.T) {
 
 // TestSlowloris: a login ends at its deadline, whatever it waits for.
 func TestSlowloris(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) { s.timeout = 50 * time.Millisecond })
+	g := startGate(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
 	for name, c := range map[string]struct{ send, want string }{
 		"nothing":            {"", ""},
 		"half a header":      {"\x00\x00", ""},
@@ -176,7 +176,7 @@ func TestSlowloris(t *testing.T) {
 
 // TestNoTimeout: authentication_timeout = 0 is no limit.
 func TestNoTimeout(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) { s.timeout = 0 })
+	g := startGate(t, func(s *Settings) { s.Timeout = 0 })
 	if err := wiretest.Must(t, "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
 		t.Error(err)
 	}
@@ -209,7 +209,7 @@ func TestBytesBeforeTLS(t *testing.T) {
 }
 
 func TestWithoutTLS(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) { s.tls = nil })
+	g := startGate(t, func(s *Settings) { s.TLS = nil })
 	if err := wiretest.Must(t, "C: SSLRequest\nS: answer N\nC: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
 		t.Error(err)
 	}
@@ -222,16 +222,14 @@ func TestWithoutTLS(t *testing.T) {
 }
 
 func TestTooManyClients(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) { s.maxClients = 3 })
+	g := startGate(t, func(s *Settings) { s.MaxClients = 3 })
 	const in = "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I"
 	const out = "C: StartupMessage 3.0 user=free\nS: ErrorResponse FATAL 53300 \"sorry, too many clients already\" * *\nS: close"
 	for i, c := range []struct {
-		clients int
+		clients int64
 		trace   string
 	}{{2, in}, {3, out}, {4, out}, {0, in}} {
-		g.mu.Lock()
-		g.clients = c.clients
-		g.mu.Unlock()
+		g.clients.Store(c.clients)
 		if err := wiretest.Must(t, c.trace).Run(g.addr); err != nil {
 			t.Errorf("step %d: %v", i, err)
 		}
@@ -295,8 +293,8 @@ func TestThousandLogins(t *testing.T) {
 	for err := range failed {
 		t.Fatalf("%d of 1000 failed, one of them: %v", len(failed)+1, err)
 	}
-	if n := len(g.logins()); n != 1000 {
-		t.Errorf("%d were adopted", n)
+	if n := len(g.logins()); n != 1000 || g.clients.Load() != 1000 {
+		t.Errorf("%d were adopted, %d are counted", n, g.clients.Load())
 	}
 }
 

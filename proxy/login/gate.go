@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -27,38 +27,38 @@ const (
 	acceptPause = 100 * time.Millisecond
 )
 
-// gateUses are what a gate needs of others. All may be called from many
+// Uses are what a Gate needs of others. All may be called from many
 // goroutines at once.
-type gateUses struct {
-	// adopt takes over a client that is logged in.
-	adopt func(worker.Login)
-	// cancel passes a cancel request on and returns when that is done (I10).
-	cancel func(ctx context.Context, pid uint32, key []byte)
-	// verify opens a server with a secret that only PostgreSQL can judge and
+type Uses struct {
+	// Adopt takes over a client that is logged in; Left is called when it has ended.
+	Adopt func(worker.Login)
+	// Cancel passes a cancel request on and returns when that is done (I10).
+	Cancel func(ctx context.Context, pid uint32, key []byte)
+	// Verify opens a server with a secret that only PostgreSQL can judge and
 	// closes it again; see auth.Server. Its *wire.Fault is for the client.
-	verify func(ctx context.Context, target pool.Target, secret any) error
-	// clients is how many clients have been adopted and are still there.
-	clients func() int
+	Verify func(ctx context.Context, target pool.Target, secret any) error
 }
 
-// loginSettings are how clients are let in: an immutable snapshot.
-type loginSettings struct {
-	policy         *auth.Policy
-	tls            *tls.Config   // nil: no TLS
-	timeout        time.Duration // authentication_timeout, for all of a login; 0: no limit
-	maxClients     int           // max_client_conn; 0: no limit
-	maxLogins      int           // max_logins_per_address; 0: no limit
-	failures       failureRule
-	logConnections bool
+// Settings are how clients are let in: an immutable snapshot.
+type Settings struct {
+	Policy            *auth.Policy
+	TLS               *tls.Config   // nil: no TLS
+	Timeout           time.Duration // authentication_timeout, for all of a login; 0: no limit
+	MaxClients        int           // max_client_conn; 0: no limit
+	MaxLogins         int           // max_logins_per_address; 0: no limit
+	Failures          FailureRule
+	LogConnections    bool
+	LogDisconnections bool
 }
 
-// gate accepts clients, logs them in and hands them over. It owns listeners
+// Gate accepts clients, logs them in and hands them over. It owns listeners
 // and connections until they are adopted or closed.
-type gate struct {
+type Gate struct {
 	log      *slog.Logger
-	uses     gateUses
-	settings atomic.Pointer[loginSettings]
+	uses     Uses
+	settings atomic.Pointer[Settings]
 	entering atomic.Int64 // proved, about to be adopted
+	clients  atomic.Int64 // adopted, and still there
 	failures *failures
 	crowd    crowd
 
@@ -71,22 +71,25 @@ type gate struct {
 	listeners []net.Listener
 }
 
-// newGate makes a gate; configure comes before serve.
-func newGate(log *slog.Logger, uses gateUses) *gate {
-	g := &gate{log: log, uses: uses, failures: newFailures(time.Now), crowd: crowd{sites: map[netip.Addr]*site{}}}
+// NewGate makes a Gate; Configure comes before Serve.
+func NewGate(log *slog.Logger, uses Uses) *Gate {
+	g := &Gate{log: log, uses: uses, failures: newFailures(time.Now), crowd: crowd{sites: map[netip.Addr]*site{}}}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	return g
 }
 
-// configure swaps the settings; logins under way keep those they began with.
-func (g *gate) configure(s *loginSettings) {
+// Configure swaps the settings; logins under way keep those they began with.
+func (g *Gate) Configure(s *Settings) {
 	g.settings.Store(s)
 	superseded := func() bool { return g.settings.Load() != s || g.stopping.Err() != nil }
-	go s.policy.Passwd.Warm(superseded)
+	go s.Policy.Passwd.Warm(superseded)
 }
 
-// serve accepts from l until close; it returns nil then.
-func (g *gate) serve(l net.Listener) error {
+// Doubt has what was asked of PostgreSQL about users forgotten: it may have been changed.
+func (g *Gate) Doubt() { g.settings.Load().Policy.ForgetAll() }
+
+// Serve accepts from l until Close; it returns nil then.
+func (g *Gate) Serve(l net.Listener) error {
 	if !g.add(l) {
 		return l.Close()
 	}
@@ -114,7 +117,7 @@ func (g *gate) serve(l net.Listener) error {
 
 // begin starts a login, unless the gate has been closed since conn was
 // accepted: whoever waits for logins to end must not miss one.
-func (g *gate) begin(conn net.Conn, own places) {
+func (g *Gate) begin(conn net.Conn, own places) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -128,7 +131,7 @@ func (g *gate) begin(conn net.Conn, own places) {
 	})
 }
 
-func (g *gate) add(l net.Listener) bool {
+func (g *Gate) add(l net.Listener) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.closed {
@@ -138,7 +141,7 @@ func (g *gate) add(l net.Listener) bool {
 }
 
 // rest waits a moment, unless the error was that of one client only.
-func (g *gate) rest(err error) {
+func (g *Gate) rest(err error) {
 	if errors.Is(err, syscall.ECONNABORTED) {
 		return
 	}
@@ -148,8 +151,8 @@ func (g *gate) rest(err error) {
 	}
 }
 
-// close stops accepting. Logins under way go on: a smart shutdown.
-func (g *gate) close() {
+// Close stops accepting. Logins under way go on: a smart shutdown.
+func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
@@ -159,9 +162,9 @@ func (g *gate) close() {
 	g.listeners = nil
 }
 
-// closeLogins ends logins under way, who are told, and returns when all are
-// gone; a few seconds at most. To be called after close.
-func (g *gate) closeLogins() {
+// CloseLogins ends logins under way, who are told, and returns when all are
+// gone; a few seconds at most. To be called after Close.
+func (g *Gate) CloseLogins() {
 	g.stop()
 	g.logins.Wait()
 }

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"crypto/tls"
@@ -87,7 +87,7 @@ func (l *login) answer(c byte) error {
 
 // answerSSLRequest agrees to TLS if we have it; over a Unix socket we do not.
 func (l *login) answerSSLRequest() error {
-	if l.settings.tls == nil || l.peer.Local {
+	if l.settings.TLS == nil || l.peer.Local {
 		return l.answer('N')
 	}
 	if err := l.answer('S'); err != nil {
@@ -99,7 +99,7 @@ func (l *login) answerSSLRequest() error {
 // directTLS is a client that began with TLS. It must say by ALPN that it
 // means PostgreSQL, or a browser could be tricked into speaking to us.
 func (l *login) directTLS(begun []byte) error {
-	if l.settings.tls == nil || l.peer.Local {
+	if l.settings.TLS == nil || l.peer.Local {
 		return errors.New("shake hands for TLS: a client began with it, but there is no TLS here")
 	}
 	if err := l.handshake(&prefixed{Conn: l.socket, prefix: begun}); err != nil {
@@ -114,13 +114,13 @@ func (l *login) directTLS(begun []byte) error {
 // handshake puts TLS on the connection, from here on and for its session.
 func (l *login) handshake(under net.Conn) error {
 	l.transport = worker.NewTransport(under)
-	conn := tls.Server(l.transport, l.settings.tls)
+	conn := tls.Server(l.transport, l.settings.TLS)
 	if err := conn.Handshake(); err != nil {
 		l.transport = nil
 		return fmt.Errorf("shake hands for TLS: %w", auth.NoEOF(err))
 	}
 	l.tls, l.conn = conn, conn
-	l.peer.TLS, l.peer.Binding = true, ownBinding(l.settings.tls)
+	l.peer.TLS, l.peer.Binding = true, ownBinding(l.settings.TLS)
 	if state := conn.ConnectionState(); len(state.VerifiedChains) > 0 {
 		leaf := state.PeerCertificates[0]
 		l.peer.Certified, l.peer.CommonName, l.peer.Subject = true, leaf.Subject.CommonName, auth.SubjectDN(leaf)

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -24,7 +24,7 @@ var (
 
 func TestFailuresLeak(t *testing.T) {
 	now := time.Unix(0, 0)
-	f, r := newFailures(func() time.Time { return now }), failureRule{limit: 3, window: time.Minute}
+	f, r := newFailures(func() time.Time { return now }), FailureRule{Limit: 3, Window: time.Minute}
 	for i, c := range []struct {
 		do             string // failed USER, good USER, wait DURATION
 		eve, ann, anna bool   // is each of them barred afterwards, and any stranger of the address
@@ -61,14 +61,14 @@ func TestFailuresLeak(t *testing.T) {
 			t.Errorf("step %d: another address is barred", i)
 		}
 	}
-	off := failureRule{window: time.Minute}
+	off := FailureRule{Window: time.Minute}
 	if f.failed(site1, "eve", off) || f.barredUser(site1, "eve", off) {
 		t.Error("barred without a limit")
 	}
 }
 
 func TestFailuresAreBounded(t *testing.T) {
-	f, r := newFailures(time.Now), failureRule{limit: 3, window: time.Minute}
+	f, r := newFailures(time.Now), FailureRule{Limit: 3, Window: time.Minute}
 	for i := range maxOrigins + 1000 {
 		f.failed(site1, fmt.Sprint(i), r)
 	}
@@ -150,9 +150,9 @@ func (g *testGate) logInFrom(t testing.TB, ip string, secret auth.Secret, user s
 
 // TestGuessesAreBarred before they cost anything, and hurt nobody else.
 func TestGuessesAreBarred(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) {
-		s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
-		s.failures = failureRule{limit: 3, window: time.Hour}
+	g := startGate(t, func(s *Settings) {
+		s.Policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
+		s.Failures = FailureRule{Limit: 3, Window: time.Hour}
 	})
 	right, wrong := auth.PlainSecret("alice", "pencil-alice"), auth.PlainSecret("alice", "wrong")
 	const failed, barred = `28P01 password authentication failed for user`, "53400 too many failed logins from your address"
@@ -187,9 +187,9 @@ func TestGuessesAreBarred(t *testing.T) {
 
 // TestSlowOnesLeaveRoom: an address that logs in slowly waits for itself.
 func TestSlowOnesLeaveRoom(t *testing.T) {
-	g := startGate(t, func(s *loginSettings) {
-		s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
-		s.maxLogins = 2
+	g := startGate(t, func(s *Settings) {
+		s.Policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
+		s.MaxLogins = 2
 	})
 	alice := auth.PlainSecret("alice", "pencil-alice")
 	slow := []net.Conn{g.from(t, "127.0.0.2"), g.from(t, "127.0.0.2")}
@@ -235,9 +235,9 @@ func BenchmarkRightLogin(b *testing.B) {
 			limit   int
 		}{{"idle", false, 100}, {"guesses", true, 100}, {"guesses unlimited", true, 0}} {
 			b.Run(method+"/"+c.name, func(b *testing.B) {
-				g := startGate(b, func(s *loginSettings) {
-					s.policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 "+method, nil)
-					s.failures, s.logConnections = failureRule{limit: c.limit, window: time.Minute}, false
+				g := startGate(b, func(s *Settings) {
+					s.Policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 "+method, nil)
+					s.Failures, s.LogConnections = FailureRule{Limit: c.limit, Window: time.Minute}, false
 				})
 				ctx, stop := context.WithCancel(b.Context())
 				var guessing sync.WaitGroup

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -24,8 +24,8 @@ const (
 // listenUnix makes the socket in dir under the name that libpq looks for.
 // Until group and permissions are set nobody can connect; closing the
 // listener removes the file.
-func (s *listenSettings) listenUnix(ctx context.Context, dir string) (net.Listener, error) {
-	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(s.port))
+func (s *ListenSettings) listenUnix(ctx context.Context, dir string) (net.Listener, error) {
+	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(s.Port))
 	if len(path) > longestSocketPath {
 		return nil, fmt.Errorf("listen at %s: a socket's path may have at most %d bytes", path, longestSocketPath)
 	}
@@ -51,9 +51,9 @@ func forbidAll(_, _ string, raw syscall.RawConn) error {
 	return errors.Join(cerr, err)
 }
 
-func (s *listenSettings) permit(path string) error {
-	if s.socketGroup != "" {
-		gid, err := groupID(s.socketGroup)
+func (s *ListenSettings) permit(path string) error {
+	if s.SocketGroup != "" {
+		gid, err := groupID(s.SocketGroup)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *listenSettings) permit(path string) error {
 			return fmt.Errorf("set group of socket: %w", err)
 		}
 	}
-	if err := os.Chmod(path, s.socketMode.Perm()); err != nil {
+	if err := os.Chmod(path, s.SocketMode.Perm()); err != nil {
 		return fmt.Errorf("set permissions of socket: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"bytes"
@@ -40,14 +40,13 @@ var secrets = []string{"pencil", "accepted", "denied", "W22Za", "WG5d8", "wfPLw"
 
 // testGate is a gate with stand-ins for everybody it uses.
 type testGate struct {
-	*gate
+	*Gate
 	addr string
 
 	mu      sync.Mutex
 	log     bytes.Buffer
 	adopted []worker.Login
 	cancels []string
-	clients int
 }
 
 func (g *testGate) Write(p []byte) (int, error) {
@@ -97,13 +96,7 @@ func (g *testGate) verify(_ context.Context, target pool.Target, secret any) err
 	return &wire.Fault{Severity: "FATAL", Code: "28P01", Message: "the server says no"}
 }
 
-func (g *testGate) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.clients
-}
-
-func startGate(t testing.TB, change func(*loginSettings)) *testGate {
+func startGate(t testing.TB, change func(*Settings)) *testGate {
 	t.Helper()
 	hba, err := auth.ParseHBA(testHBA, nil)
 	if err != nil {
@@ -113,25 +106,25 @@ func startGate(t testing.TB, change func(*loginSettings)) *testGate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &loginSettings{policy: &auth.Policy{HBA: hba, Passwd: passwd}, timeout: wiretest.Patience, logConnections: true,
-		tls: &tls.Config{Certificates: []tls.Certificate{wiretest.Certificate()}, NextProtos: []string{certs.ALPN}, MinVersion: tls.VersionTLS12}}
+	s := &Settings{Policy: &auth.Policy{HBA: hba, Passwd: passwd}, Timeout: wiretest.Patience, LogConnections: true,
+		TLS: &tls.Config{Certificates: []tls.Certificate{wiretest.Certificate()}, NextProtos: []string{certs.ALPN}, MinVersion: tls.VersionTLS12}}
 	if change != nil {
 		change(s)
 	}
 	g := &testGate{}
-	g.gate = newGate(slog.New(slog.NewTextHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		gateUses{adopt: g.finish, cancel: g.cancel, verify: g.verify, clients: g.count})
-	g.configure(s)
-	listeners, err := listen(t.Context(), &listenSettings{addresses: []string{"127.0.0.1"}})
+	g.Gate = NewGate(slog.New(slog.NewTextHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Uses{Adopt: g.finish, Cancel: g.cancel, Verify: g.verify})
+	g.Configure(s)
+	listeners, err := Listen(t.Context(), &ListenSettings{Addresses: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.addr = listeners[0].Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- g.serve(listeners[0]) }()
+	go func() { served <- g.Serve(listeners[0]) }()
 	t.Cleanup(func() {
-		g.close()
-		g.closeLogins()
+		g.Close()
+		g.CloseLogins()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
@@ -181,6 +174,6 @@ func TestLoginTraces(t *testing.T) {
 }
 
 func (g *testGate) closeAll() {
-	g.close()
-	g.closeLogins()
+	g.Close()
+	g.CloseLogins()
 }

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -23,10 +23,10 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 		return func() {}, nil
 	}
 	c, addr := &l.gate.crowd, siteOf(l.peer.Addr)
-	turn, ok := c.enter(addr, l.settings.maxLogins)
+	turn, ok := c.enter(addr, l.settings.MaxLogins)
 	if !ok {
 		return func() {}, tooMany("too many logins at once from your address",
-			fmt.Sprintf("max_logins_per_address is %d, and %d connections wait for their turn.", l.settings.maxLogins, maxWaiting))
+			fmt.Sprintf("max_logins_per_address is %d, and %d connections wait for their turn.", l.settings.MaxLogins, maxWaiting))
 	}
 	if turn != nil {
 		own.drop()
@@ -39,7 +39,7 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 		}
 	}
 	left = func() { c.leave(addr) }
-	if l.gate.failures.barred(l.peer.Addr, l.settings.failures) {
+	if l.gate.failures.barred(l.peer.Addr, l.settings.Failures) {
 		return left, l.barred()
 	}
 	return left, nil
@@ -47,7 +47,7 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 
 // barredUser is asked once the user is known, and before anything costly.
 func (l *login) barredUser() error {
-	if !l.peer.Local && l.gate.failures.barredUser(l.peer.Addr, l.peer.User, l.settings.failures) {
+	if !l.peer.Local && l.gate.failures.barredUser(l.peer.Addr, l.peer.User, l.settings.Failures) {
 		return l.barred()
 	}
 	return nil
@@ -57,9 +57,9 @@ func (l *login) barredUser() error {
 var errBarred = errors.New("barred")
 
 func (l *login) barred() error {
-	r := l.settings.failures
+	r := l.settings.Failures
 	f := tooMany("too many failed logins from your address",
-		fmt.Sprintf("auth_failure_limit is %d in %v; try again later.", r.limit, r.window))
+		fmt.Sprintf("auth_failure_limit is %d in %v; try again later.", r.Limit, r.Window))
 	return fmt.Errorf("%w: %w", errBarred, f)
 }
 
@@ -72,7 +72,7 @@ func (l *login) judge(err error) {
 	if l.peer.Local || l.peer.User == "" {
 		return
 	}
-	r := l.settings.failures
+	r := l.settings.Failures
 	fault, _ := errors.AsType[*wire.Fault](err)
 	_, refused := errors.AsType[*auth.Refusal](err)
 	switch {
@@ -82,7 +82,7 @@ func (l *login) judge(err error) {
 	case refused && fault.Code[:2] == "28", fault != nil && fault.Code == "28P01", l.proving && timedOut(err):
 		if l.gate.failures.failed(l.peer.Addr, l.peer.User, r) {
 			l.gate.log.Warn("too many failed logins, more from there are refused for a while", "host", l.client.Host,
-				"user", l.peer.User, "auth_failure_limit", r.limit, "auth_failure_window", r.window)
+				"user", l.peer.User, "auth_failure_limit", r.Limit, "auth_failure_window", r.Window)
 		}
 	}
 }

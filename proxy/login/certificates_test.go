@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"crypto/tls"
@@ -59,7 +59,7 @@ func TestClientCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := startGate(t, func(s *loginSettings) { s.tls = config })
+	g := startGate(t, func(s *Settings) { s.TLS = config })
 	const in, handshakeFails = "R\x00\x00\x00\x08\x00\x00\x00\x00", ""
 	for _, c := range []struct {
 		by       *certstest.Authority
@@ -105,7 +105,7 @@ func TestRevokedCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := startGate(t, func(s *loginSettings) { s.tls = config })
+		g := startGate(t, func(s *Settings) { s.TLS = config })
 		answer, err := knock(t, g, a, "alice", "")
 		if in := strings.HasPrefix(answer, "R"); in != c.in {
 			t.Errorf("%s: %q, %v", name, answer, err)

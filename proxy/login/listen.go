@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -11,27 +11,26 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"pgherd/proxy/config"
 )
 
-// listenSettings say where clients come in.
-type listenSettings struct {
-	addresses   []string // listen_addresses: names, addresses; "*" is all
-	port        int
-	keepAlive   net.KeepAliveConfig
-	userTimeout time.Duration // TCP_USER_TIMEOUT; 0: the kernel's
-	socketDirs  []string      // unix_socket_directories
-	socketGroup string        // "": ours
-	socketMode  os.FileMode   // unix_socket_permissions
+// ListenSettings say where clients come in.
+type ListenSettings struct {
+	Addresses   []string // listen_addresses: names, addresses; "*" is all
+	Port        int
+	KeepAlive   net.KeepAliveConfig
+	Control     func(network, address string, raw syscall.RawConn) error // of a TCP socket, before it listens; may be nil
+	SocketDirs  []string                                                 // unix_socket_directories
+	SocketGroup string                                                   // "": ours
+	SocketMode  os.FileMode                                              // unix_socket_permissions
 }
 
-// listen opens every listener, or none. The error joins all that is wrong.
-func listen(ctx context.Context, s *listenSettings) ([]net.Listener, error) {
+// Listen opens every listener, or none. The error joins all that is wrong.
+func Listen(ctx context.Context, s *ListenSettings) ([]net.Listener, error) {
 	all, err := s.listenAddresses(ctx)
 	if err = errors.Join(err, s.checkSockets()); err == nil {
-		for _, dir := range s.socketDirs {
+		for _, dir := range s.SocketDirs {
 			l, unopened := s.listenUnix(ctx, strings.TrimSpace(dir))
 			if unopened == nil {
 				all = append(all, l)
@@ -56,8 +55,8 @@ func closeAll(listeners []net.Listener) {
 }
 
 // listenAddresses listens at each of listen_addresses that can be listened at.
-func (s *listenSettings) listenAddresses(ctx context.Context) (all []net.Listener, err error) {
-	for _, name := range s.addresses {
+func (s *ListenSettings) listenAddresses(ctx context.Context) (all []net.Listener, err error) {
+	for _, name := range s.Addresses {
 		opened, unopened := s.listenAt(ctx, strings.TrimSpace(name))
 		all = append(all, opened...)
 		err = errors.Join(err, config.Of("listen_addresses", unopened))
@@ -68,7 +67,7 @@ func (s *listenSettings) listenAddresses(ctx context.Context) (all []net.Listene
 // listenAt listens at one of listen_addresses. A name may mean several
 // addresses; those that this host does not have are passed over as long as
 // one is left.
-func (s *listenSettings) listenAt(ctx context.Context, name string) (all []net.Listener, err error) {
+func (s *ListenSettings) listenAt(ctx context.Context, name string) (all []net.Listener, err error) {
 	if name == "*" {
 		l, err := s.listenTCP(ctx, "tcp", "")
 		if err != nil {
@@ -109,10 +108,10 @@ func unmapped(addrs []netip.Addr) (out []netip.Addr) {
 	return out
 }
 
-func (s *listenSettings) listenTCP(ctx context.Context, network, host string) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: s.keepAlive, Control: setUserTimeout(s.userTimeout)}
+func (s *ListenSettings) listenTCP(ctx context.Context, network, host string) (net.Listener, error) {
+	config := net.ListenConfig{KeepAliveConfig: s.KeepAlive, Control: s.Control}
 	config.SetMultipathTCP(false)
-	l, err := config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(s.port)))
+	l, err := config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(s.Port)))
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -34,10 +34,15 @@ func TestListenTCP(t *testing.T) {
 		{[]string{"198.51.100.1", "127.0.0.1", "192.0.2.1"}, "\nlisten at \"192.0.2.1\"", nil},
 		{nil, "neither listen_addresses nor unix_socket_directories", nil},
 	} {
-		listeners, err := listen(t.Context(), &listenSettings{addresses: c.addresses, userTimeout: time.Minute})
+		controlled := false
+		control := func(string, string, syscall.RawConn) error { controlled = true; return nil }
+		listeners, err := Listen(t.Context(), &ListenSettings{Addresses: c.addresses, Control: control})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%v: %v, want %q", c.addresses, err, c.want)
 			continue
+		}
+		if c.want == "" && !controlled {
+			t.Errorf("%v: Control was not called", c.addresses)
 		}
 		for _, host := range c.reach {
 			_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
@@ -57,7 +62,7 @@ func TestListenTCP(t *testing.T) {
 // TestListenIsAllOrNothing: what was opened before an error is closed again.
 func TestListenIsAllOrNothing(t *testing.T) {
 	dir := t.TempDir()
-	_, err := listen(t.Context(), &listenSettings{socketDirs: []string{dir, filepath.Join(dir, "missing")}, port: 5432, socketMode: 0o777})
+	_, err := Listen(t.Context(), &ListenSettings{SocketDirs: []string{dir, filepath.Join(dir, "missing")}, Port: 5432, SocketMode: 0o777})
 	if err == nil {
 		t.Fatal("a missing folder was accepted")
 	}
@@ -68,8 +73,8 @@ func TestListenIsAllOrNothing(t *testing.T) {
 
 func TestListenUnix(t *testing.T) {
 	dir := t.TempDir()
-	s := &listenSettings{socketDirs: []string{dir}, port: 5999, socketMode: 0o640, socketGroup: strconv.Itoa(os.Getgid())}
-	listeners, err := listen(t.Context(), s)
+	s := &ListenSettings{SocketDirs: []string{dir}, Port: 5999, SocketMode: 0o640, SocketGroup: strconv.Itoa(os.Getgid())}
+	listeners, err := Listen(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +83,7 @@ func TestListenUnix(t *testing.T) {
 	if err != nil || info.Mode().Type() != fs.ModeSocket || info.Mode().Perm() != 0o640 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "another program listens") {
+	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "another program listens") {
 		t.Errorf("a second listener: %v", err)
 	}
 	conn, err := net.Dial("unix", path) // the second one has not removed it
@@ -106,7 +111,7 @@ func TestForbiddenUntilPermitted(t *testing.T) {
 
 func TestStaleSockets(t *testing.T) {
 	dir := t.TempDir()
-	s := &listenSettings{socketDirs: []string{dir}, port: 1, socketMode: 0o777}
+	s := &ListenSettings{SocketDirs: []string{dir}, Port: 1, SocketMode: 0o777}
 	path := filepath.Join(dir, ".s.PGSQL.1")
 	crashed, err := net.Listen("unix", path)
 	if err != nil {
@@ -114,7 +119,7 @@ func TestStaleSockets(t *testing.T) {
 	}
 	crashed.(*net.UnixListener).SetUnlinkOnClose(false)
 	crashed.Close()
-	listeners, err := listen(t.Context(), s)
+	listeners, err := Listen(t.Context(), s)
 	if err != nil {
 		t.Fatalf("over a stale socket: %v", err)
 	}
@@ -122,21 +127,21 @@ func TestStaleSockets(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("over a file: %v", err)
 	}
 	if kept, _ := os.ReadFile(path); string(kept) != "precious" {
 		t.Error("the file is gone")
 	}
-	s.socketDirs = []string{t.TempDir() + strings.Repeat("/x", 60)}
-	if err := os.MkdirAll(s.socketDirs[0], 0o755); err != nil {
+	s.SocketDirs = []string{t.TempDir() + strings.Repeat("/x", 60)}
+	if err := os.MkdirAll(s.SocketDirs[0], 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
+	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
 		t.Errorf("a long path: %v", err)
 	}
-	s.socketDirs, s.socketGroup = []string{t.TempDir()}, "no-such-group"
-	if _, err := listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no-such-group") {
+	s.SocketDirs, s.SocketGroup = []string{t.TempDir()}, "no-such-group"
+	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no-such-group") {
 		t.Errorf("an unknown group: %v", err)
 	}
 }
@@ -145,11 +150,11 @@ func TestStaleSockets(t *testing.T) {
 func TestLoginOverUnixSocket(t *testing.T) {
 	g := startGate(t, nil)
 	dir := t.TempDir()
-	listeners, err := listen(t.Context(), &listenSettings{socketDirs: []string{dir}, port: 2, socketMode: 0o777})
+	listeners, err := Listen(t.Context(), &ListenSettings{SocketDirs: []string{dir}, Port: 2, SocketMode: 0o777})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go g.serve(listeners[0])
+	go g.Serve(listeners[0])
 	conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.2"))
 	if err != nil {
 		t.Fatal(err)
@@ -185,9 +190,9 @@ func (f *failing) Close() error   { return nil }
 // TestOutOfDescriptors: the gate lives on, does not spin, and says it once.
 func TestOutOfDescriptors(t *testing.T) {
 	log := &testGate{}
-	g := newGate(slog.New(slog.NewTextHandler(log, nil)), gateUses{})
+	g := NewGate(slog.New(slog.NewTextHandler(log, nil)), Uses{})
 	f := &failing{n: 3}
-	if err := g.serve(f); err != nil {
+	if err := g.Serve(f); err != nil {
 		t.Error(err)
 	}
 	if took := f.paused[len(f.paused)-1].Sub(f.paused[0]); took < 3*acceptPause {
@@ -209,7 +214,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.configure(&loginSettings{policy: &auth.Policy{HBA: hba}, timeout: wiretest.Patience})
+	g.Configure(&Settings{Policy: &auth.Policy{HBA: hba}, Timeout: wiretest.Patience})
 	if err := wiretest.Must(t, "C: StartupMessage 3.0 user=free\nS: ErrorResponse FATAL 28000 ...\nS: close").Run(g.addr); err != nil {
 		t.Error(err)
 	}
@@ -217,14 +222,14 @@ func TestReload(t *testing.T) {
 
 // TestServeAfterClose: a listener that comes too late is closed.
 func TestServeAfterClose(t *testing.T) {
-	g := newGate(slog.New(slog.DiscardHandler), gateUses{})
-	g.close()
-	g.closeLogins()
-	listeners, err := listen(context.Background(), &listenSettings{addresses: []string{"127.0.0.1"}})
+	g := NewGate(slog.New(slog.DiscardHandler), Uses{})
+	g.Close()
+	g.CloseLogins()
+	listeners, err := Listen(context.Background(), &ListenSettings{Addresses: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.serve(listeners[0]); err != nil {
+	if err := g.Serve(listeners[0]); err != nil {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", listeners[0].Addr().String()); err == nil {

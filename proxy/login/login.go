@@ -1,4 +1,8 @@
-package proxy
+// Package login is the front: it listens, accepts clients, gets through what they begin with
+// (TLS, start-up packet), has package auth prove who they are, and hands them over. It bounds how
+// many log in at once, how long that may take, and how often they may fail. A Gate owns a
+// connection until it is adopted or closed; what others do for it, it is told as Uses.
+package login
 
 import (
 	"context"
@@ -21,8 +25,8 @@ import (
 // login is one client's connection until it is adopted or closed. One
 // goroutine owns it; everything it waits for ends at one deadline.
 type login struct {
-	gate      *gate
-	settings  *loginSettings
+	gate      *Gate
+	settings  *Settings
 	socket    net.Conn          // what was accepted
 	conn      net.Conn          // what messages go over: socket, or TLS on it
 	tls       *tls.Conn         // nil: plain
@@ -35,11 +39,11 @@ type login struct {
 	adopted bool
 }
 
-// long ago: a deadline that ends every wait now.
+// longAgo is a deadline that ends every wait now.
 var longAgo = time.Unix(1, 0)
 
 // login sets up one client, which has a place among own.
-func (g *gate) login(socket net.Conn, own places) {
+func (g *Gate) login(socket net.Conn, own places) {
 	settings := g.settings.Load()
 	ctx, cancel := settings.limit(g.stopping)
 	defer cancel()
@@ -50,7 +54,7 @@ func (g *gate) login(socket net.Conn, own places) {
 	defer interrupt()
 	l := &login{gate: g, settings: settings, socket: socket, conn: socket}
 	l.locate()
-	if settings.logConnections {
+	if settings.LogConnections {
 		g.log.Info("client connected", "host", l.client.Host, "port", l.client.Port)
 	}
 	left, err := l.admit(ctx, own)
@@ -69,9 +73,9 @@ func (g *gate) login(socket net.Conn, own places) {
 }
 
 // limit is ctx with the login's deadline, if there is one.
-func (s *loginSettings) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.timeout > 0 {
-		return context.WithTimeout(ctx, s.timeout)
+func (s *Settings) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.Timeout > 0 {
+		return context.WithTimeout(ctx, s.Timeout)
 	}
 	return context.WithCancel(ctx)
 }
@@ -107,7 +111,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	if first.Kind == wire.FirstCancelRequest {
-		l.gate.uses.cancel(ctx, first.PID, first.Key)
+		l.gate.uses.Cancel(ctx, first.PID, first.Key)
 		return nil
 	}
 	l.started = true
@@ -121,7 +125,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	l.proving = true
-	grant, err := l.settings.policy.Check(ctx, l.conn, l.peer)
+	grant, err := l.settings.Policy.Check(ctx, l.conn, l.peer)
 	l.proving = err != nil
 	if err != nil {
 		return err
@@ -129,7 +133,7 @@ func (l *login) run(ctx context.Context) error {
 	l.client.Target.Sharing = grant.Sharing(l.peer.User)
 	l.client.Secret = grant.Secret
 	if grant.Proof == auth.Server {
-		if err := l.gate.uses.verify(ctx, l.client.Target, grant.Secret); err != nil {
+		if err := l.gate.uses.Verify(ctx, l.client.Target, grant.Secret); err != nil {
 			return fmt.Errorf("let the server judge the password: %w", err)
 		}
 	}
@@ -141,7 +145,7 @@ func (l *login) handOver(grant *auth.Grant) error {
 	g := l.gate
 	entering := g.entering.Add(1)
 	defer g.entering.Add(-1)
-	if limit := l.settings.maxClients; limit > 0 && g.uses.clients()+int(entering) > limit {
+	if limit := l.settings.MaxClients; limit > 0 && int(g.clients.Load()+entering) > limit {
 		return &wire.Fault{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already",
 			Detail: fmt.Sprintf("pgherd has %d clients, as many as max_client_conn allows.", limit),
 			Hint:   "Raise max_client_conn, or let applications close connections that they do not use."}
@@ -153,12 +157,13 @@ func (l *login) handOver(grant *auth.Grant) error {
 	l.adopted = true // from here on the descriptor is not ours
 	l.client.TLS = describeTLS(l.tls)
 	l.client.LoggedIn = time.Now()
-	if l.settings.logConnections {
+	if l.settings.LogConnections {
 		g.log.Info("client logged in", "host", l.client.Host, "port", l.client.Port, "user", l.peer.User,
 			"database", l.peer.Database, "application", l.client.Application, "method", grant.Method,
 			"line", grant.Line, "tls", l.client.TLS)
 	}
-	g.uses.adopt(worker.Login{Socket: worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport}, Client: l.client})
+	g.clients.Add(1)
+	g.uses.Adopt(worker.Login{Socket: worker.Socket{FD: fd, TLS: l.tls, Transport: l.transport}, Client: l.client})
 	return nil
 }
 
@@ -181,7 +186,7 @@ func (l *login) fail(err error) {
 		log.Warn("login refused", "sqlstate", fault.Code, "reason", err.Error())
 		l.tell(fault)
 	case timedOut(err):
-		log.Warn("login refused", "reason", "it took longer than authentication_timeout", "timeout", l.settings.timeout)
+		log.Warn("login refused", "reason", "it took longer than authentication_timeout", "timeout", l.settings.Timeout)
 		if l.started {
 			l.tell(&wire.Fault{Severity: "FATAL", Code: "57014", Message: "canceling authentication due to timeout"})
 		}

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"net/netip"
@@ -33,10 +33,10 @@ type failureCount struct {
 	good  bool // has logged in; of an address: somebody has
 }
 
-// failureRule is auth_failure_limit within auth_failure_window.
-type failureRule struct {
-	limit  int // 0: no limit
-	window time.Duration
+// FailureRule is auth_failure_limit within auth_failure_window.
+type FailureRule struct {
+	Limit  int // 0: no limit
+	Window time.Duration
 }
 
 func newFailures(now func() time.Time) *failures {
@@ -53,7 +53,7 @@ func siteOf(addr netip.Addr) netip.Addr {
 }
 
 // barred says that nobody of that address gets in, whoever it claims to be.
-func (f *failures) barred(addr netip.Addr, r failureRule) bool {
+func (f *failures) barred(addr netip.Addr, r FailureRule) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.counts[origin{addr: siteOf(addr)}]
@@ -61,7 +61,7 @@ func (f *failures) barred(addr netip.Addr, r failureRule) bool {
 }
 
 // barredUser says the same of one user.
-func (f *failures) barredUser(addr netip.Addr, user string, r failureRule) bool {
+func (f *failures) barredUser(addr netip.Addr, user string, r FailureRule) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	own := f.counts[origin{siteOf(addr), user}]
@@ -72,22 +72,22 @@ func (f *failures) barredUser(addr netip.Addr, user string, r failureRule) bool 
 	return all != nil && f.over(all, r)
 }
 
-func (f *failures) over(c *failureCount, r failureRule) bool {
+func (f *failures) over(c *failureCount, r FailureRule) bool {
 	f.leak(c, r)
-	return r.limit > 0 && c.level > float64(r.limit)-1
+	return r.Limit > 0 && c.level > float64(r.Limit)-1
 }
 
-func (f *failures) leak(c *failureCount, r failureRule) {
+func (f *failures) leak(c *failureCount, r FailureRule) {
 	now := f.now()
-	if r.window > 0 {
-		c.level = max(0, c.level-float64(r.limit)*float64(now.Sub(c.at))/float64(r.window))
+	if r.Window > 0 {
+		c.level = max(0, c.level-float64(r.Limit)*float64(now.Sub(c.at))/float64(r.Window))
 	}
 	c.at = now
 }
 
 // failed counts a failure; it says whether that was the one too many.
-func (f *failures) failed(addr netip.Addr, user string, r failureRule) (tooMany bool) {
-	if r.limit == 0 {
+func (f *failures) failed(addr netip.Addr, user string, r FailureRule) (tooMany bool) {
+	if r.Limit == 0 {
 		return false
 	}
 	f.mu.Lock()
@@ -102,8 +102,8 @@ func (f *failures) failed(addr netip.Addr, user string, r failureRule) (tooMany 
 }
 
 // succeeded notes that a user has logged in.
-func (f *failures) succeeded(addr netip.Addr, user string, r failureRule) {
-	if r.limit == 0 {
+func (f *failures) succeeded(addr netip.Addr, user string, r FailureRule) {
+	if r.Limit == 0 {
 		return
 	}
 	f.mu.Lock()
