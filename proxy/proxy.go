@@ -1,6 +1,6 @@
 // Package proxy assembles the data plane: it turns a configuration into
-// listeners, workers, servers and probes, and starts, reloads and drains them.
-// It holds no policy.
+// everybody's Settings, starts listeners, workers and probes, joins what one needs of
+// another, and reloads and drains them. It holds no policy.
 //
 // A client's way: login.Gate, then session.Run on a worker.
 package proxy
