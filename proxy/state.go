@@ -7,21 +7,21 @@ import (
 	"slices"
 	"time"
 
-	"pgherd/proxy/admin"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/session"
+	"pgherd/proxy/status"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
 
 // State collects, from every worker, what SHOW tells.
-func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
+func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 	views, err := p.crew.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &admin.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
+	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0
@@ -39,14 +39,14 @@ func (p *Proxy) State(ctx context.Context) (*admin.State, error) {
 	}
 	if len(views) > 0 {
 		for _, f := range views[0].Features {
-			s.Features = append(s.Features, admin.Feature(f))
+			s.Features = append(s.Features, status.Feature(f))
 		}
 	}
 	addPools(s, views, func(database string) bool {
 		_, paused := p.crew.Paused(database)
 		return paused
 	})
-	slices.SortFunc(s.Clients, func(a, b admin.Client) int { return cmp.Compare(a.PID, b.PID) })
+	slices.SortFunc(s.Clients, func(a, b status.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
 }
 
@@ -70,8 +70,8 @@ func (p *Proxy) Paused(database string) *wire.Fault {
 	return nil
 }
 
-func addWorker(s *admin.State, v *worker.View) {
-	w := admin.Worker{Index: v.Index, Thread: v.Thread, Logins: v.Logins, Clients: len(v.Sessions), Servers: len(v.Idle)}
+func addWorker(s *status.State, v *worker.View) {
+	w := status.Worker{Index: v.Index, Thread: v.Thread, Logins: v.Logins, Clients: len(v.Sessions), Servers: len(v.Idle)}
 	for i := range v.Sessions {
 		c := describeClient(&v.Sessions[i], v.Index)
 		if view := v.Sessions[i].Server; view != nil {
@@ -89,16 +89,16 @@ func addWorker(s *admin.State, v *worker.View) {
 	s.Workers = append(s.Workers, w)
 }
 
-func describeClient(v *session.View, worker int) admin.Client {
-	return admin.Client{
+func describeClient(v *session.View, worker int) status.Client {
+	return status.Client{
 		PID: v.PID, Worker: worker, User: v.Target.User, Database: v.Target.Database, Application: v.Application,
 		Host: v.Host, Port: v.Port, TLS: v.TLS, State: v.State.String(), Since: v.Since, LoggedIn: v.LoggedIn, Waited: v.Waited,
 		Mode: v.Mode.String(), Pinned: v.Pinned, ReadNode: v.Reads, Memory: v.Memory,
 	}
 }
 
-func describeServer(v *session.ServerView, worker int) admin.Server {
-	return admin.Server{
+func describeServer(v *session.ServerView, worker int) status.Server {
+	return status.Server{
 		Worker: worker, Node: v.Key.Node, User: v.Key.Target().User, Database: v.Key.Target().Database, PID: v.PID,
 		Opened: v.Opened, Idle: v.Idle, Uses: v.Uses,
 	}
@@ -106,11 +106,11 @@ func describeServer(v *session.ServerView, worker int) admin.Server {
 
 // addPools sums up, for each pool, what the workers have counted and who is
 // there now.
-func addPools(s *admin.State, views []worker.View, paused func(database string) bool) {
-	pools := map[worker.PoolName]*admin.Pool{}
-	find := func(n worker.PoolName) *admin.Pool {
+func addPools(s *status.State, views []worker.View, paused func(database string) bool) {
+	pools := map[worker.PoolName]*status.Pool{}
+	find := func(n worker.PoolName) *status.Pool {
 		if pools[n] == nil {
-			pools[n] = &admin.Pool{Node: n.Node, Database: n.Database, User: n.User, Paused: paused(n.Database)}
+			pools[n] = &status.Pool{Node: n.Node, Database: n.Database, User: n.User, Paused: paused(n.Database)}
 		}
 		return pools[n]
 	}
@@ -142,7 +142,7 @@ func addPools(s *admin.State, views []worker.View, paused func(database string) 
 	for _, p := range pools {
 		s.Pools = append(s.Pools, *p)
 	}
-	slices.SortFunc(s.Pools, func(a, b admin.Pool) int {
+	slices.SortFunc(s.Pools, func(a, b status.Pool) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User), cmp.Compare(a.Node, b.Node))
 	})
 }

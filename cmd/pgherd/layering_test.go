@@ -44,7 +44,8 @@ var layers = map[string]layer{
 	"proxy/connect":  {[]string{"proxy/worker", "proxy/auth", "proxy/certs"}, "a connection to a node becomes a worker's server; why it is wanted is not its business"},
 	"proxy/health":   {[]string{"proxy/auth", "proxy/nodes"}, "a prober logs in, asks, and publishes a View"},
 	"proxy/recovery": {[]string{"proxy/failover", "proxy/health"}, "recovery acts on nodes, never on sessions"},
-	"proxy/admin":    {[]string{"proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
+	"proxy/status":   {[]string{"proxy/config", "proxy/metrics", "proxy/nodes"}, "what is known of the whole is plain values; who shows it formats them"},
+	"proxy/admin":    {[]string{"proxy/status", "proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
 	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/failover", "proxy/recovery", "proxy/admin", "proxy/config", "proxy/login", "proxy/connect", "bpf", "bpf/observe", "bpf/sentry"},
 		"proxy assembles the data plane and never sees vip: each declares the interface it needs, cmd joins them"},
 

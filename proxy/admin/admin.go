@@ -1,6 +1,6 @@
 // Package admin answers what pgherd is asked about itself in SQL: SHOW
 // POOL_NODES and its like, one command per file. A command is a pure function
-// from a State, plain values that the owner of the workers collects, to rows
+// from a status.State, plain values that the owner of the workers collects, to rows
 // of text. Columns and words are Pgpool-II's where it has them.
 package admin
 
@@ -11,99 +11,13 @@ import (
 	"time"
 
 	"pgherd/proxy/config"
-	"pgherd/proxy/metrics"
-	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 	"pgherd/proxy/wire"
 )
 
-// State is pgherd at one moment: plain values.
-type State struct {
-	Version  string // of pgherd
-	Now      time.Time
-	Started  time.Time
-	PID      int
-	Config   *config.Config // in force
-	Nodes    *nodes.View
-	Workers  []Worker
-	Clients  []Client
-	Servers  []Server
-	Features []Feature
-	Pools    []Pool
-	Sent     []metrics.Statements // by a node's index
-	// DelayByTime: standbys are judged by delay_threshold_by_time.
-	DelayByTime bool
-	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.
-	Memory                         int64
-	MemoryLimit, ClientMemoryLimit int
-
-	table []*command // what can be asked
-}
-
-// Worker is one of the threads of the data plane.
-type Worker struct {
-	Index   int
-	Thread  int    // number of the thread, as in ps -L
-	Logins  uint64 // clients it has had
-	Clients int    // clients it has now
-	Servers int    // servers it has now
-}
-
-// Client is an application's connection.
-type Client struct {
-	PID         uint32 // by which it can be canceled
-	Worker      int
-	User        string
-	Database    string
-	Application string
-	Host, Port  string
-	TLS         string
-	State       string
-	Since       time.Time // of State
-	LoggedIn    time.Time
-	Waited      time.Duration // for servers, in all
-	Server      *Server       // that it holds, or nil
-	Mode        string        // pool mode
-	Pinned      string        // why it keeps its server between transactions; "": it does not
-	Memory      int           // bytes that are kept for it
-	ReadNode    int           // the node that its reads go to; -1: none is chosen yet
-}
-
-// Server is a connection to PostgreSQL.
-type Server struct {
-	Worker   int
-	Node     int
-	User     string
-	Database string
-	PID      uint32
-	Opened   time.Time
-	Idle     time.Time // since; zero: in use
-	Uses     uint64
-	Client   *Client // that holds it, or nil
-}
-
-// Feature is something of the kernel that makes pgherd faster.
-type Feature struct {
-	Name       string
-	Used       bool
-	Reason     string
-	MinVersion string
-}
-
-// Pool is the servers of a database and a user on a node.
-type Pool struct {
-	Node           int
-	Database, User string
-	ClientsWaiting int
-	ServersActive  int
-	ServersIdle    int
-	Paused         bool
-	Pins           uint64            // times a client began to keep its server between transactions
-	Waits          metrics.Histogram // of clients, for a server
-}
-
 // Source collects a State. It may block until the context ends.
 type Source interface {
-	State(ctx context.Context) (*State, error)
+	State(ctx context.Context) (*status.State, error)
 }
 
 // Control acts on pools. database "" is all of them.
@@ -135,7 +49,7 @@ type command struct {
 	name    string
 	doc     string
 	columns []string
-	rows    func(s *State, asker uint32) [][]string
+	rows    func(s *status.State, asker uint32) [][]string
 	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
 
@@ -272,7 +186,7 @@ func (c Command) Run(asker *Asker) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	state.Config, state.table = c.commands.Config(), table
+	state.Config = c.commands.Config()
 	return c.rows(state, asker.PID), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 )
 
 // showHealthCheckStats has Pgpool-II's columns: durations in milliseconds. A probe that fails is
@@ -15,7 +16,7 @@ var showHealthCheckStats = command{
 	columns: []string{"node_id", "hostname", "port", "status", "role", "last_status_change", "total_count", "success_count", "fail_count",
 		"skip_count", "retry_count", "average_retry_count", "max_retry_count", "max_duration", "min_duration", "average_duration",
 		"last_health_check", "last_successful_health_check", "last_skip_health_check", "last_failed_health_check"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
+	rows: func(s *status.State, _ uint32) (rows [][]string) {
 		for i := range s.Nodes.Nodes {
 			rows = append(rows, healthCheckRow(&s.Nodes.Nodes[i]))
 		}

@@ -1,17 +1,24 @@
 package admin
 
-import "strings"
+import (
+	"strings"
+
+	"pgherd/proxy/status"
+)
 
 var showHelp = command{
 	name:    "help",
 	doc:     "This list.",
 	columns: []string{"command", "description"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
-		for _, row := range s.table {
-			rows = append(rows, []string{row.usage(), row.doc})
-		}
-		return append(rows, elsewhere...)
-	},
+}
+
+func init() { showHelp.rows = help } // which lists the table that showHelp is in
+
+func help(*status.State, uint32) (rows [][]string) {
+	for _, row := range table {
+		rows = append(rows, []string{row.usage(), row.doc})
+	}
+	return append(rows, elsewhere...)
 }
 
 // elsewhere is what other places answer.

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 )
 
 // nodeColumns are node_id, hostname, port, status and role.
@@ -17,11 +18,11 @@ var showNodeStats = command{
 	doc:  "What each node was sent since the start, and how many errors it has answered.",
 	columns: []string{"node_id", "hostname", "port", "status", "role", "select_cnt", "insert_cnt", "update_cnt", "delete_cnt",
 		"ddl_cnt", "other_cnt", "panic_cnt", "fatal_cnt", "error_cnt"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
+	rows: func(s *status.State, _ uint32) (rows [][]string) {
 		for i := range s.Nodes.Nodes {
 			n := &s.Nodes.Nodes[i]
 			row := nodeColumns(n)
-			for _, count := range s.sent(n.Index) {
+			for _, count := range s.SentTo(n.Index) {
 				row = append(row, strconv.FormatUint(count, 10))
 			}
 			rows = append(rows, row)

@@ -3,6 +3,8 @@ package admin
 import (
 	"strconv"
 	"time"
+
+	"pgherd/proxy/status"
 )
 
 var showPoolClients = command{
@@ -10,7 +12,7 @@ var showPoolClients = command{
 	doc:  "Every client: what it waits for, the server it holds, and why it keeps it (pinned).",
 	columns: []string{"client_pid", "worker", "database", "username", "application_name", "client_host", "client_port",
 		"tls", "login_time", "state", "state_time", "node_id", "server_pid", "pool_mode", "pinned", "wait_time", "me", "memory"},
-	rows: func(s *State, asker uint32) (rows [][]string) {
+	rows: func(s *status.State, asker uint32) (rows [][]string) {
 		for i := range s.Clients {
 			c := &s.Clients[i]
 			node, pid := "", ""
@@ -29,7 +31,7 @@ var showPoolClients = command{
 }
 
 // waited is how long a client has waited for servers, the present wait with it.
-func waited(now time.Time, c *Client) time.Duration {
+func waited(now time.Time, c *status.Client) time.Duration {
 	if c.State == "wait_server" {
 		return c.Waited + now.Sub(c.Since)
 	}

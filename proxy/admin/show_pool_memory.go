@@ -1,12 +1,16 @@
 package admin
 
-import "strconv"
+import (
+	"strconv"
+
+	"pgherd/proxy/status"
+)
 
 var showPoolMemory = command{
 	name:    "pool_memory",
 	doc:     "What is kept for all clients, and for the one for which most is, in bytes, and the limits.",
 	columns: []string{"kept_for", "bytes", "limit", "parameter"},
-	rows: func(s *State, _ uint32) [][]string {
+	rows: func(s *status.State, _ uint32) [][]string {
 		most := 0
 		for i := range s.Clients {
 			most = max(most, s.Clients[i].Memory)

@@ -7,6 +7,7 @@ import (
 
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 )
 
 // Fourteen columns are Pgpool-II's. sessions is our own: how many clients hold a
@@ -16,12 +17,12 @@ var showPoolNodes = command{
 	doc:  "What is believed of each node, and how many clients use it.",
 	columns: []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
 		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions"},
-	rows: func(s *State, asker uint32) (rows [][]string) {
+	rows: func(s *status.State, asker uint32) (rows [][]string) {
 		total := 0.0
 		for _, n := range s.Nodes.Nodes {
 			total += n.Weight
 		}
-		reads := s.readNode(asker)
+		reads := s.ReadNode(asker)
 		for i := range s.Nodes.Nodes {
 			n := &s.Nodes.Nodes[i]
 			share := 0.0
@@ -30,9 +31,9 @@ var showPoolNodes = command{
 			}
 			rows = append(rows, []string{
 				strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), pgStatus(n),
-				fmt.Sprintf("%f", share), n.Role.String(), n.Found.String(), strconv.FormatUint(s.sent(n.Index)[metrics.Select], 10),
-				strconv.FormatBool(reads == n.Index), s.delay(n), n.ReplicationState, n.SyncState, clock(n.Since),
-				strconv.Itoa(s.sessions(n.Index)),
+				fmt.Sprintf("%f", share), n.Role.String(), n.Found.String(), strconv.FormatUint(s.SentTo(n.Index)[metrics.Select], 10),
+				strconv.FormatBool(reads == n.Index), delay(s, n), n.ReplicationState, n.SyncState, clock(n.Since),
+				strconv.Itoa(s.Sessions(n.Index)),
 			})
 		}
 		return rows
@@ -51,19 +52,9 @@ func pgStatus(n *nodes.Node) string {
 	}
 }
 
-// readNode is the node that the asking client reads from; -1: none.
-func (s *State) readNode(asker uint32) int {
-	for i := range s.Clients {
-		if s.Clients[i].PID == asker {
-			return s.Clients[i].ReadNode
-		}
-	}
-	return -1
-}
-
 // delay writes how far a node is behind as Pgpool-II does: in bytes, or in time if
 // that is what its threshold is in.
-func (s *State) delay(n *nodes.Node) string {
+func delay(s *status.State, n *nodes.Node) string {
 	if !s.DelayByTime {
 		return strconv.FormatInt(n.DelayBytes, 10)
 	}
@@ -72,22 +63,4 @@ func (s *State) delay(n *nodes.Node) string {
 		unit = "seconds"
 	}
 	return fmt.Sprintf("%.6f %s", n.Delay.Seconds(), unit)
-}
-
-// sessions counts the clients that use a node.
-func (s *State) sessions(node int) (n int) {
-	for i := range s.Clients {
-		if c := &s.Clients[i]; c.ReadNode == node || c.Server != nil && c.Server.Node == node {
-			n++
-		}
-	}
-	return n
-}
-
-// sent is what a node was sent.
-func (s *State) sent(node int) metrics.Statements {
-	if node >= len(s.Sent) {
-		return metrics.Statements{}
-	}
-	return s.Sent[node]
 }

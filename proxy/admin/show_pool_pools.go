@@ -3,6 +3,8 @@ package admin
 import (
 	"strconv"
 	"time"
+
+	"pgherd/proxy/status"
 )
 
 // showPoolPools has a row per server connection. Where Pgpool-II speaks of its
@@ -14,20 +16,20 @@ var showPoolPools = command{
 		"backend_connection_time", "client_connection_time", "client_disconnection_time", "client_idle_duration",
 		"majorversion", "minorversion", "pool_counter", "pool_backendpid", "pool_connected", "status",
 		"load_balance_node", "client_host", "client_port", "statement"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
+	rows: func(s *status.State, _ uint32) (rows [][]string) {
 		for _, v := range s.Servers {
 			c := v.Client
-			status := "Wait for connection"
+			doing := "Wait for connection"
 			if c == nil {
-				c = &Client{}
+				c = &status.Client{}
 			} else {
-				status = poolStatus(c.State)
+				doing = poolStatus(c.State)
 			}
 			rows = append(rows, []string{
-				s.thread(v.Worker), clock(s.Started), s.logins(v.Worker), strconv.Itoa(v.Worker), strconv.Itoa(v.Node),
+				strconv.Itoa(s.Worker(v.Worker).Thread), clock(s.Started), strconv.FormatUint(s.Worker(v.Worker).Logins, 10), strconv.Itoa(v.Worker), strconv.Itoa(v.Node),
 				v.Database, v.User, clock(v.Opened), clock(c.LoggedIn), clock(v.Idle), idleFor(s.Now, c),
 				"3", "0", strconv.FormatUint(v.Uses, 10), strconv.FormatUint(uint64(v.PID), 10), flag(v.Client != nil),
-				status, flag(true), c.Host, c.Port, "",
+				doing, flag(true), c.Host, c.Port, "",
 			})
 		}
 		return rows
@@ -48,28 +50,9 @@ func poolStatus(state string) string {
 	}
 }
 
-func idleFor(now time.Time, c *Client) string {
+func idleFor(now time.Time, c *status.Client) string {
 	if c.State != "idle" && c.State != "in_transaction" {
 		return "0"
 	}
 	return seconds(now, c.Since)
-}
-
-// thread is the number of a worker's thread.
-func (s *State) thread(worker int) string {
-	for _, w := range s.Workers {
-		if w.Index == worker {
-			return strconv.Itoa(w.Thread)
-		}
-	}
-	return "0"
-}
-
-func (s *State) logins(worker int) string {
-	for _, w := range s.Workers {
-		if w.Index == worker {
-			return strconv.FormatUint(w.Logins, 10)
-		}
-	}
-	return "0"
 }

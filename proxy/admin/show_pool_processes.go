@@ -1,6 +1,10 @@
 package admin
 
-import "strconv"
+import (
+	"strconv"
+
+	"pgherd/proxy/status"
+)
 
 // showPoolProcesses has a row per worker: pgherd has no process per client.
 var showPoolProcesses = command{
@@ -8,7 +12,7 @@ var showPoolProcesses = command{
 	doc:  "Every worker. It serves many clients, so database and user are empty.",
 	columns: []string{"pool_pid", "start_time", "client_connection_count", "database", "username",
 		"backend_connection_time", "pool_counter", "status"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
+	rows: func(s *status.State, _ uint32) (rows [][]string) {
 		for _, w := range s.Workers {
 			status := "Wait for connection"
 			if w.Clients > 0 {

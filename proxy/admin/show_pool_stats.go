@@ -3,6 +3,8 @@ package admin
 import (
 	"strconv"
 	"time"
+
+	"pgherd/proxy/status"
 )
 
 var showPoolStats = command{
@@ -10,7 +12,7 @@ var showPoolStats = command{
 	doc:  "Every pool: who waits, how often clients were pinned to a server, and how long they have waited for one.",
 	columns: []string{"node_id", "database", "username", "clients_waiting", "servers_active", "servers_idle", "paused",
 		"checkouts", "pins", "wait_total", "wait_p50", "wait_p90", "wait_p99", "wait_max"},
-	rows: func(s *State, _ uint32) (rows [][]string) {
+	rows: func(s *status.State, _ uint32) (rows [][]string) {
 		for i := range s.Pools {
 			p := &s.Pools[i]
 			rows = append(rows, []string{

@@ -1,10 +1,12 @@
 package admin
 
+import "pgherd/proxy/status"
+
 var showPoolStatus = command{
 	name:    "pool_status",
 	doc:     "Every parameter of the configuration, as it is in force; PGPOOL SHOW name tells one.",
 	columns: []string{"item", "value", "description"},
-	rows: func(s *State, _ uint32) [][]string {
+	rows: func(s *status.State, _ uint32) [][]string {
 		return (&Order{name: all}).showMany(s.Config)
 	},
 }

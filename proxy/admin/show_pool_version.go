@@ -1,5 +1,7 @@
 package admin
 
+import "pgherd/proxy/status"
+
 // Compatible is the version of Pgpool-II whose clients and scripts feel at home.
 const Compatible = "4.7.0"
 
@@ -7,7 +9,7 @@ var showPoolVersion = command{
 	name:    "pool_version",
 	doc:     "The version pgherd is compatible with, and its own.",
 	columns: []string{"pool_version"},
-	rows: func(s *State, _ uint32) [][]string {
+	rows: func(s *status.State, _ uint32) [][]string {
 		return [][]string{{Compatible + " (pgherd " + s.Version + ")"}}
 	},
 }

@@ -14,13 +14,14 @@ import (
 	"pgherd/proxy/config"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 	"pgherd/proxy/wire"
 )
 
 var update = commandline.Bool("update", false, "write the golden files anew")
 
 // fixed is a pgherd at one moment that has a case of everything.
-func fixed() *State {
+func fixed() *status.State {
 	at := func(s string) time.Time {
 		t, err := time.Parse(time.DateTime, "2026-03-01 "+s)
 		if err != nil {
@@ -28,7 +29,7 @@ func fixed() *State {
 		}
 		return t
 	}
-	s := &State{Version: "1.2.3", Now: at("12:00:00"), Started: at("08:00:00"), PID: 100}
+	s := &status.State{Version: "1.2.3", Now: at("12:00:00"), Started: at("08:00:00"), PID: 100}
 	s.Nodes = &nodes.View{Nodes: []nodes.Node{
 		{Index: 0, Host: "10.0.0.1", Port: 5432, Weight: 1, Status: nodes.Up, Role: nodes.Primary, Since: at("08:00:01"),
 			Reachable: true, Probed: true, Found: nodes.Primary, Checks: nodes.Checks{Succeeded: 3, Failed: 1, Shortest: 400 * time.Microsecond,
@@ -39,13 +40,13 @@ func fixed() *State {
 		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
 	}}
-	s.Workers = []Worker{
+	s.Workers = []status.Worker{
 		{Index: 0, Thread: 101, Logins: 7, Clients: 3, Servers: 2},
 		{Index: 1, Thread: 102},
 	}
-	held := &Server{Worker: 0, Node: 0, User: "alice", Database: "app", PID: 5001, Opened: at("11:00:00"), Uses: 3}
-	begun := &Server{Worker: 0, Node: 0, User: "bob", Database: "app", PID: 5002, Opened: at("11:30:00"), Uses: 1}
-	s.Clients = []Client{
+	held := &status.Server{Worker: 0, Node: 0, User: "alice", Database: "app", PID: 5001, Opened: at("11:00:00"), Uses: 3}
+	begun := &status.Server{Worker: 0, Node: 0, User: "bob", Database: "app", PID: 5002, Opened: at("11:30:00"), Uses: 1}
+	s.Clients = []status.Client{
 		{PID: 11, Worker: 0, User: "alice", Database: "app", Application: "psql", Host: "[local]", State: "active",
 			Since: at("11:59:58"), LoggedIn: at("11:58:00"), Waited: 1500 * time.Microsecond, Server: held, Mode: "session", ReadNode: -1},
 		{PID: 12, Worker: 0, User: "bob", Database: "app", Host: "10.1.2.3", Port: "40000", TLS: "TLSv1.3 TLS_AES_128_GCM_SHA256",
@@ -56,11 +57,11 @@ func fixed() *State {
 		{PID: 14, Worker: 1, State: "idle", Since: at("10:00:00"), LoggedIn: at("09:00:00"), ReadNode: 0},
 	}
 	held.Client, begun.Client = &s.Clients[0], &s.Clients[1]
-	s.Servers = []Server{*held, *begun,
+	s.Servers = []status.Server{*held, *begun,
 		{Worker: 1, Node: 1, User: "alice", Database: "web", PID: 5003, Opened: at("11:45:00"), Idle: at("11:50:00"), Uses: 9},
 		{Worker: 9, Node: 1, User: "alice", Database: "web", PID: 5004, Opened: at("11:45:00"), Idle: at("11:50:00")},
 	}
-	s.Pools = []Pool{
+	s.Pools = []status.Pool{
 		{Node: 0, Database: "app", User: "alice", ClientsWaiting: 1, ServersActive: 1, Paused: true, Pins: 18446744073709551615},
 		{Node: 1, Database: "web", User: "alice", ServersIdle: 2},
 	}
@@ -72,7 +73,7 @@ func fixed() *State {
 			metrics.Other: 5, metrics.Panic: 6, metrics.Fatal: 7, metrics.Error: 8},
 		{metrics.Select: 70},
 	}
-	s.Features = []Feature{
+	s.Features = []status.Feature{
 		{Name: "io_uring", Used: true, MinVersion: "6.1"},
 		{Name: "XDP", Used: false, Reason: "operation not permitted", MinVersion: "6.1"},
 	}
@@ -80,11 +81,11 @@ func fixed() *State {
 }
 
 type source struct {
-	state *State
+	state *status.State
 	err   error
 }
 
-func (s source) State(ctx context.Context) (*State, error) {
+func (s source) State(ctx context.Context) (*status.State, error) {
 	if _, limited := ctx.Deadline(); !limited {
 		return nil, errors.New("collected without a deadline")
 	}
@@ -153,7 +154,7 @@ func written(t *testing.T, columns []string, rows [][]string) string {
 
 // TestShowOfNothing: no node, worker or client is a result without rows.
 func TestShowOfNothing(t *testing.T) {
-	commands := &Commands{Source: source{state: &State{Nodes: &nodes.View{}}}, Config: defaults(t)}
+	commands := &Commands{Source: source{state: &status.State{Nodes: &nodes.View{}}}, Config: defaults(t)}
 	for _, row := range shows() {
 		command, _ := commands.Find([]byte("SHOW " + row.name))
 		rows, err := command.Run(&Asker{PID: 1})
@@ -257,7 +258,7 @@ func TestReplicationDelay(t *testing.T) {
 		{true, nodes.Node{Delay: 1999999 * time.Microsecond}, "1.999999 second"},
 		{true, nodes.Node{Delay: 2 * time.Second}, "2.000000 seconds"},
 	} {
-		if got := (&State{DelayByTime: row.byTime}).delay(&row.node); got != row.want {
+		if got := delay(&status.State{DelayByTime: row.byTime}, &row.node); got != row.want {
 			t.Errorf("%+v: %s", row, got)
 		}
 	}
@@ -267,7 +268,7 @@ func TestReplicationDelay(t *testing.T) {
 func TestLoadBalanceNode(t *testing.T) {
 	s := fixed()
 	for asker, want := range map[uint32]int{11: -1, 12: 1, 14: 0, 999: -1} {
-		if got := s.readNode(asker); got != want {
+		if got := s.ReadNode(asker); got != want {
 			t.Errorf("client %d: node %d, want %d", asker, got, want)
 		}
 	}

@@ -1,0 +1,132 @@
+// Package status is what is known of the whole of pgherd at one moment, as plain values.
+// Who shows it (SHOW, and later PCP, metrics and a page) formats them.
+package status
+
+import (
+	"time"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/metrics"
+	"pgherd/proxy/nodes"
+)
+
+// State is pgherd at one moment: plain values.
+type State struct {
+	Version  string // of pgherd
+	Now      time.Time
+	Started  time.Time
+	PID      int
+	Config   *config.Config // in force
+	Nodes    *nodes.View
+	Workers  []Worker
+	Clients  []Client
+	Servers  []Server
+	Features []Feature
+	Pools    []Pool
+	Sent     []metrics.Statements // by a node's index
+	// DelayByTime: standbys are judged by delay_threshold_by_time.
+	DelayByTime bool
+	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.
+	Memory                         int64
+	MemoryLimit, ClientMemoryLimit int
+}
+
+// Worker is one of the threads of the data plane.
+type Worker struct {
+	Index   int
+	Thread  int    // number of the thread, as in ps -L
+	Logins  uint64 // clients it has had
+	Clients int    // clients it has now
+	Servers int    // servers it has now
+}
+
+// Client is an application's connection.
+type Client struct {
+	PID         uint32 // by which it can be canceled
+	Worker      int
+	User        string
+	Database    string
+	Application string
+	Host, Port  string
+	TLS         string
+	State       string
+	Since       time.Time // of State
+	LoggedIn    time.Time
+	Waited      time.Duration // for servers, in all
+	Server      *Server       // that it holds, or nil
+	Mode        string        // pool mode
+	Pinned      string        // why it keeps its server between transactions; "": it does not
+	Memory      int           // bytes that are kept for it
+	ReadNode    int           // the node that its reads go to; -1: none is chosen yet
+}
+
+// Server is a connection to PostgreSQL.
+type Server struct {
+	Worker   int
+	Node     int
+	User     string
+	Database string
+	PID      uint32
+	Opened   time.Time
+	Idle     time.Time // since; zero: in use
+	Uses     uint64
+	Client   *Client // that holds it, or nil
+}
+
+// Feature is something of the kernel that makes pgherd faster.
+type Feature struct {
+	Name       string
+	Used       bool
+	Reason     string
+	MinVersion string
+}
+
+// Pool is the servers of a database and a user on a node.
+type Pool struct {
+	Node           int
+	Database, User string
+	ClientsWaiting int
+	ServersActive  int
+	ServersIdle    int
+	Paused         bool
+	Pins           uint64            // times a client began to keep its server between transactions
+	Waits          metrics.Histogram // of clients, for a server
+}
+
+// ReadNode is the node that the asking client reads from; -1: none.
+func (s *State) ReadNode(asker uint32) int {
+	for i := range s.Clients {
+		if s.Clients[i].PID == asker {
+			return s.Clients[i].ReadNode
+		}
+	}
+	return -1
+}
+
+// Sessions counts the clients that use a node.
+func (s *State) Sessions(node int) (n int) {
+	for i := range s.Clients {
+		if c := &s.Clients[i]; c.ReadNode == node || c.Server != nil && c.Server.Node == node {
+			n++
+		}
+	}
+	return n
+}
+
+// SentTo is what a node was sent.
+func (s *State) SentTo(node int) metrics.Statements {
+	if node >= len(s.Sent) {
+		return metrics.Statements{}
+	}
+	return s.Sent[node]
+}
+
+// Worker is the worker of that index; one without a thread: there is none.
+func (s *State) Worker(index int) Worker {
+	for _, w := range s.Workers {
+		if w.Index == index {
+			return w
+		}
+	}
+	return Worker{}
+}
