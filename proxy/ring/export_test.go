@@ -1,8 +1,14 @@
 package ring
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
+	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What tests may see of the inside.
@@ -53,4 +59,38 @@ func NewClocked(set Settings, now *time.Duration) (*Loop, error) {
 		return start(clocked{&epoll{}, now}, set)
 	}
 	return start(clocked{&uring{}, now}, set)
+}
+
+// noURingVariable is set, to anything, for tests on a machine that forbids io_uring.
+const noURingVariable = "PGHERD_TEST_NO_IO_URING"
+
+// NoLoop ends a test that got no loop: it is skipped where the kernel is older than
+// io_uring needs or noURingVariable is set, and has failed anywhere else.
+func NoLoop(t testing.TB, err error) {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	if mayLackURing(err, unix.ByteSliceToString(name.Release[:]), os.Getenv(noURingVariable) != "") {
+		t.Skip(err)
+	}
+	t.Fatalf("%v; where io_uring is forbidden, set %s=1", err, noURingVariable)
+}
+
+// mayLackURing says that err is what is to be expected on such a machine.
+func mayLackURing(err error, release string, forbidden bool) bool {
+	if missing := (*MissingError)(nil); !errors.As(err, &missing) {
+		return false
+	}
+	return forbidden || number(release) < number(minURing)
+}
+
+// number makes a version comparable; what is not one is newer than all.
+func number(version string) int {
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 {
+		return 1 << 32
+	}
+	return major<<16 + minor
 }

@@ -2,6 +2,7 @@ package ring
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"syscall"
@@ -18,11 +19,8 @@ func newURing(t *testing.T, set Settings) (*Loop, *uring) {
 	t.Cleanup(runtime.UnlockOSThread)
 	u := &uring{}
 	l, err := start(u, set)
-	if missing := (*MissingError)(nil); errors.As(err, &missing) {
-		t.Skip(err)
-	}
 	if err != nil {
-		t.Fatal(err)
+		NoLoop(t, err)
 	}
 	t.Cleanup(l.Close)
 	return l, u
@@ -126,6 +124,29 @@ func TestMissingErrorNamesFeatureAndVersion(t *testing.T) {
 		var m *MissingError
 		if !errors.As(err, &m) || !errors.Is(err, errno) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", errno, err)
+		}
+	}
+}
+
+func TestWhereURingMayBeMissing(t *testing.T) {
+	lacking := fmt.Errorf("start: %w", missing(unix.EPERM))
+	for _, c := range []struct {
+		err       error
+		release   string
+		forbidden bool
+		want      bool
+	}{
+		{lacking, "6.0.19-amd64", false, true},
+		{lacking, "5.15.0", false, true},
+		{lacking, "6.1.0-37-amd64", false, false},
+		{lacking, "6.18.44", false, false},
+		{lacking, "7.0-rc1", false, false},
+		{lacking, "unheard of", false, false},
+		{lacking, "6.18.44", true, true},
+		{unix.EMFILE, "5.15.0", true, false},
+	} {
+		if got := mayLackURing(c.err, c.release, c.forbidden); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
