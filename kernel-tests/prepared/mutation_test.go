@@ -8,19 +8,21 @@ import (
 	"pgherd/kernel-tests/mutation"
 )
 
+type broken mutation.Broken
+
 // mutations break, on purpose, what the seeds are there to guard.
-var mutations = []struct{ name, file, old, new string }{
-	{"types are not compared", "../../proxy/pool/shape.go",
+var mutations = []broken{
+	{"types are not compared", "../../proxy/pool", "Shape.Keeps",
 		"return (!promise.params", "return true || (!promise.params"},
 }
 
 // TestSeedsFindWhatIsBrokenOnPurpose, or they prove nothing.
 func TestSeedsFindWhatIsBrokenOnPurpose(t *testing.T) {
 	for _, m := range mutations {
-		t.Run(m.name, func(t *testing.T) {
+		t.Run(m.Name, func(t *testing.T) {
 			ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
 			defer cancel()
-			binary, err := herd.Build(ctx, t.TempDir(), "-overlay", mutation.Overlay(t, m.file, m.old, m.new))
+			binary, err := herd.Build(ctx, t.TempDir(), "-overlay", mutation.Broken(m).Overlay(t))
 			if err != nil {
 				t.Fatal(err)
 			}
