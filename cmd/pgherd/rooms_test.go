@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"go/ast"
+	"strings"
 	"testing"
 )
 
@@ -54,9 +55,26 @@ func checkStatus(s *source) (broken []string) {
 	return broken
 }
 
+// fieldsLimit is how many fields a struct of the data path may have: what has more lives
+// for several lengths of time, and is to be parted by them.
+const fieldsLimit = 25
+
+func checkFields(s *source) (broken []string) {
+	if s.folder() != "proxy/session" || s.isTest() {
+		return nil
+	}
+	ast.Inspect(s.tree, func(n ast.Node) bool {
+		if of, ok := n.(*ast.StructType); ok && of.Fields.NumFields() > fieldsLimit {
+			broken = append(broken, fmt.Sprintf("%s: a struct of %d fields, %d allowed", s.at(n.Pos()), of.Fields.NumFields(), fieldsLimit))
+		}
+		return true
+	})
+	return broken
+}
+
 func TestRooms(t *testing.T) {
 	for _, s := range module(t) {
-		for _, rule := range []func(*source) []string{checkSends, checkStatus} {
+		for _, rule := range []func(*source) []string{checkSends, checkStatus, checkFields} {
 			for _, broken := range rule(s) {
 				t.Error(broken)
 			}
@@ -67,5 +85,7 @@ func TestRooms(t *testing.T) {
 func TestRoomsCatches(t *testing.T) {
 	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
 	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
+	fields := func(n int) string { return "package session\ntype T struct {" + strings.Repeat("a int; ", n) + "}\n" }
+	checkCaught(t, checkFields, "proxy/session/x.go", fields(fieldsLimit+1), fields(fieldsLimit))
 	checkCaught(t, checkStatus, "proxy/session/x.go", body("s.a, s.status = 1, 'I'"), "package session\nfunc (t *transaction) enter() { t.status = 'I' }\n")
 }

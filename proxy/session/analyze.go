@@ -8,11 +8,33 @@ import (
 	"slices"
 	"strings"
 
+	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
+
+// knowledge is what a session's statements are judged by, and what may have to be judged
+// once more.
+type knowledge struct {
+	entry       *catalog.Entry // of its database; nil: none is needed
+	syntax      query.Syntax   // in which the client's SQL is read now
+	judged      judged
+	redo        redo        // what may have to be judged once more
+	definitions definitions // those of the open transaction
+	watches     bool        // it is not followed, and looked at for what would outlast the session
+	spoils      bool        // which it may have done: the server is closed in the end
+}
+
+// judged is the script that was last judged, by what, and the outcome.
+type judged struct {
+	script *query.Script
+	known  *catalog.Snapshot
+	// lasting, as judge has it.
+	lasting bool
+	effect  effect.Effect
+}
 
 // analyze finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down.

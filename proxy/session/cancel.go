@@ -6,6 +6,14 @@ import (
 	"pgherd/proxy/pool"
 )
 
+// signals are cancels for a session's client, and signals between clients.
+type signals struct {
+	wish     wish   // a cancel that was not sent yet
+	cancels  int    // cancels on their way to its server (I10)
+	target   target // of the signal at hand, if that is a client
+	summoned bool   // a signal is for this session's client
+}
+
 // wish is the client's wish to stop what it asked for, while that is still on its
 // way to a server. It is for what the client had sent by then, and never for what
 // comes later (I10).

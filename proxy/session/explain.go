@@ -90,7 +90,7 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 	e.basis.script = script
 	refused := e.check(e.effect(script))
 	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
-	e.signals(&wire.Message{Kind: wire.Query}, &r)
+	e.findSignal(&wire.Message{Kind: wire.Query}, &r)
 	steps, d := e.explainRules(&r)
 	if refused == nil {
 		refused = e.refusedAway(d)

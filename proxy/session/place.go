@@ -104,7 +104,7 @@ func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d r
 	}
 	d.Where = route.Primary
 	if asks {
-		s.signals(m, r)
+		s.findSignal(m, r)
 		d = s.aim(r)
 		s.unheard = s.unheard || s.entry.Partial() && d.Where == route.Primary && unheard(r)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"strconv"
+	"time"
 
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/expect"
@@ -17,6 +18,14 @@ type question struct {
 	size   int
 	failed bool
 	done   func(*question)
+}
+
+// inquiry is what pgherd asks of a session's server, and of the catalog through it.
+type inquiry struct {
+	asking  *question // not wholly answered; nil: none
+	recheck time.Time // when to look again whether the catalog is known
+	lost    func()    // has another session ask for the catalog, if this one ends before it is known
+	unread  func()    // reads an answer, and may burn CPU; nil: none is there
 }
 
 // ask sends a question. done is called when the answer has come.

@@ -179,7 +179,7 @@ func (s *Session) observe(m wire.Message) error {
 		}
 		s.tellOthers(m)
 	case wire.ReadyForQuery:
-		if s.transaction.told(m.Body()[0], s.expect.Len() > 1); s.status == wire.Idle {
+		if s.transaction.settle(m.Body()[0], s.expect.Len() > 1); s.status == wire.Idle {
 			s.idle()
 		}
 		s.endDefinitions()

@@ -7,6 +7,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
+// pieces says what becomes of a request that arrives in pieces, or behind one that failed.
+type pieces struct {
+	refusing bool // a request failed here; skip to the next Sync
+	dropping bool // the one that arrives is not for the server
+	passing  bool // its first piece was sent on in other words, the others are to follow
+}
+
 // handle handles a request, or a piece of one.
 func (s *Session) handle(m wire.Message) error {
 	s.handling = true

@@ -20,12 +20,9 @@ import (
 	"io"
 	"time"
 
-	"pgherd/proxy/catalog"
 	"pgherd/proxy/command"
-	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/query"
 	"pgherd/proxy/querylog"
 	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
@@ -53,90 +50,89 @@ type Session struct {
 	loop     Loop
 	set      *Settings
 	reloaded *Settings // to be taken up before the next request; nil: there are none
-	mode     pool.Mode
-	// follows: what the client does to its session is looked at, so that it can
-	// follow it from server to server.
-	follows bool
-	watches bool // it is not, but for what would outlast the session
-	spoils  bool // which it may have done: the server is closed in the end
-	who     Client
-	pool    pool.Key // its target's, of no node yet
-	pid     uint32   // the number by which the client may cancel
-	key     []byte   // and its secret (I9)
+	identity
 
-	client      wire.Endpoint
-	requests    stream
-	told        []wire.Param          // what the client believes of ParameterStatus
-	prepared    command.Prepared      // pgherd's own commands, prepared and bound
-	values      map[string]string     // of parameters, that it has set for itself; set has them
-	statements  map[string]*statement // the client's prepared statements
-	unnamed     *statement            // nil if there is none
-	tracker     track.Tracker         // what it has changed on servers
-	redo        redo                  // what may have to be judged once more
-	definitions definitions           // those of the open transaction
-	entry       *catalog.Entry        // of its database; nil: none is needed
-	temporary   bool                  // by its log-in, what it makes may be temporary; see inTemporary
-	syntax      query.Syntax          // in which the client's SQL is read now
-	judged      judged
-	retry       retry
-	memory      memory
-	journal     querylog.Journal // of its client's messages, while something is told of them
+	// From log-in to goodbye.
+	front
+	values   map[string]string // of parameters, that the client has set for itself; set has them
+	prepared command.Prepared  // pgherd's own commands, prepared and bound
+	holdings
+	tracker track.Tracker // what it has changed on servers
+	knowledge
+	memory   memory
+	executed uint64 // Queries, Executes and FunctionCalls so far
 	placing
 	admitted
 	vacating
-	scratch  []byte // to build a short message in
-	plain    bool   // the server has the client's statements by the client's own names
-	round    uint64 // Syncs and Queries so far
-	executed uint64 // Queries, Executes and FunctionCalls so far
-	private  uint64 // statements so far that cannot be shared
-	refusing bool   // a request failed here; skip to the next Sync
-	dropping bool   // the request that arrives in pieces is not for the server
-	passing  bool   // its first piece was sent on in other words, the others are to follow
+	signals
+	phase
+	ending
 
+	// While one server is held, one transaction is open, one request is handled.
 	checkout
 	transaction
 	request
-	expect      expect.List
-	asking      *question          // of pgherd's own, not wholly answered; nil: none
-	recheck     time.Time          // when to look again whether the catalog is known
-	lost        func()             // has another session ask for the catalog, if this one ends before it is known
-	unread      func()             // reads an answer, and may burn CPU; nil: none is there
-	overdue     bool               // its query was canceled because it took too long
-	disposition expect.Disposition // the reply that is arriving
-	torn        bool               // the client has got the beginning of a reply, not its end
-	fatal       bool               // the server has said why it ends, and the client was told
-
-	state     State
-	since     time.Time     // when the state began
-	waited    time.Duration // for servers, in all
-	leaving   bool          // the client has left; what it had asked for goes on
-	evicted   *wire.Fault   // why the worker wants it gone
-	violation *wire.Fault   // what the client sent that is not the protocol
-	timeouts  pool.Timeouts // PostgreSQL's, after the log-in
-	target    target        // of the signal at hand, if that is a client
-	summoned  bool          // a signal is for this session's client
-	wish      wish          // a cancel that was not sent yet
-	cancels   int           // cancels on their way to its server (I10)
+	retry retry
+	owed
+	timeouts pool.Timeouts // PostgreSQL's, after the log-in
+	inquiry
 }
 
-// judged is the script that was last judged, by what, and the outcome.
-type judged struct {
-	script *query.Script
-	known  *catalog.Snapshot
-	// lasting, as judge has it.
-	lasting bool
-	effect  effect.Effect
+// front is the client's side: what it sends, and what it was told.
+type front struct {
+	client   wire.Endpoint
+	requests stream
+	pieces
+	told    []wire.Param     // what it believes of ParameterStatus
+	journal querylog.Journal // of its messages, while something is told of them
+}
+
+// owed is what the server still owes. The list's memory outlives the server.
+type owed struct {
+	expect      expect.List
+	disposition expect.Disposition // of the reply that is arriving
+}
+
+// identity is who a session is for. Nothing of it changes after the log-in.
+type identity struct {
+	who       Client
+	mode      pool.Mode
+	pool      pool.Key // its target's, of no node yet
+	pid       uint32   // the number by which the client may cancel
+	key       []byte   // and its secret (I9)
+	temporary bool     // by its log-in, what it makes may be temporary; see inTemporary
+	// follows: what the client does to its session is looked at, so that it can
+	// follow it from server to server.
+	follows bool
+}
+
+// phase is what a session waits for, and since when. enter changes it.
+type phase struct {
+	state  State
+	since  time.Time     // when the state began
+	waited time.Duration // for servers, in all
+}
+
+// ending is what is known of the session's end.
+type ending struct {
+	leaving   bool        // the client has left; what it had asked for goes on
+	evicted   *wire.Fault // why the worker wants it gone
+	violation *wire.Fault // what the client sent that is not the protocol
+	torn      bool        // the client has got the beginning of a reply, not its end
+	fatal     bool        // the server has said why it ends, and the client was told
+	overdue   bool        // its query was canceled because it took too long
 }
 
 // New makes the session of a client that has logged in. key is the cancel key
 // by which, with pid, its client may cancel.
 func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
 	s := &Session{
-		loop: loop, set: set, who: who, pool: who.Target.On(-1), pid: pid, key: key, client: client,
-		mode:     modeOf(set, &who.Target),
-		memory:   memory{all: set.Memory},
-		requests: stream{from: client, cut: wire.CutRequests()},
-		since:    loop.Now(), temporary: inTemporary(who.Target.Params),
+		loop: loop, set: set,
+		front: front{client: client, requests: stream{from: client, cut: wire.CutRequests()}},
+		identity: identity{who: who, mode: modeOf(set, &who.Target), pool: who.Target.On(-1), pid: pid, key: key,
+			temporary: inTemporary(who.Target.Params)},
+		memory: memory{all: set.Memory},
+		phase:  phase{since: loop.Now()},
 	}
 	s.transaction.enter(wire.Idle)
 	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication

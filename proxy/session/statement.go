@@ -30,6 +30,16 @@ type statement struct {
 	kept     int        // bytes that it counts for, while it has a name
 }
 
+// holdings are the client's prepared statements.
+type holdings struct {
+	statements map[string]*statement
+	unnamed    *statement // nil if there is none
+	plain      bool       // the server has them by the client's own names
+	round      uint64     // Syncs and Queries so far
+	private    uint64     // statements so far that cannot be shared
+	scratch    []byte     // to build a short message in
+}
+
 // statement makes one of the Parse at hand.
 func (s *Session) statement(text string) *statement {
 	s.private++

@@ -51,7 +51,7 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 		s.missTarget()
 	}
 	if len(each) > 0 {
-		return s.aimAtEach(each, r.Script.Statements[0].Functions[0].Name == ending)
+		return s.aimAtEach(each, r.Script.Statements[0].Functions[0].Name == terminateName)
 	}
 	if uint32(pid) == s.pid { // its own server, whichever it will have
 		s.target = target{number: s.pid, node: s.primary(), pid: s.pid}
@@ -64,12 +64,12 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 	}
 	if ok {
 		s.target = target{number: uint32(pid), node: found.Node, pid: found.PID, release: found.Release,
-			ends: r.Script.Statements[0].Functions[0].Name == ending}
+			ends: r.Script.Statements[0].Functions[0].Name == terminateName}
 	}
 	return nil
 }
 
-const ending = "pg_terminate_backend"
+const terminateName = "pg_terminate_backend"
 
 // missTarget lets the client go on that a signal was for: it is sent, or will not be.
 func (s *Session) missTarget() {

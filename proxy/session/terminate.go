@@ -7,12 +7,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// signals finds out whether a request does nothing but send a signal, with
+// findSignal finds out whether a request does nothing but send a signal, with
 // pg_terminate_backend or pg_cancel_backend, and whose the process is: of the
 // nodes on which a server of pgherd's has that number the primary, else the
 // first. What pgherd has not opened is taken for the primary's, whose
 // pg_stat_activity it is that clients see.
-func (s *Session) signals(m *wire.Message, r *route.Request) {
+func (s *Session) findSignal(m *wire.Message, r *route.Request) {
 	pid, signals := s.signaled(m, r)
 	r.Signals = signals
 	switch {

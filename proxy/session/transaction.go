@@ -12,7 +12,7 @@ import (
 // session in its place.
 //
 //	Idle           hold     InTransaction   its BEGIN is held back: no server knows
-//	any            told     what the server says
+//	any            settle   what the server says
 //	InTransaction  fail     Failed          there was no server for it
 //	Idle, Failed   resume   InTransaction   the block goes on, on another server
 //	any            parted   Idle            its server is gone; a held-back BEGIN is kept
@@ -45,9 +45,9 @@ func (t *transaction) hold(begin *query.Script, now time.Time) {
 	t.enter(wire.InTransaction)
 }
 
-// told takes the status that the server tells. more: more was sent behind, and may be
+// settle takes the status that the server tells. more: more was sent behind, and may be
 // what has ended a block.
-func (t *transaction) told(status byte, more bool) {
+func (t *transaction) settle(status byte, more bool) {
 	t.ended = t.ended && more
 	t.enter(status)
 }
