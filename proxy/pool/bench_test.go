@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// keeper is what a Home and the oracle have in common.
+// keeper is what an Allocator and the oracle have in common.
 type keeper interface {
 	Ask(Ticket) []Action
 	Spare(Key, int) []Action
@@ -19,7 +19,7 @@ func BenchmarkHandOver(b *testing.B) {
 	const sessions, servers = 2000, 20
 	for _, pools := range []int{1, 50, sessions} {
 		for name, make := range map[string]func(Limits) keeper{
-			"home":   func(l Limits) keeper { return NewHome(l) },
+			"home":   func(l Limits) keeper { return NewAllocator(l) },
 			"oracle": func(l Limits) keeper { return newOracle(l) },
 		} {
 			b.Run(fmt.Sprintf("%d-pools/%s", pools, name), func(b *testing.B) {
@@ -58,7 +58,7 @@ func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 // pair; a session of another pair gives a server back and takes it again.
 func BenchmarkOthersWait(b *testing.B) {
 	for name, make := range map[string]func(Limits) keeper{
-		"home":   func(l Limits) keeper { return NewHome(l) },
+		"home":   func(l Limits) keeper { return NewAllocator(l) },
 		"oracle": func(l Limits) keeper { return newOracle(l) },
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// crew is what surrounds a Home in a run of random events: workers with their
-// shelves, sessions that come, use a server, give up and go, and messages that
+// crew is what surrounds an Allocator in a run of random events: workers with their
+// lists, sessions that come, use a server, give up and go, and messages that
 // arrive late, in order per worker.
 type crew struct {
-	random  *rand.Rand
-	home    *Home
-	limits  Limits
-	inbox   [][]func()
-	shelves []*Shelf
-	guests  []*guest
-	live    map[Key]int // open or being opened, as the outside sees it
-	started bool        // no new guests come
-	now     time.Time
-	err     error
+	random    *rand.Rand
+	allocator *Allocator
+	limits    Limits
+	inbox     [][]func()
+	lists     []*IdleList
+	guests    []*guest
+	live      map[Key]int // open or being opened, as the outside sees it
+	started   bool        // no new guests come
+	now       time.Time
+	err       error
 }
 
 // guest is a session.
@@ -36,11 +36,11 @@ type guest struct {
 func newCrew(seed uint64) *crew {
 	c := &crew{random: rand.New(rand.NewPCG(seed, 3)), live: map[Key]int{}, now: start}
 	c.limits = c.someLimits()
-	c.home = NewHome(c.limits)
+	c.allocator = NewAllocator(c.limits)
 	workers := 1 + c.random.IntN(3)
 	c.inbox = make([][]func(), workers)
 	for range workers {
-		c.shelves = append(c.shelves, NewShelf())
+		c.lists = append(c.lists, NewIdleList())
 	}
 	return c
 }
@@ -63,25 +63,25 @@ func (c *crew) someKey() Key {
 
 func (c *crew) post(worker int, f func()) { c.inbox[worker] = append(c.inbox[worker], f) }
 
-// atHome does what a worker's message to the home does.
-func (c *crew) atHome(decide func() []Action) {
+// allocate does what a worker's message to the allocator does.
+func (c *crew) allocate(decide func() []Action) {
 	c.post(0, func() {
-		before := c.home.Waiting()
+		before := c.allocator.Waiting()
 		for _, a := range decide() {
 			c.look(a)
 			c.post(a.Worker, func() { c.carryOut(a) })
 		}
 		c.check()
-		if before == 0 && c.home.Waiting() > 0 {
+		if before == 0 && c.allocator.Waiting() > 0 {
 			c.muster()
 		}
 	})
 }
 
 func (c *crew) muster() {
-	for w := range c.shelves {
+	for w := range c.lists {
 		c.post(w, func() {
-			for _, s := range c.shelves[w].All() {
+			for _, s := range c.lists[w].All() {
 				c.spare(s.Key, w)
 			}
 		})
@@ -89,11 +89,11 @@ func (c *crew) muster() {
 }
 
 func (c *crew) spare(key Key, worker int) {
-	c.atHome(func() []Action { return c.home.Spare(key, worker) })
+	c.allocate(func() []Action { return c.allocator.Spare(key, worker) })
 }
 
 func (c *crew) gone(key Key) {
-	c.atHome(func() []Action { c.live[key]--; return c.home.Gone(key) })
+	c.allocate(func() []Action { c.live[key]--; return c.allocator.Gone(key) })
 }
 
 // look checks an order the moment it is given: nobody older was passed over.
@@ -105,7 +105,7 @@ func (c *crew) look(a Action) {
 		c.live[a.Ticket.Key]++
 		c.within(a.Ticket.Key)
 	}
-	for _, older := range c.home.queue {
+	for _, older := range c.allocator.queue {
 		if older.order < a.Ticket.order && older.Key == a.Ticket.Key {
 			c.fail("session %d is served before session %d", a.Ticket.Session, older.Session)
 		}
@@ -144,18 +144,18 @@ func (c *crew) check() {
 	total := 0
 	for key, n := range c.live {
 		total += n
-		if c.home.Count(key) != n {
-			c.fail("%d servers of %v are counted, there are %d", c.home.Count(key), key, n)
+		if c.allocator.Count(key) != n {
+			c.fail("%d servers of %v are counted, there are %d", c.allocator.Count(key), key, n)
 		}
 	}
-	if c.home.Total() != total {
-		c.fail("%d servers are counted, there are %d", c.home.Total(), total)
+	if c.allocator.Total() != total {
+		c.fail("%d servers are counted, there are %d", c.allocator.Total(), total)
 	}
-	for _, t := range c.home.queue {
-		if c.home.shut(t.pool, 0) == nil {
+	for _, t := range c.allocator.queue {
+		if c.allocator.shut(t.pool, 0) == nil {
 			c.fail("session %d waits though there is room", t.Session)
 		}
-		for _, s := range c.home.spares {
+		for _, s := range c.allocator.spares {
 			if s.pool == t.pool {
 				c.fail("session %d waits though a server is spare", t.Session)
 			}
@@ -165,22 +165,22 @@ func (c *crew) check() {
 
 // carryOut is what a worker does with an order.
 func (c *crew) carryOut(a Action) {
-	shelf := c.shelves[a.Worker]
+	idle := c.lists[a.Worker]
 	switch a.Deed {
 	case Open:
 		c.open(a.Ticket)
 	case Move:
-		if s := shelf.Take(a.Ticket.Key); s != nil {
+		if s := idle.Take(a.Ticket.Key); s != nil {
 			c.post(a.Ticket.Worker, func() { c.grant(a.Ticket, s) })
 		} else {
-			c.atHome(func() []Action { return c.home.AskAgain(a.Ticket) })
+			c.allocate(func() []Action { return c.allocator.AskAgain(a.Ticket) })
 		}
 	case Evict:
-		if s := shelf.Oldest(a.Ticket.Key); s != nil {
-			shelf.Remove(s)
+		if s := idle.Oldest(a.Ticket.Key); s != nil {
+			idle.Remove(s)
 			c.gone(s.Key)
 		} else {
-			c.atHome(func() []Action { return c.home.Kept(a.Ticket.Key) })
+			c.allocate(func() []Action { return c.allocator.Kept(a.Ticket.Key) })
 		}
 	}
 }
@@ -221,8 +221,8 @@ func (c *crew) grant(t Ticket, s *Server) {
 }
 
 func (c *crew) putBack(s *Server, worker int) {
-	c.shelves[worker].Put(s, c.now)
-	if c.home.Waiting() > 0 {
+	c.lists[worker].Put(s, c.now)
+	if c.allocator.Waiting() > 0 {
 		c.spare(s.Key, worker)
 	}
 }
@@ -231,14 +231,14 @@ func (c *crew) putBack(s *Server, worker int) {
 func (c *crew) arrive() {
 	g := &guest{id: uint32(len(c.guests) + 1), worker: c.random.IntN(len(c.inbox)), key: c.someKey()}
 	c.guests = append(c.guests, g)
-	if c.home.Waiting() == 0 {
-		if g.holds = c.shelves[g.worker].Take(g.key); g.holds != nil {
+	if c.allocator.Waiting() == 0 {
+		if g.holds = c.lists[g.worker].Take(g.key); g.holds != nil {
 			g.served = true
 			return
 		}
 	}
 	g.wants = true
-	c.atHome(func() []Action { return c.home.Ask(Ticket{Key: g.key, Worker: g.worker, Session: g.id}) })
+	c.allocate(func() []Action { return c.allocator.Ask(Ticket{Key: g.key, Worker: g.worker, Session: g.id}) })
 }
 
 // act: a session goes on.
@@ -252,7 +252,7 @@ func (c *crew) act(g *guest) {
 		c.putBack(s, g.worker)
 	case g.wants && !c.started && c.random.IntN(30) == 0:
 		g.wants, g.served = false, true
-		c.atHome(func() []Action { c.home.Withdraw(g.worker, g.id); return nil })
+		c.allocate(func() []Action { c.allocator.Withdraw(g.worker, g.id); return nil })
 	}
 }
 
@@ -265,15 +265,15 @@ func take[T any](p *T) (v T) {
 func (c *crew) chore() {
 	switch c.random.IntN(40) {
 	case 0:
-		w := c.random.IntN(len(c.shelves))
-		if all := c.shelves[w].All(); len(all) > 0 {
-			c.shelves[w].Remove(all[0])
+		w := c.random.IntN(len(c.lists))
+		if all := c.lists[w].All(); len(all) > 0 {
+			c.lists[w].Remove(all[0])
 			c.gone(all[0].Key)
 		}
 	case 1:
-		key, w := c.someKey(), c.random.IntN(len(c.shelves))
+		key, w := c.someKey(), c.random.IntN(len(c.lists))
 		c.post(0, func() {
-			if c.home.Reserve(key) {
+			if c.allocator.Reserve(key) {
 				c.live[key]++
 				c.within(key)
 				c.post(w, func() { c.putBack(&Server{Key: key}, w) })
@@ -281,9 +281,9 @@ func (c *crew) chore() {
 		})
 	case 2:
 		if limits := c.someLimits(); c.random.IntN(3) == 0 {
-			c.atHome(func() []Action {
+			c.allocate(func() []Action {
 				c.limits = limits
-				return c.home.SetLimits(limits)
+				return c.allocator.SetLimits(limits)
 			})
 		}
 	}
@@ -341,22 +341,22 @@ func (c *crew) run() error {
 			return c.accounts()
 		}
 	}
-	return fmt.Errorf("not everybody was served: %d wait, %d servers, limits %+v", c.home.Waiting(), c.home.Total(), c.limits)
+	return fmt.Errorf("not everybody was served: %d wait, %d servers, limits %+v", c.allocator.Waiting(), c.allocator.Total(), c.limits)
 }
 
-// accounts: as many servers are counted as stand on shelves; with the last of
+// accounts: as many servers are counted as stand on lists; with the last of
 // them every counter is gone.
 func (c *crew) accounts() error {
 	n := 0
-	for _, shelf := range c.shelves {
-		for _, s := range shelf.All() {
+	for _, idle := range c.lists {
+		for _, s := range idle.All() {
 			n++
-			c.home.Gone(s.Key)
+			c.allocator.Gone(s.Key)
 		}
 	}
-	h := c.home
+	h := c.allocator
 	if left := len(h.nodes) + len(h.bases) + len(h.users) + len(h.pairs) + len(h.pools) + len(h.waiters); h.leaving != 0 || h.rubbing != 0 || h.Total() != 0 || left != 0 || h.Waiting() != 0 || len(h.spares) != 0 {
-		return fmt.Errorf("%d servers were on shelves, %d are still counted, in %d counters", n, h.Total(), left)
+		return fmt.Errorf("%d servers were on lists, %d are still counted, in %d counters", n, h.Total(), left)
 	}
 	return nil
 }

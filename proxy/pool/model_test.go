@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// model plays the same random events to a Home and to the oracle.
+// model plays the same random events to an Allocator and to the oracle.
 type model struct {
 	random  *rand.Rand
-	home    *Home
+	home    *Allocator
 	oracle  *oracle
 	now     time.Time
 	open    []Key    // servers that are open or being opened
@@ -26,7 +26,7 @@ func newModel(seed uint64) *model {
 	m := &model{random: rand.New(rand.NewPCG(seed, 11)), now: start}
 	m.busy = []int{3, 10, 40}[m.random.IntN(3)]
 	limits := m.limits()
-	m.home, m.oracle = NewHome(limits), newOracle(limits)
+	m.home, m.oracle = NewAllocator(limits), newOracle(limits)
 	return m
 }
 
@@ -41,7 +41,7 @@ func (m *model) key() Key {
 		User: fmt.Sprint("user", m.random.IntN(4)), Params: []string{"", "x"}[m.random.IntN(2)]}.On(m.random.IntN(2))
 }
 
-// both has a Home and the oracle do the same.
+// both has an Allocator and the oracle do the same.
 func (m *model) both(home, oracle []Action) error {
 	if !slices.Equal(home, oracle) {
 		return fmt.Errorf("it wants %v done, the oracle %v", home, oracle)
@@ -154,7 +154,7 @@ func same[T comparable](home, oracle T) error {
 	return nil
 }
 
-// check compares what both know, and holds the books of the Home against its
+// check compares what both know, and holds the books of the Allocator against its
 // queue.
 func (m *model) check() error {
 	h, key := m.home, m.key()
@@ -174,7 +174,7 @@ func (m *model) check() error {
 	return err
 }
 
-// TestHomeIsTheOracle: whatever happens, a Home wants the same done as one
+// TestHomeIsTheOracle: whatever happens, an Allocator wants the same done as one
 // that walks the whole queue each time.
 func TestHomeIsTheOracle(t *testing.T) {
 	for seed := uint64(350); seed < 600; seed++ { // 573 has a rare one: an eviction that a later opening made useful

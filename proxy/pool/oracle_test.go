@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// oracle is a Home as simple as can be: it walks the whole queue on every
-// event. It is what Home is measured against.
+// oracle is an Allocator as simple as can be: it walks the whole queue on every
+// event. It is what Allocator is measured against.
 type oracle struct {
 	book
 	now     time.Time
@@ -97,7 +97,7 @@ func (h *oracle) Withdraw(worker int, session uint32) {
 	h.settle()
 }
 
-// Spare reports an idle server on a worker's shelf.
+// Spare reports an idle server on a worker's list.
 func (h *oracle) Spare(key Key, worker int) []Action {
 	if len(h.waiting) == 0 {
 		return nil

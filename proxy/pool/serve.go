@@ -4,15 +4,15 @@ import "slices"
 
 // serve gives what there is to the longest waiters for whom it will do. Places
 // have become free under the limits in freed, at most.
-func (h *Home) serve(freed []*tally) []Action { return h.pass(freed, false) }
+func (h *Allocator) serve(freed []*tally) []Action { return h.pass(freed, false) }
 
 // serveAll looks at every waiter.
-func (h *Home) serveAll() []Action { return h.pass(nil, true) }
+func (h *Allocator) serveAll() []Action { return h.pass(nil, true) }
 
 // pass goes through the queue, longest waiter first, and does for each what
 // can be done. Within a pass servers and places only become fewer, so nobody
 // need be looked at twice.
-func (h *Home) pass(freed []*tally, all bool) (actions []Action) {
+func (h *Allocator) pass(freed []*tally, all bool) (actions []Action) {
 	for w := h.next(0, freed, all); w != nil; w = h.next(w.order+1, freed, all) {
 		p := w.pool
 		switch {
@@ -37,7 +37,7 @@ func (h *Home) pass(freed []*tally, all bool) (actions []Action) {
 // next is the first waiter, of this order or later, for whom something may be
 // done. While nothing rubs, only those can be served who stand in a gate that
 // is open.
-func (h *Home) next(order uint64, freed []*tally, all bool) (first *waiter) {
+func (h *Allocator) next(order uint64, freed []*tally, all bool) (first *waiter) {
 	if all || h.rubbing > 0 {
 		if at := h.queue.find(order); at < len(h.queue) {
 			return h.queue[at]
@@ -62,7 +62,7 @@ func (h *Home) next(order uint64, freed []*tally, all bool) (first *waiter) {
 
 // shut is the narrowest limit that forbids one more server of the pool, nil if
 // none does; extra is what its pair may have beyond its own.
-func (h *Home) shut(p *pool, extra int) *tally {
+func (h *Allocator) shut(p *pool, extra int) *tally {
 	for _, t := range p.under {
 		if t.full(extra) {
 			return t
@@ -73,7 +73,7 @@ func (h *Home) shut(p *pool, extra int) *tally {
 }
 
 // extra is what a ticket may have of the reserve.
-func (h *Home) extra(w *waiter) int {
+func (h *Allocator) extra(w *waiter) int {
 	if h.limits.Reserve > 0 && h.now.Sub(w.Since) >= h.limits.ReserveAfter {
 		return h.limits.Reserve
 	}
@@ -81,7 +81,7 @@ func (h *Home) extra(w *waiter) int {
 }
 
 // settle forgets the spares once nobody waits: workers serve themselves again.
-func (h *Home) settle() {
+func (h *Allocator) settle() {
 	if len(h.queue) > 0 {
 		return
 	}
@@ -93,7 +93,7 @@ func (h *Home) settle() {
 }
 
 // takeSpare moves a reported server to the waiter, one of its own worker first.
-func (h *Home) takeSpare(w *waiter, actions *[]Action) bool {
+func (h *Allocator) takeSpare(w *waiter, actions *[]Action) bool {
 	if w.pool.spare == 0 {
 		return false
 	}
@@ -107,7 +107,7 @@ func (h *Home) takeSpare(w *waiter, actions *[]Action) bool {
 	return true
 }
 
-func (h *Home) unspare(i int) spare {
+func (h *Allocator) unspare(i int) spare {
 	s := h.spares[i]
 	h.spares = slices.Delete(h.spares, i, i+1)
 	h.offer(s.pool, -1)
@@ -116,7 +116,7 @@ func (h *Home) unspare(i int) spare {
 
 // evictFor closes one idle server that holds a place w needs, unless as many
 // are leaving already as there are waiters before and with w.
-func (h *Home) evictFor(w *waiter, actions *[]Action) {
+func (h *Allocator) evictFor(w *waiter, actions *[]Action) {
 	if h.rubbing == 0 || h.leaving > h.queue.find(w.order) {
 		return
 	}

@@ -1,7 +1,7 @@
 // Package pool decides which client gets which server connection: who may
 // open one, who waits and in which order, what becomes of one that is given
-// back. It does no I/O and knows no threads: a Home, owned by one worker,
-// keeps counts and queues; a Shelf, owned by each worker, keeps idle servers.
+// back. It does no I/O and knows no threads: an Allocator, owned by one worker,
+// keeps counts and queues; an IdleList, owned by each worker, keeps idle servers.
 package pool
 
 import (
@@ -44,7 +44,7 @@ func (k Key) Target() Target {
 }
 
 // Server is one connection to PostgreSQL, logged in. It has exactly one owner
-// at any time (I1): a session, a Shelf, or a message between workers.
+// at any time (I1): a session, an IdleList, or a message between workers.
 type Server struct {
 	Key       Key
 	Endpoint  wire.Endpoint
@@ -53,7 +53,7 @@ type Server struct {
 	Params    []wire.Param // what ParameterStatus has told, kept current
 	Opened    time.Time
 	Expires   time.Time // lives no longer than this; zero: for ever
-	Idle      time.Time // on the shelf since
+	Idle      time.Time // in the list of idle servers since
 	Uses      uint64    // how many sessions have had it
 	Lent      time.Time // to the present one
 	// Used says that it may hold a session's state since it was last reset.

@@ -207,9 +207,9 @@ func (w *Worker) changed(target pool.Target, now, ended *pool.Admission) {
 // endOutdated closes the idle servers whose Admission is over.
 func (c *Crew) endOutdated() {
 	c.each(func(w *Worker) {
-		for _, s := range w.shelf.All() {
+		for _, s := range w.idle.All() {
 			if s.Admission.Over() {
-				w.shelf.Remove(s)
+				w.idle.Remove(s)
 				w.discard(s)
 			}
 		}

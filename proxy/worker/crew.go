@@ -15,7 +15,7 @@ import (
 // nodes, and where each one is, immutable values.
 type Crew struct {
 	workers   []*Worker
-	home      *pool.Home // worker 0's
+	allocator *pool.Allocator // worker 0's
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
 	templates templates
@@ -37,49 +37,49 @@ type Crew struct {
 // pressed says that somebody waits for a server.
 func (c *Crew) pressed() bool { return c.waiting.Load() > 0 }
 
-// atHome does something with the home on its thread, carries out what it
+// allocate does something with the allocator on its thread, carries out what it
 // decides, and calls for idle servers when the first one begins to wait.
-func (c *Crew) atHome(decide func() []pool.Action) {
+func (c *Crew) allocate(decide func() []pool.Action) {
 	c.workers[0].Post(func() { c.settle(decide) })
 }
 
-// settle is atHome, on the home's thread.
+// settle is allocate, on the allocator's thread.
 func (c *Crew) settle(decide func() []pool.Action) {
-	before := c.home.Waiting()
+	before := c.allocator.Waiting()
 	for _, a := range decide() {
 		w := c.workers[a.Worker]
 		w.Post(func() { w.carryOut(a) })
 	}
-	after := c.home.Waiting()
+	after := c.allocator.Waiting()
 	c.waiting.Store(int32(after))
 	if before == 0 && after > 0 {
 		c.muster()
 	}
 }
 
-// tick tells the home the time, for those who may have of the reserve now. It
+// tick tells the allocator the time, for those who may have of the reserve now. It
 // runs on worker 0.
 func (c *Crew) tick(now time.Time) {
 	c.freeLate(now)
-	c.settle(func() []pool.Action { return c.home.Tick(now) })
+	c.settle(func() []pool.Action { return c.allocator.Tick(now) })
 }
 
 // muster has every worker report its idle servers.
 func (c *Crew) muster() {
 	c.each(func(w *Worker) {
-		for _, s := range w.shelf.All() {
+		for _, s := range w.idle.All() {
 			c.spare(s.Key, w.index)
 		}
 	})
 }
 
-func (c *Crew) ask(t pool.Ticket) { c.atHome(func() []pool.Action { return c.home.Ask(t) }) }
+func (c *Crew) ask(t pool.Ticket) { c.allocate(func() []pool.Action { return c.allocator.Ask(t) }) }
 
 func (c *Crew) askAgain(t pool.Ticket) {
-	c.atHome(func() []pool.Action { return c.home.AskAgain(t) })
+	c.allocate(func() []pool.Action { return c.allocator.AskAgain(t) })
 }
 
-func (c *Crew) gone(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Gone(key) }) }
+func (c *Crew) gone(key pool.Key) { c.allocate(func() []pool.Action { return c.allocator.Gone(key) }) }
 
 // leaves: a server was closed.
 func (c *Crew) leaves(s *pool.Server) {
@@ -90,20 +90,20 @@ func (c *Crew) leaves(s *pool.Server) {
 	c.gone(s.Key)
 }
 
-func (c *Crew) kept(key pool.Key) { c.atHome(func() []pool.Action { return c.home.Kept(key) }) }
+func (c *Crew) kept(key pool.Key) { c.allocate(func() []pool.Action { return c.allocator.Kept(key) }) }
 
 func (c *Crew) spare(key pool.Key, worker int) {
-	c.atHome(func() []pool.Action { return c.home.Spare(key, worker) })
+	c.allocate(func() []pool.Action { return c.allocator.Spare(key, worker) })
 }
 
 func (c *Crew) withdraw(worker int, session uint32) {
-	c.atHome(func() []pool.Action { c.home.Withdraw(worker, session); return nil })
+	c.allocate(func() []pool.Action { c.allocator.Withdraw(worker, session); return nil })
 }
 
 // shrink closes an idle server of the key on w, unless the minimum needs it.
 func (c *Crew) shrink(key pool.Key, w *Worker) {
 	c.workers[0].Post(func() {
-		if c.home.Shrink(key, c.minimum(key)) {
+		if c.allocator.Shrink(key, c.minimum(key)) {
 			w.Post(func() { w.evict(key) })
 		}
 	})
@@ -129,7 +129,7 @@ func (c *Crew) refill() {
 		return
 	}
 	for i, key := range c.templates.keys() {
-		if c.home.Count(key) < c.minimum(key) && c.home.Reserve(key) {
+		if c.allocator.Count(key) < c.minimum(key) && c.allocator.Reserve(key) {
 			w := c.workers[i%len(c.workers)]
 			w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
 		}

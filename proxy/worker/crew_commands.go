@@ -53,7 +53,7 @@ func (c *Crew) Configure(set *Settings) {
 			w.wake(t) // a limit may have come nearer
 		}
 	})
-	c.atHome(func() []pool.Action { return c.home.SetLimits(set.Limits) })
+	c.allocate(func() []pool.Action { return c.allocator.SetLimits(set.Limits) })
 }
 
 // Evict ends every session with this error, as soon as it can be told.
@@ -74,7 +74,7 @@ type View struct {
 	Features []ring.Feature
 	Counters ring.Counters
 	Sessions []session.View
-	Idle     []*session.ServerView // on the shelf
+	Idle     []*session.ServerView // in the list of idle servers
 	Waits    map[PoolName]metrics.Histogram
 	Pins     map[PoolName]uint64  // how often a session began to keep a server
 	Sent     []metrics.Statements // by node
@@ -104,7 +104,7 @@ func (w *Worker) view() View {
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())
 	}
-	for _, s := range w.shelf.All() {
+	for _, s := range w.idle.All() {
 		v.Idle = append(v.Idle, session.ViewServer(s))
 	}
 	return v

@@ -118,7 +118,7 @@ func greeted(t *testing.T, client *tls.Conn) {
 // TestTLSOnBothSides: what a client gets through a worker, byte for byte.
 func TestTLSOnBothSides(t *testing.T) {
 	crew := realCrew(t)
-	for range 3 { // the first opens the server, the others get it from the shelf
+	for range 3 { // the first opens the server, the others get it from the list of idle servers
 		client, model := login(t, crew), newPostgres(true)
 		greeted(t, client)
 		for _, round := range [][]byte{

@@ -117,24 +117,24 @@ func (y *yard) later(d time.Duration) {
 
 func (y *yard) shelved() (n int) {
 	for _, w := range y.crew.workers {
-		n += w.shelf.Len()
+		n += w.idle.Len()
 	}
 	return n
 }
 
 var appKey = pool.Target{Database: "app", User: "alice"}.On(0)
 
-// shelve opens a server for nobody, on a worker's shelf.
+// shelve opens a server for nobody, on a worker's list.
 func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
 	y.t.Helper()
-	n := w.shelf.Len()
+	n := w.idle.Len()
 	y.crew.workers[0].Post(func() {
-		if !y.crew.home.Reserve(key) {
+		if !y.crew.allocator.Reserve(key) {
 			y.t.Error("there is no room")
 		}
 		w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
 	})
-	y.until("a server on the shelf", func() bool { return w.shelf.Len() > n })
+	y.until("a server in the list of idle servers", func() bool { return w.idle.Len() > n })
 	return y.servers[len(y.servers)-1]
 }
 

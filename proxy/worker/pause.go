@@ -30,7 +30,7 @@ func (c *Crew) Paused(database string) (pool.Pause, bool) {
 
 // tellPaused replaces what Paused tells. It runs on worker 0.
 func (c *Crew) tellPaused() {
-	paused := c.home.KeptBack()
+	paused := c.allocator.KeptBack()
 	for _, it := range slices.Backward(c.holds) { // the first counts
 		if paused[it.database].By == "" {
 			paused[it.database] = pool.Pause{Since: it.since}
@@ -60,8 +60,8 @@ func (c *Crew) Pause(ctx context.Context, database, by string) error {
 
 // holdBack begins a Pause.
 func (c *Crew) holdBack(database, by string) {
-	c.atHome(func() []pool.Action {
-		c.home.Pause(database, c.workers[0].env.Now(), by)
+	c.allocate(func() []pool.Action {
+		c.allocator.Pause(database, c.workers[0].env.Now(), by)
 		c.tellPaused()
 		c.each(func(w *Worker) { w.retire(database) })
 		return nil
@@ -70,8 +70,8 @@ func (c *Crew) holdBack(database, by string) {
 
 func (c *Crew) countServers(ctx context.Context, database string) (int, error) {
 	answer := make(chan int, 1)
-	c.atHome(func() []pool.Action {
-		answer <- c.home.CountDatabase(database)
+	c.allocate(func() []pool.Action {
+		answer <- c.allocator.CountDatabase(database)
 		return nil
 	})
 	select {
@@ -96,9 +96,9 @@ func (c *Crew) Resume(ctx context.Context, database string) error {
 
 // resume calls done, on worker 0's thread, when the pause has ended.
 func (c *Crew) resume(database string, done func()) {
-	c.atHome(func() []pool.Action {
+	c.allocate(func() []pool.Action {
 		defer done()
-		actions := c.home.Resume(database)
+		actions := c.allocator.Resume(database)
 		c.tellPaused()
 		return actions
 	})
@@ -108,8 +108,8 @@ func (c *Crew) resume(database string, done func()) {
 // gives it back, and idle ones now.
 func (c *Crew) Reconnect(database string) {
 	now := c.workers[0].env.Now()
-	c.atHome(func() []pool.Action {
-		c.home.Renewals.Renew(database, now) // before the workers look, so that none slips through
+	c.allocate(func() []pool.Action {
+		c.allocator.Renewals.Renew(database, now) // before the workers look, so that none slips through
 		c.each(func(w *Worker) { w.retire(database) })
 		return nil
 	})
@@ -131,9 +131,9 @@ func (c *Crew) each(do func(*Worker)) {
 // retire ends the life of the database's servers: idle ones now, the others
 // when they are given back.
 func (w *Worker) retire(database string) {
-	for _, s := range w.shelf.All() {
+	for _, s := range w.idle.All() {
 		if of(database, s.Key.Target().Database) {
-			w.shelf.Remove(s)
+			w.idle.Remove(s)
 			w.discard(s)
 		}
 	}

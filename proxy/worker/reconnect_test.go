@@ -37,7 +37,7 @@ func (y *yard) inch(random *rand.Rand) {
 }
 
 // TestReconnectAtAnyMoment: wherever a server is when RECONNECT is asked for,
-// on a shelf, being opened, being moved or with a client, it does not stay;
+// on a list of idle servers, being opened, being moved or with a client, it does not stay;
 // one opened later does.
 func TestReconnectAtAnyMoment(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
@@ -70,7 +70,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 		for _, p := range peers {
 			p.Read()
 		}
-		return y.tasks() == 0 && len(y.jobs) == 0 && y.crew.home.Total() == y.shelved()
+		return y.tasks() == 0 && len(y.jobs) == 0 && y.crew.allocator.Total() == y.shelved()
 	})
 	y.turns(20)
 	for _, s := range y.servers[:old] {
@@ -112,7 +112,7 @@ func TestMissedMove(t *testing.T) {
 	y.crew.holdBack("app", "admin")
 	fd, _ := y.net.Pair()
 	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
-	y.until("it waits", func() bool { return y.crew.home.Waiting() == 1 })
+	y.until("it waits", func() bool { return y.crew.allocator.Waiting() == 1 })
 	var waits *task
 	for _, w := range y.crew.workers[1].tasks {
 		waits = w
@@ -127,12 +127,12 @@ func TestMissedMove(t *testing.T) {
 		"it has asked anew":         {func(t *pool.Ticket) { t.Since = t.Since.Add(-1) }, false},
 		"it is gone":                {func(t *pool.Ticket) { t.Session += 1000 }, false},
 	} {
-		y.crew.atHome(func() []pool.Action { y.crew.home.Withdraw(1, waits.pid); return nil })
+		y.crew.allocate(func() []pool.Action { y.crew.allocator.Withdraw(1, waits.pid); return nil })
 		missing := ticket
 		c.change(&missing)
 		y.crew.workers[0].Post(func() { y.crew.workers[0].carryOut(pool.Action{Deed: pool.Move, Ticket: missing}) })
 		y.turns(10)
-		if goes := y.crew.home.Waiting() == 1; goes != c.goes {
+		if goes := y.crew.allocator.Waiting() == 1; goes != c.goes {
 			t.Errorf("%s: in the queue: %v", name, goes)
 		}
 	}

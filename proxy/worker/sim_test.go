@@ -202,7 +202,7 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	s.servers = append(s.servers, server)
 	server.letInOn, server.standing = s.granted, func() int { return s.granted }
 	server.came = func(client int) int { return s.clients[client-1].came }
-	if total := s.crew.home.Total(); total > 2*s.limit {
+	if total := s.crew.allocator.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
 	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}, Finding: server.finding()}, nil
@@ -252,9 +252,9 @@ func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
 
 func (s *sim) strike(pid, asker uint32) {
 	for _, w := range s.crew.workers {
-		for _, v := range w.shelf.All() {
+		for _, v := range w.idle.All() {
 			if v.PID == pid {
-				s.faults = append(s.faults, fmt.Errorf("a cancel reached server %d on the shelf", pid))
+				s.faults = append(s.faults, fmt.Errorf("a cancel reached server %d in the list of idle servers", pid))
 			}
 		}
 		for _, t := range w.tasks {
@@ -426,18 +426,18 @@ func (s *sim) quiet() bool {
 }
 
 // settled: as many servers are counted as stand on shelves.
-func (s *sim) settled() bool { return s.crew.home.Total() == s.shelved() }
+func (s *sim) settled() bool { return s.crew.allocator.Total() == s.shelved() }
 
 func (s *sim) shelved() (n int) {
 	for _, w := range s.crew.workers {
-		n += w.shelf.Len()
+		n += w.idle.Len()
 	}
 	return n
 }
 
 // accounts: nothing is lost, shared or dirty.
 func (s *sim) accounts() error {
-	if n := s.crew.home.Waiting(); n > 0 {
+	if n := s.crew.allocator.Waiting(); n > 0 {
 		return fmt.Errorf("%d tickets wait for nobody", n)
 	}
 	if known := s.crew.processes.open; len(known) != s.shelved() {
@@ -447,9 +447,9 @@ func (s *sim) accounts() error {
 		return fmt.Errorf("the numbers of %d clients are known that have left", len(left))
 	}
 	for _, w := range s.crew.workers {
-		for _, v := range w.shelf.All() {
+		for _, v := range w.idle.All() {
 			if server := s.servers[v.PID-1]; server.owner != 0 || server.secret != 0 || server.status != wire.Idle {
-				return fmt.Errorf("server %d stands on the shelf with the state of client %d", v.PID, server.owner+server.secret)
+				return fmt.Errorf("server %d stands in the list of idle servers with the state of client %d", v.PID, server.owner+server.secret)
 			}
 		}
 	}
@@ -466,7 +466,7 @@ func (s *sim) state() (text string) {
 			text += fmt.Sprintf("session %d on %d %v server=%v; ", v.PID, w.index, v.State, v.Server != nil)
 		}
 	}
-	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.crew.home.Total(), s.shelved(), s.crew.home.Waiting(), len(s.jobs))
+	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.crew.allocator.Total(), s.shelved(), s.crew.allocator.Waiting(), len(s.jobs))
 }
 
 // TestSimulatedRestore: what is discarded beside it changes no setting.

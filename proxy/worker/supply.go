@@ -35,8 +35,8 @@ func (w *Worker) carryOut(a pool.Action) {
 
 // evict closes the server of the key that has been idle longest.
 func (w *Worker) evict(key pool.Key) {
-	if s := w.shelf.Oldest(key); s != nil {
-		w.shelf.Remove(s)
+	if s := w.idle.Oldest(key); s != nil {
+		w.idle.Remove(s)
 		w.discard(s)
 	} else {
 		w.crew.kept(key)
@@ -90,7 +90,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 	}
 }
 
-// giveBack puts a server on the shelf, or closes it when it is too old.
+// giveBack puts a server in the list of idle servers, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
 	_, paused := w.crew.Paused(s.Key.Target().Database)
 	if w.tooOld(s) || !kept(s.Key) || w.closing || paused {
@@ -99,7 +99,7 @@ func (w *Worker) giveBack(s *pool.Server) {
 	}
 	owner := &idle{w, s}
 	s.Endpoint.(endpoint).conn().SetOwner(owner)
-	w.shelf.Put(s, w.now)
+	w.idle.Put(s, w.now)
 	w.suspects = append(w.suspects, owner) // what it said before is looked at now
 	if w.crew.pressed() {
 		w.crew.spare(s.Key, w.index)
@@ -116,7 +116,7 @@ func kept(key pool.Key) bool {
 // tooOld says that nobody is to get the server any more. One that became so on
 // its way to a session still serves that one.
 func (w *Worker) tooOld(s *pool.Server) bool {
-	return s.Expired(w.now) || w.crew.home.Renewals.Outdated(s) || s.Admission.Over()
+	return s.Expired(w.now) || w.crew.allocator.Renewals.Outdated(s) || s.Admission.Over()
 }
 
 // discard closes a server and frees its place.
@@ -125,9 +125,9 @@ func (w *Worker) discard(s *pool.Server) {
 	w.crew.leaves(s)
 }
 
-// takeFresh takes a server from the shelf; those past their life are closed.
+// takeFresh takes a server from the list of idle servers; those past their life are closed.
 func (w *Worker) takeFresh(key pool.Key) *pool.Server {
-	for s := w.shelf.Take(key); s != nil; s = w.shelf.Take(key) {
+	for s := w.idle.Take(key); s != nil; s = w.idle.Take(key) {
 		if !w.tooOld(s) {
 			return s
 		}
@@ -190,7 +190,7 @@ func (m *mover) Ready(c *ring.Conn) {
 	}
 }
 
-// idle watches a server on the shelf.
+// idle watches a server in the list of idle servers.
 type idle struct {
 	w *Worker
 	s *pool.Server
@@ -202,8 +202,8 @@ func (i *idle) Ready(*ring.Conn) { i.w.suspects = append(i.w.suspects, i) }
 // says what an idle server does not say, is closed before anybody gets it.
 func (w *Worker) lookAtSuspects() {
 	for _, i := range w.suspects {
-		if w.shelf.Has(i.s) && !w.quiet(i.s) {
-			w.shelf.Remove(i.s)
+		if w.idle.Has(i.s) && !w.quiet(i.s) {
+			w.idle.Remove(i.s)
 			w.discard(i.s)
 		}
 	}
@@ -258,9 +258,9 @@ func (w *Worker) doChores() {
 	if w.set.IdleTimeout > 0 {
 		since = w.now.Add(-w.set.IdleTimeout)
 	}
-	for _, s := range w.shelf.Due(w.now, since) {
+	for _, s := range w.idle.Due(w.now, since) {
 		if s.Expired(w.now) {
-			w.shelf.Remove(s)
+			w.idle.Remove(s)
 			w.discard(s)
 		} else {
 			w.crew.shrink(s.Key, w)

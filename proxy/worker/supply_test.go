@@ -59,8 +59,8 @@ func TestIdleWatch(t *testing.T) {
 				c.then(s.peer)
 			}
 			y.turns(200)
-			if stays := w.shelf.Len() == 1; stays != c.stays || y.crew.home.Total() != w.shelf.Len() {
-				t.Fatalf("on the shelf: %v, counted: %d", stays, y.crew.home.Total())
+			if stays := w.idle.Len() == 1; stays != c.stays || y.crew.allocator.Total() != w.idle.Len() {
+				t.Fatalf("in the list of idle servers: %v, counted: %d", stays, y.crew.allocator.Total())
 			}
 			if !c.stays && s.peer.Closed() == nil {
 				t.Error("it was not closed")
@@ -137,8 +137,8 @@ func TestIdleTimeout(t *testing.T) {
 		t.Fatalf("%d are left", y.shelved())
 	}
 	y.later(2 * time.Second)
-	if y.shelved() != 0 || y.crew.home.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.home.Total())
+	if y.shelved() != 0 || y.crew.allocator.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.allocator.Total())
 	}
 }
 
@@ -150,8 +150,8 @@ func TestLifetime(t *testing.T) {
 		t.Fatal("it is gone before its time")
 	}
 	y.later(11 * time.Second)
-	if y.shelved() != 0 || y.crew.home.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.home.Total())
+	if y.shelved() != 0 || y.crew.allocator.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.allocator.Total())
 	}
 }
 
@@ -171,8 +171,8 @@ func TestMinimumSize(t *testing.T) {
 	for range 5 {
 		y.later(time.Hour)
 	}
-	if y.shelved() != 3 || y.crew.home.Total() != 3 {
-		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.crew.home.Total())
+	if y.shelved() != 3 || y.crew.allocator.Total() != 3 {
+		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.crew.allocator.Total())
 	}
 	if first.peer.Closed() == nil && y.servers[3].peer.Closed() == nil {
 		t.Error("none of the four was closed")
@@ -209,8 +209,8 @@ func TestMinimumSizeCannotBeOpened(t *testing.T) {
 	y.shelve(y.crew.workers[0], appKey)
 	y.fails = errors.New("connection refused")
 	y.later(choresEvery)
-	if y.crew.home.Total() != 1 {
-		t.Errorf("%d are counted", y.crew.home.Total())
+	if y.crew.allocator.Total() != 1 {
+		t.Errorf("%d are counted", y.crew.allocator.Total())
 	}
 	y.fails = nil
 	y.later(choresEvery)
@@ -249,11 +249,11 @@ func TestServerMoves(t *testing.T) {
 	y.shelve(y.crew.workers[0], appKey)
 	peer := y.guest(1)
 	y.answered(peer, "1 ROWS 3")
-	if len(y.servers) != 1 || y.crew.home.Total() != 1 || y.shelved() != 0 {
-		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.crew.home.Total())
+	if len(y.servers) != 1 || y.crew.allocator.Total() != 1 || y.shelved() != 0 {
+		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.crew.allocator.Total())
 	}
 	_, _ = peer.Write(wire.AppendTerminate(nil))
-	y.until("the server on the shelf of worker 1", func() bool { return y.crew.workers[1].shelf.Len() == 1 })
+	y.until("the server in the list of idle servers of worker 1", func() bool { return y.crew.workers[1].idle.Len() == 1 })
 }
 
 // TestAdoptWhileClosing: a client that arrives in the very turn of Stop is
@@ -281,7 +281,7 @@ func TestStop(t *testing.T) {
 	fd, waiting := y.net.Pair()
 	y.crew.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = waiting.Write(wire.AppendQuery(nil, "4 ROWS 1"))
-	y.until("somebody waits", func() bool { return y.crew.home.Waiting() == 1 })
+	y.until("somebody waits", func() bool { return y.crew.allocator.Waiting() == 1 })
 	y.crew.Stop()
 	y.until("all are over", func() bool { return y.crew.workers[0].Over() && y.crew.workers[1].Over() })
 	y.turns(50)

@@ -153,7 +153,7 @@ func (t *task) Await(f func()) error {
 	return nil
 }
 
-// Checkout serves itself from the shelf while nobody waits; else the longest
+// Checkout serves itself from the list of idle servers while nobody waits; else the longest
 // waiter comes first, whatever worker it is on.
 func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	w := t.w

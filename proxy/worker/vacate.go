@@ -75,9 +75,9 @@ func (w *Worker) clientsOf(database string, but uint32) (n int) {
 
 // endIdle ends the database's idle servers and tells how many PostgreSQL has not ended yet.
 func (w *Worker) endIdle(database string) (left int) {
-	for _, s := range w.shelf.All() {
+	for _, s := range w.idle.All() {
 		if s.Key.Target().Database == database {
-			w.shelf.Remove(s)
+			w.idle.Remove(s)
 			w.dismiss(s)
 		}
 	}
@@ -92,14 +92,14 @@ func (w *Worker) endIdle(database string) (left int) {
 // hold has nobody get a server of the database for a moment.
 func (c *Crew) hold(database string) (free func()) {
 	it := &held{database: database}
-	c.atHome(func() []pool.Action {
+	c.allocate(func() []pool.Action {
 		it.since = c.workers[0].now
 		c.holds = append(c.holds, it)
-		c.home.Hold(database)
+		c.allocator.Hold(database)
 		c.tellPaused()
 		return nil
 	})
-	return func() { c.atHome(func() []pool.Action { return c.free(it) }) }
+	return func() { c.allocate(func() []pool.Action { return c.free(it) }) }
 }
 
 // held is one hold; worker 0 has them all.
@@ -115,7 +115,7 @@ func (c *Crew) free(it *held) []pool.Action {
 		return nil
 	}
 	c.holds = slices.Delete(c.holds, i, i+1)
-	actions := c.home.Free(it.database)
+	actions := c.allocator.Free(it.database)
 	c.tellPaused()
 	return actions
 }

@@ -45,16 +45,16 @@ func TestVacateEndsIdleServers(t *testing.T) {
 			t.Error("a server has not ended")
 		}
 	}
-	if y.shelved() != 1 || y.crew.home.Count(appKey) != 0 || y.crew.home.Count(other) != 1 {
-		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.crew.home.Count(appKey), y.crew.home.Count(other))
+	if y.shelved() != 1 || y.crew.allocator.Count(appKey) != 0 || y.crew.allocator.Count(other) != 1 {
+		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.crew.allocator.Count(appKey), y.crew.allocator.Count(other))
 	}
-	if !paused(y, "app") || paused(y, "other") || y.crew.home.Reserve(appKey) {
+	if !paused(y, "app") || paused(y, "other") || y.crew.allocator.Reserve(appKey) {
 		t.Error("others get servers of it, or of another database none")
 	}
 	free()
 	free() // does no harm
 	y.until("others get servers", func() bool { return !paused(y, "app") })
-	if !y.crew.home.Reserve(appKey) {
+	if !y.crew.allocator.Reserve(appKey) {
 		t.Error("there is still no server")
 	}
 	y.crew.gone(appKey)

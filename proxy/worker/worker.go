@@ -1,5 +1,5 @@
 // Package worker is one locked thread with one ring and all it owns: its
-// sessions, their timers, the idle servers on its shelf, its inbox. What other
+// sessions, their timers, the idle servers in its list, its inbox. What other
 // threads want of it they Post. A Crew is all workers of a process.
 package worker
 
@@ -26,7 +26,7 @@ type Settings struct {
 	Session     *session.Settings
 	Limits      pool.Limits
 	MinPool     int           // servers kept per pool
-	IdleTimeout time.Duration // of a server on the shelf; 0: none
+	IdleTimeout time.Duration // of a server in the list of idle servers; 0: none
 	Lifetime    time.Duration // of a server; 0: none
 }
 
@@ -63,7 +63,7 @@ type Worker struct {
 	spareRun   []*task           // its other half: the lists swap
 	alarms     alarms
 	chores     time.Time // when they are next due
-	shelf      *pool.Shelf
+	idle       *pool.IdleList
 	waits      waits
 	pins       map[PoolName]uint64
 	sent       [nodes.MaxIndex + 1]metrics.Statements // by node
@@ -84,13 +84,13 @@ type Worker struct {
 
 // NewCrew makes the workers of a process, without their loops.
 func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew {
-	c := &Crew{home: pool.NewHome(set.Limits), began: env.Now()}
+	c := &Crew{allocator: pool.NewAllocator(set.Limits), began: env.Now()}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.nodes.Store(view)
 	for i := range count {
 		c.workers = append(c.workers, &Worker{
 			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			shelf: pool.NewShelf(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
+			idle: pool.NewIdleList(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
 		})
 	}
 	return c
@@ -189,8 +189,8 @@ func (w *Worker) Stop() {
 			t.stop()
 			w.end(t)
 		}
-		for _, s := range w.shelf.All() {
-			w.shelf.Remove(s)
+		for _, s := range w.idle.All() {
+			w.idle.Remove(s)
 			w.discard(s)
 		}
 	})

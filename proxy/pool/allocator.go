@@ -9,12 +9,12 @@ import (
 type Ticket struct {
 	Key     Key
 	Worker  int       // where the session lives
-	Session uint32    // who asks; 0: nobody, the server is for the shelf
+	Session uint32    // who asks; 0: nobody, the server is for the list of idle servers
 	Since   time.Time // it waits
 	order   uint64
 }
 
-// Deed is what a Home wants done.
+// Deed is what an Allocator wants done.
 type Deed uint8
 
 const (
@@ -30,7 +30,7 @@ type Action struct {
 	Ticket Ticket // for whom; of an Evict only the Key counts: whose place is freed
 }
 
-// Home counts servers and queues those who wait for one. It is owned by one
+// Allocator counts servers and queues those who wait for one. It is owned by one
 // worker; others send it messages. While nobody waits, workers serve
 // themselves from their shelves and ask only for leave to open. While
 // somebody does, every checkout comes here and every idle server is reported
@@ -48,7 +48,7 @@ type Action struct {
 // before. The queue as a whole is walked only while an idle server takes a
 // place that another pool's waiter needs, when an administrator has changed
 // something, and at every Tick.
-type Home struct {
+type Allocator struct {
 	// Renewals is the one part that any thread may ask.
 	Renewals Renewals
 	ledger
@@ -67,13 +67,13 @@ type spare struct {
 	worker int
 }
 
-// NewHome makes one without servers.
-func NewHome(limits Limits) *Home {
-	return &Home{ledger: newLedger(limits), paused: map[string]Pause{}, held: map[string]int{}, waiters: map[who]*waiter{}}
+// NewAllocator makes one without servers.
+func NewAllocator(limits Limits) *Allocator {
+	return &Allocator{ledger: newLedger(limits), paused: map[string]Pause{}, held: map[string]int{}, waiters: map[who]*waiter{}}
 }
 
 // Tick tells the time. Whoever has waited long enough gets of the reserve.
-func (h *Home) Tick(now time.Time) []Action {
+func (h *Allocator) Tick(now time.Time) []Action {
 	h.now = now
 	return h.serveAll()
 }
@@ -82,7 +82,7 @@ func (h *Home) Tick(now time.Time) []Action {
 const AllDatabases = ""
 
 // Pause has nobody get a server of the database, until Resume. A pause that is there goes on.
-func (h *Home) Pause(database string, since time.Time, by string) {
+func (h *Allocator) Pause(database string, since time.Time, by string) {
 	if _, is := h.paused[database]; !is {
 		h.paused[database] = Pause{Since: since, By: by, All: database == AllDatabases}
 	}
@@ -90,7 +90,7 @@ func (h *Home) Pause(database string, since time.Time, by string) {
 }
 
 // Resume ends a Pause; that of all databases ends every one.
-func (h *Home) Resume(database string) []Action {
+func (h *Allocator) Resume(database string) []Action {
 	if database == AllDatabases {
 		clear(h.paused)
 	}
@@ -100,13 +100,13 @@ func (h *Home) Resume(database string) []Action {
 }
 
 // Hold is Pause for the sake of one statement, until Free.
-func (h *Home) Hold(database string) {
+func (h *Allocator) Hold(database string) {
 	h.held[database]++
 	h.keepBack()
 }
 
 // Free ends one Hold.
-func (h *Home) Free(database string) []Action {
+func (h *Allocator) Free(database string) []Action {
 	if h.held[database]--; h.held[database] <= 0 {
 		delete(h.held, database)
 	}
@@ -116,7 +116,7 @@ func (h *Home) Free(database string) []Action {
 
 // KeptBack are the databases of which nobody gets a server, with why, in a map of its own. Of
 // those that are only held, their holder knows since when.
-func (h *Home) KeptBack() map[string]Pause {
+func (h *Allocator) KeptBack() map[string]Pause {
 	all := maps.Clone(h.paused)
 	for database := range h.held {
 		all[database] = h.paused[database]
@@ -125,7 +125,7 @@ func (h *Home) KeptBack() map[string]Pause {
 }
 
 // keepBack tells every pool whether it is paused.
-func (h *Home) keepBack() {
+func (h *Allocator) keepBack() {
 	for _, p := range h.pools {
 		before := p.waiting()
 		p.paused = h.Paused(p.key.Target().Database)
@@ -135,14 +135,14 @@ func (h *Home) keepBack() {
 }
 
 // Paused says whether servers of the database are kept back.
-func (h *Home) Paused(database string) bool {
+func (h *Allocator) Paused(database string) bool {
 	_, one := h.paused[database]
 	_, all := h.paused[AllDatabases]
 	return one || all || h.held[database] > 0
 }
 
 // CountDatabase is how many servers of the database are open or being opened.
-func (h *Home) CountDatabase(database string) int {
+func (h *Allocator) CountDatabase(database string) int {
 	if database == AllDatabases {
 		return h.open
 	}
@@ -153,7 +153,7 @@ func (h *Home) CountDatabase(database string) int {
 }
 
 // SetLimits changes the limits; more room serves waiters at once.
-func (h *Home) SetLimits(limits Limits) []Action {
+func (h *Allocator) SetLimits(limits Limits) []Action {
 	h.limits = limits
 	for _, p := range h.pools {
 		for _, t := range p.under {
@@ -164,10 +164,10 @@ func (h *Home) SetLimits(limits Limits) []Action {
 }
 
 // Waiting is how many wait.
-func (h *Home) Waiting() int { return len(h.queue) }
+func (h *Allocator) Waiting() int { return len(h.queue) }
 
 // Count is how many servers of the key are open or being opened.
-func (h *Home) Count(key Key) int {
+func (h *Allocator) Count(key Key) int {
 	if p := h.pools[key]; p != nil {
 		return p.open
 	}
@@ -175,10 +175,10 @@ func (h *Home) Count(key Key) int {
 }
 
 // Total is how many servers are open or being opened in all.
-func (h *Home) Total() int { return h.open }
+func (h *Allocator) Total() int { return h.open }
 
 // Ask puts a ticket into the queue and serves whom it can.
-func (h *Home) Ask(t Ticket) []Action {
+func (h *Allocator) Ask(t Ticket) []Action {
 	h.order++
 	t.order = h.order
 	return h.enter(t)
@@ -186,11 +186,11 @@ func (h *Home) Ask(t Ticket) []Action {
 
 // AskAgain puts back a ticket whose Move found no server left, in its old
 // place. Its session must still wait: see Withdraw.
-func (h *Home) AskAgain(t Ticket) []Action { return h.enter(t) }
+func (h *Allocator) AskAgain(t Ticket) []Action { return h.enter(t) }
 
 // enter puts a ticket in its place. A session waits for one server: should it
 // have another ticket in the queue, that one is void.
-func (h *Home) enter(t Ticket) []Action {
+func (h *Allocator) enter(t Ticket) []Action {
 	h.Withdraw(t.Worker, t.Session)
 	p := h.pool(t.Key)
 	p.paused = h.Paused(t.Key.Target().Database)
@@ -213,7 +213,7 @@ func (h *Home) enter(t Ticket) []Action {
 // Withdraw removes the ticket of a session that no longer waits. If a Move is
 // already under way the ticket is not here: then the session's worker, to whom
 // it leads, is not to AskAgain.
-func (h *Home) Withdraw(worker int, session uint32) {
+func (h *Allocator) Withdraw(worker int, session uint32) {
 	if w := h.waiters[who{worker, session}]; w != nil {
 		h.remove(w)
 		h.settle()
@@ -221,7 +221,7 @@ func (h *Home) Withdraw(worker int, session uint32) {
 }
 
 // remove takes a waiter out of the queue.
-func (h *Home) remove(w *waiter) {
+func (h *Allocator) remove(w *waiter) {
 	p, at := w.pool, w.pool.at
 	h.stand(p, nil)
 	delete(h.waiters, w.who())
@@ -236,7 +236,7 @@ func (h *Home) remove(w *waiter) {
 
 // stand has a pool stand in the gate of a tally; nil is in none, as is a pool
 // that has nobody to serve.
-func (h *Home) stand(p *pool, at *tally) {
+func (h *Allocator) stand(p *pool, at *tally) {
 	if p.at != nil {
 		p.at.gate.remove(p)
 	}
@@ -248,8 +248,8 @@ func (h *Home) stand(p *pool, at *tally) {
 	}
 }
 
-// Spare reports an idle server on a worker's shelf.
-func (h *Home) Spare(key Key, worker int) []Action {
+// Spare reports an idle server on a worker's list.
+func (h *Allocator) Spare(key Key, worker int) []Action {
 	if len(h.queue) == 0 {
 		return nil
 	}
@@ -266,7 +266,7 @@ func (h *Home) Spare(key Key, worker int) []Action {
 }
 
 // Gone reports that a server was closed, or could not be opened.
-func (h *Home) Gone(key Key) []Action {
+func (h *Allocator) Gone(key Key) []Action {
 	p := h.pool(key)
 	h.count(p, -1)
 	h.stay(p)
@@ -276,7 +276,7 @@ func (h *Home) Gone(key Key) []Action {
 }
 
 // Kept reports that an Evict found nothing to close.
-func (h *Home) Kept(key Key) []Action {
+func (h *Allocator) Kept(key Key) []Action {
 	p := h.pool(key)
 	h.stay(p)
 	actions := h.serve(nil)
@@ -285,7 +285,7 @@ func (h *Home) Kept(key Key) []Action {
 }
 
 // stay ends an eviction, if any is under way.
-func (h *Home) stay(p *pool) {
+func (h *Allocator) stay(p *pool) {
 	if p.leaving > 0 {
 		h.leave(p, -1)
 	}
@@ -293,7 +293,7 @@ func (h *Home) stay(p *pool) {
 
 // Shrink allows the closing of an idle server of the key, unless that would
 // leave fewer than minimum. Gone or Kept is to follow.
-func (h *Home) Shrink(key Key, minimum int) bool {
+func (h *Allocator) Shrink(key Key, minimum int) bool {
 	p := h.pools[key]
 	if p == nil || p.open-p.leaving <= minimum {
 		return false
@@ -304,7 +304,7 @@ func (h *Home) Shrink(key Key, minimum int) bool {
 
 // Reserve counts a server opened for nobody in particular, for a minimum
 // size; false when a limit forbids it or somebody waits.
-func (h *Home) Reserve(key Key) bool {
+func (h *Allocator) Reserve(key Key) bool {
 	if len(h.queue) > 0 || h.Paused(key.Target().Database) {
 		return false
 	}

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Shelf keeps the idle servers of one worker, the most recently used on top.
-type Shelf struct {
+// IdleList keeps the idle servers of one worker, the most recently used on top.
+type IdleList struct {
 	servers map[Key][]*Server
 	count   int
 }
 
-// NewShelf makes an empty one.
-func NewShelf() *Shelf { return &Shelf{servers: map[Key][]*Server{}} }
+// NewIdleList makes an empty one.
+func NewIdleList() *IdleList { return &IdleList{servers: map[Key][]*Server{}} }
 
-// Put gives the shelf a server. It owes nothing and is idle (I2).
-func (h *Shelf) Put(s *Server, now time.Time) {
+// Put gives the list a server. It owes nothing and is idle (I2).
+func (h *IdleList) Put(s *Server, now time.Time) {
 	s.Idle = now
 	h.servers[s.Key] = append(h.servers[s.Key], s)
 	h.count++
 }
 
 // Take removes the most recently used server of the key; nil if none is there.
-func (h *Shelf) Take(key Key) *Server {
+func (h *IdleList) Take(key Key) *Server {
 	stack := h.servers[key]
 	if len(stack) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func (h *Shelf) Take(key Key) *Server {
 }
 
 // Oldest is the server of the key that has been idle longest, left in its place.
-func (h *Shelf) Oldest(key Key) *Server {
+func (h *IdleList) Oldest(key Key) *Server {
 	if stack := h.servers[key]; len(stack) > 0 {
 		return stack[0]
 	}
@@ -43,7 +43,7 @@ func (h *Shelf) Oldest(key Key) *Server {
 }
 
 // Remove takes out s, wherever it stands. False: it was not there.
-func (h *Shelf) Remove(s *Server) bool {
+func (h *IdleList) Remove(s *Server) bool {
 	stack := h.servers[s.Key]
 	i := place(stack, s)
 	if i < 0 {
@@ -55,10 +55,10 @@ func (h *Shelf) Remove(s *Server) bool {
 }
 
 // Len is the number of idle servers.
-func (h *Shelf) Len() int { return h.count }
+func (h *IdleList) Len() int { return h.count }
 
-// Has says whether s is on the shelf.
-func (h *Shelf) Has(s *Server) bool { return place(h.servers[s.Key], s) >= 0 }
+// Has says whether s is in the list of idle servers.
+func (h *IdleList) Has(s *Server) bool { return place(h.servers[s.Key], s) >= 0 }
 
 // place is where s is in the stack, mostly near its top; -1: it is not there.
 func place(stack []*Server, s *Server) int {
@@ -71,7 +71,7 @@ func place(stack []*Server, s *Server) int {
 }
 
 // All is every idle server, the one idle longest first.
-func (h *Shelf) All() (all []*Server) {
+func (h *IdleList) All() (all []*Server) {
 	for _, stack := range h.servers {
 		all = append(all, stack...)
 	}
@@ -84,7 +84,7 @@ func (h *Shelf) All() (all []*Server) {
 // Due lists the servers to close: idle since before idleSince, or past their
 // life. The zero time switches the first rule off. Pools without an idle server
 // are forgotten here.
-func (h *Shelf) Due(now, idleSince time.Time) (due []*Server) {
+func (h *IdleList) Due(now, idleSince time.Time) (due []*Server) {
 	maps.DeleteFunc(h.servers, func(_ Key, stack []*Server) bool { return len(stack) == 0 })
 	for _, s := range h.All() {
 		if s.Idle.Before(idleSince) || s.Expired(now) {

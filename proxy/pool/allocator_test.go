@@ -51,7 +51,7 @@ func playScenarios(t *testing.T, text string) {
 	p := &scenario{}
 	for _, s := range steps(text) {
 		if name, ok := strings.CutPrefix(s.line, "case "); ok {
-			p = &scenario{name: name, home: NewHome(Limits{}), moved: map[string]Ticket{}}
+			p = &scenario{name: name, home: NewAllocator(Limits{}), moved: map[string]Ticket{}}
 			continue
 		}
 		if p.home == nil {
@@ -81,7 +81,7 @@ func steps(text string) (all []step) {
 
 type scenario struct {
 	name  string
-	home  *Home
+	home  *Allocator
 	moved map[string]Ticket // by worker and session
 }
 
@@ -165,7 +165,7 @@ func parseLimits(words []string) (l Limits) {
 }
 
 func TestClosedTwicePanics(t *testing.T) {
-	h := NewHome(Limits{})
+	h := NewAllocator(Limits{})
 	defer func() {
 		if recover() == nil {
 			t.Error("it was counted below zero")

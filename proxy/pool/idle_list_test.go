@@ -14,9 +14,9 @@ var (
 	start = time.Unix(1_000_000_000, 0)
 )
 
-// shelved puts servers on a shelf, one a second; the PID is the place in time.
-func shelved(keys ...Key) (*Shelf, []*Server) {
-	h, servers := NewShelf(), []*Server{}
+// shelved puts servers on a list of idle servers, one a second; the PID is the place in time.
+func shelved(keys ...Key) (*IdleList, []*Server) {
+	h, servers := NewIdleList(), []*Server{}
 	for i, key := range keys {
 		s := &Server{Key: key, PID: uint32(i)}
 		h.Put(s, start.Add(time.Duration(i)*time.Second))
