@@ -20,6 +20,7 @@ import (
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/config"
 	"pgherd/proxy/connect"
+	"pgherd/proxy/events"
 	"pgherd/proxy/health"
 	"pgherd/proxy/login"
 	"pgherd/proxy/nodes"
@@ -61,6 +62,7 @@ type Proxy struct {
 	memory     session.Memory // of all clients
 	catalogs   *catalog.Shared
 	lines      *querylog.Writer
+	events     events.Ring // of which log is kept too
 	adopted    atomic.Uint64
 
 	draining sync.Mutex
@@ -73,8 +75,9 @@ type Proxy struct {
 // Start begins to serve: when it returns, clients are accepted. The version is
 // what SHOW POOL_VERSION tells.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
-	p := &Proxy{log: log, version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
+	p := &Proxy{version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
+	p.log = p.events.Keep(log)
 	go query.Warm()
 	p.config.Store(c)
 	p.connect = connect.New(p.primary)
@@ -92,8 +95,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
 	p.gate.Configure(made.login)
 	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
-	p.prober = health.New(log, time.Now, p.crew.Publish)
-	p.chaser = health.NewChaser(log, time.Now, p.role, p.crew.NoteReplayed)
+	p.prober = health.New(p.log, time.Now, p.crew.Publish)
+	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.crew.NoteReplayed)
 	p.ask(c)
 	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		for _, l := range listeners {
@@ -182,6 +185,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.gate.Configure(made.login)
 	p.ask(c)
 	p.crew.Configure(p.workerSettings(c, made.routing))
+	p.events.Keep(slog.New(slog.DiscardHandler)).Info("configuration reloaded") // who asked for it tells the log
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes()}
+	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes(), Events: p.events.Last()}
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0

@@ -66,6 +66,7 @@ var table = []*command{
 	&showPoolMemory,
 	&showPoolStatus,
 	&showPoolCache,
+	&showPoolEvents,
 	&showHealthCheckStats,
 	&showHelp,
 	&pause,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	commandline "flag"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"pgherd/proxy/config"
+	"pgherd/proxy/events"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/status"
@@ -40,6 +42,9 @@ func fixed() *status.State {
 		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
 	}}
+	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
+		{Time: at("11:00:00"), Level: slog.LevelWarn, Text: "probe node", Details: "node=2 error=refused"},
+		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node can be told to be the primary: nobody is served"}}
 	s.Workers = []status.Worker{
 		{Index: 0, Thread: 101, Logins: 7, Clients: 3, Servers: 2},
 		{Index: 1, Thread: 102},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pgherd/proxy/config"
+	"pgherd/proxy/events"
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/nodes"
 )
@@ -24,6 +25,7 @@ type State struct {
 	Features []Feature
 	Pools    []Pool
 	Sent     []metrics.Statements // by a node's index
+	Events   []events.Event       // the oldest first
 	// DelayByTime: standbys are judged by delay_threshold_by_time.
 	DelayByTime bool
 	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.

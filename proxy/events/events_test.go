@@ -1,0 +1,40 @@
+package events
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestKept: what is told is kept with its reasons, and told.
+func TestKept(t *testing.T) {
+	var out bytes.Buffer
+	ring := new(Ring)
+	log := ring.Keep(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	log.With("node", 1).WithGroup("probe").Warn("node does not answer", "error", "refused")
+	log.Info("node answers again")
+	log.Debug("nobody needs this")
+	events := ring.Last()
+	if len(events) != 2 || events[0].Text != "node does not answer" || events[0].Details != "node=1 probe.error=refused" ||
+		events[0].Level != slog.LevelWarn || events[0].Time.IsZero() || events[1].Text != "node answers again" || events[1].Details != "" {
+		t.Errorf("kept: %+v", events)
+	}
+	if log := out.String(); !strings.Contains(log, "probe.error=refused") || strings.Contains(log, "again") {
+		t.Errorf("the log has %q", log)
+	}
+}
+
+// TestOldestGoFirst: the ring is bounded.
+func TestOldestGoFirst(t *testing.T) {
+	ring := new(Ring)
+	log := ring.Keep(slog.New(slog.DiscardHandler))
+	for i := range Limit + 3 {
+		log.Info(fmt.Sprint(i))
+	}
+	events := ring.Last()
+	if len(events) != Limit || events[0].Text != "3" || events[Limit-1].Text != fmt.Sprint(Limit+2) {
+		t.Errorf("%d kept, from %s to %s", len(events), events[0].Text, events[len(events)-1].Text)
+	}
+}
