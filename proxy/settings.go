@@ -185,14 +185,14 @@ const probeTimeout = 5 * time.Second
 func (p *Proxy) environment() *worker.Environment {
 	return &worker.Environment{
 		Connect: p.connect, Log: p.log, Now: time.Now,
-		Go:      func(f func()) { go f() },
-		Key:     cancelKey,
-		Jitter:  jitter,
-		Chance:  mathrand.Float64,
-		Ended:   p.gate.Left,
-		Failed:  p.fail,
-		Chase:   func() { p.chaser.Want() },
-		Doubted: p.gate.Doubt,
+		Go:            func(f func()) { go f() },
+		Key:           cancelKey,
+		Jitter:        jitter,
+		Chance:        mathrand.Float64,
+		Ended:         p.gate.Left,
+		Failed:        p.fail,
+		PollPositions: func() { p.chaser.Want() },
+		Doubted:       p.gate.Doubt,
 	}
 }
 

@@ -13,7 +13,7 @@ type Finder interface {
 	Find(sql []byte) (Command, bool)
 }
 
-// Command is one such question, or an order. Run may block; it runs in Await.
+// Command is one such question, or an order. Run may block; it runs in Offload.
 // Its error may be a *wire.Fault.
 type Command interface {
 	Columns() []string // none: it returns no rows

@@ -52,8 +52,8 @@ func siteOf(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// barred says that nobody of that address gets in, whoever it claims to be.
-func (f *failures) barred(addr netip.Addr, r FailureRule) bool {
+// lockedOut says that nobody of that address gets in, whoever it claims to be.
+func (f *failures) lockedOut(addr netip.Addr, r FailureRule) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.counts[origin{addr: siteOf(addr)}]

@@ -60,7 +60,7 @@ type Gate struct {
 	entering atomic.Int64 // proved, about to be adopted
 	clients  atomic.Int64 // adopted, and still there
 	failures *failures
-	crowd    crowd
+	limiter  limiter
 
 	stopping context.Context // done: logins under way end
 	stop     context.CancelFunc
@@ -73,7 +73,7 @@ type Gate struct {
 
 // NewGate makes a Gate; Configure comes before Serve.
 func NewGate(log *slog.Logger, uses Uses) *Gate {
-	g := &Gate{log: log, uses: uses, failures: newFailures(time.Now), crowd: crowd{sites: map[netip.Addr]*site{}}}
+	g := &Gate{log: log, uses: uses, failures: newFailures(time.Now), limiter: limiter{sites: map[netip.Addr]*site{}}}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	return g
 }

@@ -22,7 +22,7 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 	if l.peer.Local {
 		return func() {}, nil
 	}
-	c, addr := &l.gate.crowd, siteOf(l.peer.Addr)
+	c, addr := &l.gate.limiter, siteOf(l.peer.Addr)
 	turn, ok := c.enter(addr, l.settings.MaxLogins)
 	if !ok {
 		return func() {}, tooMany("too many logins at once from your address",
@@ -39,8 +39,8 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 		}
 	}
 	left = func() { c.leave(addr) }
-	if l.gate.failures.barred(l.peer.Addr, l.settings.Failures) {
-		return left, l.barred()
+	if l.gate.failures.lockedOut(l.peer.Addr, l.settings.Failures) {
+		return left, l.lockedOut()
 	}
 	return left, nil
 }
@@ -48,15 +48,15 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 // barredUser is asked once the user is known, and before anything costly.
 func (l *login) barredUser() error {
 	if !l.peer.Local && l.gate.failures.barredUser(l.peer.Addr, l.peer.User, l.settings.Failures) {
-		return l.barred()
+		return l.lockedOut()
 	}
 	return nil
 }
 
 // errBarred marks refusals that are not worth a line in the log each.
-var errBarred = errors.New("barred")
+var errBarred = errors.New("lockedOut")
 
-func (l *login) barred() error {
+func (l *login) lockedOut() error {
 	r := l.settings.Failures
 	f := tooMany("too many failed logins from your address",
 		fmt.Sprintf("auth_failure_limit is %d in %v; try again later.", r.Limit, r.Window))

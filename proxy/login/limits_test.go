@@ -27,7 +27,7 @@ func TestFailuresLeak(t *testing.T) {
 	f, r := newFailures(func() time.Time { return now }), FailureRule{Limit: 3, Window: time.Minute}
 	for i, c := range []struct {
 		do             string // failed USER, good USER, wait DURATION
-		eve, ann, anna bool   // is each of them barred afterwards, and any stranger of the address
+		eve, ann, anna bool   // is each of them lockedOut afterwards, and any stranger of the address
 	}{
 		{"failed eve", false, false, false},
 		{"failed eve", false, false, false},
@@ -54,16 +54,16 @@ func TestFailuresLeak(t *testing.T) {
 			d, _ := time.ParseDuration(rest)
 			now = now.Add(d)
 		}
-		if eve, ann, all := f.barredUser(site1, "eve", r), f.barredUser(site1, "ann", r), f.barred(site1, r); eve != c.eve || ann != c.ann || all != c.anna {
+		if eve, ann, all := f.barredUser(site1, "eve", r), f.barredUser(site1, "ann", r), f.lockedOut(site1, r); eve != c.eve || ann != c.ann || all != c.anna {
 			t.Errorf("step %d, %s: eve %v, ann %v, all %v", i, c.do, eve, ann, all)
 		}
-		if f.barred(site2, r) || f.barredUser(site2, "eve", r) {
-			t.Errorf("step %d: another address is barred", i)
+		if f.lockedOut(site2, r) || f.barredUser(site2, "eve", r) {
+			t.Errorf("step %d: another address is lockedOut", i)
 		}
 	}
 	off := FailureRule{Window: time.Minute}
 	if f.failed(site1, "eve", off) || f.barredUser(site1, "eve", off) {
-		t.Error("barred without a limit")
+		t.Error("lockedOut without a limit")
 	}
 }
 
@@ -83,7 +83,7 @@ func TestFailuresAreBounded(t *testing.T) {
 
 // TestCrowd: never more than the limit inside, nobody forgotten, nothing left.
 func TestCrowd(t *testing.T) {
-	c := crowd{sites: map[netip.Addr]*site{}}
+	c := limiter{sites: map[netip.Addr]*site{}}
 	var mu sync.Mutex
 	inside, most, gaveUp := 0, 0, 0
 	var all sync.WaitGroup
@@ -155,7 +155,7 @@ func TestGuessesAreBarred(t *testing.T) {
 		s.Failures = FailureRule{Limit: 3, Window: time.Hour}
 	})
 	right, wrong := auth.PlainSecret("alice", "pencil-alice"), auth.PlainSecret("alice", "wrong")
-	const failed, barred = `28P01 password authentication failed for user`, "53400 too many failed logins from your address"
+	const failed, lockedOut = `28P01 password authentication failed for user`, "53400 too many failed logins from your address"
 	for i, c := range []struct {
 		ip, user string
 		secret   auth.Secret
@@ -164,14 +164,14 @@ func TestGuessesAreBarred(t *testing.T) {
 		{"127.0.0.2", "alice", wrong, failed},
 		{"127.0.0.2", "mallory", wrong, failed},
 		{"127.0.0.2", "bob", wrong, failed},
-		{"127.0.0.2", "alice", right, barred},
+		{"127.0.0.2", "alice", right, lockedOut},
 		{"127.0.0.1", "alice", right, ""},
 		{"127.0.0.3", "alice", right, ""},
 		{"127.0.0.3", "mallory", wrong, failed},
 		{"127.0.0.3", "mallory", wrong, failed},
 		{"127.0.0.3", "mallory", wrong, failed},
-		{"127.0.0.3", "mallory", wrong, barred},
-		{"127.0.0.3", "bob", wrong, barred},
+		{"127.0.0.3", "mallory", wrong, lockedOut},
+		{"127.0.0.3", "bob", wrong, lockedOut},
 		{"127.0.0.3", "alice", right, ""}, // has been there before
 		{"127.0.0.3", "alice", wrong, failed},
 	} {

@@ -73,12 +73,12 @@ func (c *crew) allocate(decide func() []Action) {
 		}
 		c.check()
 		if before == 0 && c.allocator.Waiting() > 0 {
-			c.muster()
+			c.reportIdle()
 		}
 	})
 }
 
-func (c *crew) muster() {
+func (c *crew) reportIdle() {
 	for w := range c.lists {
 		c.post(w, func() {
 			for _, s := range c.lists[w].All() {

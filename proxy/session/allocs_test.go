@@ -25,7 +25,7 @@ type bench struct {
 }
 
 func (b *bench) Now() time.Time                 { return b.now }
-func (b *bench) Await(f func()) error           { f(); return nil }
+func (b *bench) Offload(f func()) error         { f(); return nil }
 func (b *bench) Granted() (*pool.Server, error) { return nil, nil }
 func (b *bench) Withdraw()                      {}
 func (b *bench) Return(*pool.Server)            {}
@@ -55,7 +55,7 @@ func (b *bench) Checkout(key pool.Key, _ any) *pool.Server {
 	return b.server
 }
 func (b *bench) Written() (uint64, time.Time)        { return 0, b.now }
-func (b *bench) Chase()                              {}
+func (b *bench) PollPositions()                      {}
 func (b *bench) Wrote()                              {}
 func (b *bench) LastWrite() time.Time                { return b.now }
 func (b *bench) Count(int, metrics.Statement)        {}

@@ -159,7 +159,7 @@ func (s *Session) readText(sql []byte) (*query.Script, error) {
 
 // parseNew is read for a text that is not known yet.
 func (s *Session) parseNew(sql []byte) (script *query.Script, err error) {
-	err = s.loop.Await(func() { script = s.set.Statements.Shape(sql, s.syntax) })
+	err = s.loop.Offload(func() { script = s.set.Statements.Shape(sql, s.syntax) })
 	return script, err
 }
 

@@ -53,7 +53,7 @@ func (s *Session) run(c command.Command, by *command.Asker) (rows [][]string, er
 		}()
 		rows, err = c.Run(by)
 	}
-	if stopped := s.loop.Await(run); stopped != nil {
+	if stopped := s.loop.Offload(run); stopped != nil {
 		return nil, stopped
 	}
 	if err == nil && !maps.Equal(by.Values, s.values) {

@@ -76,9 +76,9 @@ func (s *Session) endDefinitions() {
 	}
 }
 
-// overhear tells other sessions of definitions in one whose statements are not looked at:
+// noteDefinedUnseen tells other sessions of definitions in one whose statements are not looked at:
 // by their tags, which do not tell what is defined, nor what functions and DO define.
-func (s *Session) overhear(m wire.Message) {
+func (s *Session) noteDefinedUnseen(m wire.Message) {
 	d := &s.definitions
 	if s.follows || s.set.Catalogs == nil || !d.heard && m.Kind != wire.CommandComplete {
 		return

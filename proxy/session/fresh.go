@@ -69,7 +69,7 @@ func (s *Session) chase(d route.Decision) (node int, err error) {
 	deadline, before := s.loop.Now().Add(s.set.Routing.ConsistencyWait), s.state
 	s.enter(WaitServer)
 	defer s.enter(before)
-	for s.loop.Chase(); s.loop.Now().Before(deadline); s.loop.Chase() {
+	for s.loop.PollPositions(); s.loop.Now().Before(deadline); s.loop.PollPositions() {
 		if err := s.loop.Wait(sooner(deadline, s.loop.Now().Add(chaseEvery))); err != nil {
 			return -1, err
 		}
@@ -173,7 +173,7 @@ func (s *Session) restarted() bool {
 	_ = s.relayUntil(s.expect.Empty) // else it is closed
 	s.letGo()
 	s.expect = expect.List{}
-	s.loop.Chase()
+	s.loop.PollPositions()
 	return true
 }
 

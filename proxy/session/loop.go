@@ -22,7 +22,7 @@ var Forever time.Time
 var ErrStopped = errors.New("stop session: the worker is closing")
 
 // Loop is what a session needs of its worker. Its methods are called from the
-// session's coroutine only; Wait, Await and nothing else give up the thread.
+// session's coroutine only; Wait, Offload and nothing else give up the thread.
 type Loop interface {
 	Clock
 	Servers
@@ -40,9 +40,9 @@ type Clock interface {
 	// Wait parks the session until something about it has changed or the
 	// deadline has come; it may return early. ErrStopped: leave at once.
 	Wait(deadline time.Time) error
-	// Await runs f, which may block or burn CPU, on a goroutine and parks the
+	// Offload runs f, which may block or burn CPU, on a goroutine and parks the
 	// session until it has returned.
-	Await(f func()) error
+	Offload(f func()) error
 	// Chance is a random number from 0 up to 1.
 	Chance() float64
 }
@@ -115,9 +115,9 @@ type Herd interface {
 	// the next call.
 	Candidates() []route.Candidate
 	// Written is the latest known position of the primary, and when it was asked
-	// for; Chase has it, and the standbys' positions, asked for often for a while.
+	// for; PollPositions has it, and the standbys' positions, asked for often for a while.
 	Written() (lsn uint64, began time.Time)
-	Chase()
+	PollPositions()
 	// Replayed is the position of a node, and when it was asked for.
 	Replayed(node int) (lsn uint64, at time.Time)
 }

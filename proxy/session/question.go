@@ -145,7 +145,7 @@ func (s *Session) digest() error {
 	if unread == nil {
 		return nil
 	}
-	err := s.loop.Await(unread)
+	err := s.loop.Offload(unread)
 	s.lost = nil
 	return err
 }

@@ -200,7 +200,7 @@ func (s *Session) observe(m wire.Message) error {
 // tellOthers has other sessions know, before the client hears of it, what the end of a
 // statement or request means to them.
 func (s *Session) tellOthers(m wire.Message) {
-	s.overhear(m)
+	s.noteDefinedUnseen(m)
 	s.regrant(m)
 	if s.held != nil {
 		s.vacated(m)

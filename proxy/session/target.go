@@ -59,7 +59,7 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 	}
 	var found Target
 	var ok bool
-	if err := s.loop.Await(func() { found, ok = s.loop.Aim(uint32(pid)) }); err != nil {
+	if err := s.loop.Offload(func() { found, ok = s.loop.Aim(uint32(pid)) }); err != nil {
 		return err
 	}
 	if ok {

@@ -50,7 +50,7 @@ func (s *Session) aimAtEach(clients map[uint32]uint32, ends bool) error {
 		}
 		var found Target
 		var ok bool
-		if err := s.loop.Await(func() { found, ok = s.loop.Aim(n) }); err != nil {
+		if err := s.loop.Offload(func() { found, ok = s.loop.Aim(n) }); err != nil {
 			releaseAll(held, false)
 			return err
 		}

@@ -166,7 +166,7 @@ func take[T any](p *T) (v T) {
 }
 
 func (w *world) Written() (uint64, time.Time)     { return w.written, w.asked2 }
-func (w *world) Chase()                           { w.chased++ }
+func (w *world) PollPositions()                   { w.chased++ }
 func (w *world) Wrote()                           { w.lastWrite = w.now }
 func (w *world) LastWrite() time.Time             { return w.lastWrite }
 func (w *world) Count(int, metrics.Statement)     {}
@@ -236,7 +236,7 @@ func (w *world) Wait(deadline time.Time) error {
 }
 
 func (w *world) Proven(_ pool.Key, s string) bool { return slices.Contains(w.proven, s) }
-func (w *world) Await(f func()) error {
+func (w *world) Offload(f func()) error {
 	done := make(chan struct{})
 	go func() { // as the worker does: a panic here would end the process
 		defer close(done)

@@ -53,7 +53,7 @@ func (c *Crew) settle(decide func() []pool.Action) {
 	after := c.allocator.Waiting()
 	c.waiting.Store(int32(after))
 	if before == 0 && after > 0 {
-		c.muster()
+		c.reportIdle()
 	}
 }
 
@@ -64,8 +64,8 @@ func (c *Crew) tick(now time.Time) {
 	c.settle(func() []pool.Action { return c.allocator.Tick(now) })
 }
 
-// muster has every worker report its idle servers.
-func (c *Crew) muster() {
+// reportIdle has every worker report its idle servers.
+func (c *Crew) reportIdle() {
 	c.each(func(w *Worker) {
 		for _, s := range w.idle.All() {
 			c.spare(s.Key, w.index)

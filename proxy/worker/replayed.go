@@ -35,9 +35,9 @@ func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
 	return 0, time.Time{}
 }
 
-// Chase says that the session waits for a standby to catch up; it is to be repeated
+// PollPositions says that the session waits for a standby to catch up; it is to be repeated
 // while that lasts.
-func (t *task) Chase() { t.w.env.Chase() }
+func (t *task) PollPositions() { t.w.env.PollPositions() }
 
 // Count counts what was sent to a node, or what the node said of it.
 func (t *task) Count(node int, what metrics.Statement) { t.w.sent[node][what]++ }

@@ -83,8 +83,8 @@ func TestCounts(t *testing.T) {
 
 func TestChaseTellsTheWorld(t *testing.T) {
 	wanted := 0
-	c := NewCrew(1, &Environment{Now: time.Now, Chase: func() { wanted++ }}, &Settings{}, &nodes.View{})
-	if (&task{w: c.workers[0], pid: 1}).Chase(); wanted != 1 {
+	c := NewCrew(1, &Environment{Now: time.Now, PollPositions: func() { wanted++ }}, &Settings{}, &nodes.View{})
+	if (&task{w: c.workers[0], pid: 1}).PollPositions(); wanted != 1 {
 		t.Errorf("%d", wanted)
 	}
 }

@@ -110,7 +110,7 @@ func newSim(seed uint64) *sim {
 	if s.random.IntN(2) == 0 {
 		view.Nodes = append(view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 2})
 		set.Session.Routing = s.routing()
-		env.Chase = s.chase
+		env.PollPositions = s.chase
 	}
 	s.set, s.view = set, view
 	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)

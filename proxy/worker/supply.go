@@ -215,7 +215,7 @@ func (w *Worker) lookAtSuspects() {
 func (w *Worker) quiet(s *pool.Server) bool {
 	cut := wire.CutReplies()
 	for chunk := s.Endpoint.Take(); chunk != nil; chunk = s.Endpoint.Take() {
-		ok := overhear(s, &cut, chunk.Bytes())
+		ok := readUnsolicited(s, &cut, chunk.Bytes())
 		chunk.Release()
 		if !ok {
 			return false
@@ -224,7 +224,7 @@ func (w *Worker) quiet(s *pool.Server) bool {
 	return cut.Between() && s.Endpoint.Ended() == nil
 }
 
-func overhear(s *pool.Server, cut *wire.Cutter, p []byte) bool {
+func readUnsolicited(s *pool.Server, cut *wire.Cutter, p []byte) bool {
 	for len(p) > 0 {
 		m, rest, err := cut.Next(p)
 		p = rest

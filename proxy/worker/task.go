@@ -129,7 +129,7 @@ func (t *task) Wait(deadline time.Time) error {
 	return nil
 }
 
-func (t *task) Await(f func()) error {
+func (t *task) Offload(f func()) error {
 	done := false
 	var panicked any
 	t.w.env.Go(func() {

@@ -130,7 +130,7 @@ func (c *Crew) freeLate(now time.Time) {
 }
 
 func (t *task) Vacate(database string, stay bool) (clients int, free func(), err error) {
-	if err := t.Await(func() { clients, free = t.w.crew.vacate(t.w.crew.life, database, t.pid, stay) }); err != nil {
+	if err := t.Offload(func() { clients, free = t.w.crew.vacate(t.w.crew.life, database, t.pid, stay) }); err != nil {
 		return 0, nil, err // what is held then is freed by holdLimit
 	}
 	return clients, free, nil

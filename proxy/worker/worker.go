@@ -33,17 +33,17 @@ type Settings struct {
 // Environment is what workers need of the world around them; tests give
 // another one.
 type Environment struct {
-	Connect Connector
-	Log     *slog.Logger
-	Now     func() time.Time
-	Go      func(f func())                    // runs f off the worker's thread
-	Key     func(protocol uint32) []byte      // a new cancel key
-	Jitter  func(time.Duration) time.Duration // a life time, spread out
-	Ended   func(v session.View, why error)   // a session is over
-	Failed  func(error)                       // a worker cannot go on; the process should end
-	Chance  func() float64                    // a random number from 0 up to 1
-	Chase   func()                            // a session waits for a standby to catch up
-	Doubted func()                            // what log-ins stand on may have changed; nil: nobody wants to know
+	Connect       Connector
+	Log           *slog.Logger
+	Now           func() time.Time
+	Go            func(f func())                    // runs f off the worker's thread
+	Key           func(protocol uint32) []byte      // a new cancel key
+	Jitter        func(time.Duration) time.Duration // a life time, spread out
+	Ended         func(v session.View, why error)   // a session is over
+	Failed        func(error)                       // a worker cannot go on; the process should end
+	Chance        func() float64                    // a random number from 0 up to 1
+	PollPositions func()                            // a session waits for a standby to catch up
+	Doubted       func()                            // what log-ins stand on may have changed; nil: nobody wants to know
 }
 
 // Worker is one thread's work. Its methods other than Post are called on that

@@ -10,9 +10,9 @@ import (
 // turn to log in; more are turned away.
 const maxWaiting = 10_000
 
-// crowd bounds the logins under way of one address, as one that is slow on
+// limiter bounds the logins under way of one address, as one that is slow on
 // purpose must leave places to others. Who comes on top waits its turn.
-type crowd struct {
+type limiter struct {
 	mu      sync.Mutex
 	sites   map[netip.Addr]*site
 	waiting int
@@ -26,7 +26,7 @@ type site struct {
 
 // enter takes a place, or a place in the queue: turn is nil then or to be
 // waited for. Both end with leave, or with giveUp before the turn came.
-func (c *crowd) enter(addr netip.Addr, limit int) (turn chan struct{}, ok bool) {
+func (c *limiter) enter(addr netip.Addr, limit int) (turn chan struct{}, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sites[addr]
@@ -48,7 +48,7 @@ func (c *crowd) enter(addr netip.Addr, limit int) (turn chan struct{}, ok bool) 
 }
 
 // leave gives the place to the first in the queue.
-func (c *crowd) leave(addr netip.Addr) {
+func (c *limiter) leave(addr netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sites[addr]
@@ -64,7 +64,7 @@ func (c *crowd) leave(addr netip.Addr) {
 }
 
 // giveUp takes one out of the queue, whose turn may have come this moment.
-func (c *crowd) giveUp(addr netip.Addr, turn chan struct{}) {
+func (c *limiter) giveUp(addr netip.Addr, turn chan struct{}) {
 	c.mu.Lock()
 	s := c.sites[addr]
 	i := slices.Index(s.queue, turn)
