@@ -172,14 +172,14 @@ func (s *Session) attach(server *pool.Server) error {
 }
 
 // checkout is what a session knows of the server that it holds. It is made and dropped
-// whole, by take and detach.
+// whole, by take and detach; what it is to be chosen for is known before it is there.
 type checkout struct {
 	server       *pool.Server // nil while it needs none
 	replies      stream
 	parsed       []string // statements that it has been given
 	away         bool     // it is a standby's
 	ran          bool     // it has been given something to run
-	signalTarget bool     // it was chosen for a process that is there
+	signalTarget bool     // it is chosen for a process that is there
 	portal       bool     // the unnamed one is bound on it, a standby's, and not done with
 	drawn        bool     // the session may have drawn from a sequence on it
 	waits        bool     // it may wait for more, after what was sent last
@@ -189,7 +189,7 @@ type checkout struct {
 // take has the server at hand.
 func (s *Session) take(server *pool.Server) {
 	s.checkout = checkout{server: server, away: s.follows && server.Key.Node != s.primary(),
-		replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}
+		signalTarget: s.signalTarget, replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}
 	s.expect.Reset()
 	s.transaction.enter(wire.Idle)
 	s.fatal = false

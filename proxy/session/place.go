@@ -314,11 +314,12 @@ func (s *Session) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
 	}
+	s.signalTarget = d.Where == route.Process
 	if err := s.obtain(d); err != nil {
+		s.signalTarget = false
 		s.transaction.unserved()
 		return err
 	}
-	s.signalTarget = d.Where == route.Process
 	s.beginAgain()
 	return nil
 }

@@ -217,6 +217,24 @@ func TestSignalFirstInABlock(t *testing.T) {
 	}
 }
 
+// TestSignalWaitsForItsNode: where the process is, and nowhere else, so a session with a
+// server of its own waits as long as it may.
+func TestSignalWaitsForItsNode(t *testing.T) {
+	w, s := signalWorld(t, pool.Session, 0, 1)
+	w.free = w.free[:1]
+	const signal = "SELECT pg_terminate_backend(21)"
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
+	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple(signal)))
+	w.then(w.is(WaitServer), w.passes(2*homeWait))
+	w.then(w.is(WaitServer), w.grants(s[1]))
+	w.then(s[1].words(t, `Query SET "work_mem" TO '5';`, "Query "+signal), s[1].says(done("SET"), selected))
+	w.then(w.sends(terminate))
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
+	w.run()
+	w.nodesAsked(0, 1)
+}
+
 // TestSignalsStay: a session that is pinned, or in a snapshot or a transaction of
 // a kind that no standby has, signals on the primary.
 func TestSignalsStay(t *testing.T) {
