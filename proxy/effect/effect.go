@@ -61,12 +61,9 @@ type Effect struct {
 	Runs     []string                      // Runs: their names
 	Closes   []string                      // Ask: prepared statements that it deallocates
 	Names    []string                      // Ask: placeholder settings that it may have set
-	Defined  [][]string                    // Defines: what, in the order of the statements; see Judge
+	Defined  [][]string                    // Defines: what, in the order of the statements; an empty list: anything
 	Prepares map[string][]*query.Statement // Ask: by SQL PREPARE, and what they will do
 }
-
-// Nothing says that it leaves its session, and all others, as they were.
-func (e *Effect) Nothing() bool { return e.Set == 0 }
 
 // Moves says that what only reads has the same effect on a standby: none. Its
 // functions, of which the catalog or the operator says that they read, draw from

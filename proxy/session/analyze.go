@@ -29,17 +29,16 @@ type knowledge struct {
 
 // judged is the script that was last judged, by what, and the outcome.
 type judged struct {
-	script *query.Script
-	known  *catalog.Snapshot
-	// lasting, as judge has it.
-	lasting bool
+	script  *query.Script
+	known   *catalog.Snapshot
+	lasting bool // as judge has it
 	effect  effect.Effect
 }
 
 // analyze finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down.
 func (s *Session) analyze(m *wire.Message) result {
-	s.upcoming, s.basis = nil, s.present()
+	s.basis = s.present()
 	if !s.follows || s.expect.Skipping {
 		return refuseFor(s.observeText(m))
 	}
@@ -59,7 +58,7 @@ func (s *Session) analyze(m *wire.Message) result {
 			return refuseFor(s.check(effect.TooLong(s.judge())))
 		}
 		s.lookAhead()
-		return doneIf(s.server == nil && s.prepareAhead(m))
+		return handledIf(s.server == nil && s.prepareAhead(m))
 	case wire.Bind:
 		return refuseFor(s.analyzeBind(m))
 	case wire.Describe:

@@ -72,7 +72,7 @@ func (s *Session) queue() (*pool.Server, error) {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
 	if s.parked != nil && !s.signalTarget { // it may take the very place that it waits for
-		deadline = sooner(deadline, s.loop.Now().Add(homeWait))
+		deadline = sooner(deadline, s.loop.Now().Add(parkedWait))
 	}
 	if s.hurried {
 		deadline = sooner(deadline, s.loop.Now().Add(loginWait))

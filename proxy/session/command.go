@@ -26,11 +26,11 @@ func (s *Session) command(m *wire.Message) result {
 	case wire.Bind:
 		return s.commandBind(m.Body())
 	case wire.Describe:
-		return doneIf(s.commandDescribe(m.Body()))
+		return handledIf(s.commandDescribe(m.Body()))
 	case wire.Execute:
 		return s.commandExecute(m.Body())
 	case wire.Close:
-		return doneIf(s.commandClose(m.Body()))
+		return handledIf(s.commandClose(m.Body()))
 	}
 	return onward
 }
@@ -125,7 +125,7 @@ func (s *Session) commandExecute(body []byte) result {
 	}
 	portal, ok := s.prepared.Portals[string(v.Portal)]
 	if !ok || s.expect.Skipping {
-		return doneIf(ok)
+		return handledIf(ok)
 	}
 	out, err := s.rows(nil, portal.Command, false) // as itself: run looks at what it is
 	if err != nil {

@@ -221,9 +221,9 @@ const (
 	cancelHold = 30 * time.Second
 	// cancelPatience is how long a query that was canceled may go on.
 	cancelPatience = 10 * time.Second
-	// homeWait is how long a read waits for a server of a standby while its session has
+	// parkedWait is how long a read waits for a server of a standby while its session has
 	// one of the primary, and parkedStay for how long it then does not try again.
-	homeWait   = 100 * time.Millisecond
+	parkedWait = 100 * time.Millisecond
 	parkedStay = 10 * time.Second
 	// statementsLimit is how many statements a client may have prepared at once.
 	statementsLimit = 50_000

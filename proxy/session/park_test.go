@@ -7,24 +7,24 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestHomeNeedNotWaitForAStandby: where limits count the servers of all nodes, those
+// TestParkedNeedNotWaitForAStandby: where limits count the servers of all nodes, those
 // that sessions have put aside may take all places; none of them is to wait for long
 // for one more.
-func TestHomeNeedNotWaitForAStandby(t *testing.T) { readsAtHome(t, pool.Pause{}) }
+func TestParkedNeedNotWaitForAStandby(t *testing.T) { readsWhileParked(t, pool.Pause{}) }
 
-// TestHomeServesInAPause: who has a server of its own goes on with that.
-func TestHomeServesInAPause(t *testing.T) {
-	readsAtHome(t, pool.Pause{Since: time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC), By: "alice"})
+// TestParkedServesInAPause: who has a server of its own goes on with that.
+func TestParkedServesInAPause(t *testing.T) {
+	readsWhileParked(t, pool.Pause{Since: time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC), By: "alice"})
 }
 
-func readsAtHome(t *testing.T, pause pool.Pause) {
+func readsWhileParked(t *testing.T, pause pool.Pause) {
 	w, s := routedWorld(t, pool.Session, 0)
 	w.pause = pause
 	began := w.now
 	w.greeted(w.sends(simple("SET work_mem TO 5")))
 	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
 	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
-	w.then(w.is(WaitServer), w.passes(homeWait))
+	w.then(w.is(WaitServer), w.passes(parkedWait))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // and the next does not even try
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(parkedStay))
@@ -33,6 +33,6 @@ func readsAtHome(t *testing.T, pause pool.Pause) {
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.run()
 	w.nodesAsked(0, 1, 1)
-	same2(t, "it took no more", w.now.Sub(began), homeWait+parkedStay)
+	same2(t, "it took no more", w.now.Sub(began), parkedWait+parkedStay)
 	same2(t, "places in the queue given up", w.withdrawn >= 2, true)
 }

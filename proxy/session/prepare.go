@@ -26,13 +26,13 @@ func (s *Session) prepare(m *wire.Message) result {
 		s.forward(m, back, nil)
 		return handled
 	case wire.Parse:
-		return doneIf(s.prepareParse(m))
+		return handledIf(s.prepareParse(m))
 	case wire.Bind:
-		return doneIf(s.prepareBind(m))
+		return handledIf(s.prepareBind(m))
 	case wire.Describe:
-		return doneIf(s.prepareDescribe(m))
+		return handledIf(s.prepareDescribe(m))
 	case wire.Close:
-		return doneIf(s.prepareClose(m))
+		return handledIf(s.prepareClose(m))
 	}
 	return onward
 }

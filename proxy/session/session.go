@@ -3,9 +3,10 @@
 // code, and what it waits for is its Loop's business.
 //
 // Start at Run: it greets the client, serves it until it leaves, tears down.
-// A request goes through request.go (a message, or a piece of one) and the table of steps.go: analyze.go (what will it do to
-// the session, by package effect; redo.go and definitions.go: if others change what it means), place.go (on which node: decide.go says where it may
-// go, fresh.go which standby will do, begin.go holds BEGIN back, move.go
+// A request goes through request.go (a message, or a piece of one) and the table of
+// steps.go: analyze.go (what will it do to the session, by package effect; redo.go and
+// definitions.go: if others change what it means), place.go (on which node: decide.go
+// says where it may go, fresh.go which standby will do, begin.go holds BEGIN back, move.go
 // leaves a standby), checkout.go (a server for it) and restore.go (in the
 // session's state), admit.go (that is still good for its log-in), vacate.go (what has
 // to be out of the way of DROP DATABASE), prepare.go (by what name the server knows its statement),

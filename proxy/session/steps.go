@@ -58,8 +58,8 @@ var (
 	handled = result{outcome: answered}
 )
 
-// doneIf says that a step has answered.
-func doneIf(is bool) result {
+// handledIf says that a step has answered.
+func handledIf(is bool) result {
 	if is {
 		return handled
 	}

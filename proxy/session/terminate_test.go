@@ -226,7 +226,7 @@ func TestSignalWaitsForItsNode(t *testing.T) {
 	w.greeted(w.sends(simple("SET work_mem TO 5")))
 	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
 	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple(signal)))
-	w.then(w.is(WaitServer), w.passes(2*homeWait))
+	w.then(w.is(WaitServer), w.passes(2*parkedWait))
 	w.then(w.is(WaitServer), w.grants(s[1]))
 	w.then(s[1].words(t, `Query SET "work_mem" TO '5';`, "Query "+signal), s[1].says(done("SET"), selected))
 	w.then(w.sends(terminate))
