@@ -72,16 +72,6 @@ func checkFields(s *source) (broken []string) {
 	return broken
 }
 
-func TestRooms(t *testing.T) {
-	for _, s := range module(t) {
-		for _, rule := range []func(*source) []string{checkSends, checkStatus, checkFields} {
-			for _, broken := range rule(s) {
-				t.Error(broken)
-			}
-		}
-	}
-}
-
 func TestRoomsCatches(t *testing.T) {
 	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
 	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
