@@ -1,7 +1,6 @@
 package routing_test
 
 import (
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -21,15 +20,13 @@ func TestNewerSyntax(t *testing.T) {
 		t.Fatal(err)
 	}
 	engines(t, func(t *testing.T, config string) {
-		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
-		h.ready()
-		from := [2]int{logged(t, 1), logged(t, 2)}
+		h, away := balancedHunt(t, config)
 		for _, form := range []string{"simple", "extended"} {
 			for _, session := range sessions {
 				h.newer(session, form, version/10_000)
 			}
 		}
-		for _, sql := range append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...) {
+		for _, sql := range away() {
 			if slices.Contains(home, sql) {
 				t.Errorf("on a standby: %s", sql)
 			}

@@ -21,15 +21,13 @@ func TestStatements(t *testing.T) {
 		t.Fatal(err)
 	}
 	engines(t, func(t *testing.T, config string) {
-		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
-		h.ready()
-		from := [2]int{logged(t, 1), logged(t, 2)}
+		h, away := balancedHunt(t, config)
 		for line := range strings.Lines(string(text)) {
 			if _, sql, ok := strings.Cut(strings.TrimSpace(line), " "); ok && line[0] != '#' {
 				h.twice(sql)
 			}
 		}
-		ran := append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...)
+		ran := away()
 		for line := range strings.Lines(string(text)) {
 			where, sql, ok := strings.Cut(strings.TrimSpace(line), " ")
 			if away := slices.Contains(ran, sql); ok && line[0] != '#' && away != (where == "away") {
@@ -37,6 +35,15 @@ func TestStatements(t *testing.T) {
 			}
 		}
 	})
+}
+
+// balancedHunt is one through a pgherd that spreads reads; away are the statements that ran
+// on a standby since.
+func balancedHunt(t *testing.T, config string) (h *hunt, away func() []string) {
+	h = &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
+	h.ready()
+	from := [2]int{logged(t, 1), logged(t, 2)}
+	return h, func() []string { return append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...) }
 }
 
 // twice runs a statement in new sessions of either protocol, through pgherd and directly.
