@@ -67,8 +67,9 @@ var layers = map[string]layer{
 	"proxy/ring/ringtest":     {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},
 	"proxy/effect/effecttest": {[]string{"proxy/effect"}, "a database for tests of effects, and their words"},
 
-	"proxy/certs/certstest": {nil, "certificates for tests come from files and keys, and from nobody else"},
-	"proxy/wire/wiretest":   {[]string{"proxy/wire"}, "scripted peers speak messages only"},
+	"proxy/certs/certstest":   {nil, "certificates for tests come from files and keys, and from nobody else"},
+	"proxy/worker/workertest": {[]string{"proxy/worker"}, "it stands in for a worker in tests"},
+	"proxy/wire/wiretest":     {[]string{"proxy/wire"}, "scripted peers speak messages only"},
 }
 
 // testOnly are folders that hold tests and nothing a program could link.

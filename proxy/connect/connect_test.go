@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ import (
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
-	"pgherd/proxy/worker"
+	"pgherd/proxy/worker/workertest"
 )
 
 func testConnector(t *testing.T, addr string, mode certs.Mode) *Connector {
@@ -41,18 +40,6 @@ var (
 	appKey      = pool.Target{Database: "app", User: "alice"}.On(0)
 	aliceSecret = auth.PlainSecret("alice", "pencil")
 )
-
-// connOf makes a connection of a descriptor again, TLS and all.
-func connOf(s worker.Socket) (net.Conn, error) {
-	file := os.NewFile(uintptr(s.FD), "opened")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil || s.TLS == nil {
-		return conn, err
-	}
-	s.Transport.Conn = conn
-	return s.TLS, nil
-}
 
 func faultOf(err error) (code, message string) {
 	if f, ok := errors.AsType[*wire.Fault](err); ok {
@@ -123,7 +110,7 @@ func TestOpenTraces(t *testing.T) {
 			if err != nil {
 				return
 			}
-			conn, connErr := connOf(opened.Socket)
+			conn, connErr := workertest.Conn(opened.Socket)
 			if connErr != nil {
 				t.Fatal(connErr)
 			}
@@ -303,7 +290,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := connOf(opened.Socket)
+	conn, err := workertest.Conn(opened.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +18,7 @@ import (
 	"pgherd/proxy/wire"
 	"pgherd/proxy/wire/wiretest"
 	"pgherd/proxy/worker"
+	"pgherd/proxy/worker/workertest"
 )
 
 const testHBA = `
@@ -60,7 +59,7 @@ func (g *testGate) finish(l worker.Login) {
 	g.mu.Lock()
 	g.adopted = append(g.adopted, l)
 	g.mu.Unlock()
-	conn, err := connOf(l.Socket)
+	conn, err := workertest.Conn(l.Socket)
 	if err != nil {
 		fmt.Fprintln(g, "adopt:", err)
 		return
@@ -68,18 +67,6 @@ func (g *testGate) finish(l worker.Login) {
 	conn.SetDeadline(time.Now().Add(wiretest.Patience))
 	conn.Write(wire.AppendReadyForQuery(wire.AppendAuthenticationOk(nil), wire.Idle))
 	conn.Close()
-}
-
-// connOf makes a connection of a descriptor again, TLS and all.
-func connOf(s worker.Socket) (net.Conn, error) {
-	file := os.NewFile(uintptr(s.FD), "adopted")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil || s.TLS == nil {
-		return conn, err
-	}
-	s.Transport.Conn = conn
-	return s.TLS, nil
 }
 
 func (g *testGate) cancel(_ context.Context, pid uint32, key []byte) {
