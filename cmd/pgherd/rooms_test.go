@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"go/ast"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,10 +73,72 @@ func checkFields(s *source) (broken []string) {
 	return broken
 }
 
+// methodsLimit is how many methods a type may have: one with more does several things.
+const methodsLimit = 60
+
+// TestTypesStaySmall counts the methods of every type, in whatever files they are.
+func TestTypesStaySmall(t *testing.T) {
+	methods := map[string]int{}
+	for _, s := range module(t) {
+		for _, of := range receivers(s) {
+			methods[s.folder()+"."+of]++
+		}
+	}
+	for of, n := range methods {
+		if n > methodsLimit {
+			t.Errorf("%s has %d methods, %d are allowed", of, n, methodsLimit)
+		}
+	}
+}
+
+// receivers are the types of which a file has methods, one for each method.
+func receivers(s *source) (types []string) {
+	for _, decl := range s.tree.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Recv == nil || s.isTest() {
+			continue
+		}
+		of := f.Recv.List[0].Type
+		if star, ok := of.(*ast.StarExpr); ok {
+			of = star.X
+		}
+		if name, ok := of.(*ast.Ident); ok {
+			types = append(types, name.Name)
+		}
+	}
+	return types
+}
+
+// sessionLayers are the types that a session stands on, from the lowest. Each embeds the
+// one below it.
+var sessionLayers = []string{"exchange", "clientState", "analysis", "relaying", "serving", "signaling", "placement", "Session"}
+
+// checkLayer holds that a file of package session belongs to one layer.
+func checkLayer(s *source) []string {
+	if s.folder() != "proxy/session" {
+		return nil
+	}
+	var layer string
+	for _, of := range receivers(s) {
+		if !slices.Contains(sessionLayers, of) || of == layer {
+			continue
+		}
+		if layer != "" {
+			return []string{fmt.Sprintf("%s: has methods of %s and of %s, which are two layers", s.path, layer, of)}
+		}
+		layer = of
+	}
+	return nil
+}
+
 func TestRoomsCatches(t *testing.T) {
 	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
 	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
 	fields := func(n int) string { return "package session\ntype T struct {" + strings.Repeat("a int; ", n) + "}\n" }
 	checkCaught(t, checkFields, "proxy/session/x.go", fields(fieldsLimit+1), fields(fieldsLimit))
+	methods := func(a, b string) string {
+		return "package session\nfunc (s *" + a + ") f() {}\nfunc (s *" + b + ") g() {}\nfunc (s *stream) h() {}\n"
+	}
+	checkCaught(t, checkLayer, "proxy/session/x.go", methods("exchange", "Session"), methods("Session", "Session"))
 	checkCaught(t, checkStatus, "proxy/session/x.go", body("s.a, s.status = 1, 'I'"), "package session\nfunc (t *transaction) enter() { t.status = 'I' }\n")
 }

@@ -10,14 +10,6 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// admitted is what a session remembers of its log-in.
-type admitted struct {
-	admission *pool.Admission // what it stands on; nil: not known yet
-	unproved  bool            // PostgreSQL is yet to be asked about it
-	hurried   bool            // the client can be let in without a server
-	regrants  bool            // the open transaction may change what log-ins stand on
-}
-
 // loginWait is how long a log-in waits for a server that could be asked about it,
 // where the client can be let in without.
 const loginWait = time.Second
@@ -30,7 +22,7 @@ var errHurried = errors.New("ask about log-in: no server became free")
 // that log-ins stand on: PostgreSQL judges it. Others are told what that server said, if
 // PostgreSQL has lately confirmed that nothing has changed. If it cannot be asked now, it
 // is once the client gets a server.
-func (s *Session) letIn() (params []wire.Param, err error) {
+func (s *serving) letIn() (params []wire.Param, err error) {
 	params, err = s.shareAnswer()
 	if err != nil {
 		return s.letInUnasked(err)
@@ -52,7 +44,7 @@ func (s *Session) letIn() (params []wire.Param, err error) {
 
 // shareAnswer waits while another log-in to the pool asks: a crowd of them is not to open a
 // server each.
-func (s *Session) shareAnswer() (params []wire.Param, err error) {
+func (s *serving) shareAnswer() (params []wire.Param, err error) {
 	deadline := s.loop.Now().Add(loginWait)
 	for {
 		params, s.admission, s.unproved = s.template()
@@ -74,7 +66,7 @@ func (s *Session) shareAnswer() (params []wire.Param, err error) {
 // shareEvery is how often a log-in looks whether another one has the answer.
 const shareEvery = 2 * time.Millisecond
 
-func (s *Session) template() (params []wire.Param, on *pool.Admission, unproved bool) {
+func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved bool) {
 	if s.who.Target.Replication { // it has a server of its own, which PostgreSQL lets in
 		return nil, nil, false
 	}
@@ -84,7 +76,7 @@ func (s *Session) template() (params []wire.Param, on *pool.Admission, unproved 
 
 // letInUnasked lets the client in though there is no server now, if nothing is known
 // against it: it may want to know from pgherd what is going on.
-func (s *Session) letInUnasked(why error) (params []wire.Param, err error) {
+func (s *serving) letInUnasked(why error) (params []wire.Param, err error) {
 	fault, ok := errors.AsType[*wire.Fault](why)
 	_, over := errors.AsType[lost](why)
 	unreachable := ok && !over && (strings.HasPrefix(fault.Code, "08") || strings.HasPrefix(fault.Code, "57P"))
@@ -101,19 +93,19 @@ func (s *Session) letInUnasked(why error) (params []wire.Param, err error) {
 
 // admits says whether a server is one for this client: let in on what the client was,
 // or on what has changed since then for the same role and database.
-func (s *Session) admits(server *pool.Server) error {
+func (a *admitted) admits(server *pool.Server) error {
 	its := server.Admission
 	switch {
-	case its == nil || its == s.admission && !s.unproved:
+	case its == nil || its == a.admission && !a.unproved:
 	case its.Over():
 		return outdatedServer
-	case s.admission == nil || s.unproved: // vouch will say
-	case its.Whose != s.admission.Whose:
+	case a.admission == nil || a.unproved: // vouch will say
+	case its.Whose != a.admission.Whose:
 		return lost{&wire.Fault{Severity: "FATAL", Code: "28000",
 			Message: "the role or the database that this session has logged in to is gone: its name is another's now",
 			Hint:    "Connect again."}}
 	default:
-		s.admission = its
+		a.admission = its
 	}
 	return nil
 }
@@ -125,7 +117,7 @@ var outdatedServer = &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the
 
 // vouch has PostgreSQL confirm that the server at hand, which may have been idle for long,
 // is one for a client that has logged in now. If not it is closed.
-func (s *Session) vouch() error {
+func (s *serving) vouch() error {
 	if !s.loop.Proved(s.who.Target, s.server.Admission) {
 		note := s.loop.Vouch(s.server)
 		s.ask(pool.AdmissionQuestion, func(q *question) {
@@ -149,33 +141,8 @@ func (s *Session) vouch() error {
 }
 
 // replace closes the server at hand, so that another one is got.
-func (s *Session) replace() error {
+func (s *serving) replace() error {
 	s.asking, s.expect = nil, expect.List{}
 	s.release(pool.Discard)
 	return outdatedServer
-}
-
-// regrant tells other sessions, before its client hears of it, that a statement may have
-// changed what log-ins stand on. What it has changed holds once its transaction is over.
-func (s *Session) regrant(m wire.Message) {
-	if !s.regrants && m.Kind == wire.CommandComplete {
-		v, err := wire.ViewCommandComplete(m.Body())
-		s.regrants = err == nil && regranting(v.Tag)
-	}
-	if !s.regrants {
-		return
-	}
-	s.loop.Doubt()
-	s.regrants = m.Kind != wire.ReadyForQuery || s.status != wire.Idle
-}
-
-// regranting says that a statement of this tag may change what log-ins stand on. A GRANT may
-// be of anything: asking once more is cheap.
-func regranting(tag []byte) bool {
-	switch string(tag) {
-	case "CREATE ROLE", "ALTER ROLE", "DROP ROLE", "GRANT ROLE", "REVOKE ROLE", "GRANT", "REVOKE", "REASSIGN OWNED", "DROP OWNED",
-		"CREATE DATABASE", "ALTER DATABASE", "DROP DATABASE", "ALTER SYSTEM", "COMMIT PREPARED":
-		return true
-	}
-	return false
 }

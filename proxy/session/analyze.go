@@ -1,39 +1,17 @@
 package session
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
-	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
-
-// knowledge is what a session's statements are judged by, and what may have to be judged
-// once more.
-type knowledge struct {
-	entry       *catalog.Entry // of its database; nil: none is needed
-	syntax      query.Syntax   // in which the client's SQL is read now
-	judged      judged
-	redo        redo        // what may have to be judged once more
-	definitions definitions // those of the open transaction
-	watches     bool        // it is not followed, and looked at for what would outlast the session
-	spoils      bool        // which it may have done: the server is closed in the end
-}
-
-// judged is the script that was last judged, by what, and the outcome.
-type judged struct {
-	script  *query.Script
-	known   *catalog.Snapshot
-	lasting bool // as judge has it
-	effect  effect.Effect
-}
 
 // analyze finds out what a request does to the session, where servers are shared
 // between transactions, and takes it down.
@@ -116,12 +94,6 @@ func (s *Session) analyzeBind(m *wire.Message) error {
 	return nil
 }
 
-// readScript has the script of the request at hand read.
-func (s *Session) readScript(m *wire.Message) (err error) {
-	s.script, err = s.read(m)
-	return err
-}
-
 // quiet waits, before a request that has to be judged, until what it will be
 // judged by is known.
 func (s *Session) quiet(kind wire.Kind) error {
@@ -139,87 +111,10 @@ func (s *Session) quiet(kind wire.Kind) error {
 	return s.digest()
 }
 
-// read is what a Query or Parse holds; nil if it is too long to look into.
-func (s *Session) read(m *wire.Message) (script *query.Script, err error) {
-	sql, ok := statementText(m)
-	if !ok {
-		return nil, nil
-	}
-	return s.readText(sql)
-}
-
-// readText is read for a text, of which nobody keeps anything.
-func (s *Session) readText(sql []byte) (*query.Script, error) {
-	if script, known := s.set.Statements.Shaped(sql, s.syntax); known {
-		return script, nil
-	}
-	return s.parseNew(bytes.Clone(sql))
-}
-
-// parseNew is read for a text that is not known yet.
-func (s *Session) parseNew(sql []byte) (script *query.Script, err error) {
-	err = s.loop.Offload(func() { script = s.set.Statements.Shape(sql, s.syntax) })
-	return script, err
-}
-
-// statementText is the SQL of a Query or Parse that is there as a whole.
-func statementText(m *wire.Message) (sql []byte, ok bool) {
-	if !m.Last {
-		return nil, false
-	}
-	if m.Kind == wire.Query {
-		v, err := wire.ViewQuery(m.Body())
-		return v.SQL, err == nil
-	}
-	v, err := wire.ViewParse(m.Body())
-	return v.SQL, err == nil
-}
-
-// effect is what a script does, by the catalog as it is known now.
-func (s *Session) effect(script *query.Script) *effect.Effect {
-	if script == nil {
-		return effect.TooLong(s.judge())
-	}
-	if by := s.judge(); script != s.judged.script || by.Known != s.judged.known || by.Lasting != s.judged.lasting {
-		s.judged = judged{script, by.Known, by.Lasting, effect.Of(script, by)}
-	}
-	return &s.judged.effect
-}
-
-func (s *Session) judge() effect.Judge {
-	by := effect.Judge{Harmless: s.set.Harmless}
-	if s.watches {
-		by.Known = bare
-	}
-	if s.entry != nil {
-		by.Known = s.entry.Snapshot()
-		by.Lasting = by.Known.Lasting() && !s.tracker.Unsure && !s.temporary && !inTemporary(s.tracker.Mean["search_path"])
-	}
-	return by
-}
-
 // inTemporary says that a search_path may have what is made by a plain name land in
 // the session's temporary schema.
 func inTemporary(path string) bool {
 	return path != "" && strings.Contains(strings.ToLower(path), "pg_temp")
-}
-
-// bound is the portal, the name and the statement of a Bind; nil: the client
-// has no statement of that name.
-func (s *Session) bound(m *wire.Message) (portal, name []byte, st *statement) {
-	portal, name, ok := wire.BindNames(m.Body())
-	if !ok {
-		return nil, nil, nil
-	}
-	return portal, name, s.statementOf(name)
-}
-
-// statementOf is the client's statement of that name; nil: it has none.
-func (s *Session) statementOf(name []byte) *statement {
-	if len(name) == 0 {
-		return s.unnamed
-	}
-	return s.statements[string(name)]
 }
 
 // check finds out whether what a request will do is refused; else record takes
@@ -239,17 +134,6 @@ func (s *Session) check(e *effect.Effect) error {
 	}
 	s.upcoming = e
 	return s.refused(e)
-}
-
-// addRuns adds what the statements of SQL PREPARE do that a request executes.
-func (s *Session) addRuns(e *effect.Effect) {
-	for _, name := range e.Runs {
-		runs := slices.Concat(s.tracker.Runs[name], e.Prepares[name])
-		e.AddIf(effect.Ask, len(runs) == 0)
-		for _, inner := range runs {
-			e.Include(inner, s.judge())
-		}
-	}
 }
 
 // mixes: SQL that names what the client has prepared in the extended protocol
@@ -287,8 +171,8 @@ func ours[T ~string | ~[]byte](name T) bool {
 
 // foreign: a client that names a statement of pgherd's is told that there is
 // none; another client may have prepared it.
-func (s *Session) foreign(name []byte) error {
-	if s.plain || !ours(name) || s.statements[string(name)] != nil {
+func (h *holdings) foreign(name []byte) error {
+	if h.plain || !ours(name) || h.statements[string(name)] != nil {
 		return nil
 	}
 	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}

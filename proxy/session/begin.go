@@ -8,7 +8,7 @@ import (
 
 // holds keeps back a BEGIN until the first statement of its transaction says
 // where that belongs, and answers it, in either protocol.
-func (s *Session) holds(m *wire.Message, script *query.Script) bool {
+func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 	if !m.Last || !s.canHold() {
 		return false
 	}
@@ -37,11 +37,11 @@ func (s *Session) holds(m *wire.Message, script *query.Script) bool {
 }
 
 // canHold says that a BEGIN would be held back now.
-func (s *Session) canHold() bool {
+func (s *placement) canHold() bool {
 	return s.routes() && s.status == wire.Idle && len(s.loop.Candidates()) >= 2
 }
 
-func (s *Session) holdParse(m *wire.Message) bool {
+func (s *placement) holdParse(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
 	if err != nil || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil {
 		return false
@@ -58,7 +58,7 @@ func (s *Session) holdParse(m *wire.Message) bool {
 	return true
 }
 
-func (s *Session) holdBind(m *wire.Message) bool {
+func (s *placement) holdBind(m *wire.Message) bool {
 	v, err := wire.ViewBind(m.Body())
 	if err != nil || len(v.Portal) > 0 || v.Params.Len() > 0 { // it has no parameters: the server says so
 		return false
@@ -80,7 +80,7 @@ func ofUnnamedPortal(m *wire.Message) bool {
 
 // unbind gives the server the BEGIN that is bound, because something else came
 // before it was executed.
-func (s *Session) unbind() {
+func (s *placement) unbind() {
 	st := s.begins
 	if s.begins = nil; st == nil || s.server == nil {
 		return
@@ -92,7 +92,7 @@ func (s *Session) unbind() {
 
 // withheld answers what ends a transaction of which no server knows yet, and
 // what follows a request in it for which there was no server.
-func (s *Session) withheld(m *wire.Message, script *query.Script) result {
+func (s *placement) withheld(m *wire.Message, script *query.Script) result {
 	switch {
 	case m.Kind == wire.Query && script.Ends():
 		tag := s.endUnknown(script)
@@ -110,18 +110,18 @@ func (s *Session) withheld(m *wire.Message, script *query.Script) result {
 }
 
 // endUnknown ends the block of which no server knows.
-func (s *Session) endUnknown(script *query.Script) (tag string) {
+func (t *transaction) endUnknown(script *query.Script) (tag string) {
 	tag = "COMMIT"
-	if s.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
+	if t.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
 		tag = "ROLLBACK"
 	}
-	s.transaction.over()
+	t.over()
 	return tag
 }
 
 // endsFailed answers what ends, in the extended protocol, a block for which there was
 // no server: there may be none now.
-func (s *Session) endsFailed(m *wire.Message, script *query.Script) bool {
+func (s *placement) endsFailed(m *wire.Message, script *query.Script) bool {
 	bound := s.begins != nil && s.begins.script.Ends()
 	switch {
 	case !m.Last:

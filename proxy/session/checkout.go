@@ -10,17 +10,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// on is the pool of a node whose servers serve this client.
-func (s *Session) on(node int) pool.Key {
-	key := s.pool
-	key.Node = node
-	return key
-}
+// serving gets a server for the session, brings it to the session's state, and parts with it.
+type serving struct{ relaying }
 
 // checkOut gets a server of a node, now or after a place in the queue, within a
 // deadline. A *wire.Fault says why there is none; any other error ends the
 // session.
-func (s *Session) checkOut(node int) error {
+func (s *serving) checkOut(node int) error {
 	for try := 1; ; try++ {
 		err := s.checkoutOne(node)
 		if err == nil && s.unproved && node == s.primary() {
@@ -41,7 +37,7 @@ func (s *Session) checkOut(node int) error {
 // what others have set there cannot be taken back.
 const restoreTries = 20
 
-func (s *Session) checkoutOne(node int) error {
+func (s *serving) checkoutOne(node int) error {
 	if node < 0 {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
 			Hint: "SHOW POOL_NODES tells what is believed of each node."}
@@ -64,7 +60,7 @@ func (s *Session) checkoutOne(node int) error {
 }
 
 // queue waits for a server.
-func (s *Session) queue() (*pool.Server, error) {
+func (s *serving) queue() (*pool.Server, error) {
 	before := s.state
 	s.enter(WaitServer)
 	deadline := Forever
@@ -105,7 +101,7 @@ func (s *Session) queue() (*pool.Server, error) {
 }
 
 // whyWaiting is what a client is told that waits for a server.
-func (s *Session) whyWaiting() *wire.Fault {
+func (s *serving) whyWaiting() *wire.Fault {
 	notice := wire.Fault{Severity: "NOTICE", Code: "00000", Hint: "SHOW POOL_CLIENTS tells who holds them.",
 		Message: "waiting for a server connection: all that the limits allow are in use"}
 	if why, paused := s.loop.Paused(s.Database()); paused {
@@ -115,22 +111,8 @@ func (s *Session) whyWaiting() *wire.Fault {
 	return &notice
 }
 
-// over says that a deadline has come.
-func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
-
-// sooner is the earlier of two deadlines.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// errEvicted ends a wait; why the session ends is in evicted.
-var errEvicted = errors.New("wait for server: the session is to end")
-
 // impatient is why the session should wait no longer; nil if it should.
-func (s *Session) impatient(deadline time.Time) error {
+func (s *serving) impatient(deadline time.Time) error {
 	switch {
 	case s.evicted != nil:
 		return errEvicted
@@ -161,7 +143,7 @@ func (p inPause) Unwrap() error { return p.Fault }
 var canceled = &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
 
 // attach makes server the session's own and brings it to the session's state.
-func (s *Session) attach(server *pool.Server) error {
+func (s *serving) attach(server *pool.Server) error {
 	if s.server != nil || !s.expect.Empty() {
 		s.loop.Discard(server)
 		panic("session: a second server")
@@ -171,23 +153,8 @@ func (s *Session) attach(server *pool.Server) error {
 	return s.restore()
 }
 
-// checkout is what a session knows of the server that it holds. It is made and dropped
-// whole, by take and detach; what it is to be chosen for is known before it is there.
-type checkout struct {
-	server       *pool.Server // nil while it needs none
-	replies      stream
-	parsed       []string // statements that it has been given
-	away         bool     // it is a standby's
-	ran          bool     // it has been given something to run
-	signalTarget bool     // it is chosen for a process that is there
-	portal       bool     // the unnamed one is bound on it, a standby's, and not done with
-	drawn        bool     // the session may have drawn from a sequence on it
-	waits        bool     // it may wait for more, after what was sent last
-	unasked      bool     // DISCARD ALL was done, and may have left what it is to be asked for
-}
-
 // take has the server at hand.
-func (s *Session) take(server *pool.Server) {
+func (s *serving) take(server *pool.Server) {
 	s.checkout = checkout{server: server, away: s.follows && server.Key.Node != s.primary(),
 		signalTarget: s.signalTarget, replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}
 	s.expect.Reset()

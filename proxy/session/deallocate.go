@@ -10,7 +10,7 @@ import (
 // parseUnnamed passes a Parse of the unnamed statement. One that deallocates
 // what the client has prepared by message, and the server has by another name
 // for others too, is given something to deallocate.
-func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
+func (s *clientState) parseUnnamed(m *wire.Message, st *statement) {
 	if st.closes = s.closing(st.script); st.closes == "" {
 		s.forward(m, s.setUnnamed(st), nil)
 		return
@@ -22,14 +22,14 @@ func (s *Session) parseUnnamed(m *wire.Message, st *statement) {
 }
 
 // prepareGone prepares what is to be deallocated.
-func (s *Session) prepareGone() {
+func (s *clientState) prepareGone() {
 	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', goneStatement))
 	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, goneStatement, "", nil))
 }
 
 // forgetClosed: the statement is being deallocated. It is not if the server
 // skips that.
-func (s *Session) forgetClosed(name string) expect.Undo {
+func (s *clientState) forgetClosed(name string) expect.Undo {
 	st := s.statements[name]
 	if st == nil {
 		return nil
@@ -40,11 +40,11 @@ func (s *Session) forgetClosed(name string) expect.Undo {
 
 // closing is the statement of the client's that a script deallocates and does
 // nothing else.
-func (s *Session) closing(script *query.Script) string {
+func (h *holdings) closing(script *query.Script) string {
 	if script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Deallocate {
 		return ""
 	}
-	if name := script.Statements[0].Name; s.statements[name] != nil {
+	if name := script.Statements[0].Name; h.statements[name] != nil {
 		return name
 	}
 	return ""

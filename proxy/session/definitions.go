@@ -24,7 +24,7 @@ func (d *definitions) none() bool { return len(d.made) == 0 && len(d.open) == 0 
 
 // announce tells other sessions, before the request at hand is sent, that with it
 // definitions of the open transaction may take effect.
-func (s *Session) announce(kind wire.Kind) {
+func (s *analysis) announce(kind wire.Kind) {
 	d := &s.definitions
 	if len(d.secret) == 0 || s.entry == nil || !s.mayCommit(kind) {
 		return
@@ -40,21 +40,21 @@ func (s *Session) announce(kind wire.Kind) {
 
 // mayCommit says that the open transaction may end with the request at hand, and not
 // by a ROLLBACK.
-func (s *Session) mayCommit(kind wire.Kind) bool {
+func (s *analysis) mayCommit(kind wire.Kind) bool {
 	runs := kind == wire.Query || kind == wire.Bind
 	return s.status != wire.InTransaction || s.expect.StatusPending() || runs && s.basis.script.Commits()
 }
 
 // tellDefinitions tells other sessions, before the client hears of it, that what was
 // announced may have taken effect.
-func (s *Session) tellDefinitions() {
-	if len(s.definitions.open) > 0 {
-		s.entry.Changed()
+func (k *knowledge) tellDefinitions() {
+	if len(k.definitions.open) > 0 {
+		k.entry.Changed()
 	}
 }
 
 // endDefinitions: a ReadyForQuery has come.
-func (s *Session) endDefinitions() {
+func (s *analysis) endDefinitions() {
 	d := &s.definitions
 	if d.none() || s.disposition != expect.Forward && s.disposition != expect.Substitute {
 		return
@@ -78,7 +78,7 @@ func (s *Session) endDefinitions() {
 
 // noteDefinedUnseen tells other sessions of definitions in one whose statements are not looked at:
 // by their tags, which do not tell what is defined, nor what functions and DO define.
-func (s *Session) noteDefinedUnseen(m wire.Message) {
+func (s *analysis) noteDefinedUnseen(m wire.Message) {
 	d := &s.definitions
 	if s.follows || s.set.Catalogs == nil || !d.heard && m.Kind != wire.CommandComplete {
 		return
@@ -104,9 +104,9 @@ func defining(tag []byte) bool {
 
 // leaveDefinitions: the session parts with its server. What was announced may take
 // effect until that has ended.
-func (s *Session) leaveDefinitions(server *pool.Server) {
-	entry, open := s.entry, s.definitions.open
-	s.definitions = definitions{}
+func (k *knowledge) leaveDefinitions(server *pool.Server) {
+	entry, open := k.entry, k.definitions.open
+	k.definitions = definitions{}
 	if len(open) > 0 {
 		server.Closed = func() {
 			entry.Changed()

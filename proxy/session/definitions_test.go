@@ -65,7 +65,8 @@ func TestExecuteIsJudgedAgain(t *testing.T) {
 	parse := func(sql string) *query.Script { return query.Parse([]byte(sql), query.Syntax{}) }
 	for name, want := range map[string]string{"p": "function quiet", "gone": "EXECUTE while definitions changed"} {
 		w, _ := sharingWorld(t, 1)
-		s := &Session{set: w.set}
+		s := &Session{}
+		s.set = w.set
 		s.entry = w.set.Catalogs.Entry("app")
 		s.entry.Store(s.entry.Ask(time.Unix(0, 0)), definedAnew(t))
 		s.tracker.Runs = map[string][]*query.Statement{"p": {&parse("SELECT quiet()").Statements[0]}}

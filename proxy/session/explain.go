@@ -21,8 +21,10 @@ type explainRoute struct {
 }
 
 func (explainRoute) Columns() []string { return []string{"step", "rule", "answer", "reason"} }
-func (explainRoute) Tag(int) string    { return "EXPLAIN" }
-func (explainRoute) Waits() bool       { return true }
+
+func (explainRoute) Tag(int) string { return "EXPLAIN" }
+
+func (explainRoute) Waits() bool { return true }
 
 // Run is called on the session's coroutine.
 func (c explainRoute) Run(*command.Asker) ([][]string, error) {

@@ -11,7 +11,7 @@ import (
 // expose gives the server the client's prepared statements under the client's
 // own names and takes all others away, for a statement that shows them. From
 // then on the server stays, and names pass as they are: unless the server skips it all.
-func (s *Session) expose(kind wire.Kind) {
+func (s *clientState) expose(kind wire.Kind) {
 	server, ours := s.server, expect.Setup
 	if kind == wire.Query {
 		ours = expect.Attempt // an error would have the query skipped
@@ -42,7 +42,7 @@ func (s *Session) expose(kind wire.Kind) {
 // undoExpose forgets the server's statements, and returns what is called for each of so many
 // requests that did not do what they should. If none did, all is as before; if some did,
 // the server is closed in the end.
-func (s *Session) undoExpose(requests int) expect.Undo {
+func (s *clientState) undoExpose(requests int) expect.Undo {
 	server, undone := s.server, 0
 	back := server.Prepared.Aside()
 	return func(erred bool) {

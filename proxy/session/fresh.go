@@ -11,21 +11,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// fresh is what a session's reads have to see.
-type fresh struct {
-	wrote   time.Time // when its last transaction that wrote was over; zero: none has
-	covered time.Time // writes up to here are seen by who has replayed
-	lsn     uint64    // up to here
-	needed  uint64    // what a standby that was chosen has replayed, as far as was known
-	since   time.Time // of all sessions' writes, the latest that was looked at for it
-}
-
 // unknowable is a position that no standby has replayed.
 const unknowable = math.MaxUint64
 
 // position is how far a standby has to be for a read of this session. The
 // primary's position, asked for after a write was over, is one that covers it.
-func (s *Session) position() uint64 {
+func (s *placement) position() uint64 {
 	f := &s.fresh
 	since := f.wrote
 	switch s.set.Routing.Consistency {
@@ -47,7 +38,7 @@ func (s *Session) position() uint64 {
 
 // choose is the node for a request: of a read, one that has replayed what the
 // read has to see.
-func (s *Session) choose(d route.Decision) (node int, err error) {
+func (s *placement) choose(d route.Decision) (node int, err error) {
 	primary := s.primary()
 	if d.Where == route.Process {
 		return d.Index, nil
@@ -65,7 +56,7 @@ func (s *Session) choose(d route.Decision) (node int, err error) {
 }
 
 // chase waits for a standby to catch up, for a while. A cancel ends that.
-func (s *Session) chase(d route.Decision) (node int, err error) {
+func (s *placement) chase(d route.Decision) (node int, err error) {
 	deadline, before := s.loop.Now().Add(s.set.Routing.ConsistencyWait), s.state
 	s.enter(WaitServer)
 	defer s.enter(before)
@@ -98,7 +89,7 @@ type pick struct {
 }
 
 // chooseNow chooses among the nodes that are far enough.
-func (s *Session) chooseNow(d route.Decision) pick {
+func (s *placement) chooseNow(d route.Decision) pick {
 	r, primary := s.set.Routing, s.primary()
 	if r.PerStatement {
 		s.chance, s.ratio = s.loop.Chance(), s.loop.Chance()
@@ -125,7 +116,7 @@ func (s *Session) chooseNow(d route.Decision) pick {
 
 // stale says that the standby at hand is not known to have replayed what other
 // sessions have written since it was chosen, and that a read has to see that.
-func (s *Session) stale() bool {
+func (s *placement) stale() bool {
 	if !s.away || s.set.Routing.Consistency != route.Global {
 		return false
 	}
@@ -140,30 +131,9 @@ func (s *Session) stale() bool {
 	return false
 }
 
-// whom is what preferences look at.
-func (s *Session) whom() route.Client {
-	return route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
-}
-
-// application is the client's application_name as it is now.
-func (s *Session) application() string {
-	if name, set := s.tracker.Settings["application_name"]; set {
-		return unquoted(name)
-	}
-	return s.who.Application
-}
-
-// primary is the index of the node that takes writes; -1 if there is none.
-func (s *Session) primary() int {
-	if n := s.loop.Nodes().Primary(); n != nil {
-		return n.Index
-	}
-	return -1
-}
-
 // restarted says that the standby may have been restarted, and forgotten what it had
 // replayed, since it was asked: the server at hand is younger. It is given back.
-func (s *Session) restarted() bool {
+func (s *placement) restarted() bool {
 	if s.fresh.needed == 0 {
 		return false
 	}
@@ -179,7 +149,7 @@ func (s *Session) restarted() bool {
 
 // unfit says that a standby's server cannot have the session's settings: it may not
 // have heard yet of the role, or whatever else they name. It is closed.
-func (s *Session) unfit(err error) bool {
+func (s *placement) unfit(err error) bool {
 	if _, failed := errors.AsType[unrestored](err); !failed {
 		return false
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // greet completes the log-in.
-func (s *Session) greet() error {
+func (s *serving) greet() error {
 	params, err := s.letIn()
 	if err != nil {
 		return err
@@ -34,6 +34,6 @@ func (s *Session) greet() error {
 
 // keepsForLife says that the client has one server from its log-in to its end, and is
 // known by its number.
-func (s *Session) keepsForLife() bool {
+func (s *serving) keepsForLife() bool {
 	return s.who.Target.Replication || !s.follows && s.set.ServerFirst
 }

@@ -35,7 +35,7 @@ const (
 )
 
 // weight is what the client has pgherd keep for it, in bytes.
-func (s *Session) weight() int {
+func (s *clientState) weight() int {
 	m := &s.memory
 	if !s.expect.Doubtful() {
 		m.doubted = 0
@@ -48,12 +48,12 @@ func (s *Session) weight() int {
 }
 
 // room says that the client may have pgherd keep n bytes more; nil: it may.
-func (s *Session) room(n int) *wire.Fault {
+func (s *clientState) room(n int) *wire.Fault {
 	want := s.weight() + n
 	if why := s.limited(want); why != nil {
 		return why
 	}
-	if !s.claim(want, int64(s.set.ClientsMemory)) {
+	if !s.memory.claim(want, int64(s.set.ClientsMemory)) {
 		return tooMuchInAll
 	}
 	return nil
@@ -61,7 +61,7 @@ func (s *Session) room(n int) *wire.Fault {
 
 // roomUnnamed is room for the unnamed statement, which takes the place of the one before:
 // who has used up all else still runs statements, but no endless sequence of them.
-func (s *Session) roomUnnamed(n int) *wire.Fault {
+func (s *clientState) roomUnnamed(n int) *wire.Fault {
 	s.weight() // forgets what is not in doubt any more
 	if s.memory.doubted == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (s *Session) roomUnnamed(n int) *wire.Fault {
 }
 
 // limited says that n bytes are not more than one client may have kept.
-func (s *Session) limited(n int) *wire.Fault {
+func (s *clientState) limited(n int) *wire.Fault {
 	if limit := s.set.ClientMemory; limit > 0 && n > limit {
 		return tooMuch
 	}
@@ -79,41 +79,41 @@ func (s *Session) limited(n int) *wire.Fault {
 
 // claim takes what the session does not have yet of the bytes that it wants. Not ok: that
 // would be more than the limit. 0: there is none.
-func (s *Session) claim(want int, limit int64) (ok bool) {
-	more := steps(want) - s.memory.claimed
-	if more <= 0 || s.memory.all == nil {
+func (m *memory) claim(want int, limit int64) (ok bool) {
+	more := steps(want) - m.claimed
+	if more <= 0 || m.all == nil {
 		return true
 	}
-	if all := s.memory.all.used.Add(int64(more)); limit > 0 && all > limit {
-		s.memory.all.used.Add(-int64(more))
+	if all := m.all.used.Add(int64(more)); limit > 0 && all > limit {
+		m.all.used.Add(-int64(more))
 		return false
 	}
-	s.memory.claimed += more
+	m.claimed += more
 	return true
 }
 
 // account brings the common count to what the session has; nothing is refused any more.
-func (s *Session) account() {
+func (s *clientState) account() {
 	want := s.weight()
 	if want > s.memory.claimed {
-		s.claim(want, 0)
+		s.memory.claim(want, 0)
 	} else if s.memory.claimed-want >= 2*memoryStep {
-		s.unclaim(steps(want))
+		s.memory.unclaim(steps(want))
 	}
 }
 
 // unclaim gives back all but what is left.
-func (s *Session) unclaim(left int) {
-	if s.memory.all != nil {
-		s.memory.all.used.Add(int64(left - s.memory.claimed))
-		s.memory.claimed = left
+func (m *memory) unclaim(left int) {
+	if m.all != nil {
+		m.all.used.Add(int64(left - m.claimed))
+		m.claimed = left
 	}
 }
 
 func steps(n int) int { return (n + memoryStep - 1) / memoryStep * memoryStep }
 
 // mayKeep says that the client may have a statement prepared under that name; nil: it may.
-func (s *Session) mayKeep(name string, st *statement) *wire.Fault {
+func (s *clientState) mayKeep(name string, st *statement) *wire.Fault {
 	if len(s.statements) >= statementsLimit {
 		return tooManyStatements
 	}
@@ -121,7 +121,7 @@ func (s *Session) mayKeep(name string, st *statement) *wire.Fault {
 }
 
 // keepStatement is the one place where the client gets a prepared statement.
-func (s *Session) keepStatement(name string, st *statement) {
+func (s *clientState) keepStatement(name string, st *statement) {
 	if s.statements == nil {
 		s.statements = map[string]*statement{}
 	}
@@ -131,7 +131,7 @@ func (s *Session) keepStatement(name string, st *statement) {
 }
 
 // dropStatement is the one place where it has one no more.
-func (s *Session) dropStatement(name string) {
+func (s *clientState) dropStatement(name string) {
 	if st := s.statements[name]; st != nil {
 		delete(s.statements, name)
 		s.memory.statements -= st.kept
@@ -141,7 +141,7 @@ func (s *Session) dropStatement(name string) {
 
 // doubtStatement is dropStatement for what may have to be taken back, and is kept until
 // that is known.
-func (s *Session) doubtStatement(name string) {
+func (s *clientState) doubtStatement(name string) {
 	if st := s.statements[name]; st != nil {
 		s.memory.doubted += st.kept
 		s.dropStatement(name)
@@ -149,7 +149,7 @@ func (s *Session) doubtStatement(name string) {
 }
 
 // dropStatements: the client has none any more that has a name.
-func (s *Session) dropStatements() {
+func (s *clientState) dropStatements() {
 	for _, st := range s.statements {
 		st.kept = 0
 	}
@@ -157,12 +157,12 @@ func (s *Session) dropStatements() {
 }
 
 // promised notes that the client was told what a statement is.
-func (s *Session) promised(st *statement, m wire.Message) {
+func (m *memory) promised(st *statement, reply wire.Message) {
 	before, _ := st.promise.Types()
-	st.promise.Hear(m)
+	st.promise.Hear(reply)
 	if after, _ := st.promise.Types(); st.kept > 0 {
 		st.kept += len(after) - len(before)
-		s.memory.statements += len(after) - len(before)
+		m.statements += len(after) - len(before)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // moveToPrimary ends what is going on on the server at hand, so that the request can
 // go to another node. What fails there stays there until its end.
-func (s *Session) moveToPrimary() error {
+func (s *placement) moveToPrimary() error {
 	if err := s.sync(); err != nil || s.expect.Skipping || s.failed() {
 		return err
 	}
@@ -17,7 +17,7 @@ func (s *Session) moveToPrimary() error {
 }
 
 // sync waits until the state of the transaction is known; unless it has failed.
-func (s *Session) sync() error {
+func (s *placement) sync() error {
 	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.InExtended() {
 		return err
 	}
@@ -27,7 +27,7 @@ func (s *Session) sync() error {
 
 // abandonBlock ends the block on the server at hand, which has only read, if
 // that, and parts with that.
-func (s *Session) abandonBlock() error {
+func (s *placement) abandonBlock() error {
 	if s.status == wire.Idle {
 		s.begun = nil // it has ended meanwhile
 	} else {
@@ -42,15 +42,9 @@ func (s *Session) abandonBlock() error {
 	return nil
 }
 
-// failed says that the open block can only be rolled back: that has not been
-// asked for yet.
-func (s *Session) failed() bool {
-	return s.status == wire.Failed && !s.ended && !s.expect.StatusPending()
-}
-
 // failAgain has a block that failed on the standby fail on the primary: what it
 // is to be followed by takes its properties from it there.
-func (s *Session) failAgain() error {
+func (s *placement) failAgain() error {
 	if err := s.abandonBlock(); err != nil {
 		return err
 	}
@@ -58,7 +52,7 @@ func (s *Session) failAgain() error {
 }
 
 // failOnPrimary begins a block on the primary that has failed.
-func (s *Session) failOnPrimary() error {
+func (s *placement) failOnPrimary() error {
 	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
 		return err
 	}
@@ -68,7 +62,7 @@ func (s *Session) failOnPrimary() error {
 
 // letGo parts with a server in the middle of whatever is going on: a standby's,
 // or one that has run nothing. In session mode the primary's may have to stay.
-func (s *Session) letGo() {
+func (s *placement) letGo() {
 	if s.keeps() {
 		if s.awaitCancels() {
 			s.park()
@@ -84,7 +78,7 @@ func (s *Session) letGo() {
 }
 
 // giveUp gives the server at hand back, if nothing keeps that from others.
-func (s *Session) giveUp() {
+func (s *placement) giveUp() {
 	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return && s.calm() {
 		s.release(pool.Return)
 	} else {

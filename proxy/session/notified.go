@@ -8,7 +8,7 @@ import (
 
 // notified has a notification name the client whose it is, where PostgreSQL names one
 // of pgherd's servers: a client recognizes its own by the number that it was told.
-func (s *Session) notified(m *wire.Message) {
+func (s *exchange) notified(m *wire.Message) {
 	if !m.First || len(m.Bytes) < wire.HeaderLen+4 {
 		return
 	}

@@ -2,12 +2,9 @@ package session
 
 import "pgherd/proxy/pool"
 
-// keeps says that the server at hand stays with its session until that ends.
-func (s *Session) keeps() bool { return s.mode == pool.Session && !s.away }
-
 // park puts the session's own server aside, so that the next transaction may
 // go to another node.
-func (s *Session) park() {
+func (s *serving) park() {
 	at := s.moment()
 	if at.Used, at.Expired = false, false; s.routes() && !s.server.Restless() && pool.Transaction.Judge(at) == pool.Return {
 		s.parked = s.detach()
@@ -16,7 +13,7 @@ func (s *Session) park() {
 
 // unpark takes the session's own server at hand. False: it has none, or it
 // cannot be used and nothing was lost with it.
-func (s *Session) unpark(node int) bool {
+func (s *serving) unpark(node int) bool {
 	server := s.parked
 	if s.parked = nil; server == nil {
 		return false

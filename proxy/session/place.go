@@ -5,35 +5,20 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/metrics"
-	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
-// placing is what a session remembers in order to place its requests.
-type placing struct {
-	parked     *pool.Server // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	stayParked time.Time    // kept to the parked one, until then: no standby had a server
-	blocks     bool         // an earlier transaction block has
-	ever       bool         // any statement has
-	chance     float64      // by which the session's node is chosen
-	ratio      float64      // by which a preference counts
-	reads      int          // the node that was chosen last for a read; -1: none was
-	fresh      fresh
-	unheard    bool // a read went to the primary because its relation is not known yet
-}
-
-// routes says that the session's statements may leave the primary.
-func (s *Session) routes() bool { return s.follows && s.set.Routing != nil && s.entry != nil }
+// placement has a request go to the node where it belongs.
+type placement struct{ signaling }
 
 // place has a server at hand on the node where the request belongs.
-func (s *Session) place(m *wire.Message) result {
+func (s *placement) place(m *wire.Message) result {
 	if !s.follows {
 		return refuseFor(s.fetch(route.Decision{Where: route.Primary}))
 	}
@@ -78,7 +63,7 @@ func unheard(r *route.Request) bool {
 }
 
 // toPrimary has the primary at hand in place of a standby.
-func (s *Session) toPrimary(script *query.Script) error {
+func (s *placement) toPrimary(script *query.Script) error {
 	primary := route.Decision{Where: route.Primary}
 	if err := s.moveFor(script, primary, true); err != nil {
 		return err
@@ -88,7 +73,7 @@ func (s *Session) toPrimary(script *query.Script) error {
 
 // destination is where a request goes. asks: it is to be decided; else it goes where
 // the one before it went.
-func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, _ result) {
+func (s *placement) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, _ result) {
 	if asks && s.away && (s.ended && s.stays() || r.Script.EndsFirst()) {
 		if err := s.sync(); err != nil {
 			return d, refuseFor(err)
@@ -121,7 +106,7 @@ func (s *Session) destination(m *wire.Message, r *route.Request, asks bool) (d r
 }
 
 // notePlaced notes what the request at hand will have done on its server.
-func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
+func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	runs := m.Kind == wire.Query || m.Kind == wire.Bind
 	s.ran = s.ran || runs || m.Kind == wire.FunctionCall
 	s.notePortal(m)
@@ -139,7 +124,7 @@ func (s *Session) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 
 // moveFor brings the session back from the node that it is on, if the request
 // belongs to another: from a standby, or from where nothing has run.
-func (s *Session) moveFor(script *query.Script, d route.Decision, asks bool) error {
+func (s *placement) moveFor(script *query.Script, d route.Decision, asks bool) error {
 	switch {
 	case !asks:
 		return nil
@@ -183,7 +168,7 @@ func counted(script *query.Script) metrics.Statement {
 
 // partAhead parts with the server before a request that begins another transaction:
 // that is placed anew. What the last one has left is known first.
-func (s *Session) partAhead(kind wire.Kind) error {
+func (s *placement) partAhead(kind wire.Kind) error {
 	switch kind {
 	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
 	default:
@@ -205,7 +190,7 @@ func (s *Session) partAhead(kind wire.Kind) error {
 
 // refusedAway is the error for what a session cannot have on a standby, where its
 // transaction has to stay.
-func (s *Session) refusedAway(d route.Decision) error {
+func (s *placement) refusedAway(d route.Decision) error {
 	e := s.upcoming
 	if d.Where != route.Here || e == nil || e.Pins == "" && e.Keep == "" || !s.stays() {
 		return nil
@@ -216,7 +201,7 @@ func (s *Session) refusedAway(d route.Decision) error {
 }
 
 // asked tells what a request asks for. False: it goes where the one before it went.
-func (s *Session) asked(m *wire.Message, r *route.Request) bool {
+func (s *placement) asked(m *wire.Message, r *route.Request) bool {
 	switch m.Kind {
 	case wire.Query, wire.Parse:
 		r.Script = s.script
@@ -239,7 +224,7 @@ func (s *Session) asked(m *wire.Message, r *route.Request) bool {
 }
 
 // executes: the request is about a statement of the client's; nil: it has none.
-func (s *Session) executes(st *statement, r *route.Request) {
+func (s *placement) executes(st *statement, r *route.Request) {
 	if st == nil {
 		return
 	}
@@ -252,7 +237,7 @@ func (s *Session) executes(st *statement, r *route.Request) {
 
 // insists says that a standby would refuse the transaction in which the request
 // is: one that was begun READ WRITE, or, outside of a block, a serializable one.
-func (s *Session) insists() bool {
+func (s *placement) insists() bool {
 	if unquoted(s.tracker.Settings["default_transaction_isolation"]) == "serializable" {
 		return true
 	}
@@ -265,12 +250,12 @@ func (s *Session) insists() bool {
 
 // stays says that a transaction with one snapshot has begun on a standby, where
 // it has to end.
-func (s *Session) stays() bool {
+func (s *placement) stays() bool {
 	return s.away && s.begun != nil && s.status != wire.Idle && s.standing().Snapshot
 }
 
 // standing is what the rules look at of the session.
-func (s *Session) standing() route.Session {
+func (s *placement) standing() route.Session {
 	t := route.Session{Open: s.status != wire.Idle, Placed: s.server != nil, Wrote: s.wrote, WroteBlock: s.blocks, WroteEver: s.ever}
 	if !t.Open {
 		return t
@@ -288,7 +273,7 @@ func (s *Session) standing() route.Session {
 
 // isolation is the level of the open block, or of a statement outside of one; "":
 // nobody knows.
-func (s *Session) isolation() string {
+func (s *placement) isolation() string {
 	if s.begun != nil && s.begun.Statements[0].Mode.Isolation != "" {
 		return s.begun.Statements[0].Mode.Isolation
 	}
@@ -310,7 +295,7 @@ func unquoted(literal string) string {
 
 // fetch gets a server of the node that was decided on, and begins there the
 // transaction that was held back.
-func (s *Session) fetch(d route.Decision) error {
+func (s *placement) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
 	}
@@ -326,7 +311,7 @@ func (s *Session) fetch(d route.Decision) error {
 
 // obtain gets a server of the node that was decided on; of the primary, if a read
 // finds none on a standby.
-func (s *Session) obtain(d route.Decision) error {
+func (s *placement) obtain(d route.Decision) error {
 	if s.unproved { // the primary knows first
 		return s.checkoutPrimary()
 	}
@@ -352,7 +337,7 @@ func (s *Session) obtain(d route.Decision) error {
 
 // checkoutPrimary gets a server of the node that takes writes once it has come: while
 // it waits, another may have become the primary.
-func (s *Session) checkoutPrimary() error {
+func (s *placement) checkoutPrimary() error {
 	for range rolesTries {
 		if err := s.checkOut(s.primary()); err != nil || s.server.Key.Node == s.primary() {
 			return err
@@ -369,7 +354,7 @@ func (s *Session) checkoutPrimary() error {
 const rolesTries = 3
 
 // beginAgain begins on the server at hand the block that is open for the client.
-func (s *Session) beginAgain() {
+func (s *placement) beginAgain() {
 	if s.begun != nil {
 		s.waits = true
 		s.tellOwn(s.begun.Text)
@@ -379,7 +364,7 @@ func (s *Session) beginAgain() {
 }
 
 // noteWrite notes what a request that went to the primary may write.
-func (s *Session) noteWrite(r *route.Request) {
+func (s *placement) noteWrite(r *route.Request) {
 	if s.wrote || s.away {
 		return
 	}
@@ -388,13 +373,17 @@ func (s *Session) noteWrite(r *route.Request) {
 	}
 }
 
-// idle: no transaction is open any more.
-func (s *Session) idle() {
-	if s.wrote {
-		s.fresh.wrote = s.loop.Now()
-		s.loop.Wrote()
+// appear gets the session a server for a signal.
+func (s *placement) appear() error {
+	before := s.status
+	err := s.fetch(route.Decision{Where: route.Primary})
+	if err == nil {
+		return s.relayUntil(s.expect.Empty)
 	}
-	if s.disposition == expect.Forward || s.disposition == expect.Substitute {
-		s.begun = nil
+	s.summoned = false
+	s.transaction.enter(before)
+	if scarce(err) {
+		return nil // the client does not notice
 	}
+	return err
 }

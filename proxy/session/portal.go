@@ -4,7 +4,7 @@ import "pgherd/proxy/wire"
 
 // notePortal notes whether the unnamed portal on the standby at hand may still be
 // asked for, behind this request: it would be lost with the server.
-func (s *Session) notePortal(m *wire.Message) {
+func (s *clientState) notePortal(m *wire.Message) {
 	if !s.away {
 		return
 	}

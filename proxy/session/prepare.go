@@ -13,7 +13,7 @@ import (
 //
 // The names that a server does not know (a client's own, of statements too
 // long to keep) are passed as they are: its error is the right one.
-func (s *Session) prepare(m *wire.Message) result {
+func (s *clientState) prepare(m *wire.Message) result {
 	if !s.follows || s.plain || s.expect.Skipping { // the server will not read it
 		return onward
 	}
@@ -37,7 +37,7 @@ func (s *Session) prepare(m *wire.Message) result {
 	return onward
 }
 
-func (s *Session) prepareParse(m *wire.Message) bool {
+func (s *clientState) prepareParse(m *wire.Message) bool {
 	if !m.Last {
 		if m.Bytes[wire.HeaderLen] == 0 { // the unnamed one
 			s.forward(m, s.setUnnamed(s.statement("")), nil)
@@ -83,7 +83,7 @@ func (s *Session) prepareParse(m *wire.Message) bool {
 }
 
 // setUnnamed notes what the unnamed statement is from now on.
-func (s *Session) setUnnamed(st *statement) expect.Undo {
+func (s *clientState) setUnnamed(st *statement) expect.Undo {
 	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == 0 {
 		return nil // nothing changes
 	}
@@ -107,7 +107,7 @@ const duplicate = "42P05"
 // collide: the client's name is taken. The server is made to fail by the name
 // that it has for that statement, so that it skips and rolls back as it must;
 // the client gets the error with its own name in it, unless there is another.
-func (s *Session) collide(name, text string) {
+func (s *clientState) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
 	s.sendSubstitute(wire.Parse, wire.AppendError(nil, fault), duplicate, appendParse(nil, there, text))
@@ -116,7 +116,7 @@ func (s *Session) collide(name, text string) {
 // prepareAhead answers a Parse without a server, if the statement has been
 // taken by one of its pool. A driver that prepares on one thread what it runs
 // on others would otherwise wait for the servers that these hold.
-func (s *Session) prepareAhead(m *wire.Message) bool {
+func (s *clientState) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
 	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil || s.tracker.Mean != nil {
 		return false
@@ -134,7 +134,7 @@ func (s *Session) prepareAhead(m *wire.Message) bool {
 
 // prepareBind sends a Bind on under the statement's name on the server. Of a
 // long one only the beginning is here: that is enough.
-func (s *Session) prepareBind(m *wire.Message) bool {
+func (s *clientState) prepareBind(m *wire.Message) bool {
 	portal, name, whole := wire.BindNames(m.Body())
 	if !whole {
 		return false
@@ -162,7 +162,7 @@ func (s *Session) prepareBind(m *wire.Message) bool {
 	return true
 }
 
-func (s *Session) prepareDescribe(m *wire.Message) bool {
+func (s *clientState) prepareDescribe(m *wire.Message) bool {
 	v, err := wire.ViewDescribe(m.Body())
 	if err != nil {
 		return false
@@ -186,7 +186,7 @@ func (s *Session) prepareDescribe(m *wire.Message) bool {
 }
 
 // prepareClose forgets the client's statement; the server keeps it for others.
-func (s *Session) prepareClose(m *wire.Message) bool {
+func (s *clientState) prepareClose(m *wire.Message) bool {
 	v, err := wire.ViewClose(m.Body())
 	if err != nil || v.What != 'S' {
 		return false
@@ -209,4 +209,9 @@ func (s *Session) prepareClose(m *wire.Message) bool {
 	s.doubtStatement(name)
 	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.keepStatement(name, st) })
 	return true
+}
+
+// copies says that the Bind at hand may be repeated.
+func (s *clientState) copies() bool {
+	return s.status == wire.Idle && s.follows && !s.expect.InExtended() && s.expect.OwedToClient() == 0
 }

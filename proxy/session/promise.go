@@ -19,7 +19,7 @@ func serves(there *pool.PreparedStatement, st *statement) bool {
 
 // keepPromise has the statement that a request is about on the server as the client was
 // told it is. An error says that it is not any more.
-func (s *Session) keepPromise(m *wire.Message) error {
+func (s *relaying) keepPromise(m *wire.Message) error {
 	if !s.follows || s.plain || s.expect.Skipping || s.status == wire.Failed {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (s *Session) keepPromise(m *wire.Message) error {
 
 // agreed has the statement that a request is about mean on the server what it means to
 // the client.
-func (s *Session) agreed(m *wire.Message) error {
+func (s *relaying) agreed(m *wire.Message) error {
 	if err := s.settled(m.Kind); err != nil {
 		return err
 	}
@@ -56,13 +56,13 @@ func (s *Session) agreed(m *wire.Message) error {
 }
 
 // about is the client's statement that a Bind or Describe is about; nil: none.
-func (s *Session) about(m *wire.Message) (name []byte, st *statement) {
+func (h *holdings) about(m *wire.Message) (name []byte, st *statement) {
 	switch m.Kind {
 	case wire.Bind:
-		_, name, st = s.bound(m)
+		_, name, st = h.bound(m)
 	case wire.Describe:
 		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
-			return v.Name, s.statementOf(v.Name)
+			return v.Name, h.statementOf(v.Name)
 		}
 	}
 	return name, st
@@ -70,7 +70,7 @@ func (s *Session) about(m *wire.Message) (name []byte, st *statement) {
 
 // describeAnew has a statement, of which the client has been told nothing yet, prepared
 // anew, unless that was just done for this client: what it is then is what it is now.
-func (s *Session) describeAnew(name []byte, st *statement) {
+func (s *relaying) describeAnew(name []byte, st *statement) {
 	there, now := s.server.Prepared.Find(st.key), st.round == s.round
 	switch {
 	case len(name) == 0 && s.server.Prepared.Unnamed == st.id && !now:
@@ -82,14 +82,14 @@ func (s *Session) describeAnew(name []byte, st *statement) {
 
 // ownPlan has a statement, of which the client has been told nothing, prepared anew if the
 // server has it of another client: that may be of another time.
-func (s *Session) ownPlan(name []byte, st *statement) {
-	if there := s.server.Prepared.Find(st.key); len(name) > 0 && there != nil && there.By != st.id {
+func (c *checkout) ownPlan(name []byte, st *statement) {
+	if there := c.server.Prepared.Find(st.key); len(name) > 0 && there != nil && there.By != st.id {
 		there.Outdated = true
 	}
 }
 
 // prepareAsPromised prepares a statement and waits for what it is.
-func (s *Session) prepareAsPromised(name []byte, st *statement) error {
+func (s *relaying) prepareAsPromised(name []byte, st *statement) error {
 	there, named := s.ensure(name)
 	var told pool.Shape
 	s.sendAbout(wire.Describe, expect.Setup, nil, &told, wire.AppendDescribe(nil, 'S', there))
@@ -114,7 +114,7 @@ func (s *Session) prepareAsPromised(name []byte, st *statement) error {
 var changed = &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "cached plan must not change result type"}
 
 // hearShape learns what a statement is from the answer to a Describe.
-func (s *Session) hearShape(m wire.Message) {
+func (s *relaying) hearShape(m wire.Message) {
 	switch about := s.expect.About().(type) {
 	case *pool.Shape:
 		about.Hear(m)
@@ -126,7 +126,7 @@ func (s *Session) hearShape(m wire.Message) {
 			s.tracker.Keep("a statement with more columns or parameters than are remembered")
 			return
 		}
-		s.promised(about, m)
+		s.memory.promised(about, m)
 		if about == s.unnamed { // that the server has under no name
 			return
 		}
@@ -134,4 +134,33 @@ func (s *Session) hearShape(m wire.Message) {
 			there.Shape.Agree(&about.promise, m.Kind)
 		}
 	}
+}
+
+// settled waits until it is known what became of what the client has prepared
+// so far; a Parse, until it is known whether the transaction still takes one.
+func (s *relaying) settled(kind wire.Kind) error {
+	parse := kind == wire.Parse && s.follows
+	return s.relayUntil(func() bool {
+		return !s.expect.Unsettled() && !(parse && s.expect.StatusPending() && s.expect.RepliesPending())
+	})
+}
+
+// informed has the server asked what is set, if nobody knows, before it is given
+// a statement that it does not have: only then can that be parsed under the
+// settings that gave it its meaning. Within a transaction it cannot be asked.
+func (s *relaying) informed(m *wire.Message) error {
+	f := &s.tracker
+	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {
+		return nil
+	}
+	if s.status != wire.Idle && !s.expect.StatusPending() {
+		return nil
+	}
+	if err := s.quiesce(); err != nil {
+		return err
+	}
+	if f.Unsure && s.status == wire.Idle && s.expect.Empty() {
+		s.askState()
+	}
+	return s.quiesce()
 }

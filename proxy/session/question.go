@@ -29,15 +29,9 @@ type inquiry struct {
 }
 
 // ask sends a question. done is called when the answer has come.
-func (s *Session) ask(sql string, done func(*question)) {
+func (s *relaying) ask(sql string, done func(*question)) {
 	s.asking = &question{done: done}
 	s.query(sql, expect.Capture)
-}
-
-// query sends a query of pgherd's own. It destroys the unnamed statement.
-func (s *Session) query(sql string, w expect.Disposition) {
-	s.server.Prepared.Sweep()
-	s.send(wire.Query, w, nil, wire.AppendQuery(nil, sql))
 }
 
 // hear takes a piece of the answer.
@@ -73,7 +67,7 @@ func (q *question) read(body []byte) {
 
 // askAhead asks what a session has left on the server in the same round trip
 // as what may have left it, where that is a transaction by itself.
-func (s *Session) askAhead() {
+func (s *relaying) askAhead() {
 	if s.tracker.AskAhead() && !s.waits && s.status == wire.Idle && s.server != nil && s.asking == nil &&
 		!s.expect.Skipping && s.expect.RepliesPending() {
 		s.askState()
@@ -81,7 +75,7 @@ func (s *Session) askAhead() {
 }
 
 // askState asks the server what the session has left on it.
-func (s *Session) askState() {
+func (s *relaying) askState() {
 	prepared := strconv.Itoa(s.server.Prepared.Len())
 	if s.expect.Doubtful() {
 		prepared = "" // some of them may fail
@@ -108,38 +102,8 @@ func (s *Session) askState() {
 	})
 }
 
-// acquaint has the catalog known before the first statement is judged by it.
-func (s *Session) acquaint() error {
-	for s.entry != nil && !s.entry.Known() {
-		if err := s.askFirst(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Session) askFirst() error {
-	return s.askNow(func() catalog.Ticket { return s.entry.Ask(s.loop.Now()) })
-}
-
-// askNow asks the primary, and waits for the answer.
-func (s *Session) askNow(ticket func() catalog.Ticket) error {
-	if s.server == nil {
-		if err := s.checkOut(s.primary()); err != nil {
-			return err
-		}
-	}
-	if s.asking == nil {
-		s.askCatalog(ticket())
-	}
-	if err := s.relayUntil(func() bool { return s.asking == nil }); err != nil {
-		return err
-	}
-	return s.digest()
-}
-
 // digest reads an answer that may take a while to read.
-func (s *Session) digest() error {
+func (s *relaying) digest() error {
 	unread := s.unread
 	s.unread = nil
 	if unread == nil {
@@ -152,7 +116,7 @@ func (s *Session) digest() error {
 
 // askCatalog asks the server for the functions, triggers and views that
 // statements are judged by.
-func (s *Session) askCatalog(ticket catalog.Ticket) {
+func (s *relaying) askCatalog(ticket catalog.Ticket) {
 	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(s.server.Untimed()+catalog.Question(before), func(q *question) {
 		if q.failed {

@@ -3,32 +3,22 @@ package session
 import (
 	"slices"
 
-	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/query"
 )
 
-// basis is what a request is judged by. It may wait for a server, and run for long,
-// while other sessions change what its functions and tables do.
-type basis struct {
-	script *query.Script // nil: it has none that could be judged once more
-	known  *catalog.Snapshot
-	asOf   uint64 // the definitions that known knows of
-	tick   uint64
-}
-
 // present is what a request would be judged by now.
-func (s *Session) present() (b basis) {
-	if s.entry != nil {
-		b.tick = s.entry.Tick() // first: what happens meanwhile is noticed
-		b.known, b.asOf = s.entry.Present()
+func (k *knowledge) present() (b basis) {
+	if k.entry != nil {
+		b.tick = k.entry.Tick() // first: what happens meanwhile is noticed
+		b.known, b.asOf = k.entry.Present()
 	}
 	return b
 }
 
 // overtaken says that the request at hand may meet definitions of others that its
 // judgement does not know.
-func (s *Session) overtaken() bool {
+func (s *analysis) overtaken() bool {
 	b := &s.basis
 	if s.entry == nil || !s.entry.Stale() && s.entry.Tick() == b.tick && s.entry.Snapshot() == b.known {
 		return false
@@ -73,7 +63,7 @@ func (r *redo) put(list *[]*query.Script, script *query.Script) {
 
 // noteRun takes down what the request at hand will do, as far as definitions may
 // change it.
-func (s *Session) noteRun(e *effect.Effect) {
+func (s *analysis) noteRun(e *effect.Effect) {
 	r, b := &s.redo, &s.basis
 	if s.entry == nil {
 		return
@@ -102,9 +92,9 @@ func (s *Session) noteRun(e *effect.Effect) {
 }
 
 // redefines counts the session's own definitions that change what a script does.
-func (s *Session) redefines(script *query.Script) (n int) {
-	known := s.entry.Snapshot()
-	for _, objects := range s.redo.made {
+func (k *knowledge) redefines(script *query.Script) (n int) {
+	known := k.entry.Snapshot()
+	for _, objects := range k.redo.made {
 		if known.Concerns(objects, script) {
 			n++
 		}
@@ -114,19 +104,19 @@ func (s *Session) redefines(script *query.Script) (n int) {
 
 // meets counts the definitions, of its own and of others, that may have changed what a
 // script does, between its first judgement and the latest answer about the catalog.
-func (s *Session) meets(script *query.Script) int {
-	return s.redefines(script) + s.entry.Concerning(script, s.redo.asOf, s.redo.own)
+func (k *knowledge) meets(script *query.Script) int {
+	return k.redefines(script) + k.entry.Concerning(script, k.redo.asOf, k.redo.own)
 }
 
 // misjudged says that something has run that is to be judged once more.
-func (s *Session) misjudged() bool {
-	r := &s.redo
-	return len(r.later) > 0 || (len(r.ran) > 0 || r.opaque) && s.entry.Tick() != r.tick
+func (k *knowledge) misjudged() bool {
+	r := &k.redo
+	return len(r.later) > 0 || (len(r.ran) > 0 || r.opaque) && k.entry.Tick() != r.tick
 }
 
 // judgeAgain judges what has run once more, if definitions may have changed it
 // meanwhile. Not done: what it ran under is not known yet.
-func (s *Session) judgeAgain() (done bool) {
+func (s *analysis) judgeAgain() (done bool) {
 	r := &s.redo
 	if s.entry == nil {
 		return true
@@ -154,7 +144,7 @@ func (s *Session) judgeAgain() (done bool) {
 }
 
 // overtake finds out what is to be judged once more.
-func (s *Session) overtake() {
+func (s *analysis) overtake() {
 	r := &s.redo
 	if r.opaque && s.entry.Tick() != r.tick {
 		s.tracker.Keep(misjudgedForGood)
@@ -171,7 +161,7 @@ func (s *Session) overtake() {
 
 // judgeLater judges by the latest answer. What has changed twice since may have been,
 // in between, what no answer tells.
-func (s *Session) judgeLater() {
+func (s *analysis) judgeLater() {
 	f := &s.tracker
 	for _, script := range s.redo.later {
 		e := effect.Of(script, s.judge())
@@ -188,13 +178,13 @@ func (s *Session) judgeLater() {
 
 // awaitsCatalog says that what has run cannot be judged before another answer about
 // the catalog has come, to a question that was asked after it.
-func (s *Session) awaitsCatalog() bool {
-	r := &s.redo
+func (k *knowledge) awaitsCatalog() bool {
+	r := &k.redo
 	if len(r.later) == 0 {
 		return false
 	}
 	if !r.counted {
-		r.asks, r.counted = s.entry.Asks(), true
+		r.asks, r.counted = k.entry.Asks(), true
 	}
-	return s.entry.Stale() && !s.entry.Answered(r.asks)
+	return k.entry.Stale() && !k.entry.Answered(r.asks)
 }

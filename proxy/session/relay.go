@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"errors"
-	"io"
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/metrics"
@@ -11,43 +10,28 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// relay moves what has arrived, both ways: requests go out while answers come
-// back, so that no pipeline, copy or notification can dead-lock it. A side
-// that does not read is not read for: its peer slows down, nobody else.
-func (s *Session) relay() (moved bool, err error) {
-	s.reload()
-	if s.evicted != nil {
-		return false, s.evicted
-	}
-	if err := s.digest(); err != nil {
-		return false, err
-	}
-	fromServer, err := s.fromServer()
-	if err != nil {
-		return false, err
-	}
-	fromClient, err := s.fromClient()
-	if err != nil {
-		return false, err
-	}
-	s.settle()
-	s.account()
-	return fromServer || fromClient, nil
+// relaying passes replies on, and waits for them: the client's own, and those to what
+// pgherd asks on its own behalf.
+type relaying struct {
+	analysis
+	signals
+	vacating
+	admitted
+	placing
 }
 
-// settle names what the session waits for now.
-func (s *Session) settle() {
-	switch {
-	case !s.expect.Empty():
-		s.enter(Active)
-	case s.status != wire.Idle:
-		s.enter(InTransaction)
-	default:
-		s.enter(Idle)
+// idle: no transaction is open any more.
+func (s *relaying) idle() {
+	if s.wrote {
+		s.fresh.wrote = s.loop.Now()
+		s.loop.Wrote()
+	}
+	if s.disposition == expect.Forward || s.disposition == expect.Substitute {
+		s.begun = nil
 	}
 }
 
-func (s *Session) fromServer() (moved bool, err error) {
+func (s *relaying) fromServer() (moved bool, err error) {
 	for s.server != nil && (s.state == Closing || s.client.Queued() < queuedLimit) {
 		m, ok, err := s.replies.next()
 		if err != nil {
@@ -68,15 +52,15 @@ func (s *Session) fromServer() (moved bool, err error) {
 }
 
 // broken is why the session ends for which a reply could not be used.
-func (s *Session) broken(err error) error {
+func (o *owed) broken(err error) error {
 	if _, told := errors.AsType[*wire.Fault](err); told {
 		return err
 	}
-	return s.nonsense(err)
+	return o.nonsense(err)
 }
 
 // reply handles a reply, or a piece of one.
-func (s *Session) reply(m wire.Message) (err error) {
+func (s *relaying) reply(m wire.Message) (err error) {
 	if m.First {
 		if s.disposition, err = s.expect.Admit(m.Kind); err != nil {
 			return err
@@ -115,7 +99,7 @@ func (s *Session) reply(m wire.Message) (err error) {
 }
 
 // endOwn: the answer to something of pgherd's own has come to its end.
-func (s *Session) endOwn() {
+func (s *relaying) endOwn() {
 	switch s.disposition {
 	case expect.Forward:
 		s.missTarget()
@@ -133,7 +117,7 @@ func (s *Session) endOwn() {
 }
 
 // deliver gives the client what is its own of a reply.
-func (s *Session) deliver(m wire.Message) {
+func (s *relaying) deliver(m wire.Message) {
 	switch {
 	case s.disposition == expect.Forward, s.disposition == expect.Setup && m.Kind == wire.ErrorResponse:
 		s.handOn(m)
@@ -146,24 +130,8 @@ func (s *Session) deliver(m wire.Message) {
 	}
 }
 
-func (s *Session) handOn(m wire.Message) {
-	s.replies.pass(s.client, m)
-	s.torn = !m.Last
-}
-
-// substitute tells the client an error in pgherd's words, if it is the one that
-// was brought about.
-func (s *Session) substitute(m wire.Message) {
-	a := s.expect.Words()
-	if a.Code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.Code) {
-		s.handOn(m)
-	} else if m.First {
-		s.client.Write(a.Bytes)
-	}
-}
-
 // observe learns from a reply that is there as a whole, if it is not too long for that.
-func (s *Session) observe(m wire.Message) error {
+func (s *relaying) observe(m wire.Message) error {
 	switch m.Kind {
 	case wire.ParameterDescription, wire.RowDescription, wire.NoData:
 		s.hearShape(m)
@@ -199,7 +167,7 @@ func (s *Session) observe(m wire.Message) error {
 
 // tellOthers has other sessions know, before the client hears of it, what the end of a
 // statement or request means to them.
-func (s *Session) tellOthers(m wire.Message) {
+func (s *relaying) tellOthers(m wire.Message) {
 	s.noteDefinedUnseen(m)
 	s.regrant(m)
 	if s.held != nil {
@@ -207,7 +175,7 @@ func (s *Session) tellOthers(m wire.Message) {
 	}
 }
 
-func (s *Session) observeError(m wire.Message) error {
+func (s *relaying) observeError(m wire.Message) error {
 	fault := wire.ViewFault(m.Body())
 	s.loop.Count(s.server.Key.Node, severity(fault.Severity))
 	s.fatal = s.disposition == expect.Forward && (fault.Severity == "FATAL" || fault.Severity == "PANIC")
@@ -237,7 +205,7 @@ func severity(word string) metrics.Statement {
 }
 
 // complete learns from the end of one of the client's statements.
-func (s *Session) complete(m wire.Message) {
+func (s *relaying) complete(m wire.Message) {
 	v, err := wire.ViewCommandComplete(m.Body())
 	if err != nil {
 		return
@@ -259,7 +227,7 @@ func (s *Session) complete(m wire.Message) {
 }
 
 // deallocated: the server has no named statement any more, and the client none.
-func (s *Session) deallocated() {
+func (s *relaying) deallocated() {
 	unnamed := s.server.Prepared.Unnamed
 	s.server.Prepared.Forget()
 	s.server.Prepared.Unnamed = unnamed
@@ -267,89 +235,15 @@ func (s *Session) deallocated() {
 }
 
 // serverGone ends the session: what it had built up on its server is lost.
-func (s *Session) serverGone() error {
-	s.expect.Uncertain = true
+func (o *owed) serverGone() error {
+	o.expect.Uncertain = true
 	return &wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
 		Detail: "The connection between pgherd and PostgreSQL was lost.",
 		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}
 }
 
 // nonsense ends the session: nothing more that its server says can be trusted.
-func (s *Session) nonsense(err error) error {
-	s.expect.Uncertain = true
+func (o *owed) nonsense(err error) error {
+	o.expect.Uncertain = true
 	return &wire.Fault{Code: "08P01", Message: "server violated the protocol", Detail: err.Error()}
-}
-
-func (s *Session) fromClient() (moved bool, err error) {
-	if s.leaving {
-		return false, s.leave(s.client.Ended())
-	}
-	if s.gone() {
-		return false, s.parting()
-	}
-	if s.retry.due {
-		if !s.expect.Empty() {
-			return false, nil
-		}
-		return true, s.repeat()
-	}
-	for !s.crowded() {
-		m, ok, err := s.requests.next()
-		if err != nil {
-			return moved, s.refuseClient(err)
-		}
-		if !ok {
-			if why := s.client.Ended(); why != nil {
-				return moved, s.leave(why)
-			}
-			return moved, nil
-		}
-		moved = true
-		if s.set.Tells != 0 && m.First {
-			s.logMessage(&m)
-		}
-		if err := s.handle(m); err != nil {
-			return moved, err
-		}
-		if s.leaving {
-			return moved, nil
-		}
-	}
-	return moved, nil
-}
-
-// crowded says that enough is queued, or owed, for the client to wait.
-func (s *Session) crowded() bool {
-	held := s.expect.Held() >= queuedLimit && s.expect.RepliesPending() && !s.expect.InExtended() // their turn comes without another request
-	return held || s.expect.Full() || s.client.Queued() >= queuedLimit ||
-		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
-}
-
-// leave: the client said goodbye or closed its side. What it had asked for
-// before is still done, as PostgreSQL would: until it cannot be reached.
-func (s *Session) leave(why error) error {
-	if !s.expect.RepliesPending() || why != nil && why != io.EOF || !s.requests.cut.Between() {
-		return s.parting()
-	}
-	if !s.leaving {
-		s.leaving = true
-		s.sendFlush() // no Sync will make it answer
-	}
-	return nil
-}
-
-// refuseClient: what the client sends is not the protocol. What it had asked
-// for before is answered first, as PostgreSQL does.
-func (s *Session) refuseClient(why error) error {
-	s.violation = &wire.Fault{Code: "08P01", Message: why.Error()}
-	return s.leave(nil)
-}
-
-// parting is how a session ends whose client has left, or made it impossible
-// to go on.
-func (s *Session) parting() error {
-	if s.violation != nil {
-		return s.violation
-	}
-	return errLeft
 }

@@ -1,16 +1,16 @@
 package session
 
 import (
+	"strings"
 	"time"
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/wire"
 )
 
 // finish decides what becomes of its servers once the client is gone, and does
 // it.
-func (s *Session) finish() {
+func (s *serving) finish() {
 	_ = s.digest() // for other sessions; an error is that the worker stops
 	if s.server != nil {
 		s.finishOne()
@@ -20,7 +20,7 @@ func (s *Session) finish() {
 	}
 }
 
-func (s *Session) finishOne() {
+func (s *serving) finishOne() {
 	s.conclude()
 	verdict := s.verdict()
 	if verdict != pool.Discard && s.awaitCancels() {
@@ -42,7 +42,7 @@ func (s *Session) finishOne() {
 }
 
 // verdict is what the release rule says of the server at hand.
-func (s *Session) verdict() pool.Verdict {
+func (s *serving) verdict() pool.Verdict {
 	if s.away {
 		return max(s.mode, pool.Transaction).Judge(s.moment())
 	}
@@ -53,7 +53,7 @@ func (s *Session) verdict() pool.Verdict {
 // session's state allow it. waited: something may have happened meanwhile. A
 // cancel on its way holds the server (I10); what the transaction has left is
 // found out all the same, for the next one depends on it.
-func (s *Session) part() (waited bool) {
+func (s *serving) part() (waited bool) {
 	if s.server == nil || !s.follows || !s.conclude() || s.cancels > 0 || s.summoned {
 		return false
 	}
@@ -76,19 +76,9 @@ func (s *Session) part() (waited bool) {
 	return waited
 }
 
-// outside says that the server owes nothing and is in no transaction.
-func (s *Session) outside() bool {
-	return s.expect.Empty() && !s.expect.InExtended() && s.status == wire.Idle
-}
-
-// between is outside, and no message is here by half.
-func (s *Session) between() bool {
-	return s.outside() && s.replies.cut.Between() && s.requests.cut.Between()
-}
-
 // conclude settles, between two transactions, what the last one has left. Not
 // done: the server has been asked.
-func (s *Session) conclude() (done bool) {
+func (s *serving) conclude() (done bool) {
 	f := &s.tracker
 	if !s.follows || !s.between() {
 		return true
@@ -116,13 +106,13 @@ func (s *Session) conclude() (done bool) {
 const recheckEvery = 10 * time.Millisecond
 
 // commit: the transaction has ended, and its outcome is certain.
-func (s *Session) commit() {
+func (s *serving) commit() {
 	s.tracker.Commit(s.server.Params)
 	s.server.Settings = s.tracker.Settings
 }
 
 // renew asks for the catalog if that is due, or needed.
-func (s *Session) renew() (asked bool) {
+func (s *serving) renew() (asked bool) {
 	if s.entry == nil || s.away || s.state == Closing { // a standby may not have heard of the latest
 		return false
 	}
@@ -135,7 +125,7 @@ func (s *Session) renew() (asked bool) {
 }
 
 // moment is what the release rule looks at.
-func (s *Session) moment() pool.Moment {
+func (s *serving) moment() pool.Moment {
 	return pool.Moment{
 		Ended:     s.state == Closing,
 		Owes:      !s.expect.Empty() || s.expect.InExtended() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
@@ -150,7 +140,7 @@ func (s *Session) moment() pool.Moment {
 
 // awaitCancels holds the server until no cancel is on its way to it any more,
 // so that none can reach another client's query (I10).
-func (s *Session) awaitCancels() bool {
+func (s *serving) awaitCancels() bool {
 	deadline := s.loop.Now().Add(cancelHold)
 	for s.cancels > 0 {
 		if !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil {
@@ -162,7 +152,7 @@ func (s *Session) awaitCancels() bool {
 
 // reset runs what is needed of reset_query_list, each statement a query of its own
 // whose replies nobody sees. A server that is not idle and debtless after it is closed.
-func (s *Session) reset() pool.Verdict {
+func (s *serving) reset() pool.Verdict {
 	deadline, open := s.loop.Now().Add(s.set.ResetTimeout), s.mayBeOpen()
 	queries, all := s.resetQueries()
 	for _, sql := range queries {
@@ -186,7 +176,7 @@ func (s *Session) reset() pool.Verdict {
 // resetQueries are what cleans the server. Where servers are shared, an open
 // transaction that has left nothing else is only rolled back. all: everything is
 // to be taken back.
-func (s *Session) resetQueries() (queries []string, all bool) {
+func (s *serving) resetQueries() (queries []string, all bool) {
 	f := &s.tracker
 	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.InExtended() && f.Pinned() == "" && !s.server.Used && !s.unasked
 	f.Reset()
@@ -202,14 +192,8 @@ func (s *Session) resetQueries() (queries []string, all bool) {
 	return s.set.ResetQueries, true
 }
 
-// busy says that the server is at work and can be told to stop. One that waits
-// for the rest of a message ends by itself when it is closed.
-func (s *Session) busy() bool {
-	return s.expect.RepliesPending() && !s.expect.Uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
-}
-
 // detach takes the server from the session.
-func (s *Session) detach() *pool.Server {
+func (s *serving) detach() *pool.Server {
 	server := s.server
 	s.leaveDefinitions(server)
 	s.replies.ends()
@@ -220,7 +204,7 @@ func (s *Session) detach() *pool.Server {
 }
 
 // drained waits until the server owes nothing. False: it has broken, or is too late.
-func (s *Session) drained(deadline time.Time) bool {
+func (s *serving) drained(deadline time.Time) bool {
 	for !s.expect.Empty() {
 		moved, err := s.fromServer()
 		if err != nil || !moved && s.outOfTime(deadline) {
@@ -230,13 +214,8 @@ func (s *Session) drained(deadline time.Time) bool {
 	return true
 }
 
-// outOfTime waits for something to happen; true once it is too late.
-func (s *Session) outOfTime(deadline time.Time) bool {
-	return !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil
-}
-
 // release parts with the server.
-func (s *Session) release(verdict pool.Verdict) {
+func (s *serving) release(verdict pool.Verdict) {
 	if verdict == pool.Return {
 		s.prove()
 	}
@@ -246,4 +225,33 @@ func (s *Session) release(verdict pool.Verdict) {
 	} else {
 		s.loop.Discard(server)
 	}
+}
+
+// calm has PostgreSQL not end the server while nobody has it, for the silence of the
+// client that leaves it. False: it is not to be reused.
+func (s *serving) calm() bool {
+	if !s.server.Restless() {
+		return true
+	}
+	s.query(pool.QuietSQL, expect.Swallow)
+	if !s.drained(s.loop.Now().Add(s.set.ResetTimeout)) {
+		return false
+	}
+	s.server.Settings = s.server.Settings.Quiet()
+	return !s.expect.Uncertain
+}
+
+// onlyEnds says that a statement of reset_query_list ends a transaction and does
+// nothing else. Where none is open PostgreSQL would write a warning for it into its
+// log, each time that a client leaves.
+func onlyEnds(sql string) bool {
+	sql = strings.Trim(sql, " \t\r\n;")
+	for _, word := range [...]string{"ABORT", "ROLLBACK"} {
+		if len(sql) < len(word) || !strings.EqualFold(sql[:len(word)], word) {
+			continue
+		}
+		rest := strings.TrimSpace(sql[len(word):])
+		return rest == "" || sql[len(word)] <= ' ' && (strings.EqualFold(rest, "WORK") || strings.EqualFold(rest, "TRANSACTION"))
+	}
+	return false
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"pgherd/proxy/catalog"
-	"pgherd/proxy/effect"
 )
 
 // residueQuestion takes back and asks for what DISCARD ALL leaves and the server can
@@ -15,6 +14,7 @@ import (
 // the origin, so the text of that question is run where they may.
 const residueQuestion = `SELECT pg_catalog.setseed({{seed}}) IS NULL,
  EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots() s
+
   WHERE s.temporary AND s.active_pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())
  OR CASE WHEN NOT pg_catalog.pg_is_in_recovery()
    AND pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_session_is_setup()', 'execute')
@@ -39,7 +39,7 @@ func residueSQL(seed float64) string {
 // spoilt reads the answer: the server must not go to another client. In session mode,
 // where statements are not looked at for nothing, they are from now on in a database
 // that holds what may be left; in what this session may have done nobody has looked.
-func (s *Session) spoilt(q *question) bool {
+func (s *relaying) spoilt(q *question) bool {
 	if q.failed || len(q.rows) != 1 || len(q.rows[0]) != 3 {
 		return true
 	}
@@ -55,7 +55,7 @@ func (s *Session) spoilt(q *question) bool {
 // discarded: the client's DISCARD ALL was done. What the server is to be asked for it
 // is asked once the server is free. Where names pass as they are nobody has looked
 // at what was sent behind it.
-func (s *Session) discarded() {
+func (s *relaying) discarded() {
 	more := s.plain && s.expect.Len() > 2 // the end of its Execute, and of the Sync
 	s.unasked = s.unasked || s.tracker.Kept() != ""
 	s.tracker.Discarded()
@@ -65,11 +65,4 @@ func (s *Session) discarded() {
 	}
 	s.plain = false
 	s.server.Settings, s.server.Used = nil, s.keeps()
-}
-
-// lookAhead looks at a Parse where nobody looks at its Bind.
-func (s *Session) lookAhead() {
-	if s.plain && s.server != nil && s.effect(s.script).Has(effect.Spoils) {
-		s.server.Retire(s.loop.Now())
-	}
 }

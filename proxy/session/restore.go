@@ -5,13 +5,12 @@ import (
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
 )
 
 // restore brings the server to the settings of the session, in the same round
 // trip as what the client asks for; if that could fail, before it.
-func (s *Session) restore() error {
+func (s *serving) restore() error {
 	had := s.server.Settings
 	r := had.Restore(s.tracker.Settings)
 	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
@@ -40,33 +39,6 @@ func (s *Session) restore() error {
 		return why
 	}
 	return err
-}
-
-// tell tells the client what its server reports otherwise than it knows.
-func (s *Session) tell() {
-	if s.told == nil || pool.SameParams(s.told, s.server.Params) {
-		return // it is logging in, or knows
-	}
-	for _, p := range s.server.Params {
-		if !ofNode[p.Name] && pool.Param(s.told, p.Name) != p.Value {
-			s.learn(pool.WithParam(s.told, p.Name, p.Value))
-			s.client.Write(wire.AppendParameterStatus(nil, p.Name, p.Value))
-		}
-	}
-}
-
-// ofNode are parameters that tell of the node and not of the session: the client
-// is to see one server.
-var ofNode = map[string]bool{"in_hot_standby": true, "server_version": true}
-
-// learn notes what the client knows of its server's parameters now.
-func (s *Session) learn(params []wire.Param) {
-	s.told = params
-	s.watchSuperuser(params)
-	s.syntax = query.Syntax{
-		BackslashEscapes: pool.Param(params, "standard_conforming_strings") == "off",
-		UnsafeEncoding:   !query.SafeEncoding(pool.Param(params, "client_encoding")),
-	}
 }
 
 // unrestored ends the session: a statement must not run with settings that are

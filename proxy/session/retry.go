@@ -1,8 +1,6 @@
 package session
 
 import (
-	"bytes"
-
 	"pgherd/proxy/expect"
 	"pgherd/proxy/wire"
 )
@@ -68,7 +66,7 @@ var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 
 // meetOutdated: the server has said so. What cannot be repeated is told. Nobody finds
 // the same plan; of a statement of SQL PREPARE the server is closed in the end.
-func (s *Session) meetOutdated(m wire.Message) {
+func (s *relaying) meetOutdated(m wire.Message) {
 	st, _ := s.expect.About().(*statement)
 	if st == nil {
 		s.server.Retire(s.loop.Now())
@@ -82,38 +80,8 @@ func (s *Session) meetOutdated(m wire.Message) {
 
 // repeatable says that the client has seen nothing yet of what would be repeated, and
 // was never told what the statement was.
-func (s *Session) repeatable() bool {
+func (s *relaying) repeatable() bool {
 	a := &s.retry
 	return len(a.name) > 0 && a.closed && !a.promised && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&
 		s.expect.OwedToClient() == a.owed
-}
-
-// repeat sends the requests again. The statement is prepared anew.
-func (s *Session) repeat() error {
-	a := &s.retry
-	if st := s.statements[string(a.name)]; st != nil {
-		if there := s.server.Prepared.Find(st.key); there != nil {
-			s.server.Prepared.Remove(there)
-			s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', there.Name))
-		}
-	}
-	requests := bytes.Clone(a.bytes)
-	*a = retry{spent: true}
-	cut := wire.CutRequests()
-	for len(requests) > 0 {
-		m, rest, err := cut.Next(requests)
-		if err != nil {
-			return err
-		}
-		requests, m.Copied = rest, true
-		if err := s.handle(m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copies says that the Bind at hand may be repeated.
-func (s *Session) copies() bool {
-	return s.status == wire.Idle && s.follows && !s.expect.InExtended() && s.expect.OwedToClient() == 0
 }

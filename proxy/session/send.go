@@ -5,45 +5,70 @@ import (
 	"pgherd/proxy/wire"
 )
 
+// query sends a query of pgherd's own. It destroys the unnamed statement.
+func (s *exchange) query(sql string, w expect.Disposition) {
+	s.server.Prepared.Sweep()
+	s.send(wire.Query, w, nil, wire.AppendQuery(nil, sql))
+}
+
 // Nothing goes to a server but by this file, so that every request has its entry in the
 // list of replies owed: without one the next reply is taken for another's (I1).
 
 // send sends a request of pgherd's own making. undo takes back what was noted of it.
-func (s *Session) send(kind wire.Kind, w expect.Disposition, undo expect.Undo, message []byte) {
+func (s *exchange) send(kind wire.Kind, w expect.Disposition, undo expect.Undo, message []byte) {
 	s.sendAbout(kind, w, undo, nil, message)
 }
 
 // sendAbout is send; what the reply tells is about something.
-func (s *Session) sendAbout(kind wire.Kind, w expect.Disposition, undo expect.Undo, about any, message []byte) {
+func (s *exchange) sendAbout(kind wire.Kind, w expect.Disposition, undo expect.Undo, about any, message []byte) {
 	s.expect.AddAbout(kind, w, undo, about)
 	s.server.Endpoint.Write(message)
 }
 
 // sendSubstitute makes the server fail in the place of the client's request, so that it skips
 // and rolls back as it must. The client gets words for the error, if it has that code.
-func (s *Session) sendSubstitute(kind wire.Kind, words []byte, code string, message []byte) {
+func (s *exchange) sendSubstitute(kind wire.Kind, words []byte, code string, message []byte) {
 	s.expect.AddSubstitute(kind, words, code)
 	s.server.Endpoint.Write(message)
 }
 
 // sendFlush has the server tell what it holds back until a Sync. It has no reply itself.
-func (s *Session) sendFlush() { s.server.Endpoint.Write(wire.AppendFlush(nil)) }
+func (c *checkout) sendFlush() { c.server.Endpoint.Write(wire.AppendFlush(nil)) }
 
 // forward sends the client's request as it is; of a long one the first piece, which the
 // others follow.
-func (s *Session) forward(m *wire.Message, undo expect.Undo, about any) {
+func (s *exchange) forward(m *wire.Message, undo expect.Undo, about any) {
 	s.expect.AddAbout(m.Kind, expect.Forward, undo, about)
 	s.passFirst(m)
 }
 
 // expectReply is forward for a request whose pieces the caller passes.
-func (s *Session) expectReply(kind wire.Kind) { s.expect.Add(kind, expect.Forward, nil) }
+func (o *owed) expectReply(kind wire.Kind) { o.expect.Add(kind, expect.Forward, nil) }
 
 // passFirst sends on the first piece of a request whose other pieces, if any,
 // follow as they are.
-func (s *Session) passFirst(m *wire.Message) {
+func (s *exchange) passFirst(m *wire.Message) {
 	if len(m.Bytes) > 0 {
 		s.requests.pass(s.server.Endpoint, *m)
 	}
 	s.passing = !m.Last
+}
+
+// within runs SQL in the client's sequence of the extended protocol; an error in it is
+// the client's.
+func (s *exchange) within(sql string) {
+	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, ownStatement, sql, nil))
+	s.send(wire.Bind, expect.Setup, nil, wire.AppendBind(nil, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)}))
+	s.send(wire.Execute, expect.Setup, nil, wire.AppendExecute(nil, ownStatement, 0))
+	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'P', ownStatement))
+	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', ownStatement))
+}
+
+// aside runs SQL before the request at hand, of that kind. Nobody hears of it.
+func (s *exchange) aside(kind wire.Kind, sql string) {
+	if s.expect.InExtended() || kind != wire.Query && kind != wire.FunctionCall {
+		s.within(sql)
+	} else {
+		s.query(sql, expect.Attempt)
+	}
 }

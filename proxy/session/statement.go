@@ -8,12 +8,27 @@ import (
 	"slices"
 	"strings"
 
+	"pgherd/proxy/command"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
+
+// clientState is what the client has built up, and would have to find again on another
+// server: prepared statements, settings, and how much of that pgherd keeps for it.
+type clientState struct {
+	exchange
+	holdings
+	memory   memory
+	prepared command.Prepared // pgherd's own commands, prepared and bound
+	tracker  track.Tracker    // what it has changed on servers
+	timeouts pool.Timeouts    // PostgreSQL's, after the log-in
+	request
+	retry retry
+}
 
 // statement is what a client has prepared.
 type statement struct {
@@ -41,7 +56,7 @@ type holdings struct {
 }
 
 // statement makes one of the Parse at hand.
-func (s *Session) statement(text string) *statement {
+func (s *clientState) statement(text string) *statement {
 	s.private++
 	st := &statement{text: text, key: text, under: s.tracker.Mean, script: s.script, id: uint64(s.pid)<<32 | s.private, round: s.round}
 	for _, name := range slices.Sorted(maps.Keys(st.under)) {
@@ -54,7 +69,7 @@ func (s *Session) statement(text string) *statement {
 }
 
 // privately is a key that no other statement has.
-func (s *Session) privately(key string) string {
+func (s *clientState) privately(key string) string {
 	s.private++
 	s.tracker.Blindly = s.tracker.Blindly || s.tracker.Unsure && !s.failed() // where nothing is prepared
 	return fmt.Sprint(key, "\x00", s.pid, " ", s.private)
@@ -63,7 +78,7 @@ func (s *Session) privately(key string) string {
 // now is the statement as it would be prepared at this moment: if nobody knows
 // under what settings that would be, it is not to be found again. What gave it
 // its meaning stays: another try may know more.
-func (s *Session) now(st *statement) *statement {
+func (s *clientState) now(st *statement) *statement {
 	if !s.tracker.Unsure {
 		return st
 	}
@@ -92,7 +107,7 @@ func (st *statement) typed() string {
 }
 
 // parse prepares a statement on the server under a name of ours.
-func (s *Session) parse(st *statement, w expect.Disposition, undo expect.Undo) (name string) {
+func (s *clientState) parse(st *statement, w expect.Disposition, undo expect.Undo) (name string) {
 	server, unparsed := s.server, st.unparsed
 	there, closed, back := server.Prepared.Add(st.key, s.set.MaxPrepared)
 	if closed != nil {
@@ -116,7 +131,7 @@ const parsedLimit = 100
 
 // prove tells the pool of the statements that this server has taken. The
 // server owes nothing, so those it has not are no longer known.
-func (s *Session) prove() {
+func (s *clientState) prove() {
 	for _, key := range s.parsed {
 		if s.server.Prepared.Find(key) != nil {
 			s.loop.Prove(s.pool, key)
@@ -133,7 +148,7 @@ func appendParse(dst []byte, name, text string) []byte {
 
 // ensure has the statement that the client calls by this name ready on the
 // server, and returns its name there. Not ok: the name is not the client's.
-func (s *Session) ensure(name []byte) (there string, ok bool) {
+func (s *clientState) ensure(name []byte) (there string, ok bool) {
 	if len(name) == 0 {
 		s.ensureUnnamed()
 		return "", false
@@ -153,29 +168,9 @@ func (s *Session) ensure(name []byte) (there string, ok bool) {
 	return there, true
 }
 
-// informed has the server asked what is set, if nobody knows, before it is given
-// a statement that it does not have: only then can that be parsed under the
-// settings that gave it its meaning. Within a transaction it cannot be asked.
-func (s *Session) informed(m *wire.Message) error {
-	f := &s.tracker
-	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {
-		return nil
-	}
-	if s.status != wire.Idle && !s.expect.StatusPending() {
-		return nil
-	}
-	if err := s.quiesce(); err != nil {
-		return err
-	}
-	if f.Unsure && s.status == wire.Idle && s.expect.Empty() {
-		s.askState()
-	}
-	return s.quiesce()
-}
-
 // lacks says that a request is about a statement of the client's that the
 // server does not have, or may have lost to code that nobody has looked into.
-func (s *Session) lacks(m *wire.Message) bool {
+func (s *clientState) lacks(m *wire.Message) bool {
 	var name []byte
 	switch m.Kind {
 	case wire.Parse: // its name may be taken
@@ -201,7 +196,7 @@ func (s *Session) lacks(m *wire.Message) bool {
 }
 
 // ensureUnnamed makes the server's unnamed statement the client's.
-func (s *Session) ensureUnnamed() {
+func (s *clientState) ensureUnnamed() {
 	server := s.server
 	if server.Prepared.Unnamed == s.unnamed.number() {
 		return
@@ -230,7 +225,7 @@ func (s *Session) ensureUnnamed() {
 
 // under has a statement parsed under the settings that gave it its meaning
 // when the client prepared it, and the present ones brought back.
-func (s *Session) under(st *statement, parse func()) {
+func (s *clientState) under(st *statement, parse func()) {
 	if s.tracker.Unsure || st.script.Recovers() || st.script.Empty() { // nobody knows what to bring back, or it means one thing only
 		parse()
 		return
@@ -242,31 +237,12 @@ func (s *Session) under(st *statement, parse func()) {
 }
 
 // setLocally sets, for the transaction, what differs.
-func (s *Session) setLocally(have, want pool.Settings) {
+func (s *clientState) setLocally(have, want pool.Settings) {
 	for _, name := range effect.Meaning {
 		if have[name] == want[name] || name == "role" || name == "session_authorization" {
 			continue
 		}
 		s.within(pool.SetLocal(name, want[name]))
-	}
-}
-
-// within runs SQL in the client's sequence of the extended protocol; an error in it is
-// the client's.
-func (s *Session) within(sql string) {
-	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, ownStatement, sql, nil))
-	s.send(wire.Bind, expect.Setup, nil, wire.AppendBind(nil, &wire.BindView{Portal: []byte(ownStatement), Statement: []byte(ownStatement)}))
-	s.send(wire.Execute, expect.Setup, nil, wire.AppendExecute(nil, ownStatement, 0))
-	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'P', ownStatement))
-	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', ownStatement))
-}
-
-// aside runs SQL before the request at hand, of that kind. Nobody hears of it.
-func (s *Session) aside(kind wire.Kind, sql string) {
-	if s.expect.InExtended() || kind != wire.Query && kind != wire.FunctionCall {
-		s.within(sql)
-	} else {
-		s.query(sql, expect.Attempt)
 	}
 }
 

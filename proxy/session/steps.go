@@ -1,23 +1,10 @@
 package session
 
 import (
-	"pgherd/proxy/effect"
-	"pgherd/proxy/query"
-	"pgherd/proxy/route"
+	"errors"
+
 	"pgherd/proxy/wire"
 )
-
-// request is one message of the client's, and what was found out about it. It is made
-// and dropped whole, by handle.
-type request struct {
-	handling bool
-	message  wire.Message   // as it is to be sent
-	came     uint64         // bytes of the client before it
-	script   *query.Script  // of a Parse or Query; nil: too long to look into
-	basis    basis          // what it is judged by
-	upcoming *effect.Effect // of it, until it is sent
-	placed   route.Request
-}
 
 // passes are the steps that a request passes through, in order, until one is done with it. What
 // passes all of them is sent as it is.
@@ -117,12 +104,12 @@ func (s *Session) taken(m *wire.Message) result {
 }
 
 // skipped: behind a request that was refused here nothing is read until the Sync.
-func (s *Session) skipped(m *wire.Message) result {
-	if s.refusing && m.Kind != wire.Sync {
+func (f *front) skipped(m *wire.Message) result {
+	if f.refusing && m.Kind != wire.Sync {
 		return handled
 	}
 	if m.Kind == wire.Sync {
-		s.refusing = false
+		f.refusing = false
 	}
 	return onward
 }
@@ -148,4 +135,48 @@ func (s *Session) mark(m *wire.Message) result {
 	s.server.Used = s.server.Used || s.keeps() || s.tracker.Pinned() != ""
 	s.tellSent(m)
 	return onward
+}
+
+// sent: a request, or a piece of one, has gone to the server.
+func (s *Session) sent(m wire.Message) {
+	if !s.follows {
+		return
+	}
+	s.retry.add(m)
+	if !m.Last {
+		return
+	}
+	if m.Kind == wire.Query || m.Kind == wire.Sync {
+		s.round++
+		s.askAhead()
+	}
+}
+
+// refuse answers a request for which there is no server with an error, as a
+// server would, and keeps the client.
+func (s *Session) refuse(kind wire.Kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	fault, ok := errors.AsType[*wire.Fault](err)
+	if _, over := errors.AsType[lost](err); over || !ok {
+		return err
+	}
+	if err := s.known(); err != nil {
+		return err
+	}
+	refusal := *fault
+	refusal.Severity = "ERROR"
+	words := wire.AppendError(nil, &refusal)
+	whole := kind == wire.Query || kind == wire.FunctionCall
+	if s.server != nil && !s.expect.Skipping && (s.status != wire.Idle || s.expect.InExtended()) {
+		s.refuseInside(words, whole)
+		return nil
+	}
+	if s.server == nil { // of its transaction none knows yet
+		s.transaction.fail()
+	}
+	s.refusing = !whole
+	s.answer(words, whole)
+	return nil
 }

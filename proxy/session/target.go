@@ -14,28 +14,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// target is what a signal to a client, by the number that it was told, really goes to:
-// the server that the client has, and holds until the signal is sent (I10). PostgreSQL
-// says whether it may be sent, and answers.
-type target struct {
-	number  uint32 // of the client
-	node    int
-	pid     uint32 // 0: there is no signal to a client at hand
-	ends    bool   // the signal ends the server, unless it is refused
-	release func(ends bool)
-	each    map[uint32]uint32 // of several clients the processes; 0: it is not reached
-}
-
-// Target is a client's server, held for a signal until Release; if the signal ends
-// it, until it has ended.
-type Target struct {
-	Node    int
-	PID     uint32
-	Release func(ends bool)
-}
+// signaling sends the signals of one client to another, by the number that a client knows.
+type signaling struct{ serving }
 
 // aimAt finds out whether a request signals a client, and then has that hold a server.
-func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
+func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
 	if m.Kind != wire.Query && m.Kind != wire.Bind || !m.Last || s.plain || s.expect.Skipping {
 		return nil
 	}
@@ -72,15 +55,15 @@ func (s *Session) aimAt(m *wire.Message, r *route.Request) error {
 const terminateName = "pg_terminate_backend"
 
 // missTarget lets the client go on that a signal was for: it is sent, or will not be.
-func (s *Session) missTarget() {
-	if s.target.release != nil {
-		s.target.release(s.target.ends)
+func (g *signals) missTarget() {
+	if g.target.release != nil {
+		g.target.release(g.target.ends)
 	}
-	s.target = target{}
+	g.target = target{}
 }
 
 // redirect sends a signal on, to the process in the client's place.
-func (s *Session) redirect(m *wire.Message) result {
+func (s *signaling) redirect(m *wire.Message) result {
 	if s.target.each != nil && m.Kind == wire.Bind {
 		s.redirectEach(m)
 		return onward
@@ -114,7 +97,7 @@ func renumbered(script *query.Script, pid uint32) string {
 }
 
 // redirectBind binds the other number, or a statement with that in its text.
-func (s *Session) redirectBind(m *wire.Message) result {
+func (s *signaling) redirectBind(m *wire.Message) result {
 	v, err := wire.ViewBind(m.Body())
 	_, _, st := s.bound(m)
 	if err != nil || st == nil {
@@ -146,11 +129,11 @@ func (s *Session) redirectBind(m *wire.Message) result {
 }
 
 // Summon has the session get a server, if it has none, for a signal to its client.
-func (s *Session) Summon() { s.summoned = true }
+func (g *signals) Summon() { g.summoned = true }
 
 // Summoned is the server that it holds for the signal, until CancelDone; not done: it
 // waits for one, nil: it has none.
-func (s *Session) Summoned() (server *pool.Server, done bool) {
+func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	switch {
 	case !s.summoned || s.state == Closing:
 		return nil, true
@@ -160,21 +143,6 @@ func (s *Session) Summoned() (server *pool.Server, done bool) {
 	s.summoned = false
 	s.cancels++
 	return s.server, true
-}
-
-// appear gets the session a server for a signal.
-func (s *Session) appear() error {
-	before := s.status
-	err := s.fetch(route.Decision{Where: route.Primary})
-	if err == nil {
-		return s.relayUntil(s.expect.Empty)
-	}
-	s.summoned = false
-	s.transaction.enter(before)
-	if scarce(err) {
-		return nil // the client does not notice
-	}
-	return err
 }
 
 // scarce says that there is no server now, as PostgreSQL or pgherd puts it.

@@ -16,7 +16,7 @@ import (
 const eachLimit = 100
 
 // eachSignaled are the clients whose numbers a Bind has in such an array.
-func (s *Session) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uint32 {
+func (s *signaling) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uint32 {
 	if m.Kind != wire.Bind || r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (s *Session) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uin
 
 // aimAtEach has each of the clients hold a server of the primary; who has another is not
 // reached.
-func (s *Session) aimAtEach(clients map[uint32]uint32, ends bool) error {
+func (s *signaling) aimAtEach(clients map[uint32]uint32, ends bool) error {
 	var held []func(bool)
 	for n := range clients {
 		if n == s.pid {
@@ -71,7 +71,7 @@ func releaseAll(held []func(bool), ends bool) {
 }
 
 // redirectEach binds the processes in the place of clients.
-func (s *Session) redirectEach(m *wire.Message) {
+func (s *signaling) redirectEach(m *wire.Message) {
 	v, err := wire.ViewBind(m.Body())
 	if err != nil || s.away {
 		return

@@ -6,12 +6,26 @@ import (
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/querylog"
+	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
+// whom is what preferences look at.
+func (s *clientState) whom() route.Client {
+	return route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
+}
+
+// application is the client's application_name as it is now.
+func (s *clientState) application() string {
+	if name, set := s.tracker.Settings["application_name"]; set {
+		return unquoted(name)
+	}
+	return s.who.Application
+}
+
 // textOf is the SQL of the client's prepared statement of that name.
-func (s *Session) textOf(name string) (sql string, known bool) {
-	st := s.statementOf([]byte(name))
+func (h *holdings) textOf(name string) (sql string, known bool) {
+	st := h.statementOf([]byte(name))
 	if st == nil {
 		return "", false
 	}
@@ -20,7 +34,7 @@ func (s *Session) textOf(name string) (sql string, known bool) {
 }
 
 // logMessage tells the log of a client's message: log_client_messages, log_statement.
-func (s *Session) logMessage(m *wire.Message) {
+func (s *clientState) logMessage(m *wire.Message) {
 	if m.Kind == wire.CopyData { // one for each row: nobody could read them
 		return
 	}
@@ -35,7 +49,7 @@ func (s *Session) logMessage(m *wire.Message) {
 
 // tellSent tells to which node the request at hand goes. A Parse of what that node
 // has prepared already goes nowhere, and is told of all the same.
-func (s *Session) tellSent(m *wire.Message) {
+func (s *clientState) tellSent(m *wire.Message) {
 	if s.expect.Skipping || !s.set.Tells.Has(querylog.Nodes|querylog.NodeNotices) {
 		return
 	}
@@ -46,7 +60,7 @@ func (s *Session) tellSent(m *wire.Message) {
 
 // tellNode tells that a statement goes to the server at hand: the log, and the
 // client, before it gets the answer.
-func (s *Session) tellNode(statement string) {
+func (s *clientState) tellNode(statement string) {
 	node := "DB node id: " + strconv.Itoa(s.server.Key.Node)
 	if s.set.Tells.Has(querylog.Nodes) {
 		s.log(node+" backend pid: "+strconv.FormatUint(uint64(s.server.PID), 10)+" statement: "+statement, "")
@@ -58,13 +72,13 @@ func (s *Session) tellNode(statement string) {
 }
 
 // tellOwn is tellNode of a statement that pgherd sends in the client's name.
-func (s *Session) tellOwn(statement string) {
+func (s *clientState) tellOwn(statement string) {
 	if s.set.Tells.Has(querylog.Nodes | querylog.NodeNotices) {
 		s.tellNode(statement)
 	}
 }
 
-func (s *Session) log(message, detail string) {
+func (s *clientState) log(message, detail string) {
 	if s.set.Log != nil {
 		s.set.Log(querylog.Line{Application: s.application(), User: s.who.Target.User, Database: s.who.Target.Database,
 			Host: s.who.Host, Port: s.who.Port, Message: message, Detail: detail})

@@ -12,7 +12,7 @@ import (
 // nodes on which a server of pgherd's has that number the primary, else the
 // first. What pgherd has not opened is taken for the primary's, whose
 // pg_stat_activity it is that clients see.
-func (s *Session) findSignal(m *wire.Message, r *route.Request) {
+func (s *signaling) findSignal(m *wire.Message, r *route.Request) {
 	pid, signals := s.signaled(m, r)
 	r.Signals = signals
 	switch {
@@ -24,7 +24,7 @@ func (s *Session) findSignal(m *wire.Message, r *route.Request) {
 }
 
 // signaled is the number that a request signals; 0: it is not known, or none.
-func (s *Session) signaled(m *wire.Message, r *route.Request) (pid int64, signals bool) {
+func (s *signaling) signaled(m *wire.Message, r *route.Request) (pid int64, signals bool) {
 	if r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return 0, false
 	}
@@ -45,7 +45,7 @@ func (s *Session) signaled(m *wire.Message, r *route.Request) (pid int64, signal
 }
 
 // owner is the node other than the primary that has the process.
-func (s *Session) owner(pid uint32) (node int, elsewhere bool) {
+func (s *signaling) owner(pid uint32) (node int, elsewhere bool) {
 	primary, node := s.primary(), -1
 	if primary >= 0 && s.loop.Holds(primary, pid) {
 		return primary, false
@@ -56,36 +56,4 @@ func (s *Session) owner(pid uint32) (node int, elsewhere bool) {
 		}
 	}
 	return node, node >= 0
-}
-
-// aim is decide for what may be a signal to a process of another node than the
-// primary. That needs nothing to be known of the database, and leaves nothing in
-// its session.
-func (s *Session) aim(r *route.Request) route.Decision {
-	if !r.Elsewhere {
-		return s.decide(r)
-	}
-	runs := s.server != nil && !s.away && s.ran
-	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.tracker.Pinned() == "" && s.tracker.Certain() &&
-		!r.Session.Snapshot && !s.insists() { // a standby has no such transaction, or one with too old a snapshot
-		if d := route.Place(r, &s.set.Routing.Rules); d.Where == route.Process {
-			s.upcoming = nil
-			return d
-		}
-	}
-	r.Elsewhere = false
-	return s.decide(r)
-}
-
-// misses says that the server at hand is not one for the request: it has run
-// nothing yet, or was chosen for a process, not as one to read from, or has missed
-// what was written since.
-func (s *Session) misses(d route.Decision) bool {
-	switch d.Where {
-	case route.Process:
-		return s.server != nil && s.server.Key.Node != d.Index
-	case route.Anywhere, route.Node:
-		return s.signalTarget || s.stale()
-	}
-	return false
 }

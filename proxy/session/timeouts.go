@@ -3,14 +3,13 @@ package session
 import (
 	"time"
 
-	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
 // ownTimeouts are PostgreSQL's, as they are for this client now. PostgreSQL applies
 // them to a session that has a server; while it has none pgherd does.
-func (s *Session) ownTimeouts() pool.Timeouts {
+func (s *clientState) ownTimeouts() pool.Timeouts {
 	t, set := s.timeouts, s.tracker.Settings
 	if len(set) == 0 {
 		return t
@@ -28,13 +27,13 @@ func (s *Session) ownTimeouts() pool.Timeouts {
 }
 
 // transactionTimed says that the server may have a transaction_timeout of the session's.
-func (s *Session) transactionTimed() bool {
+func (s *clientState) transactionTimed() bool {
 	_, set := s.tracker.InForce()[pool.TransactionTimeout]
 	return s.server.TimesTransactions() && (set || s.timeouts.Transaction > 0)
 }
 
 // without is when PostgreSQL would end the session, of which it does not know all.
-func (s *Session) without(limit func(since time.Time, d time.Duration, fault *wire.Fault)) {
+func (s *clientState) without(limit func(since time.Time, d time.Duration, fault *wire.Fault)) {
 	t := s.ownTimeouts()
 	switch {
 	case s.server != nil:
@@ -54,17 +53,3 @@ var (
 	idleInside    = wire.Fault{Code: "25P03", Message: "terminating connection due to idle-in-transaction timeout"}
 	tooLongInside = wire.Fault{Code: "25P04", Message: "terminating connection due to transaction timeout"}
 )
-
-// calm has PostgreSQL not end the server while nobody has it, for the silence of the
-// client that leaves it. False: it is not to be reused.
-func (s *Session) calm() bool {
-	if !s.server.Restless() {
-		return true
-	}
-	s.query(pool.QuietSQL, expect.Swallow)
-	if !s.drained(s.loop.Now().Add(s.set.ResetTimeout)) {
-		return false
-	}
-	s.server.Settings = s.server.Settings.Quiet()
-	return !s.expect.Uncertain
-}

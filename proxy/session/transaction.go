@@ -24,6 +24,7 @@ type transaction struct {
 	begins  *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
 	ended   bool          // what ends a block was sent, and the status behind it was not told
 	wrote   bool          // it has written
+	portal  bool          // the unnamed one is bound on a standby, and not done with
 }
 
 // enter is the one place where the status changes.
@@ -77,7 +78,7 @@ func (t *transaction) resume() {
 
 // parted: the server is gone.
 func (t *transaction) parted() {
-	t.wrote, t.ended = false, false
+	t.wrote, t.ended, t.portal = false, false, false
 	t.enter(wire.Idle)
 }
 

@@ -27,7 +27,7 @@ const wantsLimit = 1000
 
 // vacate empties the databases that a request wants for itself, before it is sent: idle
 // servers of pgherd's are nobody who uses them.
-func (s *Session) vacate(m *wire.Message) error {
+func (s *relaying) vacate(m *wire.Message) error {
 	wants := s.wanted(m)
 	if len(wants) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func (s *Session) vacate(m *wire.Message) error {
 }
 
 // wanted are the databases that a request wants. A Parse is taken down.
-func (s *Session) wanted(m *wire.Message) []query.Vacate {
+func (s *relaying) wanted(m *wire.Message) []query.Vacate {
 	switch m.Kind {
 	case wire.Query, wire.Parse:
 		sql, ok := statementText(m)
@@ -71,20 +71,20 @@ func (s *Session) wanted(m *wire.Message) []query.Vacate {
 }
 
 // want takes down what a statement wants that is prepared.
-func (s *Session) want(m *wire.Message, wants []query.Vacate) {
-	if len(wants) == 0 && len(s.wants) == 0 || !m.Last {
+func (v *vacating) want(m *wire.Message, wants []query.Vacate) {
+	if len(wants) == 0 && len(v.wants) == 0 || !m.Last {
 		return
 	}
-	v, err := wire.ViewParse(m.Body())
+	parse, err := wire.ViewParse(m.Body())
 	switch {
 	case err != nil:
 	case len(wants) == 0:
-		delete(s.wants, string(v.Name))
-	case len(s.wants) < wantsLimit:
-		if s.wants == nil {
-			s.wants = map[string][]query.Vacate{}
+		delete(v.wants, string(parse.Name))
+	case len(v.wants) < wantsLimit:
+		if v.wants == nil {
+			v.wants = map[string][]query.Vacate{}
 		}
-		s.wants[string(v.Name)] = wants
+		v.wants[string(parse.Name)] = wants
 	}
 }
 
@@ -106,7 +106,7 @@ func accessed(want query.Vacate, clients int) error {
 }
 
 // vacated: a statement that wanted databases for itself is done with.
-func (s *Session) vacated(m wire.Message) {
+func (s *relaying) vacated(m wire.Message) {
 	if m.Kind == wire.CommandComplete {
 		if v, err := wire.ViewCommandComplete(m.Body()); err != nil || string(v.Tag) != "DROP DATABASE" {
 			return
@@ -122,9 +122,9 @@ func (s *Session) vacated(m wire.Message) {
 }
 
 // letOthers lets others have servers again of what is held.
-func (s *Session) letOthers() {
-	for _, it := range s.held {
+func (v *vacating) letOthers() {
+	for _, it := range v.held {
 		it.free()
 	}
-	s.held = nil
+	v.held = nil
 }

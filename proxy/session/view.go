@@ -67,9 +67,6 @@ func (s *Session) reload() {
 	}
 }
 
-// Database is what the client is connected to.
-func (s *Session) Database() string { return s.who.Target.Database }
-
 // Retire has the server that the session holds, if any, closed when it is
 // given back.
 func (s *Session) Retire(now time.Time) {
@@ -81,4 +78,4 @@ func (s *Session) Retire(now time.Time) {
 }
 
 // Evict ends the session with this error, as soon as it runs again.
-func (s *Session) Evict(why *wire.Fault) { s.evicted = why }
+func (e *ending) Evict(why *wire.Fault) { e.evicted = why }

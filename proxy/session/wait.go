@@ -8,7 +8,7 @@ import (
 
 // known waits until the state of the transaction is known in which the request
 // at hand will be.
-func (s *Session) known() error {
+func (s *relaying) known() error {
 	if s.server == nil || !s.expect.StatusPending() {
 		return nil
 	}
@@ -16,7 +16,7 @@ func (s *Session) known() error {
 }
 
 // quiesce waits until the server owes nothing that it would tell now.
-func (s *Session) quiesce() error {
+func (s *relaying) quiesce() error {
 	if s.server == nil {
 		return nil
 	}
@@ -33,7 +33,7 @@ type lost struct{ error }
 func (l lost) Unwrap() error { return l.error }
 
 // relayUntil relays replies until done says so.
-func (s *Session) relayUntil(done func() bool) error {
+func (s *relaying) relayUntil(done func() bool) error {
 	for !done() {
 		moved, err := s.fromServer()
 		switch {
@@ -54,7 +54,7 @@ func (s *Session) relayUntil(done func() bool) error {
 }
 
 // rest waits for something to happen, as long as the session has patience.
-func (s *Session) rest() error {
+func (s *relaying) rest() error {
 	if s.strike() {
 		return nil // what waited for that may go on
 	}
@@ -67,7 +67,7 @@ func (s *Session) rest() error {
 
 // patience is until when the session waits for something to happen, and why it
 // ends if nothing does.
-func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
+func (s *relaying) patience() (deadline time.Time, why *wire.Fault) {
 	deadline, why = s.limits()
 	if s.recheck != Forever && (deadline == Forever || s.recheck.Before(deadline)) {
 		return s.recheck, nil
@@ -76,7 +76,7 @@ func (s *Session) patience() (deadline time.Time, why *wire.Fault) {
 }
 
 // limits is when the configured limits end the wait, and by which of them.
-func (s *Session) limits() (deadline time.Time, why *wire.Fault) {
+func (s *relaying) limits() (deadline time.Time, why *wire.Fault) {
 	limit := func(since time.Time, d time.Duration, fault *wire.Fault) {
 		if at := since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
 			deadline, why = at, fault
@@ -108,7 +108,7 @@ var (
 )
 
 // impatience: the wait has been too long. A query is canceled first.
-func (s *Session) impatience(why *wire.Fault) error {
+func (s *relaying) impatience(why *wire.Fault) error {
 	if why == nil {
 		s.recheck = Forever
 		return nil
@@ -121,4 +121,15 @@ func (s *Session) impatience(why *wire.Fault) error {
 		s.sendCancel(s.server)
 	}
 	return nil
+}
+
+// over says that a deadline has come.
+func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
+
+// sooner is the earlier of two deadlines.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -1,9 +1,7 @@
 package session
 
 import (
-	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
-	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
@@ -13,24 +11,8 @@ import (
 // and for a superuser. All that is looked for is whether the server is to be closed
 // in the end.
 
-// watch begins to look at the statements of a session that are not followed.
-func (s *Session) watch() {
-	if s.follows || s.set.Catalogs == nil || s.who.Target.Replication {
-		return
-	}
-	if entry := s.set.Catalogs.Entry(s.who.Target.Database); entry.Holds() {
-		s.entry, s.watches = entry, true
-	}
-}
-
-// watchSuperuser has those of a superuser looked at, who may do what PostgreSQL
-// itself has for it. What other users' functions do is not known then.
-func (s *Session) watchSuperuser(params []wire.Param) {
-	s.watches = s.watches || !s.follows && s.set.Statements != nil && pool.Param(params, "is_superuser") == "on"
-}
-
 // observeText looks at a request.
-func (s *Session) observeText(m *wire.Message) (err error) {
+func (s *relaying) observeText(m *wire.Message) (err error) {
 	if !s.watches || s.spoils {
 		return nil
 	}
@@ -50,7 +32,7 @@ func (s *Session) observeText(m *wire.Message) (err error) {
 
 // lasts says that something may be left for ever. What a definition makes is not
 // known to who judges the statements after it.
-func (s *Session) lasts(e *effect.Effect) bool {
+func (s *relaying) lasts(e *effect.Effect) bool {
 	for _, prepared := range e.Prepares {
 		for _, st := range prepared {
 			var inner effect.Effect
@@ -64,7 +46,7 @@ func (s *Session) lasts(e *effect.Effect) bool {
 
 // renewWatched asks for the catalog if that is due, and where it does no harm: a
 // question ends the unnamed statement, and so does what is at hand.
-func (s *Session) renewWatched(m *wire.Message) error {
+func (s *relaying) renewWatched(m *wire.Message) error {
 	name := []byte{}
 	if m.Kind == wire.Parse {
 		name = m.Body()[:1]
@@ -82,6 +64,3 @@ func (s *Session) renewWatched(m *wire.Message) error {
 	}
 	return s.digest()
 }
-
-// bare is of a database that has nothing of its own.
-var bare = new(catalog.Snapshot)

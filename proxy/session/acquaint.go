@@ -1,0 +1,33 @@
+package session
+
+import "pgherd/proxy/catalog"
+
+// acquaint has the catalog known before the first statement is judged by it.
+func (s *serving) acquaint() error {
+	for s.entry != nil && !s.entry.Known() {
+		if err := s.askFirst(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *serving) askFirst() error {
+	return s.askNow(func() catalog.Ticket { return s.entry.Ask(s.loop.Now()) })
+}
+
+// askNow asks the primary, and waits for the answer.
+func (s *serving) askNow(ticket func() catalog.Ticket) error {
+	if s.server == nil {
+		if err := s.checkOut(s.primary()); err != nil {
+			return err
+		}
+	}
+	if s.asking == nil {
+		s.askCatalog(ticket())
+	}
+	if err := s.relayUntil(func() bool { return s.asking == nil }); err != nil {
+		return err
+	}
+	return s.digest()
+}

@@ -1,0 +1,134 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+
+	"pgherd/proxy/expect"
+	"pgherd/proxy/wire"
+)
+
+// errEvicted ends a wait; why the session ends is in evicted.
+var errEvicted = errors.New("wait for server: the session is to end")
+
+// relay moves what has arrived, both ways: requests go out while answers come
+// back, so that no pipeline, copy or notification can dead-lock it. A side
+// that does not read is not read for: its peer slows down, nobody else.
+func (s *Session) relay() (moved bool, err error) {
+	s.reload()
+	if s.evicted != nil {
+		return false, s.evicted
+	}
+	if err := s.digest(); err != nil {
+		return false, err
+	}
+	fromServer, err := s.fromServer()
+	if err != nil {
+		return false, err
+	}
+	fromClient, err := s.fromClient()
+	if err != nil {
+		return false, err
+	}
+	s.settle()
+	s.account()
+	return fromServer || fromClient, nil
+}
+
+func (s *Session) fromClient() (moved bool, err error) {
+	if s.leaving {
+		return false, s.leave(s.client.Ended())
+	}
+	if s.gone() {
+		return false, s.parting()
+	}
+	if s.retry.due {
+		if !s.expect.Empty() {
+			return false, nil
+		}
+		return true, s.repeat()
+	}
+	for !s.crowded() {
+		m, ok, err := s.requests.next()
+		if err != nil {
+			return moved, s.refuseClient(err)
+		}
+		if !ok {
+			if why := s.client.Ended(); why != nil {
+				return moved, s.leave(why)
+			}
+			return moved, nil
+		}
+		moved = true
+		if s.set.Tells != 0 && m.First {
+			s.logMessage(&m)
+		}
+		if err := s.handle(m); err != nil {
+			return moved, err
+		}
+		if s.leaving {
+			return moved, nil
+		}
+	}
+	return moved, nil
+}
+
+// handle handles a request, or a piece of one.
+func (s *Session) handle(m wire.Message) error {
+	s.handling = true
+	defer func() { s.request = request{came: s.came} }()
+	if m.First {
+		s.reload()
+		s.message, s.came = m, s.requests.position()-uint64(len(m.Bytes))
+		if m.Kind != wire.CopyData {
+			s.requests.ends()
+		}
+		s.passing = false
+		sent, err := s.begin()
+		if err != nil || !sent {
+			if s.dropping = !s.passing; err == nil { // of the pieces to come
+				s.sent(m)
+			}
+			return err
+		}
+		s.dropping = false
+		m = s.message
+	}
+	n := len(m.Bytes)
+	if !s.dropping {
+		s.requests.pass(s.server.Endpoint, m)
+		if m.Kind == wire.CopyData && m.Last {
+			n += s.requests.run(s.server.Endpoint, wire.CopyData)
+		}
+	}
+	if m.Kind == wire.CopyData {
+		s.requests.passes(n)
+	}
+	s.sent(m)
+	return nil
+}
+
+// repeat sends the requests again. The statement is prepared anew.
+func (s *Session) repeat() error {
+	a := &s.retry
+	if st := s.statements[string(a.name)]; st != nil {
+		if there := s.server.Prepared.Find(st.key); there != nil {
+			s.server.Prepared.Remove(there)
+			s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', there.Name))
+		}
+	}
+	requests := bytes.Clone(a.bytes)
+	*a = retry{spent: true}
+	cut := wire.CutRequests()
+	for len(requests) > 0 {
+		m, rest, err := cut.Next(requests)
+		if err != nil {
+			return err
+		}
+		requests, m.Copied = rest, true
+		if err := s.handle(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
