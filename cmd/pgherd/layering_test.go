@@ -24,20 +24,21 @@ var layers = map[string]layer{
 	"proxy/metrics": {nil, "counters know nothing of what they count"},
 	"proxy/fifo":    {nil, "a queue knows nothing of what it holds"},
 
-	"proxy/ring":     {[]string{"proxy/fifo"}, "the ring knows nothing of PostgreSQL, so it is tested alone"},
-	"proxy/catalog":  {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
-	"proxy/certs":    {[]string{"proxy/config"}, "files become a tls.Config, and errors name parameters; who connects is not its business"},
-	"proxy/auth":     {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
-	"proxy/route":    {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
-	"proxy/expect":   {[]string{"proxy/fifo", "proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
-	"proxy/pool":     {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
-	"proxy/cache":    {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
-	"proxy/failover": {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
-	"proxy/effect":   {[]string{"proxy/query", "proxy/catalog"}, "what a text leaves is a pure function of it and of the catalog"},
-	"proxy/command":  {[]string{"proxy/wire", "proxy/query", "proxy/route", "proxy/pool"}, "it reads what is for pgherd itself; who answers is not its business"},
-	"proxy/track":    {[]string{"proxy/effect", "proxy/pool", "proxy/wire"}, "what a client has changed is a function of what was done and said; it asks nobody"},
-	"proxy/querylog": {[]string{"proxy/wire"}, "a line is words about messages; who sends them and where to is not its business"},
-	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/command", "proxy/effect", "proxy/track", "proxy/querylog", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
+	"proxy/ring":       {[]string{"proxy/fifo"}, "the ring knows nothing of PostgreSQL, so it is tested alone"},
+	"proxy/catalog":    {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
+	"proxy/certs":      {[]string{"proxy/config"}, "files become a tls.Config, and errors name parameters; who connects is not its business"},
+	"proxy/auth":       {[]string{"proxy/wire"}, "authentication is messages and cryptography, nothing else"},
+	"proxy/route":      {[]string{"proxy/nodes", "proxy/query"}, "routing is a pure function of class, state and View"},
+	"proxy/expect":     {[]string{"proxy/fifo", "proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
+	"proxy/pool":       {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
+	"proxy/cache":      {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
+	"proxy/failover":   {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
+	"proxy/effect":     {[]string{"proxy/query", "proxy/catalog"}, "what a text leaves is a pure function of it and of the catalog"},
+	"proxy/command":    {[]string{"proxy/wire", "proxy/query", "proxy/route", "proxy/pool"}, "it reads what is for pgherd itself; who answers is not its business"},
+	"proxy/track":      {[]string{"proxy/effect", "proxy/pool", "proxy/wire"}, "what a client has changed is a function of what was done and said; it asks nobody"},
+	"proxy/statements": {[]string{"proxy/track"}, "what a client has prepared is plain values; which server has it is its session's business"},
+	"proxy/querylog":   {[]string{"proxy/wire"}, "a line is words about messages; who sends them and where to is not its business"},
+	"proxy/session": {[]string{"proxy/wire", "proxy/expect", "proxy/command", "proxy/effect", "proxy/track", "proxy/statements", "proxy/querylog", "proxy/query", "proxy/catalog", "proxy/nodes", "proxy/route", "proxy/pool", "proxy/cache", "proxy/metrics"},
 		"the data path declares the Loop it needs, so that it runs on a simulated one"},
 	"proxy/worker":   {[]string{"proxy/ring", "proxy/session"}, "a worker joins one ring with its sessions"},
 	"proxy/login":    {[]string{"proxy/worker", "proxy/auth", "proxy/certs", "proxy/config"}, "a client is let in and handed over; it is told what others do for it"},
@@ -141,7 +142,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

@@ -64,7 +64,7 @@ func (s *Session) analyzeQuery(m *wire.Message) result {
 		}
 	}
 	if name := s.closing(s.script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.InExtended() {
-		s.dropStatement(name)
+		s.statements.Drop(name)
 		s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 		return handled
 	}
@@ -77,11 +77,11 @@ func (s *Session) analyzeBind(m *wire.Message) error {
 		return err
 	}
 	switch {
-	case st != nil && st.closes != "":
+	case st != nil && st.Closes != "":
 		return s.check(&effect.Effect{})
 	case st != nil:
-		s.basis.script = st.script
-		e := s.effect(st.script)
+		s.basis.script = st.Script
+		e := s.effect(st.Script)
 		if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
 			asked := *e
 			asked.Add(effect.Ask)
@@ -143,7 +143,7 @@ func (s *Session) mixes(e *effect.Effect) *effect.Effect {
 		return e
 	}
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.Prepares)), e.Closes)
-	if !s.deallocatesUnseen(e) && !slices.ContainsFunc(names, func(name string) bool { return s.statements[name] != nil || ours(name) }) {
+	if !s.deallocatesUnseen(e) && !slices.ContainsFunc(names, func(name string) bool { return s.statements.Named(name) != nil || ours(name) }) {
 		return e
 	}
 	whole := *e
@@ -155,7 +155,7 @@ func (s *Session) mixes(e *effect.Effect) *effect.Effect {
 // deallocatesUnseen says that the request at hand may have code that pgherd does not look
 // into take away what the client has prepared: its text has the word.
 func (s *Session) deallocatesUnseen(e *effect.Effect) bool {
-	if !e.Has(effect.Ask) || len(s.statements) == 0 || s.basis.script == nil {
+	if !e.Has(effect.Ask) || len(s.statements.All()) == 0 || s.basis.script == nil {
 		return false
 	}
 	unseen := func(st query.Statement) bool { return st.Effects.Has(query.UnknownFunction | query.AnonymousCode) }
@@ -172,7 +172,7 @@ func ours[T ~string | ~[]byte](name T) bool {
 // foreign: a client that names a statement of pgherd's is told that there is
 // none; another client may have prepared it.
 func (h *holdings) foreign(name []byte) error {
-	if h.plain || !ours(name) || h.statements[string(name)] != nil {
+	if h.plain || !ours(name) || h.statements.Named(string(name)) != nil {
 		return nil
 	}
 	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}

@@ -294,7 +294,7 @@ func TestDeallocate(t *testing.T) {
 	w.greeted(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
 	w.then(s[0].words(t, "Parse pgherd_1 SELECT 1", "Sync"), s[0].says(wire.AppendParseComplete(nil), ready))
 	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"), w.sends(simple("DEALLOCATE a")))
-	w.then(w.told(1, "CommandComplete DEALLOCATE", "ReadyForQuery I"), func() { same2(t, "statements", len(w.session.statements), 0) },
+	w.then(w.told(1, "CommandComplete DEALLOCATE", "ReadyForQuery I"), func() { same2(t, "statements", len(w.session.statements.All()), 0) },
 		w.sends(terminate))
 	w.run()
 	same2(t, "statements of the server", s[0].server.Prepared.Len(), 1)

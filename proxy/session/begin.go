@@ -16,7 +16,7 @@ func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 	switch {
 	case m.Kind == wire.Query && begins:
 		s.transaction.hold(script, s.loop.Now())
-		s.unnamed = nil // a Query destroys it
+		s.statements.Unnamed = nil // a Query destroys it
 		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), true)
 	case m.Kind == wire.Parse && begins:
 		return s.holdParse(m)
@@ -27,7 +27,7 @@ func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 	case s.begins != nil && m.Kind == wire.Describe && ofUnnamedPortal(m):
 		s.answer(wire.AppendNoData(nil), false)
 	case s.begins != nil && m.Kind == wire.Execute && ofUnnamedPortal(m):
-		script = s.begins.script
+		script = s.begins.Script
 		s.transaction.hold(script, s.loop.Now())
 		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), false)
 	default:
@@ -43,16 +43,16 @@ func (s *placement) canHold() bool {
 
 func (s *placement) holdParse(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if err != nil || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil {
+	if err != nil || s.statements.Named(string(v.Name)) != nil || s.tracker.Runs[string(v.Name)] != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		s.unnamed = st
-	} else if st.shorten(); s.mayKeep(string(v.Name), st) != nil {
+		s.statements.Unnamed = st
+	} else if st.Shorten(); s.mayKeep(string(v.Name), st) != nil {
 		return false
 	} else {
-		s.keepStatement(string(v.Name), st)
+		s.statements.Keep(string(v.Name), st)
 	}
 	s.answer(wire.AppendParseComplete(nil), false)
 	return true
@@ -63,7 +63,7 @@ func (s *placement) holdBind(m *wire.Message) bool {
 	if err != nil || len(v.Portal) > 0 || v.Params.Len() > 0 { // it has no parameters: the server says so
 		return false
 	}
-	s.begins = s.statementOf(v.Statement)
+	s.begins = s.statements.Find(v.Statement)
 	s.answer(wire.AppendBindComplete(nil), false)
 	return true
 }
@@ -96,7 +96,7 @@ func (s *placement) withheld(m *wire.Message, script *query.Script) result {
 	switch {
 	case m.Kind == wire.Query && script.Ends():
 		tag := s.endUnknown(script)
-		s.unnamed = nil
+		s.statements.Unnamed = nil
 		s.answer(wire.AppendCommandComplete(nil, tag), true)
 		return handled
 	case s.status != wire.Failed:
@@ -122,7 +122,7 @@ func (t *transaction) endUnknown(script *query.Script) (tag string) {
 // endsFailed answers what ends, in the extended protocol, a block for which there was
 // no server: there may be none now.
 func (s *placement) endsFailed(m *wire.Message, script *query.Script) bool {
-	bound := s.begins != nil && s.begins.script.Ends()
+	bound := s.begins != nil && s.begins.Script.Ends()
 	switch {
 	case !m.Last:
 	case m.Kind == wire.Parse && script.Ends():
@@ -136,7 +136,7 @@ func (s *placement) endsFailed(m *wire.Message, script *query.Script) bool {
 		s.answer(wire.AppendNoData(nil), false)
 		return true
 	case bound && m.Kind == wire.Execute && ofUnnamedPortal(m):
-		s.answer(wire.AppendCommandComplete(nil, s.endUnknown(s.begins.script)), false)
+		s.answer(wire.AppendCommandComplete(nil, s.endUnknown(s.begins.Script)), false)
 		return true
 	}
 	return false

@@ -4,21 +4,22 @@ import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
 // parseUnnamed passes a Parse of the unnamed statement. One that deallocates
 // what the client has prepared by message, and the server has by another name
 // for others too, is given something to deallocate.
-func (s *clientState) parseUnnamed(m *wire.Message, st *statement) {
-	if st.closes = s.closing(st.script); st.closes == "" {
+func (s *clientState) parseUnnamed(m *wire.Message, st *statements.Statement) {
+	if st.Closes = s.closing(st.Script); st.Closes == "" {
 		s.forward(m, s.setUnnamed(st), nil)
 		return
 	}
 	s.prepareGone()
-	st.text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
-	st.key = s.privately(st.text)
-	s.send(wire.Parse, expect.Forward, s.setUnnamed(st), appendParse(nil, "", st.text))
+	st.Text = "DEALLOCATE " + goneStatement + "\x00\x00\x00" // and no types
+	st.Key = s.privately(st.Text)
+	s.send(wire.Parse, expect.Forward, s.setUnnamed(st), appendParse(nil, "", st.Text))
 }
 
 // prepareGone prepares what is to be deallocated.
@@ -30,12 +31,12 @@ func (s *clientState) prepareGone() {
 // forgetClosed: the statement is being deallocated. It is not if the server
 // skips that.
 func (s *clientState) forgetClosed(name string) expect.Undo {
-	st := s.statements[name]
+	st := s.statements.Named(name)
 	if st == nil {
 		return nil
 	}
-	s.doubtStatement(name)
-	return func(bool) { s.keepStatement(name, st) }
+	s.statements.Doubt(name)
+	return func(bool) { s.statements.Keep(name, st) }
 }
 
 // closing is the statement of the client's that a script deallocates and does
@@ -44,7 +45,7 @@ func (h *holdings) closing(script *query.Script) string {
 	if script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Deallocate {
 		return ""
 	}
-	if name := script.Statements[0].Name; h.statements[name] != nil {
+	if name := script.Statements[0].Name; h.statements.Named(name) != nil {
 		return name
 	}
 	return ""

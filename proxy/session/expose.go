@@ -17,14 +17,14 @@ func (s *clientState) expose(kind wire.Kind) {
 		ours = expect.Attempt // an error would have the query skipped
 	}
 	names := slices.Sorted(slices.Values(server.Prepared.Names()))
-	undo := s.undoExpose(len(names) + len(s.statements))
+	undo := s.undoExpose(len(names) + len(s.statements.All()))
 	for _, name := range names {
 		s.send(wire.Close, ours, undo, wire.AppendClose(nil, 'S', name))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.statements)) {
-		st := s.statements[name]
+	for _, name := range slices.Sorted(maps.Keys(s.statements.All())) {
+		st := s.statements.Named(name)
 		s.under(st, func() {
-			s.send(wire.Parse, ours, undo, appendParse(nil, name, st.typed()))
+			s.send(wire.Parse, ours, undo, appendParse(nil, name, st.Typed()))
 		})
 		if kind == wire.Query { // one that cannot be parsed any more spoils no other
 			s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
@@ -33,7 +33,7 @@ func (s *clientState) expose(kind wire.Kind) {
 	switch {
 	case kind != wire.Query:
 		s.ensureUnnamed()
-	case len(s.statements) == 0:
+	case len(s.statements.All()) == 0:
 		s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
 	}
 	s.plain = true

@@ -7,6 +7,7 @@ import (
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/query"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -104,20 +105,12 @@ func (s *analysis) judge() effect.Judge {
 
 // bound is the portal, the name and the statement of a Bind; nil: the client
 // has no statement of that name.
-func (h *holdings) bound(m *wire.Message) (portal, name []byte, st *statement) {
+func (h *holdings) bound(m *wire.Message) (portal, name []byte, st *statements.Statement) {
 	portal, name, ok := wire.BindNames(m.Body())
 	if !ok {
 		return nil, nil, nil
 	}
-	return portal, name, h.statementOf(name)
-}
-
-// statementOf is the client's statement of that name; nil: it has none.
-func (h *holdings) statementOf(name []byte) *statement {
-	if len(name) == 0 {
-		return h.unnamed
-	}
-	return h.statements[string(name)]
+	return portal, name, h.statements.Find(name)
 }
 
 // addRuns adds what the statements of SQL PREPARE do that a request executes.

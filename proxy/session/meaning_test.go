@@ -190,7 +190,7 @@ func TestMeaningOfAnEnd(t *testing.T) {
 	w.then(w.sends(wire.AppendParse(nil, "b", "-- nothing", nil), bindOf("a"), syncs))
 	w.then(s[2].words(t, "Parse pgherd_1 -- nothing", "Parse pgherd_2 ROLLBACK", "Bind pgherd_2", "Execute", "Sync"),
 		s[2].says(wire.AppendParseComplete(nil), wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), done("ROLLBACK")))
-	w.then(func() { same2(t, "the empty statement is known", w.session.statements["b"] != nil, true) }, w.sends(terminate))
+	w.then(func() { same2(t, "the empty statement is known", w.session.statements.Named("b") != nil, true) }, w.sends(terminate))
 	w.run()
 }
 

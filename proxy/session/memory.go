@@ -3,7 +3,7 @@ package session
 import (
 	"sync/atomic"
 
-	"pgherd/proxy/track"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -21,30 +21,21 @@ const memoryStep = 4 << 10
 // memory is what a client has pgherd keep for it, in bytes, as if it shared nothing with
 // other clients. What is counted elsewhere, weight adds.
 type memory struct {
-	all        *Memory
-	statements int // prepared ones, by name
-	doubted    int // those that it has closed, which may have to be taken back
-	values     int // of parameters that it has set for itself
-	claimed    int // of the common limit
+	all     *Memory
+	values  int // of parameters that it has set for itself
+	claimed int // of the common limit
 }
 
-// Sizes of values in memory, rounded up, with what a map needs for them.
-const (
-	statementSize = 300
-	commandSize   = 100
-)
+// commandSize is what a command that is prepared or bound takes in memory, in bytes, rounded
+// up, with what a map needs for it.
+const commandSize = 100
 
 // weight is what the client has pgherd keep for it, in bytes.
 func (s *clientState) weight() int {
-	m := &s.memory
 	if !s.expect.Doubtful() {
-		m.doubted = 0
+		s.statements.Certain()
 	}
-	n := m.statements + m.doubted + m.values + s.prepared.Bytes + s.tracker.Size() + s.expect.Held()
-	if s.unnamed != nil {
-		n += len(s.unnamed.text)
-	}
-	return n
+	return s.statements.Bytes() + s.memory.values + s.prepared.Bytes + s.tracker.Size() + s.expect.Held()
 }
 
 // room says that the client may have pgherd keep n bytes more; nil: it may.
@@ -63,10 +54,11 @@ func (s *clientState) room(n int) *wire.Fault {
 // who has used up all else still runs statements, but no endless sequence of them.
 func (s *clientState) roomUnnamed(n int) *wire.Fault {
 	s.weight() // forgets what is not in doubt any more
-	if s.memory.doubted == 0 {
+	doubted := s.statements.Doubted()
+	if doubted == 0 {
 		return nil
 	}
-	return s.limited(s.memory.doubted + n)
+	return s.limited(doubted + n)
 }
 
 // limited says that n bytes are not more than one client may have kept.
@@ -113,77 +105,18 @@ func (m *memory) unclaim(left int) {
 func steps(n int) int { return (n + memoryStep - 1) / memoryStep * memoryStep }
 
 // mayKeep says that the client may have a statement prepared under that name; nil: it may.
-func (s *clientState) mayKeep(name string, st *statement) *wire.Fault {
-	if len(s.statements) >= statementsLimit {
+func (s *clientState) mayKeep(name string, st *statements.Statement) *wire.Fault {
+	if len(s.statements.All()) >= statementsLimit {
 		return tooManyStatements
 	}
-	return s.room(st.size(name))
-}
-
-// keepStatement is the one place where the client gets a prepared statement.
-func (s *clientState) keepStatement(name string, st *statement) {
-	if s.statements == nil {
-		s.statements = map[string]*statement{}
-	}
-	s.dropStatement(name)
-	s.statements[name], st.kept = st, st.size(name)
-	s.memory.statements += st.kept
-}
-
-// dropStatement is the one place where it has one no more.
-func (s *clientState) dropStatement(name string) {
-	if st := s.statements[name]; st != nil {
-		delete(s.statements, name)
-		s.memory.statements -= st.kept
-		st.kept = 0
-	}
-}
-
-// doubtStatement is dropStatement for what may have to be taken back, and is kept until
-// that is known.
-func (s *clientState) doubtStatement(name string) {
-	if st := s.statements[name]; st != nil {
-		s.memory.doubted += st.kept
-		s.dropStatement(name)
-	}
-}
-
-// dropStatements: the client has none any more that has a name.
-func (s *clientState) dropStatements() {
-	for _, st := range s.statements {
-		st.kept = 0
-	}
-	s.statements, s.memory.statements = nil, 0
-}
-
-// promised notes that the client was told what a statement is.
-func (m *memory) promised(st *statement, reply wire.Message) {
-	before, _ := st.promise.Types()
-	st.promise.Hear(reply)
-	if after, _ := st.promise.Types(); st.kept > 0 {
-		st.kept += len(after) - len(before)
-		m.statements += len(after) - len(before)
-	}
-}
-
-// size is what a statement takes under that name.
-func (st *statement) size(name string) int {
-	n := statementSize + len(name) + len(st.text)
-	if st.key != st.text {
-		n += len(st.key)
-	}
-	if st.script != nil {
-		n += int(st.script.Size())
-	}
-	types, _ := st.promise.Types()
-	return n + len(types) + track.SizeOf(st.under)
+	return s.room(st.Size(name))
 }
 
 // Errors of who would have pgherd keep too much.
 var (
 	tooMuch = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too much is to be kept for one client",
-		Detail: "Prepared statements, settings and answers that wait count, up to client_memory_limit.",
-		Hint:   "Close prepared statements that are not needed any more, or raise client_memory_limit."}
+		Detail: "Prepared statements, settings and answers that wait count, up to statementsmemory_limit.",
+		Hint:   "Close prepared statements that are not needed any more, or raise statementsmemory_limit."}
 	tooMuchInAll = &wire.Fault{Severity: "ERROR", Code: "53200", Message: "too much is to be kept for all clients",
 		Detail: "Prepared statements and settings of all clients count, up to clients_memory_limit.",
 		Hint:   "SHOW POOL_CLIENTS has what each client needs (memory). Close prepared statements that are not needed any more, or raise clients_memory_limit."}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
@@ -90,20 +89,6 @@ func TestDoubtedStatementsCount(t *testing.T) {
 		}
 	}, s[0].hangs(io.EOF))
 	w.run()
-}
-
-// TestShorten: long statements are told apart, and known again, without their texts.
-func TestShorten(t *testing.T) {
-	var all []string
-	for _, text := range []string{bulky(10), bulky(2000), bulky(2001)} {
-		a, b := &statement{key: text}, &statement{key: text}
-		a.shorten()
-		b.shorten()
-		if a.key != b.key || len(a.key) > keyLimit || slices.Contains(all, a.key) {
-			t.Errorf("keys %q, %q", a.key, b.key)
-		}
-		all = append(all, a.key)
-	}
 }
 
 // TestRedoIsBounded in bytes: what is not kept is judged by nobody, so the server stays.

@@ -11,6 +11,7 @@ import (
 	"pgherd/proxy/metrics"
 	"pgherd/proxy/query"
 	"pgherd/proxy/route"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -215,7 +216,7 @@ func (s *placement) asked(m *wire.Message, r *route.Request) bool {
 		if err != nil || v.What != 'S' {
 			return false
 		}
-		s.executes(s.statementOf(v.Name), r)
+		s.executes(s.statements.Find(v.Name), r)
 	case wire.FunctionCall:
 	default:
 		return false
@@ -224,14 +225,13 @@ func (s *placement) asked(m *wire.Message, r *route.Request) bool {
 }
 
 // executes: the request is about a statement of the client's; nil: it has none.
-func (s *placement) executes(st *statement, r *route.Request) {
+func (s *placement) executes(st *statements.Statement, r *route.Request) {
 	if st == nil {
 		return
 	}
-	r.Script = st.script
-	if s.routes() && (len(s.set.Routing.Rules.PrimaryPatterns) > 0 || route.Commented(st.text)) {
-		sql, _, _ := strings.Cut(st.text, "\x00")
-		r.Text = []byte(sql)
+	r.Script = st.Script
+	if s.routes() && (len(s.set.Routing.Rules.PrimaryPatterns) > 0 || route.Commented(st.Text)) {
+		r.Text = []byte(st.SQL())
 	}
 }
 

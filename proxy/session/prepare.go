@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"pgherd/proxy/expect"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -51,7 +52,7 @@ func (s *clientState) prepareParse(m *wire.Message) bool {
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
 	if len(v.Name) == 0 {
-		if why := s.roomUnnamed(len(st.text)); why != nil {
+		if why := s.roomUnnamed(len(st.Text)); why != nil {
 			s.refuseInside(wire.AppendError(nil, why), false)
 		} else {
 			s.parseUnnamed(m, st)
@@ -62,41 +63,39 @@ func (s *clientState) prepareParse(m *wire.Message) bool {
 	if s.tracker.Runs[name] != nil {
 		return false // a statement of SQL PREPARE: the server says so
 	}
-	if s.status == wire.Failed && !s.ended && !st.script.Recovers() && !st.script.Empty() { // the server says no, whatever the name
-		st.key = s.privately(st.key)
+	if s.status == wire.Failed && !s.ended && !st.Script.Recovers() && !st.Script.Empty() { // the server says no, whatever the name
+		st.Key = s.privately(st.Key)
 		s.parse(st, expect.Forward, nil)
 		return true
 	}
-	if s.statements[name] != nil {
-		s.collide(name, st.text)
+	if s.statements.Named(name) != nil {
+		s.collide(name, st.Text)
 		return true
 	}
-	st.shorten()
+	st.Shorten()
 	if why := s.mayKeep(name, st); why != nil {
 		s.refuseInside(wire.AppendError(nil, why), false)
 		return true
 	}
-	s.keepStatement(name, st)
-	forget := func(bool) { s.dropStatement(name) }
+	s.statements.Keep(name, st)
+	forget := func(bool) { s.statements.Drop(name) }
 	s.parse(st, expect.Forward, forget) // the server may have it, but of another time
 	return true
 }
 
 // setUnnamed notes what the unnamed statement is from now on.
-func (s *clientState) setUnnamed(st *statement) expect.Undo {
-	if st == nil && s.unnamed == nil && s.server.Prepared.Unnamed == 0 {
+func (s *clientState) setUnnamed(st *statements.Statement) expect.Undo {
+	if st == nil && s.statements.Unnamed == nil && s.server.Prepared.Unnamed == 0 {
 		return nil // nothing changes
 	}
-	before, there, server := s.unnamed, s.server.Prepared.Unnaming(), s.server
-	if before != nil {
-		s.memory.doubted += len(before.text)
-	}
-	s.unnamed, server.Prepared.Unnamed = st, st.number()
+	before, there, server := s.statements.Unnamed, s.server.Prepared.Unnaming(), s.server
+	s.statements.DoubtUnnamed()
+	s.statements.Unnamed, server.Prepared.Unnamed = st, st.Number()
 	return func(erred bool) {
-		s.unnamed = before
+		s.statements.Unnamed = before
 		there()
 		if erred { // a Parse that fails destroys the one before
-			s.unnamed, server.Prepared.Unnamed = nil, 0
+			s.statements.Unnamed, server.Prepared.Unnamed = nil, 0
 		}
 	}
 }
@@ -118,16 +117,16 @@ func (s *clientState) collide(name, text string) {
 // on others would otherwise wait for the servers that these hold.
 func (s *clientState) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
-	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements[string(v.Name)] != nil || s.tracker.Runs[string(v.Name)] != nil || s.tracker.Mean != nil {
+	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements.Named(string(v.Name)) != nil || s.tracker.Runs[string(v.Name)] != nil || s.tracker.Mean != nil {
 		return false
 	}
 	st := s.statement(string(m.Body()[len(v.Name)+1:]))
-	st.shorten()
-	if !s.loop.Proven(s.pool, st.key) || s.mayKeep(string(v.Name), st) != nil {
+	st.Shorten()
+	if !s.loop.Proven(s.pool, st.Key) || s.mayKeep(string(v.Name), st) != nil {
 		return false
 	}
-	st.unparsed = true
-	s.keepStatement(string(v.Name), st)
+	st.Unparsed = true
+	s.statements.Keep(string(v.Name), st)
 	s.answer(wire.AppendParseComplete(nil), false)
 	return true
 }
@@ -141,21 +140,21 @@ func (s *clientState) prepareBind(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(name)
-	if s.retry.of = s.statementOf(name); ok && copies {
+	if s.retry.of = s.statements.Find(name); ok && copies {
 		s.retry.begin(name)
 	}
 	var back expect.Undo
-	if len(name) == 0 && s.unnamed != nil {
-		back = s.forgetClosed(s.unnamed.closes)
+	if len(name) == 0 && s.statements.Unnamed != nil {
+		back = s.forgetClosed(s.statements.Unnamed.Closes)
 	}
 	if !ok {
-		s.forward(m, back, s.statementOf(name))
+		s.forward(m, back, s.statements.Find(name))
 		return true
 	}
 	length := int(binary.BigEndian.Uint32(m.Bytes[1:])) + len(there) - len(name)
 	head := binary.BigEndian.AppendUint32(append(s.scratch[:0], 'B'), uint32(length))
 	s.scratch = append(append(append(append(head, portal...), 0), there...), 0)
-	s.sendAbout(wire.Bind, expect.Forward, back, s.statementOf(name), s.scratch)
+	s.sendAbout(wire.Bind, expect.Forward, back, s.statements.Find(name), s.scratch)
 	rest := *m
 	rest.Bytes = m.Body()[len(portal)+1+len(name)+1:]
 	s.passFirst(&rest)
@@ -174,13 +173,13 @@ func (s *clientState) prepareDescribe(m *wire.Message) bool {
 	copies := s.copies()
 	there, ok := s.ensure(v.Name)
 	if ok {
-		st := s.statements[string(v.Name)]
+		st := s.statements.Named(string(v.Name))
 		if s.retry.of = st; copies {
 			s.retry.begin(v.Name)
 		}
 		s.sendAbout(wire.Describe, expect.Forward, nil, st, wire.AppendDescribe(nil, 'S', there))
 	} else {
-		s.forward(m, nil, s.statementOf(v.Name))
+		s.forward(m, nil, s.statements.Find(v.Name))
 	}
 	return true
 }
@@ -202,12 +201,12 @@ func (s *clientState) prepareClose(m *wire.Message) bool {
 		s.forward(m, func(bool) { s.tracker.Runs[name] = runs }, nil)
 		return true
 	}
-	st := s.statements[name]
+	st := s.statements.Named(name)
 	if st == nil {
 		return false
 	}
-	s.doubtStatement(name)
-	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.keepStatement(name, st) })
+	s.statements.Doubt(name)
+	s.answerOr(wire.AppendCloseComplete(nil), false, func(bool) { s.statements.Keep(name, st) })
 	return true
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -10,12 +11,6 @@ import (
 // and reads rows by those types from then on. PostgreSQL keeps to them or says that they
 // have changed. A server on which the statement is prepared anew, perhaps after an ALTER
 // TABLE, would answer with others, without a word: so it is asked first.
-
-// serves says that a statement as a server has it is what the client prepared, as far as
-// the client was told.
-func serves(there *pool.PreparedStatement, st *statement) bool {
-	return there != nil && !there.Outdated && !st.unparsed && there.Shape.Keeps(&st.promise)
-}
 
 // keepPromise has the statement that a request is about on the server as the client was
 // told it is. An error says that it is not any more.
@@ -27,17 +22,17 @@ func (s *relaying) keepPromise(m *wire.Message) error {
 	switch {
 	case st == nil:
 		return nil
-	case m.Kind == wire.Describe && !st.promise.Known():
+	case m.Kind == wire.Describe && !st.Promise.Known():
 		s.describeAnew(name, st)
 		return nil
-	case !st.promise.Known():
+	case !st.Promise.Known():
 		if s.status != wire.Idle || s.expect.InExtended() { // what fails there cannot be repeated
 			s.ownPlan(name, st)
 		}
 		return nil
-	case len(name) == 0 && s.server.Prepared.Unnamed == st.id:
+	case len(name) == 0 && s.server.Prepared.Unnamed == st.ID:
 		return nil
-	case len(name) > 0 && serves(s.server.Prepared.Find(st.key), st):
+	case len(name) > 0 && st.ServedBy(s.server.Prepared.Find(st.Key)):
 		return nil
 	}
 	return s.prepareAsPromised(name, st)
@@ -56,13 +51,13 @@ func (s *relaying) agreed(m *wire.Message) error {
 }
 
 // about is the client's statement that a Bind or Describe is about; nil: none.
-func (h *holdings) about(m *wire.Message) (name []byte, st *statement) {
+func (h *holdings) about(m *wire.Message) (name []byte, st *statements.Statement) {
 	switch m.Kind {
 	case wire.Bind:
 		_, name, st = h.bound(m)
 	case wire.Describe:
 		if v, err := wire.ViewDescribe(m.Body()); err == nil && v.What == 'S' {
-			return v.Name, h.statementOf(v.Name)
+			return v.Name, h.statements.Find(v.Name)
 		}
 	}
 	return name, st
@@ -70,26 +65,26 @@ func (h *holdings) about(m *wire.Message) (name []byte, st *statement) {
 
 // describeAnew has a statement, of which the client has been told nothing yet, prepared
 // anew, unless that was just done for this client: what it is then is what it is now.
-func (s *relaying) describeAnew(name []byte, st *statement) {
-	there, now := s.server.Prepared.Find(st.key), st.round == s.round
+func (s *relaying) describeAnew(name []byte, st *statements.Statement) {
+	there, now := s.server.Prepared.Find(st.Key), st.Round == s.round
 	switch {
-	case len(name) == 0 && s.server.Prepared.Unnamed == st.id && !now:
+	case len(name) == 0 && s.server.Prepared.Unnamed == st.ID && !now:
 		s.server.Prepared.Unnamed = 0
-	case len(name) > 0 && there != nil && (there.By != st.id || !now):
+	case len(name) > 0 && there != nil && (there.By != st.ID || !now):
 		there.Outdated = true
 	}
 }
 
 // ownPlan has a statement, of which the client has been told nothing, prepared anew if the
 // server has it of another client: that may be of another time.
-func (c *checkout) ownPlan(name []byte, st *statement) {
-	if there := c.server.Prepared.Find(st.key); len(name) > 0 && there != nil && there.By != st.id {
+func (c *checkout) ownPlan(name []byte, st *statements.Statement) {
+	if there := c.server.Prepared.Find(st.Key); len(name) > 0 && there != nil && there.By != st.ID {
 		there.Outdated = true
 	}
 }
 
 // prepareAsPromised prepares a statement and waits for what it is.
-func (s *relaying) prepareAsPromised(name []byte, st *statement) error {
+func (s *relaying) prepareAsPromised(name []byte, st *statements.Statement) error {
 	there, named := s.ensure(name)
 	var told pool.Shape
 	s.sendAbout(wire.Describe, expect.Setup, nil, &told, wire.AppendDescribe(nil, 'S', there))
@@ -97,11 +92,11 @@ func (s *relaying) prepareAsPromised(name []byte, st *statement) error {
 		return err
 	}
 	if named {
-		if found := s.server.Prepared.Find(st.key); found != nil {
+		if found := s.server.Prepared.Find(st.Key); found != nil {
 			found.Shape = told.Brief()
 		}
 	}
-	if told.Keeps(&st.promise) {
+	if told.Keeps(&st.Promise) {
 		return nil
 	}
 	if !named {
@@ -118,7 +113,7 @@ func (s *relaying) hearShape(m wire.Message) {
 	switch about := s.expect.About().(type) {
 	case *pool.Shape:
 		about.Hear(m)
-	case *statement:
+	case *statements.Statement:
 		if about == nil {
 			return
 		}
@@ -126,12 +121,12 @@ func (s *relaying) hearShape(m wire.Message) {
 			s.tracker.Keep("a statement with more columns or parameters than are remembered")
 			return
 		}
-		s.memory.promised(about, m)
-		if about == s.unnamed { // that the server has under no name
+		s.statements.Promise(about, m)
+		if about == s.statements.Unnamed { // that the server has under no name
 			return
 		}
-		if there := s.server.Prepared.Find(about.key); there != nil && !there.Outdated {
-			there.Shape.Agree(&about.promise, m.Kind)
+		if there := s.server.Prepared.Find(about.Key); there != nil && !there.Outdated {
+			there.Shape.Agree(&about.Promise, m.Kind)
 		}
 	}
 }

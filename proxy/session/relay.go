@@ -215,8 +215,8 @@ func (s *relaying) complete(m wire.Message) {
 	case "DISCARD ALL":
 		s.discarded()
 		s.server.Prepared.Forget()
-		s.unnamed = nil
-		s.dropStatements()
+		s.statements.Unnamed = nil
+		s.statements.Clear()
 	case "DEALLOCATE ALL":
 		s.deallocated()
 	case "COMMIT":
@@ -231,7 +231,7 @@ func (s *relaying) deallocated() {
 	unnamed := s.server.Prepared.Unnamed
 	s.server.Prepared.Forget()
 	s.server.Prepared.Unnamed = unnamed
-	s.dropStatements()
+	s.statements.Clear()
 }
 
 // serverGone ends the session: what it had built up on its server is lost.

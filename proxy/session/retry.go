@@ -2,6 +2,7 @@ package session
 
 import (
 	"pgherd/proxy/expect"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -12,12 +13,12 @@ import (
 type retry struct {
 	name     []byte // of the statement, as the client calls it; none: nothing is copied
 	bytes    []byte
-	of       *statement // that was bound last
-	owed     int        // replies to come if none has
-	promised bool       // the client knows what the statement was: it is told that it has changed
-	closed   bool       // its Sync was read: more must not follow
-	due      bool       // it is to be repeated
-	spent    bool       // it was repeated once
+	of       *statements.Statement // that was bound last
+	owed     int                   // replies to come if none has
+	promised bool                  // the client knows what the statement was: it is told that it has changed
+	closed   bool                  // its Sync was read: more must not follow
+	due      bool                  // it is to be repeated
+	spent    bool                  // it was repeated once
 }
 
 // retryLimit bounds the copy, in bytes.
@@ -28,7 +29,7 @@ const retryKept = 1 << 10
 
 // begin starts a copy with a Bind of a statement of the client's.
 func (a *retry) begin(name []byte) {
-	*a = retry{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.promise.Known()}
+	*a = retry{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.Promise.Known()}
 }
 
 // end: the client has its answer.
@@ -67,10 +68,10 @@ var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 // meetOutdated: the server has said so. What cannot be repeated is told. Nobody finds
 // the same plan; of a statement of SQL PREPARE the server is closed in the end.
 func (s *relaying) meetOutdated(m wire.Message) {
-	st, _ := s.expect.About().(*statement)
+	st, _ := s.expect.About().(*statements.Statement)
 	if st == nil {
 		s.server.Retire(s.loop.Now())
-	} else if there := s.server.Prepared.Find(st.key); there != nil {
+	} else if there := s.server.Prepared.Find(st.Key); there != nil {
 		there.Outdated = true
 	}
 	if s.disposition == expect.Forward && m.Last && s.repeatable() {

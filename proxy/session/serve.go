@@ -111,8 +111,8 @@ func (s *Session) handle(m wire.Message) error {
 // repeat sends the requests again. The statement is prepared anew.
 func (s *Session) repeat() error {
 	a := &s.retry
-	if st := s.statements[string(a.name)]; st != nil {
-		if there := s.server.Prepared.Find(st.key); there != nil {
+	if st := s.statements.Named(string(a.name)); st != nil {
+		if there := s.server.Prepared.Find(st.Key); there != nil {
 			s.server.Prepared.Remove(there)
 			s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', there.Name))
 		}

@@ -1,18 +1,14 @@
 package session
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"pgherd/proxy/command"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/query"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/track"
 	"pgherd/proxy/wire"
 )
@@ -30,40 +26,22 @@ type clientState struct {
 	retry retry
 }
 
-// statement is what a client has prepared.
-type statement struct {
-	text   string        // of the Parse, after the name
-	key    string        // by which sessions share it: the text, and what gave it its meaning
-	under  pool.Settings // those that gave it its meaning
-	script *query.Script // nil: too long to look into
-	id     uint64        // no other statement of any client has it
-	// unparsed: its Parse was answered, and no server has seen it yet.
-	unparsed bool
-	round    uint64     // in which it came, as the session counts them
-	promise  pool.Shape // what the client was told of it, and relies on
-	closes   string     // the client's statement that it deallocates; "": none
-	kept     int        // bytes that it counts for, while it has a name
-}
-
 // holdings are the client's prepared statements.
 type holdings struct {
-	statements map[string]*statement
-	unnamed    *statement // nil if there is none
-	plain      bool       // the server has them by the client's own names
-	round      uint64     // Syncs and Queries so far
-	private    uint64     // statements so far that cannot be shared
-	scratch    []byte     // to build a short message in
+	statements statements.Set
+	plain      bool   // the server has them by the client's own names
+	round      uint64 // Syncs and Queries so far
+	private    uint64 // statements so far that cannot be shared
+	scratch    []byte // to build a short message in
 }
 
 // statement makes one of the Parse at hand.
-func (s *clientState) statement(text string) *statement {
+func (s *clientState) statement(text string) *statements.Statement {
 	s.private++
-	st := &statement{text: text, key: text, under: s.tracker.Mean, script: s.script, id: uint64(s.pid)<<32 | s.private, round: s.round}
-	for _, name := range slices.Sorted(maps.Keys(st.under)) {
-		st.key += "\x00" + name + " " + st.under[name]
-	}
+	st := statements.New(text, s.script, s.tracker.Mean)
+	st.ID, st.Round = uint64(s.pid)<<32|s.private, s.round
 	if s.tracker.Unsure { // nobody knows under what it is parsed
-		st.key = s.privately(st.key)
+		st.Key = s.privately(st.Key)
 	}
 	return st
 }
@@ -78,50 +56,31 @@ func (s *clientState) privately(key string) string {
 // now is the statement as it would be prepared at this moment: if nobody knows
 // under what settings that would be, it is not to be found again. What gave it
 // its meaning stays: another try may know more.
-func (s *clientState) now(st *statement) *statement {
+func (s *clientState) now(st *statements.Statement) *statements.Statement {
 	if !s.tracker.Unsure {
 		return st
 	}
 	changed := *st
-	changed.key = s.privately(st.key)
+	changed.Key = s.privately(st.Key)
 	return &changed
 }
 
-// number is the statement's, 0 if there is none.
-func (st *statement) number() uint64 {
-	if st == nil {
-		return 0
-	}
-	return st.id
-}
-
-// typed is the text of its Parse, with the types of parameters that the client was told:
-// PostgreSQL would find others once a table has changed.
-func (st *statement) typed() string {
-	types, known := st.promise.Types()
-	if !known {
-		return st.text
-	}
-	sql, _, _ := strings.Cut(st.text, "\x00")
-	return sql + "\x00" + types
-}
-
 // parse prepares a statement on the server under a name of ours.
-func (s *clientState) parse(st *statement, w expect.Disposition, undo expect.Undo) (name string) {
-	server, unparsed := s.server, st.unparsed
-	there, closed, back := server.Prepared.Add(st.key, s.set.MaxPrepared)
+func (s *clientState) parse(st *statements.Statement, w expect.Disposition, undo expect.Undo) (name string) {
+	server, unparsed := s.server, st.Unparsed
+	there, closed, back := server.Prepared.Add(st.Key, s.set.MaxPrepared)
 	if closed != nil {
 		s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', closed.Name))
 	}
-	name, there.By, st.unparsed = there.Name, st.id, false
+	name, there.By, st.Unparsed = there.Name, st.ID, false
 	s.send(wire.Parse, w, func(erred bool) {
 		back(erred)
-		if st.unparsed = unparsed; undo != nil {
+		if st.Unparsed = unparsed; undo != nil {
 			undo(erred)
 		}
-	}, appendParse(nil, name, st.typed()))
+	}, appendParse(nil, name, st.Typed()))
 	if len(s.parsed) < parsedLimit && s.tracker.Mean == nil {
-		s.parsed = append(s.parsed, st.key)
+		s.parsed = append(s.parsed, st.Key)
 	}
 	return name
 }
@@ -153,15 +112,15 @@ func (s *clientState) ensure(name []byte) (there string, ok bool) {
 		s.ensureUnnamed()
 		return "", false
 	}
-	st := s.statements[string(name)]
+	st := s.statements.Named(string(name))
 	if st == nil {
 		return "", false
 	}
-	if found := s.server.Prepared.Find(st.key); serves(found, st) {
+	if found := s.server.Prepared.Find(st.Key); st.ServedBy(found) {
 		there = found.Name
 	} else {
 		if st = s.now(st); s.tracker.Kept() != "" {
-			s.keepStatement(string(name), st) // to be found again: the server stays
+			s.statements.Keep(string(name), st) // to be found again: the server stays
 		}
 		s.under(st, func() { there = s.parse(st, expect.Setup, nil) })
 	}
@@ -188,30 +147,30 @@ func (s *clientState) lacks(m *wire.Message) bool {
 	default:
 		return false
 	}
-	st := s.statementOf(name)
+	st := s.statements.Find(name)
 	if st == nil || len(name) == 0 {
-		return st != nil && s.server.Prepared.Unnamed != st.id
+		return st != nil && s.server.Prepared.Unnamed != st.ID
 	}
-	return s.tracker.Kept() != "" || !serves(s.server.Prepared.Find(st.key), st)
+	return s.tracker.Kept() != "" || !st.ServedBy(s.server.Prepared.Find(st.Key))
 }
 
 // ensureUnnamed makes the server's unnamed statement the client's.
 func (s *clientState) ensureUnnamed() {
 	server := s.server
-	if server.Prepared.Unnamed == s.unnamed.number() {
+	if server.Prepared.Unnamed == s.statements.Unnamed.Number() {
 		return
 	}
-	there, st := server.Prepared.Unnaming(), s.unnamed
+	there, st := server.Prepared.Unnaming(), s.statements.Unnamed
 	if st != nil {
 		st = s.now(st)
 	}
-	server.Prepared.Unnamed = s.unnamed.number()
+	server.Prepared.Unnamed = s.statements.Unnamed.Number()
 	back := func(erred bool) {
 		if there(); erred {
 			server.Prepared.Unnamed = 0
 		}
 	}
-	if st != nil && st.closes != "" {
+	if st != nil && st.Closes != "" {
 		s.prepareGone()
 	}
 	if st == nil { // another client's is there
@@ -219,21 +178,21 @@ func (s *clientState) ensureUnnamed() {
 		return
 	}
 	s.under(st, func() {
-		s.send(wire.Parse, expect.Setup, back, appendParse(nil, "", st.typed()))
+		s.send(wire.Parse, expect.Setup, back, appendParse(nil, "", st.Typed()))
 	})
 }
 
 // under has a statement parsed under the settings that gave it its meaning
 // when the client prepared it, and the present ones brought back.
-func (s *clientState) under(st *statement, parse func()) {
-	if s.tracker.Unsure || st.script.Recovers() || st.script.Empty() { // nobody knows what to bring back, or it means one thing only
+func (s *clientState) under(st *statements.Statement, parse func()) {
+	if s.tracker.Unsure || st.Script.Recovers() || st.Script.Empty() { // nobody knows what to bring back, or it means one thing only
 		parse()
 		return
 	}
 	now := s.tracker.Mean
-	s.setLocally(now, st.under)
+	s.setLocally(now, st.Under)
 	parse()
-	s.setLocally(st.under, now)
+	s.setLocally(st.Under, now)
 }
 
 // setLocally sets, for the transaction, what differs.
@@ -251,15 +210,3 @@ const ownStatement = pool.PreparedPrefix + "set"
 
 var tooManyStatements = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too many prepared statements in one session",
 	Hint: "Close those that are not needed any more, or use pool_mode = session for this user or database (pool_mode_list)."}
-
-// shorten has a long statement found by a digest: servers hold on to keys longer than its
-// client is there.
-func (st *statement) shorten() {
-	if len(st.key) > keyLimit {
-		sum := sha256.Sum256([]byte(st.key))
-		st.key = "\x00sha256 " + string(sum[:])
-	}
-}
-
-// keyLimit is the longest key that is not a digest, in bytes.
-const keyLimit = 1 << 10

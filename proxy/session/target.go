@@ -103,10 +103,10 @@ func (s *signaling) redirectBind(m *wire.Message) result {
 	if err != nil || st == nil {
 		return onward
 	}
-	argument := st.script.Statements[0].Functions[0].Arguments[0]
+	argument := st.Script.Statements[0].Functions[0].Arguments[0]
 	if argument.Parameter == 0 {
-		_, types, _ := strings.Cut(st.text, "\x00")
-		other := s.now(s.statement(renumbered(st.script, s.target.pid) + "\x00" + types))
+		_, types, _ := strings.Cut(st.Text, "\x00")
+		other := s.now(s.statement(renumbered(st.Script, s.target.pid) + "\x00" + types))
 		v.Statement = []byte(s.parse(other, expect.Setup, nil))
 		s.send(wire.Bind, expect.Forward, nil, wire.AppendBind(nil, &v))
 		return handled

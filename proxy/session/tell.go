@@ -2,7 +2,6 @@ package session
 
 import (
 	"strconv"
-	"strings"
 
 	"pgherd/proxy/expect"
 	"pgherd/proxy/querylog"
@@ -25,15 +24,14 @@ func (s *clientState) application() string {
 
 // textOf is the SQL of the client's prepared statement of that name.
 func (h *holdings) textOf(name string) (sql string, known bool) {
-	st := h.statementOf([]byte(name))
+	st := h.statements.Find([]byte(name))
 	if st == nil {
 		return "", false
 	}
-	sql, _, _ = strings.Cut(st.text, "\x00")
-	return sql, true
+	return st.SQL(), true
 }
 
-// logMessage tells the log of a client's message: log_client_messages, log_statement.
+// logMessage tells the log of a client's message: log_statementsmessages, log_statement.
 func (s *clientState) logMessage(m *wire.Message) {
 	if m.Kind == wire.CopyData { // one for each row: nobody could read them
 		return

@@ -36,7 +36,7 @@ func (s *signaling) signaled(m *wire.Message, r *route.Request) (pid int64, sign
 	pid, known := query.Process(argument.Text), argument.Constant
 	if argument.Parameter > 0 && m.Kind == wire.Bind {
 		_, _, st := s.bound(m)
-		pid, known = st.bound(m.Body(), argument.Parameter-1, from)
+		pid, known = st.Bound(m.Body(), argument.Parameter-1, from)
 	}
 	if !known || pid < 0 {
 		pid = 0

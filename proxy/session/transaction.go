@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pgherd/proxy/query"
+	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
 
@@ -18,13 +19,13 @@ import (
 //	any            parted   Idle            its server is gone; a held-back BEGIN is kept
 //	any            over     Idle            nothing is kept
 type transaction struct {
-	status  byte          // wire.Idle, InTransaction or Failed
-	begun   *query.Script // the BEGIN of the open block, if it was held back; nil: it was not
-	begunAt time.Time     // when it was
-	begins  *statement    // the BEGIN that is bound, and answered, and no server has; nil: none
-	ended   bool          // what ends a block was sent, and the status behind it was not told
-	wrote   bool          // it has written
-	portal  bool          // the unnamed one is bound on a standby, and not done with
+	status  byte                  // wire.Idle, InTransaction or Failed
+	begun   *query.Script         // the BEGIN of the open block, if it was held back; nil: it was not
+	begunAt time.Time             // when it was
+	begins  *statements.Statement // the BEGIN that is bound, and answered, and no server has; nil: none
+	ended   bool                  // what ends a block was sent, and the status behind it was not told
+	wrote   bool                  // it has written
+	portal  bool                  // the unnamed one is bound on a standby, and not done with
 }
 
 // enter is the one place where the status changes.

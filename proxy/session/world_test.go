@@ -113,11 +113,12 @@ func (w *world) run() {
 	if n := w.set.Memory.Used(); n != 0 {
 		w.t.Errorf("%d bytes are still counted for a client that has left", n)
 	}
-	kept := 0
-	for name, st := range w.session.statements {
-		kept += st.size(name)
+	kept, prepared := 0, &w.session.statements
+	for name, st := range prepared.All() {
+		kept += st.Size(name)
 	}
-	same2(w.t, "bytes counted for prepared statements", w.session.memory.statements, kept)
+	prepared.Unnamed = nil
+	same2(w.t, "bytes counted for prepared statements", prepared.Bytes()-prepared.Doubted(), kept)
 	for _, s := range append(w.servers, w.client) {
 		if s.taken != 0 {
 			w.t.Errorf("%d chunks of %s were not released", s.taken, s.name)

@@ -1,4 +1,4 @@
-package session
+package statements
 
 import (
 	"encoding/binary"
@@ -8,10 +8,10 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// bound is the number that a Bind gives a parameter of the statement. Not known:
+// Bound is the number that a Bind gives a parameter of the statement. Not known:
 // it gives none, or not as one would. from is the type that the parameter is cast
 // from in the text; "": integer.
-func (st *statement) bound(bind []byte, parameter int, from string) (n int64, known bool) {
+func (st *Statement) Bound(bind []byte, parameter int, from string) (n int64, known bool) {
 	v, err := wire.ViewBind(bind)
 	if err != nil || parameter >= v.Params.Len() {
 		return 0, false
@@ -33,8 +33,8 @@ const (
 )
 
 // declared is the type that the Parse gave a parameter; 0: none.
-func (st *statement) declared(parameter int) uint32 {
-	v, err := wire.ViewParse([]byte("\x00" + st.text))
+func (st *Statement) declared(parameter int) uint32 {
+	v, err := wire.ViewParse([]byte("\x00" + st.Text))
 	if err != nil || parameter >= v.Types.Len() || v.Types.At(parameter) == oidUnknown {
 		return 0
 	}
