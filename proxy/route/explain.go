@@ -8,16 +8,21 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// Explain is Place, rule by rule, up to the one that decides.
+// Explain is Place, rule by rule up to the one that decides.
 func Explain(r *Request, set *Settings) (steps []Step, d Decision) {
 	d = Place(r, set)
+	decided := []Step{{d.Rule, d}}
+	if d.Rule == last { // it is asked of what another one has said
+		before := place(r, set, 0)
+		decided = []Step{{before.Rule, before}, {d.Rule, d}}
+	}
 	for i := range rules {
-		if rules[i].name == d.Rule {
+		if rules[i].name == decided[0].Rule {
 			break
 		}
 		steps = append(steps, Step{Rule: rules[i].name})
 	}
-	return append(steps, Step{d.Rule, d}), d
+	return append(steps, decided...), d
 }
 
 // Step is one rule's answer, for EXPLAIN ROUTE.

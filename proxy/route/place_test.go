@@ -68,9 +68,15 @@ func setting(t *testing.T, text string) (set Settings, r Request) {
 			continue
 		}
 		for word := range strings.FieldsSeq(part) {
-			*map[string]*bool{"open": &r.Session.Open, "placed": &r.Session.Placed, "snapshot": &r.Session.Snapshot,
-				"serializable": &r.Session.Serializable, "readonly": &r.Session.ReadOnly, "wrote": &r.Session.Wrote,
-				"wrote_block": &r.Session.WroteBlock, "wrote_ever": &r.Session.WroteEver}[word] = true
+			switch t := &r.Session.Transaction; word {
+			case "snapshot":
+				t.Isolation = max(t.Isolation, RepeatableRead)
+			case "serializable":
+				t.Isolation = Serializable
+			default:
+				*map[string]*bool{"open": &t.Open, "placed": &t.Placed, "readonly": &t.ReadOnly, "wrote": &r.Session.Wrote.Now,
+					"wrote_block": &r.Session.Wrote.InBlock, "wrote_ever": &r.Session.Wrote.Ever}[word] = true
+			}
 		}
 	}
 	return set, r
@@ -241,7 +247,7 @@ func TestNothingKnown(t *testing.T) {
 // TestExplain ends with what Place says, and with no rule after it.
 func TestExplain(t *testing.T) {
 	set := Settings{Balance: true}
-	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": 7, "": 4, "/*NO LOAD BALANCE*/ SELECT 1": 3} {
+	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": ofSession + 7, "": ofSession + 4, "/*NO LOAD BALANCE*/ SELECT 1": ofSession + 3} {
 		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
 		steps, d := Explain(&r, &set)
 		if len(steps) != want || steps[len(steps)-1].Decision != d || d != Place(&r, &set) {
@@ -260,11 +266,11 @@ func TestSignals(t *testing.T) {
 		want      Where
 	}{
 		{"", Session{}, true, Process},
-		{"", Session{Open: true}, true, Process},
-		{"", Session{WroteEver: true}, true, Process},
+		{"", Session{Transaction: Block{Open: true}}, true, Process},
+		{"", Session{Wrote: Wrote{Ever: true}}, true, Process},
 		{"", Session{}, false, Primary},
-		{"", Session{Open: true, Wrote: true}, true, Primary},
-		{"", Session{Open: true, Snapshot: true, Serializable: true}, true, Primary},
+		{"", Session{Transaction: Block{Open: true}, Wrote: Wrote{Now: true}}, true, Primary},
+		{"", Session{Transaction: Block{Open: true, Isolation: Serializable}}, true, Primary},
 		{"/*NO LOAD BALANCE*/ ", Session{}, true, Primary},
 	} {
 		sql := row.text + "SELECT pg_terminate_backend(5)"

@@ -55,18 +55,6 @@ const (
 	Always                          // once the session has written: always
 )
 
-// Session is what a session has done so far, as far as rules look at it.
-type Session struct {
-	Open         bool // a transaction block is open
-	Placed       bool // and has sent a statement to a node
-	Snapshot     bool // that all its statements share: repeatable read, serializable
-	Serializable bool // which no standby can do
-	ReadOnly     bool
-	Wrote        bool // it has written
-	WroteBlock   bool // an earlier transaction block of the session has
-	WroteEver    bool // any statement of the session has
-}
-
 // Catalog tells of the names that a statement uses. Schemas are empty where the
 // statement had none.
 type Catalog interface {
@@ -97,8 +85,9 @@ type Request struct {
 	Script  *query.Script // nil: too long to look into
 	Session Session
 	Catalog Catalog // nil: nothing is known
-	// Signals: it sends one process a signal and does nothing else. Elsewhere: that
-	// is a process of the node Owner, which is not the primary.
+	// Signals says that it sends one process a signal and does nothing else, and Elsewhere
+	// that this is a process of the node Owner, which is not the primary, and may be
+	// reached from where the session is.
 	Signals, Elsewhere bool
 	Owner              int
 }
@@ -114,7 +103,25 @@ type Decision struct {
 // Place applies the rules in their order; the first that has something to say
 // decides. It allocates nothing unless a reason has to be put into words.
 func Place(r *Request, set *Settings) Decision {
-	for i := range rules {
+	if r.Elsewhere && r.Session.reaches() {
+		if d := place(r, set, ofSession); d.Where == Process {
+			return d
+		}
+	}
+	r.Elsewhere = false
+	d := place(r, set, 0)
+	if d.Where != Anywhere && d.Where != Node {
+		return d
+	}
+	if kept := r.Session.keeps(); kept.Where != Undecided {
+		kept.Rule = last
+		return kept
+	}
+	return d
+}
+
+func place(r *Request, set *Settings, from int) Decision {
+	for i := from; i < len(rules); i++ {
 		if d := rules[i].judge(r, set); d.Where != Undecided {
 			d.Rule = rules[i].name
 			return d

@@ -18,6 +18,10 @@ type rule struct {
 
 // rules in the order in which they are asked.
 var rules = [...]rule{
+	{"server", server},
+	{"snapshot", shared},
+	{"pin", pinned},
+	{"catalog_check_period", outdated},
 	{"load_balance_mode", balance},
 	{"transaction", transaction},
 	{"hint", hint},
@@ -31,6 +35,13 @@ var rules = [...]rule{
 	{"disable_load_balance_on_write", afterWrite},
 	{"node", node},
 }
+
+// ofSession is how many of them come first and are of the session only: a signal to a
+// process elsewhere does without them.
+const ofSession = 4
+
+// last is the rule that is asked last, of what would leave the primary.
+const last = "session"
 
 func primary(why string) Decision { return Decision{Where: Primary, Why: why} }
 
@@ -82,19 +93,19 @@ var (
 // transaction: what shares a snapshot, or follows a write, stays on its node.
 // Transactions that may still write begin where they can.
 func transaction(r *Request, _ *Settings) Decision {
-	s := &r.Session
+	t := &r.Session.Transaction
 	switch {
-	case !s.Open:
+	case !t.Open:
 		return Decision{}
-	case s.Placed && r.Script.Ends():
-		return Decision{Where: Here, Why: "it ends the transaction of its node"}
-	case s.Serializable:
+	case t.Placed && r.Script.Ends():
+		return here("it ends the transaction of its node")
+	case t.Isolation == Serializable:
 		return primary("its transaction is serializable")
-	case s.Snapshot && !s.ReadOnly:
+	case t.snapshot() && !t.ReadOnly:
 		return primary("its transaction has one snapshot, and may write")
-	case s.Snapshot && s.Placed:
-		return Decision{Where: Here, Why: "all statements of its transaction share a snapshot"}
-	case s.Wrote: // whatever disable_load_balance_on_write says: only the primary sees it
+	case t.snapshot() && t.Placed:
+		return here("all statements of its transaction share a snapshot")
+	case r.Session.Wrote.Now: // whatever disable_load_balance_on_write says: only the primary sees it
 		return primary("its transaction has written")
 	}
 	return Decision{}
@@ -165,7 +176,7 @@ func pattern(r *Request, set *Settings) Decision {
 func statements(r *Request, _ *Settings) Decision {
 	for st := range all(r.Script) {
 		switch {
-		case r.Session.Open && !r.Session.Snapshot && st.Effects.Has(query.ReadsClock):
+		case r.Session.Transaction.Open && !r.Session.Transaction.snapshot() && st.Effects.Has(query.ReadsClock):
 			return primary("the time of its transaction is that of the primary's")
 		case st.Kind == query.Show:
 			return primary("settings differ from node to node")
@@ -324,9 +335,9 @@ func named(t *query.Relation, known Catalog) string {
 func afterWrite(r *Request, set *Settings) Decision {
 	s := &r.Session
 	switch {
-	case set.OnWrite == Always && s.WroteEver:
+	case set.OnWrite == Always && s.Wrote.Ever:
 		return primary("its session has written")
-	case set.OnWrite == TransTransaction && s.Open && s.WroteBlock:
+	case set.OnWrite == TransTransaction && s.Transaction.Open && s.Wrote.InBlock:
 		return primary("an earlier transaction of its session has written")
 	}
 	return Decision{}

@@ -1,125 +1,73 @@
 package session
 
 import (
-	"cmp"
-
+	"pgherd/proxy/query"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
 
-// rule says where a request goes because of what its session is in, or nothing.
-type rule struct {
-	name  string
-	judge func(*placement, *route.Request) route.Decision
-}
-
-// ahead are the rules that are asked before those of package route. Their names
-// are none of those.
-var ahead = [...]rule{
-	{"server", (*placement).atHand},
-	{"snapshot", (*placement).shares},
-	{"pin", (*placement).left},
-	{"catalog_check_period", (*placement).outOfDate},
-}
-
-// last is the rule that is asked last, of what would leave the primary.
-const last = "session"
-
-// decide applies the rules to a request whose effect is upcoming. explainRules
-// tells the steps of it, and finds them by the rule that decided.
+// decide has the rules applied to a request whose effect is upcoming.
 func (s *placement) decide(r *route.Request) route.Decision {
-	for i := range ahead {
-		if d := ahead[i].judge(s, r); d.Where != route.Undecided {
-			d.Rule = ahead[i].name
-			return d
-		}
-	}
-	r.Session = s.standing()
+	r.Session = s.standing(r)
 	d := route.Place(r, &s.set.Routing.Rules)
-	switch leaves := d.Where == route.Anywhere || d.Where == route.Node; {
-	case leaves && s.upcoming != nil && !s.upcoming.Moves():
-		return route.Decision{Where: route.Primary, Rule: last, Why: "it may change its session"}
-	case leaves && s.insists():
-		return route.Decision{Where: route.Primary, Rule: last, Why: "its transaction is of a kind that no standby has"}
+	if d.Where == route.Process { // it leaves nothing in the session
+		s.upcoming = nil
 	}
 	return d
 }
 
-// explainRules is aim, rule by rule up to the one that decides.
-func (s *placement) explainRules(r *route.Request) (steps []route.Step, d route.Decision) {
-	d = s.aim(r)
-	for i := range ahead {
-		if ahead[i].name == d.Rule {
-			return append(steps, route.Step{Rule: d.Rule, Decision: d}), d
-		}
-		steps = append(steps, route.Step{Rule: ahead[i].name})
-	}
-	placed, _ := route.Explain(r, &s.set.Routing.Rules)
-	steps = append(steps, placed...)
-	if d.Rule == last {
-		steps = append(steps, route.Step{Rule: d.Rule, Decision: d})
-	}
-	return steps, d
-}
-
-func (s *placement) atHand(r *route.Request) route.Decision {
+// standing is what the rules look at of the session. Who has a server of the primary stays
+// on it, unless it signals a process: nothing else is looked at then.
+func (s *placement) standing(r *route.Request) (t route.Session) {
 	switch {
 	case s.server != nil && !s.away:
-		return route.Decision{Where: route.Here, Why: "the session has a server of the primary"}
+		t.Server = route.OfPrimary
+	case s.server != nil:
+		t.Server = route.OfStandby
+	}
+	if t.Server == route.OfPrimary && !r.Elsewhere {
+		return t
+	}
+	switch {
 	case s.expect.Skipping:
-		return route.Decision{Where: route.Here, Why: "what came before it has failed"}
-	case s.failed() && s.away && s.begun != nil && r.Script.EndsFirst():
-		return goesOn
+		t.State = route.Skipping
 	case s.failed():
-		return route.Decision{Where: route.Here, Why: "its transaction has failed"}
+		t.State = route.Stuck
 	}
-	return route.Decision{}
+	t.Transaction = s.open()
+	t.Wrote = route.Wrote{Now: s.wrote, InBlock: s.blocks, Ever: s.ever}
+	t.Pin, t.Uncertain = s.tracker.Pinned(), !s.tracker.Certain()
+	t.Outdated = s.overtaken() || s.entry.Due(s.loop.Now())
+	t.Changes = s.upcoming != nil && !s.upcoming.Moves()
+	return t
 }
 
-func (s *placement) shares(r *route.Request) route.Decision {
-	if s.stays() && r.Script.EndsFirst() {
-		return goesOn
+// open is what the rules look at of the transaction in which a request will be.
+func (s *placement) open() route.Block {
+	t := route.Block{Open: s.status != wire.Idle, Placed: s.server != nil, Held: s.begun != nil, Insists: s.insists()}
+	if !t.Open {
+		return t
 	}
-	if s.stays() {
-		return route.Decision{Where: route.Here, Why: "all statements of its transaction share a snapshot"}
+	t.ReadOnly = s.begun != nil && s.begun.Statements[0].Mode.ReadOnly == query.Yes
+	switch s.isolation() {
+	case "read committed", "read uncommitted":
+	case "repeatable read":
+		t.Isolation = route.RepeatableRead
+	default: // serializable, or nobody knows
+		t.Isolation = route.Serializable
 	}
-	return route.Decision{}
+	return t
 }
 
-// goesOn: what follows in the same text is of another transaction, which may write.
-var goesOn = route.Decision{Where: route.Primary, Why: "it ends its transaction and goes on with another"}
-
-func (s *placement) left(*route.Request) route.Decision {
-	if s.tracker.Pinned() != "" || !s.tracker.Certain() {
-		return route.Decision{Where: route.Primary, Why: cmp.Or(s.tracker.Pinned(), "what its session has left on the primary is not known yet")}
+// stays says that a transaction with one snapshot has begun on a standby, where it has to
+// end.
+func (s *placement) stays() bool {
+	here := route.Session{Server: route.OfStandby}
+	if !s.away {
+		return false
 	}
-	return route.Decision{}
-}
-
-func (s *placement) outOfDate(*route.Request) route.Decision {
-	if s.overtaken() || s.entry.Due(s.loop.Now()) {
-		return route.Decision{Where: route.Primary, Why: "what is known of the database is not up to date, and asked for with the next statement"}
-	}
-	return route.Decision{}
-}
-
-// aim is decide for what may be a signal to a process of another node than the
-// primary. That needs nothing to be known of the database, and leaves nothing in
-// its session.
-func (s *placement) aim(r *route.Request) route.Decision {
-	if !r.Elsewhere {
-		return s.decide(r)
-	}
-	runs := s.server != nil && !s.away && s.ran
-	if r.Session = s.standing(); !runs && s.status != wire.Failed && s.tracker.Pinned() == "" && s.tracker.Certain() &&
-		!r.Session.Snapshot && !s.insists() { // a standby has no such transaction, or one with too old a snapshot
-		if d := route.Place(r, &s.set.Routing.Rules); d.Where == route.Process {
-			s.upcoming = nil
-			return d
-		}
-	}
-	r.Elsewhere = false
-	return s.decide(r)
+	here.Transaction = s.open()
+	return here.Stays()
 }
 
 // misses says that the server at hand is not one for the request: it has run

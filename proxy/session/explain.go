@@ -93,7 +93,8 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 	refused := e.check(e.effect(script))
 	r := route.Request{Script: script, Text: sql, Catalog: e.entry.Snapshot().Placing()}
 	e.findSignal(&wire.Message{Kind: wire.Query}, &r)
-	steps, d := e.explainRules(&r)
+	d := e.decide(&r)
+	steps, _ := route.Explain(&r, &e.set.Routing.Rules)
 	if refused == nil {
 		refused = e.refusedAway(d)
 	}

@@ -91,7 +91,7 @@ func (s *placement) destination(m *wire.Message, r *route.Request, asks bool) (d
 	d.Where = route.Primary
 	if asks {
 		s.findSignal(m, r)
-		d = s.aim(r)
+		d = s.decide(r)
 		s.unheard = s.unheard || s.entry.Partial() && d.Where == route.Primary && unheard(r)
 	}
 	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
@@ -246,29 +246,6 @@ func (s *placement) insists() bool {
 	}
 	level := s.isolation()
 	return s.status == wire.Idle && (level == "" || level == "serializable")
-}
-
-// stays says that a transaction with one snapshot has begun on a standby, where
-// it has to end.
-func (s *placement) stays() bool {
-	return s.away && s.begun != nil && s.status != wire.Idle && s.standing().Snapshot
-}
-
-// standing is what the rules look at of the session.
-func (s *placement) standing() route.Session {
-	t := route.Session{Open: s.status != wire.Idle, Placed: s.server != nil, Wrote: s.wrote, WroteBlock: s.blocks, WroteEver: s.ever}
-	if !t.Open {
-		return t
-	}
-	t.ReadOnly = s.begun != nil && s.begun.Statements[0].Mode.ReadOnly == query.Yes
-	switch s.isolation() {
-	case "read committed", "read uncommitted":
-	case "repeatable read":
-		t.Snapshot = true
-	default: // serializable, or nobody knows
-		t.Snapshot, t.Serializable = true, true
-	}
-	return t
 }
 
 // isolation is the level of the open block, or of a statement outside of one; "":

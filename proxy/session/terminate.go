@@ -21,6 +21,9 @@ func (s *signaling) findSignal(m *wire.Message, r *route.Request) {
 	case pid > 0:
 		r.Owner, r.Elsewhere = s.owner(uint32(pid))
 	}
+	if runs := s.server != nil && !s.away && s.ran; runs || s.status == wire.Failed {
+		r.Elsewhere = false
+	}
 }
 
 // signaled is the number that a request signals; 0: it is not known, or none.
