@@ -74,6 +74,25 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// TestUnsafeEncoding: in some encodings a byte of a longer character looks like a quote or a
+// backslash. A text with such characters is not understood, so its server stays (I3).
+func TestUnsafeEncoding(t *testing.T) {
+	for encoding, returned := range map[string]int{"UTF8": 1, "SJIS": 0} {
+		t.Run(encoding, func(t *testing.T) {
+			w, s := transactionWorld(t)
+			w.template = []wire.Param{{Name: "client_encoding", Value: encoding}}
+			w.then(w.client.says(simple("select '\xe3\x83\x86'")))
+			w.then(s.says(done("SELECT 1")))
+			w.then(w.is(Idle), func() { same2(t, "servers returned", len(w.returned), returned) }, w.client.says(terminate))
+			if returned == 0 {
+				w.then(s.says(done("DISCARD ALL")))
+			}
+			w.run()
+			w.ended("returned")
+		})
+	}
+}
+
 // TestDescribeBehindDiscardAll: nothing is prepared any more that could be described.
 func TestDescribeBehindDiscardAll(t *testing.T) {
 	w, s := sharingWorld(t, 2)

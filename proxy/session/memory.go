@@ -115,8 +115,8 @@ func (s *clientState) mayKeep(name string, st *statements.Statement) *wire.Fault
 // Errors of who would have pgherd keep too much.
 var (
 	tooMuch = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too much is to be kept for one client",
-		Detail: "Prepared statements, settings and answers that wait count, up to statementsmemory_limit.",
-		Hint:   "Close prepared statements that are not needed any more, or raise statementsmemory_limit."}
+		Detail: "Prepared statements, settings and answers that wait count, up to client_memory_limit.",
+		Hint:   "Close prepared statements that are not needed any more, or raise client_memory_limit."}
 	tooMuchInAll = &wire.Fault{Severity: "ERROR", Code: "53200", Message: "too much is to be kept for all clients",
 		Detail: "Prepared statements and settings of all clients count, up to clients_memory_limit.",
 		Hint:   "SHOW POOL_CLIENTS has what each client needs (memory). Close prepared statements that are not needed any more, or raise clients_memory_limit."}

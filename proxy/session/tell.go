@@ -31,7 +31,7 @@ func (h *holdings) textOf(name string) (sql string, known bool) {
 	return st.SQL(), true
 }
 
-// logMessage tells the log of a client's message: log_statementsmessages, log_statement.
+// logMessage tells the log of a client's message: log_client_messages, log_statement.
 func (s *clientState) logMessage(m *wire.Message) {
 	if m.Kind == wire.CopyData { // one for each row: nobody could read them
 		return

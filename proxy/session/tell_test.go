@@ -58,7 +58,7 @@ func TestTells(t *testing.T) {
 			"DB node id: 0 backend pid: 1 statement: Parse: SELECT * FROM t", "DB node id: 0 backend pid: 1 statement: D message",
 			"DB node id: 0 backend pid: 1 statement: Bind: SELECT * FROM t", "statement: SELECT * FROM t",
 			"DB node id: 0 backend pid: 1 statement: Execute: SELECT * FROM t", "DB node id: 0 backend pid: 1 statement: C message"}, nil},
-		"log_statementsmessages": {querylog.Messages, pool.Transaction, true, inTransaction(simple("SELECT 1"), named("s", "SELECT 2")), []string{
+		"log_client_messages": {querylog.Messages, pool.Transaction, true, inTransaction(simple("SELECT 1"), named("s", "SELECT 2")), []string{
 			`Query message from frontend. DETAIL query: "SELECT 1"`, `Parse message from frontend. DETAIL statement: "s", query: "SELECT 2"`,
 			`Describe message from frontend. DETAIL statement: "s"`, `Bind message from frontend. DETAIL portal: "", statement: "s"`,
 			`Execute message from frontend. DETAIL portal: ""`, `Close message from frontend. DETAIL portal: ""`,

@@ -30,7 +30,7 @@ func (s *analysis) learn(params []wire.Param) {
 	s.watchSuperuser(params)
 	s.syntax = query.Syntax{
 		BackslashEscapes: pool.Param(params, "standard_conforming_strings") == "off",
-		UnsafeEncoding:   !query.SafeEncoding(pool.Param(params, "statementsencoding")),
+		UnsafeEncoding:   !query.SafeEncoding(pool.Param(params, "client_encoding")),
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *relaying) limits() (deadline time.Time, why *wire.Fault) {
 
 var (
 	silent = &wire.Fault{Code: "57P05",
-		Message: "terminating connection because the client was idle for longer than statementsidle_limit"}
+		Message: "terminating connection because the client was idle for longer than client_idle_limit"}
 	silentInside = &wire.Fault{Code: "25P03",
 		Message: "terminating connection because the client was idle inside a transaction for longer than idle_transaction_timeout"}
 	tooSlow = &wire.Fault{Code: "57014",
