@@ -14,7 +14,6 @@ import (
 // the origin, so the text of that question is run where they may.
 const residueQuestion = `SELECT pg_catalog.setseed({{seed}}) IS NULL,
  EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots() s
-
   WHERE s.temporary AND s.active_pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())
  OR CASE WHEN NOT pg_catalog.pg_is_in_recovery()
    AND pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_session_is_setup()', 'execute')
