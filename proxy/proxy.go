@@ -51,7 +51,7 @@ type Proxy struct {
 	version string
 	started time.Time
 	config  atomic.Pointer[config.Config]
-	crew    *worker.Crew
+	workers *worker.Workers
 	gate    *login.Gate
 	connect *connect.Connector
 	users   atomic.Pointer[connect.Users]
@@ -94,11 +94,11 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.users.Store(made.users)
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
 	p.gate.Configure(made.login)
-	p.crew = worker.NewCrew(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
-	p.prober = health.New(p.log, time.Now, p.crew.Publish)
-	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.crew.NoteReplayed)
+	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
+	p.prober = health.New(p.log, time.Now, p.workers.Publish)
+	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
 	p.ask(c)
-	if err := p.crew.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
+	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		for _, l := range listeners {
 			l.Close()
 		}
@@ -142,7 +142,7 @@ func ringSettings(c *config.Config) ring.Settings {
 
 // report logs what serves clients, and what of the kernel is not used, with the reason.
 func (p *Proxy) report(ctx context.Context) {
-	views, err := p.crew.Snapshot(ctx)
+	views, err := p.workers.Snapshot(ctx)
 	if err != nil || len(views) == 0 {
 		return
 	}
@@ -167,10 +167,10 @@ func engineOf(views []worker.View, cores int) string {
 }
 
 func (p *Proxy) adopt(l worker.Login) {
-	p.crew.Adopt(p.adopted.Add(1), l)
+	p.workers.Adopt(p.adopted.Add(1), l)
 }
 
-func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.crew.Cancel(ctx, pid, key) }
+func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.workers.Cancel(ctx, pid, key) }
 
 // Reload takes up another configuration; nobody is disconnected. After an
 // error the old one stays.
@@ -184,7 +184,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
 	p.ask(c)
-	p.crew.Configure(p.workerSettings(c, made.routing))
+	p.workers.Configure(p.workerSettings(c, made.routing))
 	p.events.Keep(slog.New(slog.DiscardHandler)).Info("configuration reloaded") // who asked for it tells the log
 	return nil
 }
@@ -216,7 +216,7 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 		limit = p.config.Load().Timeouts.Drain
 	case Fast:
 		p.gate.CloseLogins()
-		p.crew.Evict(&wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
+		p.workers.Evict(&wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
 	case Immediate:
 		p.gate.CloseLogins()
 		p.end()
@@ -228,7 +228,7 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 		waiting, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	err := p.crew.Drained(waiting)
+	err := p.workers.Drained(waiting)
 	switch {
 	case ctx.Err() != nil: // a more urgent drain has begun
 	case err != nil && mode == Smart:
@@ -261,7 +261,7 @@ func (p *Proxy) end() {
 	p.prober.Close()
 	p.chaser.Close()
 	p.users.Load().Close()
-	p.crew.Stop()
+	p.workers.Stop()
 	p.lines.Close()
 	close(p.over)
 }
@@ -269,7 +269,7 @@ func (p *Proxy) end() {
 // Wait returns when the proxy has stopped.
 func (p *Proxy) Wait() error {
 	<-p.over
-	return errors.Join(p.failure, p.crew.Closed(stopGrace))
+	return errors.Join(p.failure, p.workers.Closed(stopGrace))
 }
 
 // stopGrace is how long the workers may take to close.

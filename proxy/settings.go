@@ -74,7 +74,7 @@ func (p *Proxy) usersOf(c *config.Config, passwd *auth.Passwd) *connect.Users {
 
 // primary is the index of the primary node, if there is one.
 func (p *Proxy) primary() (int, bool) {
-	n := p.crew.Nodes().Primary()
+	n := p.workers.Nodes().Primary()
 	if n == nil {
 		return 0, false
 	}
@@ -83,7 +83,7 @@ func (p *Proxy) primary() (int, bool) {
 
 // role is what a node is believed to be.
 func (p *Proxy) role(index int) nodes.Role {
-	if n := p.crew.Nodes().Node(index); n != nil {
+	if n := p.workers.Nodes().Node(index); n != nil {
 		return n.Role
 	}
 	return nodes.Unknown

@@ -17,11 +17,11 @@ import (
 
 // State collects, from every worker, what SHOW tells.
 func (p *Proxy) State(ctx context.Context) (*status.State, error) {
-	views, err := p.crew.Snapshot(ctx)
+	views, err := p.workers.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.crew.Nodes(), Events: p.events.Last()}
+	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.workers.Nodes(), Events: p.events.Last()}
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0
@@ -43,28 +43,28 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 		}
 	}
 	addPools(s, views, func(database string) bool {
-		_, paused := p.crew.Paused(database)
+		_, paused := p.workers.Paused(database)
 		return paused
 	})
 	slices.SortFunc(s.Clients, func(a, b status.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
 }
 
-// The crew does what admin orders.
+// The workers do what admin orders.
 
 func (p *Proxy) Pause(ctx context.Context, database, by string) error {
-	return p.crew.Pause(ctx, database, by)
+	return p.workers.Pause(ctx, database, by)
 }
 func (p *Proxy) Resume(ctx context.Context, database string) error {
-	return p.crew.Resume(ctx, database)
+	return p.workers.Resume(ctx, database)
 }
-func (p *Proxy) Reconnect(database string) { p.crew.Reconnect(database) }
+func (p *Proxy) Reconnect(database string) { p.workers.Reconnect(database) }
 func (p *Proxy) Kill(ctx context.Context, database, by string) error {
-	return p.crew.Kill(ctx, database, by)
+	return p.workers.Kill(ctx, database, by)
 }
 
 func (p *Proxy) Paused(database string) *wire.Fault {
-	if why, paused := p.crew.Paused(database); paused {
+	if why, paused := p.workers.Paused(database); paused {
 		return why.Fault(database)
 	}
 	return nil

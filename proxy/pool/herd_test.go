@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// crew is what surrounds an Allocator in a run of random events: workers with their
+// herd is what surrounds an Allocator in a run of random events: workers with their
 // lists, sessions that come, use a server, give up and go, and messages that
 // arrive late, in order per worker.
-type crew struct {
+type herd struct {
 	random    *rand.Rand
 	allocator *Allocator
 	limits    Limits
@@ -33,8 +33,8 @@ type guest struct {
 	served bool
 }
 
-func newCrew(seed uint64) *crew {
-	c := &crew{random: rand.New(rand.NewPCG(seed, 3)), live: map[Key]int{}, now: start}
+func newHerd(seed uint64) *herd {
+	c := &herd{random: rand.New(rand.NewPCG(seed, 3)), live: map[Key]int{}, now: start}
 	c.limits = c.someLimits()
 	c.allocator = NewAllocator(c.limits)
 	workers := 1 + c.random.IntN(3)
@@ -45,7 +45,7 @@ func newCrew(seed uint64) *crew {
 	return c
 }
 
-func (c *crew) someLimits() (l Limits) {
+func (c *herd) someLimits() (l Limits) {
 	l.Node = 1 + c.random.IntN(4)
 	if c.random.IntN(2) == 0 {
 		l.Database = 1 + c.random.IntN(3)
@@ -56,15 +56,15 @@ func (c *crew) someLimits() (l Limits) {
 	return l
 }
 
-func (c *crew) someKey() Key {
+func (c *herd) someKey() Key {
 	return Target{Database: []string{"app", "web"}[c.random.IntN(2)],
 		User: []string{"alice", "bob"}[c.random.IntN(2)], Params: []string{"", "x"}[c.random.IntN(2)]}.On(c.random.IntN(2))
 }
 
-func (c *crew) post(worker int, f func()) { c.inbox[worker] = append(c.inbox[worker], f) }
+func (c *herd) post(worker int, f func()) { c.inbox[worker] = append(c.inbox[worker], f) }
 
 // allocate does what a worker's message to the allocator does.
-func (c *crew) allocate(decide func() []Action) {
+func (c *herd) allocate(decide func() []Action) {
 	c.post(0, func() {
 		before := c.allocator.Waiting()
 		for _, a := range decide() {
@@ -78,7 +78,7 @@ func (c *crew) allocate(decide func() []Action) {
 	})
 }
 
-func (c *crew) reportIdle() {
+func (c *herd) reportIdle() {
 	for w := range c.lists {
 		c.post(w, func() {
 			for _, s := range c.lists[w].All() {
@@ -88,16 +88,16 @@ func (c *crew) reportIdle() {
 	}
 }
 
-func (c *crew) spare(key Key, worker int) {
+func (c *herd) spare(key Key, worker int) {
 	c.allocate(func() []Action { return c.allocator.Spare(key, worker) })
 }
 
-func (c *crew) gone(key Key) {
+func (c *herd) gone(key Key) {
 	c.allocate(func() []Action { c.live[key]--; return c.allocator.Gone(key) })
 }
 
 // look checks an order the moment it is given: nobody older was passed over.
-func (c *crew) look(a Action) {
+func (c *herd) look(a Action) {
 	if a.Deed == Evict {
 		return
 	}
@@ -112,7 +112,7 @@ func (c *crew) look(a Action) {
 	}
 }
 
-func (c *crew) fail(format string, args ...any) {
+func (c *herd) fail(format string, args ...any) {
 	if c.err == nil {
 		c.err = fmt.Errorf(format, args...)
 	}
@@ -120,7 +120,7 @@ func (c *crew) fail(format string, args ...any) {
 
 // within: with one more of this key no limit is exceeded. Limits that were
 // lowered close nothing, so only what is opened is looked at.
-func (c *crew) within(key Key) {
+func (c *herd) within(key Key) {
 	node, base, user := 0, 0, 0
 	for k, n := range c.live {
 		if k.Node == key.Node {
@@ -140,7 +140,7 @@ func (c *crew) within(key Key) {
 }
 
 // check: the counts are right, and nobody waits for what is there.
-func (c *crew) check() {
+func (c *herd) check() {
 	total := 0
 	for key, n := range c.live {
 		total += n
@@ -164,7 +164,7 @@ func (c *crew) check() {
 }
 
 // carryOut is what a worker does with an order.
-func (c *crew) carryOut(a Action) {
+func (c *herd) carryOut(a Action) {
 	idle := c.lists[a.Worker]
 	switch a.Deed {
 	case Open:
@@ -185,7 +185,7 @@ func (c *crew) carryOut(a Action) {
 	}
 }
 
-func (c *crew) guest(t Ticket) *guest {
+func (c *herd) guest(t Ticket) *guest {
 	for _, g := range c.guests {
 		if g.id == t.Session && g.wants && g.key == t.Key {
 			return g
@@ -194,7 +194,7 @@ func (c *crew) guest(t Ticket) *guest {
 	return nil
 }
 
-func (c *crew) open(t Ticket) {
+func (c *herd) open(t Ticket) {
 	g := c.guest(t)
 	if g == nil {
 		c.gone(t.Key)
@@ -212,7 +212,7 @@ func (c *crew) open(t Ticket) {
 	})
 }
 
-func (c *crew) grant(t Ticket, s *Server) {
+func (c *herd) grant(t Ticket, s *Server) {
 	if g := c.guest(t); g != nil {
 		g.wants, g.served, g.holds = false, true, s
 		return
@@ -220,7 +220,7 @@ func (c *crew) grant(t Ticket, s *Server) {
 	c.putBack(s, t.Worker)
 }
 
-func (c *crew) putBack(s *Server, worker int) {
+func (c *herd) putBack(s *Server, worker int) {
 	c.lists[worker].Put(s, c.now)
 	if c.allocator.Waiting() > 0 {
 		c.spare(s.Key, worker)
@@ -228,7 +228,7 @@ func (c *crew) putBack(s *Server, worker int) {
 }
 
 // arrive: a session wants a server.
-func (c *crew) arrive() {
+func (c *herd) arrive() {
 	g := &guest{id: uint32(len(c.guests) + 1), worker: c.random.IntN(len(c.inbox)), key: c.someKey()}
 	c.guests = append(c.guests, g)
 	if c.allocator.Waiting() == 0 {
@@ -242,7 +242,7 @@ func (c *crew) arrive() {
 }
 
 // act: a session goes on.
-func (c *crew) act(g *guest) {
+func (c *herd) act(g *guest) {
 	switch {
 	case g.holds != nil && c.random.IntN(5) == 0: // broken, or too old
 		g.holds = nil
@@ -262,7 +262,7 @@ func take[T any](p *T) (v T) {
 }
 
 // chore closes an idle server, opens one for a minimum, or changes the limits.
-func (c *crew) chore() {
+func (c *herd) chore() {
 	switch c.random.IntN(40) {
 	case 0:
 		w := c.random.IntN(len(c.lists))
@@ -289,7 +289,7 @@ func (c *crew) chore() {
 	}
 }
 
-func (c *crew) step() {
+func (c *herd) step() {
 	c.now = c.now.Add(1)
 	w := c.random.IntN(len(c.inbox))
 	switch {
@@ -306,7 +306,7 @@ func (c *crew) step() {
 	}
 }
 
-func (c *crew) quiet() bool {
+func (c *herd) quiet() bool {
 	for _, inbox := range c.inbox {
 		if len(inbox) > 0 {
 			return false
@@ -326,7 +326,7 @@ const (
 	quietSteps = 200_000 // by then everybody must have been served
 )
 
-func (c *crew) run() error {
+func (c *herd) run() error {
 	for range busySteps {
 		if c.step(); c.err != nil {
 			return c.err
@@ -346,7 +346,7 @@ func (c *crew) run() error {
 
 // accounts: as many servers are counted as stand on lists; with the last of
 // them every counter is gone.
-func (c *crew) accounts() error {
+func (c *herd) accounts() error {
 	n := 0
 	for _, idle := range c.lists {
 		for _, s := range idle.All() {
@@ -365,7 +365,7 @@ func (c *crew) accounts() error {
 // pool, nobody starves, nothing is lost.
 func TestHomeSimulated(t *testing.T) {
 	for seed := range uint64(500) {
-		if err := newCrew(seed).run(); err != nil {
+		if err := newHerd(seed).run(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}

@@ -25,7 +25,7 @@ type aborted struct {
 func (w *Worker) abort(s *pool.Server) {
 	if !w.closing {
 		w.env.Go(func() {
-			if err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
+			if err := w.env.Connect.Cancel(w.workers.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
 				w.env.Log.Warn("cancel what a client left behind", "node", s.Key.Node, "error", err)
 			}
 		})

@@ -161,19 +161,19 @@ func (it *admitted) admit(f pool.Finding, reloaded bool, at asking) (ended *pool
 
 // Doubt has whoever logs in from now on ask first: a statement may have changed what
 // log-ins stand on.
-func (c *Crew) Doubt() {
-	c.admissions.doubts.Add(1)
-	c.doubted()
+func (ws *Workers) Doubt() {
+	ws.admissions.doubts.Add(1)
+	ws.doubted()
 }
 
-func (c *Crew) doubted() {
-	if tell := c.workers[0].env.Doubted; tell != nil {
+func (ws *Workers) doubted() {
+	if tell := ws.all[0].env.Doubted; tell != nil {
 		tell()
 	}
 }
 
 // asks is when a question begins that is sent now.
-func (w *Worker) asks() asking { return asking{w.now, w.crew.admissions.doubts.Load()} }
+func (w *Worker) asks() asking { return asking{w.now, w.workers.admissions.doubts.Load()} }
 
 // admit notes what a new server was let in on.
 func (w *Worker) admit(s *pool.Server, f pool.Finding, at asking) {
@@ -182,12 +182,12 @@ func (w *Worker) admit(s *pool.Server, f pool.Finding, at asking) {
 		return
 	}
 	s.Loaded = f.Loaded
-	if primary := w.crew.nodes.Load().Primary(); primary == nil || primary.Index != s.Key.Node {
-		s.Admission = w.crew.admissions.replayed(target, f)
+	if primary := w.workers.nodes.Load().Primary(); primary == nil || primary.Index != s.Key.Node {
+		s.Admission = w.workers.admissions.replayed(target, f)
 		return
 	}
 	var ended *pool.Admission
-	s.Admission, ended = w.crew.admissions.opened(target, f, at)
+	s.Admission, ended = w.workers.admissions.opened(target, f, at)
 	w.changed(target, s.Admission, ended)
 }
 
@@ -200,13 +200,13 @@ func (w *Worker) changed(target pool.Target, now, ended *pool.Admission) {
 	if catalogs := w.set.Session.Catalogs; catalogs != nil && now.Whose != ended.Whose {
 		catalogs.Entry(target.Database).Changed()
 	}
-	w.crew.doubted()
-	w.crew.endOutdated()
+	w.workers.doubted()
+	w.workers.endOutdated()
 }
 
 // endOutdated closes the idle servers whose Admission is over.
-func (c *Crew) endOutdated() {
-	c.each(func(w *Worker) {
+func (ws *Workers) endOutdated() {
+	ws.each(func(w *Worker) {
 		for _, s := range w.idle.All() {
 			if s.Admission.Over() {
 				w.idle.Remove(s)
@@ -217,12 +217,14 @@ func (c *Crew) endOutdated() {
 }
 
 func (t *task) Proved(target pool.Target, on *pool.Admission) bool {
-	return t.w.crew.admissions.proved(target, on, t.w.now, t.w.set.Session.LoginCheck)
+	return t.w.workers.admissions.proved(target, on, t.w.now, t.w.set.Session.LoginCheck)
 }
 
-func (t *task) Claim(target pool.Target) bool { return t.w.crew.admissions.claims(target, t.w.asks()) }
+func (t *task) Claim(target pool.Target) bool {
+	return t.w.workers.admissions.claims(target, t.w.asks())
+}
 
-func (t *task) Doubt() { t.w.crew.Doubt() }
+func (t *task) Doubt() { t.w.workers.Doubt() }
 
 // Vouch returns what notes the answer to a question that begins now.
 func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
@@ -230,7 +232,7 @@ func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
 	return func(f pool.Finding) {
 		reloaded := f.Loaded != s.Loaded
 		s.Loaded = f.Loaded
-		newest, ended := t.w.crew.admissions.asked(s.Key.Target(), f, reloaded, at)
+		newest, ended := t.w.workers.admissions.asked(s.Key.Target(), f, reloaded, at)
 		if s.Admission != newest {
 			s.Admission.End()
 		}

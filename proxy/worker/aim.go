@@ -15,20 +15,20 @@ func (t *task) Client(number uint32) bool {
 	if number < firstNumber {
 		return false
 	}
-	_, ok := t.w.crew.numbers.find(number)
+	_, ok := t.w.workers.numbers.find(number)
 	return ok
 }
 
 // Aim has the client of that number hold its server, or get one, for a signal.
-func (t *task) Aim(number uint32) (session.Target, bool) { return t.w.crew.aim(number) }
+func (t *task) Aim(number uint32) (session.Target, bool) { return t.w.workers.aim(number) }
 
 // aim asks the client's worker, and waits.
-func (c *Crew) aim(number uint32) (target session.Target, ok bool) {
-	at, ok := c.numbers.find(number)
+func (ws *Workers) aim(number uint32) (target session.Target, ok bool) {
+	at, ok := ws.numbers.find(number)
 	if !ok {
 		return target, false
 	}
-	w, answer := c.workers[at.worker], make(chan session.Target, 1)
+	w, answer := ws.all[at.worker], make(chan session.Target, 1)
 	if !w.Post(func() { w.summon(at.session, answer) }) {
 		return target, false
 	}

@@ -10,7 +10,7 @@ import (
 // TestAlarmsOfEndedSessions: a long deadline does not keep a session that is over.
 func TestAlarmsOfEndedSessions(t *testing.T) {
 	y := newYard(t, 1, 1, func(s *Settings) { s.Session.ClientIdle = 24 * time.Hour })
-	w := y.crew.workers[0]
+	w := y.workers.all[0]
 	for range 20 {
 		peer := y.guest(0)
 		if len(w.tasks) != 1 || len(w.alarms) != 1 {

@@ -9,13 +9,13 @@ import (
 
 // Cancel hands a cancel request to the session with this number. It returns
 // once PostgreSQL has answered, or there is nothing to cancel.
-func (c *Crew) Cancel(ctx context.Context, pid uint32, key []byte) {
+func (ws *Workers) Cancel(ctx context.Context, pid uint32, key []byte) {
 	done := make(chan struct{})
-	at, ok := c.numbers.find(pid)
+	at, ok := ws.numbers.find(pid)
 	if !ok {
 		return
 	}
-	w := c.workers[at.worker]
+	w := ws.all[at.worker]
 	if !w.Post(func() { w.cancel(at.session, key, func() { close(done) }) }) {
 		return
 	}
@@ -128,7 +128,7 @@ func (w *Worker) sendCancels() {
 func (w *Worker) goCancel(t *task, s *pool.Server, done func()) {
 	w.env.Go(func() {
 		defer done()
-		err := w.env.Connect.Cancel(w.crew.life, s.Key.Node, s.PID, s.CancelKey)
+		err := w.env.Connect.Cancel(w.workers.life, s.Key.Node, s.PID, s.CancelKey)
 		if err != nil {
 			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)
 		}

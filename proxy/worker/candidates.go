@@ -20,15 +20,15 @@ type load struct {
 const latencyWeight = 16
 
 // lends: a session has got a server.
-func (c *Crew) lends(s *pool.Server, client uint32, now time.Time) {
+func (ws *Workers) lends(s *pool.Server, client uint32, now time.Time) {
 	s.Lent = now
 	s.Clients.Lent(client)
-	c.loads[s.Key.Node].active.Add(1)
+	ws.loads[s.Key.Node].active.Add(1)
 }
 
 // regains: it has given the server up.
-func (c *Crew) regains(s *pool.Server, now time.Time) {
-	l := &c.loads[s.Key.Node]
+func (ws *Workers) regains(s *pool.Server, now time.Time) {
+	l := &ws.loads[s.Key.Node]
 	l.active.Add(-1)
 	before := l.latency.Load()
 	l.latency.Store(before + (int64(now.Sub(s.Lent))-before)/latencyWeight) // of two at once, one may be lost
@@ -38,7 +38,7 @@ func (c *Crew) regains(s *pool.Server, now time.Time) {
 // what they are believed to be.
 func (t *task) Candidates() []route.Candidate {
 	w := t.w
-	view := w.crew.nodes.Load()
+	view := w.workers.nodes.Load()
 	primary := view.Primary()
 	all := w.candidates[:0]
 	for i := range view.Nodes {
@@ -46,7 +46,7 @@ func (t *task) Candidates() []route.Candidate {
 		if n != primary && !reads(n) {
 			continue
 		}
-		l := &w.crew.loads[n.Index]
+		l := &w.workers.loads[n.Index]
 		c := route.Candidate{Index: n.Index, Role: n.Role, Weight: n.Weight, Bytes: n.DelayBytes, Delay: n.Delay,
 			Active: int(l.active.Load()), Latency: time.Duration(l.latency.Load())}
 		c.Replayed, _ = t.Replayed(n.Index)
@@ -71,14 +71,14 @@ func (t *task) Written() (lsn uint64, began time.Time) {
 }
 
 func (t *task) Wrote() {
-	c, now := t.w.crew, int64(t.w.now.Sub(t.w.crew.began))
-	for before := c.lastWrite.Load(); before < now && !c.lastWrite.CompareAndSwap(before, now); before = c.lastWrite.Load() {
+	ws, now := t.w.workers, int64(t.w.now.Sub(t.w.workers.began))
+	for before := ws.lastWrite.Load(); before < now && !ws.lastWrite.CompareAndSwap(before, now); before = ws.lastWrite.Load() {
 	}
 }
 
 func (t *task) LastWrite() time.Time {
-	if d := t.w.crew.lastWrite.Load(); d > 0 {
-		return t.w.crew.began.Add(time.Duration(d))
+	if d := t.w.workers.lastWrite.Load(); d > 0 {
+		return t.w.workers.began.Add(time.Duration(d))
 	}
 	return time.Time{}
 }

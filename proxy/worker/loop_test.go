@@ -58,30 +58,30 @@ func serve(conn net.Conn) {
 	}
 }
 
-// realCrew is one worker on the kernel's epoll.
-func realCrew(t *testing.T) *Crew {
+// realWorkers is one worker on the kernel's epoll.
+func realWorkers(t *testing.T) *Workers {
 	env := &Environment{
 		Connect: realConnector{t}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Go: func(f func()) { go f() },
 		Key: func(uint32) []byte { return make([]byte, 4) }, Jitter: func(d time.Duration) time.Duration { return d },
 		Ended: func(session.View, error) {}, Failed: func(err error) { t.Error(err) }, Chance: func() float64 { return 0 },
 	}
 	set := &Settings{Session: &session.Settings{ResetTimeout: patience, KeepServers: true, ResetQueries: []string{"DISCARD ALL"}}}
-	c := NewCrew(1, env, set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
-	if err := c.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: "epoll"}) }); err != nil {
+	ws := NewWorkers(1, env, set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
+	if err := ws.Start(func() (*ring.Loop, error) { return ring.New(ring.Settings{Engine: "epoll"}) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		c.Stop()
-		if err := c.Closed(patience); err != nil {
+		ws.Stop()
+		if err := ws.Closed(patience); err != nil {
 			t.Error(err)
 		}
 	})
-	return c
+	return ws
 }
 
 // login shakes hands on a goroutine, over a net.Conn, and gives the worker the
 // rest.
-func login(t *testing.T, c *Crew) *tls.Conn {
+func login(t *testing.T, ws *Workers) *tls.Conn {
 	here, there := connected(t)
 	shaken := make(chan error, 1)
 	go func() {
@@ -91,7 +91,7 @@ func login(t *testing.T, c *Crew) *tls.Conn {
 		if err == nil {
 			var fd int
 			if fd, err = Detach(here); err == nil {
-				c.Adopt(0, Login{Socket: Socket{FD: fd, TLS: secured, Transport: under}, Client: session.Client{Target: appKey.Target()}})
+				ws.Adopt(0, Login{Socket: Socket{FD: fd, TLS: secured, Transport: under}, Client: session.Client{Target: appKey.Target()}})
 			}
 		}
 		shaken <- err
@@ -117,9 +117,9 @@ func greeted(t *testing.T, client *tls.Conn) {
 
 // TestTLSOnBothSides: what a client gets through a worker, byte for byte.
 func TestTLSOnBothSides(t *testing.T) {
-	crew := realCrew(t)
+	workers := realWorkers(t)
 	for range 3 { // the first opens the server, the others get it from the list of idle servers
-		client, model := login(t, crew), newPostgres(true)
+		client, model := login(t, workers), newPostgres(true)
 		greeted(t, client)
 		for _, round := range [][]byte{
 			wire.AppendQuery(nil, "1 ROWS 3"), wire.AppendQuery(nil, "1 BIG 20000"),
@@ -146,9 +146,9 @@ func TestTLSOnBothSides(t *testing.T) {
 
 // TestStartFails: a worker that gets no loop says so.
 func TestStartFails(t *testing.T) {
-	c := NewCrew(2, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	ws := NewWorkers(2, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 	none := unix.ENOMEM
-	if err := c.Start(func() (*ring.Loop, error) { return nil, none }); !errors.Is(err, none) {
+	if err := ws.Start(func() (*ring.Loop, error) { return nil, none }); !errors.Is(err, none) {
 		t.Error(err)
 	}
 }

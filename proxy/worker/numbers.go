@@ -77,12 +77,12 @@ func (n *numbers) find(number uint32) (at place, ok bool) {
 // number chooses one for a session of this worker.
 func (w *Worker) number(session uint32) uint32 {
 	random := firstNumber + uint32(w.env.Chance()*(lastNumber-firstNumber))
-	return w.crew.numbers.take(random, place{w.index, session}, w.crew.processes.known)
+	return w.workers.numbers.take(random, place{w.index, session}, w.workers.processes.known)
 }
 
 // Known has the client known by the number of the server that it keeps for life.
 func (t *task) Known(number uint32) bool {
-	if !t.w.crew.numbers.swap(t.number, number) {
+	if !t.w.workers.numbers.swap(t.number, number) {
 		return false
 	}
 	t.number = number
@@ -91,5 +91,5 @@ func (t *task) Known(number uint32) bool {
 
 // Notifier is the number of the client whose notification a process of a node has sent.
 func (t *task) Notifier(node int, pid uint32) (number uint32, ok bool) {
-	return t.w.crew.processes.notified(node, pid)
+	return t.w.workers.processes.notified(node, pid)
 }

@@ -21,13 +21,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// yard is a crew on a simulated network, with a clock that can be pushed on,
+// yard has workers on a simulated network, with a clock that can be pushed on,
 // and PostgreSQL as the simulation plays it.
 type yard struct {
 	t       *testing.T
 	net     *ringtest.Network
 	ahead   time.Duration // of the network's clock
-	crew    *Crew
+	workers *Workers
 	set     *Settings
 	jobs    []func()
 	servers []*simServer
@@ -50,8 +50,8 @@ func newYard(t *testing.T, seed uint64, workers int, change ...func(*Settings)) 
 		Ended:  func(session.View, error) {},
 		Failed: func(err error) { t.Error(err) },
 	}
-	y.crew = NewCrew(workers, env, y.set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
-	for _, w := range y.crew.workers {
+	y.workers = NewWorkers(workers, env, y.set, &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}})
+	for _, w := range y.workers.all {
 		w.Begin(ring.NewWith(y.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 8}))
 	}
 	t.Cleanup(y.close)
@@ -61,9 +61,9 @@ func newYard(t *testing.T, seed uint64, workers int, change ...func(*Settings)) 
 func (y *yard) now() time.Time { return y.net.Now().Add(y.ahead) }
 
 func (y *yard) close() {
-	y.crew.Stop()
+	y.workers.Stop()
 	y.turns(20)
-	for _, w := range y.crew.workers {
+	for _, w := range y.workers.all {
 		if !w.Over() {
 			y.t.Errorf("worker %d does not close", w.index)
 		}
@@ -73,7 +73,7 @@ func (y *yard) close() {
 // turns lets everything happen for a while.
 func (y *yard) turns(n int) {
 	for range n {
-		for _, w := range y.crew.workers {
+		for _, w := range y.workers.all {
 			if !w.Over() {
 				if err := w.Turn(0); err != nil {
 					y.t.Fatal(err)
@@ -116,7 +116,7 @@ func (y *yard) later(d time.Duration) {
 }
 
 func (y *yard) shelved() (n int) {
-	for _, w := range y.crew.workers {
+	for _, w := range y.workers.all {
 		n += w.idle.Len()
 	}
 	return n
@@ -128,8 +128,8 @@ var appKey = pool.Target{Database: "app", User: "alice"}.On(0)
 func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
 	y.t.Helper()
 	n := w.idle.Len()
-	y.crew.workers[0].Post(func() {
-		if !y.crew.allocator.Reserve(key) {
+	y.workers.all[0].Post(func() {
+		if !y.workers.allocator.Reserve(key) {
 			y.t.Error("there is no room")
 		}
 		w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
@@ -222,7 +222,7 @@ var ready = wire.AppendReadyForQuery(nil, wire.Idle)
 
 func TestPatience(t *testing.T) {
 	y := newYard(t, 1, 1)
-	w := y.crew.workers[0]
+	w := y.workers.all[0]
 	w.now = y.now()
 	w.chores = w.now.Add(time.Second)
 	check := func(what string, want time.Duration) {
@@ -308,9 +308,9 @@ func TestInboxOfManySenders(t *testing.T) {
 // remainder tells the worker; also when the numbers begin anew.
 func TestNextPID(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 64} {
-		c := NewCrew(workers, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+		ws := NewWorkers(workers, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 		seen := map[uint32]bool{}
-		for _, w := range c.workers {
+		for _, w := range ws.all {
 			w.lastPID = 1<<31/uint32(workers) - 50
 			for range 100 {
 				pid := w.nextPID()
@@ -377,10 +377,10 @@ func TestPublish(t *testing.T) {
 		"one is gone":     {view(nodes.Primary), true},
 		"there is no one": {view(), true},
 	} {
-		crew := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
-		crew.templates.learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
-		crew.Publish(c.next)
-		if params, _ := crew.templates.find(appKey); (params == nil) != c.forgot || crew.Nodes() != c.next {
+		workers := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
+		workers.templates.learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
+		workers.Publish(c.next)
+		if params, _ := workers.templates.find(appKey); (params == nil) != c.forgot || workers.Nodes() != c.next {
 			t.Errorf("%s: %v", name, params)
 		}
 	}

@@ -15,8 +15,8 @@ const pausePoll = 20 * time.Millisecond
 
 // Paused says why clients of the database get no servers; those they have are closed when
 // they are given back. False: they get servers.
-func (c *Crew) Paused(database string) (pool.Pause, bool) {
-	paused := c.paused.Load()
+func (ws *Workers) Paused(database string) (pool.Pause, bool) {
+	paused := ws.paused.Load()
 	if paused == nil {
 		return pool.Pause{}, false
 	}
@@ -29,23 +29,23 @@ func (c *Crew) Paused(database string) (pool.Pause, bool) {
 }
 
 // tellPaused replaces what Paused tells. It runs on worker 0.
-func (c *Crew) tellPaused() {
-	paused := c.allocator.KeptBack()
-	for _, it := range slices.Backward(c.holds) { // the first counts
+func (ws *Workers) tellPaused() {
+	paused := ws.allocator.KeptBack()
+	for _, it := range slices.Backward(ws.holds) { // the first counts
 		if paused[it.database].By == "" {
 			paused[it.database] = pool.Pause{Since: it.since}
 		}
 	}
-	c.paused.Store(&paused)
+	ws.paused.Store(&paused)
 }
 
 // Pause has nobody get a server of the database any more, and waits until the
 // last one has been given back and closed. Clients stay and wait. When the
 // context ends first the database stays paused.
-func (c *Crew) Pause(ctx context.Context, database, by string) error {
-	c.holdBack(database, by)
+func (ws *Workers) Pause(ctx context.Context, database, by string) error {
+	ws.holdBack(database, by)
 	for {
-		left, err := c.countServers(ctx, database)
+		left, err := ws.countServers(ctx, database)
 		if err != nil || left == 0 {
 			return err
 		}
@@ -59,19 +59,19 @@ func (c *Crew) Pause(ctx context.Context, database, by string) error {
 }
 
 // holdBack begins a Pause.
-func (c *Crew) holdBack(database, by string) {
-	c.allocate(func() []pool.Action {
-		c.allocator.Pause(database, c.workers[0].env.Now(), by)
-		c.tellPaused()
-		c.each(func(w *Worker) { w.retire(database) })
+func (ws *Workers) holdBack(database, by string) {
+	ws.allocate(func() []pool.Action {
+		ws.allocator.Pause(database, ws.all[0].env.Now(), by)
+		ws.tellPaused()
+		ws.each(func(w *Worker) { w.retire(database) })
 		return nil
 	})
 }
 
-func (c *Crew) countServers(ctx context.Context, database string) (int, error) {
+func (ws *Workers) countServers(ctx context.Context, database string) (int, error) {
 	answer := make(chan int, 1)
-	c.allocate(func() []pool.Action {
-		answer <- c.allocator.CountDatabase(database)
+	ws.allocate(func() []pool.Action {
+		answer <- ws.allocator.CountDatabase(database)
 		return nil
 	})
 	select {
@@ -83,9 +83,9 @@ func (c *Crew) countServers(ctx context.Context, database string) (int, error) {
 }
 
 // Resume ends a Pause; that of all databases ends every one. It returns once that is so.
-func (c *Crew) Resume(ctx context.Context, database string) error {
+func (ws *Workers) Resume(ctx context.Context, database string) error {
 	done := make(chan struct{})
-	c.resume(database, func() { close(done) })
+	ws.resume(database, func() { close(done) })
 	select {
 	case <-done:
 		return nil
@@ -95,35 +95,35 @@ func (c *Crew) Resume(ctx context.Context, database string) error {
 }
 
 // resume calls done, on worker 0's thread, when the pause has ended.
-func (c *Crew) resume(database string, done func()) {
-	c.allocate(func() []pool.Action {
+func (ws *Workers) resume(database string, done func()) {
+	ws.allocate(func() []pool.Action {
 		defer done()
-		actions := c.allocator.Resume(database)
-		c.tellPaused()
+		actions := ws.allocator.Resume(database)
+		ws.tellPaused()
 		return actions
 	})
 }
 
 // Reconnect has every server of the database closed as soon as its session
 // gives it back, and idle ones now.
-func (c *Crew) Reconnect(database string) {
-	now := c.workers[0].env.Now()
-	c.allocate(func() []pool.Action {
-		c.allocator.Renewals.Renew(database, now) // before the workers look, so that none slips through
-		c.each(func(w *Worker) { w.retire(database) })
+func (ws *Workers) Reconnect(database string) {
+	now := ws.all[0].env.Now()
+	ws.allocate(func() []pool.Action {
+		ws.allocator.Renewals.Renew(database, now) // before the workers look, so that none slips through
+		ws.each(func(w *Worker) { w.retire(database) })
 		return nil
 	})
 }
 
 // Kill pauses the database and sends its clients away.
-func (c *Crew) Kill(ctx context.Context, database, by string) error {
-	c.evictFrom(database, nil)
-	return c.Pause(ctx, database, by)
+func (ws *Workers) Kill(ctx context.Context, database, by string) error {
+	ws.evictFrom(database, nil)
+	return ws.Pause(ctx, database, by)
 }
 
 // each has every worker do something.
-func (c *Crew) each(do func(*Worker)) {
-	for _, w := range c.workers {
+func (ws *Workers) each(do func(*Worker)) {
+	for _, w := range ws.all {
 		w.Post(func() { do(w) })
 	}
 }

@@ -73,4 +73,4 @@ func (p *processes) notified(node int, pid uint32) (number uint32, ok bool) {
 	return number, number != 0
 }
 
-func (t *task) Holds(node int, pid uint32) bool { return t.w.crew.processes.has(node, pid) }
+func (t *task) Holds(node int, pid uint32) bool { return t.w.workers.processes.has(node, pid) }

@@ -16,7 +16,7 @@ func (y *yard) inch(random *rand.Rand) {
 	y.t.Helper()
 	switch n := random.IntN(6); n {
 	case 0, 1, 2:
-		if err := y.crew.workers[n%len(y.crew.workers)].Turn(0); err != nil {
+		if err := y.workers.all[n%len(y.workers.all)].Turn(0); err != nil {
 			y.t.Fatal(err)
 		}
 	case 3:
@@ -55,13 +55,13 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	y := newYard(t, seed, 3, func(s *Settings) {
 		s.Limits.Node, s.Session.Modes.Default, s.Session.Statements, s.Session.Catalogs = 2, mode, simStatements{}, simCatalogs()
 	})
-	y.shelve(y.crew.workers[0], appKey) // one to move, and one to be opened
+	y.shelve(y.workers.all[0], appKey) // one to move, and one to be opened
 	peers := []*ringtest.Peer{y.hurried(1), y.hurried(2), y.hurried(2)}
 	for range random.IntN(200) {
 		y.inch(random)
 	}
 	old := len(y.servers) + len(y.jobs) // these statements need no study, so all jobs open servers, in order
-	y.crew.Reconnect(pool.AllDatabases)
+	y.workers.Reconnect(pool.AllDatabases)
 	y.ahead += time.Second
 	for range 200 {
 		y.inch(random)
@@ -70,7 +70,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 		for _, p := range peers {
 			p.Read()
 		}
-		return y.tasks() == 0 && len(y.jobs) == 0 && y.crew.allocator.Total() == y.shelved()
+		return y.tasks() == 0 && len(y.jobs) == 0 && y.workers.allocator.Total() == y.shelved()
 	})
 	y.turns(20)
 	for _, s := range y.servers[:old] {
@@ -92,14 +92,14 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 // end to be read.
 func (y *yard) hurried(worker int) *ringtest.Peer {
 	fd, peer := y.net.Pair()
-	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
+	y.workers.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = peer.Write(wire.AppendQuery(nil, "1 ROWS 30"))
 	_, _ = peer.Write(wire.AppendTerminate(nil))
 	return peer
 }
 
 func (y *yard) tasks() (n int) {
-	for _, w := range y.crew.workers {
+	for _, w := range y.workers.all {
 		n += len(w.tasks)
 	}
 	return n
@@ -109,12 +109,12 @@ func (y *yard) tasks() (n int) {
 // the queue if its session still waits, and for just that.
 func TestMissedMove(t *testing.T) {
 	y := newYard(t, 1, 2)
-	y.crew.holdBack("app", "admin")
+	y.workers.holdBack("app", "admin")
 	fd, _ := y.net.Pair()
-	y.crew.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
-	y.until("it waits", func() bool { return y.crew.allocator.Waiting() == 1 })
+	y.workers.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
+	y.until("it waits", func() bool { return y.workers.allocator.Waiting() == 1 })
 	var waits *task
-	for _, w := range y.crew.workers[1].tasks {
+	for _, w := range y.workers.all[1].tasks {
 		waits = w
 	}
 	ticket := pool.Ticket{Key: appKey, Worker: 1, Session: waits.pid, Since: waits.want.since}
@@ -127,12 +127,12 @@ func TestMissedMove(t *testing.T) {
 		"it has asked anew":         {func(t *pool.Ticket) { t.Since = t.Since.Add(-1) }, false},
 		"it is gone":                {func(t *pool.Ticket) { t.Session += 1000 }, false},
 	} {
-		y.crew.allocate(func() []pool.Action { y.crew.allocator.Withdraw(1, waits.pid); return nil })
+		y.workers.allocate(func() []pool.Action { y.workers.allocator.Withdraw(1, waits.pid); return nil })
 		missing := ticket
 		c.change(&missing)
-		y.crew.workers[0].Post(func() { y.crew.workers[0].carryOut(pool.Action{Deed: pool.Move, Ticket: missing}) })
+		y.workers.all[0].Post(func() { y.workers.all[0].carryOut(pool.Action{Deed: pool.Move, Ticket: missing}) })
 		y.turns(10)
-		if goes := y.crew.allocator.Waiting() == 1; goes != c.goes {
+		if goes := y.workers.allocator.Waiting() == 1; goes != c.goes {
 			t.Errorf("%s: in the queue: %v", name, goes)
 		}
 	}

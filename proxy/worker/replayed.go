@@ -16,11 +16,11 @@ type position struct {
 // NoteReplayed notes what a standby had replayed, or a primary inserted, when it was
 // asked; lsn 0: nothing is known. What was asked earlier than what is noted is
 // ignored. Any thread may call it.
-func (c *Crew) NoteReplayed(node int, lsn uint64, at time.Time) {
+func (ws *Workers) NoteReplayed(node int, lsn uint64, at time.Time) {
 	next := &position{lsn, at}
 	for {
-		before := c.replayed[node].Load()
-		if before != nil && before.at.After(at) || c.replayed[node].CompareAndSwap(before, next) {
+		before := ws.replayed[node].Load()
+		if before != nil && before.at.After(at) || ws.replayed[node].CompareAndSwap(before, next) {
 			return
 		}
 	}
@@ -29,7 +29,7 @@ func (c *Crew) NoteReplayed(node int, lsn uint64, at time.Time) {
 // Replayed is what a standby had replayed, or a primary inserted, when it was last
 // asked; 0 and no time if nothing is known of it.
 func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
-	if p := t.w.crew.replayed[node].Load(); p != nil && p.lsn > 0 {
+	if p := t.w.workers.replayed[node].Load(); p != nil && p.lsn > 0 {
 		return p.lsn, p.at
 	}
 	return 0, time.Time{}

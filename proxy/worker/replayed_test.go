@@ -17,8 +17,8 @@ func TestReplayed(t *testing.T) {
 	view := func(lsn uint64, at time.Time) *nodes.View {
 		return &nodes.View{Nodes: []nodes.Node{{Index: 0}, {Index: nodes.MaxIndex, Replayed: lsn, ReplayedAt: at}}}
 	}
-	c := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
-	session := &task{w: c.workers[0]}
+	ws := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	session := &task{w: ws.all[0]}
 	for _, step := range []struct {
 		what string
 		do   func()
@@ -26,13 +26,13 @@ func TestReplayed(t *testing.T) {
 		at   time.Time
 	}{
 		{"never asked", func() {}, 0, time.Time{}},
-		{"a view of one that was not asked", func() { c.Publish(view(0, time.Time{})) }, 0, time.Time{}},
-		{"a probe", func() { c.Publish(view(100, second(1))) }, 100, second(1)},
-		{"the chase", func() { c.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
-		{"the view again, for another node's probe", func() { c.Publish(view(100, second(1))) }, 110, second(2)},
-		{"a slow answer", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(1)) }, 110, second(2)},
-		{"a failure: not even when it was is of use", func() { c.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
-		{"it began anew, from further back", func() { c.Publish(view(90, second(4))) }, 90, second(4)},
+		{"a view of one that was not asked", func() { ws.Publish(view(0, time.Time{})) }, 0, time.Time{}},
+		{"a probe", func() { ws.Publish(view(100, second(1))) }, 100, second(1)},
+		{"the chase", func() { ws.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
+		{"the view again, for another node's probe", func() { ws.Publish(view(100, second(1))) }, 110, second(2)},
+		{"a slow answer", func() { ws.NoteReplayed(nodes.MaxIndex, 0, second(1)) }, 110, second(2)},
+		{"a failure: not even when it was is of use", func() { ws.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
+		{"it began anew, from further back", func() { ws.Publish(view(90, second(4))) }, 90, second(4)},
 	} {
 		step.do()
 		if lsn, at := session.Replayed(nodes.MaxIndex); lsn != step.want || !at.Equal(step.at) {
@@ -46,18 +46,18 @@ func TestReplayed(t *testing.T) {
 
 // TestReplayedAtOnce: of many at the same time the latest stays.
 func TestReplayedAtOnce(t *testing.T) {
-	c := NewCrew(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+	ws := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 	var all sync.WaitGroup
 	const each = 1000
 	for i := range 4 {
 		all.Go(func() {
 			for n := range each {
-				c.NoteReplayed(1, uint64(n*4+i), time.Unix(int64(n*4+i), 0))
+				ws.NoteReplayed(1, uint64(n*4+i), time.Unix(int64(n*4+i), 0))
 			}
 		})
 	}
 	all.Wait()
-	if lsn, _ := (&task{w: c.workers[0]}).Replayed(1); lsn != each*4-1 {
+	if lsn, _ := (&task{w: ws.all[0]}).Replayed(1); lsn != each*4-1 {
 		t.Errorf("%d", lsn)
 	}
 }
@@ -65,7 +65,7 @@ func TestReplayedAtOnce(t *testing.T) {
 // TestCounts: what sessions count is in the view, and the view is a copy.
 func TestCounts(t *testing.T) {
 	y := newYard(t, 1, 1)
-	w := y.crew.workers[0]
+	w := y.workers.all[0]
 	session := &task{w: w}
 	session.Count(0, metrics.Select)
 	session.Count(nodes.MaxIndex, metrics.Error)
@@ -83,8 +83,8 @@ func TestCounts(t *testing.T) {
 
 func TestChaseTellsTheWorld(t *testing.T) {
 	wanted := 0
-	c := NewCrew(1, &Environment{Now: time.Now, PollPositions: func() { wanted++ }}, &Settings{}, &nodes.View{})
-	if (&task{w: c.workers[0], pid: 1}).PollPositions(); wanted != 1 {
+	ws := NewWorkers(1, &Environment{Now: time.Now, PollPositions: func() { wanted++ }}, &Settings{}, &nodes.View{})
+	if (&task{w: ws.all[0], pid: 1}).PollPositions(); wanted != 1 {
 		t.Errorf("%d", wanted)
 	}
 }

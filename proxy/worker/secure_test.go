@@ -92,7 +92,7 @@ type spot struct {
 // endpoint may be the TLS server's side or the client's.
 func newSpot(t *testing.T, seed uint64, workers int, early string, server bool) *spot {
 	s := &spot{yard: newYard(t, seed, workers)}
-	s.w = s.crew.workers[0]
+	s.w = s.workers.all[0]
 	here, there := net.Pipe()
 	under := NewTransport(here)
 	s.line = &line{Conn: there}
@@ -384,7 +384,7 @@ func TestSecureMoves(t *testing.T) {
 			if s.e.Take() != nil {
 				t.Fatal("half a record was decrypted")
 			}
-			s.move(s.crew.workers[1-i%2])
+			s.move(s.workers.all[1-i%2])
 			_, _ = s.line.Write(record[700:])
 			got = nil
 			s.until("the pong", func() bool { got = append(got, s.takes()...); return len(got) >= 2000 })

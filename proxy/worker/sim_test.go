@@ -46,7 +46,7 @@ type sim struct {
 	seed    uint64
 	random  *rand.Rand
 	net     *ringtest.Network
-	crew    *Crew
+	workers *Workers
 	clients []*simClient
 	servers []*simServer
 	jobs    []func() // what runs off the workers' threads
@@ -113,8 +113,8 @@ func newSim(seed uint64) *sim {
 		env.PollPositions = s.chase
 	}
 	s.set, s.view = set, view
-	s.crew = NewCrew(1+s.random.IntN(3), env, set, view)
-	for _, w := range s.crew.workers {
+	s.workers = NewWorkers(1+s.random.IntN(3), env, set, view)
+	for _, w := range s.workers.all {
 		w.Begin(ring.NewWith(s.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 4}))
 	}
 	return s
@@ -130,7 +130,7 @@ func (s *sim) routing() *session.Routing {
 // chase has the nodes asked, sometime, for their positions.
 func (s *sim) chase() {
 	for node := range 2 {
-		s.jobs = append(s.jobs, func() { s.crew.NoteReplayed(node, uint64(10-s.random.IntN(2)*node), s.net.Now()) })
+		s.jobs = append(s.jobs, func() { s.workers.NoteReplayed(node, uint64(10-s.random.IntN(2)*node), s.net.Now()) })
 	}
 }
 
@@ -202,7 +202,7 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	s.servers = append(s.servers, server)
 	server.letInOn, server.standing = s.granted, func() int { return s.granted }
 	server.came = func(client int) int { return s.clients[client-1].came }
-	if total := s.crew.allocator.Total(); total > 2*s.limit {
+	if total := s.workers.allocator.Total(); total > 2*s.limit {
 		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
 	}
 	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}, Finding: server.finding()}, nil
@@ -221,7 +221,7 @@ func (s *sim) Secret(string) (any, bool) { return nil, false }
 // goes has f run off the workers' threads, sometime.
 func (s *sim) goes(f func()) {
 	held := map[uint32]uint32{}
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		for _, t := range w.tasks {
 			if v := t.session.View(); v.Server != nil {
 				held[v.Server.PID] = v.PID
@@ -251,7 +251,7 @@ func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
 }
 
 func (s *sim) strike(pid, asker uint32) {
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		for _, v := range w.idle.All() {
 			if v.PID == pid {
 				s.faults = append(s.faults, fmt.Errorf("a cancel reached server %d in the list of idle servers", pid))
@@ -273,7 +273,7 @@ func (s *sim) arrive() {
 	c.unkind, c.came = s.unkind, s.granted
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
-	s.crew.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
+	s.workers.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
 }
 
 // step lets one thing happen.
@@ -290,7 +290,7 @@ func (s *sim) step() error {
 			job()
 		}
 	case 2, 3:
-		return s.crew.workers[s.random.IntN(len(s.crew.workers))].Turn(0)
+		return s.workers.all[s.random.IntN(len(s.workers.all))].Turn(0)
 	case 4:
 		if len(s.clients) > 0 {
 			c := s.clients[s.random.IntN(len(s.clients))]
@@ -317,26 +317,26 @@ func (s *sim) administer() {
 	}
 	if s.random.IntN(2000) < s.whims {
 		s.granted++
-		s.crew.Doubt()
+		s.workers.Doubt()
 	}
 	switch s.random.IntN(2000) {
 	case 6, 7, 8, 9, 10, 11, 12, 13, 14, 15:
 		again := *s.set
 		session := *s.set.Session
 		again.Session = &session
-		s.crew.Configure(&again)
+		s.workers.Configure(&again)
 	case 16, 17:
 		again := *s.view
-		s.crew.Publish(&again)
+		s.workers.Publish(&again)
 	case 0:
-		s.crew.holdBack("db1", "admin")
+		s.workers.holdBack("db1", "admin")
 	case 1:
-		s.crew.Reconnect(pool.AllDatabases)
+		s.workers.Reconnect(pool.AllDatabases)
 	case 2, 3, 4, 5:
-		s.crew.resume(pool.AllDatabases, func() {})
+		s.workers.resume(pool.AllDatabases, func() {})
 	case 18:
-		s.jobs = append(s.jobs, s.crew.hold("db0"))
-		s.crew.each(func(w *Worker) { w.endIdle("db0") })
+		s.jobs = append(s.jobs, s.workers.hold("db0"))
+		s.workers.each(func(w *Worker) { w.endIdle("db0") })
 	}
 }
 
@@ -345,11 +345,11 @@ func (s *sim) cancelSometimes(c *simClient) {
 	if !c.greeted || c.done || s.random.IntN(12) > 0 {
 		return
 	}
-	at, ok := s.crew.numbers.find(c.pid)
+	at, ok := s.workers.numbers.find(c.pid)
 	if !ok {
 		return
 	}
-	w := s.crew.workers[at.worker]
+	w := s.workers.all[at.worker]
 	c.cancels, c.cancel = c.cancels+1, true
 	w.Post(func() { w.cancel(at.session, c.key, func() { c.cancels-- }) })
 }
@@ -417,7 +417,7 @@ func (s *sim) quiet() bool {
 			return false
 		}
 	}
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		if len(w.tasks) > 0 || w.inbox.some.Load() || len(w.run) > 0 {
 			return false
 		}
@@ -426,10 +426,10 @@ func (s *sim) quiet() bool {
 }
 
 // settled: as many servers are counted as stand on shelves.
-func (s *sim) settled() bool { return s.crew.allocator.Total() == s.shelved() }
+func (s *sim) settled() bool { return s.workers.allocator.Total() == s.shelved() }
 
 func (s *sim) shelved() (n int) {
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		n += w.idle.Len()
 	}
 	return n
@@ -437,16 +437,16 @@ func (s *sim) shelved() (n int) {
 
 // accounts: nothing is lost, shared or dirty.
 func (s *sim) accounts() error {
-	if n := s.crew.allocator.Waiting(); n > 0 {
+	if n := s.workers.allocator.Waiting(); n > 0 {
 		return fmt.Errorf("%d tickets wait for nobody", n)
 	}
-	if known := s.crew.processes.open; len(known) != s.shelved() {
+	if known := s.workers.processes.open; len(known) != s.shelved() {
 		return fmt.Errorf("%d servers are known by their numbers, %d are there", len(known), s.shelved())
 	}
-	if left := s.crew.numbers.of; len(left) > 0 {
+	if left := s.workers.numbers.of; len(left) > 0 {
 		return fmt.Errorf("the numbers of %d clients are known that have left", len(left))
 	}
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		for _, v := range w.idle.All() {
 			if server := s.servers[v.PID-1]; server.owner != 0 || server.secret != 0 || server.status != wire.Idle {
 				return fmt.Errorf("server %d stands in the list of idle servers with the state of client %d", v.PID, server.owner+server.secret)
@@ -460,13 +460,13 @@ func (s *sim) state() (text string) {
 	for _, c := range s.clients {
 		text += fmt.Sprintf("client %d done=%v greeted=%v rounds=%d owed=%q; ", c.id, c.done, c.greeted, len(c.rounds), clip(c.model.out))
 	}
-	for _, w := range s.crew.workers {
+	for _, w := range s.workers.all {
 		for _, t := range w.tasks {
 			v := t.session.View()
 			text += fmt.Sprintf("session %d on %d %v server=%v; ", v.PID, w.index, v.State, v.Server != nil)
 		}
 	}
-	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.crew.allocator.Total(), s.shelved(), s.crew.allocator.Waiting(), len(s.jobs))
+	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.workers.allocator.Total(), s.shelved(), s.workers.allocator.Waiting(), len(s.jobs))
 }
 
 // TestSimulatedRestore: what is discarded beside it changes no setting.

@@ -39,7 +39,7 @@ func (w *Worker) evict(key pool.Key) {
 		w.idle.Remove(s)
 		w.discard(s)
 	} else {
-		w.crew.kept(key)
+		w.workers.kept(key)
 	}
 }
 
@@ -51,12 +51,12 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 	} else if t := w.tasks[ticket.Session]; t != nil && t.want != nil && t.want.key == ticket.Key {
 		secret = t.want.secret
 	} else {
-		w.crew.gone(ticket.Key)
+		w.workers.gone(ticket.Key)
 		return
 	}
 	at := w.asks()
 	w.env.Go(func() {
-		opened, err := w.env.Connect.Open(w.crew.life, ticket.Key, secret)
+		opened, err := w.env.Connect.Open(w.workers.life, ticket.Key, secret)
 		if !w.Post(func() { w.opened(ticket, at, opened, err) }) && err == nil {
 			closeSocket(opened.Socket)
 		}
@@ -66,7 +66,7 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 // opened: a connector has come back.
 func (w *Worker) opened(ticket pool.Ticket, at asking, o Opened, err error) {
 	if err != nil {
-		w.crew.gone(ticket.Key)
+		w.workers.gone(ticket.Key)
 		if !w.tasks[ticket.Session].grant(ticket, nil, err) && ticket.Session == 0 {
 			w.env.Log.Warn("open server for min_pool_size", "error", err)
 		}
@@ -77,8 +77,8 @@ func (w *Worker) opened(ticket pool.Ticket, at asking, o Opened, err error) {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
 	w.admit(s, o.Finding, at)
-	s.Params = w.crew.templates.learn(s)
-	w.crew.processes.opened(s)
+	s.Params = w.workers.templates.learn(s)
+	w.workers.processes.opened(s)
 	w.receive(o.Socket, s, ticket)
 }
 
@@ -92,7 +92,7 @@ func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 
 // giveBack puts a server in the list of idle servers, or closes it when it is too old.
 func (w *Worker) giveBack(s *pool.Server) {
-	_, paused := w.crew.Paused(s.Key.Target().Database)
+	_, paused := w.workers.Paused(s.Key.Target().Database)
 	if w.tooOld(s) || !kept(s.Key) || w.closing || paused {
 		w.discard(s)
 		return
@@ -101,8 +101,8 @@ func (w *Worker) giveBack(s *pool.Server) {
 	s.Endpoint.(endpoint).conn().SetOwner(owner)
 	w.idle.Put(s, w.now)
 	w.suspects = append(w.suspects, owner) // what it said before is looked at now
-	if w.crew.pressed() {
-		w.crew.spare(s.Key, w.index)
+	if w.workers.pressed() {
+		w.workers.spare(s.Key, w.index)
 	}
 }
 
@@ -116,13 +116,13 @@ func kept(key pool.Key) bool {
 // tooOld says that nobody is to get the server any more. One that became so on
 // its way to a session still serves that one.
 func (w *Worker) tooOld(s *pool.Server) bool {
-	return s.Expired(w.now) || w.crew.allocator.Renewals.Outdated(s) || s.Admission.Over()
+	return s.Expired(w.now) || w.workers.allocator.Renewals.Outdated(s) || s.Admission.Over()
 }
 
 // discard closes a server and frees its place.
 func (w *Worker) discard(s *pool.Server) {
 	s.Endpoint.Close()
-	w.crew.leaves(s)
+	w.workers.leaves(s)
 }
 
 // takeFresh takes a server from the list of idle servers; those past their life are closed.
@@ -157,10 +157,10 @@ func (w *Worker) moveServer(ticket pool.Ticket) {
 // session still waits, and for that, only its own worker knows; what the worker
 // then tells the home stays in order with a Withdraw that may follow.
 func (w *Worker) missed(ticket pool.Ticket) {
-	its := w.crew.workers[ticket.Worker]
+	its := w.workers.all[ticket.Worker]
 	its.Post(func() {
 		if t := its.tasks[ticket.Session]; t != nil && t.want != nil && t.want.key == ticket.Key && t.want.since.Equal(ticket.Since) {
-			its.crew.askAgain(ticket)
+			its.workers.askAgain(ticket)
 		}
 	})
 }
@@ -182,10 +182,10 @@ func (m *mover) Ready(c *ring.Conn) {
 	if !ok {
 		return
 	}
-	socket, target := m.s.Endpoint.(endpoint).move(fd), m.w.crew.workers[m.ticket.Worker]
+	socket, target := m.s.Endpoint.(endpoint).move(fd), m.w.workers.all[m.ticket.Worker]
 	if !m.w.quiet(m.s) || !target.Post(func() { target.receive(socket, m.s, m.ticket) }) {
 		closeSocket(socket)
-		m.w.crew.leaves(m.s)
+		m.w.workers.leaves(m.s)
 		m.w.missed(m.ticket)
 	}
 }
@@ -263,11 +263,11 @@ func (w *Worker) doChores() {
 			w.idle.Remove(s)
 			w.discard(s)
 		} else {
-			w.crew.shrink(s.Key, w)
+			w.workers.shrink(s.Key, w)
 		}
 	}
 	if w.index == 0 {
-		w.crew.tick(w.now)
-		w.crew.refill()
+		w.workers.tick(w.now)
+		w.workers.refill()
 	}
 }

@@ -52,15 +52,15 @@ func TestIdleWatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newYard(t, 3, 2)
-			w := y.crew.workers[1]
+			w := y.workers.all[1]
 			s := y.shelve(w, appKey)
 			_, _ = s.peer.Write(c.says)
 			if c.then != nil {
 				c.then(s.peer)
 			}
 			y.turns(200)
-			if stays := w.idle.Len() == 1; stays != c.stays || y.crew.allocator.Total() != w.idle.Len() {
-				t.Fatalf("in the list of idle servers: %v, counted: %d", stays, y.crew.allocator.Total())
+			if stays := w.idle.Len() == 1; stays != c.stays || y.workers.allocator.Total() != w.idle.Len() {
+				t.Fatalf("in the list of idle servers: %v, counted: %d", stays, y.workers.allocator.Total())
 			}
 			if !c.stays && s.peer.Closed() == nil {
 				t.Error("it was not closed")
@@ -130,28 +130,28 @@ func TestQuiet(t *testing.T) {
 // TestIdleTimeout and life time, in virtual time.
 func TestIdleTimeout(t *testing.T) {
 	y := newYard(t, 1, 2, func(s *Settings) { s.IdleTimeout = time.Minute })
-	y.shelve(y.crew.workers[0], appKey)
-	y.shelve(y.crew.workers[1], appKey)
+	y.shelve(y.workers.all[0], appKey)
+	y.shelve(y.workers.all[1], appKey)
 	y.later(59 * time.Second)
 	if y.shelved() != 2 {
 		t.Fatalf("%d are left", y.shelved())
 	}
 	y.later(2 * time.Second)
-	if y.shelved() != 0 || y.crew.allocator.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.allocator.Total())
+	if y.shelved() != 0 || y.workers.allocator.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.workers.allocator.Total())
 	}
 }
 
 func TestLifetime(t *testing.T) {
 	y := newYard(t, 1, 1, func(s *Settings) { s.Lifetime = time.Minute })
-	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.workers.all[0], appKey)
 	y.later(50 * time.Second)
 	if y.shelved() != 1 {
 		t.Fatal("it is gone before its time")
 	}
 	y.later(11 * time.Second)
-	if y.shelved() != 0 || y.crew.allocator.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.crew.allocator.Total())
+	if y.shelved() != 0 || y.workers.allocator.Total() != 0 {
+		t.Errorf("%d are left, %d counted", y.shelved(), y.workers.allocator.Total())
 	}
 }
 
@@ -160,19 +160,19 @@ func TestLifetime(t *testing.T) {
 func TestMinimumSize(t *testing.T) {
 	y := newYard(t, 1, 2, func(s *Settings) { s.MinPool, s.IdleTimeout = 3, time.Minute })
 	y.secrets = true
-	first := y.shelve(y.crew.workers[0], appKey)
+	first := y.shelve(y.workers.all[0], appKey)
 	for range 10 {
 		y.later(choresEvery)
 	}
 	if y.shelved() != 3 {
 		t.Fatalf("%d servers, the minimum is 3", y.shelved())
 	}
-	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.workers.all[0], appKey)
 	for range 5 {
 		y.later(time.Hour)
 	}
-	if y.shelved() != 3 || y.crew.allocator.Total() != 3 {
-		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.crew.allocator.Total())
+	if y.shelved() != 3 || y.workers.allocator.Total() != 3 {
+		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.workers.allocator.Total())
 	}
 	if first.peer.Closed() == nil && y.servers[3].peer.Closed() == nil {
 		t.Error("none of the four was closed")
@@ -189,7 +189,7 @@ func TestMinimumSize(t *testing.T) {
 
 func TestMinimumSizeNeedsCredentials(t *testing.T) {
 	y := newYard(t, 1, 1, func(s *Settings) { s.MinPool, s.IdleTimeout = 2, time.Minute })
-	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.workers.all[0], appKey)
 	for range 3 {
 		y.later(choresEvery)
 	}
@@ -206,11 +206,11 @@ func TestMinimumSizeNeedsCredentials(t *testing.T) {
 func TestMinimumSizeCannotBeOpened(t *testing.T) {
 	y := newYard(t, 1, 1, func(s *Settings) { s.MinPool = 2 })
 	y.secrets = true
-	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.workers.all[0], appKey)
 	y.fails = errors.New("connection refused")
 	y.later(choresEvery)
-	if y.crew.allocator.Total() != 1 {
-		t.Errorf("%d are counted", y.crew.allocator.Total())
+	if y.workers.allocator.Total() != 1 {
+		t.Errorf("%d are counted", y.workers.allocator.Total())
 	}
 	y.fails = nil
 	y.later(choresEvery)
@@ -223,7 +223,7 @@ func TestMinimumSizeCannotBeOpened(t *testing.T) {
 func (y *yard) guest(worker int) *ringtest.Peer {
 	y.t.Helper()
 	fd, peer := y.net.Pair()
-	y.crew.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
+	y.workers.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	var got []byte
 	y.until("the greeting", func() bool {
 		got = append(got, peer.Read()...)
@@ -246,14 +246,14 @@ func (y *yard) answered(peer *ringtest.Peer, sql string) {
 // TestServerMoves to the worker where somebody waits for it.
 func TestServerMoves(t *testing.T) {
 	y := newYard(t, 2, 2, func(s *Settings) { s.Limits.Node = 1 })
-	y.shelve(y.crew.workers[0], appKey)
+	y.shelve(y.workers.all[0], appKey)
 	peer := y.guest(1)
 	y.answered(peer, "1 ROWS 3")
-	if len(y.servers) != 1 || y.crew.allocator.Total() != 1 || y.shelved() != 0 {
-		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.crew.allocator.Total())
+	if len(y.servers) != 1 || y.workers.allocator.Total() != 1 || y.shelved() != 0 {
+		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.workers.allocator.Total())
 	}
 	_, _ = peer.Write(wire.AppendTerminate(nil))
-	y.until("the server in the list of idle servers of worker 1", func() bool { return y.crew.workers[1].idle.Len() == 1 })
+	y.until("the server in the list of idle servers of worker 1", func() bool { return y.workers.all[1].idle.Len() == 1 })
 }
 
 // TestAdoptWhileClosing: a client that arrives in the very turn of Stop is
@@ -261,7 +261,7 @@ func TestServerMoves(t *testing.T) {
 func TestAdoptWhileClosing(t *testing.T) {
 	y := newYard(t, 1, 1)
 	fd, _ := y.net.Pair()
-	w := y.crew.workers[0]
+	w := y.workers.all[0]
 	w.Stop()
 	w.Adopt(Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	y.turns(5)
@@ -279,11 +279,11 @@ func TestStop(t *testing.T) {
 	y.answered(idle, "3 ROWS 1")
 	y.shelved()
 	fd, waiting := y.net.Pair()
-	y.crew.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
+	y.workers.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = waiting.Write(wire.AppendQuery(nil, "4 ROWS 1"))
-	y.until("somebody waits", func() bool { return y.crew.allocator.Waiting() == 1 })
-	y.crew.Stop()
-	y.until("all are over", func() bool { return y.crew.workers[0].Over() && y.crew.workers[1].Over() })
+	y.until("somebody waits", func() bool { return y.workers.allocator.Waiting() == 1 })
+	y.workers.Stop()
+	y.until("all are over", func() bool { return y.workers.all[0].Over() && y.workers.all[1].Over() })
 	y.turns(50)
 	for name, peer := range map[string]*ringtest.Peer{"idle": idle, "busy": busy, "waiting": waiting} {
 		if !peer.Gone() {
@@ -295,7 +295,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("server %d is open", s.pid)
 		}
 	}
-	if y.crew.workers[0].Post(func() {}) {
+	if y.workers.all[0].Post(func() {}) {
 		t.Error("a closed worker took a message")
 	}
 }

@@ -90,7 +90,7 @@ func (w *Worker) end(t *task) {
 	t.answerCancels()
 	t.answerSummons()
 	delete(w.tasks, t.pid)
-	w.crew.numbers.give(t.number)
+	w.workers.numbers.give(t.number)
 	w.disarm(t)
 	w.env.Ended(t.session.View(), t.why)
 }
@@ -107,15 +107,15 @@ func (w *Worker) wake(t *task) {
 func (t *task) Ready(*ring.Conn) { t.w.wake(t) }
 
 func (t *task) Now() time.Time     { return t.w.now }
-func (t *task) Nodes() *nodes.View { return t.w.crew.nodes.Load() }
+func (t *task) Nodes() *nodes.View { return t.w.workers.nodes.Load() }
 
 // Template is fresh if what its server was let in on has been asked for lately.
 func (t *task) Template(k pool.Key) (params []wire.Param, on *pool.Admission, fresh bool) {
-	params, on = t.w.crew.templates.find(k)
+	params, on = t.w.workers.templates.find(k)
 	return params, on, params != nil && t.Proved(k.Target(), on)
 }
 
-func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.crew.templates.timeouts(k) }
+func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.workers.templates.timeouts(k) }
 
 func (t *task) Wait(deadline time.Time) error {
 	if t.stopping {
@@ -157,7 +157,7 @@ func (t *task) Offload(f func()) error {
 // waiter comes first, whatever worker it is on.
 func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	w := t.w
-	if !w.crew.pressed() {
+	if !w.workers.pressed() {
 		if s := w.takeFresh(key); s != nil {
 			t.adopt(s)
 			w.waits.add(key, 0)
@@ -169,7 +169,7 @@ func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	}
 	t.want = &want{key, secret, t.asked}
 	t.granted, t.refused = nil, nil
-	w.crew.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid, Since: t.asked})
+	w.workers.ask(pool.Ticket{Key: key, Worker: w.index, Session: t.pid, Since: t.asked})
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (t *task) Granted() (*pool.Server, error) {
 	return s, err
 }
 
-func (t *task) Paused(database string) (pool.Pause, bool) { return t.w.crew.Paused(database) }
+func (t *task) Paused(database string) (pool.Pause, bool) { return t.w.workers.Paused(database) }
 
 func (t *task) Withdraw() {
 	if s := t.granted; s != nil { // granted since the session last looked
@@ -188,19 +188,19 @@ func (t *task) Withdraw() {
 	}
 	if t.want != nil {
 		t.want = nil
-		t.w.crew.withdraw(t.w.index, t.pid)
+		t.w.workers.withdraw(t.w.index, t.pid)
 	}
 }
 
-func (t *task) Return(s *pool.Server)  { t.w.crew.regains(s, t.w.now); t.w.giveBack(s) }
-func (t *task) Discard(s *pool.Server) { t.w.crew.regains(s, t.w.now); t.w.discard(s) }
-func (t *task) Abort(s *pool.Server)   { t.w.crew.regains(s, t.w.now); t.w.abort(s) }
+func (t *task) Return(s *pool.Server)  { t.w.workers.regains(s, t.w.now); t.w.giveBack(s) }
+func (t *task) Discard(s *pool.Server) { t.w.workers.regains(s, t.w.now); t.w.discard(s) }
+func (t *task) Abort(s *pool.Server)   { t.w.workers.regains(s, t.w.now); t.w.abort(s) }
 func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
 
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) {
 	s.Endpoint.(endpoint).conn().SetOwner(t)
-	t.w.crew.lends(s, t.number, t.w.now)
+	t.w.workers.lends(s, t.number, t.w.now)
 }
 
 // grant ends the wait that the ticket is for. False: the session no longer waits, or

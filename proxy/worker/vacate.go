@@ -24,27 +24,27 @@ const (
 // while for other clients to leave, unless they are to stay; then nobody gets a server of it
 // until free is called, or holdLimit has passed, and the idle ones are ended. It returns how
 // many other clients have not left: then nothing is held.
-func (c *Crew) vacate(ctx context.Context, database string, but uint32, stay bool) (clients int, free func()) {
+func (ws *Workers) vacate(ctx context.Context, database string, but uint32, stay bool) (clients int, free func()) {
 	limited, cancel := context.WithTimeout(ctx, leaveWait)
 	defer cancel()
 	if !stay {
-		clients = c.poll(limited, func(w *Worker) int { return w.clientsOf(database, but) })
+		clients = ws.poll(limited, func(w *Worker) int { return w.clientsOf(database, but) })
 	}
 	if clients > 0 {
 		return clients, func() {}
 	}
-	free = c.hold(database)
-	c.poll(limited, func(w *Worker) int { return w.endIdle(database) })
+	free = ws.hold(database)
+	ws.poll(limited, func(w *Worker) int { return w.endIdle(database) })
 	return 0, free
 }
 
 // poll asks every worker again and again until nothing is left, or it takes too long:
 // then it is what all workers have answered last.
-func (c *Crew) poll(ctx context.Context, count func(*Worker) int) (left int) {
+func (ws *Workers) poll(ctx context.Context, count func(*Worker) int) (left int) {
 	for left = 1; ; {
-		answers, now := make(chan int, len(c.workers)), 0
-		c.each(func(w *Worker) { answers <- count(w) })
-		for range c.workers {
+		answers, now := make(chan int, len(ws.all)), 0
+		ws.each(func(w *Worker) { answers <- count(w) })
+		for range ws.all {
 			select {
 			case n := <-answers:
 				now += n
@@ -90,16 +90,16 @@ func (w *Worker) endIdle(database string) (left int) {
 }
 
 // hold has nobody get a server of the database for a moment.
-func (c *Crew) hold(database string) (free func()) {
+func (ws *Workers) hold(database string) (free func()) {
 	it := &held{database: database}
-	c.allocate(func() []pool.Action {
-		it.since = c.workers[0].now
-		c.holds = append(c.holds, it)
-		c.allocator.Hold(database)
-		c.tellPaused()
+	ws.allocate(func() []pool.Action {
+		it.since = ws.all[0].now
+		ws.holds = append(ws.holds, it)
+		ws.allocator.Hold(database)
+		ws.tellPaused()
 		return nil
 	})
-	return func() { c.allocate(func() []pool.Action { return c.free(it) }) }
+	return func() { ws.allocate(func() []pool.Action { return ws.free(it) }) }
 }
 
 // held is one hold; worker 0 has them all.
@@ -109,28 +109,28 @@ type held struct {
 }
 
 // free ends a hold, if that is not done yet.
-func (c *Crew) free(it *held) []pool.Action {
-	i := slices.Index(c.holds, it)
+func (ws *Workers) free(it *held) []pool.Action {
+	i := slices.Index(ws.holds, it)
 	if i < 0 {
 		return nil
 	}
-	c.holds = slices.Delete(c.holds, i, i+1)
-	actions := c.allocator.Free(it.database)
-	c.tellPaused()
+	ws.holds = slices.Delete(ws.holds, i, i+1)
+	actions := ws.allocator.Free(it.database)
+	ws.tellPaused()
 	return actions
 }
 
 // freeLate ends the holds that have lasted too long.
-func (c *Crew) freeLate(now time.Time) {
-	for _, it := range slices.Clone(c.holds) {
+func (ws *Workers) freeLate(now time.Time) {
+	for _, it := range slices.Clone(ws.holds) {
 		if now.After(it.since.Add(holdLimit)) {
-			c.settle(func() []pool.Action { return c.free(it) })
+			ws.settle(func() []pool.Action { return ws.free(it) })
 		}
 	}
 }
 
 func (t *task) Vacate(database string, stay bool) (clients int, free func(), err error) {
-	if err := t.Offload(func() { clients, free = t.w.crew.vacate(t.w.crew.life, database, t.pid, stay) }); err != nil {
+	if err := t.Offload(func() { clients, free = t.w.workers.vacate(t.w.workers.life, database, t.pid, stay) }); err != nil {
 		return 0, nil, err // what is held then is freed by holdLimit
 	}
 	return clients, free, nil
@@ -138,13 +138,13 @@ func (t *task) Vacate(database string, stay bool) (clients int, free func(), err
 
 // SendAway ends the other sessions of a database, which is gone.
 func (t *task) SendAway(database string) {
-	t.w.crew.evictFrom(database, t.session)
+	t.w.workers.evictFrom(database, t.session)
 }
 
 // evictFrom ends the sessions of a database, but one.
-func (c *Crew) evictFrom(database string, but *session.Session) {
+func (ws *Workers) evictFrom(database string, but *session.Session) {
 	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
-	c.each(func(w *Worker) {
+	ws.each(func(w *Worker) {
 		for _, t := range w.tasks {
 			if t.session != but && of(database, t.session.Database()) {
 				t.session.Evict(why)

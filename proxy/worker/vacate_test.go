@@ -16,7 +16,7 @@ func (y *yard) vacated(ctx context.Context, stay bool) (clients func() (n int, d
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		n, free := y.crew.vacate(ctx, "app", 0, stay)
+		n, free := y.workers.vacate(ctx, "app", 0, stay)
 		answers <- answer{n, free}
 	}()
 	var last answer
@@ -36,8 +36,8 @@ func (y *yard) vacated(ctx context.Context, stay bool) (clients func() (n int, d
 func TestVacateEndsIdleServers(t *testing.T) {
 	y := newYard(t, 7, 2)
 	other := pool.Target{Database: "other", User: "alice"}.On(0)
-	gone := []*simServer{y.shelve(y.crew.workers[0], appKey), y.shelve(y.crew.workers[1], appKey)}
-	y.shelve(y.crew.workers[1], other)
+	gone := []*simServer{y.shelve(y.workers.all[0], appKey), y.shelve(y.workers.all[1], appKey)}
+	y.shelve(y.workers.all[1], other)
 	clients, free := y.vacated(t.Context(), false)
 	y.until("it is empty", func() bool { _, done := clients(); return done })
 	for _, s := range gone {
@@ -45,52 +45,52 @@ func TestVacateEndsIdleServers(t *testing.T) {
 			t.Error("a server has not ended")
 		}
 	}
-	if y.shelved() != 1 || y.crew.allocator.Count(appKey) != 0 || y.crew.allocator.Count(other) != 1 {
-		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.crew.allocator.Count(appKey), y.crew.allocator.Count(other))
+	if y.shelved() != 1 || y.workers.allocator.Count(appKey) != 0 || y.workers.allocator.Count(other) != 1 {
+		t.Errorf("%d on the shelves, %d and %d are counted", y.shelved(), y.workers.allocator.Count(appKey), y.workers.allocator.Count(other))
 	}
-	if !paused(y, "app") || paused(y, "other") || y.crew.allocator.Reserve(appKey) {
+	if !paused(y, "app") || paused(y, "other") || y.workers.allocator.Reserve(appKey) {
 		t.Error("others get servers of it, or of another database none")
 	}
 	free()
 	free() // does no harm
 	y.until("others get servers", func() bool { return !paused(y, "app") })
-	if !y.crew.allocator.Reserve(appKey) {
+	if !y.workers.allocator.Reserve(appKey) {
 		t.Error("there is still no server")
 	}
-	y.crew.gone(appKey)
+	y.workers.gone(appKey)
 	y.turns(5)
 }
 
 func paused(y *yard, database string) bool {
-	_, is := y.crew.Paused(database)
+	_, is := y.workers.Paused(database)
 	return is
 }
 
 // TestPausesSayWhy: who has ordered one, when, and that it is of all; a hold is nobody's.
 func TestPausesSayWhy(t *testing.T) {
 	y := newYard(t, 7, 2)
-	y.crew.hold("app")
-	y.crew.holdBack("db1", "alice")
+	y.workers.hold("app")
+	y.workers.holdBack("db1", "alice")
 	y.turns(5)
-	began := y.crew.workers[0].env.Now()
+	began := y.workers.all[0].env.Now()
 	y.later(time.Second)
-	y.crew.holdBack("db1", "bob") // it goes on as it was
-	y.crew.holdBack(pool.AllDatabases, "carol")
+	y.workers.holdBack("db1", "bob") // it goes on as it was
+	y.workers.holdBack(pool.AllDatabases, "carol")
 	y.turns(5)
-	if why, _ := y.crew.Paused("db1"); why.By != "carol" || !why.All {
+	if why, _ := y.workers.Paused("db1"); why.By != "carol" || !why.All {
 		t.Errorf("%+v", why)
 	}
-	y.crew.resume(pool.AllDatabases, func() {})
+	y.workers.resume(pool.AllDatabases, func() {})
 	y.turns(5)
-	if why, is := y.crew.Paused("app"); !is || why.By != "" || why.All || why.Since.IsZero() {
+	if why, is := y.workers.Paused("app"); !is || why.By != "" || why.All || why.Since.IsZero() {
 		t.Errorf("%+v", why)
 	}
 	if paused(y, "db1") {
 		t.Error("RESUME has left a pause")
 	}
-	y.crew.holdBack("db1", "alice")
+	y.workers.holdBack("db1", "alice")
 	y.turns(5)
-	if why, _ := y.crew.Paused("db1"); why.By != "alice" || why.Since.Before(began) {
+	if why, _ := y.workers.Paused("db1"); why.By != "alice" || why.Since.Before(began) {
 		t.Errorf("%+v", why)
 	}
 }
@@ -98,17 +98,17 @@ func TestPausesSayWhy(t *testing.T) {
 // TestHoldsEnd by themselves, and neither by nor with what an administrator has paused.
 func TestHoldsEnd(t *testing.T) {
 	y := newYard(t, 7, 2)
-	y.crew.hold("app")
-	free := y.crew.hold("app")
-	y.crew.holdBack("app", "admin")
+	y.workers.hold("app")
+	free := y.workers.hold("app")
+	y.workers.holdBack("app", "admin")
 	y.turns(5)
 	free()
 	y.later(holdLimit + 2*time.Second)
-	if len(y.crew.holds) != 0 || !paused(y, "app") {
-		t.Errorf("%d holds are left, paused %v", len(y.crew.holds), paused(y, "app"))
+	if len(y.workers.holds) != 0 || !paused(y, "app") {
+		t.Errorf("%d holds are left, paused %v", len(y.workers.holds), paused(y, "app"))
 	}
-	y.crew.hold("app")
-	y.crew.resume(pool.AllDatabases, func() {})
+	y.workers.hold("app")
+	y.workers.resume(pool.AllDatabases, func() {})
 	y.turns(5)
 	if !paused(y, "app") {
 		t.Error("RESUME has ended a hold")
@@ -132,7 +132,7 @@ func TestNobodyAnsweredIsNotEmpty(t *testing.T) {
 	y := newYard(t, 7, 2)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if n, free := y.crew.vacate(over, "app", 0, false); n == 0 || len(y.crew.holds) != 0 {
+	if n, free := y.workers.vacate(over, "app", 0, false); n == 0 || len(y.workers.holds) != 0 {
 		free()
 		t.Error("taken for empty")
 	}

@@ -1,6 +1,6 @@
 // Package worker is one locked thread with one ring and all it owns: its
 // sessions, their timers, the idle servers in its list, its inbox. What other
-// threads want of it they Post. A Crew is all workers of a process.
+// threads want of it they Post. Workers are all workers of the process.
 package worker
 
 import (
@@ -49,12 +49,12 @@ type Environment struct {
 // Worker is one thread's work. Its methods other than Post are called on that
 // thread.
 type Worker struct {
-	crew  *Crew
-	index int
-	env   *Environment
-	set   *Settings
-	loop  *ring.Loop
-	inbox inbox
+	workers *Workers
+	index   int
+	env     *Environment
+	set     *Settings
+	loop    *ring.Loop
+	inbox   inbox
 
 	now        time.Time // when the turn began
 	tasks      map[uint32]*task
@@ -82,18 +82,18 @@ type Worker struct {
 	closed     chan struct{} // closed when over
 }
 
-// NewCrew makes the workers of a process, without their loops.
-func NewCrew(count int, env *Environment, set *Settings, view *nodes.View) *Crew {
-	c := &Crew{allocator: pool.NewAllocator(set.Limits), began: env.Now()}
-	c.life, c.end = context.WithCancel(context.Background())
-	c.nodes.Store(view)
+// NewWorkers makes the workers of a process, without their loops.
+func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *Workers {
+	ws := &Workers{allocator: pool.NewAllocator(set.Limits), began: env.Now()}
+	ws.life, ws.end = context.WithCancel(context.Background())
+	ws.nodes.Store(view)
 	for i := range count {
-		c.workers = append(c.workers, &Worker{
-			crew: c, index: i, env: env, set: set, tasks: map[uint32]*task{},
+		ws.all = append(ws.all, &Worker{
+			workers: ws, index: i, env: env, set: set, tasks: map[uint32]*task{},
 			idle: pool.NewIdleList(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
 		})
 	}
-	return c
+	return ws
 }
 
 // Live gives the worker its loop and turns it until Stop, on a locked thread.
@@ -212,7 +212,7 @@ func (w *Worker) shut() {
 
 // nextPID tells a session from all others that live, on any worker.
 func (w *Worker) nextPID() uint32 {
-	n := uint32(len(w.crew.workers))
+	n := uint32(len(w.workers.all))
 	for {
 		w.lastPID = (w.lastPID + 1) % (1<<31/n - 1)
 		pid := (w.lastPID+1)*n + uint32(w.index)

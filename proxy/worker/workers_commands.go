@@ -16,13 +16,13 @@ import (
 
 // Start turns every worker on a thread of its own. It returns once all have
 // their loop, or with the error of one that cannot.
-func (c *Crew) Start(loop func() (*ring.Loop, error)) error {
-	ready := make(chan error, len(c.workers))
-	for _, w := range c.workers {
+func (ws *Workers) Start(loop func() (*ring.Loop, error)) error {
+	ready := make(chan error, len(ws.all))
+	for _, w := range ws.all {
 		go w.Live(loop, ready)
 	}
 	var first error
-	for range c.workers {
+	for range ws.all {
 		if err := <-ready; err != nil {
 			first = err
 		}
@@ -30,35 +30,32 @@ func (c *Crew) Start(loop func() (*ring.Loop, error)) error {
 	return first
 }
 
-// Workers are the crew's, by index.
-func (c *Crew) Workers() []*Worker { return c.workers }
-
 // Adopt gives the n-th client since the start to a worker, in turn.
-func (c *Crew) Adopt(n uint64, l Login) { c.workers[n%uint64(len(c.workers))].Adopt(l) }
+func (ws *Workers) Adopt(n uint64, l Login) { ws.all[n%uint64(len(ws.all))].Adopt(l) }
 
 // Stop ends everything at once.
-func (c *Crew) Stop() {
-	c.end()
-	for _, w := range c.workers {
+func (ws *Workers) Stop() {
+	ws.end()
+	for _, w := range ws.all {
 		w.Stop()
 	}
 }
 
 // Configure replaces the settings; nobody is disconnected.
-func (c *Crew) Configure(set *Settings) {
-	c.each(func(w *Worker) {
+func (ws *Workers) Configure(set *Settings) {
+	ws.each(func(w *Worker) {
 		w.set = set
 		for _, t := range w.tasks {
 			t.session.Configure(set.Session)
 			w.wake(t) // a limit may have come nearer
 		}
 	})
-	c.allocate(func() []pool.Action { return c.allocator.SetLimits(set.Limits) })
+	ws.allocate(func() []pool.Action { return ws.allocator.SetLimits(set.Limits) })
 }
 
 // Evict ends every session with this error, as soon as it can be told.
-func (c *Crew) Evict(why *wire.Fault) {
-	c.each(func(w *Worker) {
+func (ws *Workers) Evict(why *wire.Fault) {
+	ws.each(func(w *Worker) {
 		for _, t := range w.tasks {
 			t.session.Evict(why)
 			w.wake(t)
@@ -81,12 +78,12 @@ type View struct {
 }
 
 // Snapshot asks every worker for a view.
-func (c *Crew) Snapshot(ctx context.Context) ([]View, error) {
-	answers := make(chan View, len(c.workers))
-	for _, w := range c.workers {
+func (ws *Workers) Snapshot(ctx context.Context) ([]View, error) {
+	answers := make(chan View, len(ws.all))
+	for _, w := range ws.all {
 		w.Post(func() { answers <- w.view() })
 	}
-	views := make([]View, len(c.workers))
+	views := make([]View, len(ws.all))
 	for i := range views {
 		select {
 		case v := <-answers:
@@ -114,9 +111,9 @@ func (w *Worker) view() View {
 const drainPoll = 50 * time.Millisecond
 
 // Drained waits until no session is left, or the context ends.
-func (c *Crew) Drained(ctx context.Context) error {
+func (ws *Workers) Drained(ctx context.Context) error {
 	for {
-		views, err := c.Snapshot(ctx)
+		views, err := ws.Snapshot(ctx)
 		if err != nil {
 			return err
 		}
@@ -136,9 +133,9 @@ func (c *Crew) Drained(ctx context.Context) error {
 }
 
 // Closed waits until every worker has closed.
-func (c *Crew) Closed(limit time.Duration) error {
+func (ws *Workers) Closed(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
-	for _, w := range c.workers {
+	for _, w := range ws.all {
 		select {
 		case <-w.closed:
 		case <-time.After(time.Until(deadline)):

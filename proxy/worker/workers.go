@@ -9,12 +9,13 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// Crew is all workers of a process. Worker 0 is home to the pools: it owns the
-// counts and the queue, and everybody sends it messages. Read without a message
-// are: whether anybody waits, one atomic load a checkout, what is believed of the
-// nodes, and where each one is, immutable values.
-type Crew struct {
-	workers   []*Worker
+// Workers are all workers of the process and what they share. Worker 0 owns the
+// allocator of all pools, with its counts and its queue; the others send it messages.
+// Without a message they read whether anybody waits (one atomic load for each
+// checkout), what is believed of the nodes, and how far each node has replayed (both
+// are immutable values).
+type Workers struct {
+	all       []*Worker       // by index
 	allocator *pool.Allocator // worker 0's
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
@@ -35,75 +36,81 @@ type Crew struct {
 }
 
 // pressed says that somebody waits for a server.
-func (c *Crew) pressed() bool { return c.waiting.Load() > 0 }
+func (ws *Workers) pressed() bool { return ws.waiting.Load() > 0 }
 
 // allocate does something with the allocator on its thread, carries out what it
 // decides, and calls for idle servers when the first one begins to wait.
-func (c *Crew) allocate(decide func() []pool.Action) {
-	c.workers[0].Post(func() { c.settle(decide) })
+func (ws *Workers) allocate(decide func() []pool.Action) {
+	ws.all[0].Post(func() { ws.settle(decide) })
 }
 
 // settle is allocate, on the allocator's thread.
-func (c *Crew) settle(decide func() []pool.Action) {
-	before := c.allocator.Waiting()
+func (ws *Workers) settle(decide func() []pool.Action) {
+	before := ws.allocator.Waiting()
 	for _, a := range decide() {
-		w := c.workers[a.Worker]
+		w := ws.all[a.Worker]
 		w.Post(func() { w.carryOut(a) })
 	}
-	after := c.allocator.Waiting()
-	c.waiting.Store(int32(after))
+	after := ws.allocator.Waiting()
+	ws.waiting.Store(int32(after))
 	if before == 0 && after > 0 {
-		c.reportIdle()
+		ws.reportIdle()
 	}
 }
 
 // tick tells the allocator the time, for those who may have of the reserve now. It
 // runs on worker 0.
-func (c *Crew) tick(now time.Time) {
-	c.freeLate(now)
-	c.settle(func() []pool.Action { return c.allocator.Tick(now) })
+func (ws *Workers) tick(now time.Time) {
+	ws.freeLate(now)
+	ws.settle(func() []pool.Action { return ws.allocator.Tick(now) })
 }
 
 // reportIdle has every worker report its idle servers.
-func (c *Crew) reportIdle() {
-	c.each(func(w *Worker) {
+func (ws *Workers) reportIdle() {
+	ws.each(func(w *Worker) {
 		for _, s := range w.idle.All() {
-			c.spare(s.Key, w.index)
+			ws.spare(s.Key, w.index)
 		}
 	})
 }
 
-func (c *Crew) ask(t pool.Ticket) { c.allocate(func() []pool.Action { return c.allocator.Ask(t) }) }
-
-func (c *Crew) askAgain(t pool.Ticket) {
-	c.allocate(func() []pool.Action { return c.allocator.AskAgain(t) })
+func (ws *Workers) ask(t pool.Ticket) {
+	ws.allocate(func() []pool.Action { return ws.allocator.Ask(t) })
 }
 
-func (c *Crew) gone(key pool.Key) { c.allocate(func() []pool.Action { return c.allocator.Gone(key) }) }
+func (ws *Workers) askAgain(t pool.Ticket) {
+	ws.allocate(func() []pool.Action { return ws.allocator.AskAgain(t) })
+}
+
+func (ws *Workers) gone(key pool.Key) {
+	ws.allocate(func() []pool.Action { return ws.allocator.Gone(key) })
+}
 
 // leaves: a server was closed.
-func (c *Crew) leaves(s *pool.Server) {
+func (ws *Workers) leaves(s *pool.Server) {
 	if s.Closed != nil {
 		s.Closed()
 	}
-	c.processes.closed(s)
-	c.gone(s.Key)
+	ws.processes.closed(s)
+	ws.gone(s.Key)
 }
 
-func (c *Crew) kept(key pool.Key) { c.allocate(func() []pool.Action { return c.allocator.Kept(key) }) }
-
-func (c *Crew) spare(key pool.Key, worker int) {
-	c.allocate(func() []pool.Action { return c.allocator.Spare(key, worker) })
+func (ws *Workers) kept(key pool.Key) {
+	ws.allocate(func() []pool.Action { return ws.allocator.Kept(key) })
 }
 
-func (c *Crew) withdraw(worker int, session uint32) {
-	c.allocate(func() []pool.Action { c.allocator.Withdraw(worker, session); return nil })
+func (ws *Workers) spare(key pool.Key, worker int) {
+	ws.allocate(func() []pool.Action { return ws.allocator.Spare(key, worker) })
+}
+
+func (ws *Workers) withdraw(worker int, session uint32) {
+	ws.allocate(func() []pool.Action { ws.allocator.Withdraw(worker, session); return nil })
 }
 
 // shrink closes an idle server of the key on w, unless the minimum needs it.
-func (c *Crew) shrink(key pool.Key, w *Worker) {
-	c.workers[0].Post(func() {
-		if c.allocator.Shrink(key, c.minimum(key)) {
+func (ws *Workers) shrink(key pool.Key, w *Worker) {
+	ws.all[0].Post(func() {
+		if ws.allocator.Shrink(key, ws.minimum(key)) {
 			w.Post(func() { w.evict(key) })
 		}
 	})
@@ -111,8 +118,8 @@ func (c *Crew) shrink(key pool.Key, w *Worker) {
 
 // minimum is how many servers of a pool are kept: those of users whose
 // credentials are stored, so that a server can be opened without a client.
-func (c *Crew) minimum(key pool.Key) int {
-	w := c.workers[0]
+func (ws *Workers) minimum(key pool.Key) int {
+	w := ws.all[0]
 	if w.set.MinPool == 0 || !kept(key) {
 		return 0
 	}
@@ -124,13 +131,13 @@ func (c *Crew) minimum(key pool.Key) int {
 
 // refill opens servers where a pool has fewer than its minimum, one a pool at
 // a time. It runs on worker 0.
-func (c *Crew) refill() {
-	if c.workers[0].set.MinPool == 0 {
+func (ws *Workers) refill() {
+	if ws.all[0].set.MinPool == 0 {
 		return
 	}
-	for i, key := range c.templates.keys() {
-		if c.allocator.Count(key) < c.minimum(key) && c.allocator.Reserve(key) {
-			w := c.workers[i%len(c.workers)]
+	for i, key := range ws.templates.keys() {
+		if ws.allocator.Count(key) < ws.minimum(key) && ws.allocator.Reserve(key) {
+			w := ws.all[i%len(ws.all)]
 			w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
 		}
 	}
@@ -138,15 +145,15 @@ func (c *Crew) refill() {
 
 // Publish makes a view of the nodes the one that sessions see. A node that
 // changed its role may say other things at log-in: the templates are dropped.
-func (c *Crew) Publish(view *nodes.View) {
+func (ws *Workers) Publish(view *nodes.View) {
 	for i := range view.Nodes {
 		if n := &view.Nodes[i]; !n.ReplayedAt.IsZero() {
-			c.NoteReplayed(n.Index, n.Replayed, n.ReplayedAt)
+			ws.NoteReplayed(n.Index, n.Replayed, n.ReplayedAt)
 		}
 	}
-	before := c.nodes.Swap(view)
+	before := ws.nodes.Swap(view)
 	if before != nil && !sameRoles(before, view) {
-		c.templates.forget()
+		ws.templates.forget()
 	}
 }
 
@@ -163,4 +170,4 @@ func sameRoles(a, b *nodes.View) bool {
 }
 
 // Nodes is what is believed of the nodes now.
-func (c *Crew) Nodes() *nodes.View { return c.nodes.Load() }
+func (ws *Workers) Nodes() *nodes.View { return ws.nodes.Load() }
