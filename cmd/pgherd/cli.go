@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pgherd/cmd/pgherd/demo"
 	"pgherd/proxy/config"
 )
 
@@ -69,7 +70,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demoCommand(), versionCommand())
+	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demo.Command(), versionCommand())
 	return root
 }
 

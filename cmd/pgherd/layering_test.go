@@ -62,7 +62,8 @@ var layers = map[string]layer{
 	"bench/":           {[]string{"bench/herd", "bench/"}, "workloads, peers and plots drive programs from outside"},
 	"bench/herd":       {nil, "the herd drives programs from outside"},
 	"cmd/pgherd/pglog": {[]string{"proxy/config"}, "the log is told its settings; it knows nobody who logs"},
-	"cmd/pgherd":       {[]string{"cmd/pgherd/pglog", "proxy", "vip", "bpf", "bench/herd"}, "cmd joins the parts; bench/herd is there for the demo"},
+	"cmd/pgherd/demo":  {[]string{"bench/herd"}, "the demo drives pgherd and PostgreSQL from outside, as a user does"},
+	"cmd/pgherd":       {[]string{"cmd/pgherd/pglog", "cmd/pgherd/demo", "proxy", "vip", "bpf"}, "cmd joins the parts"},
 	"cmd/pgherd-bench": {[]string{"bench"}, "the bench measures what users run, so it links none of it"},
 
 	"proxy/ring/ringtest":     {[]string{"proxy/ring"}, "the simulated loop is the ring's twin"},

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -12,22 +12,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// demoState wants an error of PostgreSQL's, by its SQLSTATE.
-func demoState(err error, state string) error {
+// wantState wants an error of PostgreSQL's, by its SQLSTATE.
+func wantState(err error, state string) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == state {
 		return nil
 	}
 	return fmt.Errorf("expected SQLSTATE %s, got: %w", state, err)
 }
 
-func demoCopy(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
-	if err := demoExec(ctx, conn, "CREATE TEMP TABLE copied (a int, b text)"); err != nil {
+func copyRows(ctx context.Context, _ *workload, conn *pgx.Conn) (string, error) {
+	if err := execute(ctx, conn, "CREATE TEMP TABLE copied (a int, b text)"); err != nil {
 		return "", err
 	}
-	const rows = 20000
+	const many = 20000
 	n, err := conn.CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"a", "b"},
-		pgx.CopyFromSlice(rows, func(i int) ([]any, error) { return []any{i, strings.Repeat("x", i%100)}, nil }))
-	if err := demoWant("rows in", n, int64(rows), err); err != nil {
+		pgx.CopyFromSlice(many, func(i int) ([]any, error) { return []any{i, strings.Repeat("x", i%100)}, nil }))
+	if err := want("rows in", n, int64(many), err); err != nil {
 		return "", err
 	}
 	var out bytes.Buffer
@@ -35,14 +35,14 @@ func demoCopy(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
 		return "", err
 	}
 	lines := bytes.Count(out.Bytes(), []byte("\n"))
-	if err := demoWant("rows out", lines, rows, nil); err != nil {
+	if err := want("rows out", lines, many, nil); err != nil {
 		return "", err
 	}
 	_, err = conn.PgConn().CopyFrom(ctx, strings.NewReader("1\tgood\nbad\n"), "COPY copied FROM STDIN")
-	return fmt.Sprintf("%d rows in and out, then one that fails", rows), demoState(err, "22P02")
+	return fmt.Sprintf("%d rows in and out, then one that fails", many), wantState(err, "22P02")
 }
 
-func demoFailing(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error) {
+func failing(ctx context.Context, _ *workload, conn *pgx.Conn) (string, error) {
 	_, syntax := conn.Exec(ctx, "SELEC 1")
 	_, division := conn.Exec(ctx, "SELECT 1 / $1::int", 0)
 	var batch pgx.Batch
@@ -51,34 +51,34 @@ func demoFailing(ctx context.Context, _ *demoRun, conn *pgx.Conn) (string, error
 	}
 	middle := conn.SendBatch(ctx, &batch).Close()
 	return "syntax, division by zero, in the middle of a batch",
-		errors.Join(demoState(syntax, "42601"), demoState(division, "22012"), demoState(middle, "22012"))
+		errors.Join(wantState(syntax, "42601"), wantState(division, "22012"), wantState(middle, "22012"))
 }
 
-// demoTransactions moves money from many clients at once; the sum stays.
-func demoTransactions(ctx context.Context, r *demoRun, _ *pgx.Conn) (string, error) {
+// transactions moves money from many clients at once; the sum stays.
+func transactions(ctx context.Context, r *workload, _ *pgx.Conn) (string, error) {
 	began := time.Now()
-	results := make(chan error, demoClients)
-	for client := range demoClients {
-		go func() { results <- demoTransfer(ctx, r, client) }()
+	results := make(chan error, clients)
+	for client := range clients {
+		go func() { results <- transfer(ctx, r, client) }()
 	}
 	var errs []error
-	for range demoClients {
+	for range clients {
 		errs = append(errs, <-results)
 	}
-	rate := float64(demoClients*demoTransfers) / time.Since(began).Seconds()
+	rate := float64(clients*transfers) / time.Since(began).Seconds()
 	sum, err := r.nodes.Exec(ctx, "SELECT sum(balance) FROM demo")
-	return fmt.Sprintf("%d transfers by %d clients, %.0f/s; the sum is still %s", demoClients*demoTransfers, demoClients, rate, sum),
-		errors.Join(append(errs, demoWant("sum", sum, fmt.Sprint(100*demoRows), err))...)
+	return fmt.Sprintf("%d transfers by %d clients, %.0f/s; the sum is still %s", clients*transfers, clients, rate, sum),
+		errors.Join(append(errs, want("sum", sum, fmt.Sprint(100*rows), err))...)
 }
 
-func demoTransfer(ctx context.Context, r *demoRun, client int) error {
-	conn, err := pgx.Connect(ctx, demoDSN(r.proxy))
+func transfer(ctx context.Context, r *workload, client int) error {
+	conn, err := pgx.Connect(ctx, dsn(r.proxy))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
 	giveUp := errors.New("give up")
-	for i := range demoTransfers {
+	for i := range transfers {
 		// Rows of its own, so that no two clients wait for each other in a circle.
 		from, to := client*100+i, client*100+50+i%50
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -98,27 +98,27 @@ func demoTransfer(ctx context.Context, r *demoRun, client int) error {
 	return nil
 }
 
-func demoNotify(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
-	if err := demoExec(ctx, conn, "LISTEN demo_channel"); err != nil {
+func notify(ctx context.Context, r *workload, conn *pgx.Conn) (string, error) {
+	if err := execute(ctx, conn, "LISTEN demo_channel"); err != nil {
 		return "", err
 	}
-	other, err := pgx.Connect(ctx, demoDSN(r.proxy))
+	other, err := pgx.Connect(ctx, dsn(r.proxy))
 	if err != nil {
 		return "", err
 	}
 	defer other.Close(ctx)
-	if err := demoExec(ctx, other, "NOTIFY demo_channel, 'hello'"); err != nil {
+	if err := execute(ctx, other, "NOTIFY demo_channel, 'hello'"); err != nil {
 		return "", err
 	}
 	got, err := conn.WaitForNotification(ctx)
 	if err != nil {
 		return "", err
 	}
-	return "another client heard " + got.Payload, demoExec(ctx, conn, "UNLISTEN *")
+	return "another client heard " + got.Payload, execute(ctx, conn, "UNLISTEN *")
 }
 
-// demoCancel cancels a statement once the primary or a standby shows it running.
-func demoCancel(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error) {
+// cancelStatement cancels a statement once the primary or a standby shows it running.
+func cancelStatement(ctx context.Context, r *workload, conn *pgx.Conn) (string, error) {
 	began := time.Now()
 	done := make(chan error, 1)
 	go func() {
@@ -131,11 +131,11 @@ func demoCancel(ctx context.Context, r *demoRun, conn *pgx.Conn) (string, error)
 	if err := conn.PgConn().CancelRequest(ctx); err != nil {
 		return "", err
 	}
-	err := demoState(<-done, "57014")
+	err := wantState(<-done, "57014")
 	return fmt.Sprintf("a sleep of 20 s ended after %v", time.Since(began).Round(time.Millisecond)), err
 }
 
-func (r *demoRun) waitRunning(ctx context.Context) error {
+func (r *workload) waitRunning(ctx context.Context) error {
 	for {
 		for _, n := range r.nodes.Nodes() {
 			count, err := r.nodes.ExecOn(ctx, n.Index, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%demo_cancel'")

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// TestDemoChecks runs the demo's workload against PostgreSQL itself, which proves
+// TestChecks runs the demo's workload against PostgreSQL itself, which proves
 // the checks; only what asks pgherd itself cannot be done there.
-func TestDemoChecks(t *testing.T) {
+func TestChecks(t *testing.T) {
 	nodes, err := herd.Start(t.Context(), herd.Settings{})
 	if err != nil {
 		t.Fatal(err)
@@ -23,15 +23,15 @@ func TestDemoChecks(t *testing.T) {
 		}
 	})
 	primary := nodes.Nodes()[0]
-	run := &demoRun{nodes: nodes, proxy: &herd.Proxy{Host: primary.Host, Port: primary.Port}}
-	for _, c := range demoChecks {
+	run := &workload{nodes: nodes, proxy: &herd.Proxy{Host: primary.Host, Port: primary.Port}}
+	for _, c := range checks {
 		if saw, err := run.check(t.Context(), c); (err != nil) != (c.name == "nodes" || c.name == "reads") {
 			t.Errorf("%s: saw %q, error %v", c.name, saw, err)
 		}
 	}
 }
 
-func TestDemoTable(t *testing.T) {
+func TestNodesTable(t *testing.T) {
 	result := &pgconn.Result{
 		FieldDescriptions: []pgconn.FieldDescription{{Name: "status"}, {Name: "node_id"}, {Name: "surprise"}},
 		Rows:              [][][]byte{{[]byte("up"), []byte("0"), []byte("x")}, {[]byte("down"), []byte("1"), []byte("x")}},
@@ -42,9 +42,9 @@ func TestDemoTable(t *testing.T) {
 	}
 }
 
-func TestDemoScreen(t *testing.T) {
+func TestScreen(t *testing.T) {
 	var terminal, file bytes.Buffer
-	for _, s := range []*demoScreen{{out: &terminal, terminal: true}, {out: &file}} {
+	for _, s := range []*screen{{out: &terminal, terminal: true}, {out: &file}} {
 		for _, table := range []string{"a\nb\n", "a\nb\n", "a\nc\n"} {
 			s.show(table)
 		}
@@ -57,9 +57,9 @@ func TestDemoScreen(t *testing.T) {
 	}
 }
 
-func TestDemoCommand(t *testing.T) {
+func TestCommand(t *testing.T) {
 	for _, name := range []string{"port", "once"} {
-		if demoCommand().Flags().Lookup(name) == nil {
+		if Command().Flags().Lookup(name) == nil {
 			t.Errorf("demo has no flag %s", name)
 		}
 	}

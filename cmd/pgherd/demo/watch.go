@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	demoRefresh  = time.Second
-	demoAskLimit = 5 * time.Second // for pgherd to show its nodes
+	refresh  = time.Second
+	askLimit = 5 * time.Second // for pgherd to show its nodes
 )
 
-// demoColumns are what the table shows of SHOW POOL_NODES.
-var demoColumns = []string{"node_id", "hostname", "port", "status", "role", "lb_weight", "select_cnt", "replication_delay", "last_status_change"}
+// columns are what the table shows of SHOW POOL_NODES.
+var columns = []string{"node_id", "hostname", "port", "status", "role", "lb_weight", "select_cnt", "replication_delay", "last_status_change"}
 
-// demoWatch shows the nodes until ctx ends. On a terminal the table is redrawn
+// watch shows the nodes until ctx ends. On a terminal the table is redrawn
 // in place; elsewhere it is written again when it has changed.
-func demoWatch(ctx context.Context, out io.Writer, proxy *herd.Proxy) error {
-	screen := &demoScreen{out: out, terminal: isTerminal(out)}
-	tick := time.NewTicker(demoRefresh)
+func watch(ctx context.Context, out io.Writer, proxy *herd.Proxy) error {
+	screen := &screen{out: out, terminal: isTerminal(out)}
+	tick := time.NewTicker(refresh)
 	defer tick.Stop()
 	for {
-		table, err := demoTable(ctx, proxy)
+		table, err := nodesTable(ctx, proxy)
 		switch {
 		case ctx.Err() != nil:
 			fmt.Fprintln(out, "\nstopping ...")
@@ -49,11 +49,11 @@ func demoWatch(ctx context.Context, out io.Writer, proxy *herd.Proxy) error {
 	}
 }
 
-// demoTable asks pgherd over a connection of its own, as any client would.
-func demoTable(ctx context.Context, proxy *herd.Proxy) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, demoAskLimit)
+// nodesTable asks pgherd over a connection of its own, as any client would.
+func nodesTable(ctx context.Context, proxy *herd.Proxy) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, demoDSN(proxy))
+	conn, err := pgconn.Connect(ctx, dsn(proxy))
 	if err != nil {
 		return "", err
 	}
@@ -75,10 +75,10 @@ func formatNodes(result *pgconn.Result) string {
 	}
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  "+strings.Join(demoColumns, "\t"))
+	fmt.Fprintln(table, "  "+strings.Join(columns, "\t"))
 	for _, row := range result.Rows {
 		var cells []string
-		for _, name := range demoColumns {
+		for _, name := range columns {
 			cell := "?"
 			if i, ok := at[name]; ok {
 				cell = string(row[i])
@@ -91,14 +91,14 @@ func formatNodes(result *pgconn.Result) string {
 	return text.String()
 }
 
-// demoScreen remembers what it showed last.
-type demoScreen struct {
+// screen remembers what it showed last.
+type screen struct {
 	out      io.Writer
 	terminal bool
 	last     string
 }
 
-func (s *demoScreen) show(table string) {
+func (s *screen) show(table string) {
 	switch {
 	case s.terminal && s.last != "":
 		// Up to where the last table began, and clear from there.
