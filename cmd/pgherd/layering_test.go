@@ -17,12 +17,13 @@ type layer struct {
 
 // layers is the order of the whole module. A package that is not here may not exist.
 var layers = map[string]layer{
-	"proxy/config":  {nil, "configuration is plain values; who uses them declares Settings of its own"},
-	"proxy/wire":    {nil, "messages are bytes; they know nobody who sends them"},
-	"proxy/query":   {nil, "classifying SQL is a pure function of its text"},
-	"proxy/nodes":   {nil, "a View is an immutable value that everybody reads"},
-	"proxy/metrics": {nil, "counters know nothing of what they count"},
-	"proxy/fifo":    {nil, "a queue knows nothing of what it holds"},
+	"proxy/config":    {nil, "configuration is plain values; who uses them declares Settings of its own"},
+	"proxy/wire":      {nil, "messages are bytes; they know nobody who sends them"},
+	"proxy/query/lex": {nil, "tokens are a pure function of a text"},
+	"proxy/query":     {[]string{"proxy/query/lex"}, "classifying SQL is a pure function of its text"},
+	"proxy/nodes":     {nil, "a View is an immutable value that everybody reads"},
+	"proxy/metrics":   {nil, "counters know nothing of what they count"},
+	"proxy/fifo":      {nil, "a queue knows nothing of what it holds"},
 
 	"proxy/ring":       {[]string{"proxy/fifo"}, "the ring knows nothing of PostgreSQL, so it is tested alone"},
 	"proxy/catalog":    {[]string{"proxy/query", "proxy/route"}, "judging what a database holds is a pure function of its catalogs; who asks is not its business"},
@@ -143,7 +144,7 @@ func checkOwned(s *source) []string {
 
 // pure packages are told the time, their random numbers and what the network
 // said, so that a test can replay them.
-var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover"}
+var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover", "proxy/query/lex"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"pgherd/proxy/query"
+	"pgherd/proxy/query/lex"
 )
 
 // finding is what the source of a function says.
@@ -32,13 +33,13 @@ func (f *finding) read(source, language string, syntax query.Syntax) {
 		f.raise(runs)
 	}
 	for i, t := range body {
-		if t.kind != query.Word && t.kind != query.QuotedName {
+		if t.kind != lex.Word && t.kind != lex.QuotedName {
 			continue
 		}
 		f.words[key(t.text)] = true
 		f.raise(mention(body, i))
 		f.place = max(f.place, placeOfName(body, i))
-		if t.kind == query.Word && (begins(body, i) || language == "sql" && selectInto(body, i)) {
+		if t.kind == lex.Word && (begins(body, i) || language == "sql" && selectInto(body, i)) {
 			f.raise(statement(body[i:]))
 			f.ddl = f.ddl || definitions[t.text] || t.text == "into"
 		}
@@ -53,29 +54,29 @@ func (f *finding) raise(v Verdict) { f.verdict = max(f.verdict, v) }
 // token is one of a body, without comments. Words are in lower case and quoted
 // names without their quotes.
 type token struct {
-	kind query.TokenKind
+	kind lex.Kind
 	text string
 }
 
-func (t token) is(word string) bool { return t.kind == query.Word && t.text == word }
+func (t token) is(word string) bool { return t.kind == lex.Word && t.text == word }
 
 // tokens also tells whether the whole body could be read.
 func tokens(source string, syntax query.Syntax) ([]token, bool) {
 	var body []token
-	lexer := query.NewLexer([]byte(source), syntax)
+	lexer := lex.New([]byte(source), syntax)
 	for {
 		t := lexer.Next()
 		text := source[t.Start:t.End]
 		switch t.Kind {
-		case query.End:
+		case lex.End:
 			return body, true
-		case query.Invalid:
+		case lex.Invalid:
 			return body, false
-		case query.Comment:
+		case lex.Comment:
 			continue
-		case query.Word:
+		case lex.Word:
 			text = strings.ToLower(text)
-		case query.QuotedName:
+		case lex.QuotedName:
 			if text[0] != '"' && strings.Contains(text, `\`) {
 				return body, false // U&"...", which nobody writes by hand
 			}
@@ -96,7 +97,7 @@ func at(body []token, i int) token {
 // begins tells whether a statement may begin at i.
 func begins(body []token, i int) bool {
 	before := at(body, i-1)
-	return i == 0 || before.text == ";" || before.text == ">>" || before.kind == query.Word && starts[before.text]
+	return i == 0 || before.text == ";" || before.text == ">>" || before.kind == lex.Word && starts[before.text]
 }
 
 // selectInto is a table made by SELECT; in PL/pgSQL it would be variables.
@@ -213,7 +214,7 @@ func create(rest []token) Verdict {
 	if at(rest, 0).is("or") {
 		rest = rest[min(2, len(rest)):]
 	}
-	if what := at(rest, 0); what.kind == query.Word && creations[what.text] {
+	if what := at(rest, 0); what.kind == lex.Word && creations[what.text] {
 		return Asks
 	}
 	return runs

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pgherd/proxy/query"
+	"pgherd/proxy/query/lex"
 	"pgherd/proxy/wire"
 )
 
@@ -81,23 +82,23 @@ func beginsWith(b []byte, lower string) bool {
 // between them.
 func statements(sql []byte, syntax query.Syntax) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		lexer := query.NewLexer(sql, syntax)
+		lexer := lex.New(sql, syntax)
 		start, end := -1, 0
 		for {
 			t := lexer.Next()
-			over := t.Kind == query.End || t.Kind == query.Invalid
+			over := t.Kind == lex.End || t.Kind == lex.Invalid
 			switch {
-			case t.Kind == query.Comment:
+			case t.Kind == lex.Comment:
 				continue
-			case !over && !(t.Kind == query.Punctuation && sql[t.Start] == ';'):
+			case !over && !(t.Kind == lex.Punctuation && sql[t.Start] == ';'):
 				if start < 0 {
 					start = t.Start
 				}
 				end = t.End
 				continue
-			case t.Kind == query.Invalid && start < 0:
+			case t.Kind == lex.Invalid && start < 0:
 				start, end = t.Start, t.End
-			case t.Kind == query.Invalid:
+			case t.Kind == lex.Invalid:
 				end = t.End
 			}
 			if start >= 0 && !yield(sql[start:end]) || over {

@@ -5,6 +5,7 @@ import (
 
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/query"
+	"pgherd/proxy/query/lex"
 )
 
 // Of judges a script by its text and by what the catalog says of the
@@ -51,15 +52,15 @@ func hooks(script *query.Script, st *query.Statement) bool {
 // mentions says that a text has one of the words, or cannot be told apart from there on.
 func mentions(sql string, syntax query.Syntax, is func(word string) bool) bool {
 	text := []byte(sql)
-	lexer := query.NewLexer(text, syntax)
+	lexer := lex.New(text, syntax)
 	for {
 		t := lexer.Next()
 		switch t.Kind {
-		case query.End:
+		case lex.End:
 			return false
-		case query.Invalid:
+		case lex.Invalid:
 			return true
-		case query.Word, query.QuotedName:
+		case lex.Word, lex.QuotedName:
 			if is(strings.ToLower(strings.Trim(string(text[t.Start:t.End]), `"`))) {
 				return true
 			}

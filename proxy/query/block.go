@@ -1,6 +1,10 @@
 package query
 
-import "slices"
+import (
+	"slices"
+
+	"pgherd/proxy/query/lex"
+)
 
 // What a script does to the transaction block that it is in. A nil Script, of a
 // text that was not looked into, does nothing.
@@ -46,9 +50,9 @@ func (s *Script) Empty() bool { return s != nil && !s.Unknown() && len(s.Stateme
 // BeginTag is the command tag with which PostgreSQL completes it, if it Begins.
 func (s *Script) BeginTag() string {
 	st := s.alone()
-	lexer := NewLexer([]byte(s.Text[st.Offset:]), s.Syntax)
+	lexer := lex.New([]byte(s.Text[st.Offset:]), s.Syntax)
 	t := lexer.Next()
-	for t.Kind == Comment {
+	for t.Kind == lex.Comment {
 		t = lexer.Next()
 	}
 	if first := s.Text[st.Offset+t.Start : st.Offset+t.End]; len(first) > 0 && (first[0] == 's' || first[0] == 'S') {

@@ -1,6 +1,10 @@
 package query
 
-import "bytes"
+import (
+	"bytes"
+
+	"pgherd/proxy/query/lex"
+)
 
 // What may be given to the parser, which is C: it runs on a thread's stack that
 // cannot grow, and too deep a tree ends the process.
@@ -38,17 +42,17 @@ type nesting struct {
 
 type level struct{ item, chain int }
 
-func (n *nesting) token(sql []byte, t Token) {
+func (n *nesting) token(sql []byte, t lex.Token) {
 	dotted := n.dotted
-	n.dotted = t.Kind == Punctuation && sql[t.Start] == '.'
+	n.dotted = t.Kind == lex.Punctuation && sql[t.Start] == '.'
 	switch t.Kind {
-	case Punctuation:
+	case lex.Punctuation:
 		n.punctuation(sql[t.Start])
-	case Operator:
+	case lex.Operator:
 		if !comparison(sql[t.Start:t.End]) {
 			n.add()
 		}
-	case Word:
+	case lex.Word:
 		n.word(sql[t.Start:t.End], dotted)
 	}
 }
@@ -80,11 +84,11 @@ func (n *nesting) punctuation(c byte) {
 
 func (n *nesting) word(w []byte, dotted bool) {
 	switch {
-	case dotted || isWord(w, "AND") || isWord(w, "OR"):
-	case isWord(w, "UNION") || isWord(w, "EXCEPT") || isWord(w, "INTERSECT"):
+	case dotted || lex.IsWord(w, "AND") || lex.IsWord(w, "OR"):
+	case lex.IsWord(w, "UNION") || lex.IsWord(w, "EXCEPT") || lex.IsWord(w, "INTERSECT"):
 		n.now.chain++
 		n.sum++
-	case isWord(w, "ATOMIC"):
+	case lex.IsWord(w, "ATOMIC"):
 		n.atomic = true
 		n.add()
 	default:
@@ -115,13 +119,13 @@ func check(sql []byte, syntax Syntax) Problem {
 	}
 	var room [32]level
 	n := nesting{open: room[:0]}
-	lexer := NewLexer(sql, syntax)
+	lexer := lex.New(sql, syntax)
 	for tokens := 0; ; tokens++ {
 		t := lexer.Next()
 		switch {
-		case t.Kind == End:
+		case t.Kind == lex.End:
 			return None
-		case t.Kind == Invalid:
+		case t.Kind == lex.Invalid:
 			return BadLexeme
 		case tokens >= MaxTokens:
 			return TooManyTokens

@@ -10,6 +10,8 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"pgherd/proxy/query/lex"
 )
 
 // deep are the ways in which the grammar nests: text before, repeated, between, repeated, after.
@@ -121,8 +123,8 @@ func treeDepth(m protoreflect.Message) int {
 func bound(sql []byte) int {
 	var n nesting
 	most := 0
-	lexer := NewLexer(sql, Syntax{})
-	for t := lexer.Next(); t.Kind != End && t.Kind != Invalid; t = lexer.Next() {
+	lexer := lex.New(sql, Syntax{})
+	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
 		n.token(sql, t)
 		most = max(most, n.sum)
 	}

@@ -16,6 +16,8 @@
 // A Script holds the text, which may hold secrets: nothing here prints one (I9).
 package query
 
+import "pgherd/proxy/query/lex"
+
 // Class is the most demanding thing a statement does, judged by its text.
 type Class uint8
 
@@ -38,14 +40,8 @@ var classNames = [...]string{"unknown", "read", "write", "session", "control"}
 
 func (c Class) String() string { return classNames[c] }
 
-// Syntax is what of a session's settings changes the meaning of bytes. The zero
-// value is what PostgreSQL has by default.
-type Syntax struct {
-	// BackslashEscapes is standard_conforming_strings = off.
-	BackslashEscapes bool
-	// UnsafeEncoding is a client_encoding for which SafeEncoding is false.
-	UnsafeEncoding bool
-}
+// Syntax is what of a session's settings changes the meaning of bytes.
+type Syntax = lex.Syntax
 
 // Problem says why a string was not classified.
 type Problem uint8

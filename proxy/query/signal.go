@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"pgherd/proxy/query/lex"
 )
 
 // Signal says that a script signals one process, with pg_terminate_backend or
@@ -51,17 +53,17 @@ func Process(text string) int64 {
 // are $, and words in lower case.
 func outline(script *Script) string {
 	var b strings.Builder
-	lexer := NewLexer([]byte(script.Text), script.Syntax)
-	for t := lexer.Next(); t.Kind != End && t.Kind != Invalid; t = lexer.Next() {
+	lexer := lex.New([]byte(script.Text), script.Syntax)
+	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
 		text := script.Text[t.Start:t.End]
 		switch t.Kind {
-		case Comment:
+		case lex.Comment:
 			continue
-		case Integer, String:
+		case lex.Integer, lex.String:
 			text = "0"
-		case Parameter:
+		case lex.Parameter:
 			text = "$"
-		case Word:
+		case lex.Word:
 			text = strings.ToLower(text)
 		}
 		if b.Len() > 0 {

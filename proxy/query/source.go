@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"pgherd/proxy/query/lex"
 )
 
 // source is a client's string as the parser can read it: in UTF-8 and with
@@ -52,9 +54,9 @@ func blanked(sql string, syntax Syntax) string {
 		return sql
 	}
 	text := []byte(sql)
-	lexer := NewLexer([]byte(sql), syntax)
-	for t := lexer.Next(); t.Kind != End && t.Kind != Invalid; t = lexer.Next() {
-		if t.Kind == Comment {
+	lexer := lex.New([]byte(sql), syntax)
+	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
+		if t.Kind == lex.Comment {
 			for i := t.Start; i < t.End; i++ {
 				text[i] = ' '
 			}
@@ -66,9 +68,9 @@ func blanked(sql string, syntax Syntax) string {
 // plainStrings are the offsets of '...' with a backslash in it.
 func plainStrings(sql string, syntax Syntax) []int {
 	var found []int
-	lexer := NewLexer([]byte(sql), syntax)
-	for t := lexer.Next(); t.Kind != End && t.Kind != Invalid; t = lexer.Next() {
-		if t.Kind == String && sql[t.Start] == '\'' && strings.IndexByte(sql[t.Start:t.End], '\\') >= 0 {
+	lexer := lex.New([]byte(sql), syntax)
+	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
+		if t.Kind == lex.String && sql[t.Start] == '\'' && strings.IndexByte(sql[t.Start:t.End], '\\') >= 0 {
 			found = append(found, t.Start)
 		}
 	}

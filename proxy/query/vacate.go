@@ -3,6 +3,8 @@ package query
 import (
 	"bytes"
 	"strings"
+
+	"pgherd/proxy/query/lex"
 )
 
 // Vacate is a database in which nobody else may be while a statement runs.
@@ -22,8 +24,8 @@ func Vacates(sql []byte, syntax Syntax) (all []Vacate) {
 	if !mentions(sql) {
 		return nil
 	}
-	r := tokenReader{lexer: NewLexer(sql, syntax), sql: sql}
-	for r.next(); r.kind != End && r.kind != Invalid; r.skip() {
+	r := tokenReader{lexer: lex.New(sql, syntax), sql: sql}
+	for r.next(); r.kind != lex.End && r.kind != lex.Invalid; r.skip() {
 		verb := r.word()
 		if r.next(); r.word() != "database" {
 			continue
@@ -69,14 +71,14 @@ func begins(text []byte, word string) bool {
 
 // tokenReader reads a text token by token, comments aside.
 type tokenReader struct {
-	lexer Lexer
+	lexer lex.Lexer
 	sql   []byte
-	Token
-	kind TokenKind
+	lex.Token
+	kind lex.Kind
 }
 
 func (r *tokenReader) next() {
-	for r.Token = r.lexer.Next(); r.Token.Kind == Comment; r.Token = r.lexer.Next() {
+	for r.Token = r.lexer.Next(); r.Token.Kind == lex.Comment; r.Token = r.lexer.Next() {
 	}
 	r.kind = r.Token.Kind
 }
@@ -85,7 +87,7 @@ func (r *tokenReader) text() string { return string(r.sql[r.Start:r.End]) }
 
 // word is the keyword at hand, folded; "" if it is none.
 func (r *tokenReader) word() string {
-	if r.kind != Word {
+	if r.kind != lex.Word {
 		return ""
 	}
 	return Fold(r.text())
@@ -93,7 +95,7 @@ func (r *tokenReader) word() string {
 
 // ended says that the statement is over.
 func (r *tokenReader) ended() bool {
-	return r.kind == End || r.kind == Invalid || r.kind == Punctuation && r.text() == ";"
+	return r.kind == lex.End || r.kind == lex.Invalid || r.kind == lex.Punctuation && r.text() == ";"
 }
 
 // skip goes on to the next statement.
@@ -101,7 +103,7 @@ func (r *tokenReader) skip() {
 	for !r.ended() {
 		r.next()
 	}
-	if r.kind == Punctuation {
+	if r.kind == lex.Punctuation {
 		r.next()
 	}
 }
@@ -109,11 +111,11 @@ func (r *tokenReader) skip() {
 // name is the name at hand, as the catalog has it; "" if it is none that can be read.
 func (r *tokenReader) name() (name string) {
 	switch text := r.text(); {
-	case r.kind == Word:
+	case r.kind == lex.Word:
 		name = Fold(text)
-	case r.kind == QuotedName && text[0] == '"':
+	case r.kind == lex.QuotedName && text[0] == '"':
 		name = strings.ReplaceAll(text[1:len(text)-1], `""`, `"`)
-	case r.kind == String && text[0] == '\'' && !strings.ContainsAny(text[1:len(text)-1], `'\`):
+	case r.kind == lex.String && text[0] == '\'' && !strings.ContainsAny(text[1:len(text)-1], `'\`):
 		name = text[1 : len(text)-1] // TEMPLATE takes one
 	}
 	return name[:min(len(name), longestName)]
@@ -161,7 +163,7 @@ func (r *tokenReader) template() string {
 	if !r.has("template") {
 		return usual
 	}
-	if r.next(); r.kind == Operator && r.text() == "=" {
+	if r.next(); r.kind == lex.Operator && r.text() == "=" {
 		r.next()
 	}
 	if r.word() == "default" {

@@ -10,6 +10,7 @@ import (
 	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
+	"pgherd/proxy/query/lex"
 	"pgherd/proxy/route"
 	"pgherd/proxy/wire"
 )
@@ -87,9 +88,9 @@ func (s *signaling) redirect(m *wire.Message) result {
 
 // renumbered is the text of a signal with another number in it.
 func renumbered(script *query.Script, pid uint32) string {
-	lexer := query.NewLexer([]byte(script.Text), script.Syntax)
-	for t := lexer.Next(); t.Kind != query.End && t.Kind != query.Invalid; t = lexer.Next() {
-		if t.Kind == query.Integer || t.Kind == query.String {
+	lexer := lex.New([]byte(script.Text), script.Syntax)
+	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
+		if t.Kind == lex.Integer || t.Kind == lex.String {
 			return script.Text[:t.Start] + strconv.FormatUint(uint64(pid), 10) + script.Text[t.End:]
 		}
 	}

@@ -1,4 +1,4 @@
-package query
+package lex
 
 import (
 	"bytes"
@@ -84,7 +84,7 @@ func (l *Lexer) quotedName(i int) int {
 }
 
 // dollar is a parameter, a dollar-quoted string, or a dollar by itself.
-func (l *Lexer) dollar(i int) (TokenKind, int) {
+func (l *Lexer) dollar(i int) (Kind, int) {
 	if isDigit(l.at(i + 1)) {
 		end := i + 2
 		for isDigit(l.at(end)) {
@@ -110,7 +110,7 @@ func (l *Lexer) dollar(i int) (TokenKind, int) {
 }
 
 // number reads digits with single underscores between them, as PostgreSQL 16.
-func (l *Lexer) number(i int) (TokenKind, int) {
+func (l *Lexer) number(i int) (Kind, int) {
 	if l.sql[i] == '0' {
 		switch l.at(i+1) | 0x20 {
 		case 'x':
@@ -153,7 +153,7 @@ func (l *Lexer) digits(i int) int {
 }
 
 // based is an integer after its 0x, 0o or 0b: (_?digit)+, and no junk.
-func (l *Lexer) based(i int, digits string) (TokenKind, int) {
+func (l *Lexer) based(i int, digits string) (Kind, int) {
 	first := i
 	valid := func(i int) bool { return i < len(l.sql) && strings.IndexByte(digits, l.sql[i]) >= 0 }
 	for valid(i) || l.at(i) == '_' && valid(i+1) {

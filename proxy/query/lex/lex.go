@@ -1,28 +1,42 @@
-package query
+// Package lex finds the tokens of a string of SQL as PostgreSQL does.
+//
+// Contract: a pure function from bytes and Syntax to Tokens. It allocates nothing, reads
+// each byte a bounded number of times, and never panics, whatever the bytes.
+package lex
 
 import "bytes"
 
-// TokenKind is what a token is to the lexer; keywords are Words.
-type TokenKind uint8
+// Syntax is what of a session's settings changes the meaning of bytes. The zero
+// value is what PostgreSQL has by default.
+type Syntax struct {
+	// BackslashEscapes is standard_conforming_strings = off.
+	BackslashEscapes bool
+	// UnsafeEncoding is a client_encoding in which the bytes of a character may look
+	// like ASCII.
+	UnsafeEncoding bool
+}
+
+// Kind is what a token is to the lexer; keywords are Words.
+type Kind uint8
 
 const (
-	End         TokenKind = iota // of the string
-	Invalid                      // unterminated, or what PostgreSQL's lexer refuses
-	Comment                      // with its -- or its /* and */
-	Word                         // a keyword or an unquoted name
-	QuotedName                   // "..." and U&"..."
-	String                       // '...', E'...', U&'...', $tag$...$tag$, with continuations
-	BitString                    // B'...' and X'...'
-	Integer                      // digits, 0x.., 0o.., 0b..
-	Decimal                      // with a point or an exponent
-	Parameter                    // $1
-	Operator                     // of + - * / < > = ~ ! @ # % ^ & | ` ?, and := :: => ..
-	Punctuation                  // one of ( ) [ ] , ; : . and any other byte by itself
+	End         Kind = iota // of the string
+	Invalid                 // unterminated, or what PostgreSQL's lexer refuses
+	Comment                 // with its -- or its /* and */
+	Word                    // a keyword or an unquoted name
+	QuotedName              // "..." and U&"..."
+	String                  // '...', E'...', U&'...', $tag$...$tag$, with continuations
+	BitString               // B'...' and X'...'
+	Integer                 // digits, 0x.., 0o.., 0b..
+	Decimal                 // with a point or an exponent
+	Parameter               // $1
+	Operator                // of + - * / < > = ~ ! @ # % ^ & | ` ?, and := :: => ..
+	Punctuation             // one of ( ) [ ] , ; : . and any other byte by itself
 )
 
 // Token is a lexeme: sql[Start:End].
 type Token struct {
-	Kind       TokenKind
+	Kind       Kind
 	Start, End int
 }
 
@@ -35,8 +49,8 @@ type Lexer struct {
 	syntax Syntax
 }
 
-// NewLexer starts at the beginning of sql, which it does not change.
-func NewLexer(sql []byte, syntax Syntax) Lexer { return Lexer{sql: sql, syntax: syntax} }
+// New starts at the beginning of sql, which it does not change.
+func New(sql []byte, syntax Syntax) Lexer { return Lexer{sql: sql, syntax: syntax} }
 
 // Next is the next token. After End and after Invalid it is the same again.
 func (l *Lexer) Next() Token {
@@ -56,7 +70,7 @@ func (l *Lexer) Next() Token {
 }
 
 // scan finds the token that starts at i; its end is negative if it is invalid.
-func (l *Lexer) scan(i int) (TokenKind, int) {
+func (l *Lexer) scan(i int) (Kind, int) {
 	c := l.sql[i]
 	switch {
 	case c == '\'':
@@ -93,7 +107,7 @@ func (l *Lexer) at(i int) byte {
 }
 
 // word is a name, or a literal that begins with a letter.
-func (l *Lexer) word(i int) (TokenKind, int) {
+func (l *Lexer) word(i int) (Kind, int) {
 	switch c, next := l.sql[i]|0x20, l.at(i+1); {
 	case next == '\'' && c == 'e':
 		return String, l.quoted(i+1, escaped)
@@ -204,8 +218,8 @@ func isNameByte(c byte) bool  { return classOf[c]&(nameStart|digit) != 0 || c ==
 func isSign(c byte) bool      { return c == '+' || c == '-' }
 func isOperator(c byte) bool  { return classOf[c]&operator != 0 }
 
-// isWord compares w with a word in capitals, as PostgreSQL compares keywords.
-func isWord(w []byte, capitals string) bool {
+// IsWord compares w with a word in capitals, as PostgreSQL compares keywords.
+func IsWord(w []byte, capitals string) bool {
 	if len(w) != len(capitals) {
 		return false
 	}
