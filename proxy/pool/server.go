@@ -6,42 +6,11 @@ package pool
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
-	"unique"
 
 	"pgherd/proxy/wire"
 )
-
-// Target says which servers are alike for a client: logged in to the same
-// database, as the same user, with the same start-up parameters.
-type Target struct {
-	Database string
-	User     string
-	Params   string // canonical, as EncodeParams gives it
-	// Sharing tells clients apart whose right to a server differs though all
-	// else is alike (I1); see auth.Grant.Sharing. Never shown (I9).
-	Sharing string
-	// Replication servers speak the replication protocol; they are never kept.
-	Replication bool
-}
-
-// Key names a pool: a target on a node. It is two words, so that it is cheap
-// to compare and to look up.
-type Key struct {
-	Node   int
-	target unique.Handle[Target]
-}
-
-// On is the pool of the target's servers on a node.
-func (t Target) On(node int) Key { return Key{node, unique.Make(t)} }
-
-// Target is what the pool's servers are logged in to, and as whom.
-func (k Key) Target() Target {
-	if k == (Key{Node: k.Node}) {
-		return Target{}
-	}
-	return k.target.Value()
-}
 
 // Server is one connection to PostgreSQL, logged in. It has exactly one owner
 // at any time (I1): a session, an IdleList, or a message between workers.
@@ -99,4 +68,33 @@ func WithParam(params []wire.Param, name, value string) []wire.Param {
 		}
 	}
 	return append(changed, wire.Param{Name: name, Value: value})
+}
+
+// Clients are the numbers by which the clients of a server are known: 0, none. A
+// server's owner writes them; any thread may read them.
+type Clients struct{ now, before, notified atomic.Uint32 }
+
+// Lent notes that a client has the server now.
+func (c *Clients) Lent(number uint32) {
+	if last := c.now.Load(); last != number {
+		c.before.Store(last)
+		c.now.Store(number)
+	}
+}
+
+// Renamed notes that the client which has the server is known by another number.
+func (c *Clients) Renamed(number uint32) { c.now.Store(number) }
+
+// Notifies notes that the client which has the server runs a NOTIFY.
+func (c *Clients) Notifies() { c.notified.Store(c.now.Load()) }
+
+// Notified is whose a notification is that has just come from the server. Its client
+// may have left the server meanwhile; a NOTIFY that no text shows, in a trigger, is
+// taken for the present client's.
+func (c *Clients) Notified() (number uint32) {
+	now := c.now.Load()
+	if last := c.notified.Load(); last != 0 && (last == now || last == c.before.Load()) {
+		return last
+	}
+	return now
 }
