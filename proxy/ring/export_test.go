@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/ring/iouring"
 )
 
 // What tests may see of the inside.
@@ -80,10 +82,10 @@ func NoLoop(t testing.TB, err error) {
 
 // mayLackURing says that err is what is to be expected on such a machine.
 func mayLackURing(err error, release string, forbidden bool) bool {
-	if missing := (*MissingError)(nil); !errors.As(err, &missing) {
+	if missing := (*iouring.MissingError)(nil); !errors.As(err, &missing) {
 		return false
 	}
-	return forbidden || number(release) < number(minURing)
+	return forbidden || number(release) < number(iouring.MinKernel)
 }
 
 // number makes a version comparable; what is not one is newer than all.

@@ -2,9 +2,6 @@ package ring
 
 import "fmt"
 
-// minURing is the first kernel with everything the io_uring engine needs.
-const minURing = "6.1"
-
 // New makes a loop on the kernel; the calling goroutine must be locked to its thread and be the one that
 // will call Turn. Engine auto takes io_uring if it can and else epoll; Features then tells why.
 func New(set Settings) (*Loop, error) {
@@ -26,4 +23,13 @@ func New(set Settings) (*Loop, error) {
 		return start(&epoll{}, set)
 	}
 	return nil, fmt.Errorf("choose engine: unknown name %q", set.Engine)
+}
+
+// Feature is something of the kernel that a loop uses if it can. Without it the loop is slower, never
+// different (I6).
+type Feature struct {
+	Name       string
+	Used       bool
+	Reason     string // why it is not used
+	MinVersion string // the first kernel that has it
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"pgherd/proxy/fifo"
+	"pgherd/proxy/ring/iouring"
 )
 
 // Forever as the wait of Turn means: until something happens.
@@ -223,7 +224,7 @@ func (l *Loop) Wake() {
 func (l *Loop) Features() []Feature {
 	fs := l.engine.Features()
 	if l.fallback != "" {
-		fs = append(fs, Feature{Name: "io_uring", Reason: l.fallback, MinVersion: minURing})
+		fs = append(fs, Feature{Name: "io_uring", Reason: l.fallback, MinVersion: iouring.MinKernel})
 	}
 	return fs
 }

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,3 +32,34 @@ func (system) LowWater(fd, bytes int) error {
 func (system) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
 func (system) CloseSocket(fd int) { _ = unix.Close(fd) }
+
+// eventfd wakes a thread that blocks in the kernel. The mutex keeps a late wake from writing to a
+// descriptor that is closed and perhaps another file by now.
+type eventfd struct {
+	mu sync.Mutex
+	fd int
+}
+
+func (e *eventfd) open() error {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	e.fd = fd
+	return err
+}
+
+func (e *eventfd) signal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd >= 0 {
+		one := [8]byte{1}
+		_, _ = unix.Write(e.fd, one[:]) // cannot block: that takes 2^64 signals
+	}
+}
+
+func (e *eventfd) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd >= 0 {
+		_ = unix.Close(e.fd)
+		e.fd = -1
+	}
+}

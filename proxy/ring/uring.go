@@ -3,13 +3,14 @@ package ring
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 
 	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/ring/iouring"
 )
 
 // What a completion belongs to: the lowest byte of its user data, below the ID.
@@ -29,22 +30,15 @@ const (
 // the wait's argument are read by the kernel during the call only.
 type uring struct {
 	system
-	loop *Loop
-	*queues
-	buffers  *bufferRing
+	loop     *Loop
+	queues   *iouring.Ring
+	buffers  *iouring.Buffers
 	sockets  []uringSocket // by slot
 	wakeup   eventfd
 	signals  [8]byte // the eventfd is read into it
 	watching bool    // that read is in flight
 	closing  bool
-	next     uint32 // tail of the submission queue, not yet shown to the kernel
-	handle   int    // ring descriptor as io_uring_enter wants it
-	mode     uint32 // flags of every io_uring_enter
-	arg      geteventsArg
-	limit    unix.Timespec
-	enters   uint64
-	limits   bool  // a multishot receive can be given a limit
-	err      error // the ring is lost
+	limits   bool // a multishot receive can be given a limit
 	features []Feature
 }
 
@@ -61,22 +55,21 @@ func (u *uring) Name() string { return "io_uring" }
 
 func (u *uring) Start(l *Loop) (err error) {
 	u.loop = l
-	if u.queues, err = openQueues(); err != nil {
+	if u.queues, err = iouring.Open(); err != nil {
 		return err
 	}
-	if u.buffers, err = newBufferRing(l.Memory()); err != nil {
-		u.queues.close()
+	if u.buffers, err = iouring.NewBuffers(l.Memory()); err != nil {
+		u.queues.Close()
 		return fmt.Errorf("map buffer ring: %w", err)
 	}
-	if err = u.registerBuffers(u.buffers); err == nil {
+	if err = u.queues.RegisterBuffers(u.buffers); err == nil {
 		err = u.wakeup.open()
 	}
 	if err != nil {
-		u.buffers.unmap()
-		u.queues.close()
+		u.buffers.Unmap()
+		u.queues.Close()
 		return err
 	}
-	u.next = *u.sqTail
 	if err = u.probe(); err != nil {
 		return errors.Join(err, u.Close())
 	}
@@ -84,7 +77,7 @@ func (u *uring) Start(l *Loop) (err error) {
 	return nil
 }
 
-func (u *uring) Provide(n int) { u.buffers.put(n) }
+func (u *uring) Provide(n int) { u.buffers.Put(n) }
 
 func (u *uring) Add(id ID, fd int) error {
 	for int(id.Slot()) >= len(u.sockets) {
@@ -103,15 +96,15 @@ func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
 		u.poll(id)
 		return
 	}
-	e := u.entry()
+	e := u.queues.Entry()
 	if s.shared {
 		if !u.limits {
 			limit = 0
 		}
-		prepareMultishot(e, fd, limit)
+		iouring.PrepareMultishot(e, fd, limit)
 	} else {
 		e.PrepOperation(abi.IORING_OP_RECV, int32(fd), address(into), uint32(len(into)), 0)
-		e.SetIoprio(recvPollFirst)
+		e.SetIoprio(iouring.RecvPollFirst)
 	}
 	e.SetUserData(uint64(id | opRecv))
 }
@@ -122,7 +115,7 @@ func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
 func (u *uring) poll(id ID) {
 	s := &u.sockets[id.Slot()]
 	s.polling = true
-	e := u.entry()
+	e := u.queues.Entry()
 	e.PrepOperation(abi.IORING_OP_POLL_ADD, int32(s.fd), 0, 0, 0)
 	e.SetOpFlags(unix.POLLIN)
 	e.SetUserData(uint64(id | opRecv))
@@ -134,7 +127,7 @@ func (u *uring) StopRecv(id ID) {
 }
 
 func (u *uring) Send(id ID, fd int, parts [][]byte) {
-	e := u.entry()
+	e := u.queues.Entry()
 	if len(parts) == 1 {
 		e.PrepOperation(abi.IORING_OP_SEND, int32(fd), address(parts[0]), uint32(len(parts[0])), 0)
 	} else {
@@ -156,53 +149,26 @@ func (u *uring) messageOf(id ID, parts [][]byte) uint64 {
 func (u *uring) StopSend(id ID) { u.cancel(id | opSend) }
 
 func (u *uring) cancel(target ID) {
-	e := u.entry()
+	e := u.queues.Entry()
 	e.PrepOperation(abi.IORING_OP_ASYNC_CANCEL, -1, uint64(target), 0, 0)
 	e.SetUserData(uint64(opCancel))
 }
 
 // watch arms the read that a wake completes.
 func (u *uring) watch() {
-	e := u.entry()
+	e := u.queues.Entry()
 	e.PrepOperation(abi.IORING_OP_READ, int32(u.wakeup.fd), address(u.signals[:]), uint32(len(u.signals)), 0)
 	e.SetUserData(uint64(opWake))
 	u.watching = true
 }
 
-// entry is the next free submission; when the queue is full what is in it is submitted first.
-func (u *uring) entry() *sqe {
-	if u.next-atomic.LoadUint32(u.sqHead) > u.sqMask {
-		u.flush()
-	}
-	e := &u.sqes[u.next&u.sqMask]
-	e.Reset()
-	u.next++
-	return e
-}
-
-// flushTries bounds how often a full queue is offered to a kernel short of memory.
-const flushTries = 1000
-
-func (u *uring) flush() {
-	for range flushTries {
-		if err := u.enter(0, 0, true); err != nil {
-			u.err = err
-		}
-		if u.next-atomic.LoadUint32(u.sqHead) <= u.sqMask {
-			return
-		}
-	}
-	u.err = errors.Join(u.err, errors.New("submit to io_uring: queue stays full"))
-	u.next-- // the entry is lost, and with it the ring
-}
-
 func (u *uring) Turn(wait time.Duration) error {
-	u.buffers.publish()
-	if err := u.wait(wait); err != nil && u.err == nil {
-		u.err = err
+	u.buffers.Publish()
+	if err := u.wait(wait); err != nil && u.queues.Err == nil {
+		u.queues.Err = err
 	}
 	u.reap()
-	return u.err
+	return u.queues.Err
 }
 
 // wait submits and waits for one completion: first briefly, and for long only if there was none. (To wait for
@@ -210,68 +176,30 @@ func (u *uring) Turn(wait time.Duration) error {
 // processor time.)
 func (u *uring) wait(wait time.Duration) error {
 	if wait == 0 {
-		if u.next == atomic.LoadUint32(u.sqHead) && atomic.LoadUint32(u.flags)&(sqTaskrun|abi.IORING_SQ_CQ_OVERFLOW) == 0 {
+		if u.queues.Idle() {
 			return nil
 		}
-		return u.enter(0, 0, true)
+		return u.queues.Enter(0, 0, true)
 	}
 	short := brief(wait)
-	err := u.enter(1, short, true)
-	if err == nil && short != wait && atomic.LoadUint32(u.cqTail) == *u.cqHead {
-		err = u.enter(1, rest(wait), false)
+	err := u.queues.Enter(1, short, true)
+	if err == nil && short != wait && u.queues.Empty() {
+		err = u.queues.Enter(1, rest(wait), false)
 	}
 	return err
 }
 
-// enter is io_uring_enter. Errors that pass by themselves are none: the next Turn tries again.
-func (u *uring) enter(complete uint32, wait time.Duration, raw bool) error {
-	u.enters++
-	atomic.StoreUint32(u.sqTail, u.next)
-	submit := u.next - atomic.LoadUint32(u.sqHead)
-	u.arg.limit = 0
-	if wait > 0 {
-		u.limit = unix.NsecToTimespec(int64(wait))
-		u.arg.limit = uint64(uintptr(unsafe.Pointer(&u.limit)))
-	}
-	errno := u.call(submit, complete, raw)
-	switch errno {
-	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
-		return nil
-	case unix.EEXIST, unix.EBADF, unix.EINVAL: // what it says there
-		return fmt.Errorf("enter io_uring, made on another thread or closed: %w", errno)
-	}
-	return fmt.Errorf("enter io_uring: %w", errno)
-}
-
-func (u *uring) call(submit, complete uint32, raw bool) (errno syscall.Errno) {
-	flags := u.mode | abi.IORING_ENTER_FLAGS_GETEVENTS | enterExtArg
-	if raw {
-		_, _, errno = unix.RawSyscall6(abi.SYS_IO_URING_ENTER, uintptr(u.handle), uintptr(submit), uintptr(complete),
-			uintptr(flags), uintptr(unsafe.Pointer(&u.arg)), unsafe.Sizeof(u.arg))
-	} else {
-		_, _, errno = unix.Syscall6(abi.SYS_IO_URING_ENTER, uintptr(u.handle), uintptr(submit), uintptr(complete),
-			uintptr(flags), uintptr(unsafe.Pointer(&u.arg)), unsafe.Sizeof(u.arg))
-	}
-	return errno
-}
-
 // reap reports the completions that are there now. What they cause is done in the next Turn.
-func (u *uring) reap() {
-	head, tail := *u.cqHead, atomic.LoadUint32(u.cqTail)
-	for ; head != tail; head++ {
-		c := &u.cqes[head&u.cqMask]
-		u.complete(ID(c.UserData()), c.Result(), c.Flags())
-	}
-	atomic.StoreUint32(u.cqHead, head)
-}
+func (u *uring) reap() { u.queues.Reap(u.complete) }
 
-func (u *uring) complete(data ID, result int32, flags uint32) {
+func (u *uring) complete(key uint64, result int32, flags uint32) {
+	data := ID(key)
 	ev := Event{ID: data &^ opMask, Shared: NoBuffer, N: int(max(result, 0)), Err: syscall.Errno(-min(result, 0))}
 	switch data & opMask {
 	case opRecv:
-		ev.Op, ev.More = Received, flags&cqeMore != 0
-		if flags&cqeBuffer != 0 {
-			ev.Shared = int(flags >> cqeBufferShift)
+		ev.Op, ev.More = Received, flags&iouring.FlagMore != 0
+		if flags&iouring.FlagBuffer != 0 {
+			ev.Shared = int(flags >> iouring.BufferShift)
 		}
 		u.received(ev)
 	case opSend:
@@ -305,7 +233,7 @@ func (u *uring) received(ev Event) {
 
 func (u *uring) Wake() { u.wakeup.signal() }
 
-func (u *uring) Enters() uint64 { return u.enters }
+func (u *uring) Enters() uint64 { return u.queues.Enters }
 
 func (u *uring) Features() []Feature { return u.features }
 
@@ -321,13 +249,51 @@ func (u *uring) Close() error {
 		}
 	}
 	u.wakeup.close()
-	if u.handle != u.fd {
-		u.unregisterSelf(u.handle)
-	}
-	u.queues.close()
-	if u.watching || u.err != nil {
+	u.queues.Close()
+	if u.watching || u.queues.Err != nil {
 		return errors.New("close io_uring: the kernel has not let go of it")
 	}
-	u.buffers.unmap()
+	u.buffers.Unmap()
 	return nil
 }
+
+// probe finds out what is used of the kernel beyond what the engine cannot do without.
+func (u *uring) probe() error {
+	u.features = []Feature{
+		{Name: "io_uring", Used: true, MinVersion: iouring.MinKernel},
+		{Name: "single issuer", Used: true, MinVersion: "6.0"},
+		{Name: "deferred task work", Used: true, MinVersion: "6.1"},
+		{Name: "multishot receive", Used: true, MinVersion: "6.0"},
+		{Name: "buffer ring", Used: true, MinVersion: "5.19"},
+	}
+	u.feature("registered ring", "5.18", u.queues.RegisterSelf())
+	return u.probeLimit()
+}
+
+func (u *uring) feature(name, since string, missing error) {
+	f := Feature{Name: name, Used: missing == nil, MinVersion: since}
+	if missing != nil {
+		f.Reason = missing.Error()
+	}
+	u.features = append(u.features, f)
+}
+
+// probeLimit asks for a limited multishot receive from no file at all: a kernel that knows the limit finds
+// the file wrong, an older one the request.
+func (u *uring) probeLimit() error {
+	e := u.queues.Entry()
+	iouring.PrepareMultishot(e, -1, 1)
+	e.SetUserData(uint64(opProbe))
+	if err := u.queues.Enter(0, 0, true); err != nil {
+		return err
+	}
+	u.reap()
+	var missing error
+	if !u.limits {
+		missing = errNoLimit
+	}
+	u.feature("receive limit", "6.17", missing)
+	return nil
+}
+
+var errNoLimit = errors.New("kernel does not know it; one socket may take all buffers given to the kernel in a turn")

@@ -1,16 +1,16 @@
 package ring
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/ring/iouring"
 )
 
 func newURing(t *testing.T, set Settings) (*Loop, *uring) {
@@ -54,7 +54,7 @@ func turns(t *testing.T, l *Loop, done func() bool) {
 func TestCompletionQueueOverflow(t *testing.T) {
 	l, u := newURing(t, Settings{})
 	c, other := openPair(t, l)
-	for range 3 * cqEntries {
+	for range 3 * iouring.Completions {
 		u.cancel(opMask) // nothing has that name: one completion each
 	}
 	if _, err := unix.Write(other, []byte("behind them")); err != nil {
@@ -107,29 +107,14 @@ func TestTurnOnAnotherThreadFails(t *testing.T) {
 	if err := <-failed; err == nil || !strings.Contains(err.Error(), "another thread") {
 		t.Errorf("Turn: %v", err)
 	}
-	u.err = nil // on its own thread it works
+	u.queues.Err = nil // on its own thread it works
 	if err := l.Turn(time.Millisecond); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestMissingErrorNamesFeatureAndVersion(t *testing.T) {
-	for errno, want := range map[syscall.Errno]string{
-		unix.ENOSYS: "io_uring (Linux 5.1)",
-		unix.EPERM:  "kernel.io_uring_disabled",
-		unix.EINVAL: "task work (Linux 6.1)",
-		unix.ENOMEM: "RLIMIT_MEMLOCK",
-	} {
-		err := missing(errno)
-		var m *MissingError
-		if !errors.As(err, &m) || !errors.Is(err, errno) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: %v", errno, err)
-		}
-	}
-}
-
 func TestWhereURingMayBeMissing(t *testing.T) {
-	lacking := fmt.Errorf("start: %w", missing(unix.EPERM))
+	lacking := fmt.Errorf("start: %w", &iouring.MissingError{Cause: unix.EPERM})
 	for _, c := range []struct {
 		err       error
 		release   string
