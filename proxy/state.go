@@ -13,6 +13,7 @@ import (
 	"pgherd/proxy/status"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
+	"pgherd/proxy/worker/registry"
 )
 
 // State collects, from every worker, what SHOW tells.
@@ -107,8 +108,8 @@ func describeServer(v *session.ServerView, worker int) status.Server {
 // addPools sums up, for each pool, what the workers have counted and who is
 // there now.
 func addPools(s *status.State, views []worker.View, paused func(database string) bool) {
-	pools := map[worker.PoolName]*status.Pool{}
-	find := func(n worker.PoolName) *status.Pool {
+	pools := map[registry.PoolName]*status.Pool{}
+	find := func(n registry.PoolName) *status.Pool {
 		if pools[n] == nil {
 			pools[n] = &status.Pool{Node: n.Node, Database: n.Database, User: n.User, Paused: paused(n.Database)}
 		}
@@ -123,7 +124,7 @@ func addPools(s *status.State, views []worker.View, paused func(database string)
 		}
 	}
 	for _, v := range s.Servers {
-		p := find(worker.PoolName{Node: v.Node, Database: v.Database, User: v.User})
+		p := find(registry.PoolName{Node: v.Node, Database: v.Database, User: v.User})
 		if v.Client != nil {
 			p.ServersActive++
 		} else {
@@ -136,7 +137,7 @@ func addPools(s *status.State, views []worker.View, paused func(database string)
 	}
 	for _, c := range s.Clients {
 		if c.State == session.WaitServer.String() {
-			find(worker.PoolName{Node: waitingAt, Database: c.Database, User: c.User}).ClientsWaiting++
+			find(registry.PoolName{Node: waitingAt, Database: c.Database, User: c.User}).ClientsWaiting++
 		}
 	}
 	for _, p := range pools {

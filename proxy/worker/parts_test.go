@@ -328,37 +328,6 @@ func TestNextPID(t *testing.T) {
 	}
 }
 
-func TestTemplates(t *testing.T) {
-	var s templates
-	key := func(node int, database, user, params string) pool.Key {
-		return pool.Target{Database: database, User: user, Params: params}.On(node)
-	}
-	keys := []pool.Key{key(0, "a", "x", ""), key(0, "a", "x", "p"), key(0, "a", "y", ""), key(0, "b", "x", ""), key(1, "a", "x", "")}
-	for i, k := range slices.Backward(keys) {
-		s.learn(&pool.Server{Key: k, Params: []wire.Param{{Name: fmt.Sprint(i)}}})
-	}
-	find := func(k pool.Key) []wire.Param {
-		params, _ := s.find(k)
-		return params
-	}
-	if got := find(keys[3]); len(got) != 1 || got[0].Name != "3" || find(key(9, "", "", "")) != nil {
-		t.Errorf("%v", got)
-	}
-	if got := s.keys(); !slices.Equal(got, keys) {
-		t.Errorf("not in order: %v", got)
-	}
-	s.forget()
-	if find(keys[0]) != nil || len(s.keys()) != 0 {
-		t.Error("not forgotten")
-	}
-	for i := range templatesLimit + 1 {
-		s.learn(&pool.Server{Key: key(i, "a", "x", "")})
-	}
-	if n := len(s.keys()); n > templatesLimit {
-		t.Errorf("%d are remembered", n)
-	}
-}
-
 // TestPublish: a node with another role may say other things at log-in.
 func TestPublish(t *testing.T) {
 	view := func(roles ...nodes.Role) *nodes.View {
@@ -378,9 +347,9 @@ func TestPublish(t *testing.T) {
 		"there is no one": {view(), true},
 	} {
 		workers := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
-		workers.templates.learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
+		workers.templates.Learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
 		workers.Publish(c.next)
-		if params, _ := workers.templates.find(appKey); (params == nil) != c.forgot || workers.Nodes() != c.next {
+		if params, _ := workers.templates.Find(appKey); (params == nil) != c.forgot || workers.Nodes() != c.next {
 			t.Errorf("%s: %v", name, params)
 		}
 	}

@@ -345,13 +345,13 @@ func (s *sim) cancelSometimes(c *simClient) {
 	if !c.greeted || c.done || s.random.IntN(12) > 0 {
 		return
 	}
-	at, ok := s.workers.numbers.find(c.pid)
+	at, ok := s.workers.numbers.Find(c.pid)
 	if !ok {
 		return
 	}
-	w := s.workers.all[at.worker]
+	w := s.workers.all[at.Worker]
 	c.cancels, c.cancel = c.cancels+1, true
-	w.Post(func() { w.cancel(at.session, c.key, func() { c.cancels-- }) })
+	w.Post(func() { w.cancel(at.Session, c.key, func() { c.cancels-- }) })
 }
 
 // act reads and answers; a mean server sometimes dies or speaks nonsense.
@@ -440,11 +440,11 @@ func (s *sim) accounts() error {
 	if n := s.workers.allocator.Waiting(); n > 0 {
 		return fmt.Errorf("%d tickets wait for nobody", n)
 	}
-	if known := s.workers.processes.open; len(known) != s.shelved() {
-		return fmt.Errorf("%d servers are known by their numbers, %d are there", len(known), s.shelved())
+	if known := s.workers.processes.Len(); known != s.shelved() {
+		return fmt.Errorf("%d servers are known by their numbers, %d are there", known, s.shelved())
 	}
-	if left := s.workers.numbers.of; len(left) > 0 {
-		return fmt.Errorf("the numbers of %d clients are known that have left", len(left))
+	if left := s.workers.numbers.Len(); left > 0 {
+		return fmt.Errorf("the numbers of %d clients are known that have left", left)
 	}
 	for _, w := range s.workers.all {
 		for _, v := range w.idle.All() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,3 +64,78 @@ func Detach(conn net.Conn) (fd int, err error) {
 	}
 	return fd, nil
 }
+
+// carrier is the ring's connection as a Transport needs it.
+type carrier interface {
+	// Receive copies what has arrived; notYet when nothing is there now.
+	Receive(p []byte) (int, error)
+	// Transmit queues a copy of ciphertext.
+	Transmit(p []byte)
+}
+
+// Transport lies under a tls.Conn: a net.Conn while the handshake runs on a
+// goroutine, then a worker's ring. On the ring its Read never waits, it
+// returns a temporary error that a tls.Conn survives; its Write always
+// queues, because a write that "would block" ends a tls.Conn for ever.
+// Back-pressure is applied by not reading the other side.
+type Transport struct {
+	net.Conn
+	ring carrier
+}
+
+// NewTransport begins on conn.
+func NewTransport(conn net.Conn) *Transport { return &Transport{Conn: conn} }
+
+// attach moves the transport to a ring. The net.Conn is gone by then.
+func (t *Transport) attach(c carrier) { t.Conn, t.ring = nil, c }
+
+func (t *Transport) Read(p []byte) (int, error) {
+	if t.ring == nil {
+		return t.Conn.Read(p)
+	}
+	return t.ring.Receive(p)
+}
+
+func (t *Transport) Write(p []byte) (int, error) {
+	if t.ring == nil {
+		return t.Conn.Write(p)
+	}
+	t.ring.Transmit(p)
+	return len(p), nil
+}
+
+// Close does nothing on a ring: the endpoint closes the descriptor.
+func (t *Transport) Close() error {
+	if t.ring == nil {
+		return t.Conn.Close()
+	}
+	return nil
+}
+
+func (t *Transport) SetDeadline(at time.Time) error {
+	if t.ring == nil {
+		return t.Conn.SetDeadline(at)
+	}
+	return nil
+}
+
+func (t *Transport) SetReadDeadline(at time.Time) error {
+	if t.ring == nil {
+		return t.Conn.SetReadDeadline(at)
+	}
+	return nil
+}
+
+func (t *Transport) SetWriteDeadline(at time.Time) error {
+	if t.ring == nil {
+		return t.Conn.SetWriteDeadline(at)
+	}
+	return nil
+}
+
+// notYet is the temporary error of a Read that found nothing.
+type notYet struct{}
+
+func (notYet) Error() string   { return "read ring: nothing has arrived yet" }
+func (notYet) Timeout() bool   { return true }
+func (notYet) Temporary() bool { return true }

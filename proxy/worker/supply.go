@@ -7,6 +7,7 @@ import (
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/wire"
+	"pgherd/proxy/worker/registry"
 )
 
 // Connector opens connections to PostgreSQL, on goroutines, with deadlines of
@@ -64,7 +65,7 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 }
 
 // opened: a connector has come back.
-func (w *Worker) opened(ticket pool.Ticket, at asking, o Opened, err error) {
+func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err error) {
 	if err != nil {
 		w.workers.gone(ticket.Key)
 		if !w.tasks[ticket.Session].grant(ticket, nil, err) && ticket.Session == 0 {
@@ -72,13 +73,13 @@ func (w *Worker) opened(ticket pool.Ticket, at asking, o Opened, err error) {
 		}
 		return
 	}
-	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: at.began, Timeouts: o.Timeouts, Settings: o.Settings}
+	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: at.Began, Timeouts: o.Timeouts, Settings: o.Settings}
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
 	w.admit(s, o.Finding, at)
-	s.Params = w.workers.templates.learn(s)
-	w.workers.processes.opened(s)
+	s.Params = w.workers.templates.Learn(s)
+	w.workers.processes.Opened(s)
 	w.receive(o.Socket, s, ticket)
 }
 

@@ -90,7 +90,7 @@ func (w *Worker) end(t *task) {
 	t.answerCancels()
 	t.answerSummons()
 	delete(w.tasks, t.pid)
-	w.workers.numbers.give(t.number)
+	w.workers.numbers.Give(t.number)
 	w.disarm(t)
 	w.env.Ended(t.session.View(), t.why)
 }
@@ -111,11 +111,11 @@ func (t *task) Nodes() *nodes.View { return t.w.workers.nodes.Load() }
 
 // Template is fresh if what its server was let in on has been asked for lately.
 func (t *task) Template(k pool.Key) (params []wire.Param, on *pool.Admission, fresh bool) {
-	params, on = t.w.workers.templates.find(k)
+	params, on = t.w.workers.templates.Find(k)
 	return params, on, params != nil && t.Proved(k.Target(), on)
 }
 
-func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.workers.templates.timeouts(k) }
+func (t *task) Timeouts(k pool.Key) pool.Timeouts { return t.w.workers.templates.Timeouts(k) }
 
 func (t *task) Wait(deadline time.Time) error {
 	if t.stopping {
@@ -160,7 +160,7 @@ func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	if !w.workers.pressed() {
 		if s := w.takeFresh(key); s != nil {
 			t.adopt(s)
-			w.waits.add(key, 0)
+			w.waits.Add(key, 0)
 			return s
 		}
 	}
@@ -195,7 +195,7 @@ func (t *task) Withdraw() {
 func (t *task) Return(s *pool.Server)  { t.w.workers.regains(s, t.w.now); t.w.giveBack(s) }
 func (t *task) Discard(s *pool.Server) { t.w.workers.regains(s, t.w.now); t.w.discard(s) }
 func (t *task) Abort(s *pool.Server)   { t.w.workers.regains(s, t.w.now); t.w.abort(s) }
-func (t *task) Pinned(s *pool.Server)  { t.w.pinned(s.Key) }
+func (t *task) Pinned(s *pool.Server)  { t.w.pins.Add(s.Key) }
 
 // adopt makes the session the one that hears of the server's connection.
 func (t *task) adopt(s *pool.Server) {
@@ -211,9 +211,12 @@ func (t *task) grant(ticket pool.Ticket, s *pool.Server, err error) bool {
 	}
 	if s != nil {
 		t.adopt(s)
-		t.w.waits.add(ticket.Key, t.w.now.Sub(t.want.since))
+		t.w.waits.Add(ticket.Key, t.w.now.Sub(t.want.since))
 	}
 	t.want, t.granted, t.refused = nil, s, err
 	t.w.wake(t)
 	return true
 }
+
+func (t *task) Proven(key pool.Key, statement string) bool { return t.w.proven.Has(key, statement) }
+func (t *task) Prove(key pool.Key, statement string)       { t.w.proven.Add(key, statement) }

@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +17,8 @@ import (
 	"pgherd/proxy/ring"
 	"pgherd/proxy/route"
 	"pgherd/proxy/session"
+	"pgherd/proxy/worker/registry"
+	"pgherd/proxy/worker/thread"
 )
 
 // Settings of a worker; values, replaced as a whole on reload.
@@ -64,10 +64,10 @@ type Worker struct {
 	alarms     alarms
 	chores     time.Time // when they are next due
 	idle       *pool.IdleList
-	waits      waits
-	pins       map[PoolName]uint64
+	waits      registry.Waits
+	pins       registry.Pins
 	sent       [nodes.MaxIndex + 1]metrics.Statements // by node
-	proven     proven
+	proven     registry.Proven
 	suspects   []*idle    // idle servers that may have said something
 	aborting   []*aborted // servers that are being ended
 	sending    []sending  // cancels that wait for what they are for to be sent
@@ -90,7 +90,7 @@ func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *W
 	for i := range count {
 		ws.all = append(ws.all, &Worker{
 			workers: ws, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			idle: pool.NewIdleList(), waits: waits{}, pins: map[PoolName]uint64{}, closed: make(chan struct{}),
+			idle: pool.NewIdleList(), waits: registry.Waits{}, pins: registry.Pins{}, closed: make(chan struct{}),
 		})
 	}
 	return ws
@@ -99,16 +99,14 @@ func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *W
 // Live gives the worker its loop and turns it until Stop, on a locked thread.
 // ready is told whether the loop could be made.
 func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	processors(1)
-	defer processors(-1)
+	defer thread.Lock()()
 	l, err := loop()
 	if err != nil {
 		ready <- err
 		return
 	}
 	w.Begin(l)
-	w.asked = askForSlice()
+	w.asked = thread.AskForSlice()
 	ready <- nil
 	for !w.Over() {
 		if err := w.Turn(w.patience()); err != nil {
@@ -116,17 +114,6 @@ func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 			w.shut()
 		}
 	}
-}
-
-// adding guards the number of processors (GOMAXPROCS), which has no way to add.
-var adding sync.Mutex
-
-// processors adds to those of the process: a worker's is its own even while it
-// waits (see package ring).
-func processors(n int) {
-	adding.Lock()
-	defer adding.Unlock()
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
 }
 
 // Begin gives the worker its loop.

@@ -7,6 +7,7 @@ import (
 
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
+	"pgherd/proxy/worker/registry"
 )
 
 // Workers are all workers of the process and what they share. Worker 0 owns the
@@ -19,16 +20,16 @@ type Workers struct {
 	allocator *pool.Allocator // worker 0's
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
-	templates templates
+	templates registry.Templates
 	// admissions are what log-ins stand on; see admissions.go.
-	admissions admissions
+	admissions registry.Admissions
 	// paused are databases, with why; it is never changed once stored: see pause.go.
 	paused    atomic.Pointer[map[string]pool.Pause]
 	holds     []*held                                      // worker 0's
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
 	loads     [nodes.MaxIndex + 1]load
-	processes processes
-	numbers   numbers
+	processes registry.Processes
+	numbers   registry.Numbers
 	began     time.Time
 	lastWrite atomic.Int64 // of any session, in nanoseconds since began; 0: there was none
 	life      context.Context
@@ -91,7 +92,7 @@ func (ws *Workers) leaves(s *pool.Server) {
 	if s.Closed != nil {
 		s.Closed()
 	}
-	ws.processes.closed(s)
+	ws.processes.Closed(s)
 	ws.gone(s.Key)
 }
 
@@ -135,7 +136,7 @@ func (ws *Workers) refill() {
 	if ws.all[0].set.MinPool == 0 {
 		return
 	}
-	for i, key := range ws.templates.keys() {
+	for i, key := range ws.templates.Keys() {
 		if ws.allocator.Count(key) < ws.minimum(key) && ws.allocator.Reserve(key) {
 			w := ws.all[i%len(ws.all)]
 			w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
@@ -153,7 +154,7 @@ func (ws *Workers) Publish(view *nodes.View) {
 	}
 	before := ws.nodes.Swap(view)
 	if before != nil && !sameRoles(before, view) {
-		ws.templates.forget()
+		ws.templates.Forget()
 	}
 }
 

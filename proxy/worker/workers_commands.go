@@ -12,6 +12,7 @@ import (
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
 	"pgherd/proxy/wire"
+	"pgherd/proxy/worker/registry"
 )
 
 // Start turns every worker on a thread of its own. It returns once all have
@@ -72,9 +73,9 @@ type View struct {
 	Counters ring.Counters
 	Sessions []session.View
 	Idle     []*session.ServerView // in the list of idle servers
-	Waits    map[PoolName]metrics.Histogram
-	Pins     map[PoolName]uint64  // how often a session began to keep a server
-	Sent     []metrics.Statements // by node
+	Waits    map[registry.PoolName]metrics.Histogram
+	Pins     map[registry.PoolName]uint64 // how often a session began to keep a server
+	Sent     []metrics.Statements         // by node
 }
 
 // Snapshot asks every worker for a view.
@@ -96,7 +97,7 @@ func (ws *Workers) Snapshot(ctx context.Context) ([]View, error) {
 }
 
 func (w *Worker) view() View {
-	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: slices.Concat(w.loop.Features(), []ring.Feature{w.asked}), Counters: w.loop.Counters(), Waits: w.waits.copy(),
+	v := View{Index: w.index, Thread: w.thread, Logins: w.logins, Features: slices.Concat(w.loop.Features(), []ring.Feature{w.asked}), Counters: w.loop.Counters(), Waits: w.waits.Copy(),
 		Pins: maps.Clone(w.pins), Sent: slices.Clone(w.sent[:])}
 	for _, t := range w.tasks {
 		v.Sessions = append(v.Sessions, t.session.View())

@@ -1,4 +1,4 @@
-package worker
+package registry
 
 import (
 	"slices"
@@ -8,10 +8,10 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// processes are the open servers of all workers, by what PostgreSQL calls them.
+// Processes are the open servers of all workers, by what PostgreSQL calls them.
 // They change when a server is opened or closed, and are asked by statements that
 // signal a process and by notifications: never on the way of a query.
-type processes struct {
+type Processes struct {
 	mutex sync.Mutex
 	open  map[process][]*pool.Server // two where the number is another process's before the end of the first was noticed
 }
@@ -21,7 +21,7 @@ type process struct {
 	pid  uint32
 }
 
-func (p *processes) opened(s *pool.Server) {
+func (p *Processes) Opened(s *pool.Server) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.open == nil {
@@ -31,7 +31,7 @@ func (p *processes) opened(s *pool.Server) {
 	p.open[it] = append(p.open[it], s)
 }
 
-func (p *processes) closed(s *pool.Server) {
+func (p *Processes) Closed(s *pool.Server) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	it := process{s.Key.Node, s.PID}
@@ -43,14 +43,14 @@ func (p *processes) closed(s *pool.Server) {
 	}
 }
 
-func (p *processes) has(node int, pid uint32) bool {
+func (p *Processes) Has(node int, pid uint32) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return len(p.open[process{node, pid}]) > 0
 }
 
-// known says that a server of some node is a process of that number.
-func (p *processes) known(pid uint32) bool {
+// Known says that a server of some node is a process of that number.
+func (p *Processes) Known(pid uint32) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	for node := range nodes.MaxIndex + 1 {
@@ -61,8 +61,8 @@ func (p *processes) known(pid uint32) bool {
 	return false
 }
 
-// notified is the client whose notification the process has sent.
-func (p *processes) notified(node int, pid uint32) (number uint32, ok bool) {
+// Notified is the client whose notification the process has sent.
+func (p *Processes) Notified(node int, pid uint32) (number uint32, ok bool) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	servers := p.open[process{node, pid}]
@@ -73,4 +73,9 @@ func (p *processes) notified(node int, pid uint32) (number uint32, ok bool) {
 	return number, number != 0
 }
 
-func (t *task) Holds(node int, pid uint32) bool { return t.w.workers.processes.has(node, pid) }
+// Len is how many processes have an open server.
+func (p *Processes) Len() int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return len(p.open)
+}

@@ -1,4 +1,4 @@
-package worker
+package registry
 
 import (
 	"fmt"
@@ -10,14 +10,14 @@ import (
 
 // TestProvenIsBounded in bytes, over all pools; what was added last is known.
 func TestProvenIsBounded(t *testing.T) {
-	var p proven
+	var p Proven
 	long := strings.Repeat("x", 10_000)
 	for i := range 2 * provenBytes / len(long) {
 		key := pool.Target{Database: fmt.Sprint("db", i%7), User: "u"}.On(0)
 		statement := fmt.Sprint(i, long)
-		p.add(key, statement)
-		p.add(key, statement)
-		if !p.has(key, statement) {
+		p.Add(key, statement)
+		p.Add(key, statement)
+		if !p.Has(key, statement) {
 			t.Fatalf("statement %d is not known", i)
 		}
 		held := 0

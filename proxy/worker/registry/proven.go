@@ -1,12 +1,12 @@
-package worker
+package registry
 
 import "pgherd/proxy/pool"
 
-// proven are the statements that servers of each pool have taken, the most
+// Proven are the statements that servers of each pool have taken, the most
 // recently used. What is true of one server is true of all until the catalog
 // changes; after that a statement may fail a little later than it would: when
 // it is bound.
-type proven struct {
+type Proven struct {
 	pools map[pool.Key]*pool.Prepared
 	bytes int // of what was added since all were forgotten
 }
@@ -18,20 +18,20 @@ const (
 	provenStatements = 1000
 )
 
-func (p *proven) has(key pool.Key, statement string) bool {
+func (p *Proven) Has(key pool.Key, statement string) bool {
 	known := p.pools[key]
 	return known != nil && known.Find(statement) != nil
 }
 
-func (p *proven) add(key pool.Key, statement string) {
-	if p.has(key, statement) {
+func (p *Proven) Add(key pool.Key, statement string) {
+	if p.Has(key, statement) {
 		return
 	}
 	const entry = 300 // bytes, about
 	full := p.bytes+entry+len(statement) > provenBytes
 	known := p.pools[key]
 	if full || known == nil && len(p.pools) >= provenPools || p.pools == nil {
-		*p = proven{pools: map[pool.Key]*pool.Prepared{}}
+		*p = Proven{pools: map[pool.Key]*pool.Prepared{}}
 		known = nil
 	}
 	if known == nil {
@@ -41,6 +41,3 @@ func (p *proven) add(key pool.Key, statement string) {
 	known.Add(statement, provenStatements)
 	p.bytes += entry + len(statement)
 }
-
-func (t *task) Proven(key pool.Key, statement string) bool { return t.w.proven.has(key, statement) }
-func (t *task) Prove(key pool.Key, statement string)       { t.w.proven.add(key, statement) }

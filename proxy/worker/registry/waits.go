@@ -1,4 +1,4 @@
-package worker
+package registry
 
 import (
 	"time"
@@ -14,8 +14,8 @@ type PoolName struct {
 	Database, User string
 }
 
-// waits counts, for each pool, how long its clients waited for a server.
-type waits map[pool.Key]*metrics.Histogram
+// Waits counts, for each pool, how long its clients waited for a server.
+type Waits map[pool.Key]*metrics.Histogram
 
 // waitsLimit bounds the pools that are told apart; beyond it all are forgotten.
 const waitsLimit = 10_000
@@ -24,15 +24,19 @@ func nameOf(key pool.Key) PoolName {
 	return PoolName{key.Node, key.Target().Database, key.Target().User}
 }
 
-// pinned counts that a session has begun to keep a server.
-func (w *Worker) pinned(key pool.Key) {
-	if len(w.pins) >= waitsLimit {
-		clear(w.pins)
+// Pins counts, for each pool, how often a session has begun to keep a server.
+type Pins map[PoolName]uint64
+
+// Add counts one.
+func (p Pins) Add(key pool.Key) {
+	if len(p) >= waitsLimit {
+		clear(p)
 	}
-	w.pins[nameOf(key)]++
+	p[nameOf(key)]++
 }
 
-func (s waits) add(key pool.Key, waited time.Duration) {
+// Add counts how long a client of the pool has waited.
+func (s Waits) Add(key pool.Key, waited time.Duration) {
 	h := s[key]
 	if h == nil {
 		if len(s) >= waitsLimit {
@@ -44,8 +48,8 @@ func (s waits) add(key pool.Key, waited time.Duration) {
 	h.Add(waited)
 }
 
-// copy is what another thread may read.
-func (s waits) copy() map[PoolName]metrics.Histogram {
+// Copy is what another thread may read.
+func (s Waits) Copy() map[PoolName]metrics.Histogram {
 	out := make(map[PoolName]metrics.Histogram, len(s))
 	for key, h := range s {
 		all := out[nameOf(key)]

@@ -1,4 +1,4 @@
-package worker
+package thread
 
 import (
 	"time"
@@ -12,9 +12,9 @@ import (
 // else take the core from it in the middle of a turn, and wait for it again.
 const slice = 10 * time.Millisecond
 
-// askForSlice asks the scheduler for it, for the calling thread. A thread that
+// AskForSlice asks the scheduler for it, for the calling thread. A thread that
 // somebody has given another policy is left alone.
-func askForSlice() ring.Feature {
+func AskForSlice() ring.Feature {
 	f := ring.Feature{Name: "long time slice", MinVersion: "6.12"}
 	attr, err := unix.SchedGetAttr(0, 0)
 	if err == nil && attr.Policy != unix.SCHED_NORMAL && attr.Policy != unix.SCHED_BATCH {

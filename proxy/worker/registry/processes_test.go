@@ -1,4 +1,4 @@
-package worker
+package registry
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 // TestProcesses: a number may be given to another process before the end of the
 // first is noticed, and is one of each node.
 func TestProcesses(t *testing.T) {
-	var p processes
+	var p Processes
 	on := func(node int, pid uint32) *pool.Server {
 		key := appKey
 		key.Node = node
@@ -17,23 +17,23 @@ func TestProcesses(t *testing.T) {
 	}
 	is := func(node int, pid uint32, want bool) {
 		t.Helper()
-		if p.has(node, pid) != want {
+		if p.Has(node, pid) != want {
 			t.Errorf("%d on node %d: %v", pid, node, !want)
 		}
 	}
 	first, second, other := on(0, 5), on(0, 5), on(1, 5)
-	p.opened(first)
+	p.Opened(first)
 	is(0, 5, true)
 	is(1, 5, false)
 	is(0, 6, false)
-	p.opened(other)
-	p.opened(second)
-	p.closed(first)
+	p.Opened(other)
+	p.Opened(second)
+	p.Closed(first)
 	is(0, 5, true)
-	p.closed(second)
+	p.Closed(second)
 	is(0, 5, false)
 	is(1, 5, true)
-	p.closed(other)
+	p.Closed(other)
 	if len(p.open) != 0 {
 		t.Errorf("%v is left", p.open)
 	}

@@ -1,4 +1,4 @@
-package worker
+package registry
 
 import (
 	"cmp"
@@ -14,9 +14,9 @@ import (
 // forgotten and learnt anew.
 const templatesLimit = 10_000
 
-// templates remembers what a server of each pool said at its log-in. Log-ins
+// Templates remember what a server of each pool said at its log-in. Log-ins
 // read it; the lock is not on the path of a query.
-type templates struct {
+type Templates struct {
 	lock sync.Mutex
 	said map[pool.Key]template
 }
@@ -29,13 +29,13 @@ type template struct {
 	timeouts pool.Timeouts
 }
 
-func (t *templates) timeouts(key pool.Key) pool.Timeouts {
+func (t *Templates) Timeouts(key pool.Key) pool.Timeouts {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	return t.said[key].timeouts
 }
 
-func (t *templates) find(key pool.Key) (params []wire.Param, on *pool.Admission) {
+func (t *Templates) Find(key pool.Key) (params []wire.Param, on *pool.Admission) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	it := t.said[key]
@@ -45,9 +45,9 @@ func (t *templates) find(key pool.Key) (params []wire.Param, on *pool.Admission)
 	return it.params, it.on
 }
 
-// learn takes down what a new server has said, and returns it, shared by servers that
+// Learn takes down what a new server has said, and returns it, shared by servers that
 // have said the same.
-func (t *templates) learn(s *pool.Server) []wire.Param {
+func (t *Templates) Learn(s *pool.Server) []wire.Param {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	if s.Admission.Over() {
@@ -64,13 +64,13 @@ func (t *templates) learn(s *pool.Server) []wire.Param {
 	return known
 }
 
-func (t *templates) forget() {
+func (t *Templates) Forget() {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	t.said = nil
 }
 
-func (t *templates) keys() (keys []pool.Key) {
+func (t *Templates) Keys() (keys []pool.Key) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	for key, it := range t.said {

@@ -1,4 +1,4 @@
-package worker
+package thread
 
 import (
 	"runtime"
@@ -19,7 +19,7 @@ func TestSlice(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			f := askForSlice()
+			f := AskForSlice()
 			attr, err := unix.SchedGetAttr(0, 0)
 			if err != nil || attr.Policy != policy || f.Used != (attr.Runtime == uint64(slice)) || f.Used && f.Reason != "" || !f.Used && f.Reason == "" {
 				t.Errorf("policy %d: %+v, %v; %+v", policy, attr, err, f)
