@@ -118,7 +118,7 @@ func overridable(c *config.Config, set *session.Settings) *session.Settings {
 func personal(set *session.Settings, c *config.Config) {
 	set.QueryWait, set.QueryNotify, set.QueryTimeout = c.Timeouts.QueryWait, c.Timeouts.QueryNotify, c.Timeouts.Query
 	set.ClientIdle, set.InTransIdle = c.Timeouts.ClientIdle, c.Timeouts.IdleTransaction
-	set.Tells = tellsOf(&c.Log)
+	set.Tells = tellsOf(&c.Log.Clients)
 	if r := set.Routing; r != nil && r.Rules.Comments != c.Balance.Comments {
 		own := *r
 		own.Rules.Comments = c.Balance.Comments

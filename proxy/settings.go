@@ -218,13 +218,13 @@ func jitter(d time.Duration) time.Duration {
 }
 
 // tellsOf says what is told of statements.
-func tellsOf(c *config.Log) (tells querylog.Tells) {
+func tellsOf(c *config.ClientLog) (tells querylog.Tells) {
 	for _, t := range []struct {
 		on   bool
 		what querylog.Tells
 	}{
 		{c.Statements, querylog.Statements}, {c.NodeStatements, querylog.Nodes},
-		{c.NodeNotices, querylog.NodeNotices}, {c.ClientMessages, querylog.Messages},
+		{c.NodeNotices, querylog.NodeNotices}, {c.Messages, querylog.Messages},
 	} {
 		if t.on {
 			tells |= t.what

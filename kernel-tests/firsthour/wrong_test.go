@@ -88,7 +88,7 @@ func wrongFiles(t *testing.T) (all []wrongFile) {
 	missing := wrongFile{rightLines + "ssl = on\nserver_tls_sslmode = verify-full\n", map[string]string{"enable_pool_hba": "on"}}
 	for _, p := range config.Params() {
 		name, values := p.Name, wrongValues(p)
-		if p.Indexed {
+		if p.Indexed() {
 			name += "0"
 		}
 		for _, value := range values {

@@ -38,7 +38,7 @@ func groupOf(param string) int {
 // many says that the order shows several parameters.
 func (o *Order) many() bool {
 	p, own, ok := config.Named(o.name)
-	return o.name == all || o.group() >= 0 || ok && p.Indexed && own == p.Name
+	return o.name == all || o.group() >= 0 || ok && p.Indexed() && own == p.Name
 }
 
 // group is the number of the group that is meant; -1: none.

@@ -192,7 +192,7 @@ func TestGroupsAreKnown(t *testing.T) {
 	for _, g := range groups {
 		for _, name := range append([]string{g.name, g.also}, g.params...) {
 			p, _, ok := config.Named(name)
-			if member := slices.Contains(g.params, name); ok != member || member && !p.Indexed {
+			if member := slices.Contains(g.params, name); ok != member || member && !p.Indexed() {
 				t.Errorf("%s of %s", name, g.name)
 			}
 		}

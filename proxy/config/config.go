@@ -191,12 +191,15 @@ type Log struct {
 	Connections    bool
 	Disconnections bool
 	Hostname       bool
+	Clients        ClientLog
+}
 
-	// Of clients' statements, constants and all:
+// ClientLog says what of clients' messages is told, constants and passwords included.
+type ClientLog struct {
 	Statements     bool
-	NodeStatements bool // with the node that each goes to
+	NodeStatements bool // with the node to which each goes
 	NodeNotices    bool // the same, to the client
-	ClientMessages bool
+	Messages       bool
 }
 
 // Files are absolute paths, "" for none.

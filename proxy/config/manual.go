@@ -101,7 +101,7 @@ func formerManual() string {
 }
 
 func (p *Param) title() string {
-	if p.Indexed {
+	if p.Indexed() {
 		return p.Name + "N"
 	}
 	return p.Name
@@ -120,7 +120,7 @@ func (p *Param) facts() []string {
 	if p.Alias != "" && !strings.EqualFold(p.Alias, p.Name) {
 		list = append(list, "also called "+p.Alias)
 	}
-	if p.Bare {
+	if p.Index == NumberOptional {
 		list = append(list, "without a number for all nodes")
 	}
 	if p.Append {
@@ -171,7 +171,7 @@ func Sample() string {
 			note += " (Not in effect.)"
 		}
 		index := noIndex
-		if p.Indexed && !p.Bare {
+		if p.Index == Numbered {
 			index = 0
 		}
 		fmt.Fprintf(&b, "\n%s#%s = %s\n", comment(note), p.nameAt(index), p.written(defaults[p]))

@@ -33,7 +33,7 @@ func Nearest(name string) string {
 		}
 	}
 	for _, p := range table {
-		if now := p.Name; p.Indexed {
+		if now := p.Name; p.Indexed() {
 			closer(now, now+digits)
 		} else {
 			closer(now, now)

@@ -59,7 +59,7 @@ func TestNamed(t *testing.T) {
 // TestSessionsSetNoIndex: what a session sets has one value, not one per node.
 func TestSessionsSetNoIndex(t *testing.T) {
 	for _, p := range table {
-		if p.Context == Session && (p.Indexed || p.Secret) || p.Process && p.Context != Session {
+		if p.Context == Session && (p.Indexed() || p.Secret) || p.Process && p.Context != Session {
 			t.Errorf("%s cannot be set by a session", p.Name)
 		}
 	}

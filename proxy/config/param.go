@@ -60,6 +60,18 @@ const MaxIndex = 127
 // noIndex stands for the name without a number.
 const noIndex = -1
 
+// Index says whether a parameter's name ends with a number.
+type Index uint8
+
+const (
+	Unnumbered     Index = iota // it does not
+	Numbered                    // it does: backend_hostname0
+	NumberOptional              // without a number it is for all nodes that have no value of their own
+)
+
+// Indexed says that the name may end with a number.
+func (p *Param) Indexed() bool { return p.Index != Unnumbered }
+
 // Param is one row of the table that feeds the parser, SHOW, the manual and the sample file.
 // It is in effect exactly if it has a place in Config (Into or IntoNode).
 type Param struct {
@@ -80,8 +92,7 @@ type Param struct {
 	Doc      string // one or two sentences for manual and sample
 	Secret   bool   // value shown as *****
 	Path     bool   // relative to the configuration file's folder
-	Indexed  bool   // the name carries a number: backend_hostname0
-	Bare     bool   // Indexed: the name without a number sets all that have none of their own
+	Index    Index
 
 	Item func(item string) error // List: what is wrong with an item, beside Options
 
@@ -165,7 +176,7 @@ func resolve(name string) (p *Param, index int, ok bool) {
 	base, digits := splitIndex(name)
 	p, ok = Find(base)
 	index, err := strconv.Atoi(digits)
-	if !ok || !p.Indexed || err != nil || strconv.Itoa(index) != digits {
+	if !ok || !p.Indexed() || err != nil || strconv.Itoa(index) != digits {
 		return nil, noIndex, false
 	}
 	return p, index, true

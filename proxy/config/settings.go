@@ -78,7 +78,7 @@ func nameProblem(name string, p *Param, index int, ok bool) string {
 		return unknown(name)
 	case index > MaxIndex:
 		return name + ": number is above " + strconv.Itoa(MaxIndex)
-	case p.Indexed && !p.Bare && index == noIndex:
+	case p.Index == Numbered && index == noIndex:
 		return name + " needs a number: " + p.nameAt(0)
 	}
 	return ""
@@ -127,7 +127,7 @@ func (c *Config) Show(name string) (Setting, bool) {
 
 // shownIndexes: nodes have an index for each of their parameters, others where one is given.
 func (c *Config) shownIndexes(p *Param) []int {
-	if !p.Indexed {
+	if !p.Indexed() {
 		return []int{noIndex}
 	}
 	list := c.settings().indexes(func(q *Param) bool { return q == p })

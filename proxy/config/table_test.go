@@ -67,7 +67,7 @@ func kindWords(p *Param) string {
 	if p.Name == "backend_flag" || p.Name == "log_destination" {
 		words = "string" // lists of words here
 	}
-	if p.Indexed {
+	if p.Indexed() {
 		words += " (per-index array)"
 	}
 	return words
@@ -97,7 +97,7 @@ func TestTableIsWellFormed(t *testing.T) {
 			t.Errorf("%s: group %q has no title", p.Name, p.Group)
 		case (p.Kind == Integer || p.Kind == Real) != (p.Max > p.Min):
 			t.Errorf("%s: range %v to %v", p.Name, p.Min, p.Max)
-		case (p.IntoNode != nil || p.Bare) && !p.Indexed:
+		case p.IntoNode != nil && !p.Indexed():
 			t.Errorf("%s: per node, but not indexed", p.Name)
 		case strings.ContainsAny(p.Name[len(p.Name)-1:], "0123456789"):
 			t.Errorf("%s: a digit at the end would be an index", p.Name)

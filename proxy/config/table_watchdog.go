@@ -8,11 +8,11 @@ const (
 var watchdogParams = inGroup(watchdogGroup, []Param{
 	{Name: "use_watchdog", Kind: Bool, Default: "off", Context: Startup,
 		Doc: "Work together with peers: elect a leader, hold the virtual IP, decide on failover by votes."},
-	{Name: "hostname", Indexed: true, Default: "localhost",
+	{Name: "hostname", Index: Numbered, Default: "localhost",
 		Doc: "Host of peer N."},
-	{Name: "wd_port", Kind: Integer, Min: 1, Max: 65535, Indexed: true, Default: "9000",
+	{Name: "wd_port", Kind: Integer, Min: 1, Max: 65535, Index: Numbered, Default: "9000",
 		Doc: "Port on which peers talk to peer N. Pgpool-II has no default."},
-	{Name: "pgpool_port", Kind: Integer, Min: 1, Max: 65535, Indexed: true, Default: "9999",
+	{Name: "pgpool_port", Kind: Integer, Min: 1, Max: 65535, Index: Numbered, Default: "9999",
 		Doc: "Port on which peer N serves clients. Pgpool-II has no default."},
 	{Name: "wd_priority", Kind: Integer, Max: maxInt, Default: "1", Context: Startup,
 		Doc: "The peer with the highest number is preferred as leader."},
@@ -75,11 +75,11 @@ var watchdogParams = inGroup(watchdogGroup, []Param{
 })
 
 var lifecheckParams = inGroup(lifecheckGroup, []Param{
-	{Name: "heartbeat_hostname", Indexed: true,
+	{Name: "heartbeat_hostname", Index: Numbered,
 		Doc: "Host that heartbeats for peer N are sent to; several separated by semicolons."},
-	{Name: "heartbeat_port", Kind: Integer, Min: 1, Max: 65535, Indexed: true, Default: "9694",
+	{Name: "heartbeat_port", Kind: Integer, Min: 1, Max: 65535, Index: Numbered, Default: "9694",
 		Doc: "Port that heartbeats for peer N are sent to. Pgpool-II has no default."},
-	{Name: "heartbeat_device", Indexed: true,
+	{Name: "heartbeat_device", Index: Numbered,
 		Doc: "Network interface for heartbeats of peer N; empty for the routing table's choice."},
 	{Name: "wd_heartbeat_listen_addresses", Context: Startup,
 		Doc: "Addresses to listen on for heartbeats; empty for all."},

@@ -13,16 +13,24 @@ const (
 
 func (m Mode) String() string { return [...]string{"session", "transaction", "statement"}[m] }
 
+// Owing says whether a server still has to reply, to anybody.
+type Owing uint8
+
+const (
+	Nothing   Owing = iota
+	Replies         // it owes some
+	Uncertain       // what it owes cannot be known
+)
+
 // Moment is the state in which somebody asks whether to give a server back.
 type Moment struct {
-	Ended     bool // the client is gone
-	Owes      bool // the server owes a reply, to anybody
-	Status    byte // transaction status last told, wire.Idle …
-	Used      bool // it may hold a session's state: it wants a reset
-	Pinned    bool // it holds state that its session still needs
-	Uncertain bool // what it owes cannot be known
-	Expired   bool // past its life time
-	Single    bool // serves one client only: replication
+	Ended   bool // the client is gone
+	Owes    Owing
+	Status  byte // transaction status last told, wire.Idle …
+	Used    bool // it may hold a session's state: it wants a reset
+	Pinned  bool // it holds state that its session still needs
+	Expired bool // past its life time
+	Single  bool // serves one client only: replication
 }
 
 // Verdict is what becomes of a server.
@@ -46,7 +54,7 @@ func (m Mode) Judge(at Moment) Verdict {
 		return m.judgeStaying(at)
 	}
 	switch {
-	case at.Owes, at.Uncertain, at.Expired, at.Single:
+	case at.Owes != Nothing, at.Expired, at.Single:
 		return Discard
 	case at.Used, at.Pinned, at.Status != wire.Idle:
 		return Reset // which ends an open transaction too
@@ -58,7 +66,7 @@ func (m Mode) Judge(at Moment) Verdict {
 // judgeStaying: the client is there, and waits or thinks.
 func (m Mode) judgeStaying(at Moment) Verdict {
 	switch {
-	case m == Session, at.Single, at.Pinned, at.Owes, at.Uncertain, at.Status != wire.Idle:
+	case m == Session, at.Single, at.Pinned, at.Owes != Nothing, at.Status != wire.Idle:
 		return Keep
 	case at.Expired:
 		return Discard

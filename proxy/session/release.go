@@ -127,15 +127,25 @@ func (s *serving) renew() (asked bool) {
 // moment is what the release rule looks at.
 func (s *serving) moment() pool.Moment {
 	return pool.Moment{
-		Ended:     s.state == Closing,
-		Owes:      !s.expect.Empty() || s.expect.InExtended() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between(),
-		Status:    s.status,
-		Used:      s.server.Used || s.unasked || s.expect.InExtended() || !s.tracker.Certain() || s.misjudged(),
-		Pinned:    s.tracker.Pinned() != "",
-		Uncertain: s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil,
-		Expired:   s.spoils || s.server.Expired(s.loop.Now()),
-		Single:    s.who.Target.Replication || !s.set.KeepServers,
+		Ended:   s.state == Closing,
+		Owes:    s.owing(),
+		Status:  s.status,
+		Used:    s.server.Used || s.unasked || s.expect.InExtended() || !s.tracker.Certain() || s.misjudged(),
+		Pinned:  s.tracker.Pinned() != "",
+		Expired: s.spoils || s.server.Expired(s.loop.Now()),
+		Single:  s.who.Target.Replication || !s.set.KeepServers,
 	}
+}
+
+// owing is what the server still has to reply.
+func (s *serving) owing() pool.Owing {
+	switch {
+	case s.expect.Uncertain || s.fatal || s.server.Endpoint.Ended() != nil:
+		return pool.Uncertain
+	case !s.expect.Empty() || s.expect.InExtended() && s.state != Closing || !s.replies.cut.Between() || !s.requests.cut.Between():
+		return pool.Replies
+	}
+	return pool.Nothing
 }
 
 // awaitCancels holds the server until no cancel is on its way to it any more,
