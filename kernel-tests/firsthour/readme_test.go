@@ -187,7 +187,7 @@ func questions(t *testing.T) (all []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ = bytes.Cut(text, []byte("\nAsk it, with psql"))
+	_, text, _ = bytes.Cut(text, []byte("\nWith psql, on the same port"))
 	text, _, _ = bytes.Cut(text, []byte("\n## "))
 	for _, row := range regexp.MustCompile("(?m)^\\| `.*?` \\|").FindAll(text, -1) {
 		for _, question := range regexp.MustCompile("`(.*?)`").FindAllSubmatch(row, -1) {
