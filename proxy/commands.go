@@ -15,12 +15,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// answers gives sessions what admin answers.
+// answers lets sessions run the commands that admin answers.
 type answers struct {
 	admin.Commands
 	admins []string // admin_users
 	log    *slog.Logger
-	// verify has PostgreSQL judge a log-in.
+	// verify lets PostgreSQL decide about a log-in.
 	verify func(ctx context.Context, target pool.Target, secret any) error
 }
 
@@ -51,7 +51,7 @@ func (c question) Run(by *command.Asker) ([][]string, error) {
 	return rows, err
 }
 
-// note tells the operator what an administrator has ordered.
+// note logs a command of an administrator's.
 func (c *answers) note(by *command.Asker, text string, err error) {
 	if err != nil {
 		c.log.Warn("order not carried out: "+text, "user", by.Target.User, "host", by.Host, "error", err.Error())
@@ -60,8 +60,9 @@ func (c *answers) note(by *command.Asker, text string, err error) {
 	c.log.Info("order: "+text, "user", by.Target.User, "host", by.Host)
 }
 
-// exists asks PostgreSQL for a database, by a log-in to it as whoever asks. Only its word that
-// there is none counts: it may have other reasons to let nobody in.
+// exists asks PostgreSQL whether it has a database, by a log-in to it as the client that asks.
+// Only the answer that there is none counts, because PostgreSQL may refuse the log-in for
+// other reasons.
 func (c *answers) exists(ctx context.Context, by *command.Asker, database string) error {
 	if database == by.Target.Database {
 		return nil
@@ -74,16 +75,17 @@ func (c *answers) exists(ctx context.Context, by *command.Asker, database string
 	if !ok || fault.Code != "3D000" {
 		return nil
 	}
-	return &wire.Fault{Severity: "ERROR", Code: "3D000", Message: fault.Message, Hint: "Without a name it is about all databases."}
+	return &wire.Fault{Severity: "ERROR", Code: "3D000", Message: fault.Message, Hint: "Without a name the command is for all databases."}
 }
 
-// existsLimit is how long PostgreSQL may take to say that there is no such database.
+// existsLimit is how long PostgreSQL may take to answer that there is no such database.
 const existsLimit = 5 * time.Second
 
-// order is PGPOOL SHOW, SET or RESET.
+// order runs PGPOOL SHOW, SET or RESET.
 type order struct{ *admin.Order }
 
-// Waits: what a session asked before is answered under the values it had then.
+// It waits, so that what the session has asked before is answered under the values of
+// that time.
 func (order) Waits() bool { return true }
 
 func (o order) Run(by *command.Asker) ([][]string, error) {
@@ -95,7 +97,7 @@ func (o order) Run(by *command.Asker) ([][]string, error) {
 	return outcome.Rows, nil
 }
 
-// overridable completes the settings by what sessions can set for themselves.
+// overridable adds to the settings what sessions can set for themselves.
 func overridable(c *config.Config, set *session.Settings) *session.Settings {
 	personal(set, c)
 	set.Override = func(values map[string]string) (*session.Settings, error) {
@@ -113,8 +115,8 @@ func overridable(c *config.Config, set *session.Settings) *session.Settings {
 	return set
 }
 
-// personal takes over the parameters of context session: all of a configuration
-// that PGPOOL SET can change, and nothing else.
+// personal takes over the parameters of context session, which are those that PGPOOL
+// SET can change.
 func personal(set *session.Settings, c *config.Config) {
 	set.QueryWait, set.QueryNotify, set.QueryTimeout = c.Timeouts.QueryWait, c.Timeouts.QueryNotify, c.Timeouts.Query
 	set.ClientIdle, set.InTransIdle = c.Timeouts.ClientIdle, c.Timeouts.IdleTransaction

@@ -14,17 +14,17 @@ import (
 	"pgherd/proxy/session"
 )
 
-// named is what the files and expressions are read into that a configuration names.
+// named is the content of the files and expressions that a configuration names.
 type named struct {
 	policy  *auth.Policy
 	tls     *tls.Config // nil without ssl
 	nodes   map[int]*certs.Node
-	routing *session.Routing // nil: there is nothing to choose
+	routing *session.Routing // nil: there is nothing to choose between
 }
 
-// Check reads what the configuration names and looks for where it listens, as Start does, and
-// begins nothing. The error joins all that a start would fail by, each with the line
-// that is to blame; what a start would warn of goes to the log.
+// Check reads what the configuration names and tries where it listens, as Start does, but
+// begins nothing. The error joins everything that would make a start fail, each with the line
+// that causes it. The log gets everything of which a start would warn.
 func Check(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	_, err := readNamed(c, log)
 	return errors.Join(err, checkListen(ctx, c))
@@ -35,14 +35,15 @@ func checkListen(ctx context.Context, c *config.Config) error {
 	return blame(c, listenSettingsOf(c).Check(ctx))
 }
 
-// blame says which lines errors of listening are about.
+// blame finds the lines that errors of listening are about.
 func blame(c *config.Config, err error) error {
 	f := &faults{config: c}
 	f.add("listen_addresses", err)
 	return f.err()
 }
 
-// readNamed reads what the configuration names. The error joins all that is wrong.
+// readNamed reads what the configuration names. The error joins everything that is
+// wrong.
 func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	f := &faults{config: c}
 	n.policy = policyOf(c, f)
@@ -93,7 +94,7 @@ func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
 	return loaded
 }
 
-// nodesTLS reads what the nodes have in common, once.
+// nodesTLS reads, once, the files that all nodes have in common.
 func nodesTLS(c *config.Config, f *faults) map[int]*certs.Node {
 	anyNode, err := certs.ForNodes(certs.Mode(c.ServerTLS.Mode), &certs.NodeSettings{CA: c.ServerTLS.CAFile,
 		Cert: c.ServerTLS.CertFile, Key: c.ServerTLS.KeyFile, Passphrase: c.ClientTLS.PassphraseCommand})
@@ -108,13 +109,13 @@ func nodesTLS(c *config.Config, f *faults) map[int]*certs.Node {
 	return all
 }
 
-// faults are what is wrong with what a configuration names.
+// faults are the errors in what a configuration names.
 type faults struct {
 	config *config.Config
 	list   []error
 }
 
-// add blames the line of a parameter, unless the error says that it is about another one.
+// add attributes an error to the line of a parameter, unless the error names another one.
 func (f *faults) add(parameter string, err error) {
 	for _, one := range each(err) {
 		blamed := parameter
@@ -125,8 +126,8 @@ func (f *faults) add(parameter string, err error) {
 	}
 }
 
-// addFile is add for a file whose own lines are told by its errors: what is wrong with the file
-// as a whole is the parameter's.
+// addFile is add for a file whose errors name its own lines; what is wrong with the file as a
+// whole is attributed to the parameter.
 func (f *faults) addFile(parameter string, err error) {
 	for _, one := range each(err) {
 		if _, told := errors.AsType[*auth.LineError](one); !told {
@@ -138,7 +139,7 @@ func (f *faults) addFile(parameter string, err error) {
 
 func (f *faults) err() error { return errors.Join(f.list...) }
 
-// each are the errors that one joins.
+// each returns the errors that an error joins.
 func each(err error) (all []error) {
 	if err == nil {
 		return nil

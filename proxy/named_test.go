@@ -38,8 +38,8 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"unix_socket_group = 'nogroupx'", "unix_socket_group", "unknown group nogroupx"},
 	{"unix_socket_directories = 'DIR/none'", "unix_socket_directories", "stat DIR/none: no such file"},
 	{"unix_socket_directories = 'DIR/text'", "unix_socket_directories", "DIR/text is no folder"},
-	{"listen_addresses = '192.0.2.1'", "listen_addresses", `listen at "192.0.2.1": it is no address of this host`},
-	{"listen_addresses = '192.0.2.1,127.0.0.1,198.51.100.1'", "listen_addresses", `listen at "198.51.100.1": it is no address of this host`},
+	{"listen_addresses = '192.0.2.1'", "listen_addresses", `listen at "192.0.2.1": it is not an address of this host`},
+	{"listen_addresses = '192.0.2.1,127.0.0.1,198.51.100.1'", "listen_addresses", `listen at "198.51.100.1": it is not an address of this host`},
 	{"listen_addresses = '192.0.2.1'\nunix_socket_group = 'nogroupx'", "unix_socket_group", "unknown group nogroupx"},
 	{"listen_addresses = '127.0.0.1,no such name'", "listen_addresses", `listen at "no such name"`},
 }

@@ -1,8 +1,8 @@
-// Package proxy assembles the data plane: it turns a configuration into
-// everybody's Settings, starts listeners, workers and probes, joins what one needs of
-// another, and reloads and drains them. It holds no policy.
+// Package proxy assembles the data plane: it turns a configuration into everybody's
+// Settings, starts listeners, workers and probes, connects the parts that need each
+// other, and reloads and drains them. It holds no policy.
 //
-// A client's way: login.Gate, then session.Run on a worker.
+// A client passes through login.Gate, and then through session.Run on a worker.
 package proxy
 
 import (
@@ -35,14 +35,14 @@ import (
 // Ways to drain.
 const (
 	Smart     = "smart"     // no new clients; the others may stay until they leave
-	Fast      = "fast"      // clients are told and sent away
+	Fast      = "fast"      // clients are told that it ends, and disconnected
 	Immediate = "immediate" // everything ends now
 )
 
-// fastGrace is how long sessions have to end in a fast drain.
+// fastGrace is how long sessions may take to end in a fast drain.
 const fastGrace = 10 * time.Second
 
-// bytesPerStatement is about what a parsed statement takes in memory.
+// bytesPerStatement is about how much memory a parsed statement takes.
 const bytesPerStatement = 1 << 10
 
 // Proxy is a running data plane.
@@ -57,12 +57,12 @@ type Proxy struct {
 	users   atomic.Pointer[connect.Users]
 	prober  *health.Prober
 	chaser  *health.Chaser
-	// What all sessions know of SQL, and of the databases they use it in.
+	// What all sessions know of SQL, and of the databases in which they use it.
 	statements *query.Cache
 	memory     session.Memory // of all clients
 	catalogs   *catalog.Shared
 	lines      *querylog.Writer
-	events     events.Ring // of which log is kept too
+	events     events.Ring // keeps what it is told for SHOW POOL_EVENTS
 	adopted    atomic.Uint64
 
 	draining sync.Mutex
@@ -72,8 +72,8 @@ type Proxy struct {
 	failure  error // why it ended by itself
 }
 
-// Start begins to serve: when it returns, clients are accepted. The version is
-// what SHOW POOL_VERSION tells.
+// Start begins to serve: when it returns, clients are accepted. The version is for SHOW
+// POOL_VERSION.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
 	p := &Proxy{version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
 		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
@@ -85,7 +85,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	if err != nil {
 		return nil, errors.Join(err, checkListen(ctx, c))
 	}
-	// Who connects from now on waits in the kernel's queue.
+	// Clients that connect from now on wait in the kernel's queue.
 	listeners, err := login.Listen(ctx, listenSettingsOf(c))
 	if err != nil {
 		return nil, blame(c, err)
@@ -112,7 +112,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	return p, nil
 }
 
-// ask has the nodes asked how they are, and first of all now.
+// ask starts the probes of the nodes, the first of them now.
 func (p *Proxy) ask(c *config.Config) {
 	s := healthSettings(c)
 	p.prober.Configure(s)
@@ -125,10 +125,10 @@ func (p *Proxy) serve(l net.Listener) {
 	}
 }
 
-// cores is how many the process may use, before workers add to it.
+// cores is how many cores the process may use, before workers add to it.
 var cores = runtime.GOMAXPROCS(0)
 
-// workers is how many there are to be: see docs/decisions/0006-small-transactions.md.
+// workers is how many there are to be; see docs/decisions/0006-small-transactions.md.
 func workers(c *config.Config) int {
 	if c.Engine.Workers > 0 {
 		return c.Engine.Workers
@@ -140,7 +140,8 @@ func ringSettings(c *config.Config) ring.Settings {
 	return ring.Settings{Engine: c.Engine.IO, NoStream: !c.Engine.Stream}
 }
 
-// report logs what serves clients, and what of the kernel is not used, with the reason.
+// report logs the engine that serves clients, and which features of the kernel are not
+// used, with the reason.
 func (p *Proxy) report(ctx context.Context) {
 	views, err := p.workers.Snapshot(ctx)
 	if err != nil || len(views) == 0 {
@@ -154,7 +155,7 @@ func (p *Proxy) report(ctx context.Context) {
 	}
 }
 
-// engineOf says what serves clients: io_uring, 1 worker of 2 cores.
+// engineOf names what serves clients, for instance: io_uring, 1 worker of 2 cores.
 func engineOf(views []worker.View, cores int) string {
 	engine, plural := "epoll", ""
 	if slices.ContainsFunc(views[0].Features, func(f ring.Feature) bool { return f.Name == "io_uring" && f.Used }) {
@@ -172,8 +173,8 @@ func (p *Proxy) adopt(l worker.Login) {
 
 func (p *Proxy) cancel(ctx context.Context, pid uint32, key []byte) { p.workers.Cancel(ctx, pid, key) }
 
-// Reload takes up another configuration; nobody is disconnected. After an
-// error the old one stays.
+// Reload applies another configuration without disconnecting anybody. After an error
+// the old one stays.
 func (p *Proxy) Reload(c *config.Config) error {
 	made, err := p.make(c)
 	if err != nil {
@@ -189,8 +190,8 @@ func (p *Proxy) Reload(c *config.Config) error {
 	return nil
 }
 
-// Drain begins to stop and returns at once. Calling it again can only make it
-// more urgent.
+// Drain begins to stop and returns at once. A further call can only make it more
+// urgent.
 func (p *Proxy) Drain(mode string) {
 	p.draining.Lock()
 	defer p.draining.Unlock()
@@ -208,7 +209,8 @@ func (p *Proxy) Drain(mode string) {
 	go p.drain(ctx, mode)
 }
 
-// drain empties the house. A more urgent drain cancels ctx and takes over.
+// drain ends all sessions and then everything else. A more urgent drain cancels ctx and
+// takes over.
 func (p *Proxy) drain(ctx context.Context, mode string) {
 	limit := fastGrace
 	switch mode {
@@ -232,7 +234,7 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 	switch {
 	case ctx.Err() != nil: // a more urgent drain has begun
 	case err != nil && mode == Smart:
-		p.log.Warn("clients have not left within drain_timeout; they are sent away", "drain_timeout", limit)
+		p.log.Warn("clients have not left within drain_timeout; their sessions are ended", "drain_timeout", limit)
 		p.Drain(Fast)
 	default:
 		p.gate.CloseLogins()
@@ -240,8 +242,8 @@ func (p *Proxy) drain(ctx context.Context, mode string) {
 	}
 }
 
-// fail ends the process: without one of its workers it would serve some
-// clients and leave others waiting.
+// fail ends the process, because without one of its workers it would serve some clients
+// and leave others waiting.
 func (p *Proxy) fail(err error) {
 	p.draining.Lock()
 	p.failure = err

@@ -11,11 +11,12 @@ import (
 	"pgherd/proxy/session"
 )
 
-// balances: there are nodes to choose from, and reads are to be spread.
+// balances says that there are several nodes, and that reads are to be spread over
+// them.
 func balances(c *config.Config) bool { return c.Balance.On && len(c.Nodes) > 1 }
 
-// routingOf says where statements go; nil if all of them go to the primary. What is wrong with
-// it is told also then: another node may be added tomorrow.
+// routingOf says where statements go; nil if all of them go to the primary. It reports errors
+// in that case too, because another node may be added later.
 func routingOf(c *config.Config, f *faults) *session.Routing {
 	b := &c.Balance
 	balance := balanceOf(b, f)
@@ -64,8 +65,8 @@ var onWrite = map[string]route.OnWrite{
 	"dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction, // see warnOfRouting
 }
 
-// consistencyOf is which writes a read has to see. Tables that other sessions have
-// written are not told apart: dml_adaptive_global has reads see all writes.
+// consistencyOf says which writes a read must see. pgherd does not track which tables
+// other sessions have written, so with dml_adaptive_global reads see all writes.
 func consistencyOf(b *config.Balance) route.Consistency {
 	if b.OnWrite == "dml_adaptive_global" {
 		return route.Global
@@ -78,14 +79,14 @@ func consistencyOf(b *config.Balance) route.Consistency {
 	return route.Own
 }
 
-// Forms of regular expressions, in any letter case: for a whole name, and for a
-// part of a text of several lines.
+// Forms of regular expressions, which ignore case: for a whole name, and for a part of
+// a text of several lines.
 const (
 	wholeName = `^(?i:%s)$`
 	anywhere  = `(?is:%s)`
 )
 
-// patterns compiles what config has tried.
+// patterns compiles expressions that config has already tried.
 func patterns(list []string, form string) (all []*regexp.Regexp) {
 	for _, text := range list {
 		all = append(all, regexp.MustCompile(fmt.Sprintf(form, text)))
@@ -93,21 +94,21 @@ func patterns(list []string, form string) (all []*regexp.Regexp) {
 	return all
 }
 
-// warnOfRouting tells the operator what routing does not do as one might expect.
+// warnOfRouting warns the operator where routing does not do what one might expect.
 func warnOfRouting(log *slog.Logger, c *config.Config, r *session.Routing) {
 	if b := &c.Balance; b.OnWrite == "dml_adaptive" || b.OnWrite == "dml_adaptive_global" {
-		log.Warn("a transaction that has written reads on the primary, whatever the table", "disable_load_balance_on_write", b.OnWrite,
+		log.Warn("the reads of a transaction that has written go to the primary, whatever the table", "disable_load_balance_on_write", b.OnWrite,
 			"read_consistency", r.Consistency)
 	}
 	for _, index := range absent(&r.Balance, c.Nodes) {
-		log.Warn("a preference names a node that is not configured: it is not heeded", "node", index)
+		log.Warn("a preference names a node that is not configured; the preference is ignored", "node", index)
 	}
 	if !asksNodes(c) && r.Consistency != route.Eventual {
 		log.Warn("without sr_check_user and sr_check_period, reads that have to see a write go to the primary", "read_consistency", r.Consistency)
 	}
 }
 
-// absent are the nodes that preferences name and the herd does not have.
+// absent are the nodes that preferences name and the configuration does not have.
 func absent(b *route.Balance, all []config.Node) (indexes []int) {
 	for _, p := range slices.Concat(b.Applications, b.Databases, b.Users) {
 		if p.Index >= 0 && !slices.ContainsFunc(all, func(n config.Node) bool { return n.Index == p.Index }) {

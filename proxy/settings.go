@@ -23,10 +23,10 @@ import (
 	"pgherd/proxy/worker"
 )
 
-// made is what a configuration's files are turned into before anything of it
-// is taken up.
+// made is the content of the files that a configuration names, read before anything of
+// it is applied.
 type made struct {
-	users   *connect.Users // nil if there is nobody to ask as
+	users   *connect.Users // nil if there is no user to ask as
 	login   *login.Settings
 	connect *connect.Settings
 	routing *session.Routing
@@ -55,8 +55,8 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 	}, nil
 }
 
-// usersOf asks as auth_user, or else as sr_check_user, who may ask which roles a
-// user is a member of, as everybody may; it is nil if neither is set.
+// usersOf asks as auth_user, or else as sr_check_user, of which roles a user is a
+// member; every user may ask that. It is nil if neither is set.
 func (p *Proxy) usersOf(c *config.Config, passwd *auth.Passwd) *connect.Users {
 	user, password, database := c.Auth.QueryUser, c.Auth.QueryPassword, c.Auth.QueryDatabase
 	if user == "" {
@@ -81,7 +81,7 @@ func (p *Proxy) primary() (int, bool) {
 	return n.Index, true
 }
 
-// role is what a node is believed to be.
+// role is the role that a node is believed to have.
 func (p *Proxy) role(index int) nodes.Role {
 	if n := p.workers.Nodes().Node(index); n != nil {
 		return n.Role
@@ -147,8 +147,8 @@ func modeOf(word string) pool.Mode {
 	return pool.Session
 }
 
-// harmless tells the functions that a list of regular expressions names, with
-// or without their schema; nil if it names none.
+// harmless says whether a list of regular expressions names a function, with or without
+// its schema; it is nil if the list names none.
 func harmless(patterns []string) func(schema, name string) bool {
 	if len(patterns) == 0 {
 		return nil
@@ -159,7 +159,7 @@ func harmless(patterns []string) func(schema, name string) bool {
 	}
 }
 
-// healthSettings: nodes are asked if there is a user to ask as.
+// healthSettings asks the nodes if there is a user to ask as.
 func healthSettings(c *config.Config) *health.Settings {
 	s := &health.Settings{Period: c.Streaming.Period, Timeout: probeTimeout}
 	for _, n := range c.Nodes {
@@ -181,7 +181,7 @@ func asksNodes(c *config.Config) bool { return c.Streaming.User != "" && c.Strea
 // probeTimeout bounds one probe of a node, from connect to answer.
 const probeTimeout = 5 * time.Second
 
-// environment is what the workers need of the world.
+// environment is what the workers need of the world around them.
 func (p *Proxy) environment() *worker.Environment {
 	return &worker.Environment{
 		Connect: p.connect, Log: p.log, Now: time.Now,
@@ -196,7 +196,7 @@ func (p *Proxy) environment() *worker.Environment {
 	}
 }
 
-// Lengths of cancel keys, in bytes: protocol 3.0 has four, 3.2 up to 256.
+// Lengths of cancel keys in bytes. Protocol 3.0 has four; 3.2 allows up to 256.
 const (
 	shortKey = 4
 	longKey  = 32
@@ -211,13 +211,13 @@ func cancelKey(protocol uint32) []byte {
 	return key
 }
 
-// jitter spreads life times over the last tenth, so that servers opened
+// jitter spreads life times over their last tenth, so that servers which were opened
 // together are not closed together.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(mathrand.Int64N(int64(d)/10+1))
 }
 
-// tellsOf says what is told of statements.
+// tellsOf says what is logged of statements.
 func tellsOf(c *config.ClientLog) (tells querylog.Tells) {
 	for _, t := range []struct {
 		on   bool

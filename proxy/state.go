@@ -16,7 +16,7 @@ import (
 	"pgherd/proxy/worker/registry"
 )
 
-// State collects, from every worker, what SHOW tells.
+// State collects what SHOW tells, from every worker.
 func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 	views, err := p.workers.Snapshot(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 	return s, nil
 }
 
-// The workers do what admin orders.
+// The workers carry out admin's commands.
 
 func (p *Proxy) Pause(ctx context.Context, database, by string) error {
 	return p.workers.Pause(ctx, database, by)
@@ -105,8 +105,7 @@ func describeServer(v *session.ServerView, worker int) status.Server {
 	}
 }
 
-// addPools sums up, for each pool, what the workers have counted and who is
-// there now.
+// addPools sums up, for each pool, what the workers have counted and who is in it now.
 func addPools(s *status.State, views []worker.View, paused func(database string) bool) {
 	pools := map[registry.PoolName]*status.Pool{}
 	find := func(n registry.PoolName) *status.Pool {

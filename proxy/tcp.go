@@ -12,7 +12,7 @@ import (
 	"pgherd/proxy/config"
 )
 
-// keepAlive is how the kernel finds out that a client or a node is gone.
+// keepAlive configures how the kernel finds out that a client or a node is gone.
 func keepAlive(c *config.Config) net.KeepAliveConfig {
 	return net.KeepAliveConfig{Enable: true, Idle: c.TCP.KeepalivesIdle, Interval: c.TCP.KeepalivesInterval,
 		Count: c.TCP.KeepalivesCount}

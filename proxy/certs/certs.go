@@ -1,7 +1,7 @@
-// Package certs reads the files that TLS needs, to clients and to nodes: certificates, keys,
-// authorities and lists of what is revoked. Names of files come in, a tls.Config goes out;
-// an error says which parameter of the configuration it is about (config.Of). It knows
-// neither who connects nor PostgreSQL's messages.
+// Package certs reads the files that TLS needs, towards clients and towards nodes:
+// certificates, keys, authorities and revocation lists. It turns names of files into a
+// tls.Config, and its errors say which parameter of the configuration they are about
+// (config.Of). It knows neither who connects nor PostgreSQL's messages.
 package certs
 
 import (
@@ -16,22 +16,23 @@ import (
 	"pgherd/proxy/config"
 )
 
-// ALPN is the protocol that PostgreSQL's clients name inside TLS. It must be
-// named where TLS comes first, and may be where SSLRequest does
-// ("SSL Session Encryption").
+// ALPN is the protocol that PostgreSQL's clients name inside TLS. They must name it if
+// the connection begins with TLS, and may name it after an SSLRequest ("SSL Session
+// Encryption").
 const ALPN = "postgresql"
 
 // ClientSettings are the ssl_* settings for clients.
 type ClientSettings struct {
 	Cert, Key  string
-	CA, CADir  string // who vouches for clients' certificates; "": they are not asked for
+	CA, CADir  string // authorities for clients' certificates; "": clients are not asked for one
 	CRL        string
 	Ciphers    string
 	Curves     string
 	Passphrase string // command that prints the key's passphrase
 }
 
-// ForClients reads the files. Clients need TLS 1.2 at least. The error joins all that is wrong.
+// ForClients reads the files. Clients need at least TLS 1.2. The error joins everything that is
+// wrong.
 func ForClients(s *ClientSettings, log *slog.Logger) (*tls.Config, error) {
 	cert, err := loadKeyPair(s.Cert, s.Key, s.Passphrase, "ssl_cert", "ssl_key")
 	c := &tls.Config{
@@ -40,7 +41,8 @@ func ForClients(s *ClientSettings, log *slog.Logger) (*tls.Config, error) {
 		NextProtos:       []string{ALPN},
 		CipherSuites:     cipherSuites(s.Ciphers, log),
 		CurvePreferences: curves(s.Curves, log),
-		// As PostgreSQL: a resumed session would not ask for the certificate again.
+		// As in PostgreSQL, because a resumed session would not ask for the certificate
+		// again.
 		SessionTicketsDisabled: true,
 	}
 	if err = errors.Join(err, askForCertificates(c, s)); err != nil {
@@ -49,7 +51,7 @@ func ForClients(s *ClientSettings, log *slog.Logger) (*tls.Config, error) {
 	return c, nil
 }
 
-// askForCertificates has clients vouched for, if there is somebody to do so.
+// askForCertificates asks clients for a certificate, if an authority is configured.
 func askForCertificates(c *tls.Config, s *ClientSettings) (err error) {
 	if s.CA == "" && s.CADir == "" {
 		return nil
@@ -61,7 +63,8 @@ func askForCertificates(c *tls.Config, s *ClientSettings) (err error) {
 	return errors.Join(err, config.Of("ssl_crl_file", unread))
 }
 
-// loadKeyPair reads both files; the last two are the parameters that name them.
+// loadKeyPair reads both files; the last two arguments are the parameters that name
+// them.
 func loadKeyPair(certFile, keyFile, passphrase, namesCert, namesKey string) (tls.Certificate, error) {
 	cert, unread := os.ReadFile(certFile)
 	if unread != nil {
@@ -78,8 +81,8 @@ func loadKeyPair(certFile, keyFile, passphrase, namesCert, namesKey string) (tls
 	return pair, nil
 }
 
-// loadAuthorities reads a file of certificates, and every file of a folder
-// that holds one. Errors say which of ssl_* they are about.
+// loadAuthorities reads a file of certificates, or every file of a folder. Errors say
+// which of the ssl_* parameters they are about.
 func loadAuthorities(file, dir string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	return pool, errors.Join(config.Of("ssl_ca_cert", addAuthorities(pool, file)), config.Of("ssl_ca_cert_dir", addFolder(pool, dir)))

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// opensslNames are OpenSSL's names for the TLS 1.2 suites that Go has and
-// thinks safe. TLS 1.3 suites cannot be chosen, here or there.
+// opensslNames are OpenSSL's names for the TLS 1.2 suites that Go has and regards as
+// secure. TLS 1.3 suites cannot be chosen, neither in OpenSSL's list nor in Go.
 var opensslNames = map[string]uint16{
 	"ECDHE-ECDSA-AES128-GCM-SHA256": tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 	"ECDHE-ECDSA-AES256-GCM-SHA384": tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -22,8 +22,8 @@ var opensslNames = map[string]uint16{
 	"ECDHE-RSA-AES256-SHA":          tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
 }
 
-// cipherSuites reads ssl_ciphers as far as Go can follow: suites named one by
-// one are used, those struck out by ! or - are not. Groups such as HIGH mean
+// cipherSuites reads ssl_ciphers as far as Go can follow it: suites that are named one
+// by one are used, those excluded by ! or - are not. For groups such as HIGH it returns
 // Go's own choice (nil).
 func cipherSuites(list string, log *slog.Logger) (chosen []uint16) {
 	var banned []uint16
@@ -47,17 +47,17 @@ func cipherSuites(list string, log *slog.Logger) (chosen []uint16) {
 	return slices.DeleteFunc(chosen, func(s uint16) bool { return slices.Contains(banned, s) })
 }
 
-// curveNames are OpenSSL's names.
+// curveNames maps OpenSSL's names of curves.
 var curveNames = map[string]tls.CurveID{
 	"prime256v1": tls.CurveP256, "P-256": tls.CurveP256, "secp384r1": tls.CurveP384, "P-384": tls.CurveP384,
 	"secp521r1": tls.CurveP521, "P-521": tls.CurveP521, "X25519": tls.X25519, "X25519MLKEM768": tls.X25519MLKEM768,
 }
 
-// defaultCurve is Pgpool-II's default of ssl_ecdh_curve: nobody chose it, and
-// it would cost clients that begin with X25519 a round trip.
+// defaultCurve is Pgpool-II's default of ssl_ecdh_curve. It is ignored, because nobody
+// chose it and it would cost clients that begin with X25519 a round trip.
 const defaultCurve = "prime256v1"
 
-// curves reads ssl_ecdh_curve; nil is Go's own choice.
+// curves reads ssl_ecdh_curve; nil means Go's own choice.
 func curves(list string, log *slog.Logger) (chosen []tls.CurveID) {
 	if list == defaultCurve {
 		return nil

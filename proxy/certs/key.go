@@ -24,8 +24,8 @@ import (
 // passphraseTimeout is how long ssl_passphrase_command may take.
 const passphraseTimeout = 30 * time.Second
 
-// readKey reads a private key in PEM; one that is encrypted is decrypted with
-// what the passphrase command prints.
+// readKey reads a private key in PEM, and decrypts an encrypted one with the output of
+// the passphrase command.
 func readKey(file, passphraseCommand string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -51,8 +51,8 @@ func readKey(file, passphraseCommand string) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// askPassphrase runs the command, in which %p is a prompt and %% a percent
-// sign; its first line of output is the passphrase.
+// askPassphrase runs the command, in which %p is a prompt and %% a percent sign. The
+// first line of its output is the passphrase.
 func askPassphrase(command string) (string, error) {
 	command = strings.NewReplacer("%%", "%", "%p", "'Passphrase of the TLS key: '").Replace(command)
 	ctx, cancel := context.WithTimeout(context.Background(), passphraseTimeout)
@@ -65,8 +65,8 @@ func askPassphrase(command string) (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
-// What PKCS#8 is encrypted by, in the only scheme that OpenSSL 3 writes: PBES2
-// with PBKDF2 (RFC 8018, appendix A).
+// How PKCS#8 keys are encrypted, in the only scheme that OpenSSL 3 writes: PBES2 with
+// PBKDF2 (RFC 8018, appendix A).
 type (
 	encryptedKey struct {
 		Scheme    pkix.AlgorithmIdentifier
@@ -89,15 +89,15 @@ var (
 	oidPBES2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
 	oidPBKDF2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}
 
-	// keyCiphers: AES-CBC with keys of 128, 192 and 256 bits, and the
-	// triple DES that openssl req uses to this day.
+	// keyCiphers are AES-CBC with keys of 128, 192 and 256 bits, and triple DES, which
+	// openssl req still uses.
 	keyCiphers = map[string]keyCipher{
 		"2.16.840.1.101.3.4.1.2":  {16, aes.NewCipher},
 		"2.16.840.1.101.3.4.1.22": {24, aes.NewCipher},
 		"2.16.840.1.101.3.4.1.42": {32, aes.NewCipher},
 		"1.2.840.113549.3.7":      {24, des.NewTripleDESCipher},
 	}
-	// prfs: HMAC with SHA-1 (the default), SHA-256 and SHA-512.
+	// prfs are HMAC with SHA-1 (the default), SHA-256 and SHA-512.
 	prfs = map[string]func() hash.Hash{"": sha1.New, "1.2.840.113549.2.7": sha1.New,
 		"1.2.840.113549.2.9": sha256.New, "1.2.840.113549.2.11": sha512.New}
 
@@ -141,7 +141,7 @@ func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Padding alone looks right for one wrong passphrase in sixteen.
+	// The padding alone looks right for one wrong passphrase in sixteen.
 	var whole asn1.RawValue
 	if rest, err := asn1.Unmarshal(text, &whole); err != nil || len(rest) > 0 {
 		return nil, errKeyWrong
@@ -149,7 +149,7 @@ func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {
 	return text, nil
 }
 
-// openCBC decrypts and takes the padding off.
+// openCBC decrypts and removes the padding.
 func openCBC(block cipher.Block, iv, sealed []byte) ([]byte, error) {
 	size := block.BlockSize()
 	if len(sealed) == 0 || len(sealed)%size != 0 {

@@ -11,13 +11,13 @@ import (
 	"pgherd/proxy/config"
 )
 
-// Mode is how a node's TLS is used, with libpq's names for sslmode.
+// Mode says how TLS is used with a node, by libpq's names of sslmode.
 type Mode string
 
 // The modes, from weak to strong.
 const (
 	Disable    Mode = "disable"
-	Allow      Mode = "allow"  // as prefer: never weaker than asked for
+	Allow      Mode = "allow"  // like prefer, so never weaker than asked for
 	Prefer     Mode = "prefer" // TLS if the server has it; nothing is verified
 	Require    Mode = "require"
 	VerifyCA   Mode = "verify-ca"
@@ -32,16 +32,18 @@ type NodeSettings struct {
 	Cert, Key, Passphrase string
 }
 
-// Node is how to speak with a node: an immutable snapshot.
+// Node says how to connect to a node; it is an immutable snapshot.
 type Node struct {
 	Mode   Mode
 	Config *tls.Config // nil if disabled
-	// For verify-ca and verify-full: who vouches for nodes, and who no more.
+	// For verify-ca and verify-full: the authorities, and the certificates that they
+	// have revoked.
 	roots   *x509.CertPool
 	revoked revocations
 }
 
-// ForNodes reads the files that all nodes have in common. The error joins all that is wrong.
+// ForNodes reads the files that all nodes have in common. The error joins everything that is
+// wrong.
 func ForNodes(mode Mode, s *NodeSettings) (*Node, error) {
 	if !slices.Contains(modes, mode) {
 		return nil, fmt.Errorf("set up TLS to servers: unknown sslmode %q", mode)
@@ -50,7 +52,8 @@ func ForNodes(mode Mode, s *NodeSettings) (*Node, error) {
 	if mode == Disable {
 		return t, nil
 	}
-	// Verification is our own, below: Go's verifies the name too, or nothing.
+	// The verification is done below, because Go either verifies the name too or
+	// nothing at all.
 	t.Config = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, NextProtos: []string{ALPN}}
 	var wrong error
 	if s.Cert != "" {
@@ -79,7 +82,8 @@ func (t *Node) loadTrust(s *NodeSettings) (err error) {
 	return err
 }
 
-// To is for one node: host is what its certificate must name for verify-full.
+// To is the configuration for one node; host is the name that its certificate must have
+// for verify-full.
 func (t *Node) To(host string) *Node {
 	if t.Config == nil {
 		return t
@@ -97,7 +101,7 @@ func (t *Node) To(host string) *Node {
 	return &own
 }
 
-// verifyServer checks the chain, and for verify-full the name.
+// verifyServer checks the chain and, for verify-full, the name.
 func verifyServer(s *tls.ConnectionState, roots *x509.CertPool, revoked revocations, mode Mode, host string) error {
 	if len(s.PeerCertificates) == 0 {
 		return errors.New("verify server: it has no certificate")
@@ -120,8 +124,8 @@ func verifyServer(s *tls.ConnectionState, roots *x509.CertPool, revoked revocati
 	return nil
 }
 
-// verifyName is RFC 6125 as libpq has it: a certificate without any
-// alternative name, as many made by hand for PostgreSQL, counts by its common name.
+// verifyName follows RFC 6125 in libpq's way: for a certificate without any alternative
+// name, as many made by hand for PostgreSQL are, the common name counts.
 func verifyName(leaf *x509.Certificate, host string) error {
 	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 && len(leaf.EmailAddresses) == 0 && len(leaf.URIs) == 0 {
 		if host != "" && strings.EqualFold(leaf.Subject.CommonName, host) {

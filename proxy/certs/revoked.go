@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// revocations are the lists of ssl_crl_file. None: nothing is checked. As in
-// PostgreSQL, once there is one, every authority of a chain must have its own,
+// revocations are the lists of ssl_crl_file. Without a list nothing is checked. With
+// one, as in PostgreSQL, every authority of a chain must have a list of its own that is
 // signed and not out of date.
 type revocations []*x509.RevocationList
 
@@ -37,8 +37,8 @@ func loadRevocations(file string) (lists revocations, err error) {
 	return lists, nil
 }
 
-// check accepts if one of the chains has nothing revoked in it. Without any
-// chain there was no certificate.
+// check accepts if one of the chains has no revoked certificate. Without any chain
+// there was no certificate.
 func (r revocations) check(chains [][]*x509.Certificate) (err error) {
 	if len(r) == 0 {
 		return nil

@@ -9,11 +9,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// answerMessages is how many messages a node may answer our question with.
+// answerMessages limits the messages with which a node may answer pgherd's question.
 const answerMessages = 100
 
-// askOnce sends a query and reads up to its end, and not a byte more. There are no rows
-// where the node reports an error.
+// askOnce sends a query and reads exactly to the end of the answer. There are no rows
+// if the node reports an error.
 func askOnce(conn io.ReadWriter, sql string) (rows [][]string, err error) {
 	if _, err := conn.Write(wire.AppendQuery(nil, sql)); err != nil {
 		return nil, fmt.Errorf("write Query: %w", err)

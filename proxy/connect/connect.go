@@ -1,8 +1,8 @@
-// Package connect opens connections to nodes: it dials, with TLS as the configuration wants it,
-// logs in, and asks a new server what its log-in does not tell. It cancels what a server does, has
-// PostgreSQL judge a password, and asks the primary about users (Users). All of it blocks, each
-// call on the goroutine that makes it. It does not know why a server is wanted, nor which node
-// is the primary: it is told.
+// Package connect opens connections to nodes: it dials, negotiates TLS as configured, logs in, and
+// asks a new server what the log-in itself does not tell. It also sends cancel requests, lets
+// PostgreSQL check a password, and asks the primary about users (Users). Its calls block, each on
+// the goroutine that makes it. It does not know why a server is wanted, and is told which node is
+// the primary.
 package connect
 
 import (
@@ -26,30 +26,31 @@ type Address struct {
 	Network string // "tcp" or "unix"
 	Address string // as net.Dial wants it
 	TLS     *certs.Node
-	Timeout time.Duration // connect_timeout, for all of an opening or a cancel; 0: none of its own
+	Timeout time.Duration // connect_timeout, for the whole of an opening or a cancel; 0: no timeout of its own
 }
 
 // Settings are how servers are opened: an immutable snapshot.
 type Settings struct {
 	Nodes        map[int]Address
-	LoginTimeout time.Duration // for all of an opening or a cancel, where the node has no timeout; 0: none
+	LoginTimeout time.Duration // for the whole of an opening or a cancel, where the node has no timeout of its own; 0: none
 	KeepAlive    net.KeepAliveConfig
-	Control      func(network, address string, raw syscall.RawConn) error // of a socket, before it connects; may be nil
+	Control      func(network, address string, raw syscall.RawConn) error // called for a socket before it connects; may be nil
 	Binding      string                                                   // server_channel_binding
-	Learns       bool                                                     // servers are asked for their timeouts
+	Learns       bool                                                     // asks servers for their timeouts
 	Passwd       *auth.Passwd
-	Lookup       *auth.Lookup // told of passwords that servers refuse; may be nil
+	Lookup       *auth.Lookup // called for a password that a server refuses; may be nil
 }
 
-// Values of server_channel_binding; all others mean to use it where it is offered.
+// Values of server_channel_binding. All others mean that it is used where it is
+// offered.
 const (
 	bindingOff      = "disable"
 	bindingRequired = "require"
 )
 
-// access is what to log in with over l.
+// access are the credentials for the log-in over l.
 func (s *Settings) access(l *link, secret any) auth.Access {
-	known, _ := secret.(auth.Secret) // nothing is as good as an empty one
+	known, _ := secret.(auth.Secret) // an empty password is as good as none
 	a := auth.Access{Secret: known, Bound: s.Binding == bindingRequired}
 	if l.tls != nil && s.Binding != bindingOff {
 		a.Binding = auth.EndPoint(l.tls.ConnectionState().PeerCertificates[0])
@@ -57,7 +58,8 @@ func (s *Settings) access(l *link, secret any) auth.Access {
 	return a
 }
 
-// limit bounds an opening or a cancel, unless the configuration says not to.
+// limit applies the timeout to an opening or a cancel, unless the configuration has
+// none.
 func (s *Settings) limit(ctx context.Context, node int) (context.Context, context.CancelFunc) {
 	limit := s.Nodes[node].Timeout
 	if limit == 0 {
@@ -69,23 +71,23 @@ func (s *Settings) limit(ctx context.Context, node int) (context.Context, contex
 	return context.WithTimeout(ctx, limit)
 }
 
-// Connector opens connections to nodes. Its methods block, each on the
-// goroutine that calls it, and may be called from many at once.
+// Connector opens connections to nodes. Its methods block, each on the goroutine that
+// calls it, and may be called by many at once.
 type Connector struct {
 	primary  func() (node int, ok bool)
 	settings atomic.Pointer[Settings]
 }
 
-// New makes a Connector that is told by primary which node that is. Configure comes before
-// anything else.
+// New makes a Connector; primary tells it which node is the primary. Configure comes
+// before anything else.
 func New(primary func() (node int, ok bool)) *Connector { return &Connector{primary: primary} }
 
 // Configure swaps the settings.
 func (c *Connector) Configure(s *Settings) { c.settings.Store(s) }
 
-// Open logs in to the node of key. The error has a *wire.Fault for the
-// client in it: the server's own, or one of class 08 if the node could not be
-// reached (08001), broke off (08006) or does not speak the protocol (08P01).
+// Open logs in to the node of key. The error has a *wire.Fault for the client in it. It
+// is the server's own, or one of class 08 if the node could not be reached (08001),
+// ended the connection (08006) or does not speak the protocol (08P01).
 func (c *Connector) Open(ctx context.Context, key pool.Key, secret any) (worker.Opened, error) {
 	l, welcome, err := c.logIn(ctx, key, secret)
 	if err != nil {
@@ -104,7 +106,8 @@ func (c *Connector) Open(ctx context.Context, key pool.Key, secret any) (worker.
 	return o, nil
 }
 
-// learn asks a server what its log-in does not tell. An error is that the connection broke.
+// learn asks a server what its log-in does not tell. An error means that the connection is
+// broken.
 func (c *Connector) learn(ctx context.Context, l *link, key pool.Key, o *worker.Opened) error {
 	s := c.settings.Load()
 	if key.Target().Replication {
@@ -124,8 +127,8 @@ func (c *Connector) learn(ctx context.Context, l *link, key pool.Key, o *worker.
 	return err
 }
 
-// Verify logs in to a node and leaves at once, to have PostgreSQL judge a
-// password (see auth.Server).
+// Verify logs in to a node and leaves at once, so that PostgreSQL checks a password
+// (see auth.Server).
 func (c *Connector) Verify(ctx context.Context, node int, target pool.Target, secret any) error {
 	l, _, err := c.logIn(ctx, target.On(node), secret)
 	if err != nil {
@@ -138,7 +141,8 @@ func (c *Connector) Verify(ctx context.Context, node int, target pool.Target, se
 	return nil
 }
 
-// Judge has PostgreSQL judge a log-in, on its primary. An error has a *wire.Fault for the client in it.
+// Judge lets PostgreSQL decide about a log-in, on its primary. An error has a *wire.Fault for the
+// client in it.
 func (c *Connector) Judge(ctx context.Context, target pool.Target, secret any) error {
 	primary, ok := c.primary()
 	if !ok {
@@ -147,8 +151,8 @@ func (c *Connector) Judge(ctx context.Context, target pool.Target, secret any) e
 	return c.Verify(ctx, primary, target, secret)
 }
 
-// Secret is what servers of a user without a client are opened with; false
-// if that cannot work.
+// Secret is the credentials with which a user's servers are opened without a client;
+// false if there are none that work.
 func (c *Connector) Secret(user string) (any, bool) {
 	secret := c.settings.Load().Passwd.Find(user)
 	return secret, secret.CanLogIn()
@@ -156,8 +160,8 @@ func (c *Connector) Secret(user string) (any, bool) {
 
 func (c *Connector) nameOf(node int) string { return c.settings.Load().Nodes[node].Name }
 
-// logIn opens a link to the node of key and logs in on it. Its deadline is
-// lifted again.
+// logIn opens a link to the node of key and logs in on it. It removes its deadline
+// again.
 func (c *Connector) logIn(ctx context.Context, key pool.Key, secret any) (*link, auth.Welcome, error) {
 	s := c.settings.Load()
 	ctx, cancel := s.limit(ctx, key.Node)
@@ -179,20 +183,20 @@ func (c *Connector) logIn(ctx context.Context, key pool.Key, secret any) (*link,
 	return l, welcome, nil
 }
 
-// contradict: a password that a server refuses is not what auth_query said.
+// contradict reports a password of auth_query's that a server refuses.
 func (s *Settings) contradict(user string, err error) {
 	if f, is := errors.AsType[*wire.Fault](err); is && f.Code == "28P01" && s.Lookup != nil {
 		s.Lookup.Forget(user)
 	}
 }
 
-// replicationParam asks for replication, physical for that of all of a node.
+// replicationParam asks for replication; it is physical if it concerns the whole node.
 const (
 	replicationParam = "replication"
 	physical         = "true"
 )
 
-// startParams are a start-up packet's parameters.
+// startParams are the parameters of a start-up packet.
 func startParams(t pool.Target) []wire.Param {
 	params := []wire.Param{{Name: "user", Value: t.User}, {Name: "database", Value: t.Database}}
 	asked := false

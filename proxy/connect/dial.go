@@ -19,15 +19,15 @@ import (
 // longAgo is a deadline that ends every wait now.
 var longAgo = time.Unix(1, 0)
 
-// link is a connection to a node before it is a server.
+// link is a connection to a node before it becomes a server.
 type link struct {
 	socket    net.Conn
-	conn      net.Conn // socket, or TLS on it
+	conn      net.Conn // the socket, or TLS on it
 	tls       *tls.Conn
 	transport *worker.Transport
 }
 
-// dial connects to a node, with TLS as its settings want it.
+// dial connects to a node, with TLS as its settings ask for.
 func (s *Settings) dial(ctx context.Context, node int) (*link, error) {
 	at, known := s.Nodes[node]
 	if !known {
@@ -51,8 +51,7 @@ func (s *Settings) dial(ctx context.Context, node int) (*link, error) {
 	return l, nil
 }
 
-// secure asks for TLS and shakes hands, if the settings want it. A Unix
-// socket needs none.
+// secure negotiates TLS, if the settings ask for it. A Unix socket needs none.
 func (l *link) secure(t *certs.Node) error {
 	if _, isTCP := l.socket.(*net.TCPConn); t == nil || t.Config == nil || !isTCP {
 		return nil
@@ -60,7 +59,7 @@ func (l *link) secure(t *certs.Node) error {
 	if _, err := l.socket.Write(wire.AppendSSLRequest(nil)); err != nil {
 		return fmt.Errorf("ask for TLS: %w", err)
 	}
-	var answer [1]byte // read alone: what follows belongs to TLS
+	var answer [1]byte // read by itself, because what follows belongs to TLS
 	if _, err := io.ReadFull(l.socket, answer[:]); err != nil {
 		return fmt.Errorf("ask for TLS: %w", auth.NoEOF(err))
 	}
@@ -72,7 +71,8 @@ func (l *link) secure(t *certs.Node) error {
 	case answer[0] == 'N':
 		return fmt.Errorf("ask for TLS: the server has none, and sslmode is %s", t.Mode)
 	}
-	// An error text that comes before TLS could be anybody's: not passed on.
+	// The text of an error that comes before TLS could be anybody's, so it is not
+	// passed on.
 	return fmt.Errorf("ask for TLS: the server answered %q", answer[0])
 }
 
@@ -86,10 +86,9 @@ func (l *link) handshake(config *tls.Config) error {
 	return nil
 }
 
-// Cancel asks a node to cancel what process pid does, and returns when the
-// node has closed the connection: by then it has sent the signal (I10). After
-// an error it may still come, so the server it was meant for must not be used
-// by anybody else.
+// Cancel asks a node to cancel what process pid does, and returns when the node has
+// closed the connection: by then it has sent the signal (I10). After an error the
+// signal may still come, so nobody else may use the server for which it was meant.
 func (c *Connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey []byte) error {
 	s := c.settings.Load()
 	ctx, cancel := s.limit(ctx, node)
@@ -110,7 +109,7 @@ func (c *Connector) Cancel(ctx context.Context, node int, pid uint32, cancelKey 
 	return nil
 }
 
-// cancelAnswer is how many bytes may come back; PostgreSQL sends none.
+// cancelAnswer limits the bytes that may come back; PostgreSQL sends none.
 const cancelAnswer = 64 << 10
 
 func noAnswer(err error) error {

@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// openError is why a node could not be used: what a client is told, and what
-// our log needs.
+// openError says why a node could not be used: what the client is told, and what the
+// log needs.
 type openError struct {
 	fault wire.Fault
 	cause error
@@ -20,7 +20,7 @@ func (e *openError) Error() string { return fmt.Sprintf("%s: %v", e.fault.Messag
 
 func (e *openError) Unwrap() []error { return []error{&e.fault, e.cause} }
 
-// openFailure passes a fault on as it is and makes one of anything else.
+// openFailure returns a fault as it is, and makes one of any other error.
 func openFailure(name string, err error) error {
 	if _, is := errors.AsType[*wire.Fault](err); is {
 		return err
@@ -28,7 +28,7 @@ func openFailure(name string, err error) error {
 	return &openError{fault: broke(name), cause: err}
 }
 
-// unreachable says that no connection came about.
+// unreachable says that no connection was made.
 func unreachable(name string, cause error) *openError {
 	f := wire.Fault{Severity: "FATAL", Code: "08001", Message: "cannot connect to " + name,
 		Hint: "Check that PostgreSQL runs there and that pgherd may reach it."}
@@ -40,8 +40,8 @@ func unreachable(name string, cause error) *openError {
 	return &openError{fault: f, cause: cause}
 }
 
-// broke says that a connection ended while it was set up.
+// broke says that a connection ended while it was being set up.
 func broke(name string) wire.Fault {
 	return wire.Fault{Severity: "FATAL", Code: "08006", Message: "connection to " + name + " broke while logging in",
-		Hint: "The log of that PostgreSQL may tell why."}
+		Hint: "The log of PostgreSQL there may say why."}
 }

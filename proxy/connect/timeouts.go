@@ -7,13 +7,13 @@ import (
 	"pgherd/proxy/worker"
 )
 
-// timeoutsSQL asks for what pgherd has to apply itself while a client has no server.
-// What a PostgreSQL does not have is NULL.
+// timeoutsSQL asks for the timeouts that pgherd must apply itself while a client has no
+// server. Those that this release of PostgreSQL does not have are NULL.
 const timeoutsSQL = "SELECT pg_catalog.current_setting('" + pool.IdleSessionTimeout + "', true), pg_catalog.current_setting('" +
 	pool.IdleInTransactionTimeout + "', true), pg_catalog.current_setting('" + pool.TransactionTimeout + "', true)"
 
-// learnTimeouts asks a server that has just logged in for its timeouts, and takes away
-// the one that would end it while nobody has it. Sessions bring that back.
+// learnTimeouts asks a server that has just logged in for its timeouts, and switches
+// off the one that would end it while it is idle. Sessions switch it on again.
 func learnTimeouts(conn io.ReadWriter, o *worker.Opened) error {
 	rows, err := askOnce(conn, timeoutsSQL)
 	if err != nil || len(rows) != 1 || len(rows[0]) != 3 {

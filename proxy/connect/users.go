@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// usersConns is how many connections ask about users at once.
+	// usersConns limits the connections that ask about users at the same time.
 	usersConns = 4
 	// usersIdle is how long one is kept for the next question.
 	usersIdle = 30 * time.Second
 )
 
-// UsersSettings say as whom the primary is asked about users, and how.
+// UsersSettings say as whom, and with which query, the primary is asked about users.
 type UsersSettings struct {
 	Query    string // auth_query
 	Database string
@@ -32,8 +32,8 @@ type UsersSettings struct {
 	Secret   auth.Secret
 }
 
-// Users asks the primary what it stores as users' passwords, and which roles
-// they are members of.
+// Users asks the primary for users' stored passwords, and of which roles they are
+// members.
 type Users struct {
 	connect  *Connector
 	settings UsersSettings
@@ -49,7 +49,7 @@ func NewUsers(c *Connector, s UsersSettings) *Users {
 	return &Users{connect: c, settings: s, places: make(chan struct{}, usersConns), idle: map[*reader]*time.Timer{}}
 }
 
-// reader is a connection to a node that asks about users.
+// reader is a connection to a node for questions about users.
 type reader struct {
 	*pgconn.PgConn
 	node int
@@ -71,7 +71,7 @@ func (u *Users) Find(ctx context.Context, user string) (text string, found bool,
 	return string(answer.Rows[0][1]), true, nil
 }
 
-// membersQuery gives the roles that user $1 is a member of, and the user; see
+// membersQuery returns the roles of which user $1 is a member, and the user; see
 // auth.MembersFinder. Everybody may read these catalogs.
 const membersQuery = `WITH RECURSIVE member(oid) AS (
 	SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1
@@ -90,8 +90,8 @@ func (u *Users) Members(ctx context.Context, user string) (roles []string, err e
 	return roles, nil
 }
 
-// ask asks the primary one question about a user. A connection that broke while
-// it was idle, as in a failover, is replaced once.
+// ask asks the primary one question about a user. A connection that broke while it was
+// idle, as after a failover, is replaced once.
 func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, error) {
 	select {
 	case u.places <- struct{}{}:
@@ -116,7 +116,7 @@ func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, er
 	return answer, answer.Err
 }
 
-// askOn asks on a connection and keeps it if that went well.
+// askOn asks on a connection, and keeps the connection if that succeeds.
 func (u *Users) askOn(ctx context.Context, r *reader, query, user string) *pgconn.Result {
 	answer := r.ExecParams(ctx, query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
 	if _, is := errors.AsType[*pgconn.PgError](answer.Err); is || answer.Err == nil {
@@ -127,8 +127,8 @@ func (u *Users) askOn(ctx context.Context, r *reader, query, user string) *pgcon
 	return answer
 }
 
-// open logs in. The search path is ours, as nobody else's
-// functions may answer in place of PostgreSQL's (CVE-2025-12819 of PgBouncer).
+// open logs in. It sets the search path, so that nobody else's functions can answer in
+// place of PostgreSQL's (CVE-2025-12819 of PgBouncer).
 func (u *Users) open(ctx context.Context, node int) (*reader, error) {
 	target := pool.Target{Database: u.settings.Database, User: u.settings.User, Params: pool.EncodeParams([]wire.Param{
 		{Name: "application_name", Value: "pgherd auth_query"}, {Name: "search_path", Value: "pg_catalog"}})}
@@ -150,7 +150,7 @@ func (u *Users) open(ctx context.Context, node int) (*reader, error) {
 	return &reader{PgConn: conn, node: node}, nil
 }
 
-// take gives an idle connection to the node, nil if there is none.
+// take returns an idle connection to the node, or nil if there is none.
 func (u *Users) take(node int) *reader {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -179,7 +179,8 @@ func (u *Users) keep(r *reader) {
 	})
 }
 
-// Close ends idle connections, and others once they are idle; of nil it does nothing.
+// Close closes idle connections now, and the others once they are idle. It may be
+// called on nil.
 func (u *Users) Close() {
 	if u == nil {
 		return
@@ -195,7 +196,7 @@ func (u *Users) Close() {
 	}
 }
 
-// leaveTime is how long a connection may take to be told that we leave.
+// leaveTime limits how long it may take to say goodbye on a connection.
 const leaveTime = time.Second
 
 func leave(r *reader) {

@@ -12,9 +12,9 @@ import (
 	"pgherd/proxy/config"
 )
 
-// Check says what would keep Listen from listening, as far as it can be seen without taking the
-// port, which the server may have that runs now: at one that the kernel chooses. The error joins
-// all that is wrong.
+// Check says what would keep Listen from listening, as far as it can be found out without the
+// port itself, which a running server may have: it uses a port that the kernel chooses. The
+// error joins everything that is wrong.
 func (s *ListenSettings) Check(ctx context.Context) error {
 	trial := *s
 	trial.Port = 0
@@ -23,7 +23,7 @@ func (s *ListenSettings) Check(ctx context.Context) error {
 	return errors.Join(err, s.checkSockets())
 }
 
-// checkSockets says what keeps Unix sockets from being made.
+// checkSockets says what would keep Unix sockets from being made.
 func (s *ListenSettings) checkSockets() (err error) {
 	for _, dir := range s.SocketDirs {
 		err = errors.Join(err, config.Of("unix_socket_directories", checkFolder(strings.TrimSpace(dir))))
@@ -35,7 +35,7 @@ func (s *ListenSettings) checkSockets() (err error) {
 	return err
 }
 
-// checkFolder wants one that a socket can be made in.
+// checkFolder returns an error if no socket can be made in the folder.
 func checkFolder(dir string) error {
 	info, err := os.Stat(dir)
 	switch {

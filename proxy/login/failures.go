@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// maxOrigins is how many addresses, and users at addresses, are remembered.
+// maxOrigins limits the addresses, and users at addresses, that are remembered.
 const maxOrigins = 50_000
 
-// failures counts failed logins, so that guesses are turned away before they
-// cost anything. A count leaks: it is empty again after a window without
-// failures. Users who have logged in from an address before are not shut out
-// by what others do there, as behind one address may be a whole site; only
-// their own failures count against them.
+// failures counts failed log-ins, so that guesses are refused before they cost
+// anything. A count leaks: after a window without failures it is zero again. A user who
+// has logged in from an address before is not locked out by the failures of others
+// there, because a whole site may share one address; only the user's own failures
+// count.
 type failures struct {
 	now func() time.Time
 
@@ -24,13 +24,13 @@ type failures struct {
 // origin is an address, or a user at an address.
 type origin struct {
 	addr netip.Addr
-	user string // "": whoever is there
+	user string // "": any user
 }
 
 type failureCount struct {
 	level float64
 	at    time.Time
-	good  bool // has logged in; of an address: somebody has
+	good  bool // has logged in; for an address: somebody there has
 }
 
 // FailureRule is auth_failure_limit within auth_failure_window.
@@ -43,8 +43,8 @@ func newFailures(now func() time.Time) *failures {
 	return &failures{now: now, counts: map[origin]*failureCount{}}
 }
 
-// siteOf is what counts as one address: of IPv6 the network of 64 bits that
-// one customer has.
+// siteOf is what counts as one address: for IPv6 the network of 64 bits that one
+// customer has.
 func siteOf(addr netip.Addr) netip.Addr {
 	if addr.Is6() {
 		return netip.PrefixFrom(addr, 64).Masked().Addr()
@@ -52,7 +52,8 @@ func siteOf(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// lockedOut says that nobody of that address gets in, whoever it claims to be.
+// lockedOut says that log-ins from the address are refused, whichever user they are
+// for.
 func (f *failures) lockedOut(addr netip.Addr, r FailureRule) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +61,7 @@ func (f *failures) lockedOut(addr netip.Addr, r FailureRule) bool {
 	return c != nil && !c.good && f.over(c, r)
 }
 
-// barredUser says the same of one user.
+// barredUser says that log-ins of one user are.
 func (f *failures) barredUser(addr netip.Addr, user string, r FailureRule) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +86,7 @@ func (f *failures) leak(c *failureCount, r FailureRule) {
 	c.at = now
 }
 
-// failed counts a failure; it says whether that was the one too many.
+// failed counts a failure, and says whether the limit is reached by it.
 func (f *failures) failed(addr netip.Addr, user string, r FailureRule) (tooMany bool) {
 	if r.Limit == 0 {
 		return false
@@ -115,7 +116,7 @@ func (f *failures) succeeded(addr netip.Addr, user string, r FailureRule) {
 func (f *failures) count(o origin) *failureCount {
 	c := f.counts[o]
 	if c == nil {
-		for other := range f.counts { // any: maps begin anywhere
+		for other := range f.counts { // any of them: maps iterate in random order
 			if len(f.counts) < maxOrigins {
 				break
 			}

@@ -15,10 +15,10 @@ import (
 	"pgherd/proxy/worker"
 )
 
-// firstPacket gets through what may come before a start-up packet or a cancel
-// request: TLS at once, or SSLRequest and GSSENCRequest, each at most once.
-// Reads are exact, so what follows SSLRequest is only ever read as TLS: bytes
-// slipped in before it in clear text break the handshake.
+// firstPacket reads what may come before a start-up packet or a cancel request: TLS at
+// once, or SSLRequest and GSSENCRequest, each at most once. It reads no byte more than
+// a packet has, so what follows SSLRequest is only ever read as TLS. Bytes that
+// somebody inserts before it in clear text break the handshake.
 func (l *login) firstPacket() (wire.First, error) {
 	askedTLS, askedGSS := false, false
 	for opening := true; ; opening = false {
@@ -45,8 +45,8 @@ func (l *login) firstPacket() (wire.First, error) {
 	}
 }
 
-// readFirst reads one packet. opening: it is the connection's first, which
-// may be TLS; that is direct then, and the handshake is done.
+// readFirst reads one packet. opening says that it is the connection's first, which may
+// be TLS; direct then says so, and the handshake is done.
 func (l *login) readFirst(opening bool) (f wire.First, direct bool, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(l.conn, head[:]); err != nil {
@@ -85,7 +85,7 @@ func (l *login) answer(c byte) error {
 	return nil
 }
 
-// answerSSLRequest agrees to TLS if we have it; over a Unix socket we do not.
+// answerSSLRequest agrees to TLS if it is configured, but never over a Unix socket.
 func (l *login) answerSSLRequest() error {
 	if l.settings.TLS == nil || l.peer.Local {
 		return l.answer('N')
@@ -96,11 +96,12 @@ func (l *login) answerSSLRequest() error {
 	return l.handshake(l.socket)
 }
 
-// directTLS is a client that began with TLS. It must say by ALPN that it
-// means PostgreSQL, or a browser could be tricked into speaking to us.
+// directTLS serves a client that began with TLS. The client must say by ALPN that it
+// means PostgreSQL, because a browser could otherwise be tricked into speaking to
+// pgherd.
 func (l *login) directTLS(begun []byte) error {
 	if l.settings.TLS == nil || l.peer.Local {
-		return errors.New("shake hands for TLS: a client began with it, but there is no TLS here")
+		return errors.New("shake hands for TLS: the client began with it, but TLS is not configured")
 	}
 	if err := l.handshake(&prefixed{Conn: l.socket, prefix: begun}); err != nil {
 		return err
@@ -111,7 +112,7 @@ func (l *login) directTLS(begun []byte) error {
 	return nil
 }
 
-// handshake puts TLS on the connection, from here on and for its session.
+// handshake puts TLS on the connection, from here to the end of its session.
 func (l *login) handshake(under net.Conn) error {
 	l.transport = worker.NewTransport(under)
 	conn := tls.Server(l.transport, l.settings.TLS)
@@ -128,7 +129,7 @@ func (l *login) handshake(under net.Conn) error {
 	return nil
 }
 
-// ownBinding is what clients may bind SCRAM to: our certificate.
+// ownBinding is what clients may bind SCRAM to, which is pgherd's certificate.
 func ownBinding(c *tls.Config) auth.Binding {
 	if len(c.Certificates) != 1 {
 		return nil
@@ -140,7 +141,7 @@ func ownBinding(c *tls.Config) auth.Binding {
 	return auth.EndPoint(leaf)
 }
 
-// describeTLS is a connection's version and cipher, "" without TLS.
+// describeTLS is the version and the cipher of a connection, or "" without TLS.
 func describeTLS(conn *tls.Conn) string {
 	if conn == nil {
 		return ""
@@ -149,7 +150,7 @@ func describeTLS(conn *tls.Conn) string {
 	return tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
 }
 
-// prefixed gives back bytes that were read too early.
+// prefixed returns bytes first that were read too early.
 type prefixed struct {
 	net.Conn
 	prefix []byte

@@ -18,32 +18,31 @@ import (
 )
 
 const (
-	// loginsAtOnce is how many connections of one listener may be setting up;
-	// more wait in the kernel's queue. Each listener has its own, so that a
-	// flood over TCP leaves the Unix socket to the administrator.
+	// loginsAtOnce limits how many connections of one listener may be logging in; more
+	// wait in the kernel's queue. Each listener has its own limit, so that a flood over
+	// TCP leaves the Unix socket to the administrator.
 	loginsAtOnce = 1000
-	// acceptPause is how long accepting rests after an error, as of too many
-	// open files, which a retry would meet again at once.
+	// acceptPause is how long accepting pauses after an error, such as too many open
+	// files, which a retry would meet again at once.
 	acceptPause = 100 * time.Millisecond
 )
 
-// Uses are what a Gate needs of others. All may be called from many
-// goroutines at once.
+// Uses are what a Gate needs of others. Each may be called by many goroutines at once.
 type Uses struct {
 	// Adopt takes over a client that is logged in; Left is called when it has ended.
 	Adopt func(worker.Login)
 	// Cancel passes a cancel request on and returns when that is done (I10).
 	Cancel func(ctx context.Context, pid uint32, key []byte)
-	// Verify opens a server with a secret that only PostgreSQL can judge and
-	// closes it again; see auth.Server. Its *wire.Fault is for the client.
+	// Verify opens a server with a secret that only PostgreSQL can check, and closes it
+	// again; see auth.Server. Its *wire.Fault is for the client.
 	Verify func(ctx context.Context, target pool.Target, secret any) error
 }
 
-// Settings are how clients are let in: an immutable snapshot.
+// Settings say how clients are let in; they are an immutable snapshot.
 type Settings struct {
 	Policy            *auth.Policy
 	TLS               *tls.Config   // nil: no TLS
-	Timeout           time.Duration // authentication_timeout, for all of a login; 0: no limit
+	Timeout           time.Duration // authentication_timeout, for the whole of a log-in; 0: no limit
 	MaxClients        int           // max_client_conn; 0: no limit
 	MaxLogins         int           // max_logins_per_address; 0: no limit
 	Failures          FailureRule
@@ -51,18 +50,18 @@ type Settings struct {
 	LogDisconnections bool
 }
 
-// Gate accepts clients, logs them in and hands them over. It owns listeners
-// and connections until they are adopted or closed.
+// Gate accepts clients, logs them in and hands them over. It owns listeners, and
+// connections until they are adopted or closed.
 type Gate struct {
 	log      *slog.Logger
 	uses     Uses
 	settings atomic.Pointer[Settings]
-	entering atomic.Int64 // proved, about to be adopted
-	clients  atomic.Int64 // adopted, and still there
+	entering atomic.Int64 // authenticated, and about to be adopted
+	clients  atomic.Int64 // adopted, and not yet ended
 	failures *failures
 	limiter  limiter
 
-	stopping context.Context // done: logins under way end
+	stopping context.Context // once it is done, log-ins in progress end
 	stop     context.CancelFunc
 	logins   sync.WaitGroup
 
@@ -78,17 +77,18 @@ func NewGate(log *slog.Logger, uses Uses) *Gate {
 	return g
 }
 
-// Configure swaps the settings; logins under way keep those they began with.
+// Configure replaces the settings; log-ins in progress keep those with which they
+// began.
 func (g *Gate) Configure(s *Settings) {
 	g.settings.Store(s)
 	superseded := func() bool { return g.settings.Load() != s || g.stopping.Err() != nil }
 	go s.Policy.Passwd.Warm(superseded)
 }
 
-// Doubt has what was asked of PostgreSQL about users forgotten: it may have been changed.
+// Doubt forgets what PostgreSQL has said about users, because it may have changed.
 func (g *Gate) Doubt() { g.settings.Load().Policy.ForgetAll() }
 
-// Serve accepts from l until Close; it returns nil then.
+// Serve accepts from l until Close, and then returns nil.
 func (g *Gate) Serve(l net.Listener) error {
 	if !g.add(l) {
 		return l.Close()
@@ -103,8 +103,8 @@ func (g *Gate) Serve(l net.Listener) error {
 			return nil
 		case err != nil:
 			own.drop()
-			if !resting { // once, not ten times a second
-				g.log.Error("accepting clients fails; trying on", "listener", l.Addr().String(), "error", err)
+			if !resting { // logged once, not ten times a second
+				g.log.Error("cannot accept clients; pgherd keeps trying", "listener", l.Addr().String(), "error", err)
 			}
 			resting = true
 			g.rest(err)
@@ -115,8 +115,8 @@ func (g *Gate) Serve(l net.Listener) error {
 	}
 }
 
-// begin starts a login, unless the gate has been closed since conn was
-// accepted: whoever waits for logins to end must not miss one.
+// begin starts a log-in, unless the gate has been closed since conn was accepted,
+// because whoever waits for log-ins to end must not miss one.
 func (g *Gate) begin(conn net.Conn, own places) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -140,7 +140,7 @@ func (g *Gate) add(l net.Listener) bool {
 	return !g.closed
 }
 
-// rest waits a moment, unless the error was that of one client only.
+// rest pauses for a moment, unless the error concerns one client only.
 func (g *Gate) rest(err error) {
 	if errors.Is(err, syscall.ECONNABORTED) {
 		return
@@ -151,7 +151,7 @@ func (g *Gate) rest(err error) {
 	}
 }
 
-// Close stops accepting. Logins under way go on: a smart shutdown.
+// Close stops accepting. Log-ins in progress go on, as a smart shutdown needs.
 func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -162,8 +162,8 @@ func (g *Gate) Close() {
 	g.listeners = nil
 }
 
-// CloseLogins ends logins under way, who are told, and returns when all are
-// gone; a few seconds at most. To be called after Close.
+// CloseLogins ends the log-ins in progress, tells their clients, and returns when all
+// have ended, after a few seconds at most. It is called after Close.
 func (g *Gate) CloseLogins() {
 	g.stop()
 	g.logins.Wait()

@@ -21,7 +21,7 @@ func (g *Gate) Left(v session.View, why error) {
 		"session_time", sessionTime(time.Since(v.LoggedIn)), "statements", v.Statements, "reason", reason)
 }
 
-// sessionTime is in hours, minutes and seconds, as PostgreSQL logs it.
+// sessionTime formats hours, minutes and seconds as PostgreSQL's log does.
 func sessionTime(d time.Duration) string {
 	d = d.Round(time.Millisecond)
 	return fmt.Sprintf("%d:%02d:%06.3f", int(d.Hours()), int(d.Minutes())%60, (d % time.Minute).Seconds())

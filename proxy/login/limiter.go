@@ -6,26 +6,27 @@ import (
 	"sync"
 )
 
-// maxWaiting is how many connections, of all addresses, may wait for their
-// turn to log in; more are turned away.
+// maxWaiting limits how many connections, of all addresses, may wait for their turn to
+// log in; more are refused.
 const maxWaiting = 10_000
 
-// limiter bounds the logins under way of one address, as one that is slow on
-// purpose must leave places to others. Who comes on top waits its turn.
+// limiter bounds the log-ins in progress from one address, because an address that is
+// slow on purpose must leave places to others. Further log-ins wait for their turn.
 type limiter struct {
 	mu      sync.Mutex
 	sites   map[netip.Addr]*site
 	waiting int
 }
 
-// site is an address with logins under way.
+// site is an address that has log-ins in progress.
 type site struct {
 	inside int
-	queue  []chan struct{} // closed when it is one's turn
+	queue  []chan struct{} // each is closed when its turn comes
 }
 
-// enter takes a place, or a place in the queue: turn is nil then or to be
-// waited for. Both end with leave, or with giveUp before the turn came.
+// enter takes a place and returns nil, or a place in the queue and returns its turn,
+// which the caller waits for. Both end with leave, or with giveUp before the turn
+// comes.
 func (c *limiter) enter(addr netip.Addr, limit int) (turn chan struct{}, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,7 +64,7 @@ func (c *limiter) leave(addr netip.Addr) {
 	}
 }
 
-// giveUp takes one out of the queue, whose turn may have come this moment.
+// giveUp removes a waiter from the queue; its turn may have come at this moment.
 func (c *limiter) giveUp(addr netip.Addr, turn chan struct{}) {
 	c.mu.Lock()
 	s := c.sites[addr]

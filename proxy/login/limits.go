@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// places are those of a listener for logins under way; a login that waits for
-// others of its address gives its own back meanwhile.
+// places bound a listener's log-ins in progress. A log-in that waits for others from
+// its address gives its place back meanwhile.
 type places chan struct{}
 
 func (p places) take() { p <- struct{}{} }
@@ -45,7 +45,7 @@ func (l *login) admit(ctx context.Context, own places) (left func(), err error) 
 	return left, nil
 }
 
-// barredUser is asked once the user is known, and before anything costly.
+// barredUser is checked once the user is known, and before anything costly.
 func (l *login) barredUser() error {
 	if !l.peer.Local && l.gate.failures.barredUser(l.peer.Addr, l.peer.User, l.settings.Failures) {
 		return l.lockedOut()
@@ -53,7 +53,7 @@ func (l *login) barredUser() error {
 	return nil
 }
 
-// errBarred marks refusals that are not worth a line in the log each.
+// errBarred marks refusals that are not logged one by one.
 var errBarred = errors.New("lockedOut")
 
 func (l *login) lockedOut() error {
@@ -67,7 +67,7 @@ func tooMany(message, detail string) *wire.Fault {
 	return &wire.Fault{Severity: "FATAL", Code: "53400", Message: message, Detail: detail}
 }
 
-// judge counts the outcome of a login against, or for, its address.
+// judge counts the outcome of a log-in for its address, as a success or as a failure.
 func (l *login) judge(err error) {
 	if l.peer.Local || l.peer.User == "" {
 		return
@@ -81,7 +81,7 @@ func (l *login) judge(err error) {
 	case errors.Is(err, errBarred):
 	case refused && fault.Code[:2] == "28", fault != nil && fault.Code == "28P01", l.proving && timedOut(err):
 		if l.gate.failures.failed(l.peer.Addr, l.peer.User, r) {
-			l.gate.log.Warn("too many failed logins, more from there are refused for a while", "host", l.client.Host,
+			l.gate.log.Warn("too many failed logins; further ones from there are refused for a while", "host", l.client.Host,
 				"user", l.peer.User, "auth_failure_limit", r.Limit, "auth_failure_window", r.Window)
 		}
 	}

@@ -180,7 +180,7 @@ func TestGuessesAreBarred(t *testing.T) {
 		}
 	}
 	g.closeAll()
-	if n := strings.Count(g.logged(), "too many failed logins, more from there"); n != 2 {
+	if n := strings.Count(g.logged(), "too many failed logins; further ones from there"); n != 2 {
 		t.Errorf("%d warnings about addresses", n)
 	}
 }

@@ -15,18 +15,18 @@ import (
 	"pgherd/proxy/config"
 )
 
-// ListenSettings say where clients come in.
+// ListenSettings say where pgherd listens.
 type ListenSettings struct {
 	Addresses   []string // listen_addresses: names, addresses; "*" is all
 	Port        int
 	KeepAlive   net.KeepAliveConfig
-	Control     func(network, address string, raw syscall.RawConn) error // of a TCP socket, before it listens; may be nil
+	Control     func(network, address string, raw syscall.RawConn) error // called for a TCP socket before it listens; may be nil
 	SocketDirs  []string                                                 // unix_socket_directories
 	SocketGroup string                                                   // "": ours
 	SocketMode  os.FileMode                                              // unix_socket_permissions
 }
 
-// Listen opens every listener, or none. The error joins all that is wrong.
+// Listen opens every listener, or none. The error joins everything that is wrong.
 func Listen(ctx context.Context, s *ListenSettings) ([]net.Listener, error) {
 	all, err := s.listenAddresses(ctx)
 	if err = errors.Join(err, s.checkSockets()); err == nil {
@@ -54,7 +54,7 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// listenAddresses listens at each of listen_addresses that can be listened at.
+// listenAddresses listens at every address of listen_addresses at which it can.
 func (s *ListenSettings) listenAddresses(ctx context.Context) (all []net.Listener, err error) {
 	for _, name := range s.Addresses {
 		opened, unopened := s.listenAt(ctx, strings.TrimSpace(name))
@@ -64,9 +64,8 @@ func (s *ListenSettings) listenAddresses(ctx context.Context) (all []net.Listene
 	return all, err
 }
 
-// listenAt listens at one of listen_addresses. A name may mean several
-// addresses; those that this host does not have are passed over as long as
-// one is left.
+// listenAt listens at one of listen_addresses. A name may stand for several addresses;
+// those that this host does not have are skipped as long as one is left.
 func (s *ListenSettings) listenAt(ctx context.Context, name string) (all []net.Listener, err error) {
 	if name == "*" {
 		l, err := s.listenTCP(ctx, "tcp", "")
@@ -93,12 +92,12 @@ func (s *ListenSettings) listenAt(ctx context.Context, name string) (all []net.L
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("listen at %q: it is no address of this host", name)
+		return nil, fmt.Errorf("listen at %q: it is not an address of this host", name)
 	}
 	return all, nil
 }
 
-// unmapped are the addresses, each once, IPv4 as IPv4.
+// unmapped are the addresses, each once, with IPv4 addresses in their own form.
 func unmapped(addrs []netip.Addr) (out []netip.Addr) {
 	for _, addr := range addrs {
 		if addr = addr.Unmap(); !slices.Contains(out, addr) {

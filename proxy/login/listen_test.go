@@ -29,8 +29,8 @@ func TestListenTCP(t *testing.T) {
 		{[]string{"localhost"}, "", nil},
 		{[]string{" 127.0.0.1", "127.0.0.2"}, "", []string{"127.0.0.1"}},
 		{[]string{"0.0.0.0"}, "", []string{"127.0.0.1"}},
-		{[]string{"192.0.2.1"}, "no address of this host", nil}, // reserved for documents
-		{[]string{"127.0.0.1", "192.0.2.1"}, "no address of this host", nil},
+		{[]string{"192.0.2.1"}, "not an address of this host", nil}, // reserved for documents
+		{[]string{"127.0.0.1", "192.0.2.1"}, "not an address of this host", nil},
 		{[]string{"198.51.100.1", "127.0.0.1", "192.0.2.1"}, "\nlisten at \"192.0.2.1\"", nil},
 		{nil, "neither listen_addresses nor unix_socket_directories", nil},
 	} {
@@ -127,7 +127,7 @@ func TestStaleSockets(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("over a file: %v", err)
 	}
 	if kept, _ := os.ReadFile(path); string(kept) != "precious" {

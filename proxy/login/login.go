@@ -1,7 +1,7 @@
-// Package login is the front: it listens, accepts clients, gets through what they begin with
-// (TLS, start-up packet), has package auth prove who they are, and hands them over. It bounds how
-// many log in at once, how long that may take, and how often they may fail. A Gate owns a
-// connection until it is adopted or closed; what others do for it, it is told as Uses.
+// Package login is the front: it listens, accepts clients, reads what they begin with (TLS,
+// start-up packet), lets package auth authenticate them, and hands them over. It bounds how many
+// log in at once, how long that may take, and how often they may fail. A Gate owns a connection
+// until it is adopted or closed. What it needs of others it gets as Uses.
 package login
 
 import (
@@ -22,20 +22,20 @@ import (
 	"pgherd/proxy/worker"
 )
 
-// login is one client's connection until it is adopted or closed. One
-// goroutine owns it; everything it waits for ends at one deadline.
+// login is one client's connection until it is adopted or closed. One goroutine owns
+// it. Everything that it waits for ends at one deadline.
 type login struct {
 	gate      *Gate
 	settings  *Settings
-	socket    net.Conn          // what was accepted
-	conn      net.Conn          // what messages go over: socket, or TLS on it
+	socket    net.Conn          // the accepted connection
+	conn      net.Conn          // carries the messages: socket, or TLS on it
 	tls       *tls.Conn         // nil: plain
 	transport *worker.Transport // under tls
 
 	peer    auth.Peer
 	client  session.Client
-	started bool // a start-up packet has come: from here on a delay is the client's fault
-	proving bool // until it has: if it ends here, that counts against the client
+	started bool // a start-up packet has come; from here on the client causes a delay
+	proving bool // the client is proving who it is; if the connection ends now, that counts as a failure
 	adopted bool
 }
 
@@ -92,8 +92,8 @@ func (l *login) locate() {
 	l.client.Host, l.client.Port = addr.String(), strconv.Itoa(at.Port)
 }
 
-// ownNetworks are this host's addresses. An error is as good as none: rules
-// with samehost or samenet then do not match.
+// ownNetworks are this host's addresses. After an error there are none, and rules with
+// samehost or samenet do not match.
 func ownNetworks() (own []netip.Prefix) {
 	addrs, _ := net.InterfaceAddrs()
 	for _, addr := range addrs {
@@ -104,7 +104,7 @@ func ownNetworks() (own []netip.Prefix) {
 	return own
 }
 
-// run is the life of a login: first packets, authentication, hand-over.
+// run is the whole of a log-in: first packets, authentication, hand-over.
 func (l *login) run(ctx context.Context) error {
 	first, err := l.firstPacket()
 	if err != nil {
@@ -154,7 +154,7 @@ func (l *login) handOver(grant *auth.Grant) error {
 	if err != nil {
 		return err
 	}
-	l.adopted = true // from here on the descriptor is not ours
+	l.adopted = true // the descriptor belongs to the worker from here on
 	l.client.TLS = describeTLS(l.tls)
 	l.client.LoggedIn = time.Now()
 	if l.settings.LogConnections {
@@ -167,7 +167,7 @@ func (l *login) handOver(grant *auth.Grant) error {
 	return nil
 }
 
-// fail logs why a login ended, once, and tells the client if it can be told.
+// fail logs once why a log-in ended, and tells the client if that is possible.
 func (l *login) fail(err error) {
 	log := l.gate.log.With("host", l.client.Host, "port", l.client.Port)
 	if l.peer.User != "" {

@@ -21,9 +21,8 @@ const (
 	staleSocketWait   = time.Second
 )
 
-// listenUnix makes the socket in dir under the name that libpq looks for.
-// Until group and permissions are set nobody can connect; closing the
-// listener removes the file.
+// listenUnix makes the socket in dir under the name that libpq looks for. Nobody can
+// connect until group and permissions are set. Closing the listener removes the file.
 func (s *ListenSettings) listenUnix(ctx context.Context, dir string) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(s.Port))
 	if len(path) > longestSocketPath {
@@ -43,8 +42,8 @@ func (s *ListenSettings) listenUnix(ctx context.Context, dir string) (net.Listen
 	return l, nil
 }
 
-// forbidAll takes every permission from the socket before it has a name: the
-// file that bind makes inherits them.
+// forbidAll removes every permission from the socket before it has a name; the file
+// that bind makes inherits that.
 func forbidAll(_, _ string, raw syscall.RawConn) error {
 	var err error
 	cerr := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0) })
@@ -67,7 +66,7 @@ func (s *ListenSettings) permit(path string) error {
 	return nil
 }
 
-// groupID takes a name or a number.
+// groupID reads a group's name or number.
 func groupID(group string) (int, error) {
 	if gid, err := strconv.Atoi(group); err == nil {
 		return gid, nil
@@ -79,8 +78,8 @@ func groupID(group string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// removeStale removes a socket that nobody listens at, left by a crash.
-// Anything else in its place is an error.
+// removeStale removes a socket that a crash has left and at which nobody listens.
+// Anything else under the name is an error.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +89,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("listen at %s: there is something that is no socket", path)
+		return fmt.Errorf("listen at %s: the file there is not a socket", path)
 	}
 	conn, err := net.DialTimeout("unix", path, staleSocketWait)
 	if err == nil {

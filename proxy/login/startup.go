@@ -17,7 +17,7 @@ const (
 func (l *login) startUp(f *wire.First) error {
 	if len(f.Params) > maxStartupParams {
 		return &wire.Fault{Severity: "FATAL", Code: "54000", Message: "too many startup parameters",
-			Detail: fmt.Sprintf("%d parameters, at most %d are taken.", len(f.Params), maxStartupParams)}
+			Detail: fmt.Sprintf("There are %d parameters, and at most %d are accepted.", len(f.Params), maxStartupParams)}
 	}
 	user, _ := f.Value("user")
 	if user == "" {
@@ -39,14 +39,14 @@ func (l *login) startUp(f *wire.First) error {
 	return nil
 }
 
-// shorten cuts a name where PostgreSQL would, before any rule looks at it: a
-// name that differs only beyond is the same user.
+// shorten cuts a name where PostgreSQL would, before any rule is applied, because names
+// that differ only beyond that are the same user.
 func shorten(name string) string { return name[:min(len(name), longestName)] }
 
 // replication is what parameter replication asks for.
 type replication string
 
-// The values are as a server is sent them.
+// The values are those that a server is sent.
 const (
 	ordinary replication = ""
 	physical replication = "true"
@@ -75,8 +75,8 @@ func replicationOf(f *wire.First) (replication, error) {
 
 const replicationParam = "replication"
 
-// parseBool reads a boolean as PostgreSQL does: any beginning of a word that
-// is no other's, in either case.
+// parseBool reads a boolean as PostgreSQL does: any unambiguous beginning of a word, in
+// either case.
 func parseBool(s string) (value, valid bool) {
 	s = strings.ToLower(s)
 	begins := func(word string, least int) bool { return len(s) >= least && strings.HasPrefix(word, s) }
@@ -89,8 +89,8 @@ func parseBool(s string) (value, valid bool) {
 	return false, false
 }
 
-// sessionParams are the parameters that a server is to be started with,
-// beside user and database.
+// sessionParams are the parameters with which a server is started, besides user and
+// database.
 func sessionParams(f *wire.First, r replication) (params []wire.Param) {
 	for _, p := range f.Params {
 		if p.Name != "user" && p.Name != "database" && p.Name != replicationParam {
@@ -103,11 +103,11 @@ func sessionParams(f *wire.First, r replication) (params []wire.Param) {
 	return params
 }
 
-// agree settles the version of the protocol. A client that asks for more than
-// we have is told what it gets ("NegotiateProtocolVersion").
+// agree settles the version of the protocol. A client that asks for a newer one is told
+// what it gets ("NegotiateProtocolVersion").
 func (l *login) agree(f *wire.First) error {
 	newest := min(f.Protocol, wire.Protocol32)
-	l.client.Protocol = wire.Protocol30 // 3.1 never was, and means 3.0
+	l.client.Protocol = wire.Protocol30 // 3.1 was never released, and means 3.0
 	if newest == wire.Protocol32 {
 		l.client.Protocol = wire.Protocol32
 	}

@@ -7,15 +7,15 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Limits of telling a client why it is turned away (I5).
+// Limits for telling a client why it is refused (I5).
 const (
 	tellTime   = 2 * time.Second
 	drainTime  = time.Second
 	drainBytes = 64 << 10
 )
 
-// tell sends the error and waits a moment for the client to read it: closing
-// a socket on which unread bytes lie would send a RST, which overtakes it.
+// tell sends the error and waits a moment for the client to read it. If unread bytes
+// lie in a socket, closing it sends a RST, which overtakes the error.
 func (l *login) tell(f *wire.Fault) {
 	fatal := *f
 	fatal.Severity = "FATAL"
