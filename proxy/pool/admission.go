@@ -2,18 +2,20 @@ package pool
 
 import "sync/atomic"
 
-// Admission is what PostgreSQL has let servers of a Target in on: the role and the
-// database as they were, with their limits, the settings they give to log-ins, and
-// whatever else a log-in depends on. All servers that were let in on the same share
-// it. Any thread may ask whether it is over; nothing else of it changes.
+// Admission is the state on which PostgreSQL's decision to let servers of a Target log
+// in was based: the role and the database as they were, with their limits, the settings
+// that they give to log-ins, and whatever else a log-in depends on. All servers that
+// logged in under the same state share it. Any thread may ask whether it is over;
+// nothing else of it changes.
 type Admission struct {
-	Whose string // the role and the database by number, which no other has; "": not known
-	state string // all of it, in a form of the node's choosing
+	Whose string // the numbers of the role and of the database, which no other has; "": not known
+	state string // the whole state, in a form that the node chooses
 	over  atomic.Bool
 }
 
-// Over says that PostgreSQL may judge a log-in otherwise now: the server is not for
-// who logs in later. A server without an Admission, of replication, is never over.
+// Over says that PostgreSQL might decide differently now, so the server must not be
+// used for later log-ins. A server without an Admission, for replication, is never
+// over.
 func (a *Admission) Over() bool { return a != nil && a.over.Load() }
 
 // End makes it over.
@@ -23,15 +25,15 @@ func (a *Admission) End() {
 	}
 }
 
-// Finding is what a node says of the log-in of the server that is asked.
+// Finding is what a node says about the log-in of the server that is asked.
 type Finding struct {
-	Whose  string // "": it would not say
+	Whose  string // "": the node did not say
 	State  string
-	Loaded string // when this server has read the configuration files
+	Loaded string // when this server read the configuration files
 }
 
-// Admit is the Admission of a server of which this was found; known is what others of
-// its Target have been let in on.
+// Admit is the Admission of a server with this Finding; known is that of other servers
+// of its Target, which is shared if it is the same.
 func (f Finding) Admit(known *Admission) *Admission {
 	if known != nil && !known.Over() && known.Whose == f.Whose && known.state == f.State {
 		return known
@@ -39,7 +41,8 @@ func (f Finding) Admit(known *Admission) *Admission {
 	return &Admission{Whose: f.Whose, state: f.State}
 }
 
-// ReadFinding reads the answer to AdmissionQuestion; no rows: the node would not say.
+// ReadFinding reads the answer to AdmissionQuestion. Without a row the node did not
+// say.
 func ReadFinding(rows [][]string) (f Finding) {
 	if len(rows) == 1 && len(rows[0]) == 3 {
 		f = Finding{rows[0][0], rows[0][1], rows[0][2]}
@@ -47,13 +50,14 @@ func ReadFinding(rows [][]string) (f Finding) {
 	return f
 }
 
-// AdmissionQuestion asks a server, as whoever has logged in to it, what that log-in
-// stands on now. It means the same under any settings. There is no answer, but an error,
-// once the role is gone.
+// AdmissionQuestion asks a server, as the user that has logged in to it, for the state
+// that the log-in depends on. It means the same under any settings. Once the role is
+// gone the answer is an error.
 //
-// Triggers on log-ins came with PostgreSQL 17; what their functions read is not seen.
-// The password is seen by those who may read it. xmin would tell more, also of what
-// does not matter: every GRANT to somebody else changes the database's row.
+// Triggers on log-ins exist since PostgreSQL 17; what their functions read is not
+// noticed. The password is noticed where the user may read it. xmin would reveal more,
+// but also much that does not matter: every GRANT to somebody else changes the
+// database's row.
 const AdmissionQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;

@@ -8,53 +8,52 @@ import (
 // Ticket is a session's place in the queue.
 type Ticket struct {
 	Key     Key
-	Worker  int       // where the session lives
-	Session uint32    // who asks; 0: nobody, the server is for the list of idle servers
+	Worker  int       // the worker of the session
+	Session uint32    // the session that asks; 0: none, the server is for the list of idle servers
 	Since   time.Time // it waits
 	order   uint64
 }
 
-// Deed is what an Allocator wants done.
+// Deed is what an Allocator tells a worker to do.
 type Deed uint8
 
 const (
-	Open  Deed = iota // open a server for the ticket; its place is counted
+	Open  Deed = iota // open a server for the ticket; it is counted already
 	Move              // give an idle server of the ticket's key to the ticket
 	Evict             // close an idle server of the key, to make room
 )
 
-// Action is a deed for one worker.
+// Action is a Deed for one worker.
 type Action struct {
 	Deed   Deed
 	Worker int    // who does it
-	Ticket Ticket // for whom; of an Evict only the Key counts: whose place is freed
+	Ticket Ticket // whom it is for; of an Evict only the Key counts, which says whose place becomes free
 }
 
-// Allocator counts servers and queues those who wait for one. It is owned by one
-// worker; others send it messages. While nobody waits, workers serve
-// themselves from their shelves and ask only for leave to open. While
-// somebody does, every checkout comes here and every idle server is reported
-// (Spare), so that the longest waiter is served first.
+// Allocator counts servers and queues the sessions that wait for one. One worker owns
+// it; others send it messages. While nobody waits, workers serve themselves from their
+// lists of idle servers and only ask for permission to open one. While somebody waits,
+// every checkout comes here and every idle server is reported (Spare), so that the
+// longest waiter is served first.
 //
-// The rule: a server that becomes idle goes to whoever has waited longest for
-// one of its pool. A place that becomes free under a limit goes to whoever has
-// waited longest of those whom no other limit holds up. Who waits longest and
-// is held up by a limit has an idle server of another pool closed that takes a
-// place under it.
+// The rules are these. A server that becomes idle goes to the session that has waited
+// longest for one of its pool. A place that becomes free under a limit goes to the
+// session that has waited longest among those that no other limit blocks. If the
+// longest waiter is blocked by a limit, an idle server of another pool that counts
+// under this limit is closed.
 //
-// What it costs: a pool whose waiters are held up stands in the gate of one
-// limit that is reached, its own before its user's, its database's and its
-// node's, and is looked at when a place under that limit becomes free, not
-// before. The queue as a whole is walked only while an idle server takes a
-// place that another pool's waiter needs, when an administrator has changed
-// something, and at every Tick.
+// The cost is kept low as follows. A pool whose waiters are blocked stands in the gate
+// of one limit that is reached, its own before its user's, its database's and its
+// node's, and is looked at only when a place under that limit becomes free. The queue
+// as a whole is walked only while an idle server takes a place that another pool's
+// waiter needs, when an administrator has changed something, and at every Tick.
 type Allocator struct {
-	// Renewals is the one part that any thread may ask.
+	// Renewals is the only part that any thread may ask.
 	Renewals Renewals
 	ledger
 	now     time.Time
-	paused  map[string]Pause // databases nobody gets a server of; AllDatabases for all
-	held    map[string]int   // likewise, for a moment: by how many
+	paused  map[string]Pause // databases whose clients get no server; AllDatabases for all
+	held    map[string]int   // likewise, for one statement: how many Holds there are
 	queue   line
 	waiters map[who]*waiter
 	spares  []spare
@@ -72,7 +71,8 @@ func NewAllocator(limits Limits) *Allocator {
 	return &Allocator{ledger: newLedger(limits), paused: map[string]Pause{}, held: map[string]int{}, waiters: map[who]*waiter{}}
 }
 
-// Tick tells the time. Whoever has waited long enough gets of the reserve.
+// Tick tells the time. A session that has waited long enough gets a server from the
+// reserve.
 func (h *Allocator) Tick(now time.Time) []Action {
 	h.now = now
 	return h.serveAll()
@@ -81,7 +81,8 @@ func (h *Allocator) Tick(now time.Time) []Action {
 // AllDatabases stands for every database.
 const AllDatabases = ""
 
-// Pause has nobody get a server of the database, until Resume. A pause that is there goes on.
+// Pause lets nobody get a server of the database until Resume. A pause that has begun already
+// goes on unchanged.
 func (h *Allocator) Pause(database string, since time.Time, by string) {
 	if _, is := h.paused[database]; !is {
 		h.paused[database] = Pause{Since: since, By: by, All: database == AllDatabases}
@@ -89,7 +90,7 @@ func (h *Allocator) Pause(database string, since time.Time, by string) {
 	h.keepBack()
 }
 
-// Resume ends a Pause; that of all databases ends every one.
+// Resume ends a Pause; Resume of AllDatabases ends all of them.
 func (h *Allocator) Resume(database string) []Action {
 	if database == AllDatabases {
 		clear(h.paused)
@@ -99,7 +100,7 @@ func (h *Allocator) Resume(database string) []Action {
 	return h.serveAll()
 }
 
-// Hold is Pause for the sake of one statement, until Free.
+// Hold is a Pause for one statement, until Free.
 func (h *Allocator) Hold(database string) {
 	h.held[database]++
 	h.keepBack()
@@ -114,8 +115,8 @@ func (h *Allocator) Free(database string) []Action {
 	return h.serveAll()
 }
 
-// KeptBack are the databases of which nobody gets a server, with why, in a map of its own. Of
-// those that are only held, their holder knows since when.
+// KeptBack returns the databases whose clients get no server, with the reason, in a map of
+// its own. For those that are only held, the holder knows since when.
 func (h *Allocator) KeptBack() map[string]Pause {
 	all := maps.Clone(h.paused)
 	for database := range h.held {
@@ -134,7 +135,7 @@ func (h *Allocator) keepBack() {
 	}
 }
 
-// Paused says whether servers of the database are kept back.
+// Paused says whether clients of the database get no server.
 func (h *Allocator) Paused(database string) bool {
 	_, one := h.paused[database]
 	_, all := h.paused[AllDatabases]
@@ -152,7 +153,7 @@ func (h *Allocator) CountDatabase(database string) int {
 	return 0
 }
 
-// SetLimits changes the limits; more room serves waiters at once.
+// SetLimits changes the limits. If there is more room, waiters are served at once.
 func (h *Allocator) SetLimits(limits Limits) []Action {
 	h.limits = limits
 	for _, p := range h.pools {
@@ -163,7 +164,7 @@ func (h *Allocator) SetLimits(limits Limits) []Action {
 	return h.serveAll()
 }
 
-// Waiting is how many wait.
+// Waiting is how many sessions wait.
 func (h *Allocator) Waiting() int { return len(h.queue) }
 
 // Count is how many servers of the key are open or being opened.
@@ -177,19 +178,19 @@ func (h *Allocator) Count(key Key) int {
 // Total is how many servers are open or being opened in all.
 func (h *Allocator) Total() int { return h.open }
 
-// Ask puts a ticket into the queue and serves whom it can.
+// Ask puts a ticket into the queue and serves everyone whom it can.
 func (h *Allocator) Ask(t Ticket) []Action {
 	h.order++
 	t.order = h.order
 	return h.enter(t)
 }
 
-// AskAgain puts back a ticket whose Move found no server left, in its old
-// place. Its session must still wait: see Withdraw.
+// AskAgain puts a ticket whose Move found no server back into its old place. Its
+// session must still be waiting: see Withdraw.
 func (h *Allocator) AskAgain(t Ticket) []Action { return h.enter(t) }
 
-// enter puts a ticket in its place. A session waits for one server: should it
-// have another ticket in the queue, that one is void.
+// enter puts a ticket into its place. A session waits for one server at a time, so
+// another ticket of it in the queue becomes void.
 func (h *Allocator) enter(t Ticket) []Action {
 	h.Withdraw(t.Worker, t.Session)
 	p := h.pool(t.Key)
@@ -204,15 +205,15 @@ func (h *Allocator) enter(t Ticket) []Action {
 		h.await(p, +1)
 	}
 	if p.head() == w {
-		at = p.under[ofPair] // whatever holds it up is found out by serve
+		at = p.under[ofPair] // serve finds out which limit blocks it
 	}
 	h.stand(p, at)
 	return h.serve(p.under[:ofPair+1])
 }
 
-// Withdraw removes the ticket of a session that no longer waits. If a Move is
-// already under way the ticket is not here: then the session's worker, to whom
-// it leads, is not to AskAgain.
+// Withdraw removes the ticket of a session that no longer waits. If a Move is under
+// way, the ticket is not in the queue; then the worker of the session, to which the
+// Move leads, must not call AskAgain.
 func (h *Allocator) Withdraw(worker int, session uint32) {
 	if w := h.waiters[who{worker, session}]; w != nil {
 		h.remove(w)
@@ -234,8 +235,8 @@ func (h *Allocator) remove(w *waiter) {
 	h.forget(p)
 }
 
-// stand has a pool stand in the gate of a tally; nil is in none, as is a pool
-// that has nobody to serve.
+// stand puts a pool into the gate of a tally. A pool stands in no gate (nil) if nothing
+// blocks it or it has no waiter to serve.
 func (h *Allocator) stand(p *pool, at *tally) {
 	if p.at != nil {
 		p.at.gate.remove(p)
@@ -248,13 +249,13 @@ func (h *Allocator) stand(p *pool, at *tally) {
 	}
 }
 
-// Spare reports an idle server on a worker's list.
+// Spare reports an idle server in a worker's list.
 func (h *Allocator) Spare(key Key, worker int) []Action {
 	if len(h.queue) == 0 {
 		return nil
 	}
 	p := h.pool(key)
-	if p.waiting() > 0 && h.rubbing == 0 && !p.contested() { // the usual case: no one else could use it
+	if p.waiting() > 0 && h.rubbing == 0 && !p.contested() { // the usual case: nobody else could use it
 		w := p.head()
 		h.remove(w)
 		h.settle()
@@ -275,7 +276,7 @@ func (h *Allocator) Gone(key Key) []Action {
 	return actions
 }
 
-// Kept reports that an Evict found nothing to close.
+// Kept reports that an Evict found no server to close.
 func (h *Allocator) Kept(key Key) []Action {
 	p := h.pool(key)
 	h.stay(p)
@@ -291,8 +292,8 @@ func (h *Allocator) stay(p *pool) {
 	}
 }
 
-// Shrink allows the closing of an idle server of the key, unless that would
-// leave fewer than minimum. Gone or Kept is to follow.
+// Shrink permits the closing of an idle server of the key, unless fewer than minimum
+// would be left. Gone or Kept follows.
 func (h *Allocator) Shrink(key Key, minimum int) bool {
 	p := h.pools[key]
 	if p == nil || p.open-p.leaving <= minimum {
@@ -302,8 +303,8 @@ func (h *Allocator) Shrink(key Key, minimum int) bool {
 	return true
 }
 
-// Reserve counts a server opened for nobody in particular, for a minimum
-// size; false when a limit forbids it or somebody waits.
+// Reserve counts a server that is opened for a minimum size and not for a session. It
+// is false if a limit forbids the server or somebody waits.
 func (h *Allocator) Reserve(key Key) bool {
 	if len(h.queue) > 0 || h.Paused(key.Target().Database) {
 		return false

@@ -16,7 +16,7 @@ type IdleList struct {
 // NewIdleList makes an empty one.
 func NewIdleList() *IdleList { return &IdleList{servers: map[Key][]*Server{}} }
 
-// Put gives the list a server. It owes nothing and is idle (I2).
+// Put adds a server, which owes nothing and is idle (I2).
 func (h *IdleList) Put(s *Server, now time.Time) {
 	s.Idle = now
 	h.servers[s.Key] = append(h.servers[s.Key], s)
@@ -34,7 +34,8 @@ func (h *IdleList) Take(key Key) *Server {
 	return s
 }
 
-// Oldest is the server of the key that has been idle longest, left in its place.
+// Oldest returns the server of the key that has been idle longest, and leaves it in the
+// list.
 func (h *IdleList) Oldest(key Key) *Server {
 	if stack := h.servers[key]; len(stack) > 0 {
 		return stack[0]
@@ -42,7 +43,7 @@ func (h *IdleList) Oldest(key Key) *Server {
 	return nil
 }
 
-// Remove takes out s, wherever it stands. False: it was not there.
+// Remove removes s, wherever it is in the list. It is false if s was not there.
 func (h *IdleList) Remove(s *Server) bool {
 	stack := h.servers[s.Key]
 	i := place(stack, s)
@@ -60,7 +61,7 @@ func (h *IdleList) Len() int { return h.count }
 // Has says whether s is in the list of idle servers.
 func (h *IdleList) Has(s *Server) bool { return place(h.servers[s.Key], s) >= 0 }
 
-// place is where s is in the stack, mostly near its top; -1: it is not there.
+// place is where s is in the stack, mostly near its top; -1 if it is not there.
 func place(stack []*Server, s *Server) int {
 	for i, other := range slices.Backward(stack) {
 		if other == s {
@@ -70,7 +71,7 @@ func place(stack []*Server, s *Server) int {
 	return -1
 }
 
-// All is every idle server, the one idle longest first.
+// All returns every idle server, the one idle longest first.
 func (h *IdleList) All() (all []*Server) {
 	for _, stack := range h.servers {
 		all = append(all, stack...)
@@ -81,9 +82,9 @@ func (h *IdleList) All() (all []*Server) {
 	return all
 }
 
-// Due lists the servers to close: idle since before idleSince, or past their
-// life. The zero time switches the first rule off. Pools without an idle server
-// are forgotten here.
+// Due lists the servers to close: those idle since before idleSince, and those past
+// their life time. A zero time switches the first rule off. Pools without an idle
+// server are forgotten here.
 func (h *IdleList) Due(now, idleSince time.Time) (due []*Server) {
 	maps.DeleteFunc(h.servers, func(_ Key, stack []*Server) bool { return len(stack) == 0 })
 	for _, s := range h.All() {
@@ -94,7 +95,7 @@ func (h *IdleList) Due(now, idleSince time.Time) (due []*Server) {
 	return due
 }
 
-// Retire has the server closed when it is given back.
+// Retire makes the server be closed when it is given back.
 func (s *Server) Retire(now time.Time) { s.Expires = now.Add(-1) }
 
 // Expired says that the server's life time is over.

@@ -21,21 +21,20 @@ type pair struct {
 	database, user string
 }
 
-// tally counts what comes under one limit: that of a node, a database, a user
-// or a pair.
+// tally counts what one limit covers: that of a node, a database, a user or a pair.
 type tally struct {
 	most    *int // the limit; 0: none
 	pools   int
 	open    int  // servers that are open or being opened
-	waiting int  // who wait and are not paused
+	waiting int  // sessions that wait and are not paused
 	spare   int  // idle servers reported
-	rubs    bool // it is full, somebody waits, and closing one that is spare makes room
-	gate    gate // the pools it holds up
+	rubs    bool // the limit is reached, somebody waits, and closing a spare server would make room
+	gate    gate // the pools that it blocks
 }
 
 func (t *tally) full(extra int) bool { return *t.most > 0 && t.open >= *t.most+extra }
 
-// The tallies of a pool, the narrowest first.
+// The tallies of a pool, the narrowest limit first.
 const (
 	ofPair = iota
 	ofUser
@@ -53,12 +52,12 @@ type pool struct {
 	paused  bool
 	line    line
 	under   [tallies]*tally
-	at      *tally // in whose gate it stands; nil: in none
+	at      *tally // the tally in whose gate it stands; nil: none
 }
 
 func (p *pool) head() *waiter { return p.line[0] }
 
-// waiting is how many wait and are not paused.
+// waiting is how many sessions wait and are not paused.
 func (p *pool) waiting() int {
 	if p.paused {
 		return 0
@@ -66,7 +65,7 @@ func (p *pool) waiting() int {
 	return len(p.line)
 }
 
-// contested says that others wait for a place that a server of p holds.
+// contested says that others wait for a place which a server of p takes.
 func (p *pool) contested() bool {
 	for _, t := range p.under {
 		if t.full(0) && t.waiting > p.waiting() {
@@ -91,7 +90,7 @@ type ledger struct {
 	limits  Limits
 	open    int
 	leaving int // evictions under way
-	rubbing int // tallies that rub
+	rubbing int // tallies whose rubs is set
 	pools   map[Key]*pool
 	nodes   map[int]*tally
 	bases   map[string]*tally
@@ -131,7 +130,7 @@ func under[K comparable](all map[K]*tally, key K, most *int) *tally {
 	return t
 }
 
-// forget drops a pool of which nothing is left, if that is not done yet.
+// forget drops a pool once nothing of it is left.
 func (l *ledger) forget(p *pool) {
 	if p.open > 0 || p.spare > 0 || p.leaving > 0 || len(p.line) > 0 || l.pools[p.key] != p {
 		return
@@ -165,7 +164,7 @@ func (l *ledger) count(p *pool, n int) {
 	}
 }
 
-// await adds n who wait for a server of the pool.
+// await adds n sessions that wait for a server of the pool.
 func (l *ledger) await(p *pool, n int) {
 	for _, t := range p.under {
 		t.waiting += n
@@ -188,7 +187,7 @@ func (l *ledger) leave(p *pool, n int) {
 	l.leaving += n
 }
 
-// weigh notes whether a tally rubs.
+// weigh updates whether a tally rubs.
 func (l *ledger) weigh(t *tally) {
 	rubs := t.spare > 0 && t.waiting > 0 && t.full(0)
 	if rubs == t.rubs {

@@ -6,9 +6,9 @@ import "pgherd/proxy/wire"
 type Mode uint8
 
 const (
-	Session     Mode = iota // never: when the client leaves
+	Session     Mode = iota // never; only when the client leaves
 	Transaction             // at the end of each transaction
-	Statement               // as Transaction, and explicit ones are refused
+	Statement               // as Transaction, and explicit transactions are refused
 )
 
 func (m Mode) String() string { return [...]string{"session", "transaction", "statement"}[m] }
@@ -22,15 +22,15 @@ const (
 	Uncertain       // what it owes cannot be known
 )
 
-// Moment is the state in which somebody asks whether to give a server back.
+// Moment is the state in which somebody asks whether a server is to be given back.
 type Moment struct {
 	Ended   bool // the client is gone
 	Owes    Owing
-	Status  byte // transaction status last told, wire.Idle …
-	Used    bool // it may hold a session's state: it wants a reset
-	Pinned  bool // it holds state that its session still needs
-	Expired bool // past its life time
-	Single  bool // serves one client only: replication
+	Status  byte // the last transaction status, wire.Idle …
+	Used    bool // the server may hold a session's state, so it needs a reset
+	Pinned  bool // the server holds state that its session still needs
+	Expired bool // the server is past its life time
+	Single  bool // the server is for one client only, as for replication
 }
 
 // Verdict is what becomes of a server.
@@ -38,8 +38,8 @@ type Verdict uint8
 
 const (
 	Keep    Verdict = iota // it stays with its session
-	Return                 // it goes back as it is
-	Reset                  // it goes back after reset_query_list
+	Return                 // it returns to the pool as it is
+	Reset                  // it returns to the pool after reset_query_list
 	Discard                // it is closed, never reused
 )
 
@@ -47,8 +47,8 @@ func (v Verdict) String() string {
 	return [...]string{"keep", "return", "reset", "discard"}[v]
 }
 
-// Judge is the release rule (I2): a server goes back only when it owes
-// nothing and is idle; what cannot be known, or is too old, is closed.
+// Judge is the release rule (I2): a server returns to the pool only if it owes nothing
+// and is idle. If its state cannot be known, or it is too old, it is closed.
 func (m Mode) Judge(at Moment) Verdict {
 	if !at.Ended {
 		return m.judgeStaying(at)
@@ -57,13 +57,13 @@ func (m Mode) Judge(at Moment) Verdict {
 	case at.Owes != Nothing, at.Expired, at.Single:
 		return Discard
 	case at.Used, at.Pinned, at.Status != wire.Idle:
-		return Reset // which ends an open transaction too
+		return Reset // which also ends an open transaction
 	default:
 		return Return
 	}
 }
 
-// judgeStaying: the client is there, and waits or thinks.
+// judgeStaying is the rule while the client is there, and waits or is silent.
 func (m Mode) judgeStaying(at Moment) Verdict {
 	switch {
 	case m == Session, at.Single, at.Pinned, at.Owes != Nothing, at.Status != wire.Idle:
@@ -89,8 +89,8 @@ type ModeEntry struct {
 	Mode           Mode
 }
 
-// Of is the Mode of a user's clients in a database. Names count as they are,
-// in their case.
+// Of is the Mode of a user's clients in a database. Names are compared exactly,
+// including case.
 func (m Modes) Of(database, user string) Mode {
 	for _, e := range m.Entries {
 		if (e.Database == "" || e.Database == database) && (e.User == "" || e.User == user) {

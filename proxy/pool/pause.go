@@ -6,15 +6,15 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Pause is why nobody gets a server of a database.
+// Pause is why clients of a database get no server.
 type Pause struct {
 	Since time.Time
-	By    string // the user who has ordered it; "": a statement that has to be alone, for a moment
+	By    string // the user who gave the command; "": a statement that nobody else may be connected for, briefly
 	All   bool   // of every database
 }
 
-// Fault is what a client is told that has waited for the end of it for too long, or that asks
-// what it is waiting for.
+// Fault is what a client is told that has waited too long for the end of the pause, or asks
+// what it waits for.
 func (p Pause) Fault(database string) *wire.Fault {
 	what, end := `database "`+database+`" is`, "RESUME "+quoteName(database)
 	if p.All {

@@ -11,7 +11,7 @@ type waiter struct {
 	pool *pool
 }
 
-// who tells waiters apart: a session waits for one server at a time.
+// who identifies a waiter: a session waits for one server at a time.
 type who struct {
 	worker  int
 	session uint32
@@ -22,7 +22,7 @@ func (t *Ticket) who() who { return who{t.Worker, t.Session} }
 // line is waiters by order, the longest waiting first.
 type line []*waiter
 
-// find says where the first waiter stands whose order is not below this one.
+// find returns the place of the first waiter whose order is not below this one.
 func (l line) find(order uint64) int {
 	at, _ := slices.BinarySearchFunc(l, order, func(w *waiter, order uint64) int { return cmp.Compare(w.order, order) })
 	return at
@@ -32,8 +32,8 @@ func (l *line) insert(w *waiter) { *l = slices.Insert(*l, l.find(w.order), w) }
 
 func (l *line) remove(w *waiter) { remove((*[]*waiter)(l), l.find(w.order)) }
 
-// gate is where pools stand whose waiters one limit holds up, the one whose
-// first has waited longest in front.
+// gate holds the pools whose waiters one limit blocks, in the order of their longest
+// waiters.
 type gate []*pool
 
 func (g gate) find(p *pool) int {
@@ -45,8 +45,7 @@ func (g *gate) insert(p *pool) { *g = slices.Insert(*g, g.find(p), p) }
 
 func (g *gate) remove(p *pool) { remove((*[]*pool)(g), g.find(p)) }
 
-// remove takes out one element; that in front, the usual one, without moving
-// the others.
+// remove removes one element. Removing the first, the usual case, moves no others.
 func remove[T any](list *[]*T, at int) {
 	if at > 0 {
 		*list = slices.Delete(*list, at, at+1)

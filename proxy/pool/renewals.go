@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Renewals remembers when the servers of each database were last told to make
-// way for new ones (RECONNECT). One thread changes it, any may ask.
+// Renewals remembers when the servers of each database were last to be replaced by new
+// ones (RECONNECT). One thread changes it, any may ask.
 type Renewals struct {
 	last atomic.Pointer[map[string]time.Time] // never changed once stored
 }
 
-// renewalsLimit bounds the databases that are told apart; beyond it all are
+// renewalsLimit bounds the databases that are told apart; beyond it all databases are
 // renewed at once.
 const renewalsLimit = 1000
 
-// Renew makes every server outdated whose log-in did not begin after now. This
-// is what finds those that are on their way: being opened, or being moved.
+// Renew makes every server outdated whose log-in did not begin after now. In this way
+// it also reaches those that are being opened or moved.
 func (r *Renewals) Renew(database string, now time.Time) {
 	last := map[string]time.Time{}
 	if old := r.last.Load(); old != nil && len(*old) < renewalsLimit {
@@ -32,11 +32,11 @@ func (r *Renewals) Renew(database string, now time.Time) {
 	r.last.Store(&last)
 }
 
-// Outdated says that the server is to be closed, not kept.
+// Outdated says that the server is to be closed when it is given back.
 func (r *Renewals) Outdated(s *Server) bool {
 	last := r.last.Load()
 	return last != nil && (before(s.Opened, (*last)[s.Key.Target().Database]) || before(s.Opened, (*last)[AllDatabases]))
 }
 
-// before says that a log-in of that time did not begin after a renewal.
+// before says that a log-in at that time did not begin after a renewal.
 func before(opened, renewal time.Time) bool { return !renewal.IsZero() && !opened.After(renewal) }

@@ -2,16 +2,16 @@ package pool
 
 import "slices"
 
-// serve gives what there is to the longest waiters for whom it will do. Places
-// have become free under the limits in freed, at most.
+// serve gives servers and places to the longest waiters that can use them. Only the
+// limits in freed may have free places.
 func (h *Allocator) serve(freed []*tally) []Action { return h.pass(freed, false) }
 
 // serveAll looks at every waiter.
 func (h *Allocator) serveAll() []Action { return h.pass(nil, true) }
 
-// pass goes through the queue, longest waiter first, and does for each what
-// can be done. Within a pass servers and places only become fewer, so nobody
-// need be looked at twice.
+// pass goes through the queue, the longest waiter first, and does for each what can be
+// done. Within a pass servers and places only become fewer, so no waiter has to be
+// looked at twice.
 func (h *Allocator) pass(freed []*tally, all bool) (actions []Action) {
 	for w := h.next(0, freed, all); w != nil; w = h.next(w.order+1, freed, all) {
 		p := w.pool
@@ -34,9 +34,8 @@ func (h *Allocator) pass(freed []*tally, all bool) (actions []Action) {
 	return actions
 }
 
-// next is the first waiter, of this order or later, for whom something may be
-// done. While nothing rubs, only those can be served who stand in a gate that
-// is open.
+// next is the first waiter, of this order or later, for whom something may be done.
+// While no tally rubs, only waiters of pools in an open gate can be served.
 func (h *Allocator) next(order uint64, freed []*tally, all bool) (first *waiter) {
 	if all || h.rubbing > 0 {
 		if at := h.queue.find(order); at < len(h.queue) {
@@ -60,8 +59,8 @@ func (h *Allocator) next(order uint64, freed []*tally, all bool) (first *waiter)
 	return first
 }
 
-// shut is the narrowest limit that forbids one more server of the pool, nil if
-// none does; extra is what its pair may have beyond its own.
+// shut is the narrowest limit that forbids one more server of the pool, nil if none
+// does. extra is how many the pair may have beyond its own limit.
 func (h *Allocator) shut(p *pool, extra int) *tally {
 	for _, t := range p.under {
 		if t.full(extra) {
@@ -72,7 +71,7 @@ func (h *Allocator) shut(p *pool, extra int) *tally {
 	return nil
 }
 
-// extra is what a ticket may have of the reserve.
+// extra is how much of the reserve a ticket may use.
 func (h *Allocator) extra(w *waiter) int {
 	if h.limits.Reserve > 0 && h.now.Sub(w.Since) >= h.limits.ReserveAfter {
 		return h.limits.Reserve
@@ -80,7 +79,8 @@ func (h *Allocator) extra(w *waiter) int {
 	return 0
 }
 
-// settle forgets the spares once nobody waits: workers serve themselves again.
+// settle forgets the reported servers once nobody waits, because workers then serve
+// themselves again.
 func (h *Allocator) settle() {
 	if len(h.queue) > 0 {
 		return
@@ -92,7 +92,8 @@ func (h *Allocator) settle() {
 	h.spares = nil
 }
 
-// takeSpare moves a reported server to the waiter, one of its own worker first.
+// takeSpare moves a reported server to the waiter, preferably one of the waiter's own
+// worker.
 func (h *Allocator) takeSpare(w *waiter, actions *[]Action) bool {
 	if w.pool.spare == 0 {
 		return false
@@ -114,8 +115,8 @@ func (h *Allocator) unspare(i int) spare {
 	return s
 }
 
-// evictFor closes one idle server that holds a place w needs, unless as many
-// are leaving already as there are waiters before and with w.
+// evictFor closes one idle server that takes a place which w needs, unless as many
+// evictions are under way as there are waiters up to w.
 func (h *Allocator) evictFor(w *waiter, actions *[]Action) {
 	if h.rubbing == 0 || h.leaving > h.queue.find(w.order) {
 		return

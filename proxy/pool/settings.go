@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Settings are what a session has set and prepared in SQL: by the name of the
-// setting, what is to stand after "SET name TO"; by PreparedName, the whole
-// PREPARE. Who has it may share it with others: it is never changed. What is
-// not in it is as the server had it after its log-in.
+// Settings are what a session has set and prepared in SQL: by the name of a setting,
+// the text that follows "SET name TO"; by PreparedName, the whole PREPARE statement. It
+// may be shared, and is never changed. A setting that is not in it is as the server had
+// it after its log-in.
 type Settings map[string]string
 
-// String has each as name=value, in order.
+// String lists each setting as name=value, in order.
 func (s Settings) String() string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s)) {
@@ -21,25 +21,25 @@ func (s Settings) String() string {
 	return strings.Join(list, " ")
 }
 
-// PreparedName is the name under which Settings hold a statement of SQL
-// PREPARE. No setting can have it: of those with a blank there are none.
+// PreparedName is the name under which Settings hold a statement of SQL PREPARE. No
+// setting can have such a name, because names of settings have no blank.
 func PreparedName(statement string) string { return preparedName + statement }
 
 const preparedName = "prepare "
 
-// IsPrepared tells the statement's name from a setting's.
+// IsPrepared returns the statement's name if the name is not that of a setting.
 func IsPrepared(name string) (statement string, ok bool) {
 	return strings.CutPrefix(name, preparedName)
 }
 
-// encoding is the setting by which the server reads all else.
+// encoding is the setting by which the server reads everything else.
 const encoding = "client_encoding"
 
-// Who a session is decides what it may set: these go first when they are taken
-// back and last when they are brought about.
+// These say who a session is, and so what it may set. They are reset first and set
+// last.
 var identities = []string{"session_authorization", "role"}
 
-// With is a Settings in which the name has the value; "" takes it out.
+// With returns Settings in which the name has the value; "" removes it.
 func (s Settings) With(name, value string) Settings {
 	if s[name] == value {
 		return s
@@ -57,14 +57,14 @@ func (s Settings) With(name, value string) Settings {
 // Restoration is the SQL that turns one session's settings into another's.
 type Restoration struct {
 	Encoding string   // the first statement, if the encoding of the others changes
-	Settings string   // one string of statements; "" if there is nothing to do
+	Settings string   // one string of statements; "" if there is nothing to change
 	Prepared []string // statements, each to be sent alone, any of which may fail
-	// Sure says that the statements cannot fail: their values depend on
-	// nothing that may have changed since they were first set.
+	// Sure says that the statements cannot fail, because their values depend on nothing
+	// that may have changed since they were first set.
 	Sure bool
 }
 
-// Restore is what brings a server from s to want.
+// Restore returns what changes a server's settings from s to want.
 func (s Settings) Restore(want Settings) Restoration {
 	r := Restoration{Sure: true}
 	if len(s) == 0 && len(want) == 0 {
@@ -127,8 +127,7 @@ func (r *Restoration) write(have, want Settings, undo, do []string) {
 	r.Settings = sql.String()
 }
 
-// SetLocal is the SQL that gives a setting a value of Settings until the
-// transaction's end.
+// SetLocal is the SQL that gives a setting a value until the end of the transaction.
 func SetLocal(name, value string) string {
 	if value == "" {
 		value = "DEFAULT"
@@ -139,11 +138,11 @@ func SetLocal(name, value string) string {
 	return "SET LOCAL " + quoteSetting(name) + " TO " + value
 }
 
-// EmptyList is the value of a setting that is a list without a name, which SET
-// cannot write: an empty constant is a list of one empty name.
+// EmptyList is the value of a setting that is a list without entries. SET cannot write
+// it, because an empty constant is a list of one empty name.
 const EmptyList = "empty list"
 
-// DiscardSequences has the server forget what was drawn from sequences.
+// DiscardSequences makes the server forget the numbers that were drawn from sequences.
 const DiscardSequences = "DISCARD SEQUENCES"
 
 func set(name, value string) string {
@@ -166,8 +165,8 @@ func quoteSetting(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// sure are the settings whose value, once taken, will be taken again: whether
-// it is right depends on itself alone, and any user may set them.
+// sure are the settings for which a value that was accepted once will be accepted
+// again: whether it is valid depends on the value alone, and any user may set them.
 var sure = map[string]bool{
 	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
 	"datestyle": true, "default_transaction_deferrable": true, "default_transaction_isolation": true,

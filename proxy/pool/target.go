@@ -14,10 +14,10 @@ type Target struct {
 	Database string
 	User     string
 	Params   string // canonical, as EncodeParams gives it
-	// Sharing tells clients apart whose right to a server differs though all
-	// else is alike (I1); see auth.Grant.Sharing. Never shown (I9).
+	// Sharing distinguishes clients whose right to a server differs although everything
+	// else is alike (I1); see auth.Grant.Sharing. It is never shown (I9).
 	Sharing string
-	// Replication servers speak the replication protocol; they are never kept.
+	// Replication servers speak the replication protocol; they are never kept idle.
 	Replication bool
 }
 

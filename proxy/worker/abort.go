@@ -9,12 +9,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// abortLimit is how long a server may take to end once it was told to stop.
+// abortLimit is how long a server may take to end after it was told to stop.
 const abortLimit = 10 * time.Second
 
-// aborted is a server whose place must not be free before PostgreSQL has ended it:
-// one at work when its client left, which is told to stop, or an idle one of a
-// database that is to be vacated. It is told goodbye, and counts until it has ended.
+// aborted is a server whose place must not become free before PostgreSQL has ended it.
+// It is a server at work whose client has left, and which is told to stop, or an idle
+// one of a database that is to be emptied. It is told goodbye, and counts until it has
+// ended.
 type aborted struct {
 	w        *Worker
 	s        *pool.Server
@@ -26,7 +27,7 @@ func (w *Worker) abort(s *pool.Server) {
 	if !w.closing {
 		w.env.Go(func() {
 			if err := w.env.Connect.Cancel(w.workers.life, s.Key.Node, s.PID, s.CancelKey); err != nil {
-				w.env.Log.Warn("cancel what a client left behind", "node", s.Key.Node, "error", err)
+				w.env.Log.Warn("cancel the statement of a client that has left", "node", s.Key.Node, "error", err)
 			}
 		})
 	}
@@ -46,7 +47,7 @@ func (w *Worker) dismiss(s *pool.Server) {
 	a.Ready(nil)
 }
 
-// Ready drops what the server still says, until it has ended.
+// Ready drops what the server still sends, until it has ended.
 func (a *aborted) Ready(*ring.Conn) {
 	for chunk := a.s.Endpoint.Take(); chunk != nil; chunk = a.s.Endpoint.Take() {
 		chunk.Release()
@@ -56,7 +57,7 @@ func (a *aborted) Ready(*ring.Conn) {
 	}
 }
 
-// end closes it; it happens once.
+// end closes the server, once.
 func (a *aborted) end() {
 	i := slices.Index(a.w.aborting, a)
 	if i < 0 {
@@ -66,7 +67,7 @@ func (a *aborted) end() {
 	a.w.discard(a.s)
 }
 
-// closeAborted closes those that have not ended in time.
+// closeAborted closes the servers that have not ended in time.
 func (w *Worker) closeAborted() {
 	for _, a := range slices.Clone(w.aborting) {
 		if w.closing || !w.now.Before(a.deadline) {

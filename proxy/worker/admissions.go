@@ -5,8 +5,8 @@ import (
 	"pgherd/proxy/worker/registry"
 )
 
-// Doubt has whoever logs in from now on ask first: a statement may have changed what
-// log-ins stand on.
+// Doubt makes every log-in from now on ask PostgreSQL first, because a statement may
+// have changed what log-ins depend on.
 func (ws *Workers) Doubt() {
 	ws.admissions.Doubt()
 	ws.doubted()
@@ -18,10 +18,10 @@ func (ws *Workers) doubted() {
 	}
 }
 
-// asks is when a question begins that is sent now.
+// asks is a question that is sent now.
 func (w *Worker) asks() registry.Asking { return w.workers.admissions.Ask(w.now) }
 
-// admit notes what a new server was let in on.
+// admit notes the state under which a new server logged in.
 func (w *Worker) admit(s *pool.Server, f pool.Finding, at registry.Asking) {
 	target := s.Key.Target()
 	if target.Replication {
@@ -37,8 +37,8 @@ func (w *Worker) admit(s *pool.Server, f pool.Finding, at registry.Asking) {
 	w.changed(target, s.Admission, ended)
 }
 
-// changed: it has turned out that what log-ins stand on has changed, unless ended is nil.
-// The database may be another by the same name.
+// changed acts on a change of what log-ins depend on; ended is nil if there is none. The
+// database may be another by the same name.
 func (w *Worker) changed(target pool.Target, now, ended *pool.Admission) {
 	if ended == nil {
 		return
@@ -72,7 +72,7 @@ func (t *task) Claim(target pool.Target) bool {
 
 func (t *task) Doubt() { t.w.workers.Doubt() }
 
-// Vouch returns what notes the answer to a question that begins now.
+// Vouch returns a function that notes the answer to a question which is sent now.
 func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
 	at := t.w.asks()
 	return func(f pool.Finding) {

@@ -13,8 +13,8 @@ import (
 type endpoint interface {
 	wire.Endpoint
 	conn() *ring.Conn
-	// move gives the socket on, once conn is detached. Nothing that was
-	// received may be left over.
+	// move hands the socket over, once conn is detached. Everything that was received
+	// must have been taken.
 	move(fd int) Socket
 }
 
@@ -34,7 +34,7 @@ type plain struct{ ring *ring.Conn }
 
 func (p plain) Take() wire.Chunk { return chunk(p.ring.Take()) }
 
-// chunk keeps a nil Buf from becoming a Chunk that is not nil.
+// chunk prevents that a nil Buf becomes a Chunk that is not nil.
 func chunk(b *ring.Buf) wire.Chunk {
 	if b == nil {
 		return nil
@@ -53,7 +53,7 @@ func (p plain) Close()                            { p.ring.Close() }
 func (p plain) conn() *ring.Conn                  { return p.ring }
 func (p plain) move(fd int) Socket                { return Socket{FD: fd} }
 
-// ended: a connection on which nothing can be sent is over, even if the other
+// ended says that a connection is over on which nothing can be sent, even if the other
 // side never closes its own.
 func ended(c *ring.Conn) error {
 	if err := c.Ended(); err != nil {
@@ -62,26 +62,27 @@ func ended(c *ring.Conn) error {
 	return c.Broken()
 }
 
-// secure is an endpoint with TLS: a transform of bytes around the same ring.
+// secure is an endpoint with TLS, which transforms the bytes around the same ring.
 type secure struct {
 	w     *Worker
 	ring  *ring.Conn
 	tls   *tls.Conn
 	under *Transport
-	in    *ring.Buf // ciphertext being read
+	in    *ring.Buf // ciphertext that is being read
 	read  int       // of it
 	over  error     // why nothing more will come
 
-	// Parts of one chunk that follow each other become one record: they
-	// gather here until the turn ends or something else is to be sent.
+	// Parts of one chunk that follow each other become one record: they are collected
+	// here until the turn ends or something else is sent.
 	gathered   *ring.Buf
 	start, end int // in its bytes
 }
 
-// recordRoom is what one read of a tls.Conn may return: a TLS record's plaintext.
+// recordRoom is the most that one read of a tls.Conn returns: the plaintext of a TLS
+// record.
 const recordRoom = 16 << 10
 
-// Take decrypts. What a tls.Conn has decrypted already comes first.
+// Take decrypts. It first returns what the tls.Conn has decrypted already.
 func (e *secure) Take() wire.Chunk {
 	if e.over != nil {
 		return nil
@@ -99,7 +100,7 @@ func (e *secure) Take() wire.Chunk {
 	return b
 }
 
-// Receive gives the tls.Conn ciphertext, without waiting.
+// Receive hands ciphertext to the tls.Conn, without waiting.
 func (e *secure) Receive(p []byte) (int, error) {
 	for e.in == nil || e.read == len(e.in.Bytes()) {
 		e.drop()
@@ -115,7 +116,7 @@ func (e *secure) Receive(p []byte) (int, error) {
 	return n, nil
 }
 
-// Transmit takes ciphertext of the tls.Conn, which is in the middle of a Write.
+// Transmit takes ciphertext from the tls.Conn, which is in the middle of a Write.
 func (e *secure) Transmit(p []byte) { e.ring.Write(p) }
 
 func (e *secure) drop() {
@@ -136,7 +137,7 @@ func (e *secure) Left() bool { return e.over != nil || e.ring.EndSeen() || e.rin
 
 func (e *secure) Forward(c wire.Chunk, part []byte) {
 	b := c.(*ring.Buf)
-	at := cap(b.Bytes()) - cap(part) // a part of a chunk reaches to the same end
+	at := cap(b.Bytes()) - cap(part) // a part of a chunk has the same end of capacity
 	if e.gathered != b || e.end != at {
 		e.flush()
 		b.Hold()
@@ -146,7 +147,7 @@ func (e *secure) Forward(c wire.Chunk, part []byte) {
 	e.end = at + len(part)
 }
 
-// flush encrypts what has gathered. An error shows on the ring.
+// flush encrypts what was collected. The ring shows any error.
 func (e *secure) flush() {
 	if e.gathered != nil {
 		_, _ = e.tls.Write(e.gathered.Bytes()[e.start:e.end])

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// inbox is how other threads speak to a worker. The lock is taken by senders
-// and, when something has been sent, once a turn by the worker: never on the
-// path of a query.
+// inbox carries messages of other threads to a worker. Senders take the lock, and so
+// does the worker, once a turn, if something was sent. It is never taken on the path of
+// a query.
 type inbox struct {
 	some atomic.Bool
 	lock sync.Mutex
@@ -15,8 +15,8 @@ type inbox struct {
 	over bool
 }
 
-// put adds a message and wakes the worker. False: it is closed and will not
-// read it.
+// put adds a message and wakes the worker. It is false if the inbox is closed, and the
+// message will not be read.
 func (b *inbox) put(message func(), wake func()) bool {
 	b.lock.Lock()
 	defer b.lock.Unlock()
@@ -25,11 +25,11 @@ func (b *inbox) put(message func(), wake func()) bool {
 	}
 	b.list = append(b.list, message)
 	b.some.Store(true)
-	wake() // under the lock: the loop is closed only after the inbox
+	wake() // under the lock, because the loop is closed only after the inbox
 	return true
 }
 
-// take removes all messages.
+// take removes and returns all messages.
 func (b *inbox) take() []func() {
 	if !b.some.Load() {
 		return nil

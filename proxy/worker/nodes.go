@@ -10,33 +10,33 @@ import (
 	"pgherd/proxy/route"
 )
 
-// load is how busy a node is for all workers: sessions that hold one of its
-// servers, and the average time, in nanoseconds, for which they do.
+// load is how busy a node is, for all workers: how many sessions hold one of its
+// servers, and for how long they do on average, in nanoseconds.
 type load struct {
 	active  atomic.Int64
 	latency atomic.Int64
 }
 
-// latencyWeight: each time counts for one part in so many of the average.
+// latencyWeight says that each time is one part in so many of the average.
 const latencyWeight = 16
 
-// lends: a session has got a server.
+// lends notes that a session has got a server.
 func (ws *Workers) lends(s *pool.Server, client uint32, now time.Time) {
 	s.Lent = now
 	s.Clients.Lent(client)
 	ws.loads[s.Key.Node].active.Add(1)
 }
 
-// regains: it has given the server up.
+// regains notes that the session has given the server up.
 func (ws *Workers) regains(s *pool.Server, now time.Time) {
 	l := &ws.loads[s.Key.Node]
 	l.active.Add(-1)
 	before := l.latency.Load()
-	l.latency.Store(before + (int64(now.Sub(s.Lent))-before)/latencyWeight) // of two at once, one may be lost
+	l.latency.Store(before + (int64(now.Sub(s.Lent))-before)/latencyWeight) // if two threads do this at once, one time may be lost
 }
 
-// Candidates are the nodes that reads may go to now: those that are up and are
-// what they are believed to be.
+// Candidates are the nodes to which reads may go now: those that are up, and that have
+// the role they are believed to have.
 func (t *task) Candidates() []route.Candidate {
 	w := t.w
 	view := w.workers.nodes.Load()
@@ -86,15 +86,15 @@ func (t *task) LastWrite() time.Time {
 
 func (t *task) Chance() float64 { return t.w.env.Chance() }
 
-// position is what a standby had replayed, or a primary inserted, when it was asked;
-// never changed once stored.
+// position is what a standby had replayed, or a primary inserted, when it was asked. It
+// is never changed once stored.
 type position struct {
 	lsn uint64
 	at  time.Time
 }
 
 // NoteReplayed notes what a standby had replayed, or a primary inserted, when it was
-// asked; lsn 0: nothing is known. What was asked earlier than what is noted is
+// asked; lsn 0 means that nothing is known. An older answer than the one noted is
 // ignored. Any thread may call it.
 func (ws *Workers) NoteReplayed(node int, lsn uint64, at time.Time) {
 	next := &position{lsn, at}
@@ -107,7 +107,7 @@ func (ws *Workers) NoteReplayed(node int, lsn uint64, at time.Time) {
 }
 
 // Replayed is what a standby had replayed, or a primary inserted, when it was last
-// asked; 0 and no time if nothing is known of it.
+// asked; it is 0 and no time if nothing is known.
 func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
 	if p := t.w.workers.replayed[node].Load(); p != nil && p.lsn > 0 {
 		return p.lsn, p.at
@@ -115,9 +115,9 @@ func (t *task) Replayed(node int) (lsn uint64, at time.Time) {
 	return 0, time.Time{}
 }
 
-// PollPositions says that the session waits for a standby to catch up; it is to be repeated
+// PollPositions says that the session waits for a standby to catch up. It is called again
 // while that lasts.
 func (t *task) PollPositions() { t.w.env.PollPositions() }
 
-// Count counts what was sent to a node, or what the node said of it.
+// Count counts what was sent to a node, or what the node said about it.
 func (t *task) Count(node int, what metrics.Statement) { t.w.sent[node][what]++ }

@@ -10,11 +10,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// pausePoll is how often a Pause looks whether the last server is back.
+// pausePoll is how often Pause checks whether the last server has come back.
 const pausePoll = 20 * time.Millisecond
 
-// Paused says why clients of the database get no servers; those they have are closed when
-// they are given back. False: they get servers.
+// Paused says why clients of the database get no servers. Servers that they have are
+// closed when they are given back. It is false if they get servers.
 func (ws *Workers) Paused(database string) (pool.Pause, bool) {
 	paused := ws.paused.Load()
 	if paused == nil {
@@ -28,10 +28,10 @@ func (ws *Workers) Paused(database string) (pool.Pause, bool) {
 	return pool.Pause{}, false
 }
 
-// tellPaused replaces what Paused tells. It runs on worker 0.
+// tellPaused replaces what Paused returns. It runs on worker 0.
 func (ws *Workers) tellPaused() {
 	paused := ws.allocator.KeptBack()
-	for _, it := range slices.Backward(ws.holds) { // the first counts
+	for _, it := range slices.Backward(ws.holds) { // the first one counts
 		if paused[it.database].By == "" {
 			paused[it.database] = pool.Pause{Since: it.since}
 		}
@@ -39,9 +39,9 @@ func (ws *Workers) tellPaused() {
 	ws.paused.Store(&paused)
 }
 
-// Pause has nobody get a server of the database any more, and waits until the
-// last one has been given back and closed. Clients stay and wait. When the
-// context ends first the database stays paused.
+// Pause lets nobody get a server of the database any more, and waits until the last one
+// has been given back and closed. Clients stay and wait. If the context ends first, the
+// database stays paused.
 func (ws *Workers) Pause(ctx context.Context, database, by string) error {
 	ws.holdBack(database, by)
 	for {
@@ -52,7 +52,7 @@ func (ws *Workers) Pause(ctx context.Context, database, by string) error {
 		select {
 		case <-time.After(pausePoll):
 		case <-ctx.Done():
-			return &wire.Fault{Severity: "ERROR", Code: "55006", Message: fmt.Sprintf("%d servers are still in use; it stays paused", left),
+			return &wire.Fault{Severity: "ERROR", Code: "55006", Message: fmt.Sprintf("%d servers are still in use; the pause goes on", left),
 				Hint: "SHOW POOL_CLIENTS tells who has them. KILL sends them away, RESUME ends the pause."}
 		}
 	}
@@ -82,7 +82,7 @@ func (ws *Workers) countServers(ctx context.Context, database string) (int, erro
 	}
 }
 
-// Resume ends a Pause; that of all databases ends every one. It returns once that is so.
+// Resume ends a Pause; for AllDatabases it ends every one. It returns once that is done.
 func (ws *Workers) Resume(ctx context.Context, database string) error {
 	done := make(chan struct{})
 	ws.resume(database, func() { close(done) })
@@ -104,32 +104,32 @@ func (ws *Workers) resume(database string, done func()) {
 	})
 }
 
-// Reconnect has every server of the database closed as soon as its session
-// gives it back, and idle ones now.
+// Reconnect closes the database's idle servers now, and every other one as soon as its
+// session gives it back.
 func (ws *Workers) Reconnect(database string) {
 	now := ws.all[0].env.Now()
 	ws.allocate(func() []pool.Action {
-		ws.allocator.Renewals.Renew(database, now) // before the workers look, so that none slips through
+		ws.allocator.Renewals.Renew(database, now) // before the workers look, so that none is missed
 		ws.each(func(w *Worker) { w.retire(database) })
 		return nil
 	})
 }
 
-// Kill pauses the database and sends its clients away.
+// Kill pauses the database and ends the sessions of its clients.
 func (ws *Workers) Kill(ctx context.Context, database, by string) error {
 	ws.evictFrom(database, nil)
 	return ws.Pause(ctx, database, by)
 }
 
-// each has every worker do something.
+// each makes every worker do something.
 func (ws *Workers) each(do func(*Worker)) {
 	for _, w := range ws.all {
 		w.Post(func() { do(w) })
 	}
 }
 
-// retire ends the life of the database's servers: idle ones now, the others
-// when they are given back.
+// retire ends the life of the database's servers: of idle ones now, of the others when
+// they are given back.
 func (w *Worker) retire(database string) {
 	for _, s := range w.idle.All() {
 		if of(database, s.Key.Target().Database) {

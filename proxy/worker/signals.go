@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/worker/registry"
 )
 
-// Cancel hands a cancel request to the session with this number. It returns
-// once PostgreSQL has answered, or there is nothing to cancel.
+// Cancel hands a cancel request to the session with this number. It returns once
+// PostgreSQL has answered, or if there is nothing to cancel.
 func (ws *Workers) Cancel(ctx context.Context, pid uint32, key []byte) {
 	done := make(chan struct{})
 	at, ok := ws.numbers.Find(pid)
@@ -27,13 +27,13 @@ func (ws *Workers) Cancel(ctx context.Context, pid uint32, key []byte) {
 	}
 }
 
-// cancel is a request that has come on a connection of its own, maybe before the
-// worker has received what the client sent first.
+// cancel is a request that has come on a connection of its own, perhaps before the
+// worker has received what the client sent before it.
 type cancel struct {
 	t     *task
 	key   []byte
 	done  func()
-	turns int // of the loop, after which that is received
+	turns int // turns of the loop after which that has been received
 }
 
 func (w *Worker) cancel(pid uint32, key []byte, done func()) {
@@ -45,7 +45,8 @@ func (w *Worker) cancel(pid uint32, key []byte, done func()) {
 	w.cancels = append(w.cancels, &cancel{t, key, done, w.loop.Round()})
 }
 
-// judgeCancels gives the sessions the cancels that are for what is received now.
+// judgeCancels hands cancels to their sessions once what the clients sent before them
+// has been received.
 func (w *Worker) judgeCancels() {
 	early := w.cancels[:0]
 	for _, c := range w.cancels {
@@ -64,7 +65,7 @@ func (w *Worker) judgeCancels() {
 	w.cancels = early
 }
 
-// answerCancels answers the cancels that have nothing more to wait for.
+// answerCancels answers the cancels that need not wait any more.
 func (t *task) answerCancels() {
 	if len(t.cancels) == 0 || !t.over && t.session.Wishes() {
 		return
@@ -75,7 +76,7 @@ func (t *task) answerCancels() {
 	t.cancels = nil
 }
 
-// Cancel sends the session's cancels, however many there are, as one.
+// Cancel sends all cancels of the session as one.
 func (t *task) Cancel(s *pool.Server) {
 	answers := t.cancels
 	t.cancels = nil
@@ -86,31 +87,33 @@ func (t *task) Cancel(s *pool.Server) {
 	})
 }
 
-// sending is a cancel that must not overtake what it is for, on its way to the server.
+// sending is a cancel on its way to the server. It must not overtake the statement that
+// it is meant for.
 type sending struct {
 	t        *task
 	s        *pool.Server
 	done     func()
 	deadline time.Time
-	sent     time.Time // when nothing was left to be sent; zero: something is
+	sent     time.Time // when everything was sent to the server; zero: not yet
 }
 
-// sendingLimit is how long a cancel waits for the server to be sent what it is for.
+// sendingLimit is how long a cancel waits until its statement has been sent to the
+// server.
 const sendingLimit = 10 * time.Second
 
-// sendingPoll is how often it looks.
+// sendingPoll is how often that is checked.
 const sendingPoll = time.Millisecond
 
-// readingTime is what the server gets to read what it was sent: PostgreSQL ignores a
-// cancel that comes before it has.
+// readingTime is how long the server gets to read what it was sent, because PostgreSQL
+// ignores a cancel that comes earlier.
 const readingTime = 5 * time.Millisecond
 
-// sendCancel has PostgreSQL stop what the server does for the session.
+// sendCancel makes PostgreSQL stop what the server does for the session.
 func (w *Worker) sendCancel(t *task, s *pool.Server, done func()) {
 	w.sending = append(w.sending, sending{t: t, s: s, done: done, deadline: w.now.Add(sendingLimit)})
 }
 
-// sendCancels sends those whose statements are sent.
+// sendCancels sends the cancels whose statements have been sent.
 func (w *Worker) sendCancels() {
 	rest := w.sending[:0]
 	for _, c := range w.sending {
@@ -141,11 +144,11 @@ func (w *Worker) goCancel(t *task, s *pool.Server, done func()) {
 	})
 }
 
-// aimLimit is how long a signal to a client waits for that to have a server.
+// aimLimit is how long a signal to a client waits until that client has a server.
 const aimLimit = 5 * time.Second
 
-// Client says that a client is known by the number, and no process: PostgreSQL knows
-// the others itself.
+// Client says that the number is a client's and not a process's, which PostgreSQL knows
+// itself.
 func (t *task) Client(number uint32) bool {
 	if number < registry.FirstNumber {
 		return false
@@ -154,10 +157,10 @@ func (t *task) Client(number uint32) bool {
 	return ok
 }
 
-// Aim has the client of that number hold its server, or get one, for a signal.
+// Aim makes the client with that number hold its server, or get one, for a signal.
 func (t *task) Aim(number uint32) (session.Target, bool) { return t.w.workers.aim(number) }
 
-// aim asks the client's worker, and waits.
+// aim asks the client's worker, and waits for the answer.
 func (ws *Workers) aim(number uint32) (target session.Target, ok bool) {
 	at, ok := ws.numbers.Find(number)
 	if !ok {
@@ -171,7 +174,7 @@ func (ws *Workers) aim(number uint32) (target session.Target, ok bool) {
 	case target, ok = <-answer:
 		return target, ok
 	case <-time.After(aimLimit):
-		go func() { // it comes, or the session ends
+		go func() { // the answer comes later, or the session ends
 			if late, ok := <-answer; ok {
 				late.Release(false)
 			}
@@ -191,7 +194,7 @@ func (w *Worker) summon(id uint32, answer chan session.Target) {
 	w.wake(t)
 }
 
-// answerSummons answers once the session has a server, or will have none.
+// answerSummons answers once the session has a server, or will never have one.
 func (t *task) answerSummons() {
 	for len(t.summons) > 0 {
 		answer := t.summons[0]
@@ -215,11 +218,11 @@ func (t *task) answerSummons() {
 	}
 }
 
-// endLimit is how long a server may take to end after the signal for it: so long it
-// stays with the client, which is to hear of it.
+// endLimit is how long a server may take to end after a signal. It stays with its
+// client so long, because the client must be told.
 const endLimit = 5 * time.Second
 
-// letGo: a signal was sent to the session's server.
+// letGo notes that a signal was sent to the session's server.
 func (t *task) letGo(ends bool) {
 	if ends {
 		time.AfterFunc(endLimit, func() { t.letGo(false) })
@@ -237,7 +240,8 @@ func (w *Worker) number(session uint32) uint32 {
 	return w.workers.numbers.Take(random, registry.Place{Worker: w.index, Session: session}, w.workers.processes.Known)
 }
 
-// Known has the client known by the number of the server that it keeps for life.
+// Known makes the number of the server, which the client keeps for life, the client's
+// own.
 func (t *task) Known(number uint32) bool {
 	if !t.w.workers.numbers.Swap(t.number, number) {
 		return false

@@ -14,16 +14,16 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Socket is a connection whose set-up is done, on its way from a goroutine to
-// a worker, or from one worker to another: plain values, owned by whoever
-// holds them.
+// Socket is a connection that is set up, on its way from a goroutine to a worker or
+// from one worker to another. It consists of plain values, and whoever holds them owns
+// it.
 type Socket struct {
 	FD        int
 	TLS       *tls.Conn  // nil: plain
 	Transport *Transport // what lies under TLS; nil: plain
 }
 
-// Login is a client that has proved who it is.
+// Login is a client that has been authenticated.
 type Login struct {
 	Socket
 	session.Client
@@ -37,12 +37,12 @@ type Opened struct {
 	Params    []wire.Param
 	Timeouts  pool.Timeouts
 	Settings  pool.Settings // in force, beyond those of the log-in
-	Finding   pool.Finding  // what the log-in stands on
+	Finding   pool.Finding  // the state that the log-in depends on
 }
 
-// Detach takes the descriptor out of conn, for a ring. conn is closed either
-// way; nothing may have been read ahead from it. (File would make the shared
-// description blocking; a duplicate keeps it as it is.)
+// Detach takes the descriptor out of conn, for a ring. conn is closed in any case, and
+// nothing may have been read from it ahead. (File would make the shared description
+// blocking; a duplicate leaves it as it is.)
 func Detach(conn net.Conn) (fd int, err error) {
 	defer conn.Close()
 	raw, ok := conn.(syscall.Conn)
@@ -67,26 +67,26 @@ func Detach(conn net.Conn) (fd int, err error) {
 
 // carrier is the ring's connection as a Transport needs it.
 type carrier interface {
-	// Receive copies what has arrived; notYet when nothing is there now.
+	// Receive copies what has arrived; it returns notYet if nothing has.
 	Receive(p []byte) (int, error)
 	// Transmit queues a copy of ciphertext.
 	Transmit(p []byte)
 }
 
-// Transport lies under a tls.Conn: a net.Conn while the handshake runs on a
-// goroutine, then a worker's ring. On the ring its Read never waits, it
-// returns a temporary error that a tls.Conn survives; its Write always
-// queues, because a write that "would block" ends a tls.Conn for ever.
-// Back-pressure is applied by not reading the other side.
+// Transport lies under a tls.Conn. It is a net.Conn while the handshake runs on a
+// goroutine, and a worker's ring after that. On the ring its Read never waits, but
+// returns a temporary error that a tls.Conn survives. Its Write always queues, because
+// a write that "would block" ends a tls.Conn for ever. Back-pressure is applied by not
+// reading the other side.
 type Transport struct {
 	net.Conn
 	ring carrier
 }
 
-// NewTransport begins on conn.
+// NewTransport makes a transport that begins on conn.
 func NewTransport(conn net.Conn) *Transport { return &Transport{Conn: conn} }
 
-// attach moves the transport to a ring. The net.Conn is gone by then.
+// attach moves the transport to a ring. The net.Conn is closed by then.
 func (t *Transport) attach(c carrier) { t.Conn, t.ring = nil, c }
 
 func (t *Transport) Read(p []byte) (int, error) {

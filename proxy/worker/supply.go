@@ -13,7 +13,7 @@ import (
 // Connector opens connections to PostgreSQL, on goroutines, with deadlines of
 // its own.
 type Connector interface {
-	// Open logs in to a node. A *wire.Fault is for the client's eyes.
+	// Open logs in to a node. A *wire.Fault is meant for the client.
 	Open(ctx context.Context, key pool.Key, secret any) (Opened, error)
 	// Cancel asks a node to cancel what a server is doing and returns once
 	// the node has closed that request's connection (I10).
@@ -22,7 +22,7 @@ type Connector interface {
 	Secret(user string) (secret any, ok bool)
 }
 
-// carryOut does what the home decided.
+// carryOut does what the allocator has decided.
 func (w *Worker) carryOut(a pool.Action) {
 	switch a.Deed {
 	case pool.Open:
@@ -64,7 +64,7 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 	})
 }
 
-// opened: a connector has come back.
+// opened takes the result of a connector.
 func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err error) {
 	if err != nil {
 		w.workers.gone(ticket.Key)
@@ -83,7 +83,8 @@ func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err er
 	w.receive(o.Socket, s, ticket)
 }
 
-// receive puts a server's socket on this ring and gives it to whom it is for.
+// receive puts a server's socket on this ring and hands the server to the session that
+// waits for it.
 func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 	s.Endpoint = w.open(socket, &idle{w, s})
 	if !w.tasks[ticket.Session].grant(ticket, s, nil) {
@@ -101,21 +102,22 @@ func (w *Worker) giveBack(s *pool.Server) {
 	owner := &idle{w, s}
 	s.Endpoint.(endpoint).conn().SetOwner(owner)
 	w.idle.Put(s, w.now)
-	w.suspects = append(w.suspects, owner) // what it said before is looked at now
+	w.suspects = append(w.suspects, owner) // to check what it has said before
 	if w.workers.pressed() {
 		w.workers.spare(s.Key, w.index)
 	}
 }
 
-// kept says that idle servers of the pool are kept: not those of replication, and none
-// of the databases that PostgreSQL copies, for which nobody may be there.
+// kept says that idle servers of the pool are kept. Servers for replication are not,
+// and neither are those of the databases that PostgreSQL copies, to which nobody else
+// may be connected then.
 func kept(key pool.Key) bool {
 	target := key.Target()
 	return !target.Replication && target.Database != "template0" && target.Database != "template1"
 }
 
-// tooOld says that nobody is to get the server any more. One that became so on
-// its way to a session still serves that one.
+// tooOld says that no further session may get the server. A server that became too old
+// on its way to a session still serves that session.
 func (w *Worker) tooOld(s *pool.Server) bool {
 	return s.Expired(w.now) || w.workers.allocator.Renewals.Outdated(s) || s.Admission.Over()
 }
@@ -126,7 +128,8 @@ func (w *Worker) discard(s *pool.Server) {
 	w.workers.leaves(s)
 }
 
-// takeFresh takes a server from the list of idle servers; those past their life are closed.
+// takeFresh takes a server from the list of idle servers, and closes those that are too
+// old.
 func (w *Worker) takeFresh(key pool.Key) *pool.Server {
 	for s := w.idle.Take(key); s != nil; s = w.idle.Take(key) {
 		if !w.tooOld(s) {
@@ -137,7 +140,7 @@ func (w *Worker) takeFresh(key pool.Key) *pool.Server {
 	return nil
 }
 
-// moveServer gives an idle server to a waiter, perhaps on another worker.
+// moveServer hands an idle server to a waiter, perhaps on another worker.
 func (w *Worker) moveServer(ticket pool.Ticket) {
 	s := w.takeFresh(ticket.Key)
 	switch {
@@ -154,9 +157,9 @@ func (w *Worker) moveServer(ticket pool.Ticket) {
 	}
 }
 
-// missed: the server that the ticket was to get is not there. Whether its
-// session still waits, and for that, only its own worker knows; what the worker
-// then tells the home stays in order with a Withdraw that may follow.
+// missed reports that the server which the ticket was to get is gone. Only the
+// session's own worker knows whether the session still waits by this ticket. What that
+// worker then tells the allocator stays in order with a Withdraw that may follow.
 func (w *Worker) missed(ticket pool.Ticket) {
 	its := w.workers.all[ticket.Worker]
 	its.Post(func() {
@@ -199,8 +202,8 @@ type idle struct {
 
 func (i *idle) Ready(*ring.Conn) { i.w.suspects = append(i.w.suspects, i) }
 
-// lookAtSuspects reads what idle servers have said. One that has ended, or
-// says what an idle server does not say, is closed before anybody gets it.
+// lookAtSuspects reads what idle servers have sent. A server that has ended, or sends
+// what an idle server does not send, is closed before any session gets it.
 func (w *Worker) lookAtSuspects() {
 	for _, i := range w.suspects {
 		if w.idle.Has(i.s) && !w.quiet(i.s) {
@@ -211,8 +214,8 @@ func (w *Worker) lookAtSuspects() {
 	w.suspects = w.suspects[:0]
 }
 
-// quiet says that an idle server has said nothing but what is allowed when
-// nothing was asked: a parameter or a notice.
+// quiet says that an idle server has sent nothing except what it may send unasked: a
+// parameter or a notice.
 func (w *Worker) quiet(s *pool.Server) bool {
 	cut := wire.CutReplies()
 	for chunk := s.Endpoint.Take(); chunk != nil; chunk = s.Endpoint.Take() {
@@ -244,11 +247,11 @@ func readUnsolicited(s *pool.Server, cut *wire.Cutter, p []byte) bool {
 	return true
 }
 
-// choresEvery is how often idle and old servers are looked for.
+// choresEvery is how often the worker looks for servers to close or to open.
 const choresEvery = time.Second
 
-// doChores closes servers that are too old or were idle too long, and opens
-// those a minimum size asks for.
+// doChores closes servers that are too old or were idle too long, and opens those that
+// a minimum size asks for.
 func (w *Worker) doChores() {
 	if w.now.Before(w.chores) {
 		return

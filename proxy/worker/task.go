@@ -11,21 +11,22 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// task is a session on its worker: the coroutine, and what it waits for. It is
-// the session's Loop. Rules of coroutines, each found by breaking it: created
-// and resumed on the worker's thread only; only the run loop resumes; after
-// stop every wait returns at once with an error; every one is stopped in the
-// end.
+// task is a session on its worker: the coroutine, and what it waits for. It is the
+// session's Loop.
+//
+// These are the rules for coroutines, each found by breaking it. They are created and
+// resumed on the worker's thread only. Only the run loop resumes them. After stop every
+// wait returns an error at once. Every coroutine is stopped in the end.
 type task struct {
 	w       *Worker
 	pid     uint32 // among the tasks of its worker
-	number  uint32 // by which the client is known
+	number  uint32 // the number by which the client is known
 	session *session.Session
 	client  endpoint
 	resume  func() (struct{}, bool)
 	stop    func()
 	yield   func(struct{}) bool
-	why     error // that Run returned
+	why     error // what Run has returned
 
 	queued   bool // on the run list
 	stopping bool
@@ -34,12 +35,12 @@ type task struct {
 	alarm    time.Time // in the heap of alarms; zero: it is not there
 	place    int       // where in the heap
 
-	cancels []func() // answers to those that the session has heard and not sent
+	cancels []func() // answers to the cancels that the session has been told of and has not sent
 
-	summons []chan session.Target // for signals to its client
+	summons []chan session.Target // answers for those that want to signal its client
 
 	want    *want     // the place in the queue; nil: it does not wait
-	asked   time.Time // when it took the last one
+	asked   time.Time // when it took its last place
 	granted *pool.Server
 	refused error
 }
@@ -70,7 +71,7 @@ func (w *Worker) begin(l Login) {
 	w.wake(t)
 }
 
-// step resumes the session once; the end of its life is noted here.
+// step resumes the session once, and notes the end of its life.
 func (w *Worker) step(t *task) {
 	t.queued = false
 	if t.over {
@@ -83,7 +84,7 @@ func (w *Worker) step(t *task) {
 	t.answerSummons()
 }
 
-// end: the session has returned.
+// end ends a task whose session has returned.
 func (w *Worker) end(t *task) {
 	t.over = true
 	t.stop()
@@ -103,13 +104,15 @@ func (w *Worker) wake(t *task) {
 	}
 }
 
-// Ready: something about the client's or the server's connection has changed.
+// Ready is called when something about the client's or the server's connection has
+// changed.
 func (t *task) Ready(*ring.Conn) { t.w.wake(t) }
 
 func (t *task) Now() time.Time     { return t.w.now }
 func (t *task) Nodes() *nodes.View { return t.w.workers.nodes.Load() }
 
-// Template is fresh if what its server was let in on has been asked for lately.
+// Template is fresh if the state under which its server logged in has been confirmed
+// lately.
 func (t *task) Template(k pool.Key) (params []wire.Param, on *pool.Admission, fresh bool) {
 	params, on = t.w.workers.templates.Find(k)
 	return params, on, params != nil && t.Proved(k.Target(), on)
@@ -134,7 +137,7 @@ func (t *task) Offload(f func()) error {
 	var panicked any
 	t.w.env.Go(func() {
 		func() {
-			defer func() { panicked = recover() }() // there it would end the process
+			defer func() { panicked = recover() }() // on this goroutine a panic would end the process
 			f()
 		}()
 		t.w.Post(func() {
@@ -148,13 +151,13 @@ func (t *task) Offload(f func()) error {
 		}
 	}
 	if panicked != nil {
-		panic(panicked) // the session's loss
+		panic(panicked) // on the session's coroutine it ends the session only
 	}
 	return nil
 }
 
-// Checkout serves itself from the list of idle servers while nobody waits; else the longest
-// waiter comes first, whatever worker it is on.
+// Checkout uses the worker's own list of idle servers while nobody waits. Otherwise the
+// longest waiter comes first, whatever worker it is on.
 func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 	w := t.w
 	if !w.workers.pressed() {
@@ -164,7 +167,7 @@ func (t *task) Checkout(key pool.Key, secret any) *pool.Server {
 			return s
 		}
 	}
-	if t.asked = t.asked.Add(1); t.asked.Before(w.now) { // which tells this want from one in the same turn
+	if t.asked = t.asked.Add(1); t.asked.Before(w.now) { // this distinguishes the want from another one in the same turn
 		t.asked = w.now
 	}
 	t.want = &want{key, secret, t.asked}
@@ -182,7 +185,7 @@ func (t *task) Granted() (*pool.Server, error) {
 func (t *task) Paused(database string) (pool.Pause, bool) { return t.w.workers.Paused(database) }
 
 func (t *task) Withdraw() {
-	if s := t.granted; s != nil { // granted since the session last looked
+	if s := t.granted; s != nil { // it was granted since the session last looked
 		t.granted = nil
 		t.Return(s)
 	}
@@ -197,14 +200,14 @@ func (t *task) Discard(s *pool.Server) { t.w.workers.regains(s, t.w.now); t.w.di
 func (t *task) Abort(s *pool.Server)   { t.w.workers.regains(s, t.w.now); t.w.abort(s) }
 func (t *task) Pinned(s *pool.Server)  { t.w.pins.Add(s.Key) }
 
-// adopt makes the session the one that hears of the server's connection.
+// adopt makes the session the owner that is told of the server's connection.
 func (t *task) adopt(s *pool.Server) {
 	s.Endpoint.(endpoint).conn().SetOwner(t)
 	t.w.workers.lends(s, t.number, t.w.now)
 }
 
-// grant ends the wait that the ticket is for. False: the session no longer waits, or
-// again, by another ticket, which would then wait for nobody.
+// grant ends the wait that the ticket is for. It is false if the session no longer
+// waits, or waits again by another ticket, which would then wait in vain.
 func (t *task) grant(ticket pool.Ticket, s *pool.Server, err error) bool {
 	if t == nil || t.over || t.want == nil || t.want.key != ticket.Key || !t.want.since.Equal(ticket.Since) {
 		return false

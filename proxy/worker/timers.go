@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// alarms is a heap of tasks by their alarm. A task stands in it once at most:
-// moving a deadline later costs nothing, the old alarm finds out when it rings.
+// alarms is a heap of tasks by their alarm. A task is in it at most once. Moving a
+// deadline later costs nothing, because that is found out when the old alarm rings.
 type alarms []*task
 
 func (a alarms) Len() int           { return len(a) }
@@ -41,7 +41,7 @@ func (w *Worker) arm(t *task, deadline time.Time) {
 	}
 }
 
-// disarm forgets t's alarm, so that nothing holds a session that is over.
+// disarm removes t's alarm, so that nothing refers to a session that is over.
 func (w *Worker) disarm(t *task) {
 	if !t.alarm.IsZero() {
 		heap.Remove(&w.alarms, t.place)

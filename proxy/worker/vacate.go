@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// vacatePoll is how often it is looked whether a database is empty.
+	// vacatePoll is how often the workers are asked whether a database is empty.
 	vacatePoll = 5 * time.Millisecond
-	// leaveWait is how long clients may take to leave it, as long as PostgreSQL waits.
+	// leaveWait is how long clients may take to leave it; PostgreSQL waits as long.
 	leaveWait = 5 * time.Second
-	// holdLimit is how long nobody gets a server of it. PostgreSQL keeps others out
-	// itself once the statement runs.
+	// holdLimit is how long nobody gets a server of the database. PostgreSQL itself
+	// keeps others out once the statement runs.
 	holdLimit = 15 * time.Second
 )
 
-// vacate empties a database for a statement of the session with this number: it waits a
-// while for other clients to leave, unless they are to stay; then nobody gets a server of it
-// until free is called, or holdLimit has passed, and the idle ones are ended. It returns how
-// many other clients have not left: then nothing is held.
+// vacate empties a database for a statement of the session with this number. It waits a
+// while for other clients to leave, unless they may stay. Then nobody gets a server of the
+// database until free is called or holdLimit has passed, and the idle servers are ended. If
+// other clients have not left, it returns how many, and nothing is held.
 func (ws *Workers) vacate(ctx context.Context, database string, but uint32, stay bool) (clients int, free func()) {
 	limited, cancel := context.WithTimeout(ctx, leaveWait)
 	defer cancel()
@@ -38,8 +38,8 @@ func (ws *Workers) vacate(ctx context.Context, database string, but uint32, stay
 	return 0, free
 }
 
-// poll asks every worker again and again until nothing is left, or it takes too long:
-// then it is what all workers have answered last.
+// poll asks every worker again and again until nothing is left or it takes too long. It
+// returns what all workers answered last.
 func (ws *Workers) poll(ctx context.Context, count func(*Worker) int) (left int) {
 	for left = 1; ; {
 		answers, now := make(chan int, len(ws.all)), 0
@@ -63,7 +63,7 @@ func (ws *Workers) poll(ctx context.Context, count func(*Worker) int) (left int)
 	}
 }
 
-// clientsOf is how many clients are logged in to the database, but one.
+// clientsOf is how many clients are logged in to the database, except one.
 func (w *Worker) clientsOf(database string, but uint32) (n int) {
 	for pid, t := range w.tasks {
 		if pid != but && t.session.Database() == database {
@@ -73,7 +73,8 @@ func (w *Worker) clientsOf(database string, but uint32) (n int) {
 	return n
 }
 
-// endIdle ends the database's idle servers and tells how many PostgreSQL has not ended yet.
+// endIdle ends the database's idle servers and returns how many PostgreSQL has not ended
+// yet.
 func (w *Worker) endIdle(database string) (left int) {
 	for _, s := range w.idle.All() {
 		if s.Key.Target().Database == database {
@@ -89,7 +90,7 @@ func (w *Worker) endIdle(database string) (left int) {
 	return left
 }
 
-// hold has nobody get a server of the database for a moment.
+// hold lets nobody get a server of the database for a moment.
 func (ws *Workers) hold(database string) (free func()) {
 	it := &held{database: database}
 	ws.allocate(func() []pool.Action {
@@ -108,7 +109,7 @@ type held struct {
 	since    time.Time
 }
 
-// free ends a hold, if that is not done yet.
+// free ends a hold, unless it has ended already.
 func (ws *Workers) free(it *held) []pool.Action {
 	i := slices.Index(ws.holds, it)
 	if i < 0 {
@@ -131,17 +132,17 @@ func (ws *Workers) freeLate(now time.Time) {
 
 func (t *task) Vacate(database string, stay bool) (clients int, free func(), err error) {
 	if err := t.Offload(func() { clients, free = t.w.workers.vacate(t.w.workers.life, database, t.pid, stay) }); err != nil {
-		return 0, nil, err // what is held then is freed by holdLimit
+		return 0, nil, err // holdLimit ends what is held then
 	}
 	return clients, free, nil
 }
 
-// SendAway ends the other sessions of a database, which is gone.
+// SendAway ends the other sessions of a database, which has been dropped.
 func (t *task) SendAway(database string) {
 	t.w.workers.evictFrom(database, t.session)
 }
 
-// evictFrom ends the sessions of a database, but one.
+// evictFrom ends the sessions of a database, except one.
 func (ws *Workers) evictFrom(database string, but *session.Session) {
 	why := &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
 	ws.each(func(w *Worker) {

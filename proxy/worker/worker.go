@@ -1,6 +1,6 @@
-// Package worker is one locked thread with one ring and all it owns: its
-// sessions, their timers, the idle servers in its list, its inbox. What other
-// threads want of it they Post. Workers are all workers of the process.
+// Package worker is one locked thread with one ring, and everything that it owns: its
+// sessions, their timers, its list of idle servers, its inbox. Other threads talk to it
+// by Post. Workers are all workers of the process.
 package worker
 
 import (
@@ -21,32 +21,31 @@ import (
 	"pgherd/proxy/worker/thread"
 )
 
-// Settings of a worker; values, replaced as a whole on reload.
+// Settings of a worker are values, which a reload replaces as a whole.
 type Settings struct {
 	Session     *session.Settings
 	Limits      pool.Limits
-	MinPool     int           // servers kept per pool
+	MinPool     int           // how many servers are kept in each pool
 	IdleTimeout time.Duration // of a server in the list of idle servers; 0: none
 	Lifetime    time.Duration // of a server; 0: none
 }
 
-// Environment is what workers need of the world around them; tests give
-// another one.
+// Environment is what workers need of the world around them; tests provide another one.
 type Environment struct {
 	Connect       Connector
 	Log           *slog.Logger
 	Now           func() time.Time
 	Go            func(f func())                    // runs f off the worker's thread
 	Key           func(protocol uint32) []byte      // a new cancel key
-	Jitter        func(time.Duration) time.Duration // a life time, spread out
-	Ended         func(v session.View, why error)   // a session is over
-	Failed        func(error)                       // a worker cannot go on; the process should end
+	Jitter        func(time.Duration) time.Duration // a life time with some random variation
+	Ended         func(v session.View, why error)   // called when a session is over
+	Failed        func(error)                       // called when a worker cannot go on, and the process should end
 	Chance        func() float64                    // a random number from 0 up to 1
-	PollPositions func()                            // a session waits for a standby to catch up
-	Doubted       func()                            // what log-ins stand on may have changed; nil: nobody wants to know
+	PollPositions func()                            // called when a session waits for a standby to catch up
+	Doubted       func()                            // called when what log-ins depend on may have changed; may be nil
 }
 
-// Worker is one thread's work. Its methods other than Post are called on that
+// Worker is the work of one thread. All its methods except Post are called on that
 // thread.
 type Worker struct {
 	workers *Workers
@@ -60,18 +59,18 @@ type Worker struct {
 	tasks      map[uint32]*task
 	candidates []route.Candidate // of the last choice
 	run        []*task           // to be resumed
-	spareRun   []*task           // its other half: the lists swap
+	spareRun   []*task           // the other half of run: the two lists swap
 	alarms     alarms
-	chores     time.Time // when they are next due
+	chores     time.Time // when the chores are next due
 	idle       *pool.IdleList
 	waits      registry.Waits
 	pins       registry.Pins
 	sent       [nodes.MaxIndex + 1]metrics.Statements // by node
 	proven     registry.Proven
-	suspects   []*idle    // idle servers that may have said something
+	suspects   []*idle    // idle servers that may have sent something
 	aborting   []*aborted // servers that are being ended
-	sending    []sending  // cancels that wait for what they are for to be sent
-	cancels    []*cancel  // that were heard, and wait for what their clients had sent
+	sending    []sending  // cancels that wait until their statements have been sent
+	cancels    []*cancel  // cancels that wait until what their clients sent before them has been received
 	gathering  []*secure  // endpoints with something to encrypt
 	lastPID    uint32
 	thread     int          // its number
@@ -96,8 +95,8 @@ func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *W
 	return ws
 }
 
-// Live gives the worker its loop and turns it until Stop, on a locked thread.
-// ready is told whether the loop could be made.
+// Live makes the worker's loop and turns it until Stop, on a locked thread. ready gets
+// the error if the loop cannot be made.
 func (w *Worker) Live(loop func() (*ring.Loop, error), ready chan<- error) {
 	defer thread.Lock()()
 	l, err := loop()
@@ -125,8 +124,8 @@ func (w *Worker) Begin(l *ring.Loop) {
 // Over says that the worker has closed.
 func (w *Worker) Over() bool { return w.over }
 
-// Post has the worker do something on its thread, soon. Any thread may call
-// it. False: the worker has closed.
+// Post makes the worker call message on its thread, soon. Any thread may call it. It is
+// false if the worker has closed.
 func (w *Worker) Post(message func()) bool {
 	return w.inbox.put(message, w.loop.Wake)
 }
@@ -138,8 +137,8 @@ func (w *Worker) Adopt(l Login) {
 	}
 }
 
-// Turn is one round: wait for I/O, read the inbox, look at the clock, resume
-// the sessions for which something has changed.
+// Turn is one round: wait for I/O, read the inbox, look at the clock, and resume the
+// sessions for which something has changed.
 func (w *Worker) Turn(wait time.Duration) error {
 	for _, e := range w.gathering {
 		e.flush()
@@ -197,7 +196,7 @@ func (w *Worker) shut() {
 	close(w.closed)
 }
 
-// nextPID tells a session from all others that live, on any worker.
+// nextPID returns a number that no other live session has, on any worker.
 func (w *Worker) nextPID() uint32 {
 	n := uint32(len(w.workers.all))
 	for {

@@ -21,17 +21,18 @@ type Workers struct {
 	waiting   atomic.Int32
 	nodes     atomic.Pointer[nodes.View]
 	templates registry.Templates
-	// admissions are what log-ins stand on; see admissions.go.
+	// admissions are the states that log-ins depend on; see admissions.go.
 	admissions registry.Admissions
-	// paused are databases, with why; it is never changed once stored: see pause.go.
+	// paused are the databases whose clients get no server, with the reasons; a map is
+	// never changed once stored: see pause.go.
 	paused    atomic.Pointer[map[string]pool.Pause]
 	holds     []*held                                      // worker 0's
-	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: never asked
+	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: the node was never asked
 	loads     [nodes.MaxIndex + 1]load
 	processes registry.Processes
 	numbers   registry.Numbers
 	began     time.Time
-	lastWrite atomic.Int64 // of any session, in nanoseconds since began; 0: there was none
+	lastWrite atomic.Int64 // by any session, in nanoseconds since began; 0: none
 	life      context.Context
 	end       context.CancelFunc
 }
@@ -39,8 +40,8 @@ type Workers struct {
 // pressed says that somebody waits for a server.
 func (ws *Workers) pressed() bool { return ws.waiting.Load() > 0 }
 
-// allocate does something with the allocator on its thread, carries out what it
-// decides, and calls for idle servers when the first one begins to wait.
+// allocate calls decide on the allocator's thread and carries out its decisions. When
+// the first session begins to wait, it asks all workers for their idle servers.
 func (ws *Workers) allocate(decide func() []pool.Action) {
 	ws.all[0].Post(func() { ws.settle(decide) })
 }
@@ -59,14 +60,14 @@ func (ws *Workers) settle(decide func() []pool.Action) {
 	}
 }
 
-// tick tells the allocator the time, for those who may have of the reserve now. It
-// runs on worker 0.
+// tick tells the allocator the time, for sessions that may use the reserve now. It runs
+// on worker 0.
 func (ws *Workers) tick(now time.Time) {
 	ws.freeLate(now)
 	ws.settle(func() []pool.Action { return ws.allocator.Tick(now) })
 }
 
-// reportIdle has every worker report its idle servers.
+// reportIdle makes every worker report its idle servers.
 func (ws *Workers) reportIdle() {
 	ws.each(func(w *Worker) {
 		for _, s := range w.idle.All() {
@@ -87,7 +88,7 @@ func (ws *Workers) gone(key pool.Key) {
 	ws.allocate(func() []pool.Action { return ws.allocator.Gone(key) })
 }
 
-// leaves: a server was closed.
+// leaves notes that a server was closed.
 func (ws *Workers) leaves(s *pool.Server) {
 	if s.Closed != nil {
 		s.Closed()
@@ -117,8 +118,8 @@ func (ws *Workers) shrink(key pool.Key, w *Worker) {
 	})
 }
 
-// minimum is how many servers of a pool are kept: those of users whose
-// credentials are stored, so that a server can be opened without a client.
+// minimum is how many servers a pool keeps. Only pools of users whose credentials are
+// stored have one, because a server can then be opened without a client.
 func (ws *Workers) minimum(key pool.Key) int {
 	w := ws.all[0]
 	if w.set.MinPool == 0 || !kept(key) {
@@ -130,8 +131,8 @@ func (ws *Workers) minimum(key pool.Key) int {
 	return w.set.MinPool
 }
 
-// refill opens servers where a pool has fewer than its minimum, one a pool at
-// a time. It runs on worker 0.
+// refill opens servers where a pool has fewer than its minimum, one at a time for each
+// pool. It runs on worker 0.
 func (ws *Workers) refill() {
 	if ws.all[0].set.MinPool == 0 {
 		return
@@ -144,8 +145,8 @@ func (ws *Workers) refill() {
 	}
 }
 
-// Publish makes a view of the nodes the one that sessions see. A node that
-// changed its role may say other things at log-in: the templates are dropped.
+// Publish makes a view of the nodes the one that sessions see. It drops the templates
+// if a node has changed its role, because such a node may say other things at log-in.
 func (ws *Workers) Publish(view *nodes.View) {
 	for i := range view.Nodes {
 		if n := &view.Nodes[i]; !n.ReplayedAt.IsZero() {

@@ -15,8 +15,8 @@ import (
 	"pgherd/proxy/worker/registry"
 )
 
-// Start turns every worker on a thread of its own. It returns once all have
-// their loop, or with the error of one that cannot.
+// Start runs every worker on a thread of its own. It returns once all have their loop,
+// or with the error of one that cannot have it.
 func (ws *Workers) Start(loop func() (*ring.Loop, error)) error {
 	ready := make(chan error, len(ws.all))
 	for _, w := range ws.all {
@@ -31,7 +31,7 @@ func (ws *Workers) Start(loop func() (*ring.Loop, error)) error {
 	return first
 }
 
-// Adopt gives the n-th client since the start to a worker, in turn.
+// Adopt hands the n-th client since the start to a worker, in turn.
 func (ws *Workers) Adopt(n uint64, l Login) { ws.all[n%uint64(len(ws.all))].Adopt(l) }
 
 // Stop ends everything at once.
@@ -42,19 +42,19 @@ func (ws *Workers) Stop() {
 	}
 }
 
-// Configure replaces the settings; nobody is disconnected.
+// Configure replaces the settings without disconnecting anybody.
 func (ws *Workers) Configure(set *Settings) {
 	ws.each(func(w *Worker) {
 		w.set = set
 		for _, t := range w.tasks {
 			t.session.Configure(set.Session)
-			w.wake(t) // a limit may have come nearer
+			w.wake(t) // a limit may be nearer now
 		}
 	})
 	ws.allocate(func() []pool.Action { return ws.allocator.SetLimits(set.Limits) })
 }
 
-// Evict ends every session with this error, as soon as it can be told.
+// Evict ends every session with this error, as soon as the client can be told.
 func (ws *Workers) Evict(why *wire.Fault) {
 	ws.each(func(w *Worker) {
 		for _, t := range w.tasks {
@@ -64,7 +64,7 @@ func (ws *Workers) Evict(why *wire.Fault) {
 	})
 }
 
-// View is what SHOW tells of a worker: plain values.
+// View is what SHOW tells of a worker, as plain values.
 type View struct {
 	Index    int
 	Thread   int    // its number
@@ -108,7 +108,7 @@ func (w *Worker) view() View {
 	return v
 }
 
-// drainPoll is how often a drain looks whether it is done.
+// drainPoll is how often a drain checks whether it is done.
 const drainPoll = 50 * time.Millisecond
 
 // Drained waits until no session is left, or the context ends.
@@ -140,7 +140,7 @@ func (ws *Workers) Closed(limit time.Duration) error {
 		select {
 		case <-w.closed:
 		case <-time.After(time.Until(deadline)):
-			return fmt.Errorf("close workers: worker %d has not within %v", w.index, limit)
+			return fmt.Errorf("close workers: worker %d is not closed after %v", w.index, limit)
 		}
 	}
 	return nil

@@ -8,15 +8,15 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// admissionsLimit bounds the Targets of which it is known what their log-ins stand
-// on; past it one is forgotten, and its servers are over.
+// admissionsLimit bounds the Targets whose Admission is known. Beyond it one is
+// forgotten, and its servers are over.
 const admissionsLimit = 10_000
 
-// Admissions are what PostgreSQL lets the log-ins of each Target in on, by what the
-// primary has said last. Whoever logs in, or opens a server, asks; the lock is not on the
-// path of a query.
+// Admissions hold the state under which PostgreSQL lets each Target log in, by the latest
+// answer of the primary. They are asked at log-ins and when servers are opened; the lock
+// is never taken on the path of a query.
 type Admissions struct {
-	doubts atomic.Uint64 // statements that may have changed something
+	doubts atomic.Uint64 // how many statements may have changed something
 	mutex  sync.Mutex
 	known  map[pool.Target]*admitted
 }
@@ -24,15 +24,15 @@ type Admissions struct {
 // admitted is what is known of one Target.
 type admitted struct {
 	*pool.Admission
-	loaded string // when the node has read its configuration, as new servers say; "": not known
+	loaded string // when the node read its configuration, as new servers say; "": not known
 	Asking
-	claim Asking // the latest question that somebody is about to ask; zero: nobody is
+	claim Asking // the latest question that somebody is about to ask; zero: none
 }
 
-// Asking is when a node was asked.
+// Asking says when a node was asked.
 type Asking struct {
 	Began  time.Time
-	doubts uint64 // that there were by then
+	doubts uint64 // how many there were by then
 }
 
 // after says that the question is newer than another one.
@@ -40,8 +40,8 @@ func (a Asking) after(b Asking) bool {
 	return a.doubts > b.doubts || a.doubts == b.doubts && a.Began.After(b.Began)
 }
 
-// Proved says that the Target's log-ins stand on this, by an answer that is new enough
-// for who logs in now.
+// Proved says that the Target's log-ins still depend on this state, by an answer that
+// is new enough for a client that logs in now.
 func (a *Admissions) Proved(target pool.Target, on *pool.Admission, now time.Time, period time.Duration) bool {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -49,8 +49,8 @@ func (a *Admissions) Proved(target pool.Target, on *pool.Admission, now time.Tim
 	return it != nil && it.Admission == on && it.doubts == a.doubts.Load() && (period == 0 || now.Sub(it.Began) < period)
 }
 
-// Claims has one of those who log in ask. A claim without an answer is void after a while,
-// and when something may have changed since.
+// Claims chooses one of the clients that log in to ask. A claim without an answer becomes
+// void after a while, and when something may have changed since.
 func (a *Admissions) Claims(target pool.Target, at Asking) bool {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -65,11 +65,11 @@ func (a *Admissions) Claims(target pool.Target, at Asking) bool {
 	return true
 }
 
-// claimLimit is how long others wait for who has claimed a question.
+// claimLimit is how long others wait for the client that has claimed a question.
 const claimLimit = time.Second
 
-// Opened is what the primary has let a new server of the Target in on. ended is what the
-// servers before it were let in on, if that is over by this; else nil.
+// Opened returns the state under which the primary has let a new server of the Target
+// log in. ended is the state of the servers before it, if this ends it; otherwise nil.
 func (a *Admissions) Opened(target pool.Target, f pool.Finding, at Asking) (its, ended *pool.Admission) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -77,16 +77,16 @@ func (a *Admissions) Opened(target pool.Target, f pool.Finding, at Asking) (its,
 	if it.Admission != nil && it.after(at) {
 		return a.late(it, f), nil
 	}
-	// Each process notes for itself when it has read the files: only new ones, which
-	// have the time from their parent, can be compared.
+	// Each process notes for itself when it has read the files. Only new processes can
+	// be compared, because they have the time from their parent.
 	reloaded := it.loaded != "" && it.loaded != f.Loaded
 	it.loaded = f.Loaded
 	ended = it.admit(f, reloaded, at)
 	return it.Admission, ended
 }
 
-// Asked notes what a server that has been there before says now; reloaded: it has read
-// the configuration anew. It returns what new servers are let in on.
+// Asked notes the answer of a server that is not new; reloaded says that it has read
+// the configuration again. It returns the state for new servers.
 func (a *Admissions) Asked(target pool.Target, f pool.Finding, reloaded bool, at Asking) (newest, ended *pool.Admission) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -100,8 +100,8 @@ func (a *Admissions) Asked(target pool.Target, f pool.Finding, reloaded bool, at
 	return it.Admission, ended
 }
 
-// Replayed is opened for a standby, which may be behind: what it says differently
-// from the primary is over at once, and the primary in doubt.
+// Replayed is Opened for a standby, which may lag behind. An answer that differs from
+// the primary's is over at once, and raises doubts about the primary's.
 func (a *Admissions) Replayed(target pool.Target, f pool.Finding) *pool.Admission {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -116,7 +116,7 @@ func (a *Admissions) Replayed(target pool.Target, f pool.Finding) *pool.Admissio
 	return its
 }
 
-// late is what somebody was let in on whose answer is not the newest.
+// late is the Admission for an answer that is not the newest.
 func (a *Admissions) late(it *admitted, f pool.Finding) *pool.Admission {
 	its := f.Admit(it.Admission)
 	if its != it.Admission {
@@ -125,7 +125,7 @@ func (a *Admissions) late(it *admitted, f pool.Finding) *pool.Admission {
 	return its
 }
 
-// of finds a Target's, or begins one.
+// of returns what is known of a Target, which it adds if need be.
 func (a *Admissions) of(target pool.Target) *admitted {
 	if it := a.known[target]; it != nil {
 		return it
@@ -134,7 +134,7 @@ func (a *Admissions) of(target pool.Target) *admitted {
 		a.known = map[pool.Target]*admitted{}
 	}
 	if len(a.known) >= admissionsLimit {
-		for other, it := range a.known { // any: maps begin anywhere
+		for other, it := range a.known { // any of them: maps iterate in random order
 			it.Admission.End()
 			delete(a.known, other)
 			break
@@ -145,7 +145,7 @@ func (a *Admissions) of(target pool.Target) *admitted {
 	return it
 }
 
-// admit notes an answer, the newest.
+// admit notes an answer, which is the newest.
 func (it *admitted) admit(f pool.Finding, reloaded bool, at Asking) (ended *pool.Admission) {
 	before := it.Admission
 	if reloaded {
@@ -159,9 +159,9 @@ func (it *admitted) admit(f pool.Finding, reloaded bool, at Asking) (ended *pool
 	return before
 }
 
-// Doubt has whoever logs in from now on ask first: a statement may have changed what
-// log-ins stand on.
+// Doubt makes every log-in from now on ask first, because a statement may have changed
+// what log-ins depend on.
 func (a *Admissions) Doubt() { a.doubts.Add(1) }
 
-// Ask is when a question begins that is sent now.
+// Ask is a question that is sent now.
 func (a *Admissions) Ask(now time.Time) Asking { return Asking{now, a.doubts.Load()} }

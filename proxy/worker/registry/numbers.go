@@ -8,28 +8,30 @@ package registry
 
 import "sync"
 
-// Numbers are those by which clients are known to themselves and to others, of all
-// workers. They change when a client comes and goes, and are asked by cancels and
-// signals: never on the way of a query.
+// Numbers are those by which clients are known to themselves and to others, over all
+// workers. They change when a client comes and goes. Cancels and signals look them up;
+// queries never do.
 type Numbers struct {
 	mutex sync.Mutex
 	of    map[uint32]Place
 }
 
-// Place is where a session lives.
+// Place says where a session lives.
 type Place struct {
 	Worker  int
 	Session uint32
 }
 
-// FirstNumber is above all numbers that Linux gives to processes: no process of a node
-// has the number of a client, and hardly ever has a client of another pgherd.
+// FirstNumber is above all numbers that Linux gives to processes, so no process of a
+// node has the number of a client. A client of another pgherd is most unlikely to have
+// it.
 const (
 	FirstNumber = 1 << 22
-	LastNumber  = 1<<31 - 1 // it is positive as an int32
+	LastNumber  = 1<<31 - 1 // positive as an int32
 )
 
-// Take gives a session the number, or, if that is another's, the next that is free.
+// Take gives a session the number or, if another session has it, the next one that is
+// free.
 func (n *Numbers) Take(number uint32, at Place, used func(uint32) bool) uint32 {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
@@ -42,7 +44,8 @@ func (n *Numbers) Take(number uint32, at Place, used func(uint32) bool) uint32 {
 	return number
 }
 
-// Swap gives a session another number for its own; false: that is another's.
+// Swap gives a session another number instead of its own; it is false if another
+// session has that.
 func (n *Numbers) Swap(old, number uint32) bool {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()

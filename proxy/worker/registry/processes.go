@@ -8,12 +8,12 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// Processes are the open servers of all workers, by what PostgreSQL calls them.
-// They change when a server is opened or closed, and are asked by statements that
-// signal a process and by notifications: never on the way of a query.
+// Processes are the open servers of all workers, by node and process number. They
+// change when a server is opened or closed. Statements that signal a process look them
+// up, and so do notifications; other queries never do.
 type Processes struct {
 	mutex sync.Mutex
-	open  map[process][]*pool.Server // two where the number is another process's before the end of the first was noticed
+	open  map[process][]*pool.Server // two servers if PostgreSQL has used a number again before the end of the first was noticed
 }
 
 type process struct {
@@ -49,7 +49,7 @@ func (p *Processes) Has(node int, pid uint32) bool {
 	return len(p.open[process{node, pid}]) > 0
 }
 
-// Known says that a server of some node is a process of that number.
+// Known says that a server of some node is the process with that number.
 func (p *Processes) Known(pid uint32) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -2,16 +2,16 @@ package registry
 
 import "pgherd/proxy/pool"
 
-// Proven are the statements that servers of each pool have taken, the most
-// recently used. What is true of one server is true of all until the catalog
-// changes; after that a statement may fail a little later than it would: when
-// it is bound.
+// Proven are the statements that servers of each pool have accepted, the most recently
+// used. What one server accepts all accept, until the catalog changes. After that a
+// statement may fail a little later than it should, when it is bound.
 type Proven struct {
 	pools map[pool.Key]*pool.Prepared
-	bytes int // of what was added since all were forgotten
+	bytes int // of the statements added since all were forgotten
 }
 
-// Limits: pools and bytes, beyond which all are forgotten, and statements of each pool.
+// Limits on pools and on bytes, beyond which all are forgotten, and on the statements
+// of each pool.
 const (
 	provenPools      = 1000
 	provenBytes      = 16 << 20

@@ -10,19 +10,19 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// templatesLimit bounds the start-up answers remembered; past it they are all
+// templatesLimit bounds the start-up answers that are remembered. Beyond it all are
 // forgotten and learnt anew.
 const templatesLimit = 10_000
 
-// Templates remember what a server of each pool said at its log-in. Log-ins
-// read it; the lock is not on the path of a query.
+// Templates remember what a server of each pool said at its log-in. Log-ins read it;
+// the lock is never taken on the path of a query.
 type Templates struct {
 	lock sync.Mutex
 	said map[pool.Key]template
 }
 
-// template is what a server said, and what it was let in on: once that is over it
-// serves nobody.
+// template is what a server said, and the state under which it logged in. Once that is
+// over the template is not used.
 type template struct {
 	params   []wire.Param
 	on       *pool.Admission
@@ -45,8 +45,8 @@ func (t *Templates) Find(key pool.Key) (params []wire.Param, on *pool.Admission)
 	return it.params, it.on
 }
 
-// Learn takes down what a new server has said, and returns it, shared by servers that
-// have said the same.
+// Learn notes what a new server has said, and returns it. Servers that have said the
+// same share it.
 func (t *Templates) Learn(s *pool.Server) []wire.Param {
 	t.lock.Lock()
 	defer t.lock.Unlock()

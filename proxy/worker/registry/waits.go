@@ -7,14 +7,13 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// PoolName is a database and a user on a node, as SHOW POOL_STATS tells them
-// apart.
+// PoolName is a database and a user on a node, which SHOW POOL_STATS tells apart.
 type PoolName struct {
 	Node           int
 	Database, User string
 }
 
-// Waits counts, for each pool, how long its clients waited for a server.
+// Waits count, for each pool, how long its clients have waited for a server.
 type Waits map[pool.Key]*metrics.Histogram
 
 // waitsLimit bounds the pools that are told apart; beyond it all are forgotten.
@@ -24,10 +23,10 @@ func nameOf(key pool.Key) PoolName {
 	return PoolName{key.Node, key.Target().Database, key.Target().User}
 }
 
-// Pins counts, for each pool, how often a session has begun to keep a server.
+// Pins count, for each pool, how often a session has begun to keep a server.
 type Pins map[PoolName]uint64
 
-// Add counts one.
+// Add counts that a session has begun to keep a server of the pool.
 func (p Pins) Add(key pool.Key) {
 	if len(p) >= waitsLimit {
 		clear(p)
@@ -48,7 +47,7 @@ func (s Waits) Add(key pool.Key, waited time.Duration) {
 	h.Add(waited)
 }
 
-// Copy is what another thread may read.
+// Copy returns a copy that another thread may read.
 func (s Waits) Copy() map[PoolName]metrics.Histogram {
 	out := make(map[PoolName]metrics.Histogram, len(s))
 	for key, h := range s {

@@ -8,12 +8,13 @@ import (
 	"pgherd/proxy/ring"
 )
 
-// slice is how long a worker would like to run at a time. Those whom it wakes
-// else take the core from it in the middle of a turn, and wait for it again.
+// slice is how long a worker would like to run at a time. With a shorter slice, the
+// threads that it wakes take the core from it in the middle of a turn, and it has to
+// wait for the core again.
 const slice = 10 * time.Millisecond
 
-// AskForSlice asks the scheduler for it, for the calling thread. A thread that
-// somebody has given another policy is left alone.
+// AskForSlice asks the scheduler for that slice, for the calling thread. It does not
+// change a thread to which somebody has given another policy.
 func AskForSlice() ring.Feature {
 	f := ring.Feature{Name: "long time slice", MinVersion: "6.12"}
 	attr, err := unix.SchedGetAttr(0, 0)
@@ -32,7 +33,7 @@ func AskForSlice() ring.Feature {
 	case err != nil:
 		f.Reason = err.Error()
 	case attr.Runtime != uint64(slice):
-		f.Reason = "the kernel does not take wishes"
+		f.Reason = "the kernel does not support it"
 	default:
 		f.Used = true
 	}

@@ -1,4 +1,5 @@
-// Package workertest stands in for a worker in tests of those who hand it connections.
+// Package workertest stands in for a worker in the tests of packages that hand it
+// connections.
 package workertest
 
 import (
@@ -8,7 +9,7 @@ import (
 	"pgherd/proxy/worker"
 )
 
-// Conn makes a connection of a Socket's descriptor again, TLS and all.
+// Conn makes a connection of a Socket's descriptor again, with its TLS.
 func Conn(s worker.Socket) (net.Conn, error) {
 	file := os.NewFile(uintptr(s.FD), "socket")
 	defer file.Close()
