@@ -34,7 +34,7 @@ var layers = map[string]layer{
 	"proxy/expect":       {[]string{"proxy/fifo", "proxy/wire"}, "what is owed is a pure function of what was sent and what has come"},
 	"proxy/pool":         {[]string{"proxy/wire", "proxy/nodes"}, "a pool holds servers; it does not know who asks or why"},
 	"proxy/cache":        {[]string{"proxy/wire"}, "the cache stores answers; who asks decides what may be stored"},
-	"proxy/failover":     {[]string{"proxy/nodes"}, "a decision is a pure function of View, votes and time"},
+	"proxy/failover":     {nil, "a decision is a pure function of the herd, what members see, and time: plain values of its own, which a file and a log keep"},
 	"proxy/effect":       {[]string{"proxy/query", "proxy/catalog"}, "what a text leaves is a pure function of it and of the catalog"},
 	"proxy/command":      {[]string{"proxy/wire", "proxy/query", "proxy/route", "proxy/pool"}, "it reads what is for pgherd itself; who answers is not its business"},
 	"proxy/track":        {[]string{"proxy/effect", "proxy/pool", "proxy/wire"}, "what a client has changed is a function of what was done and said; it asks nobody"},
