@@ -1,0 +1,111 @@
+package failover
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// lost is a primary that failed, with what each standby had by then.
+type lost struct {
+	herd  Herd
+	set   SyncSet
+	has   map[int]uint64 // what each of the nodes 1 … has received
+	poll  Poll
+	acked uint64 // the highest position that may have been acknowledged
+}
+
+// lose makes one up. Who is out of use streamed up to some moment before the primary's
+// last answer, and not after it; the primary went on.
+func lose(random *rand.Rand) lost {
+	l := lost{has: map[int]uint64{}, poll: Poll{Answers: map[int]Answer{}}}
+	standbys := 1 + random.IntN(4)
+	l.herd = Herd{Epoch: 7, Phase: Electing, Primary: None, Former: 0, Candidate: None, Timeline: 3, System: system, Nodes: []Node{{Index: 0, Status: Down}}}
+	last := uint64(100 + random.IntN(5)) // where the primary was when it last answered
+	var at []uint64                      // of the set
+	for n := 1; n <= standbys; n++ {
+		member, out, answers := random.IntN(4) > 0, random.IntN(3) == 0, random.IntN(3) > 0
+		status := Up
+		l.has[n] = 100 + uint64(random.IntN(10))
+		if out {
+			status, l.has[n] = Down, min(l.has[n], last)
+			l.herd.Absent = append(l.herd.Absent, n)
+		} else {
+			l.poll.Last.Connected = append(l.poll.Last.Connected, n)
+		}
+		l.herd.Nodes = append(l.herd.Nodes, Node{Index: n, Status: status})
+		if member {
+			l.set.Nodes = append(l.set.Nodes, n)
+			at = append(at, l.has[n])
+		}
+		if answers {
+			l.poll.Answers[n] = Answer{Revoked: true, System: system, Timeline: 3, Received: l.has[n], Replayed: l.has[n]}
+		}
+	}
+	if len(at) > 0 {
+		l.set.K = 1 + random.IntN(len(at))
+		slices.Sort(at)
+		l.acked = at[len(at)-l.set.K]
+	}
+	l.poll.Last.Received, l.poll.Last.Timeline = last, 3
+	l.herd.Sync = l.set
+	return l
+}
+
+// TestChooseLosesNothing: whoever is promoted has every commit that may have been
+// acknowledged; and where enough have answered, somebody is.
+func TestChooseLosesNothing(t *testing.T) {
+	promoted, refused := 0, 0
+	for seed := range uint64(20_000) {
+		l := lose(rand.New(rand.NewPCG(seed, 2)))
+		c := Choose(l.herd, l.poll, Settings{})
+		answered := 0
+		for _, n := range l.set.Nodes {
+			if _, ok := l.poll.Answers[n]; ok {
+				answered++
+			}
+		}
+		switch {
+		case c.Node != None && l.has[c.Node] < l.acked:
+			t.Fatalf("seed %d: node %d has %d, acknowledged %d: %s\n%+v", seed, c.Node, l.has[c.Node], l.acked, c.Why, l)
+		case c.Node != None && c.Position > l.has[c.Node]:
+			t.Fatalf("seed %d: it proves %d, and has %d", seed, c.Position, l.has[c.Node])
+		case c.Node != None && l.set.K > 0 && c.Position < l.acked:
+			t.Fatalf("seed %d: proved %d, acknowledged %d", seed, c.Position, l.acked)
+		case c.Node == None && l.set.K > 0 && answered >= len(l.set.Nodes)-l.set.K+1:
+			t.Fatalf("seed %d: enough have answered, and nobody is promoted: %s\n%+v", seed, c.Why, l)
+		case c.Node == None && l.set.K == 0 && len(l.poll.Answers) > 0:
+			t.Fatalf("seed %d: asynchronous, and nobody is promoted: %s", seed, c.Why)
+		}
+		if c.Node == None {
+			refused++
+		} else {
+			promoted++
+		}
+		if allowed := Choose(l.herd, l.poll, Settings{AllowLoss: true}); allowed.Node == None && len(l.poll.Answers) > 0 {
+			t.Fatalf("seed %d: loss is allowed, and nobody is promoted: %s", seed, allowed.Why)
+		}
+	}
+	if promoted < 1000 || refused < 1000 {
+		t.Errorf("%d promoted, %d refused: the test asks too little", promoted, refused)
+	}
+}
+
+// TestChooseMostOfAll: of several that would do, the one with the most.
+func TestChooseMostOfAll(t *testing.T) {
+	for seed := range uint64(5000) {
+		l := lose(rand.New(rand.NewPCG(seed, 3)))
+		c := Choose(l.herd, l.poll, Settings{Candidates: []int{2, 1, 3}})
+		for n, a := range l.poll.Answers {
+			if c.Node != None && a.Received > l.has[c.Node] {
+				t.Fatalf("seed %d: node %d has more than %d", seed, n, c.Node)
+			}
+		}
+	}
+}
+
+func TestPositionInWords(t *testing.T) {
+	if got := lsn(0x16_B374D848); got != "16/B374D848" {
+		t.Error(got)
+	}
+}

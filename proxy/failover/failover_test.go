@@ -1,0 +1,24 @@
+package failover
+
+import (
+	"maps"
+	"slices"
+	"testing"
+)
+
+// fewest is how many stories there have to be.
+const fewest = 80
+
+func TestScenarios(t *testing.T) {
+	all := files(t)
+	if len(all) < fewest {
+		t.Errorf("%d scenarios, %d at least", len(all), fewest)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		t.Run(name, func(t *testing.T) {
+			for _, wrong := range run(name, all[name], Decide).wrong {
+				t.Error(wrong)
+			}
+		})
+	}
+}
