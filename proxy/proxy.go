@@ -95,7 +95,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
 	p.gate.Configure(made.login)
 	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
-	p.prober = health.New(p.log, time.Now, p.workers.Publish)
+	p.prober = health.New(p.log, time.Now, health.NewFollower(p.log, time.Now, p.workers.Publish).Saw)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
 	p.ask(c)
 	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {

@@ -171,7 +171,8 @@ func healthSettings(c *config.Config) *health.Settings {
 	if asksNodes(c) {
 		access := health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
 			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode}
-		s.Probe, s.Call = health.SQL(access), health.SQLLine(access)
+		asks := health.NewSQL(access)
+		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(access)
 	}
 	return s
 }

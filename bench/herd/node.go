@@ -114,7 +114,7 @@ func (h *Herd) addStandbys(ctx context.Context) error {
 
 // follow starts n as a standby that streams from the primary.
 func (h *Herd) follow(ctx context.Context, n *node) error {
-	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s application_name=node%d'\n", h.Dir, h.nodes[0].Port, Superuser, n.Index)
+	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s password=%s application_name=node%d'\n", h.Dir, h.nodes[0].Port, Superuser, Superuser, n.Index)
 	if err := h.owner.write(filepath.Join(n.Dir, "postgresql.auto.conf"), conninfo); err != nil {
 		return err
 	}

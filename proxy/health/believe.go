@@ -14,24 +14,27 @@ import (
 func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.Time) *nodes.View {
 	view := &nodes.View{}
 	primary := choosePrimary(asked, found, before)
-	for _, a := range asked {
-		n := a.Node
-		f, probed := found[n.Index]
-		n.Probed, n.Reachable, n.Found = probed, f.Reachable, f.Role
-		n.ReplayedAt, n.System, n.Timeline = f.At, f.Last.System, f.Last.Timeline
-		n.Status, n.Role = nodes.Up, nodes.Standby
-		n.Why = quarantine(n.Index, primary, found)
-		if n.Index == primary {
-			n.Role = nodes.Primary
-		} else if n.Why != "" {
+	all, lead := make([]Seen, len(asked)), (*Seen)(nil)
+	for i, a := range asked {
+		f, probed := found[a.Index]
+		all[i] = Seen{Node: a, Finding: f, Asked: probed}
+		if a.Index == primary {
+			lead = &all[i]
+		}
+	}
+	for i := range all {
+		why := quarantine(all[i].Index, primary, found)
+		n := all[i].View(lead)
+		if why != "" {
+			n = all[i].View(nil)
 			n.Status = nodes.Quarantine
-		} else if lead, ok := found[primary]; ok {
-			describeStandby(&n, &a, &f, &lead)
+		} else {
+			n.Status = nodes.Up
 		}
-		n.Since = now
-		if f.Role == n.Role {
-			n.Replayed = f.LSN
+		if n.Role = nodes.Standby; n.Index == primary {
+			n.Role = nodes.Primary
 		}
+		n.Why, n.Since = why, now
 		if before != nil {
 			if old := before.Node(n.Index); old != nil && old.Status == n.Status {
 				n.Since = old.Since
@@ -42,13 +45,33 @@ func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.T
 	return view
 }
 
+// View is what was seen of a node as a View has it: all but what is decided of it. lead is
+// the primary, which it is compared with; nil: there is none.
+func (s *Seen) View(lead *Seen) nodes.Node {
+	n := s.Node.Node
+	n.Probed, n.Reachable, n.Found, n.Checks = s.Asked, s.Reachable, s.Role, s.Checks
+	n.ReplayedAt, n.System, n.Timeline = s.At, s.Last.System, s.Last.Timeline
+	role := nodes.Standby
+	switch {
+	case lead == nil:
+	case lead.Index == s.Index:
+		role = nodes.Primary
+	case lead.Asked && lead.Reachable:
+		describeStandby(&n, s, lead)
+	}
+	if s.Role == role {
+		n.Replayed = s.LSN
+	}
+	return n
+}
+
 // describeStandby fills in how far a standby is behind, and what its primary
 // says of it.
-func describeStandby(n *nodes.Node, a *Node, f, primary *Finding) {
-	if f.Reachable && f.Role == nodes.Standby && primary.LSN > f.LSN {
-		n.DelayBytes = int64(primary.LSN - f.LSN)
+func describeStandby(n *nodes.Node, s, primary *Seen) {
+	if s.Reachable && s.Role == nodes.Standby && primary.LSN > s.LSN {
+		n.DelayBytes = int64(primary.LSN - s.LSN)
 	}
-	for _, name := range standbyNames(a) {
+	for _, name := range standbyNames(&s.Node) {
 		if row, ok := primary.Standbys[name]; ok {
 			n.ReplicationState, n.SyncState, n.Delay = row.State, row.SyncState, row.Delay
 			return

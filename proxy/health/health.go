@@ -1,5 +1,6 @@
-// Package health asks each node how it is, on goroutines of its own, and
-// publishes what is believed of the herd as a nodes.View.
+// Package health asks each node how it is, on goroutines of its own, over connections that
+// it keeps, and tells what it saw. A Prober decides nothing; where nobody else does, a
+// Follower makes of what was seen a nodes.View, which follows what the nodes say.
 package health
 
 import (
@@ -10,17 +11,45 @@ import (
 	"sync"
 	"time"
 
+	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
 )
 
-// Finding is what one probe of a node found.
+// Finding is what one probe of a node found, and what those before it did. A Prober keeps
+// what a node told in its last answer while it does not answer.
 type Finding struct {
 	Reachable bool
 	Role      nodes.Role
-	Last      Identity           // what it said when it last answered; the Prober keeps it
+	Last      Identity           // what it said that it is
 	At        time.Time          // when it was asked; the Prober says
 	LSN       uint64             // inserted (primary) or replayed (standby)
 	Standbys  map[string]Standby // a primary's, by application name and by address
+
+	Synchronous string   // synchronous_standby_names, of a primary
+	Streaming   []string // the application names of those who stream from it
+	Received    uint64   // of a standby: received, or restored from an archive
+	Receiver    Receiver // of a standby
+	Course      Course   // the Prober keeps it
+}
+
+// Course is what the probes of a node have found in a row.
+type Course struct {
+	Verdict        failover.Verdict
+	Times          int       // probes with this verdict
+	Since          time.Time // of the first of them
+	Known          time.Time // when the last of them ended
+	Shutdown       bool      // its clients were told that it shuts down, and it has not answered since
+	StreamingSince time.Time // since when it streams, or does not
+	streams        bool
+}
+
+// Receiver is how a standby receives WAL.
+type Receiver struct {
+	Streaming bool
+	Host      string // that it receives from; "" if it does not, or may not be asked
+	Port      int
+	Conninfo  string // that it is told to use (I9: it may hold a password)
+	Name      string // by which it is known to whom it receives from
 }
 
 // Identity is what a node says that it is, of what.
@@ -49,30 +78,50 @@ type Probe func(ctx context.Context, n *nodes.Node) (Finding, error)
 // Settings of the probing; values.
 type Settings struct {
 	Nodes   []Node
-	Period  time.Duration // between two probes of a node
-	Timeout time.Duration // of one
+	Period  time.Duration // between two probes of a node that answers
+	Retry   time.Duration // between two probes of one that gave no answer
+	Timeout time.Duration // of one; 0: there is no limit
 	Probe   Probe         // nil: nodes are not asked, and the first is the primary
+	HangUp  func()        // closes what Probe keeps; nil: it keeps nothing
 	Call    Call          // opens what a Chaser keeps; nil: there is no chase
 }
 
-// Prober asks the nodes and publishes Views.
+// Named limits of the probing.
+const (
+	refusedAgain = 10 * time.Millisecond  // after a first refusal: a listen queue may have been full
+	stirred      = 200 * time.Millisecond // while a node starts or shuts down
+	downEvery    = time.Second            // at least so often is asked who does not answer
+	leastPause   = 5 * time.Millisecond   // between two probes, however often somebody suspects the node
+	noLimit      = 24 * time.Hour         // of a probe whose Timeout is 0
+)
+
+// Seen is a node and what is known of it.
+type Seen struct {
+	Node
+	Finding
+	Asked  bool // it was asked at all
+	Checks nodes.Checks
+}
+
+// Prober asks the nodes.
 type Prober struct {
-	log     *slog.Logger
-	publish func(*nodes.View)
-	now     func() time.Time
+	log  *slog.Logger
+	tell func([]Seen)
+	now  func() time.Time
 
 	lock     sync.Mutex // over what follows; never held while probing
 	settings *Settings
 	found    map[int]Finding
 	checks   map[int]nodes.Checks
-	before   *nodes.View
+	wakes    map[int]chan struct{}
 	cancel   context.CancelFunc
 	probing  sync.WaitGroup
 }
 
-// New makes a prober; Configure starts it.
-func New(log *slog.Logger, now func() time.Time, publish func(*nodes.View)) *Prober {
-	return &Prober{log: log, now: now, publish: publish, found: map[int]Finding{}, checks: map[int]nodes.Checks{}}
+// New makes a prober; Configure starts it. tell is told what is known of all nodes
+// whenever one was asked, on any goroutine, one at a time; it must be quick.
+func New(log *slog.Logger, now func() time.Time, tell func([]Seen)) *Prober {
+	return &Prober{log: log, now: now, tell: tell, found: map[int]Finding{}, checks: map[int]nodes.Checks{}, wakes: map[int]chan struct{}{}}
 }
 
 // Configure begins, or goes on, with these settings. Every node is asked once
@@ -87,19 +136,24 @@ func (p *Prober) Configure(s *Settings) {
 	}
 	maps.DeleteFunc(p.found, func(index int, _ Finding) bool { return another(index) })
 	maps.DeleteFunc(p.checks, func(index int, _ nodes.Checks) bool { return another(index) })
+	clear(p.wakes)
+	for i := range s.Nodes {
+		p.wakes[s.Nodes[i].Index] = make(chan struct{}, 1)
+	}
 	p.settings = s
 	p.lock.Unlock()
 	if s.Probe != nil {
 		var first sync.WaitGroup
 		for i := range s.Nodes {
-			first.Go(func() { p.ask(ctx, &s.Nodes[i]) })
+			first.Go(func() { p.ask(ctx, s, &s.Nodes[i]) })
 		}
 		first.Wait()
 		for i := range s.Nodes {
-			p.probing.Go(func() { p.watch(ctx, &s.Nodes[i]) })
+			n, wake := &s.Nodes[i], p.wakes[s.Nodes[i].Index]
+			p.probing.Go(func() { p.watch(ctx, s, n, wake) })
 		}
 	}
-	p.tell()
+	p.told()
 }
 
 // askedAt says that a node was asked at this address so far.
@@ -112,38 +166,94 @@ func (p *Prober) askedAt(n *nodes.Node) bool {
 // Close stops the probing.
 func (p *Prober) Close() {
 	p.lock.Lock()
-	cancel := p.cancel
+	cancel, s := p.cancel, p.settings
 	p.lock.Unlock()
-	if cancel != nil {
-		cancel()
-		p.probing.Wait()
+	if cancel == nil {
+		return
+	}
+	cancel()
+	p.probing.Wait()
+	if s.HangUp != nil {
+		s.HangUp()
+	}
+}
+
+// Suspect has a node asked now, because somebody found that it may be gone; shutdown: its
+// clients were told that an administrator shuts it down. It is cheap, and any thread may
+// call it.
+func (p *Prober) Suspect(node int, shutdown bool) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if f, asked := p.found[node]; asked && shutdown {
+		f.Course.Shutdown = true
+		p.found[node] = f
+	}
+	select {
+	case p.wakes[node] <- struct{}{}:
+	default: // it is about to be asked, or there is no such node
 	}
 }
 
 // watch asks a node again and again.
-func (p *Prober) watch(ctx context.Context, n *Node) {
-	tick := time.NewTicker(p.settings.Period)
-	defer tick.Stop()
+func (p *Prober) watch(ctx context.Context, s *Settings, n *Node, wake <-chan struct{}) {
 	for {
+		pause := time.NewTimer(s.pause(p.course(n.Index)))
 		select {
-		case <-tick.C:
-			if ctx.Err() != nil { // both have come
-				return
-			}
-			p.ask(ctx, n)
-			p.tell()
+		case <-pause.C:
+		case <-wake:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+		pause.Stop()
+		p.ask(ctx, s, n)
+		if ctx.Err() != nil {
+			return
+		}
+		p.told()
+		select {
+		case <-time.After(leastPause):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+func (p *Prober) course(node int) Course {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.found[node].Course
+}
+
+// pause is how long until a node is asked again.
+func (s *Settings) pause(c Course) time.Duration {
+	down := min(s.Period, downEvery)
+	switch c.Verdict {
+	case failover.IsPrimary, failover.IsStandby:
+		return s.Period
+	case failover.Refused:
+		if c.Times == 1 {
+			return min(down, refusedAgain)
+		}
+		return down
+	case failover.Silent:
+		return max(s.Retry, leastPause)
+	case failover.Starting, failover.ShuttingDown:
+		return min(down, stirred)
+	}
+	return down
+}
+
 // ask probes a node once and notes what it found.
-func (p *Prober) ask(ctx context.Context, n *Node) {
-	limited, cancel := context.WithTimeout(ctx, p.settings.Timeout)
+func (p *Prober) ask(ctx context.Context, s *Settings, n *Node) {
+	limit := s.Timeout
+	if limit == 0 {
+		limit = noLimit
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	at := p.now()
-	finding, err := p.settings.Probe(limited, &n.Node)
+	finding, err := s.Probe(limited, &n.Node)
 	finding.At = at
 	if ctx.Err() != nil {
 		return
@@ -154,27 +264,46 @@ func (p *Prober) ask(ctx context.Context, n *Node) {
 	checks.Add(at, p.now(), err)
 	p.checks[n.Index] = checks
 	before, asked := p.found[n.Index]
-	if err != nil { // a claim is not over because its node does not answer
-		finding.Last = before.Last
+	course := before.Course.next(&finding, err, at, p.now())
+	if err != nil { // what it said last is not over because it does not answer
+		finding = before
+		finding.Reachable, finding.Role, finding.At = false, nodes.Unknown, at
 	}
+	if own, old := &finding.Last, before.Last; err == nil && own.Role == nodes.Standby && own.System == old.System {
+		own.Timeline = max(own.Timeline, old.Timeline) // which it does not tell while it receives nothing
+	}
+	finding.Course = course
 	p.found[n.Index] = finding
 	if err != nil && (before.Reachable || !asked) {
-		p.log.Warn("probe node", "node", n.Index, "error", err)
+		p.log.Warn("probe node", "node", n.Index, "verdict", string(finding.Course.Verdict), "error", err)
 	}
 	if err == nil && asked && !before.Reachable {
 		p.log.Info("node answers again", "node", n.Index, "role", finding.Role.String())
 	}
 }
 
-// tell publishes what is believed now.
-func (p *Prober) tell() {
+// next is the course with one more finding.
+func (c Course) next(f *Finding, err error, at, ended time.Time) Course {
+	verdict := classify(f, err)
+	n := Course{Verdict: verdict, Times: 1, Since: at, Known: ended, StreamingSince: at, Shutdown: err != nil && (c.Shutdown || verdict == failover.ShuttingDown)}
+	if verdict == c.Verdict {
+		n.Times, n.Since = c.Times+1, c.Since
+	}
+	if streams := f.Receiver.Streaming; err == nil && streams == c.streams {
+		n.StreamingSince = c.StreamingSince
+	}
+	n.streams = f.Receiver.Streaming
+	return n
+}
+
+// told tells what is known now.
+func (p *Prober) told() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	view := Believe(p.settings.Nodes, p.found, p.before, p.now())
-	for i := range view.Nodes {
-		view.Nodes[i].Checks = p.checks[view.Nodes[i].Index]
+	all := make([]Seen, len(p.settings.Nodes))
+	for i, n := range p.settings.Nodes {
+		f, asked := p.found[n.Index]
+		all[i] = Seen{Node: n, Finding: f, Asked: asked, Checks: p.checks[n.Index]}
 	}
-	p.logChanges(view)
-	p.before = view
-	p.publish(view)
+	p.tell(all)
 }

@@ -2,27 +2,25 @@ package health
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // Questions for what every user may see, unless the right was revoked. The control
 // file of a primary still tells the timeline before its promotion, up to the next
 // checkpoint; the name of the file that it writes does not. A standby follows the
-// latest that either column tells.
+// latest that any of these columns tells; the control file lags behind what it receives.
 const (
 	systemSQL         = "SELECT system_identifier FROM pg_control_system()"
 	writtenTimeline   = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
-	followedTimelines = "SELECT greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))"
+	followedTimelines = "SELECT greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()), (SELECT received_tli FROM pg_stat_wal_receiver))"
 )
 
 // askIdentity: what a user may not see, or PostgreSQL does not have, stays 0. What
 // fails otherwise is an error: a node that is in quarantine stays there.
-func askIdentity(ctx context.Context, conn *pgconn.PgConn, role nodes.Role) (Identity, error) {
+func askIdentity(ctx context.Context, conn *nodesql.Conn, role nodes.Role) (Identity, error) {
 	system, err := askNumber(ctx, conn, systemSQL)
 	if err != nil {
 		return Identity{}, err
@@ -35,9 +33,9 @@ func askIdentity(ctx context.Context, conn *pgconn.PgConn, role nodes.Role) (Ide
 	return Identity{Role: role, System: system, Timeline: uint32(timeline)}, err
 }
 
-func askNumber(ctx context.Context, conn *pgconn.PgConn, sql string) (uint64, error) {
-	rows, err := ask(ctx, conn, sql)
-	if fault, ok := errors.AsType[*pgconn.PgError](err); ok && notToBeSeen[fault.Code] {
+func askNumber(ctx context.Context, conn *nodesql.Conn, sql string) (uint64, error) {
+	rows, err := conn.Rows(ctx, sql)
+	if notToBeSeen[nodesql.Code(err)] {
 		return 0, nil
 	}
 	if err != nil || len(rows) != 1 {

@@ -3,17 +3,15 @@ package health
 import (
 	"context"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // SQLLine makes the Call whose lines ask PostgreSQL itself.
 func SQLLine(a Access) Call {
 	return func(ctx context.Context, n *nodes.Node) (Line, error) {
-		conn, err := dial(ctx, a, n)
+		conn, err := nodesql.Dial(ctx, a, n)
 		if err != nil {
 			return nil, fmt.Errorf("connect to node %d: %w", n.Index, err)
 		}
@@ -22,7 +20,7 @@ func SQLLine(a Access) Call {
 }
 
 type sqlLine struct {
-	conn *pgconn.PgConn
+	conn *nodesql.Conn
 	node int
 }
 
@@ -34,11 +32,4 @@ func (l *sqlLine) Position(ctx context.Context) (nodes.Role, uint64, error) {
 	return role, lsn, nil
 }
 
-// hangUpLimit is how long saying goodbye to PostgreSQL may take.
-const hangUpLimit = 100 * time.Millisecond
-
-func (l *sqlLine) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), hangUpLimit)
-	defer cancel()
-	_ = l.conn.Close(ctx)
-}
+func (l *sqlLine) Close() { l.conn.Close() }

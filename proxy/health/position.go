@@ -5,9 +5,8 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // positionSQL asks for what a standby has replayed, or up to where a primary has
@@ -17,8 +16,8 @@ const positionSQL = "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() "
 	"current_setting('wal_block_size'), pg_size_bytes(current_setting('wal_segment_size'))"
 
 // askPosition is a node's role and position; 0: nothing was replayed yet.
-func askPosition(ctx context.Context, conn *pgconn.PgConn) (role nodes.Role, lsn uint64, err error) {
-	rows, err := ask(ctx, conn, positionSQL)
+func askPosition(ctx context.Context, conn *nodesql.Conn) (role nodes.Role, lsn uint64, err error) {
+	rows, err := conn.Rows(ctx, positionSQL)
 	if err == nil && len(rows) != 1 {
 		err = errors.New("no answer")
 	}

@@ -1,55 +1,114 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // Access is how the probes log in.
-type Access struct {
-	User, Password, Database string
-	SSLMode                  string // as libpq's
+type Access = nodesql.Access
+
+// SQL asks PostgreSQL itself, over a connection to each node that it keeps. A connect
+// alone would not do: the kernel accepts for a server that hangs.
+type SQL struct {
+	access Access
+	lock   sync.Mutex // over what follows; never held while asking
+	kept   map[int]*nodesql.Conn
 }
 
-// SQL makes the probe that asks PostgreSQL itself. A connect alone would not
-// do: the kernel accepts for a server that hangs.
-func SQL(a Access) Probe {
-	return func(ctx context.Context, n *nodes.Node) (Finding, error) {
-		conn, err := dial(ctx, a, n)
-		if err != nil {
-			return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, err)
+// NewSQL makes one that logs in like this.
+func NewSQL(a Access) *SQL { return &SQL{access: a, kept: map[int]*nodesql.Conn{}} }
+
+// Probe asks a node. One goroutine at a time asks a node. A kept connection that turns out
+// to be broken says nothing: the node may have been restarted, so it is asked over another.
+func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
+	conn := s.take(n.Index)
+	if conn != nil {
+		f, err := inquire(ctx, conn)
+		if err == nil {
+			s.keep(n.Index, conn)
+			return f, nil
 		}
-		defer conn.Close(ctx)
-		f := Finding{Reachable: true, Standbys: map[string]Standby{}}
-		if f.Role, f.LSN, err = askPosition(ctx, conn); err != nil {
+		conn.Close()
+		if ctx.Err() != nil || nodesql.Code(err) != "" {
 			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
 		}
-		if f.Last, err = askIdentity(ctx, conn, f.Role); err != nil {
-			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
-		}
-		if f.Role == nodes.Primary {
-			askStandbys(ctx, conn, &f)
-		}
-		return f, nil
 	}
+	conn, err := nodesql.Dial(ctx, s.access, n)
+	if err != nil {
+		return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, err)
+	}
+	f, err := inquire(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
+	}
+	s.keep(n.Index, conn)
+	return f, nil
+}
+
+func (s *SQL) take(node int) *nodesql.Conn {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	conn := s.kept[node]
+	delete(s.kept, node)
+	return conn
+}
+
+func (s *SQL) keep(node int, conn *nodesql.Conn) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.kept[node] = conn
+}
+
+// Close ends the connections that are kept.
+func (s *SQL) Close() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for node, conn := range s.kept {
+		conn.Close()
+		delete(s.kept, node)
+	}
+}
+
+// inquire asks all that a Finding tells.
+func inquire(ctx context.Context, conn *nodesql.Conn) (f Finding, err error) {
+	f = Finding{Reachable: true, Standbys: map[string]Standby{}}
+	if f.Role, f.LSN, err = askPosition(ctx, conn); err != nil {
+		return Finding{}, err
+	}
+	if f.Last, err = askIdentity(ctx, conn, f.Role); err != nil {
+		return Finding{}, err
+	}
+	if f.Role == nodes.Primary {
+		askStandbys(ctx, conn, &f)
+		// Its position is no older than who was connected: see failover.Sight.
+		f.Role, f.LSN, err = askPosition(ctx, conn)
+		return f, err
+	}
+	return f, askReceiver(ctx, conn, &f)
 }
 
 // askStandbys reads what a primary says of its standbys. A user who may not
 // see it gets empty columns; that is no fault of the node's.
-func askStandbys(ctx context.Context, conn *pgconn.PgConn, f *Finding) {
-	rows, err := ask(ctx, conn, "SELECT application_name, host(client_addr), state, sync_state, "+
+func askStandbys(ctx context.Context, conn *nodesql.Conn, f *Finding) {
+	rows, err := conn.Rows(ctx, "SELECT application_name, host(client_addr), state, sync_state, "+
 		"(extract(epoch FROM replay_lag) * 1000000)::bigint FROM pg_stat_replication")
 	if err != nil {
 		return
 	}
+	if row, err := conn.Row(ctx, "SELECT current_setting('synchronous_standby_names')"); err == nil {
+		f.Synchronous = row[0]
+	}
 	for _, row := range rows {
+		f.Streaming = append(f.Streaming, row[0])
 		lag, _ := strconv.ParseInt(row[4], 10, 64) // NULL: it has caught up, or says nothing
 		for _, name := range row[:2] {
 			f.Standbys[name] = Standby{State: row[2], SyncState: row[3], Delay: time.Duration(max(0, lag)) * time.Microsecond}
@@ -57,33 +116,22 @@ func askStandbys(ctx context.Context, conn *pgconn.PgConn, f *Finding) {
 	}
 }
 
-// dial connects. What libpq's environment variables could add to it, the
-// daemon has removed from its own environment.
-func dial(ctx context.Context, a Access, n *nodes.Node) (*pgconn.PgConn, error) {
-	quoted := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
-	config, err := pgconn.ParseConfig(fmt.Sprintf(
-		"host=%s port=%d user=%s password=%s dbname=%s sslmode=%s application_name=pgherd passfile=/dev/null",
-		quoted(n.Host), n.Port, quoted(a.User), quoted(a.Password), quoted(a.Database), a.SSLMode))
-	if err != nil {
-		return nil, err
+// askReceiver reads whom a standby is told to receive from, and whether it does. Who may
+// not see that, or has received nothing yet, gets empty columns.
+func askReceiver(ctx context.Context, conn *nodesql.Conn, f *Finding) error {
+	rows, err := conn.Rows(ctx, "SELECT coalesce(pg_last_wal_receive_lsn() - '0/0'::pg_lsn, 0), coalesce(w.status = 'streaming', w.pid IS NOT NULL), w.sender_host, w.sender_port, "+
+		"current_setting('primary_conninfo'), current_setting('cluster_name') FROM (VALUES (1)) AS one LEFT JOIN pg_stat_wal_receiver w ON true")
+	if nodesql.Code(err) == "42501" { // primary_conninfo is shown to pg_monitor only
+		rows, err = conn.Rows(ctx, "SELECT coalesce(pg_last_wal_receive_lsn() - '0/0'::pg_lsn, 0), EXISTS (SELECT FROM pg_stat_wal_receiver), '', '', '', current_setting('cluster_name')")
 	}
-	return pgconn.ConnectConfig(ctx, config)
-}
-
-func ask(ctx context.Context, conn *pgconn.PgConn, sql string) ([][]string, error) {
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil {
-		return nil, err
+	if err != nil || len(rows) != 1 {
+		return err
 	}
-	var rows [][]string
-	for _, r := range results {
-		for _, row := range r.Rows {
-			text := make([]string, len(row))
-			for i, value := range row {
-				text[i] = string(value)
-			}
-			rows = append(rows, text)
-		}
-	}
-	return rows, nil
+	row := rows[0]
+	received, _ := strconv.ParseUint(row[0], 10, 64)
+	f.Received = max(received, f.LSN) // what comes from an archive is not received
+	f.Receiver = Receiver{Streaming: row[1] == "t", Host: row[2], Conninfo: row[4]}
+	f.Receiver.Name = cmp.Or(nodesql.ParseConninfo(row[4]).Get("application_name"), row[5], "walreceiver")
+	f.Receiver.Port, _ = strconv.Atoi(row[3])
+	return nil
 }

@@ -18,7 +18,7 @@ func TestSQL(t *testing.T) {
 	h := herdtest.Start(t, herd.Settings{Standbys: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	probe := SQL(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"})
+	probe := NewSQL(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"}).Probe
 	var all []Node
 	findings := map[int]Finding{}
 	for _, n := range h.Nodes() {
@@ -37,6 +37,9 @@ func TestSQL(t *testing.T) {
 	if !standby.Reachable || standby.Role != nodes.Standby || standby.LSN == 0 || len(standby.Standbys) != 0 {
 		t.Errorf("standby: %+v", standby)
 	}
+	if r := standby.Receiver; !r.Streaming || r.Conninfo == "" || standby.Received < standby.LSN {
+		t.Errorf("the standby receives: %+v", r)
+	}
 	if p, s := primary.Last, standby.Last; p.System == 0 || p.System != s.System || p.Timeline != 1 || s.Timeline != 1 || p.Role != nodes.Primary || s.Role != nodes.Standby {
 		t.Errorf("they say that they are %+v and %+v", p, s)
 	}
@@ -49,7 +52,7 @@ func TestSQL(t *testing.T) {
 	}
 	t.Run("a delay in time", func(t *testing.T) { checkDelay(ctx, t, h, probe, &all[0].Node) })
 	t.Run("a user who may not see the standbys", func(t *testing.T) {
-		f, err := SQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})(ctx, &all[0].Node)
+		f, err := NewSQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, &all[0].Node)
 		if err != nil || f.Role != nodes.Primary || f.Standbys["node1"].State != "" {
 			t.Errorf("%+v, %v", f, err)
 		}
@@ -81,13 +84,13 @@ func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node)
 		t.Fatal(err)
 	}
 	access := Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}
-	if f, err := SQL(access)(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
+	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	if _, err := h.Exec(ctx, "GRANT EXECUTE ON FUNCTION "+functions+" TO PUBLIC"); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := SQL(access)(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
+	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
@@ -118,7 +121,7 @@ func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, pr
 // odd its letters.
 func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
 	const secret = `wr'ong \ se'cret`
-	f, err := SQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"})(ctx, n)
+	f, err := NewSQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "28P01") || strings.Contains(err.Error(), "cret") {
 		t.Errorf("%+v, %v", f, err)
 	}
@@ -135,7 +138,7 @@ func TestSQLHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	n := &nodes.Node{Index: 3, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
-	f, err := SQL(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"})(ctx, n)
+	f, err := NewSQL(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"}).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "node 3") {
 		t.Errorf("%+v, %v", f, err)
 	}

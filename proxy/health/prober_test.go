@@ -86,7 +86,8 @@ func (l listener) until(t *testing.T, want string) {
 
 func newProber(t *testing.T) (*Prober, listener, *strings.Builder) {
 	views, log := make(listener, 8), &strings.Builder{}
-	p := New(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), func() time.Time { return start }, views.publish)
+	logger, now := slog.New(slog.NewTextHandler(&locked{b: log}, nil)), func() time.Time { return start }
+	p := New(logger, now, NewFollower(logger, now, views.publish).Saw)
 	t.Cleanup(p.Close)
 	return p, views, log
 }
@@ -253,8 +254,11 @@ func TestProberQuarantines(t *testing.T) {
 	other := asked("a", "b")
 	other[1].Host = "c"
 	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: patience, Probe: (&answers{found: found("0 primary 5 t1 s7, 1 standby 5 t1 s8")}).probe})
+	for len(views) > 0 {
+		<-views
+	}
 	p.Configure(&Settings{Nodes: other})
-	if p.before.Nodes[1].Status != nodes.Up {
+	if v := <-views; v.Nodes[1].Status != nodes.Up {
 		t.Error("what a node said counts for another that has its number")
 	}
 }

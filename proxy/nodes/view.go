@@ -71,6 +71,7 @@ func (n *Node) Address() (network, address string) {
 
 // View is the herd at one moment. It is never changed once published.
 type View struct {
+	Epoch uint64 // of the decision about who is primary; 0 where nobody decides
 	Nodes []Node // by index, without gaps; Index tells
 }
 

@@ -1,0 +1,107 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgherd/proxy/failover"
+	"pgherd/proxy/nodes"
+)
+
+var (
+	errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	errSilent  = fmt.Errorf("ask: %w", context.DeadlineExceeded)
+)
+
+// probed runs a test on the prober of one node, in a time of its own. asked has the moments
+// at which the node was asked, from the start.
+func probed(t *testing.T, test func(t *testing.T, p *Prober, a *answers, asked func() []time.Duration, last func() Seen)) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		a := &answers{found: found("0 primary 5 t1 s7"), errs: map[int]error{}}
+		var at []time.Duration
+		var seen []Seen
+		p := New(slog.New(slog.DiscardHandler), time.Now, func(all []Seen) { seen = all })
+		defer p.Close()
+		probe := func(ctx context.Context, n *nodes.Node) (Finding, error) {
+			at = append(at, time.Since(began))
+			return a.probe(ctx, n)
+		}
+		p.Configure(&Settings{Nodes: asked("a"), Period: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Probe: probe})
+		test(t, p, a, func() []time.Duration { synctest.Wait(); return at }, func() Seen { synctest.Wait(); return seen[0] })
+	})
+}
+
+// TestPauses: who answers is asked each period, who does not sooner.
+func TestPauses(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want []time.Duration // between two questions
+	}{
+		"it answers":     {nil, []time.Duration{10 * time.Second, 10 * time.Second}},
+		"it refuses":     {errRefused, []time.Duration{refusedAgain, downEvery, downEvery}},
+		"it is silent":   {errSilent, []time.Duration{2 * time.Second, 2 * time.Second}},
+		"something else": {errors.New("unexpected EOF"), []time.Duration{downEvery, downEvery}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			probed(t, func(t *testing.T, _ *Prober, a *answers, asked func() []time.Duration, _ func() Seen) {
+				a.set(func() { a.errs[0] = c.err })
+				time.Sleep(50 * time.Second)
+				moments := asked()[1:] // the first found it well
+				for i, want := range c.want {
+					if got := moments[i+1] - moments[i]; got < want || got > want+2*leastPause {
+						t.Errorf("pause %d: %v, want %v", i, got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSuspect: a suspicion has the node asked at once, and a thousand of them once.
+func TestSuspect(t *testing.T) {
+	probed(t, func(t *testing.T, p *Prober, a *answers, asked func() []time.Duration, last func() Seen) {
+		time.Sleep(time.Second)
+		a.set(func() { a.errs[0] = errRefused })
+		before := len(asked())
+		for range 1000 {
+			p.Suspect(0, false)
+		}
+		p.Suspect(5, false) // there is none
+		if now := asked(); len(now) != before+1 || now[before] != time.Second {
+			t.Fatalf("asked at %v", now)
+		}
+		time.Sleep(refusedAgain + 2*leastPause)
+		if c := last().Course; c.Verdict != failover.Refused || c.Times != 2 || c.Shutdown {
+			t.Errorf("%+v", c)
+		}
+		if s := last(); s.Reachable || s.Last.System != 7 || s.LSN != 5 {
+			t.Errorf("what it said last is forgotten: %+v", s.Finding)
+		}
+	})
+}
+
+// TestShutdown: that clients were told of a shutdown is remembered until the node answers.
+func TestShutdown(t *testing.T) {
+	probed(t, func(t *testing.T, p *Prober, a *answers, _ func() []time.Duration, last func() Seen) {
+		a.set(func() { a.errs[0] = errRefused })
+		p.Suspect(0, true)
+		time.Sleep(time.Minute)
+		if c := last().Course; !c.Shutdown || c.Verdict != failover.Refused {
+			t.Errorf("%+v", c)
+		}
+		a.set(func() { a.errs[0] = nil })
+		time.Sleep(time.Minute)
+		if c := last().Course; c.Shutdown || c.Verdict != failover.IsPrimary || c.Times < 2 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
