@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
+)
+
+// patience bounds a test with real nodes.
+const patience = 2 * time.Minute
+
+// real is a herd whose nodes are acted upon.
+type real struct {
+	*testing.T
+	ctx   context.Context
+	herd  *herd.Herd
+	does  *Executor
+	nodes []nodes.Node
+}
+
+func start(t *testing.T, standbys int, config ...string) *real {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	h, err := herd.Start(ctx, herd.Settings{Standbys: standbys, Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	r := &real{T: t, ctx: ctx, herd: h, does: New(nodesql.Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"})}
+	for _, n := range h.Nodes() {
+		r.nodes = append(r.nodes, nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port})
+	}
+	return r
+}
+
+func (r *real) sql(node int, sql string) string {
+	r.Helper()
+	out, err := r.herd.ExecOn(r.ctx, node, sql)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out
+}
+
+// TestRevoke: with a standby that receives no more the primary, though alive, can
+// acknowledge no synchronous commit. What the standby has then, it tells.
+func TestRevoke(t *testing.T) {
+	r := start(t, 1, "synchronous_standby_names = 'ANY 1 (node1)'")
+	r.sql(0, "CREATE TABLE t (a int)")
+	r.sql(0, "SET synchronous_commit = on; INSERT INTO t VALUES (1)")
+	before, err := r.does.Position(r.ctx, &r.nodes[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Revoked || before.System == 0 || before.Timeline != 1 || before.Received == 0 || before.Paused {
+		t.Errorf("position: %+v", before)
+	}
+	for range 2 { // a second time changes nothing
+		after, err := r.does.Revoke(r.ctx, &r.nodes[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !after.Revoked || after.System != before.System || after.Received < before.Received {
+			t.Errorf("revoked: %+v, before %+v", after, before)
+		}
+	}
+	waits, cancel := context.WithTimeout(r.ctx, 2*time.Second)
+	defer cancel()
+	if _, err := r.herd.ExecOn(waits, 0, "SET synchronous_commit = on; INSERT INTO t VALUES (2)"); err == nil {
+		t.Error("a commit was acknowledged that no standby has")
+	}
+	if got := r.sql(1, "SELECT count(*) FROM t WHERE a = 2"); got != "0" {
+		t.Error("the standby still receives")
+	}
+	if err := r.does.Follow(r.ctx, &r.nodes[1], &r.nodes[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.sql(0, "SET synchronous_commit = remote_apply; INSERT INTO t VALUES (3)")
+	if got := r.sql(1, "SELECT count(*) FROM t WHERE a = 3"); got != "1" {
+		t.Error("the standby does not receive again")
+	}
+	if got := nodesql.ParseConninfo(r.sql(1, "SHOW primary_conninfo")).Get("application_name"); got != "node1" {
+		t.Errorf("how to log in was lost: application_name %q", got)
+	}
+}
+
+// TestPromoteAndFollow: one standby takes over from a primary that was killed, the other
+// follows it, with a slot of the name that it had.
+func TestPromoteAndFollow(t *testing.T) {
+	r := start(t, 2)
+	r.sql(0, "CREATE TABLE t (a int)")
+	r.sql(0, "SELECT pg_create_physical_replication_slot('keeps_two', true)")
+	r.sql(2, "ALTER SYSTEM SET primary_slot_name = 'keeps_two'")
+	r.sql(2, "SELECT pg_reload_conf()")
+	if err := r.herd.WaitStreaming(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.herd.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range r.nodes[1:] {
+		if _, err := r.does.Revoke(r.ctx, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	promoted, sync, err := r.does.Promote(r.ctx, &r.nodes[1], 1)
+	if err != nil || promoted.Node != 1 || promoted.Timeline != 2 || promoted.System == 0 || sync != "" {
+		t.Fatalf("%+v, %q, %v", promoted, sync, err)
+	}
+	again, _, err := r.does.Promote(r.ctx, &r.nodes[1], 1)
+	if err != nil || again != promoted {
+		t.Errorf("promoted again: %+v, %v", again, err)
+	}
+	if _, _, err := r.does.Promote(r.ctx, &r.nodes[1], 2); err == nil || !strings.Contains(err.Error(), "timeline 2") {
+		t.Errorf("a primary of an old timeline counts: %v", err)
+	}
+	if err := r.does.Follow(r.ctx, &r.nodes[2], &r.nodes[1]); err != nil {
+		t.Fatal(err)
+	}
+	r.sql(1, "INSERT INTO t VALUES (1)")
+	if got := r.sql(1, "SELECT active FROM pg_replication_slots WHERE slot_name = 'keeps_two'"); got != "t" {
+		t.Errorf("the slot on the new primary: active %q", got)
+	}
+}
+
+// TestUnreachable: an act on a node that is gone fails by name, and soon.
+func TestUnreachable(t *testing.T) {
+	r := start(t, 0)
+	if err := r.herd.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.does.Revoke(r.ctx, &r.nodes[0]); err == nil || !strings.HasPrefix(err.Error(), "revoke acknowledgements of node 0: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRights: what the user may not do is named by what would allow it.
+func TestRights(t *testing.T) {
+	r := start(t, 0)
+	r.sql(0, "CREATE ROLE watch LOGIN PASSWORD 'watch'")
+	watch := New(nodesql.Access{User: "watch", Password: "watch", Database: herd.Database, SSLMode: "disable"})
+	missing, err := watch.Rights(r.ctx, &r.nodes[0])
+	if err != nil || len(missing) != 4 || !strings.Contains(strings.Join(missing, "; "), "GRANT EXECUTE ON FUNCTION pg_promote") {
+		t.Errorf("%q, %v", missing, err)
+	}
+	if missing, err := r.does.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
+		t.Errorf("a superuser: %q, %v", missing, err)
+	}
+	r.sql(0, "GRANT pg_monitor TO watch; GRANT EXECUTE ON FUNCTION pg_promote, pg_reload_conf TO watch")
+	if r.sql(0, "SELECT current_setting('server_version_num')::int >= 150000") == "t" {
+		r.sql(0, "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch")
+		if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
+			t.Errorf("with all grants: %q, %v", missing, err)
+		}
+		return
+	}
+	if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || len(missing) != 1 || !strings.Contains(missing[0], "superuser") {
+		t.Errorf("before PostgreSQL 15: %q, %v", missing, err)
+	}
+}

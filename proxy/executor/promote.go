@@ -1,0 +1,84 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pgherd/proxy/failover"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
+)
+
+// Promote promotes a standby, unless it is promoted already, and checks that it is out of
+// recovery on a timeline newer than this one. sync is its synchronous_standby_names, as it
+// has them.
+func (e *Executor) Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error) {
+	err = e.on(ctx, n, "promote", promoteLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		row, err := c.Row(ctx, "SELECT pg_is_in_recovery()")
+		if err != nil {
+			return err
+		}
+		if row[0] == "t" {
+			if err := c.Do(ctx, "SELECT pg_promote(wait => false)"); err != nil {
+				return err
+			}
+		}
+		if err := until(ctx, c, "SELECT NOT pg_is_in_recovery()"); err != nil {
+			return err
+		}
+		p, sync, err = promoted(ctx, c)
+		if err == nil && p.Timeline <= after {
+			err = fmt.Errorf("it is on timeline %d, and not on a newer one than %d", p.Timeline, after)
+		}
+		p.Node = n.Index
+		return err
+	})
+	return p, sync, err
+}
+
+func promoted(ctx context.Context, c *nodesql.Conn) (p failover.Promoted, sync string, err error) {
+	row, err := c.Row(ctx, `SELECT (SELECT system_identifier FROM pg_control_system()),
+ ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint, current_setting('synchronous_standby_names')`)
+	if err != nil {
+		return p, "", err
+	}
+	_, err = fmt.Sscan(row[0]+" "+row[1], &p.System, &p.Timeline)
+	return p, row[2], err
+}
+
+// Follow makes a standby receive from another node, and waits until it does. Where the
+// standby uses a replication slot, the other node gets one of that name first.
+func (e *Executor) Follow(ctx context.Context, n, upstream *nodes.Node) error {
+	return e.on(ctx, n, "have the primary followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		now, err := settings(ctx, c)
+		if err != nil {
+			return err
+		}
+		if now.slot != "" {
+			if err := e.ensureSlot(ctx, upstream, now.slot); err != nil {
+				return err
+			}
+		}
+		to := nodesql.ParseConninfo(now.conninfo).At(upstream.Host, upstream.Port).String()
+		if to != now.conninfo {
+			if err := change(ctx, c, "primary_conninfo", to); err != nil {
+				return err
+			}
+		}
+		if err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"); errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
+		} else if err != nil {
+			return err
+		}
+		return nil
+	})
+}
+
+// ensureSlot makes a physical replication slot, which keeps WAL for its standby.
+func (e *Executor) ensureSlot(ctx context.Context, n *nodes.Node, name string) error {
+	return e.on(ctx, n, "make a replication slot on", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		literal := nodesql.Literal(name)
+		return c.Do(ctx, "SELECT pg_create_physical_replication_slot("+literal+", true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = "+literal+")")
+	})
+}
