@@ -5,6 +5,7 @@
 package pool
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 // time (I1): a session, an IdleList, or a message between workers.
 type Server struct {
 	Key       Key
+	Epoch     uint64 // of the decision about who is primary, in which it was opened
 	Endpoint  wire.Endpoint
 	PID       uint32       // the process that serves it
 	CancelKey []byte       // I9: never shown
@@ -37,6 +39,13 @@ type Server struct {
 
 	Admission *Admission // the state under which it logged in; nil: nobody has asked
 	Loaded    string     // when it read the node's configuration, as it said last
+}
+
+// Unused is why nobody gets a server of a node: the node is not used any more.
+type Unused struct{ Node int }
+
+func (u Unused) Error() string {
+	return fmt.Sprintf("get server: node %d is not used any more", u.Node)
 }
 
 // SetParam notes a ParameterStatus.

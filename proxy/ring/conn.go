@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"errors"
 	"io"
 	"syscall"
 )
@@ -92,6 +93,21 @@ func (c *Conn) Close() {
 		c.dropQueued()
 	}
 }
+
+// Abort is Close, and what the kernel has not delivered yet is not delivered: the other side sees a reset. Ended
+// tells it, so that whoever held the Conn finds out; Ready is not called.
+func (c *Conn) Abort() {
+	if c.phase < closing {
+		c.loop.engine.Reset(c.fd)
+	}
+	c.Close()
+	if c.end == nil {
+		c.end = ErrAborted
+	}
+}
+
+// ErrAborted is why a Conn has ended on which Abort was called.
+var ErrAborted = errors.New("read from socket: the connection was aborted")
 
 // Ended is nil while bytes may still come. After the last Buf has been taken it is io.EOF, or the error
 // that ended receiving.

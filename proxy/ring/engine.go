@@ -33,6 +33,8 @@ type Engine interface {
 	// in flight, that completes with what is there. An error means that nothing was changed.
 	LowWater(fd, bytes int) error
 	ShutdownWrite(fd int) error
+	// Reset has the socket's end, once it is closed, drop what was not delivered.
+	Reset(fd int)
 	CloseSocket(fd int)
 
 	// Turn submits, waits up to wait (negative: for ever) for a completion, and reports what there is.

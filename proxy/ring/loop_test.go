@@ -22,6 +22,7 @@ func (*inert) Recv(ID, int, []byte, int) {}
 func (*inert) StopRecv(ID)               {}
 func (*inert) Send(ID, int, [][]byte)    {}
 func (*inert) StopSend(ID)               {}
+func (*inert) Reset(int)                 {}
 func (*inert) ShutdownWrite(int) error   { return nil }
 func (*inert) LowWater(int, int) error   { return nil }
 func (*inert) Now() time.Duration        { return 0 }

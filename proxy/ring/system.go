@@ -31,6 +31,10 @@ func (system) LowWater(fd, bytes int) error {
 
 func (system) ShutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
+func (system) Reset(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // a Unix socket has none
+}
+
 func (system) CloseSocket(fd int) { _ = unix.Close(fd) }
 
 // eventfd wakes a thread that blocks in the kernel. The mutex keeps a late wake from writing to a

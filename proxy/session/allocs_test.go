@@ -56,6 +56,7 @@ func (b *bench) Checkout(key pool.Key, _ any) *pool.Server {
 }
 func (b *bench) Written() (uint64, time.Time)        { return 0, b.now }
 func (b *bench) PollPositions()                      {}
+func (b *bench) Suspect(int, error)                  {}
 func (b *bench) Wrote()                              {}
 func (b *bench) LastWrite() time.Time                { return b.now }
 func (b *bench) Count(int, metrics.Statement)        {}

@@ -118,6 +118,8 @@ type Herd interface {
 	// for; PollPositions has it, and the standbys' positions, asked for often for a while.
 	Written() (lsn uint64, began time.Time)
 	PollPositions()
+	// Suspect tells that a node may be gone, and what was found.
+	Suspect(node int, why error)
 	// Replayed is the position of a node, and when it was asked for.
 	Replayed(node int) (lsn uint64, at time.Time)
 }

@@ -67,6 +67,11 @@ func (s *Session) reload() {
 	}
 }
 
+// Server is the one that the session holds; nil: it holds none. Parked is its own, while it
+// holds a standby's.
+func (s *Session) Server() *pool.Server { return s.server }
+func (s *Session) Parked() *pool.Server { return s.parked }
+
 // Retire has the server that the session holds, if any, closed when it is
 // given back.
 func (s *Session) Retire(now time.Time) {

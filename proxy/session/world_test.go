@@ -58,6 +58,7 @@ type world struct {
 	// What is known of positions.
 	written, replayed uint64
 	asked2, lastWrite time.Time
+	suspected         []int // nodes that may be gone
 	chased            int
 	known             uint32 // the number that it is known by, or that another has
 	timeouts          pool.Timeouts
@@ -168,6 +169,7 @@ func take[T any](p *T) (v T) {
 
 func (w *world) Written() (uint64, time.Time)     { return w.written, w.asked2 }
 func (w *world) PollPositions()                   { w.chased++ }
+func (w *world) Suspect(node int, _ error)        { w.suspected = append(w.suspected, node) }
 func (w *world) Wrote()                           { w.lastWrite = w.now }
 func (w *world) LastWrite() time.Time             { return w.lastWrite }
 func (w *world) Count(int, metrics.Statement)     {}

@@ -55,17 +55,23 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 		w.workers.gone(ticket.Key)
 		return
 	}
-	at := w.asks()
+	at, epoch := w.asks(), w.workers.nodes.Load().Epoch
 	w.env.Go(func() {
 		opened, err := w.env.Connect.Open(w.workers.life, ticket.Key, secret)
-		if !w.Post(func() { w.opened(ticket, at, opened, err) }) && err == nil {
+		if !w.Post(func() { w.opened(ticket, at, epoch, opened, err) }) && err == nil {
 			closeSocket(opened.Socket)
 		}
 	})
 }
 
 // opened takes the result of a connector.
-func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err error) {
+func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, epoch uint64, o Opened, err error) {
+	if err == nil && w.workers.stale(ticket.Key.Node, epoch) {
+		closeSocket(o.Socket)
+		err = pool.Unused{Node: ticket.Key.Node}
+	} else if err != nil {
+		w.suspect(ticket.Key.Node, err)
+	}
 	if err != nil {
 		w.workers.gone(ticket.Key)
 		if !w.tasks[ticket.Session].grant(ticket, nil, err) && ticket.Session == 0 {
@@ -73,7 +79,7 @@ func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err er
 		}
 		return
 	}
-	s := &pool.Server{Key: ticket.Key, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: at.Began, Timeouts: o.Timeouts, Settings: o.Settings}
+	s := &pool.Server{Key: ticket.Key, Epoch: epoch, PID: o.PID, CancelKey: o.CancelKey, Params: o.Params, Opened: at.Began, Timeouts: o.Timeouts, Settings: o.Settings}
 	if w.set.Lifetime > 0 {
 		s.Expires = w.now.Add(w.env.Jitter(w.set.Lifetime))
 	}
@@ -87,6 +93,11 @@ func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, o Opened, err er
 // waits for it.
 func (w *Worker) receive(socket Socket, s *pool.Server, ticket pool.Ticket) {
 	s.Endpoint = w.open(socket, &idle{w, s})
+	if w.workers.stale(s.Key.Node, s.Epoch) { // it was on its way from another worker
+		w.discard(s)
+		w.missed(ticket)
+		return
+	}
 	if !w.tasks[ticket.Session].grant(ticket, s, nil) {
 		w.giveBack(s)
 	}
@@ -119,7 +130,7 @@ func kept(key pool.Key) bool {
 // tooOld says that no further session may get the server. A server that became too old
 // on its way to a session still serves that session.
 func (w *Worker) tooOld(s *pool.Server) bool {
-	return s.Expired(w.now) || w.workers.allocator.Renewals.Outdated(s) || s.Admission.Over()
+	return s.Expired(w.now) || w.workers.stale(s.Key.Node, s.Epoch) || w.workers.allocator.Renewals.Outdated(s) || s.Admission.Over()
 }
 
 // discard closes a server and frees its place.
@@ -207,6 +218,9 @@ func (i *idle) Ready(*ring.Conn) { i.w.suspects = append(i.w.suspects, i) }
 func (w *Worker) lookAtSuspects() {
 	for _, i := range w.suspects {
 		if w.idle.Has(i.s) && !w.quiet(i.s) {
+			if i.s.Endpoint.Ended() != nil {
+				w.suspect(i.s.Key.Node, i.s.Endpoint.Ended())
+			}
 			w.idle.Remove(i.s)
 			w.discard(i.s)
 		}

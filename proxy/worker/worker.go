@@ -42,6 +42,7 @@ type Environment struct {
 	Failed        func(error)                       // called when a worker cannot go on, and the process should end
 	Chance        func() float64                    // a random number from 0 up to 1
 	PollPositions func()                            // called when a session waits for a standby to catch up
+	Suspect       func(node int, shutdown bool)     // a node may be gone; shutdown: it said so. nil: nobody wants to know
 	Doubted       func()                            // called when what log-ins depend on may have changed; may be nil
 }
 

@@ -29,6 +29,7 @@ type Workers struct {
 	holds     []*held                                      // worker 0's
 	replayed  [nodes.MaxIndex + 1]atomic.Pointer[position] // by node; nil: the node was never asked
 	loads     [nodes.MaxIndex + 1]load
+	fenced    [nodes.MaxIndex + 1]atomic.Uint64 // by node: the epoch that its servers have to be of, at least
 	processes registry.Processes
 	numbers   registry.Numbers
 	began     time.Time
@@ -145,8 +146,9 @@ func (ws *Workers) refill() {
 	}
 }
 
-// Publish makes a view of the nodes the one that sessions see. It drops the templates
-// if a node has changed its role, because such a node may say other things at log-in.
+// Publish makes a view of the nodes the one that sessions see, and wakes those that wait
+// for a node. It drops the templates if a node has changed its role, because such a node
+// may say other things at log-in.
 func (ws *Workers) Publish(view *nodes.View) {
 	for i := range view.Nodes {
 		if n := &view.Nodes[i]; !n.ReplayedAt.IsZero() {
@@ -154,9 +156,28 @@ func (ws *Workers) Publish(view *nodes.View) {
 		}
 	}
 	before := ws.nodes.Swap(view)
-	if before != nil && !sameRoles(before, view) {
+	if before == nil {
+		return
+	}
+	if !sameRoles(before, view) {
 		ws.templates.Forget()
 	}
+	if !sameUse(before, view) {
+		ws.each(func(w *Worker) { w.turned(view) })
+	}
+}
+
+// sameUse says that two views want the same nodes used for the same.
+func sameUse(a, b *nodes.View) bool {
+	if a.Epoch != b.Epoch || !sameRoles(a, b) {
+		return false
+	}
+	for i := range a.Nodes {
+		if used(a, a.Nodes[i].Index) != used(b, b.Nodes[i].Index) {
+			return false
+		}
+	}
+	return true
 }
 
 func sameRoles(a, b *nodes.View) bool {

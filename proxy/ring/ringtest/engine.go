@@ -147,6 +147,9 @@ func (e *engine) ShutdownWrite(fd int) error {
 	return nil
 }
 
+// Reset does nothing: a simulated socket drops what was not delivered in any case.
+func (e *engine) Reset(int) {}
+
 func (e *engine) CloseSocket(fd int) {
 	s := e.net.socket(fd)
 	if s.users > 0 {
