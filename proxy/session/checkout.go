@@ -10,12 +10,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// serving gets a server for the session, brings it to the session's state, and parts with it.
+// serving gets a server for the session, brings it to the session's settings, and parts
+// with it.
 type serving struct{ relaying }
 
-// checkOut gets a server of a node, now or after a place in the queue, within a
-// deadline. A *wire.Fault says why there is none; any other error ends the
-// session.
+// checkOut gets a server of a node, now or after a wait in the queue, within a deadline. A
+// *wire.Fault says why there is none; any other error ends the session.
 func (s *serving) checkOut(node int) error {
 	for try := 1; ; try++ {
 		err := s.checkoutOne(node)
@@ -29,14 +29,15 @@ func (s *serving) checkOut(node int) error {
 			return err
 		}
 		s.expect = expect.List{}
-		s.release(pool.Discard) // the next may be a new one, on which nobody has set anything
+		s.release(pool.Discard) // the next server may be a new one, on which nobody has set anything
 	}
 }
 
-// restoreTries is how many servers may be closed, one after the other, because
-// what others have set there cannot be taken back.
+// restoreTries is how many servers one checkout may close because the settings of other
+// sessions cannot be taken back there.
 const restoreTries = 20
 
+// checkoutOne gets one server: the parked one, an idle one, or one from the queue.
 func (s *serving) checkoutOne(node int) error {
 	if node < 0 {
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
@@ -59,7 +60,7 @@ func (s *serving) checkoutOne(node int) error {
 	return s.attach(server)
 }
 
-// queue waits for a server.
+// queue waits for the server that Checkout has queued for, until the deadline.
 func (s *serving) queue() (*pool.Server, error) {
 	before := s.state
 	s.enter(WaitServer)
@@ -67,14 +68,14 @@ func (s *serving) queue() (*pool.Server, error) {
 	if s.set.QueryWait > 0 {
 		deadline = s.loop.Now().Add(s.set.QueryWait)
 	}
-	if s.parked != nil && !s.signalTarget { // it may take the very place that it waits for
+	if s.parked != nil && !s.signalTarget { // the parked server may take the very place that is waited for
 		deadline = sooner(deadline, s.loop.Now().Add(parkedWait))
 	}
 	if s.hurried {
 		deadline = sooner(deadline, s.loop.Now().Add(loginWait))
 	}
 	notify := Forever
-	if s.set.QueryNotify > 0 && s.told != nil { // before the log-in is done nobody would show it
+	if s.set.QueryNotify > 0 && s.told != nil { // during the log-in no client shows notices
 		notify = s.loop.Now().Add(s.set.QueryNotify)
 	}
 	for {
@@ -100,7 +101,7 @@ func (s *serving) queue() (*pool.Server, error) {
 	}
 }
 
-// whyWaiting is what a client is told that waits for a server.
+// whyWaiting is the notice for a client that waits for a server.
 func (s *serving) whyWaiting() *wire.Fault {
 	notice := wire.Fault{Severity: "NOTICE", Code: "00000", Hint: "SHOW POOL_CLIENTS tells who holds them.",
 		Message: "waiting for a server connection: all that the limits allow are in use"}
@@ -111,13 +112,13 @@ func (s *serving) whyWaiting() *wire.Fault {
 	return &notice
 }
 
-// impatient is why the session should wait no longer; nil if it should.
+// impatient is why the session waits no longer for a server; nil if it goes on waiting.
 func (s *serving) impatient(deadline time.Time) error {
 	switch {
 	case s.evicted != nil:
 		return errEvicted
 	case s.client.Left():
-		return errLeft // nobody wants the answer; the request is not begun
+		return errLeft // nobody wants the answer, and the request was not sent
 	case s.struck():
 		return canceled
 	case over(deadline, s.loop.Now()) && s.hurried:
@@ -135,14 +136,14 @@ func (s *serving) impatient(deadline time.Time) error {
 	return nil
 }
 
-// inPause is the end of a wait for a server while nobody gets one.
+// inPause is the error after a wait for a server of a database that is paused.
 type inPause struct{ *wire.Fault }
 
 func (p inPause) Unwrap() error { return p.Fault }
 
 var canceled = &wire.Fault{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"}
 
-// attach makes server the session's own and brings it to the session's state.
+// attach makes the server the session's own (I1) and brings it to the session's settings.
 func (s *serving) attach(server *pool.Server) error {
 	if s.server != nil || !s.expect.Empty() {
 		s.loop.Discard(server)
@@ -153,7 +154,7 @@ func (s *serving) attach(server *pool.Server) error {
 	return s.restore()
 }
 
-// take has the server at hand.
+// take makes a new checkout of the server.
 func (s *serving) take(server *pool.Server) {
 	s.checkout = checkout{server: server, away: s.follows && server.Key.Node != s.primary(),
 		signalTarget: s.signalTarget, replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}

@@ -15,14 +15,14 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Forever is a deadline that never comes: the wait ends by an event only.
+// Forever is a deadline that never comes; only an event ends such a wait.
 var Forever time.Time
 
 // ErrStopped is what every wait returns once the worker stops the session.
 var ErrStopped = errors.New("stop session: the worker is closing")
 
-// Loop is what a session needs of its worker. Its methods are called from the
-// session's coroutine only; Wait, Offload and nothing else give up the thread.
+// Loop is what a session needs of its worker. Only the session's coroutine calls its
+// methods. Wait and Offload give up the thread; no other method does.
 type Loop interface {
 	Clock
 	Servers
@@ -33,15 +33,15 @@ type Loop interface {
 	Numbers
 }
 
-// Clock is the worker's turn: the time, what a session waits for, and chance.
+// Clock has the time, the waits and the random numbers of a session.
 type Clock interface {
 	// Now is the time at which the worker's current turn began.
 	Now() time.Time
-	// Wait parks the session until something about it has changed or the
-	// deadline has come; it may return early. ErrStopped: leave at once.
+	// Wait suspends the session until something about it has changed or the deadline
+	// has come; it may return early. After ErrStopped the session ends at once.
 	Wait(deadline time.Time) error
-	// Offload runs f, which may block or burn CPU, on a goroutine and parks the
-	// session until it has returned.
+	// Offload runs f, which may block or burn CPU, on a goroutine and suspends the
+	// session until f has returned.
 	Offload(f func()) error
 	// Chance is a random number from 0 up to 1.
 	Chance() float64
@@ -49,59 +49,61 @@ type Clock interface {
 
 // Servers hands out servers and takes them back.
 type Servers interface {
-	// Checkout takes an idle server, or a place in the queue: then it
-	// returns nil, and Granted tells what has come of it.
+	// Checkout returns an idle server. If there is none, it takes a place in the queue
+	// and returns nil, and Granted has the outcome.
 	Checkout(key pool.Key, secret any) *pool.Server
-	// Granted is the server or the error that a queued Checkout ended in;
-	// both nil while it waits.
+	// Granted is the server or the error that a queued Checkout ended in; both are nil
+	// while it waits.
 	Granted() (*pool.Server, error)
 	// Withdraw gives up the place in the queue.
 	Withdraw()
-	// Paused is why clients of the database get no servers now; false: they do.
+	// Paused is why clients of the database get no servers now; false if they do.
 	Paused(database string) (pool.Pause, bool)
 	// Return gives back a server that owes nothing and is idle (I2).
 	Return(*pool.Server)
 	// Discard closes a server.
 	Discard(*pool.Server)
-	// Abort closes a server that is still at work: it is told to stop, and its
-	// place is free only once PostgreSQL has ended it.
+	// Abort closes a server that is still at work, and has PostgreSQL cancel that work.
+	// The server's place is free only once PostgreSQL has ended the connection.
 	Abort(*pool.Server)
-	// Cancel asks PostgreSQL to stop what the server does; CancelDone is
-	// called once it has answered.
+	// Cancel asks PostgreSQL to cancel what the server does. The worker calls CancelDone
+	// once PostgreSQL has answered (I10).
 	Cancel(*pool.Server)
 	// Pinned counts that a session has begun to keep its server.
 	Pinned(*pool.Server)
-	// Proven says that a server of the pool has taken a statement, and Prove
-	// that one has.
+	// Prove notes that a server of the pool has prepared a statement without an error,
+	// and Proven says that one has.
 	Proven(key pool.Key, statement string) bool
 	Prove(key pool.Key, statement string)
-	// Timeouts are those that such a server had after its log-in.
+	// Timeouts are those that a server of the pool had after its log-in.
 	Timeouts(pool.Key) pool.Timeouts
 }
 
-// Admissions knows what log-ins stand on.
+// Admissions knows what log-ins rest on: the role, its rights and the database as
+// PostgreSQL had them when it let a server in.
 type Admissions interface {
-	// Template is what a server of this pool said of itself at its log-in, and
-	// what PostgreSQL has let it in on; nil when none was ever opened, or that is
-	// over. fresh: as Proved says.
+	// Template has the parameters that a server of this pool reported at its log-in, and
+	// the Admission that it was let in on. params is nil if no server was ever opened, or
+	// its Admission is over. fresh is what Proved says of the Admission.
 	Template(pool.Key) (params []wire.Param, on *pool.Admission, fresh bool)
-	// Proved says that this is what log-ins of the Target stand on, by an answer of
+	// Proved says that log-ins of the Target rest on this Admission, by an answer of
 	// PostgreSQL's that is new enough.
 	Proved(pool.Target, *pool.Admission) bool
-	// Claim has the session ask about log-ins of the Target; false: another one does.
+	// Claim makes the session the one that asks about log-ins of the Target; it is false
+	// if another session asks already.
 	Claim(pool.Target) bool
-	// Vouch returns what notes the answer to an AdmissionQuestion that is asked of the
-	// server now: then its Admission is over, or not.
+	// Vouch is called when the server is asked an AdmissionQuestion. The function that it
+	// returns takes the answer, and ends the server's Admission if that is over.
 	Vouch(*pool.Server) func(pool.Finding)
-	// Doubt notes that what log-ins stand on may have changed.
+	// Doubt notes that what log-ins rest on may have changed.
 	Doubt()
 }
 
-// Databases empties a database for a statement.
+// Databases empties databases for statements that nobody else may disturb.
 type Databases interface {
-	// Vacate empties a database for a statement. Others who are logged in to it have a
-	// while to leave, unless they may stay; clients is how many have not. free lets others
-	// in again.
+	// Vacate empties a database for a statement, and keeps others out until free is
+	// called. Unless they may stay, other clients of the database have a while to leave;
+	// clients is how many have not left.
 	Vacate(database string, stay bool) (clients int, free func(), err error)
 	// SendAway ends the other sessions of a database.
 	SendAway(database string)
@@ -111,97 +113,101 @@ type Databases interface {
 type Herd interface {
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
-	// Candidates are the nodes in use, as they are now. It is the caller's until
-	// the next call.
+	// Candidates are the nodes in use, as they are now. The slice is valid until the
+	// next call.
 	Candidates() []route.Candidate
-	// Written is the latest known position of the primary, and when it was asked
-	// for; PollPositions has it, and the standbys' positions, asked for often for a while.
+	// Written is the latest known WAL position of the primary, and when it was asked for.
+	// PollPositions makes pgherd ask for it, and for the standbys' positions, often for a
+	// while.
 	Written() (lsn uint64, began time.Time)
 	PollPositions()
 	// Suspect tells that a node may be gone, and what was found.
 	Suspect(node int, why error)
-	// Replayed is the position of a node, and when it was asked for.
+	// Replayed is the position that a node has replayed, and when it was asked for.
 	Replayed(node int) (lsn uint64, at time.Time)
 }
 
-// Counters counts what is done, and when it was done last.
+// Counters counts statements, and knows when the latest write was.
 type Counters interface {
-	// Count counts what is sent to a node, or what the node says of it.
+	// Count counts a statement that is sent to a node, or an error that the node reports.
 	Count(node int, what metrics.Statement)
-	// Wrote notes that a write is over, LastWrite tells when the latest was, of
-	// any session.
+	// Wrote notes that a write is over. LastWrite is when the latest write of any session
+	// was over.
 	Wrote()
 	LastWrite() time.Time
 }
 
 // Numbers knows clients and processes by their numbers.
 type Numbers interface {
-	// Holds says that a server of pgherd's on that node, whoever uses it, is the
-	// process of that number there.
+	// Holds says that the process with that number on that node is one of pgherd's
+	// servers, whoever uses it.
 	Holds(node int, pid uint32) bool
-	// Known has the client known by the number of the server that it keeps for
-	// life; false: it is another client's.
+	// Known makes a client, which keeps its server for life, known by that server's
+	// process number; it is false if another client has the number.
 	Known(number uint32) bool
-	// Notifier is the number of the client whose notification a process of a node
-	// has sent; not ok: it is no server of pgherd's.
+	// Notifier is the number of the client whose notification a process of a node has
+	// sent; it is not ok if that process is no server of pgherd's.
 	Notifier(node int, pid uint32) (number uint32, ok bool)
-	// Client says that a client is known by the number, and no process. Aim has it hold
-	// its server, or get one; it blocks, and may be called on any thread.
+	// Client says that the number is a client's, and no process has it. Aim makes that
+	// client hold its server, or get one; it blocks, and may be called on any thread.
 	Client(number uint32) bool
 	Aim(number uint32) (Target, bool)
 }
 
-// Settings of a session; values, replaced as a whole on reload.
+// Settings are what the configuration says about a session. A reload replaces them as a
+// whole.
 type Settings struct {
 	Modes        pool.Modes
-	QueryWait    time.Duration // the longest wait for a server; 0: for ever
-	QueryNotify  time.Duration // after which a waiting client is told that it waits; 0: never
-	ResetTimeout time.Duration // for reset_query_list to be done
+	QueryWait    time.Duration // the longest wait for a server; 0 for no limit
+	QueryNotify  time.Duration // after which a waiting client is told that it waits; 0 for never
+	ResetTimeout time.Duration // the longest that reset_query_list may take
 	ResetQueries []string      // run before another client gets the server
-	ClientIdle   time.Duration // the longest silence of a client; 0: for ever
+	ClientIdle   time.Duration // the longest silence of a client; 0 for no limit
 	InTransIdle  time.Duration // the same, inside a transaction
-	QueryTimeout time.Duration // for an answer; then the query is canceled. 0: for ever
-	ServerFirst  bool          // a client that keeps one server for life has it from its log-in
-	KeepServers  bool          // for other clients; else a server ends with its client
-	// LoginCheck is how old an answer to what a log-in stands on may be; 0: as old
-	// as the last statement through pgherd that may have changed it.
+	QueryTimeout time.Duration // the longest wait for an answer, after which the query is canceled; 0 for no limit
+	ServerFirst  bool          // a client that keeps one server for life gets it at its log-in
+	KeepServers  bool          // servers are kept for other clients; if not, a server ends with its client
+	// LoginCheck is how old PostgreSQL's answer about a log-in may be. If it is 0, an answer
+	// is good until a statement through pgherd may have changed what log-ins rest on.
 	LoginCheck time.Duration
 	Commands   command.Finder
-	Tells      querylog.Tells // what is told of statements
-	// Log has a line written to the operator's log, and must not wait for that. nil: there
-	// is no log.
+	Tells      querylog.Tells // what the log and clients are told of statements
+	// Log writes a line to the operator's log, and must not wait for that. It is nil if
+	// there is no log.
 	Log func(querylog.Line)
-	// Override is these settings with what a session has set for itself,
-	// Asker.Values. It must be quick. nil if Commands sets nothing.
+	// Override returns these settings with the values that a session has set for itself
+	// (Asker.Values). It must be quick. It is nil if Commands sets nothing.
 	Override func(values map[string]string) (*Settings, error)
 	// Where servers are shared between transactions:
 	Statements   Statements
 	Catalogs     *catalog.Shared
-	CatalogCheck time.Duration // how old what is known of a catalog may be
-	MaxPrepared  int           // statements a server keeps prepared for all its sessions
-	// What a client may have pgherd keep, and all together, in bytes; 0: there is no limit.
-	// Memory has the count; nil: nobody counts.
+	CatalogCheck time.Duration // how old an answer about a catalog may be
+	MaxPrepared  int           // how many statements a server keeps prepared, for all its sessions
+	// ClientMemory is how many bytes pgherd keeps for one client, ClientsMemory for all
+	// clients together; 0 for no limit. Memory has the count of the latter; it is nil if
+	// nobody counts.
 	ClientMemory, ClientsMemory int
 	Memory                      *Memory
 	RefusePins                  bool // a statement that would keep the server is an error
-	// Harmless says that a function leaves nothing in the session, whatever
-	// the catalog says. nil: no function is known to.
+	// Harmless says that the configuration lists a function as one that leaves nothing in
+	// the session, whatever the catalog says. It is nil if no function is listed.
 	Harmless func(schema, name string) bool
-	Routing  *Routing // nil: every statement goes to the primary
+	Routing  *Routing // nil if every statement goes to the primary
 }
 
 // Routing says where statements go.
 type Routing struct {
 	Rules           route.Settings
 	Balance         route.Balance
-	PerStatement    bool // choose a node for each read, not once per session
+	PerStatement    bool // a node is chosen for each read, not once per session
 	Consistency     route.Consistency
 	ConsistencyWait time.Duration // the longest wait for a standby to catch up, before the primary is asked
 }
 
-// Statements reads SQL, constants aside; *query.Cache is one.
+// Statements parses SQL and remembers the result for texts of the same shape, whatever their
+// constants; *query.Cache is one.
 type Statements interface {
-	// Shaped must be quick; not ok: Shape is to be called, which may burn CPU.
+	// Shaped must be quick. If it is not ok, Shape is to be called, which may burn CPU.
 	Shaped(sql []byte, syntax query.Syntax) (script *query.Script, ok bool)
 	Shape(sql []byte, syntax query.Syntax) *query.Script
 }
@@ -214,17 +220,18 @@ const (
 	// streamAfter is how much of one response, or copy, passes before it counts
 	// as long and is received in large pieces.
 	streamAfter = 256 << 10
-	// goodbye is how long a leaving client may take to read its last bytes.
+	// goodbye is how long a client may take to read its last bytes.
 	goodbye = 2 * time.Second
-	// cancelLimit is how many cancels of a client may be on their way at once;
-	// more are ignored, as if they had come too late.
+	// cancelLimit is how many cancels of a client may be on their way at once. Further
+	// ones are ignored, as if they had come too late.
 	cancelLimit = 4
 	// cancelHold is how long a server is held for a cancel in flight (I10).
 	cancelHold = 30 * time.Second
 	// cancelPatience is how long a query that was canceled may go on.
 	cancelPatience = 10 * time.Second
-	// parkedWait is how long a read waits for a server of a standby while its session has
-	// one of the primary, and parkedStay for how long it then does not try again.
+	// parkedWait is how long a read waits for a server of a standby while its session has a
+	// parked one of the primary. If it gets none, its session does not try again for as long
+	// as parkedStay.
 	parkedWait = 100 * time.Millisecond
 	parkedStay = 10 * time.Second
 	// statementsLimit is how many statements a client may have prepared at once.

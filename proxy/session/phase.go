@@ -15,18 +15,18 @@ const (
 	WaitServer                 // for a server
 	Active                     // for replies
 	InTransaction              // for the client, inside a transaction
-	Closing                    // to be done
+	Closing                    // for the end: nothing follows
 )
 
 func (s State) String() string {
 	return [...]string{"idle", "wait_server", "active", "in_transaction", "closing"}[s]
 }
 
-// phase is what a session waits for, and since when. enter changes it.
+// phase is what a session waits for, and since when. Only enter changes it.
 type phase struct {
 	state  State
 	since  time.Time     // when the state began
-	waited time.Duration // for servers, in all
+	waited time.Duration // in all, for servers
 }
 
 // enter is the one place where the state changes.
@@ -44,7 +44,7 @@ func (s *exchange) enter(state State) {
 	s.state, s.since = state, s.loop.Now()
 }
 
-// settle names what the session waits for now.
+// settle enters the state for what the session waits for now.
 func (s *exchange) settle() {
 	switch {
 	case !s.expect.Empty():

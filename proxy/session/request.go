@@ -8,23 +8,24 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// request is one message of the client's, and what was found out about it. It is made
-// and dropped whole, by handle.
+// request is one message of the client's, and what was found out about it. handle makes it
+// and drops it whole.
 type request struct {
-	handling bool
+	handling bool           // one is being handled
 	message  wire.Message   // as it is to be sent
-	came     uint64         // bytes of the client before it
-	script   *query.Script  // of a Parse or Query; nil: too long to look into
-	basis    basis          // what it is judged by
-	upcoming *effect.Effect // of it, until it is sent
-	placed   route.Request
+	came     uint64         // how many bytes the client had sent before it
+	script   *query.Script  // of a Parse or Query; nil if that is too long to look into
+	basis    basis          // what its effect is judged by
+	upcoming *effect.Effect // its effect, until it is sent
+	placed   route.Request  // what the rules of routing look at
 }
 
-// basis is what a request is judged by. It may wait for a server, and run for long,
-// while other sessions change what its functions and tables do.
+// basis is the knowledge by which the effect of a request is judged, and how new that is.
+// While the request waits for a server, or runs, other sessions may change what its
+// functions and tables do.
 type basis struct {
-	script *query.Script // nil: it has none that could be judged once more
+	script *query.Script // nil if the request has none that could be judged again
 	known  *catalog.Snapshot
-	asOf   uint64 // the definitions that known knows of
-	tick   uint64
+	asOf   uint64 // known includes the definitions up to this number
+	tick   uint64 // of the catalog entry, when the request was judged
 }

@@ -8,12 +8,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// errEvicted ends a wait; why the session ends is in evicted.
+// errEvicted ends a wait because the session is to end. The field evicted has the reason.
 var errEvicted = errors.New("wait for server: the session is to end")
 
-// relay moves what has arrived, both ways: requests go out while answers come
-// back, so that no pipeline, copy or notification can dead-lock it. A side
-// that does not read is not read for: its peer slows down, nobody else.
+// relay passes on what has arrived from either side. Requests go out while replies come
+// back, so that no pipeline, copy or notification can dead-lock the session. While one side
+// does not read, relay does not read from the other, so that only that peer slows down.
 func (s *Session) relay() (moved bool, err error) {
 	s.reload()
 	if s.evicted != nil {
@@ -35,6 +35,7 @@ func (s *Session) relay() (moved bool, err error) {
 	return fromServer || fromClient, nil
 }
 
+// fromClient handles the requests that have arrived, until the client has to wait.
 func (s *Session) fromClient() (moved bool, err error) {
 	if s.leaving {
 		return false, s.leave(s.client.Ended())
@@ -73,7 +74,8 @@ func (s *Session) fromClient() (moved bool, err error) {
 	return moved, nil
 }
 
-// handle handles a request, or a piece of one.
+// handle takes a request, or a piece of one, through the steps and passes on what they
+// leave to be sent.
 func (s *Session) handle(m wire.Message) error {
 	s.handling = true
 	defer func() { s.request = request{came: s.came} }()
@@ -86,7 +88,8 @@ func (s *Session) handle(m wire.Message) error {
 		s.passing = false
 		sent, err := s.begin()
 		if err != nil || !sent {
-			if s.dropping = !s.passing; err == nil { // of the pieces to come
+			s.dropping = !s.passing // the pieces to come
+			if err == nil {
 				s.sent(m)
 			}
 			return err
@@ -108,7 +111,8 @@ func (s *Session) handle(m wire.Message) error {
 	return nil
 }
 
-// repeat sends the requests again. The statement is prepared anew.
+// repeat sends the copied requests again. The server first closes the outdated statement,
+// so that it is prepared anew.
 func (s *Session) repeat() error {
 	a := &s.retry
 	if st := s.statements.Named(string(a.name)); st != nil {

@@ -1,10 +1,10 @@
-// Package session is the data path: one client's life on a worker, from login
-// to goodbye, as straight-line code on a coroutine. It reads like blocking
-// code, and what it waits for is its Loop's business.
+// Package session is the data path. It has one client's life on a worker, from log-in to
+// goodbye, as straight-line code on a coroutine. The code reads like blocking code; the
+// Loop does the waiting.
 //
-// Start at Run: it greets the client, serves it until it leaves, tears down. A query
-// passes through six files, in this order, with serve.go around them (it reads what has
-// come from either side):
+// Start at Run, which greets the client, serves it until it leaves and closes the session.
+// A query passes through six files, in this order, with serve.go around them (it reads what
+// has come from either side):
 //
 //	steps.go     the table of steps that a request passes through
 //	analyze.go   what it will do to the session
@@ -37,12 +37,12 @@ import (
 // method is called by the worker between two of its resumptions.
 type Session struct {
 	placement
-	values   map[string]string // of parameters, that the client has set for itself; set has them
-	reloaded *Settings         // to be taken up before the next request; nil: there are none
+	values   map[string]string // pgherd's parameters that the client has set for itself; set includes them
+	reloaded *Settings         // new settings, which the next request takes up; nil if there are none
 }
 
-// New makes the session of a client that has logged in. key is the cancel key
-// by which, with pid, its client may cancel.
+// New makes the session of a client that has logged in. pid and key together are the cancel
+// key that the client is given.
 func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32, key []byte) *Session {
 	s := &Session{}
 	s.loop, s.set, s.since, s.memory.all = loop, set, loop.Now(), set.Memory
@@ -62,7 +62,8 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 	return s
 }
 
-// modeOf is the client's mode. A replication server serves one client only.
+// modeOf is the client's pool mode. A replication connection is always in session mode,
+// because its server serves one client only.
 func modeOf(set *Settings, target *pool.Target) pool.Mode {
 	if target.Replication {
 		return pool.Session
@@ -83,7 +84,8 @@ func (s *Session) Run() (err error) {
 	return err
 }
 
-// live is greet and serve; a panic in it is the client's loss, not the worker's.
+// live greets the client and serves it. A panic in it ends this session with an error and
+// leaves the worker running.
 func (s *Session) live() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,7 +116,8 @@ func (s *Session) serve() error {
 			continue
 		}
 		held := s.crowded()
-		if s.part() || held && !s.crowded() { // by the server it has parted with
+		waited := s.part()
+		if waited || held && !s.crowded() { // the server that is gone may have been what crowded it
 			continue
 		}
 		if err := s.rest(); err != nil {
@@ -123,8 +126,8 @@ func (s *Session) serve() error {
 	}
 }
 
-// close is the one teardown: tell the client why, give back the server, let
-// the client read its last bytes.
+// close is the one teardown. It tells the client why the session ends, gives back the
+// server and lets the client read its last bytes.
 func (s *Session) close(why error) {
 	s.enter(Closing)
 	if s.evicted != nil {
@@ -138,7 +141,7 @@ func (s *Session) close(why error) {
 	s.abandon()
 }
 
-// abandon closes and gives back, at once, whatever is still held.
+// abandon closes or gives back, at once, whatever the session still holds.
 func (s *Session) abandon() {
 	s.loop.Withdraw()
 	s.missTarget()

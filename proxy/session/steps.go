@@ -6,23 +6,23 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// passes are the steps that a request passes through, in order, until one is done with it. What
-// passes all of them is sent as it is.
+// passes are the steps of a request, in order. The first step that is done with the request
+// ends them. A request that passes all of them is sent as it is.
 var passes = [...]func(*Session, *wire.Message) result{
 	(*Session).taken,
 	(*Session).skipped,
 	(*Session).unserved,
-	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // what is known of its database
-	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // from the server of the transaction before
+	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // asks for the catalog, if nothing is known of it
+	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // parts with the server of the transaction before
 	(*Session).command, // is it for pgherd itself
 	(*Session).analyze, // what will it do to the session
-	(*Session).place,   // a server, on the node where it belongs
-	func(s *Session, m *wire.Message) result { return refuseFor(s.vacate(m)) }, // what is in its way
-	func(s *Session, m *wire.Message) result { return refuseFor(s.agreed(m)) }, // its statement is what the client was told
+	(*Session).place,   // gets a server on the node where it belongs
+	func(s *Session, m *wire.Message) result { return refuseFor(s.vacate(m)) }, // empties the databases that it wants for itself
+	func(s *Session, m *wire.Message) result { return refuseFor(s.agreed(m)) }, // sees that its statement is still what the client was told
 	func(s *Session, m *wire.Message) result { return endFor(s.record(m.Kind)) },
 	(*Session).mark,
-	(*Session).redirect, // a signal goes to the process in its client's place
-	(*Session).prepare,  // its statement has another name on the server
+	(*Session).redirect, // sends a signal for a client to the process that serves that client
+	(*Session).prepare,  // puts in the name that its statement has on the server
 }
 
 // result is what a step has made of the request at hand.
@@ -34,10 +34,10 @@ type result struct {
 type outcome uint8
 
 const (
-	goOn     outcome = iota // the next step has it
-	answered                // it is not sent as it is: pgherd has answered it, or nobody does, or it was sent in other words
-	refused                 // a *wire.Fault is its answer; any other error ends the session
-	ends                    // the session ends, by the error if there is one
+	goOn     outcome = iota // the request goes on to the next step
+	answered                // pgherd has answered the request or sent it in other words, or it has no answer
+	refused                 // err is the answer to the request if it is a *wire.Fault; any other error ends the session
+	ends                    // the session ends, with err if there is one
 )
 
 var (
@@ -45,7 +45,7 @@ var (
 	handled = result{outcome: answered}
 )
 
-// handledIf says that a step has answered.
+// handledIf is the result of a step that may have answered the request.
 func handledIf(is bool) result {
 	if is {
 		return handled
@@ -53,7 +53,7 @@ func handledIf(is bool) result {
 	return onward
 }
 
-// refuseFor has an error answer the request; nil: the next step has it.
+// refuseFor makes an error the answer to the request. Without an error the request goes on.
 func refuseFor(err error) result {
 	if err != nil {
 		return result{refused, err}
@@ -61,7 +61,7 @@ func refuseFor(err error) result {
 	return onward
 }
 
-// endFor has an error end the session; nil: the next step has it.
+// endFor makes an error end the session. Without an error the request goes on.
 func endFor(err error) result {
 	if err != nil {
 		return result{ends, err}
@@ -69,12 +69,13 @@ func endFor(err error) result {
 	return onward
 }
 
-// begin takes a request, or the first piece of one, through the steps. sent: it is to be
-// sent as it is.
+// begin takes a request, or the first piece of one, through the steps. sent is true if the
+// caller is to send it as it is.
 func (s *Session) begin() (sent bool, err error) {
 	m := &s.message
 	for _, step := range passes {
-		switch r := step(s, m); r.outcome {
+		r := step(s, m)
+		switch r.outcome {
 		case answered:
 			return false, nil
 		case refused:
@@ -87,7 +88,8 @@ func (s *Session) begin() (sent bool, err error) {
 	return true, nil
 }
 
-// taken is what is said of every request.
+// taken is the first step of every request. It ends the session for a Terminate, counts the
+// request, and holds it back while an earlier cancel may still strike the server (I10).
 func (s *Session) taken(m *wire.Message) result {
 	switch m.Kind {
 	case wire.Terminate:
@@ -103,7 +105,8 @@ func (s *Session) taken(m *wire.Message) result {
 	return onward
 }
 
-// skipped: behind a request that was refused here nothing is read until the Sync.
+// skipped ignores what follows a request that pgherd has refused, up to the Sync, as a
+// server does after an error.
 func (f *front) skipped(m *wire.Message) result {
 	if f.refusing && m.Kind != wire.Sync {
 		return handled
@@ -114,30 +117,33 @@ func (f *front) skipped(m *wire.Message) result {
 	return onward
 }
 
-// unserved answers what needs no server, if there is none.
+// unserved answers requests that need no server, while the session has none.
 func (s *Session) unserved(m *wire.Message) result {
 	if s.server != nil {
 		return onward
 	}
 	switch m.Kind {
 	case wire.Sync:
-		s.begins = nil // its portal ends
+		s.begins = nil // the portal ends with the Sync
 		s.answer(nil, true)
 		return handled
 	case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return handled // outside a copy PostgreSQL takes no notice either
+		return handled // there is no reply to flush, and PostgreSQL ignores the others outside a copy, too
 	}
 	return onward
 }
 
-// mark notes what is about to be sent, and tells of it.
+// mark notes whether the server will need a reset because of this session, and logs to
+// which node the request goes.
 func (s *Session) mark(m *wire.Message) result {
 	s.server.Used = s.server.Used || s.keeps() || s.tracker.Pinned() != ""
 	s.tellSent(m)
 	return onward
 }
 
-// sent: a request, or a piece of one, has gone to the server.
+// sent is called once a request, or a piece of one, was sent or answered. It copies the
+// request in case it has to be repeated; after the last request of a round it asks the
+// server what the session has left there, if that is to be asked.
 func (s *Session) sent(m wire.Message) {
 	if !s.follows {
 		return
@@ -152,8 +158,8 @@ func (s *Session) sent(m wire.Message) {
 	}
 }
 
-// refuse answers a request for which there is no server with an error, as a
-// server would, and keeps the client.
+// refuse answers a request with an error, as a server would, and the session goes on. An
+// error that is no *wire.Fault, or a lost, is returned and ends the session.
 func (s *Session) refuse(kind wire.Kind, err error) error {
 	if err == nil {
 		return nil
@@ -173,7 +179,7 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 		s.refuseInside(words, whole)
 		return nil
 	}
-	if s.server == nil { // of its transaction none knows yet
+	if s.server == nil { // no server knows of the transaction yet
 		s.transaction.fail()
 	}
 	s.refusing = !whole

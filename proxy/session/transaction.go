@@ -8,24 +8,26 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// transaction is what a session knows of its client's transaction: whether one is open is
-// told by the server at hand, or, of a block that no server has heard of yet, by the
-// session in its place.
+// transaction is what a session knows of its client's transaction. The status is what the
+// server reports; while the BEGIN of a block is held back, and no server knows of the block,
+// the session itself sets it. The table has the status before, the event, and the status
+// after it:
 //
-//	Idle           hold     InTransaction   its BEGIN is held back: no server knows
-//	any            settle   what the server says
-//	InTransaction  fail     Failed          there was no server for it
-//	Idle, Failed   resume   InTransaction   the block goes on, on another server
-//	any            parted   Idle            its server is gone; a held-back BEGIN is kept
-//	any            over     Idle            nothing is kept
+//	Idle           hold      InTransaction   the BEGIN is held back, no server knows of it
+//	any            settle                    the server has reported a status, which is taken
+//	InTransaction  fail      Failed          the block cannot get a server
+//	any            unserved  Idle, Failed    a request got no server; Failed if a BEGIN was held back
+//	Idle, Failed   resume    InTransaction   the block goes on, on another server
+//	any            parted    Idle            the server is gone; a held-back BEGIN is kept
+//	any            over      Idle            the block has ended; nothing is kept
 type transaction struct {
 	status  byte                  // wire.Idle, InTransaction or Failed
-	begun   *query.Script         // the BEGIN of the open block, if it was held back; nil: it was not
-	begunAt time.Time             // when it was
-	begins  *statements.Statement // the BEGIN that is bound, and answered, and no server has; nil: none
-	ended   bool                  // what ends a block was sent, and the status behind it was not told
-	wrote   bool                  // it has written
-	portal  bool                  // the unnamed one is bound on a standby, and not done with
+	begun   *query.Script         // the BEGIN of the open block, if that was held back; else nil
+	begunAt time.Time             // when it was held back
+	begins  *statements.Statement // a BEGIN whose Bind pgherd has answered, unknown to any server; nil if there is none
+	ended   bool                  // what ends a block was sent, and the server has not reported a status since
+	wrote   bool                  // the transaction has written
+	portal  bool                  // the unnamed portal is bound on a standby, and may still be executed
 }
 
 // enter is the one place where the status changes.
@@ -38,7 +40,7 @@ func (t *transaction) enter(status byte) {
 	}
 }
 
-// hold opens the block of which no server knows yet.
+// hold opens a block whose BEGIN is held back, so that no server knows of it yet.
 func (t *transaction) hold(begin *query.Script, now time.Time) {
 	if t.status != wire.Idle {
 		panic("session: a BEGIN is held back inside of a transaction")
@@ -47,22 +49,22 @@ func (t *transaction) hold(begin *query.Script, now time.Time) {
 	t.enter(wire.InTransaction)
 }
 
-// settle takes the status that the server tells. more: more was sent behind, and may be
-// what has ended a block.
+// settle takes the status that the server reports. more says that further requests were
+// sent, one of which may be what ends a block.
 func (t *transaction) settle(status byte, more bool) {
 	t.ended = t.ended && more
 	t.enter(status)
 }
 
-// fail: the open transaction cannot have a server.
+// fail notes that the open transaction cannot get a server.
 func (t *transaction) fail() {
 	if t.status == wire.InTransaction {
 		t.enter(wire.Failed)
 	}
 }
 
-// unserved: there was no server for a request. It fails the block that was begun, if
-// that was held back; any other has gone with its server.
+// unserved notes that a request got no server. If the BEGIN of the open block was held
+// back, the block fails; any other block was lost with its server.
 func (t *transaction) unserved() {
 	t.enter(wire.Idle)
 	if t.begun != nil {
@@ -70,20 +72,20 @@ func (t *transaction) unserved() {
 	}
 }
 
-// resume: the block that was begun goes on, whatever server is at hand.
+// resume lets the block whose BEGIN was held back go on, on whatever server is at hand.
 func (t *transaction) resume() {
 	if t.begun != nil {
 		t.enter(wire.InTransaction)
 	}
 }
 
-// parted: the server is gone.
+// parted notes that the session has parted with its server.
 func (t *transaction) parted() {
 	t.wrote, t.ended, t.portal = false, false, false
 	t.enter(wire.Idle)
 }
 
-// over: a block that no server knows is ended.
+// over ends a block that no server knows of.
 func (t *transaction) over() {
 	t.begun, t.begins = nil, nil
 	t.enter(wire.Idle)

@@ -8,23 +8,23 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// View is what SHOW tells of a session: plain values.
+// View is what SHOW tells of a session, as plain values.
 type View struct {
 	Client
 	PID    uint32
 	State  State
-	Since  time.Time     // of State
-	Waited time.Duration // for servers, in all
+	Since  time.Time     // when State began
+	Waited time.Duration // in all, for servers
 	Server *ServerView
 	Mode   pool.Mode
-	Reads  int    // the node that its reads went to last; -1: none yet
-	Pinned string // why it keeps its server between transactions; "": it does not
+	Reads  int    // the node that its reads went to last; -1 if there was no read yet
+	Pinned string // why it keeps its server between transactions; "" if it does not
 	Memory int    // bytes that are kept for the client
-	// Statements is how many it has had executed, and those that pgherd answered.
+	// Statements is how many were executed for the client, or answered by pgherd.
 	Statements uint64
 }
 
-// ServerView is what SHOW tells of a server: plain values.
+// ServerView is what SHOW tells of a server, as plain values.
 type ServerView struct {
 	Key    pool.Key
 	PID    uint32
@@ -49,13 +49,13 @@ func (s *Session) View() View {
 	return v
 }
 
-// Configure replaces the settings from the next request on: the one at hand was
-// judged by those that it began with, wherever it waits now.
+// Configure replaces the settings from the next request on. The request at hand keeps the
+// settings that it began with, wherever it waits now.
 func (s *Session) Configure(set *Settings) { s.reloaded = set }
 
-// reload takes up what Configure has left; what the session has set for itself
-// stays. It is called between two requests. What is read on a standby, or held back
-// for one, is brought to its end before the session stops to route.
+// reload takes up the settings that Configure has left, and keeps what the session has set
+// for itself. It is called between two requests. If the new settings end routing, they wait
+// while the session is on a standby or holds a BEGIN back.
 func (s *Session) reload() {
 	set := s.reloaded
 	if set == nil || set.Routing == nil && (s.away || s.begun != nil) {
@@ -63,7 +63,7 @@ func (s *Session) reload() {
 	}
 	s.set, s.reloaded, s.judged = set, nil, judged{}
 	if len(s.values) > 0 {
-		_ = s.override(s.values) // they were accepted before: what is accepted never changes
+		_ = s.override(s.values) // it cannot fail: these values were accepted before
 	}
 }
 
@@ -72,8 +72,7 @@ func (s *Session) reload() {
 func (s *Session) Server() *pool.Server { return s.server }
 func (s *Session) Parked() *pool.Server { return s.parked }
 
-// Retire has the server that the session holds, if any, closed when it is
-// given back.
+// Retire lets the servers that the session holds be closed when it gives them back.
 func (s *Session) Retire(now time.Time) {
 	for _, server := range []*pool.Server{s.server, s.parked} {
 		if server != nil {
@@ -82,5 +81,5 @@ func (s *Session) Retire(now time.Time) {
 	}
 }
 
-// Evict ends the session with this error, as soon as it runs again.
+// Evict ends the session with this error as soon as it runs again.
 func (e *ending) Evict(why *wire.Fault) { e.evicted = why }

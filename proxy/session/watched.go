@@ -5,13 +5,14 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// In session mode, on one node, a server is the client's until that leaves, and
-// DISCARD ALL ends what it has done; so its statements are not looked at. They
-// are where it may do what outlasts DISCARD ALL: in a database that holds such code,
-// and for a superuser. All that is looked for is whether the server is to be closed
-// in the end.
+// In session mode on one node, a client keeps its server until it leaves, and DISCARD ALL
+// then removes what it has left there. So pgherd does not analyze its statements, except
+// where they may leave what outlasts DISCARD ALL, which is in a database with such code and
+// for a superuser. There they are watched for one thing only, whether the server has to be
+// closed in the end.
 
-// observeText looks at a request.
+// observeText finds out whether a request of a watched session may leave what outlasts
+// DISCARD ALL.
 func (s *relaying) observeText(m *wire.Message) (err error) {
 	if !s.watches || s.spoils {
 		return nil
@@ -30,8 +31,8 @@ func (s *relaying) observeText(m *wire.Message) (err error) {
 	return err
 }
 
-// lasts says that something may be left for ever. What a definition makes is not
-// known to who judges the statements after it.
+// lasts says that an effect may outlast DISCARD ALL. A definition counts if the catalog is
+// what statements are judged by, because the catalog does not have the new object yet.
 func (s *relaying) lasts(e *effect.Effect) bool {
 	for _, prepared := range e.Prepares {
 		for _, st := range prepared {
@@ -44,8 +45,8 @@ func (s *relaying) lasts(e *effect.Effect) bool {
 	return e.Has(effect.Spoils) || e.Has(effect.Defines) && s.entry != nil
 }
 
-// renewWatched asks for the catalog if that is due, and where it does no harm: a
-// question ends the unnamed statement, and so does what is at hand.
+// renewWatched asks for the catalog if that is due. The question destroys the server's
+// unnamed statement, so it is asked only before a request that does so, too.
 func (s *relaying) renewWatched(m *wire.Message) error {
 	name := []byte{}
 	if m.Kind == wire.Parse {
