@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// holds keeps back a BEGIN until the first statement of its transaction says
-// where that belongs, and answers it, in either protocol.
+// holds answers a BEGIN, in either protocol, and holds it back until the first statement of
+// its transaction says on which node that belongs. It is false for every other request.
 func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 	if !m.Last || !s.canHold() {
 		return false
@@ -41,6 +41,7 @@ func (s *placement) canHold() bool {
 	return s.routes() && s.status == wire.Idle && len(s.loop.Candidates()) >= 2
 }
 
+// holdParse answers a Parse of what begins or ends a block, and keeps the statement.
 func (s *placement) holdParse(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
 	if err != nil || s.statements.Named(string(v.Name)) != nil || s.tracker.Runs[string(v.Name)] != nil {
@@ -58,9 +59,10 @@ func (s *placement) holdParse(m *wire.Message) bool {
 	return true
 }
 
+// holdBind answers a Bind of what begins or ends a block, for the unnamed portal.
 func (s *placement) holdBind(m *wire.Message) bool {
 	v, err := wire.ViewBind(m.Body())
-	if err != nil || len(v.Portal) > 0 || v.Params.Len() > 0 { // it has no parameters: the server says so
+	if err != nil || len(v.Portal) > 0 || v.Params.Len() > 0 { // the statement has no parameters, and the server will say so
 		return false
 	}
 	s.begins = s.statements.Find(v.Statement)
@@ -78,8 +80,8 @@ func ofUnnamedPortal(m *wire.Message) bool {
 	return err == nil && v.What == 'P' && len(v.Name) == 0
 }
 
-// unbind gives the server the BEGIN that is bound, because something else came
-// before it was executed.
+// unbind sends the server the BEGIN whose Bind pgherd has answered, because another request
+// came before its Execute.
 func (s *placement) unbind() {
 	st := s.begins
 	if s.begins = nil; st == nil || s.server == nil {
@@ -90,8 +92,8 @@ func (s *placement) unbind() {
 	s.send(wire.Bind, expect.Setup, nil, wire.AppendBind(nil, &wire.BindView{Statement: []byte(there)}))
 }
 
-// withheld answers what ends a transaction of which no server knows yet, and
-// what follows a request in it for which there was no server.
+// withheld answers the COMMIT or ROLLBACK of a transaction that no server knows of yet. If
+// the transaction has failed because it got no server, withheld refuses what follows.
 func (s *placement) withheld(m *wire.Message, script *query.Script) result {
 	switch {
 	case m.Kind == wire.Query && script.Ends():
@@ -103,13 +105,13 @@ func (s *placement) withheld(m *wire.Message, script *query.Script) result {
 		return onward
 	case s.endsFailed(m, script):
 		return handled
-	case m.Kind == wire.Close, script.Recovers(), script.EndsFirst(): // a server knows best
+	case m.Kind == wire.Close, script.Recovers(), script.EndsFirst(): // only a server can answer it
 		return refuseFor(s.failOnPrimary())
 	}
 	return refuseFor(aborted)
 }
 
-// endUnknown ends the block of which no server knows.
+// endUnknown ends a block that no server knows of. tag is the answer.
 func (t *transaction) endUnknown(script *query.Script) (tag string) {
 	tag = "COMMIT"
 	if t.status == wire.Failed || script.Statements[0].Kind == query.Rollback {
@@ -119,8 +121,8 @@ func (t *transaction) endUnknown(script *query.Script) (tag string) {
 	return tag
 }
 
-// endsFailed answers what ends, in the extended protocol, a block for which there was
-// no server: there may be none now.
+// endsFailed answers what ends, in the extended protocol, a block that got no server. It
+// needs no server itself, since there may still be none.
 func (s *placement) endsFailed(m *wire.Message, script *query.Script) bool {
 	bound := s.begins != nil && s.begins.Script.Ends()
 	switch {

@@ -6,18 +6,18 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// decide has the rules applied to a request whose effect is upcoming.
+// decide applies the rules of package route to the request at hand, whose effect is known.
 func (s *placement) decide(r *route.Request) route.Decision {
 	r.Session = s.standing(r)
 	d := route.Place(r, &s.set.Routing.Rules)
-	if d.Where == route.Process { // it leaves nothing in the session
+	if d.Where == route.Process { // a signal leaves nothing in the session
 		s.upcoming = nil
 	}
 	return d
 }
 
-// standing is what the rules look at of the session. Who has a server of the primary stays
-// on it, unless it signals a process: nothing else is looked at then.
+// standing is what the rules look at in the session. A session with a server of the primary
+// stays on it, unless it signals a process, so the rules then look at nothing else.
 func (s *placement) standing(r *route.Request) (t route.Session) {
 	switch {
 	case s.server != nil && !s.away:
@@ -42,7 +42,7 @@ func (s *placement) standing(r *route.Request) (t route.Session) {
 	return t
 }
 
-// open is what the rules look at of the transaction in which a request will be.
+// open is what the rules look at in the transaction to which a request will belong.
 func (s *placement) open() route.Block {
 	t := route.Block{Open: s.status != wire.Idle, Placed: s.server != nil, Held: s.begun != nil, Insists: s.insists()}
 	if !t.Open {
@@ -53,14 +53,14 @@ func (s *placement) open() route.Block {
 	case "read committed", "read uncommitted":
 	case "repeatable read":
 		t.Isolation = route.RepeatableRead
-	default: // serializable, or nobody knows
+	default: // serializable, or not known
 		t.Isolation = route.Serializable
 	}
 	return t
 }
 
-// stays says that a transaction with one snapshot has begun on a standby, where it has to
-// end.
+// stays says that a transaction with one snapshot has begun on a standby and has to end
+// there.
 func (s *placement) stays() bool {
 	here := route.Session{Server: route.OfStandby}
 	if !s.away {
@@ -70,9 +70,9 @@ func (s *placement) stays() bool {
 	return here.Stays()
 }
 
-// misses says that the server at hand is not one for the request: it has run
-// nothing yet, or was chosen for a process, not as one to read from, or has missed
-// what was written since.
+// misses says that the server at hand is on the wrong node for a signal to a process, or is
+// not one for a read, because it was chosen for such a signal or has not replayed what the
+// read has to see.
 func (s *placement) misses(d route.Decision) bool {
 	switch d.Where {
 	case route.Process:

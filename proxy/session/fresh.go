@@ -11,11 +11,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// unknowable is a position that no standby has replayed.
+// unknowable stands for a position that is not known yet. No standby has replayed it.
 const unknowable = math.MaxUint64
 
-// position is how far a standby has to be for a read of this session. The
-// primary's position, asked for after a write was over, is one that covers it.
+// position is how far a standby has to have replayed for a read of this session. The
+// primary's WAL position, if it was asked for after the write was over, covers that write.
 func (s *placement) position() uint64 {
 	f := &s.fresh
 	since := f.wrote
@@ -36,8 +36,8 @@ func (s *placement) position() uint64 {
 	return lsn
 }
 
-// choose is the node for a request: of a read, one that has replayed what the
-// read has to see.
+// choose chooses the node for a request. A read gets a node that has replayed what the read
+// has to see.
 func (s *placement) choose(d route.Decision) (node int, err error) {
 	primary := s.primary()
 	if d.Where == route.Process {
@@ -55,7 +55,8 @@ func (s *placement) choose(d route.Decision) (node int, err error) {
 	return s.chase(d)
 }
 
-// chase waits for a standby to catch up, for a while. A cancel ends that.
+// chase waits up to ConsistencyWait for a standby to catch up; a cancel ends the wait. If
+// none has caught up, it returns the primary.
 func (s *placement) chase(d route.Decision) (node int, err error) {
 	deadline, before := s.loop.Now().Add(s.set.Routing.ConsistencyWait), s.state
 	s.enter(WaitServer)
@@ -80,15 +81,15 @@ func (s *placement) chase(d route.Decision) (node int, err error) {
 // chaseEvery is how often a read looks whether a standby has caught up.
 const chaseEvery = time.Millisecond
 
-// pick is a node for a read, as things are now.
+// pick is the node that is chosen for a read at this moment.
 type pick struct {
 	node     int
 	why      string // "" if stale
-	stale    bool   // a standby would have been chosen, and none is far enough
-	position uint64 // how far a standby has to be
+	stale    bool   // a standby would have been chosen, but none has replayed enough
+	position uint64 // what a standby has to have replayed
 }
 
-// chooseNow chooses among the nodes that are far enough.
+// chooseNow chooses among the nodes that have replayed enough.
 func (s *placement) chooseNow(d route.Decision) pick {
 	r, primary := s.set.Routing, s.primary()
 	if r.PerStatement {
@@ -104,7 +105,7 @@ func (s *placement) chooseNow(d route.Decision) pick {
 	if wanted.Index < 0 || wanted.Index == primary {
 		return pick{node: primary, why: wanted.Why}
 	}
-	latest := s.loop.LastWrite() // before the position is taken
+	latest := s.loop.LastWrite() // read before the position, which then covers it
 	p := pick{node: primary, stale: true, position: s.position()}
 	far := route.Fresh(all, p.position)
 	if chosen := route.Choose(far, who, &r.Balance, s.chance, s.ratio); chosen.Index >= 0 && chosen.Index != primary {
@@ -114,8 +115,8 @@ func (s *placement) chooseNow(d route.Decision) pick {
 	return p
 }
 
-// stale says that the standby at hand is not known to have replayed what other
-// sessions have written since it was chosen, and that a read has to see that.
+// stale says that a read has to see what other sessions have written since the standby at
+// hand was chosen, and that the standby is not known to have replayed it.
 func (s *placement) stale() bool {
 	if !s.away || s.set.Routing.Consistency != route.Global {
 		return false
@@ -131,8 +132,9 @@ func (s *placement) stale() bool {
 	return false
 }
 
-// restarted says that the standby may have been restarted, and forgotten what it had
-// replayed, since it was asked: the server at hand is younger. It is given back.
+// restarted says that the server at hand was opened after its standby was last asked for its
+// position. The standby may have been restarted since, and may have to replay again what it
+// had replayed. restarted then gives the server back.
 func (s *placement) restarted() bool {
 	if s.fresh.needed == 0 {
 		return false
@@ -140,15 +142,15 @@ func (s *placement) restarted() bool {
 	if lsn, at := s.loop.Replayed(s.server.Key.Node); at.After(s.server.Opened) && lsn >= s.fresh.needed {
 		return false
 	}
-	_ = s.relayUntil(s.expect.Empty) // else it is closed
+	_ = s.relayUntil(s.expect.Empty) // after an error letGo closes the server
 	s.letGo()
 	s.expect = expect.List{}
 	s.loop.PollPositions()
 	return true
 }
 
-// unfit says that a standby's server cannot have the session's settings: it may not
-// have heard yet of the role, or whatever else they name. It is closed.
+// unfit says that a standby's server cannot have the session's settings, perhaps because the
+// standby has not replayed the role or whatever else they name. unfit then closes the server.
 func (s *placement) unfit(err error) bool {
 	if _, failed := errors.AsType[unrestored](err); !failed {
 		return false
@@ -158,7 +160,8 @@ func (s *placement) unfit(err error) bool {
 	return true
 }
 
-// elsewhere says that a read for which a standby had no server may go to the primary.
+// elsewhere says that a read may go to the primary after this error, because its standby
+// only had no server for it.
 func elsewhere(err error) bool {
 	fault, ok := errors.AsType[*wire.Fault](err)
 	_, over := errors.AsType[lost](err)

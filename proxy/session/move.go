@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// moveToPrimary ends what is going on on the server at hand, so that the request can
-// go to another node. What fails there stays there until its end.
+// moveToPrimary ends the block on the server at hand and parts with the server, so that the
+// request can go to another node. A block that has failed there stays there until its end.
 func (s *placement) moveToPrimary() error {
 	if err := s.sync(); err != nil || s.expect.Skipping || s.failed() {
 		return err
@@ -16,7 +16,8 @@ func (s *placement) moveToPrimary() error {
 	return s.abandonBlock()
 }
 
-// sync waits until the state of the transaction is known; unless it has failed.
+// sync waits until the status of the transaction is known, unless the transaction is known
+// to have failed.
 func (s *placement) sync() error {
 	if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.InExtended() {
 		return err
@@ -25,11 +26,11 @@ func (s *placement) sync() error {
 	return s.relayUntil(s.expect.Empty)
 }
 
-// abandonBlock ends the block on the server at hand, which has only read, if
-// that, and parts with that.
+// abandonBlock rolls back the block on the server at hand, which has done nothing there but
+// read, and parts with the server.
 func (s *placement) abandonBlock() error {
 	if s.status == wire.Idle {
-		s.begun = nil // it has ended meanwhile
+		s.begun = nil // the block has ended meanwhile
 	} else {
 		s.tellOwn("ROLLBACK")
 		s.query("ROLLBACK", expect.Swallow)
@@ -42,8 +43,9 @@ func (s *placement) abandonBlock() error {
 	return nil
 }
 
-// failAgain has a block that failed on the standby fail on the primary: what it
-// is to be followed by takes its properties from it there.
+// failAgain moves a block that has failed on a standby to the primary, where it begins and
+// fails again. The transaction that follows it, by AND CHAIN for example, takes its
+// properties from the failed one.
 func (s *placement) failAgain() error {
 	if err := s.abandonBlock(); err != nil {
 		return err
@@ -51,7 +53,7 @@ func (s *placement) failAgain() error {
 	return s.failOnPrimary()
 }
 
-// failOnPrimary begins a block on the primary that has failed.
+// failOnPrimary begins the open block on the primary and makes it fail there.
 func (s *placement) failOnPrimary() error {
 	if err := s.fetch(route.Decision{Where: route.Primary}); err != nil {
 		return err
@@ -60,8 +62,9 @@ func (s *placement) failOnPrimary() error {
 	return s.relayUntil(s.expect.Empty)
 }
 
-// letGo parts with a server in the middle of whatever is going on: a standby's,
-// or one that has run nothing. In session mode the primary's may have to stay.
+// letGo parts with the server at hand inside of a block. The server is a standby's, or has
+// run nothing. In session mode the server of the primary is parked; if it cannot be, it
+// stays, and the block begins again on it.
 func (s *placement) letGo() {
 	if s.keeps() {
 		if s.awaitCancels() {
@@ -77,7 +80,8 @@ func (s *placement) letGo() {
 	s.resume()
 }
 
-// giveUp gives the server at hand back, if nothing keeps that from others.
+// giveUp returns the server at hand to the pool, or closes it if another session cannot use
+// it (I2).
 func (s *placement) giveUp() {
 	if s.awaitCancels() && pool.Transaction.Judge(s.moment()) == pool.Return && s.calm() {
 		s.release(pool.Return)

@@ -15,10 +15,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// placement has a request go to the node where it belongs.
+// placement decides to which node a request goes, and gets a server there.
 type placement struct{ signaling }
 
-// place has a server at hand on the node where the request belongs.
+// place gets a server on the node where the request belongs, unless the session has one
+// there. It answers a BEGIN that is held back.
 func (s *placement) place(m *wire.Message) result {
 	if !s.follows {
 		return refuseFor(s.fetch(route.Decision{Where: route.Primary}))
@@ -44,7 +45,7 @@ func (s *placement) place(m *wire.Message) result {
 	if err := s.fetch(d); err != nil {
 		return refuseFor(err)
 	}
-	if asks && d.Where != route.Process && s.away && s.overtaken() { // it was sent there by what may not be so any more
+	if asks && d.Where != route.Process && s.away && s.overtaken() { // definitions may have changed during the wait for the server
 		if err := s.toPrimary(r.Script); err != nil {
 			return refuseFor(err)
 		}
@@ -54,7 +55,8 @@ func (s *placement) place(m *wire.Message) result {
 	return onward
 }
 
-// unheard says that a request names a relation of which nothing is known.
+// unheard says that a request reads a relation that the catalog, as it is known, does not
+// have.
 func unheard(r *route.Request) bool {
 	return r.Script != nil && slices.ContainsFunc(r.Script.Statements, func(st query.Statement) bool {
 		return st.Class == query.Read && slices.ContainsFunc(st.Tables, func(t query.Relation) bool {
@@ -63,7 +65,7 @@ func unheard(r *route.Request) bool {
 	})
 }
 
-// toPrimary has the primary at hand in place of a standby.
+// toPrimary replaces the standby's server at hand by one of the primary.
 func (s *placement) toPrimary(script *query.Script) error {
 	primary := route.Decision{Where: route.Primary}
 	if err := s.moveFor(script, primary, true); err != nil {
@@ -72,8 +74,8 @@ func (s *placement) toPrimary(script *query.Script) error {
 	return s.fetch(primary)
 }
 
-// destination is where a request goes. asks: it is to be decided; else it goes where
-// the one before it went.
+// destination is where a request goes. If asks is false there is nothing to decide, and the
+// request goes where the one before it went.
 func (s *placement) destination(m *wire.Message, r *route.Request, asks bool) (d route.Decision, _ result) {
 	if asks && s.away && (s.ended && s.stays() || r.Script.EndsFirst()) {
 		if err := s.sync(); err != nil {
@@ -94,19 +96,19 @@ func (s *placement) destination(m *wire.Message, r *route.Request, asks bool) (d
 		d = s.decide(r)
 		s.unheard = s.unheard || s.entry.Partial() && d.Where == route.Primary && unheard(r)
 	}
-	if s.begins != nil { // the server gets that BEGIN too, and nobody would begin its block anew elsewhere
+	if s.begins != nil { // the server gets that BEGIN, too, and its block could not be begun again on another node
 		d = route.Decision{Where: route.Primary, Rule: d.Rule}
 	}
 	if err := s.refusedAway(d); err != nil {
 		return d, refuseFor(err)
 	}
-	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be asked for
+	if s.portal && (m.Kind == wire.Parse || m.Kind == wire.Describe) { // it runs nothing, and the portal may still be executed
 		d.Where = route.Here
 	}
 	return d, onward
 }
 
-// notePlaced notes what the request at hand will have done on its server.
+// notePlaced notes what the request at hand will do on its server.
 func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	runs := m.Kind == wire.Query || m.Kind == wire.Bind
 	s.ran = s.ran || runs || m.Kind == wire.FunctionCall
@@ -115,7 +117,7 @@ func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 		s.noteWrite(r)
 	}
 	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Has(effect.Ask)) {
-		s.server.Retire(s.loop.Now()) // what is set on a standby may not be to be taken back
+		s.server.Retire(s.loop.Now()) // what is set on a standby may be impossible to take back
 	}
 	s.ended = s.ended || runs && r.Script.Recovers()
 	if runs {
@@ -123,8 +125,9 @@ func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	}
 }
 
-// moveFor brings the session back from the node that it is on, if the request
-// belongs to another: from a standby, or from where nothing has run.
+// moveFor parts with the server at hand if the request belongs on another node. That is
+// possible only on a standby, or where nothing has run. A block that was begun goes on with
+// another server.
 func (s *placement) moveFor(script *query.Script, d route.Decision, asks bool) error {
 	switch {
 	case !asks:
@@ -142,12 +145,12 @@ func (s *placement) moveFor(script *query.Script, d route.Decision, asks bool) e
 		return err
 	}
 	if ran {
-		s.query("SELECT", expect.Swallow) // as the block has done on the standby
+		s.query("SELECT", expect.Swallow) // the block has run a query on the standby, so it does here
 	}
 	return nil
 }
 
-// counted is as what a text counts in SHOW POOL_BACKEND_STATS.
+// counted is the kind of statement as which a text counts in SHOW POOL_BACKEND_STATS.
 func counted(script *query.Script) metrics.Statement {
 	if script == nil || len(script.Statements) == 0 {
 		return metrics.Other
@@ -167,8 +170,9 @@ func counted(script *query.Script) metrics.Statement {
 	return metrics.Other
 }
 
-// partAhead parts with the server before a request that begins another transaction:
-// that is placed anew. What the last one has left is known first.
+// partAhead parts with the server before a request that begins another transaction, so that
+// the request is placed anew. It first waits until it is known what the last transaction has
+// left.
 func (s *placement) partAhead(kind wire.Kind) error {
 	switch kind {
 	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
@@ -178,7 +182,8 @@ func (s *placement) partAhead(kind wire.Kind) error {
 	if !s.routes() || s.server == nil || !s.between() {
 		return nil
 	}
-	if s.part(); s.asking == nil {
+	s.part()
+	if s.asking == nil {
 		return nil
 	}
 	if err := s.quiesce(); err != nil {
@@ -189,8 +194,8 @@ func (s *placement) partAhead(kind wire.Kind) error {
 	return err
 }
 
-// refusedAway is the error for what a session cannot have on a standby, where its
-// transaction has to stay.
+// refusedAway is the error for a request that would pin the server, in a transaction that
+// has to stay on a standby.
 func (s *placement) refusedAway(d route.Decision) error {
 	e := s.upcoming
 	if d.Where != route.Here || e == nil || e.Pins == "" && e.Keep == "" || !s.stays() {
@@ -201,7 +206,8 @@ func (s *placement) refusedAway(d route.Decision) error {
 		Hint:    "Begin it with /*NO LOAD BALANCE*/ BEGIN."}
 }
 
-// asked tells what a request asks for. False: it goes where the one before it went.
+// asked fills in what the rules of routing look at. It is false if the request goes where
+// the one before it went.
 func (s *placement) asked(m *wire.Message, r *route.Request) bool {
 	switch m.Kind {
 	case wire.Query, wire.Parse:
@@ -224,7 +230,8 @@ func (s *placement) asked(m *wire.Message, r *route.Request) bool {
 	return true
 }
 
-// executes: the request is about a statement of the client's; nil: it has none.
+// executes fills in the text of the prepared statement that a request is about. st is nil if
+// the client has none of that name.
 func (s *placement) executes(st *statements.Statement, r *route.Request) {
 	if st == nil {
 		return
@@ -235,8 +242,9 @@ func (s *placement) executes(st *statements.Statement, r *route.Request) {
 	}
 }
 
-// insists says that a standby would refuse the transaction in which the request
-// is: one that was begun READ WRITE, or, outside of a block, a serializable one.
+// insists says that a standby would refuse the transaction in which the request is. It
+// refuses a block that was begun READ WRITE and, outside of a block, a serializable
+// transaction.
 func (s *placement) insists() bool {
 	if unquoted(s.tracker.Settings["default_transaction_isolation"]) == "serializable" {
 		return true
@@ -248,8 +256,8 @@ func (s *placement) insists() bool {
 	return s.status == wire.Idle && (level == "" || level == "serializable")
 }
 
-// isolation is the level of the open block, or of a statement outside of one; "":
-// nobody knows.
+// isolation is the level of the open block, or of a statement outside of one; "" if it is
+// not known.
 func (s *placement) isolation() string {
 	if s.begun != nil && s.begun.Statements[0].Mode.Isolation != "" {
 		return s.begun.Statements[0].Mode.Isolation
@@ -270,8 +278,8 @@ func unquoted(literal string) string {
 	return literal
 }
 
-// fetch gets a server of the node that was decided on, and begins there the
-// transaction that was held back.
+// fetch gets a server of the node that was decided on, unless there is one at hand, and
+// sends it the BEGIN that was held back.
 func (s *placement) fetch(d route.Decision) error {
 	if s.server != nil {
 		return nil
@@ -286,10 +294,10 @@ func (s *placement) fetch(d route.Decision) error {
 	return nil
 }
 
-// obtain gets a server of the node that was decided on; of the primary, if a read
-// finds none on a standby.
+// obtain gets a server of the node that was decided on. A read that gets none on a standby
+// gets one of the primary.
 func (s *placement) obtain(d route.Decision) error {
-	if s.unproved { // the primary knows first
+	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
 		return s.checkoutPrimary()
 	}
 	node, err := s.choose(d)
@@ -303,7 +311,7 @@ func (s *placement) obtain(d route.Decision) error {
 	if s.parked != nil && elsewhere(err) {
 		s.stayParked = s.loop.Now().Add(parkedStay)
 	}
-	if _, paused := errors.AsType[inPause](err); paused && s.parked == nil { // nobody gets one elsewhere either
+	if _, paused := errors.AsType[inPause](err); paused && s.parked == nil { // nobody gets one on another node, either
 		return err
 	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.restarted()) {
@@ -312,8 +320,8 @@ func (s *placement) obtain(d route.Decision) error {
 	return err
 }
 
-// checkoutPrimary gets a server of the node that takes writes once it has come: while
-// it waits, another may have become the primary.
+// checkoutPrimary gets a server of the primary. Another node may have become the primary
+// while the session waited; then it tries again there.
 func (s *placement) checkoutPrimary() error {
 	for range rolesTries {
 		if err := s.checkOut(s.primary()); err != nil || s.server.Key.Node == s.primary() {
@@ -327,10 +335,12 @@ func (s *placement) checkoutPrimary() error {
 	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available for long enough"}
 }
 
-// rolesTries is how often the primary may have changed while a request waits for it.
+// rolesTries is how often a request waits for a server of the primary, if the primary
+// changes meanwhile.
 const rolesTries = 3
 
-// beginAgain begins on the server at hand the block that is open for the client.
+// beginAgain sends the BEGIN of the open block to the server at hand, if that BEGIN was held
+// back.
 func (s *placement) beginAgain() {
 	if s.begun != nil {
 		s.waits = true
@@ -340,17 +350,18 @@ func (s *placement) beginAgain() {
 	}
 }
 
-// noteWrite notes what a request that went to the primary may write.
+// noteWrite notes whether a request that goes to the primary may write.
 func (s *placement) noteWrite(r *route.Request) {
 	if s.wrote || s.away {
 		return
 	}
-	if s.wrote = route.MayWrite(r, &s.set.Routing.Rules); s.wrote {
+	s.wrote = route.MayWrite(r, &s.set.Routing.Rules)
+	if s.wrote {
 		s.ever, s.blocks = true, s.blocks || s.status != wire.Idle
 	}
 }
 
-// appear gets the session a server for a signal.
+// appear gets a server for a session to whose client another client sends a signal.
 func (s *placement) appear() error {
 	before := s.status
 	err := s.fetch(route.Decision{Where: route.Primary})
@@ -360,7 +371,7 @@ func (s *placement) appear() error {
 	s.summoned = false
 	s.transaction.enter(before)
 	if scarce(err) {
-		return nil // the client does not notice
+		return nil // the signal is lost, and the client notices nothing
 	}
 	return err
 }

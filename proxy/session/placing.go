@@ -8,22 +8,22 @@ import (
 
 // placing is what a session remembers in order to place its requests.
 type placing struct {
-	parked     *pool.Server // in session mode the primary's, while it is not at work; nil: there is none, or it is
-	stayParked time.Time    // kept to the parked one, until then: no standby had a server
-	blocks     bool         // an earlier transaction block has
-	ever       bool         // any statement has
-	chance     float64      // by which the session's node is chosen
-	ratio      float64      // by which a preference counts
-	reads      int          // the node that was chosen last for a read; -1: none was
+	parked     *pool.Server // the session's own server of the primary, in session mode, while it is set aside; else nil
+	stayParked time.Time    // until then reads use the parked server, because no standby had one free
+	blocks     bool         // a transaction block of the session has written
+	ever       bool         // a statement of the session has written
+	chance     float64      // the random number by which the session's node is chosen
+	ratio      float64      // the random number by which a preference counts
+	reads      int          // the node that was chosen last for a read; -1 if none was
 	fresh      fresh
-	unheard    bool // a read went to the primary because its relation is not known yet
+	unheard    bool // a read went to the primary because the catalog did not have its relation yet
 }
 
 // fresh is what a session's reads have to see.
 type fresh struct {
-	wrote   time.Time // when its last transaction that wrote was over; zero: none has
-	covered time.Time // writes up to here are seen by who has replayed
-	lsn     uint64    // up to here
-	needed  uint64    // what a standby that was chosen has replayed, as far as was known
-	since   time.Time // of all sessions' writes, the latest that was looked at for it
+	wrote   time.Time // when the session's last transaction that wrote was over; zero if none has
+	covered time.Time // a standby that has replayed lsn shows all writes up to this time
+	lsn     uint64    // a WAL position of the primary
+	needed  uint64    // the position that the standby chosen last was known to have replayed
+	since   time.Time // the latest write of any session that this choice took into account
 }
