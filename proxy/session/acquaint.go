@@ -2,7 +2,8 @@ package session
 
 import "pgherd/proxy/catalog"
 
-// acquaint has the catalog known before the first statement is judged by it.
+// acquaint asks for the catalog, if nothing is known of it, before the first statement is
+// judged by it.
 func (s *serving) acquaint() error {
 	for s.entry != nil && !s.entry.Known() {
 		if err := s.askFirst(); err != nil {
@@ -12,11 +13,12 @@ func (s *serving) acquaint() error {
 	return nil
 }
 
+// askFirst asks for a catalog of which nothing is known.
 func (s *serving) askFirst() error {
 	return s.askNow(func() catalog.Ticket { return s.entry.Ask(s.loop.Now()) })
 }
 
-// askNow asks the primary, and waits for the answer.
+// askNow asks the primary for the catalog, and waits for the answer.
 func (s *serving) askNow(ticket func() catalog.Ticket) error {
 	if s.server == nil {
 		if err := s.checkOut(s.primary()); err != nil {

@@ -10,18 +10,19 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// loginWait is how long a log-in waits for a server that could be asked about it,
-// where the client can be let in without.
+// loginWait is how long a log-in waits for a server that PostgreSQL can be asked through, if
+// the client can be let in without asking.
 const loginWait = time.Second
 
-// errHurried ends that wait.
+// errHurried ends a wait after loginWait.
 var errHurried = errors.New("ask about log-in: no server became free")
 
-// letIn is what the client is told of its server. The first log-in to a pool opens
-// one, so that a wrong database fails here, and so does one after something has changed
-// that log-ins stand on: PostgreSQL judges it. Others are told what that server said, if
-// PostgreSQL has lately confirmed that nothing has changed. If it cannot be asked now, it
-// is once the client gets a server.
+// letIn returns the server's parameters that the client is told at its log-in. The first
+// log-in to a pool opens a server, so that a wrong database fails here, and so does the
+// first after something has changed that log-ins rest on. PostgreSQL then decides about the
+// log-in. Later log-ins are told what that server reported, if PostgreSQL has lately
+// confirmed that nothing has changed. If PostgreSQL cannot be asked now, it is asked once
+// the client gets a server.
 func (s *serving) letIn() (params []wire.Param, err error) {
 	params, err = s.shareAnswer()
 	if err != nil {
@@ -33,7 +34,7 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 	s.hurried = params != nil
 	err = s.checkOut(s.primary())
 	if err == nil {
-		err = s.relayUntil(s.expect.Empty) // what another client has set is taken back
+		err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
 	}
 	s.hurried = false
 	if err != nil {
@@ -42,8 +43,8 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 	return s.server.Params, nil
 }
 
-// shareAnswer waits while another log-in to the pool asks: a crowd of them is not to open a
-// server each.
+// shareAnswer waits while another log-in to the pool asks PostgreSQL, so that many log-ins at
+// once do not open a server each.
 func (s *serving) shareAnswer() (params []wire.Param, err error) {
 	deadline := s.loop.Now().Add(loginWait)
 	for {
@@ -63,19 +64,20 @@ func (s *serving) shareAnswer() (params []wire.Param, err error) {
 	}
 }
 
-// shareEvery is how often a log-in looks whether another one has the answer.
+// shareEvery is how often a log-in looks whether another one has got the answer.
 const shareEvery = 2 * time.Millisecond
 
+// template is Loop.Template for servers of the primary.
 func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved bool) {
-	if s.who.Target.Replication { // it has a server of its own, which PostgreSQL lets in
+	if s.who.Target.Replication { // the client gets a server of its own, with a log-in of its own
 		return nil, nil, false
 	}
 	params, on, fresh := s.loop.Template(s.on(s.primary()))
 	return params, on, !fresh
 }
 
-// letInUnasked lets the client in though there is no server now, if nothing is known
-// against it: it may want to know from pgherd what is going on.
+// letInUnasked lets the client in although there is no server now, if an earlier log-in like
+// it was good. The client may want to ask pgherd itself what is going on.
 func (s *serving) letInUnasked(why error) (params []wire.Param, err error) {
 	fault, ok := errors.AsType[*wire.Fault](why)
 	_, over := errors.AsType[lost](why)
@@ -91,15 +93,16 @@ func (s *serving) letInUnasked(why error) (params []wire.Param, err error) {
 	return params, nil
 }
 
-// admits says whether a server is one for this client: let in on what the client was,
-// or on what has changed since then for the same role and database.
+// admits says whether a server is good for this client. PostgreSQL must have let the server
+// in as it would let in the client: for the same role and database, and by an Admission that
+// is not over.
 func (a *admitted) admits(server *pool.Server) error {
 	its := server.Admission
 	switch {
 	case its == nil || its == a.admission && !a.unproved:
 	case its.Over():
 		return outdatedServer
-	case a.admission == nil || a.unproved: // vouch will say
+	case a.admission == nil || a.unproved: // vouch will ask PostgreSQL
 	case its.Whose != a.admission.Whose:
 		return lost{&wire.Fault{Severity: "FATAL", Code: "28000",
 			Message: "the role or the database that this session has logged in to is gone: its name is another's now",
@@ -110,13 +113,14 @@ func (a *admitted) admits(server *pool.Server) error {
 	return nil
 }
 
-// outdatedServer is why a server cannot serve the client: what it was let in on is over.
-// Another one is got in its place.
+// outdatedServer is the error that a server's Admission is over. The client gets another
+// server.
 var outdatedServer = &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the servers of this role and database are being replaced",
-	Detail: "What their log-ins stand on has changed."}
+	Detail: "The role, its rights or the database have changed since these servers logged in."}
 
-// vouch has PostgreSQL confirm that the server at hand, which may have been idle for long,
-// is one for a client that has logged in now. If not it is closed.
+// vouch asks PostgreSQL, unless an answer is new enough, whether the Admission of the server
+// at hand is still good for a client that logs in now. The server may have been idle for
+// long. If the Admission is over, vouch closes the server.
 func (s *serving) vouch() error {
 	if !s.loop.Proved(s.who.Target, s.server.Admission) {
 		note := s.loop.Vouch(s.server)
@@ -127,7 +131,7 @@ func (s *serving) vouch() error {
 			note(pool.ReadFinding(q.rows))
 		})
 		err := s.relayUntil(func() bool { return s.asking == nil })
-		if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // just now
+		if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // PostgreSQL has ended the idle server just now
 			return s.replace()
 		} else if err != nil {
 			return err
@@ -140,7 +144,7 @@ func (s *serving) vouch() error {
 	return nil
 }
 
-// replace closes the server at hand, so that another one is got.
+// replace closes the server at hand and returns the error by which checkOut gets another.
 func (s *serving) replace() error {
 	s.asking, s.expect = nil, expect.List{}
 	s.release(pool.Discard)

@@ -6,46 +6,45 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// signals are cancels for a session's client, and signals between clients.
+// signals are what a session knows of its client's cancels, and of signals between clients.
 type signals struct {
-	wish     wish   // a cancel that was not sent yet
-	cancels  int    // cancels on their way to its server (I10)
-	target   target // of the signal at hand, if that is a client
-	summoned bool   // a signal is for this session's client
+	wish     wish   // a cancel of the client's that was not sent yet
+	cancels  int    // how many cancels are on their way to the server (I10)
+	target   target // what the signal at hand is for, if that is a client
+	summoned bool   // another client sends this session's client a signal
 }
 
-// wish is the client's wish to stop what it asked for, while that is still on its
-// way to a server. It is for what the client had sent by then, and never for what
-// comes later (I10).
+// wish is a cancel that waits until the server does what it is meant to stop. It is meant for
+// what the client had sent by then, and never strikes what the client sends later (I10).
 type wish struct {
 	alive bool
 	upTo  uint64 // how many bytes the client had sent
 }
 
-// Cancel is the client's wish to stop what it asked for. The worker has received
-// what the client had sent by then; the session looks at it when it runs again.
-// Not heard: the key is wrong, or there is nothing that could be canceled.
+// Cancel notes that the client wants to cancel what it has asked for. The worker has received
+// what the client had sent by then; the session acts on the cancel when it runs again. heard
+// is false if the key is wrong, or nothing can be canceled.
 func (s *relaying) Cancel(key []byte) (heard bool) {
 	if subtle.ConstantTimeCompare(key, s.key) != 1 || s.state == Closing || s.cancels >= cancelLimit {
-		return false // what runs at the end is pgherd's own reset, if anything
+		return false // a session that is closing runs nothing but pgherd's reset
 	}
 	s.wish = wish{alive: true, upTo: s.requests.gather()}
 	return true
 }
 
-// Wishes says that a cancel was neither sent nor has become pointless.
+// Wishes says that a cancel of the client's has neither been sent nor become pointless.
 func (g *signals) Wishes() bool { return g.wish.alive }
 
-// CancelDone: PostgreSQL has answered a cancel, or err. Then the cancel may
-// still strike, and the server is never reused (I10).
+// CancelDone notes that PostgreSQL has answered a cancel, or that there was an error instead.
+// After an error the cancel may still strike, so that the server is never reused (I10).
 func (s *relaying) CancelDone(err error) {
 	s.cancels--
 	s.expect.Uncertain = s.expect.Uncertain || err != nil
 }
 
-// strike sends the client's cancel if the server does what it is for, and drops it
-// if all that it is for is answered. The session is about to wait, so whatever can be
-// sent to the server has been.
+// strike sends the client's cancel if the server does what the cancel is meant for, and drops
+// it if all of that is answered. It is called when the session is about to wait and has sent
+// all that it can send.
 func (s *relaying) strike() (struck bool) {
 	switch {
 	case !s.wish.alive:
@@ -59,21 +58,23 @@ func (s *relaying) strike() (struck bool) {
 	return true
 }
 
+// sendCancel sends a cancel to a server, which the session then holds until CancelDone (I10).
 func (s *relaying) sendCancel(server *pool.Server) {
 	s.cancels++
 	s.loop.Cancel(server)
 }
 
-// toCome says that something that the cancel is for was not given to a server yet,
-// or stands behind something of pgherd's own.
+// toCome says that something that the cancel is meant for was not sent to a server yet, or
+// waits there behind a request of pgherd's own.
 func (s *relaying) toCome() bool {
 	return s.expect.OwedToClient() > 0 || s.retry.due || s.meant() || s.requests.position() < s.wish.upTo
 }
 
-// meant says that the cancel is for the request at hand.
+// meant says that the cancel is meant for the request at hand.
 func (s *relaying) meant() bool { return s.handling && s.came < s.wish.upTo }
 
-// struck says that the request at hand, which waits for a server, is canceled.
+// struck says that the request at hand, which waits for a server, is canceled. The cancel is
+// then done with.
 func (s *relaying) struck() bool {
 	if !s.wish.alive || !s.meant() {
 		return false
@@ -82,8 +83,8 @@ func (s *relaying) struck() bool {
 	return true
 }
 
-// spared holds back a request that came after a cancel, until that can no longer
-// strike it.
+// spared holds back a request that came after a cancel until the cancel can no longer strike
+// it (I10).
 func (s *relaying) spared() error {
 	deadline := s.loop.Now().Add(cancelHold)
 	s.recheck = sooner(s.recheck, deadline)
@@ -92,20 +93,20 @@ func (s *relaying) spared() error {
 	})
 }
 
-// target is what a signal to a client, by the number that it was told, really goes to:
-// the server that the client has, and holds until the signal is sent (I10). PostgreSQL
-// says whether it may be sent, and answers.
+// target is what a signal to a client really goes to, which is the server that the client
+// has, and holds until the signal is sent (I10). PostgreSQL decides whether the signal may be
+// sent, and answers the request.
 type target struct {
-	number  uint32 // of the client
+	number  uint32 // by which the client is known
 	node    int
-	pid     uint32 // 0: there is no signal to a client at hand
-	ends    bool   // the signal ends the server, unless it is refused
+	pid     uint32 // of the server's process; 0 if there is no signal to a client at hand
+	ends    bool   // the signal ends the server, unless PostgreSQL refuses it
 	release func(ends bool)
-	each    map[uint32]uint32 // of several clients the processes; 0: it is not reached
+	each    map[uint32]uint32 // the processes of several clients, by the clients' numbers; 0 for one that is not reached
 }
 
-// Target is a client's server, held for a signal until Release; if the signal ends
-// it, until it has ended.
+// Target is a client's server that is held for a signal until Release. If the signal ends
+// the server, it is held until it has ended.
 type Target struct {
 	Node    int
 	PID     uint32

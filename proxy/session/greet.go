@@ -5,7 +5,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// greet completes the log-in.
+// greet completes the log-in. The client is told the server's parameters and its cancel key.
 func (s *serving) greet() error {
 	params, err := s.letIn()
 	if err != nil {
@@ -32,8 +32,8 @@ func (s *serving) greet() error {
 	return nil
 }
 
-// keepsForLife says that the client has one server from its log-in to its end, and is
-// known by its number.
+// keepsForLife says that the client has one server from its log-in to its end. Such a client
+// is known by that server's process number.
 func (s *serving) keepsForLife() bool {
 	return s.who.Target.Replication || !s.follows && s.set.ServerFirst
 }

@@ -2,20 +2,22 @@ package session
 
 import "pgherd/proxy/pool"
 
-// park puts the session's own server aside, so that the next transaction may
-// go to another node.
+// park sets the session's own server aside, in session mode, so that the next transaction
+// may go to another node. A server that is pinned or not idle is not parked.
 func (s *serving) park() {
 	at := s.moment()
-	if at.Used, at.Expired = false, false; s.routes() && !s.server.Restless() && pool.Transaction.Judge(at) == pool.Return {
+	at.Used, at.Expired = false, false
+	if s.routes() && !s.server.Restless() && pool.Transaction.Judge(at) == pool.Return {
 		s.parked = s.detach()
 	}
 }
 
-// unpark takes the session's own server at hand. False: it has none, or it
-// cannot be used and nothing was lost with it.
+// unpark takes up the parked server. It is false if there is none, or if the parked server
+// could not be used and nothing was lost with it.
 func (s *serving) unpark(node int) bool {
 	server := s.parked
-	if s.parked = nil; server == nil {
+	s.parked = nil
+	if server == nil {
 		return false
 	}
 	if server.Key.Node == node && (server.Endpoint.Ended() == nil || server.Drawn) {

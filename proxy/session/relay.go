@@ -10,8 +10,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// relaying passes replies on, and waits for them: the client's own, and those to what
-// pgherd asks on its own behalf.
+// relaying passes replies on to the client and waits for them. It also asks questions of
+// pgherd's own and reads their answers.
 type relaying struct {
 	analysis
 	signals
@@ -20,7 +20,7 @@ type relaying struct {
 	placing
 }
 
-// idle: no transaction is open any more.
+// idle is called when a ReadyForQuery says that no transaction is open any more.
 func (s *relaying) idle() {
 	if s.wrote {
 		s.fresh.wrote = s.loop.Now()
@@ -31,6 +31,7 @@ func (s *relaying) idle() {
 	}
 }
 
+// fromServer handles the replies that have arrived, while the client reads what it is sent.
 func (s *relaying) fromServer() (moved bool, err error) {
 	for s.server != nil && (s.state == Closing || s.client.Queued() < queuedLimit) {
 		m, ok, err := s.replies.next()
@@ -51,7 +52,7 @@ func (s *relaying) fromServer() (moved bool, err error) {
 	return moved, nil
 }
 
-// broken is why the session ends for which a reply could not be used.
+// broken is the error that ends the session because a reply could not be used.
 func (o *owed) broken(err error) error {
 	if _, told := errors.AsType[*wire.Fault](err); told {
 		return err
@@ -59,7 +60,8 @@ func (o *owed) broken(err error) error {
 	return o.nonsense(err)
 }
 
-// reply handles a reply, or a piece of one.
+// reply passes on a reply, or a piece of one, as its disposition says (I1), and learns from
+// it.
 func (s *relaying) reply(m wire.Message) (err error) {
 	if m.First {
 		if s.disposition, err = s.expect.Admit(m.Kind); err != nil {
@@ -70,7 +72,7 @@ func (s *relaying) reply(m wire.Message) (err error) {
 		s.meetOutdated(m)
 	}
 	if m.Kind == wire.NotificationResponse {
-		s.disposition = expect.Forward // whatever it came in between
+		s.disposition = expect.Forward // it answers no request, so it may come between any replies
 		s.notified(&m)
 	}
 	if m.First && m.Kind.Whole() {
@@ -98,13 +100,14 @@ func (s *relaying) reply(m wire.Message) (err error) {
 	return nil
 }
 
-// endOwn: the answer to something of pgherd's own has come to its end.
+// endOwn ends what the session does for the request, the client's or pgherd's, whose
+// ReadyForQuery has come.
 func (s *relaying) endOwn() {
 	switch s.disposition {
 	case expect.Forward:
 		s.missTarget()
 		s.retry.end()
-		s.since, s.overdue = s.loop.Now(), false // of the next one's time
+		s.since, s.overdue = s.loop.Now(), false // the time of the next request begins
 	case expect.Capture:
 		q := s.asking
 		s.asking = nil
@@ -116,7 +119,7 @@ func (s *relaying) endOwn() {
 	}
 }
 
-// deliver gives the client what is its own of a reply.
+// deliver passes a reply on to the client, if it is the client's (I1).
 func (s *relaying) deliver(m wire.Message) {
 	switch {
 	case s.disposition == expect.Forward, s.disposition == expect.Setup && m.Kind == wire.ErrorResponse:
@@ -130,7 +133,8 @@ func (s *relaying) deliver(m wire.Message) {
 	}
 }
 
-// observe learns from a reply that is there as a whole, if it is not too long for that.
+// observe learns from a reply. A reply in pieces, too long to be there as a whole, teaches
+// nothing but that a statement has been described.
 func (s *relaying) observe(m wire.Message) error {
 	switch m.Kind {
 	case wire.ParameterDescription, wire.RowDescription, wire.NoData:
@@ -147,7 +151,8 @@ func (s *relaying) observe(m wire.Message) error {
 		}
 		s.tellOthers(m)
 	case wire.ReadyForQuery:
-		if s.transaction.settle(m.Body()[0], s.expect.Len() > 1); s.status == wire.Idle {
+		s.transaction.settle(m.Body()[0], s.expect.Len() > 1)
+		if s.status == wire.Idle {
 			s.idle()
 		}
 		s.endDefinitions()
@@ -165,8 +170,8 @@ func (s *relaying) observe(m wire.Message) error {
 	return nil
 }
 
-// tellOthers has other sessions know, before the client hears of it, what the end of a
-// statement or request means to them.
+// tellOthers tells other sessions what the end of a statement or request means to them,
+// before the client gets the reply.
 func (s *relaying) tellOthers(m wire.Message) {
 	s.noteDefinedUnseen(m)
 	s.regrant(m)
@@ -175,6 +180,7 @@ func (s *relaying) tellOthers(m wire.Message) {
 	}
 }
 
+// observeError counts an error, and notes what it changes.
 func (s *relaying) observeError(m wire.Message) error {
 	fault := wire.ViewFault(m.Body())
 	s.loop.Count(s.server.Key.Node, severity(fault.Severity))
@@ -185,7 +191,7 @@ func (s *relaying) observeError(m wire.Message) error {
 		s.tracker.Failed(fault.Code, s.replies.passed == 0)
 	case expect.Swallow:
 		s.expect.Uncertain = true
-	case expect.Attempt: // what should be there is not
+	case expect.Attempt: // what pgherd wanted to make on the server is not there
 		s.tracker.Unsure = true
 	case expect.Restore:
 		s.expect.Uncertain = true
@@ -220,13 +226,13 @@ func (s *relaying) complete(m wire.Message) {
 	case "DEALLOCATE ALL":
 		s.deallocated()
 	case "COMMIT":
-		if s.wrote { // the client knows, though it may not have asked for the status
+		if s.wrote { // the client knows of its COMMIT before it gets a ReadyForQuery
 			s.loop.Wrote()
 		}
 	}
 }
 
-// deallocated: the server has no named statement any more, and the client none.
+// deallocated notes that all named statements are deallocated, the client's and the server's.
 func (s *relaying) deallocated() {
 	unnamed := s.server.Prepared.Unnamed
 	s.server.Prepared.Forget()
@@ -234,7 +240,8 @@ func (s *relaying) deallocated() {
 	s.statements.Clear()
 }
 
-// serverGone ends the session: what it had built up on its server is lost.
+// serverGone is the error that ends a session whose server's connection is lost, and with it
+// what the session had built up there.
 func (o *owed) serverGone() error {
 	o.expect.Uncertain = true
 	return &wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
@@ -242,7 +249,8 @@ func (o *owed) serverGone() error {
 		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}
 }
 
-// nonsense ends the session: nothing more that its server says can be trusted.
+// nonsense is the error that ends a session whose server has violated the protocol. Nothing
+// that this server says can be trusted any more.
 func (o *owed) nonsense(err error) error {
 	o.expect.Uncertain = true
 	return &wire.Fault{Code: "08P01", Message: "server violated the protocol", Detail: err.Error()}

@@ -8,10 +8,9 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// finish decides what becomes of its servers once the client is gone, and does
-// it.
+// finish gives back or closes the session's servers once its client is gone.
 func (s *serving) finish() {
-	_ = s.digest() // for other sessions; an error is that the worker stops
+	_ = s.digest() // other sessions need the answer; an error means only that the worker stops
 	if s.server != nil {
 		s.finishOne()
 	}
@@ -20,11 +19,13 @@ func (s *serving) finish() {
 	}
 }
 
+// finishOne parts with the server at hand as the release rule says, after a reset if that is
+// needed (I2). It waits until no cancel can strike the server any more (I10).
 func (s *serving) finishOne() {
 	s.conclude()
 	verdict := s.verdict()
 	if verdict != pool.Discard && s.awaitCancels() {
-		verdict = s.verdict() // one may have got no answer
+		verdict = s.verdict() // a cancel without an answer changes it
 	} else {
 		verdict = pool.Discard
 	}
@@ -41,7 +42,7 @@ func (s *serving) finishOne() {
 	s.release(verdict)
 }
 
-// verdict is what the release rule says of the server at hand.
+// verdict is what the release rule (I2) says of the server at hand.
 func (s *serving) verdict() pool.Verdict {
 	if s.away {
 		return max(s.mode, pool.Transaction).Judge(s.moment())
@@ -49,10 +50,10 @@ func (s *serving) verdict() pool.Verdict {
 	return s.mode.Judge(s.moment())
 }
 
-// part gives the server back between two transactions, if the mode and the
-// session's state allow it. waited: something may have happened meanwhile. A
-// cancel on its way holds the server (I10); what the transaction has left is
-// found out all the same, for the next one depends on it.
+// part gives the server back between two transactions, if the pool mode and the session's
+// state allow it. waited says that it had to wait, so that requests or replies may have come.
+// The session keeps the server while a cancel is on its way to it (I10). What the transaction
+// has left is found out even then, because the next one depends on it.
 func (s *serving) part() (waited bool) {
 	if s.server == nil || !s.follows || !s.conclude() || s.cancels > 0 || s.summoned {
 		return false
@@ -62,22 +63,24 @@ func (s *serving) part() (waited bool) {
 		return false
 	}
 	verdict := s.verdict()
-	if waited = verdict == pool.Reset; waited {
+	if verdict == pool.Reset {
+		waited = true
 		verdict = s.reset()
 	}
 	if verdict == pool.Return && s.server.Restless() {
-		if waited = true; !s.calm() {
+		waited = true
+		if !s.calm() {
 			verdict = pool.Discard
 		}
 	}
-	if verdict != pool.Keep && s.cancels == 0 { // one may have come meanwhile (I10)
+	if verdict != pool.Keep && s.cancels == 0 { // a cancel may have come meanwhile (I10)
 		s.release(verdict)
 	}
 	return waited
 }
 
-// conclude settles, between two transactions, what the last one has left. Not
-// done: the server has been asked.
+// conclude finds out, between two transactions, what the last one has left. It is not done
+// while the server is being asked for that.
 func (s *serving) conclude() (done bool) {
 	f := &s.tracker
 	if !s.follows || !s.between() {
@@ -90,7 +93,7 @@ func (s *serving) conclude() (done bool) {
 	switch {
 	case f.Certain():
 		s.commit()
-	case f.Kept() != "": // whatever the answer
+	case f.Kept() != "": // the server stays, whatever it would answer
 		f.Drop()
 	case s.state != Closing:
 		s.askState()
@@ -102,10 +105,11 @@ func (s *serving) conclude() (done bool) {
 	return true
 }
 
-// recheckEvery is how often a session that waits for the catalog looks again.
+// recheckEvery is how often a session that waits for the catalog looks whether it has come.
 const recheckEvery = 10 * time.Millisecond
 
-// commit: the transaction has ended, and its outcome is certain.
+// commit is called when the transaction has ended with a certain outcome. What it has set
+// becomes the session's, and the server's.
 func (s *serving) commit() {
 	s.tracker.Commit(s.server.Params)
 	s.server.Settings = s.tracker.Settings
@@ -113,7 +117,7 @@ func (s *serving) commit() {
 
 // renew asks for the catalog if that is due, or needed.
 func (s *serving) renew() (asked bool) {
-	if s.entry == nil || s.away || s.state == Closing { // a standby may not have heard of the latest
+	if s.entry == nil || s.away || s.state == Closing { // a standby may lag behind the definitions on the primary
 		return false
 	}
 	ticket, asked := s.entry.Claim(s.loop.Now(), s.set.CatalogCheck, s.awaitsCatalog() || s.unheard && s.entry.Partial())
@@ -124,7 +128,7 @@ func (s *serving) renew() (asked bool) {
 	return asked
 }
 
-// moment is what the release rule looks at.
+// moment is what the release rule (I2) looks at.
 func (s *serving) moment() pool.Moment {
 	return pool.Moment{
 		Ended:   s.state == Closing,
@@ -148,8 +152,8 @@ func (s *serving) owing() pool.Owing {
 	return pool.Nothing
 }
 
-// awaitCancels holds the server until no cancel is on its way to it any more,
-// so that none can reach another client's query (I10).
+// awaitCancels holds the server until no cancel is on its way to it any more, so that none
+// can reach another client's query (I10). It is false if that takes too long.
 func (s *serving) awaitCancels() bool {
 	deadline := s.loop.Now().Add(cancelHold)
 	for s.cancels > 0 {
@@ -160,8 +164,9 @@ func (s *serving) awaitCancels() bool {
 	return true
 }
 
-// reset runs what is needed of reset_query_list, each statement a query of its own
-// whose replies nobody sees. A server that is not idle and debtless after it is closed.
+// reset runs what is needed of reset_query_list, each statement as a query of its own whose
+// replies no client sees, and judges the server anew. A server that does not complete it in
+// time is closed.
 func (s *serving) reset() pool.Verdict {
 	deadline, open := s.loop.Now().Add(s.set.ResetTimeout), s.mayBeOpen()
 	queries, all := s.resetQueries()
@@ -177,15 +182,16 @@ func (s *serving) reset() pool.Verdict {
 	if !s.drained(deadline) {
 		return pool.Discard
 	}
-	if s.server.Used, s.unasked = false, false; spoilt {
+	s.server.Used, s.unasked = false, false
+	if spoilt {
 		return pool.Discard
 	}
 	return s.verdict()
 }
 
-// resetQueries are what cleans the server. Where servers are shared, an open
-// transaction that has left nothing else is only rolled back. all: everything is
-// to be taken back.
+// resetQueries are the statements that clean the server. Where servers are shared, an open
+// transaction that has left nothing else is only rolled back; otherwise all is true, and
+// everything is taken back.
 func (s *serving) resetQueries() (queries []string, all bool) {
 	f := &s.tracker
 	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.InExtended() && f.Pinned() == "" && !s.server.Used && !s.unasked
@@ -202,7 +208,7 @@ func (s *serving) resetQueries() (queries []string, all bool) {
 	return s.set.ResetQueries, true
 }
 
-// detach takes the server from the session.
+// detach drops the session's checkout and returns its server.
 func (s *serving) detach() *pool.Server {
 	server := s.server
 	s.leaveDefinitions(server)
@@ -213,7 +219,8 @@ func (s *serving) detach() *pool.Server {
 	return server
 }
 
-// drained waits until the server owes nothing. False: it has broken, or is too late.
+// drained waits until the server owes nothing. It is false if the connection breaks or the
+// deadline comes before.
 func (s *serving) drained(deadline time.Time) bool {
 	for !s.expect.Empty() {
 		moved, err := s.fromServer()
@@ -224,7 +231,7 @@ func (s *serving) drained(deadline time.Time) bool {
 	return true
 }
 
-// release parts with the server.
+// release parts with the server. It returns the server to the pool (I2) or closes it.
 func (s *serving) release(verdict pool.Verdict) {
 	if verdict == pool.Return {
 		s.prove()
@@ -237,8 +244,9 @@ func (s *serving) release(verdict pool.Verdict) {
 	}
 }
 
-// calm has PostgreSQL not end the server while nobody has it, for the silence of the
-// client that leaves it. False: it is not to be reused.
+// calm lifts the idle timeouts that the client has set on the server, so that PostgreSQL does
+// not end the server while it is idle in the pool. If calm is false the server must not be
+// reused.
 func (s *serving) calm() bool {
 	if !s.server.Restless() {
 		return true
@@ -251,9 +259,9 @@ func (s *serving) calm() bool {
 	return !s.expect.Uncertain
 }
 
-// onlyEnds says that a statement of reset_query_list ends a transaction and does
-// nothing else. Where none is open PostgreSQL would write a warning for it into its
-// log, each time that a client leaves.
+// onlyEnds says that a statement of reset_query_list does nothing but end a transaction. It
+// is left out if none is open, because PostgreSQL would log a warning each time that a client
+// leaves.
 func onlyEnds(sql string) bool {
 	sql = strings.Trim(sql, " \t\r\n;")
 	for _, word := range [...]string{"ABORT", "ROLLBACK"} {

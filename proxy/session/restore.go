@@ -8,17 +8,17 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// restore brings the server to the settings of the session, in the same round
-// trip as what the client asks for; if that could fail, before it.
+// restore brings the server to the session's settings. The statements go out in the same
+// round trip as the client's request. If they could fail, restore waits for their end.
 func (s *serving) restore() error {
 	had := s.server.Settings
 	r := had.Restore(s.tracker.Settings)
-	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // others' numbers
+	if s.server.Drawn && !s.server.Used && (s.mode == pool.Session || s.entry != nil && s.entry.Drawing()) { // currval must not show what another session has drawn
 		r.Settings += pool.DiscardSequences + ";"
 		s.server.Drawn = false
 	}
 	s.server.Settings = s.tracker.Settings
-	if r.Encoding != "" { // in which the rest is written
+	if r.Encoding != "" { // the encoding in which the other statements are written
 		s.query(r.Encoding, expect.Restore)
 	}
 	if r.Settings != "" {
@@ -41,11 +41,11 @@ func (s *serving) restore() error {
 	return err
 }
 
-// unrestored ends the session: a statement must not run with settings that are
-// not its session's.
+// unrestored is the error that the settings could not be restored. It ends the session,
+// because a statement must not run with settings that are not its session's.
 type unrestored struct {
 	error
-	others bool // it may be another session's that could not be taken back
+	others bool // it may be another session's settings that could not be taken back
 }
 
 func (u unrestored) Unwrap() error { return u.error }

@@ -15,10 +15,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// signaling sends the signals of one client to another, by the number that a client knows.
+// signaling sends the signals of one client to another (pg_cancel_backend and
+// pg_terminate_backend). A client knows another one by the process number that pgherd told
+// that one at its log-in, which is no process of PostgreSQL's.
 type signaling struct{ serving }
 
-// aimAt finds out whether a request signals a client, and then has that hold a server.
+// aimAt finds out whether a request signals a client, and makes that client hold a server.
 func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
 	if m.Kind != wire.Query && m.Kind != wire.Bind || !m.Last || s.plain || s.expect.Skipping {
 		return nil
@@ -28,7 +30,7 @@ func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
 	if len(each) == 0 && (!signals || pid <= 0 || !s.loop.Client(uint32(pid))) {
 		return nil
 	}
-	if s.target.pid != 0 || s.target.each != nil { // the one before is on its way
+	if s.target.pid != 0 || s.target.each != nil { // an earlier signal is on its way
 		if err := s.quiesce(); err != nil {
 			return err
 		}
@@ -37,7 +39,7 @@ func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
 	if len(each) > 0 {
 		return s.aimAtEach(each, r.Script.Statements[0].Functions[0].Name == terminateName)
 	}
-	if uint32(pid) == s.pid { // its own server, whichever it will have
+	if uint32(pid) == s.pid { // the client signals itself, that is the server which the request will get
 		s.target = target{number: s.pid, node: s.primary(), pid: s.pid}
 		return nil
 	}
@@ -55,7 +57,8 @@ func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
 
 const terminateName = "pg_terminate_backend"
 
-// missTarget lets the client go on that a signal was for: it is sent, or will not be.
+// missTarget lets the client go on for which a signal was meant. The signal was sent, or
+// will not be.
 func (g *signals) missTarget() {
 	if g.target.release != nil {
 		g.target.release(g.target.ends)
@@ -63,7 +66,7 @@ func (g *signals) missTarget() {
 	g.target = target{}
 }
 
-// redirect sends a signal on, to the process in the client's place.
+// redirect puts the number of the server's process in the place of the client's number.
 func (s *signaling) redirect(m *wire.Message) result {
 	if s.target.each != nil && m.Kind == wire.Bind {
 		s.redirectEach(m)
@@ -77,7 +80,7 @@ func (s *signaling) redirect(m *wire.Message) result {
 	}
 	if s.server.Key.Node != s.target.node {
 		s.target.ends = false
-		return onward // there it may be a stranger's
+		return onward // on this node the process may be another one's
 	}
 	if m.Kind == wire.Query {
 		*m = wire.Message{Kind: wire.Query, First: true, Last: true, Copied: true, Bytes: wire.AppendQuery(nil, renumbered(s.script, s.target.pid))}
@@ -86,7 +89,7 @@ func (s *signaling) redirect(m *wire.Message) result {
 	return s.redirectBind(m)
 }
 
-// renumbered is the text of a signal with another number in it.
+// renumbered is the text of a signal with another process number in it.
 func renumbered(script *query.Script, pid uint32) string {
 	lexer := lex.New([]byte(script.Text), script.Syntax)
 	for t := lexer.Next(); t.Kind != lex.End && t.Kind != lex.Invalid; t = lexer.Next() {
@@ -97,7 +100,8 @@ func renumbered(script *query.Script, pid uint32) string {
 	return script.Text
 }
 
-// redirectBind binds the other number, or a statement with that in its text.
+// redirectBind binds the process number as the parameter. If the statement has the number in
+// its text, redirectBind binds a statement with the process number in its text.
 func (s *signaling) redirectBind(m *wire.Message) result {
 	v, err := wire.ViewBind(m.Body())
 	_, _, st := s.bound(m)
@@ -122,18 +126,18 @@ func (s *signaling) redirectBind(m *wire.Message) result {
 	case len(*value) == 8:
 		*value = binary.BigEndian.AppendUint64(nil, n)
 	default:
-		*value = strconv.AppendUint(nil, n, 10) // of a text
+		*value = strconv.AppendUint(nil, n, 10) // a parameter of type text
 	}
 	v.Params = wire.MakeValues(values...)
 	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
 	return onward
 }
 
-// Summon has the session get a server, if it has none, for a signal to its client.
+// Summon makes the session get a server, if it has none, for a signal to its client.
 func (g *signals) Summon() { g.summoned = true }
 
-// Summoned is the server that it holds for the signal, until CancelDone; not done: it
-// waits for one, nil: it has none.
+// Summoned is the server that the session then holds for the signal, until CancelDone (I10).
+// It is not done while the session waits for a server. It is nil if the session gets none.
 func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	switch {
 	case !s.summoned || s.state == Closing:
@@ -146,7 +150,7 @@ func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	return s.server, true
 }
 
-// scarce says that there is no server now, as PostgreSQL or pgherd puts it.
+// scarce says that an error, of PostgreSQL's or pgherd's, means that there is no server now.
 func scarce(err error) bool {
 	fault, ok := errors.AsType[*wire.Fault](err)
 	if !ok || len(fault.Code) < 2 {

@@ -12,10 +12,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// eachLimit is how many numbers of one statement are looked at.
+// This file is for signals to many clients in one statement, whose numbers are an array that
+// is bound as a parameter: SELECT pg_cancel_backend(pid) FROM unnest($1) AS pid.
+
+// eachLimit is how many client numbers of one statement are replaced.
 const eachLimit = 100
 
-// eachSignaled are the clients whose numbers a Bind has in such an array.
+// eachSignaled are the clients whose numbers are in the array of a Bind.
 func (s *signaling) eachSignaled(m *wire.Message, r *route.Request) map[uint32]uint32 {
 	if m.Kind != wire.Bind || r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return nil
@@ -40,8 +43,8 @@ func (s *signaling) eachSignaled(m *wire.Message, r *route.Request) map[uint32]u
 	return clients
 }
 
-// aimAtEach has each of the clients hold a server of the primary; who has another is not
-// reached.
+// aimAtEach makes each of the clients hold a server of the primary. A client with a server
+// of another node is not reached.
 func (s *signaling) aimAtEach(clients map[uint32]uint32, ends bool) error {
 	var held []func(bool)
 	for n := range clients {
@@ -64,13 +67,14 @@ func (s *signaling) aimAtEach(clients map[uint32]uint32, ends bool) error {
 	return nil
 }
 
+// releaseAll lets all those clients go on.
 func releaseAll(held []func(bool), ends bool) {
 	for _, release := range held {
 		release(ends)
 	}
 }
 
-// redirectEach binds the processes in the place of clients.
+// redirectEach binds the numbers of the servers' processes in the place of clients' numbers.
 func (s *signaling) redirectEach(m *wire.Message) {
 	v, err := wire.ViewBind(m.Body())
 	if err != nil || s.away {
@@ -90,8 +94,8 @@ func (s *signaling) redirectEach(m *wire.Message) {
 	*m = wire.Message{Kind: wire.Bind, First: true, Last: true, Copied: true, Bytes: wire.AppendBind(nil, &v)}
 }
 
-// renumberEach is an array of numbers, in text or binary form, with others in their places;
-// the array itself if it is none.
+// renumberEach is an array of numbers, in text or binary form, with each replaced by another
+// number. A value that is no such array is returned as it is.
 func renumberEach(array []byte, isBinary bool, other func(uint32) uint32) []byte {
 	if isBinary {
 		return renumberBinary(slices.Clone(array), other)
@@ -109,8 +113,9 @@ func renumberEach(array []byte, isBinary bool, other func(uint32) uint32) []byte
 	return []byte("{" + strings.Join(parts, ",") + "}")
 }
 
-// renumberBinary changes an array of one dimension: its number, whether it has NULLs, the
-// elements' type, how many there are, the first index; then each with its length.
+// renumberBinary changes an array of one dimension in PostgreSQL's binary form. Its header is
+// the number of dimensions, whether there are NULLs, the type of the elements, how many there
+// are, and the first index. Each element follows its own length.
 func renumberBinary(array []byte, other func(uint32) uint32) []byte {
 	const header = 20
 	to := binary.BigEndian

@@ -8,10 +8,10 @@ import (
 )
 
 // findSignal finds out whether a request does nothing but send a signal, with
-// pg_terminate_backend or pg_cancel_backend, and whose the process is: of the
-// nodes on which a server of pgherd's has that number the primary, else the
-// first. What pgherd has not opened is taken for the primary's, whose
-// pg_stat_activity it is that clients see.
+// pg_terminate_backend or pg_cancel_backend, and on which node the process is. If servers of
+// pgherd's on several nodes have that process number, the primary's is meant, or else that of
+// the first node. A number that no server of pgherd's has is taken for a process of the
+// primary, because clients see the primary's pg_stat_activity.
 func (s *signaling) findSignal(m *wire.Message, r *route.Request) {
 	pid, signals := s.signaled(m, r)
 	r.Signals = signals
@@ -26,14 +26,15 @@ func (s *signaling) findSignal(m *wire.Message, r *route.Request) {
 	}
 }
 
-// signaled is the number that a request signals; 0: it is not known, or none.
+// signaled is the process number that a request signals; 0 if that is not known, or the
+// request signals none.
 func (s *signaling) signaled(m *wire.Message, r *route.Request) (pid int64, signals bool) {
 	if r.Script == nil || len(r.Script.Statements) != 1 || !r.Script.Statements[0].Effects.Has(query.Signals) {
 		return 0, false
 	}
 	from, ok := query.Signal(r.Script)
 	if !ok || s.judge().Function(&r.Script.Statements[0].Functions[0]) != catalog.Harmless {
-		return 0, false // the second: the database has a function of its own by that name
+		return 0, false // the database may have a function of its own by that name
 	}
 	argument := r.Script.Statements[0].Functions[0].Arguments[0]
 	pid, known := query.Process(argument.Text), argument.Constant
@@ -47,7 +48,7 @@ func (s *signaling) signaled(m *wire.Message, r *route.Request) (pid int64, sign
 	return pid, true
 }
 
-// owner is the node other than the primary that has the process.
+// owner is the node that has the process; elsewhere is true if it is not the primary.
 func (s *signaling) owner(pid uint32) (node int, elsewhere bool) {
 	primary, node := s.primary(), -1
 	if primary >= 0 && s.loop.Holds(primary, pid) {

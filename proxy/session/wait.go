@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// known waits until the state of the transaction is known in which the request
-// at hand will be.
+// known waits until the status of the transaction to which the request at hand belongs is
+// known.
 func (s *relaying) known() error {
 	if s.server == nil || !s.expect.StatusPending() {
 		return nil
@@ -15,7 +15,7 @@ func (s *relaying) known() error {
 	return s.quiesce()
 }
 
-// quiesce waits until the server owes nothing that it would tell now.
+// quiesce waits until the server has sent all replies that it can send now.
 func (s *relaying) quiesce() error {
 	if s.server == nil {
 		return nil
@@ -26,13 +26,13 @@ func (s *relaying) quiesce() error {
 	return s.relayUntil(func() bool { return !s.expect.RepliesPending() || s.expect.Skipping })
 }
 
-// lost ends the session: what its server said, or did not, leaves nothing to
-// go on with.
+// lost is an error that ends the session, because its server has failed it or a wait for
+// the server took too long.
 type lost struct{ error }
 
 func (l lost) Unwrap() error { return l.error }
 
-// relayUntil relays replies until done says so.
+// relayUntil relays replies until done is true.
 func (s *relaying) relayUntil(done func() bool) error {
 	for !done() {
 		moved, err := s.fromServer()
@@ -53,10 +53,12 @@ func (s *relaying) relayUntil(done func() bool) error {
 	return nil
 }
 
-// rest waits for something to happen, as long as the session has patience.
+// rest waits for something to happen, until one of the session's deadlines. It sends the
+// client's cancel before, if it is time for that.
 func (s *relaying) rest() error {
-	if s.strike() {
-		return nil // what waited for that may go on
+	struck := s.strike()
+	if struck {
+		return nil // what waited for the cancel may go on
 	}
 	deadline, why := s.patience()
 	if over(deadline, s.loop.Now()) {
@@ -65,8 +67,8 @@ func (s *relaying) rest() error {
 	return s.loop.Wait(deadline)
 }
 
-// patience is until when the session waits for something to happen, and why it
-// ends if nothing does.
+// patience is until when the session waits for something to happen, and the error by which
+// it then ends; nil if it does not end.
 func (s *relaying) patience() (deadline time.Time, why *wire.Fault) {
 	deadline, why = s.limits()
 	if s.recheck != Forever && (deadline == Forever || s.recheck.Before(deadline)) {
@@ -75,7 +77,7 @@ func (s *relaying) patience() (deadline time.Time, why *wire.Fault) {
 	return deadline, why
 }
 
-// limits is when the configured limits end the wait, and by which of them.
+// limits is when one of the configured limits ends the wait, and the error for that limit.
 func (s *relaying) limits() (deadline time.Time, why *wire.Fault) {
 	limit := func(since time.Time, d time.Duration, fault *wire.Fault) {
 		if at := since.Add(d); d > 0 && (deadline == Forever || at.Before(deadline)) {
@@ -107,7 +109,8 @@ var (
 		Message: "terminating connection because a query took longer than query_timeout and could not be canceled"}
 )
 
-// impatience: the wait has been too long. A query is canceled first.
+// impatience is called when the deadline of a wait has come. It ends the session, but a query
+// that takes too long is canceled first.
 func (s *relaying) impatience(why *wire.Fault) error {
 	if why == nil {
 		s.recheck = Forever
