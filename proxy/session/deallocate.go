@@ -8,11 +8,13 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// parseUnnamed passes a Parse of the unnamed statement. One that deallocates
-// what the client has prepared by message, and the server has by another name
-// for others too, is given something to deallocate.
+// parseUnnamed sends on a Parse of the unnamed statement. A DEALLOCATE of a statement that the
+// client has prepared by a Parse must not run as it is, because the server has that statement
+// under another name, and for other clients, too. It deallocates a statement of pgherd's
+// instead.
 func (s *clientState) parseUnnamed(m *wire.Message, st *statements.Statement) {
-	if st.Closes = s.closing(st.Script); st.Closes == "" {
+	st.Closes = s.closing(st.Script)
+	if st.Closes == "" {
 		s.forward(m, s.setUnnamed(st), nil)
 		return
 	}
@@ -22,14 +24,14 @@ func (s *clientState) parseUnnamed(m *wire.Message, st *statements.Statement) {
 	s.send(wire.Parse, expect.Forward, s.setUnnamed(st), appendParse(nil, "", st.Text))
 }
 
-// prepareGone prepares what is to be deallocated.
+// prepareGone prepares the statement that is deallocated instead.
 func (s *clientState) prepareGone() {
 	s.send(wire.Close, expect.Setup, nil, wire.AppendClose(nil, 'S', goneStatement))
 	s.send(wire.Parse, expect.Setup, nil, wire.AppendParse(nil, goneStatement, "", nil))
 }
 
-// forgetClosed: the statement is being deallocated. It is not if the server
-// skips that.
+// forgetClosed forgets a statement that the client deallocates. The function that it returns
+// brings it back, if the server skips the request.
 func (s *clientState) forgetClosed(name string) expect.Undo {
 	st := s.statements.Named(name)
 	if st == nil {
@@ -39,8 +41,8 @@ func (s *clientState) forgetClosed(name string) expect.Undo {
 	return func(bool) { s.statements.Keep(name, st) }
 }
 
-// closing is the statement of the client's that a script deallocates and does
-// nothing else.
+// closing is the name of the client's statement that a script deallocates, if the script does
+// nothing else; "" if there is none.
 func (h *holdings) closing(script *query.Script) string {
 	if script == nil || len(script.Statements) != 1 || script.Statements[0].Kind != query.Deallocate {
 		return ""
@@ -51,5 +53,6 @@ func (h *holdings) closing(script *query.Script) string {
 	return ""
 }
 
-// goneStatement is a name that no client's statement has.
+// goneStatement is the name of the statement that is deallocated instead. No client's statement
+// has it.
 const goneStatement = pool.PreparedPrefix + "gone"

@@ -10,20 +10,20 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// definitions are those of the open transaction. Each is a list of the functions and
-// relations whose doings it changes; an empty one, of whatever there is.
+// definitions are those of the open transaction. Each is a list of the functions and relations
+// of which it changes what they do. An empty list means that it may change any.
 type definitions struct {
 	made   [][]string
-	plain  bool       // there may be more, after which no other statement does more
-	heard  bool       // the statements of the session are not looked at, and one of them has defined something
-	secret [][]string // those of them that other sessions have not heard of
-	open   []uint64   // what was announced, and may still take effect
+	plain  bool       // there are further definitions, which do not change what other statements do
+	heard  bool       // statements are not analyzed, and by its tag one of them has defined something
+	secret [][]string // those of made that other sessions were not told of yet
+	open   []uint64   // the numbers of those that were announced and may still take effect
 }
 
 func (d *definitions) none() bool { return len(d.made) == 0 && len(d.open) == 0 && !d.plain }
 
-// announce tells other sessions, before the request at hand is sent, that with it
-// definitions of the open transaction may take effect.
+// announce tells other sessions, before the request at hand is sent, that the definitions of
+// the open transaction may take effect with it.
 func (s *analysis) announce(kind wire.Kind) {
 	d := &s.definitions
 	if len(d.secret) == 0 || s.entry == nil || !s.mayCommit(kind) {
@@ -38,22 +38,22 @@ func (s *analysis) announce(kind wire.Kind) {
 	s.redo.own = append(s.redo.own, n)
 }
 
-// mayCommit says that the open transaction may end with the request at hand, and not
-// by a ROLLBACK.
+// mayCommit says that the request at hand may commit the open transaction.
 func (s *analysis) mayCommit(kind wire.Kind) bool {
 	runs := kind == wire.Query || kind == wire.Bind
 	return s.status != wire.InTransaction || s.expect.StatusPending() || runs && s.basis.script.Commits()
 }
 
-// tellDefinitions tells other sessions, before the client hears of it, that what was
-// announced may have taken effect.
+// tellDefinitions tells other sessions that what was announced may have taken effect, before
+// the client gets the reply.
 func (k *knowledge) tellDefinitions() {
 	if len(k.definitions.open) > 0 {
 		k.entry.Changed()
 	}
 }
 
-// endDefinitions: a ReadyForQuery has come.
+// endDefinitions is called at each ReadyForQuery. At the end of a transaction its definitions
+// have taken effect or never will.
 func (s *analysis) endDefinitions() {
 	d := &s.definitions
 	if d.none() || s.disposition != expect.Forward && s.disposition != expect.Substitute {
@@ -72,12 +72,13 @@ func (s *analysis) endDefinitions() {
 	if s.status == wire.Idle {
 		*d = definitions{}
 	} else {
-		*d = definitions{made: d.made, secret: d.made, plain: d.plain} // they may take effect yet
+		*d = definitions{made: d.made, secret: d.made, plain: d.plain} // the transaction goes on, and they may still take effect
 	}
 }
 
-// noteDefinedUnseen tells other sessions of definitions in one whose statements are not looked at:
-// by their tags, which do not tell what is defined, nor what functions and DO define.
+// noteDefinedUnseen tells other sessions of definitions in a session whose statements are not
+// analyzed. It goes by the tags, which do not say what is defined, nor whether functions and DO
+// define something.
 func (s *analysis) noteDefinedUnseen(m wire.Message) {
 	d := &s.definitions
 	if s.follows || s.set.Catalogs == nil || !d.heard && m.Kind != wire.CommandComplete {
@@ -96,14 +97,14 @@ func (s *analysis) noteDefinedUnseen(m wire.Message) {
 	d.heard = d.heard && (m.Kind != wire.ReadyForQuery || s.status != wire.Idle)
 }
 
-// defining says that a statement of this tag may change what other statements do.
+// defining says that a statement with this tag may change what other statements do.
 func defining(tag []byte) bool {
 	return bytes.HasPrefix(tag, []byte("CREATE ")) || bytes.HasPrefix(tag, []byte("ALTER ")) ||
 		bytes.HasPrefix(tag, []byte("IMPORT ")) || string(tag) == "COMMIT PREPARED"
 }
 
-// leaveDefinitions: the session parts with its server. What was announced may take
-// effect until that has ended.
+// leaveDefinitions is called when the session parts with its server. What was announced may
+// take effect until that server has ended.
 func (k *knowledge) leaveDefinitions(server *pool.Server) {
 	entry, open := k.entry, k.definitions.open
 	k.definitions = definitions{}
@@ -115,6 +116,7 @@ func (k *knowledge) leaveDefinitions(server *pool.Server) {
 	}
 }
 
+// endAll notes that what was announced cannot take effect any more.
 func endAll(entry *catalog.Entry, flights []uint64) {
 	for _, n := range flights {
 		entry.End(n)

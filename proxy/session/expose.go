@@ -8,13 +8,14 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// expose gives the server the client's prepared statements under the client's
-// own names and takes all others away, for a statement that shows them. From
-// then on the server stays, and names pass as they are: unless the server skips it all.
+// expose prepares the client's statements on the server under the client's own names, and
+// closes all others there, before a statement that shows the names or uses them in SQL. From
+// then on the server stays with the session, and names pass as they are, unless the server has
+// skipped all of these requests.
 func (s *clientState) expose(kind wire.Kind) {
 	server, ours := s.server, expect.Setup
 	if kind == wire.Query {
-		ours = expect.Attempt // an error would have the query skipped
+		ours = expect.Attempt // an error must not make the server skip the query
 	}
 	names := slices.Sorted(slices.Values(server.Prepared.Names()))
 	undo := s.undoExpose(len(names) + len(s.statements.All()))
@@ -26,7 +27,7 @@ func (s *clientState) expose(kind wire.Kind) {
 		s.under(st, func() {
 			s.send(wire.Parse, ours, undo, appendParse(nil, name, st.Typed()))
 		})
-		if kind == wire.Query { // one that cannot be parsed any more spoils no other
+		if kind == wire.Query { // an error in one Parse must not make the server skip the next
 			s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
 		}
 	}
@@ -39,14 +40,15 @@ func (s *clientState) expose(kind wire.Kind) {
 	s.plain = true
 }
 
-// undoExpose forgets the server's statements, and returns what is called for each of so many
-// requests that did not do what they should. If none did, all is as before; if some did,
-// the server is closed in the end.
+// undoExpose forgets the server's statements. The function that it returns is called for each
+// of so many requests that failed or was skipped. If the server has skipped all, everything is
+// as before; if not, the server is closed in the end.
 func (s *clientState) undoExpose(requests int) expect.Undo {
 	server, undone := s.server, 0
 	back := server.Prepared.Aside()
 	return func(erred bool) {
-		if undone++; !erred && undone == requests {
+		undone++
+		if !erred && undone == requests {
 			s.plain = false
 			back()
 			return

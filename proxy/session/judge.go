@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// analysis finds out what a statement does, by its text and by the catalog.
+// analysis finds out what a statement does to its session, by its text and by the catalog.
 type analysis struct {
 	clientState
 	knowledge
@@ -19,32 +19,32 @@ type analysis struct {
 }
 
 // knowledge is what a session's statements are judged by, and what may have to be judged
-// once more.
+// again.
 type knowledge struct {
-	entry       *catalog.Entry // of its database; nil: none is needed
-	syntax      query.Syntax   // in which the client's SQL is read now
+	entry       *catalog.Entry // what is known of its database; nil if that is not needed
+	syntax      query.Syntax   // how the client's SQL is read now
 	judged      judged
-	redo        redo        // what may have to be judged once more
-	definitions definitions // those of the open transaction
-	watches     bool        // it is not followed, and looked at for what would outlast the session
-	spoils      bool        // which it may have done: the server is closed in the end
+	redo        redo        // what may have to be judged again
+	definitions definitions // the definitions of the open transaction
+	watches     bool        // statements are only watched for what outlasts DISCARD ALL; see watched.go
+	spoils      bool        // one of them may have left that, so the server is closed in the end
 }
 
-// judged is the script that was last judged, by what, and the outcome.
+// judged is the script that was judged last, what it was judged by, and the outcome.
 type judged struct {
 	script  *query.Script
 	known   *catalog.Snapshot
-	lasting bool // as judge has it
+	lasting bool // effect.Judge.Lasting
 	effect  effect.Effect
 }
 
-// readScript has the script of the request at hand read.
+// readScript parses the SQL of the request at hand.
 func (s *analysis) readScript(m *wire.Message) (err error) {
 	s.script, err = s.read(m)
 	return err
 }
 
-// read is what a Query or Parse holds; nil if it is too long to look into.
+// read is the script of a Query or Parse; nil if that is too long to look into.
 func (s *analysis) read(m *wire.Message) (script *query.Script, err error) {
 	sql, ok := statementText(m)
 	if !ok {
@@ -53,7 +53,7 @@ func (s *analysis) read(m *wire.Message) (script *query.Script, err error) {
 	return s.readText(sql)
 }
 
-// readText is read for a text, of which nobody keeps anything.
+// readText is read for a text whose bytes are valid only during the call.
 func (s *analysis) readText(sql []byte) (*query.Script, error) {
 	if script, known := s.set.Statements.Shaped(sql, s.syntax); known {
 		return script, nil
@@ -61,7 +61,7 @@ func (s *analysis) readText(sql []byte) (*query.Script, error) {
 	return s.parseNew(bytes.Clone(sql))
 }
 
-// parseNew is read for a text that is not known yet.
+// parseNew parses a text that is not cached, off the worker's thread.
 func (s *analysis) parseNew(sql []byte) (script *query.Script, err error) {
 	err = s.loop.Offload(func() { script = s.set.Statements.Shape(sql, s.syntax) })
 	return script, err
@@ -80,7 +80,7 @@ func statementText(m *wire.Message) (sql []byte, ok bool) {
 	return v.SQL, err == nil
 }
 
-// effect is what a script does, by the catalog as it is known now.
+// effect is what a script does to the session, by the catalog as it is known now.
 func (s *analysis) effect(script *query.Script) *effect.Effect {
 	if script == nil {
 		return effect.TooLong(s.judge())
@@ -91,6 +91,7 @@ func (s *analysis) effect(script *query.Script) *effect.Effect {
 	return &s.judged.effect
 }
 
+// judge is what names in SQL are judged by now.
 func (s *analysis) judge() effect.Judge {
 	by := effect.Judge{Harmless: s.set.Harmless}
 	if s.watches {
@@ -103,8 +104,8 @@ func (s *analysis) judge() effect.Judge {
 	return by
 }
 
-// bound is the portal, the name and the statement of a Bind; nil: the client
-// has no statement of that name.
+// bound is the portal, the statement's name and the statement of a Bind; st is nil if the
+// client has no statement of that name.
 func (h *holdings) bound(m *wire.Message) (portal, name []byte, st *statements.Statement) {
 	portal, name, ok := wire.BindNames(m.Body())
 	if !ok {
@@ -113,7 +114,7 @@ func (h *holdings) bound(m *wire.Message) (portal, name []byte, st *statements.S
 	return portal, name, h.statements.Find(name)
 }
 
-// addRuns adds what the statements of SQL PREPARE do that a request executes.
+// addRuns adds to an effect what the statements of SQL PREPARE do that the request executes.
 func (s *analysis) addRuns(e *effect.Effect) {
 	for _, name := range e.Runs {
 		runs := slices.Concat(s.tracker.Runs[name], e.Prepares[name])
@@ -127,7 +128,8 @@ func (s *analysis) addRuns(e *effect.Effect) {
 // routes says that the session's statements may leave the primary.
 func (s *analysis) routes() bool { return s.follows && s.set.Routing != nil && s.entry != nil }
 
-// lookAhead looks at a Parse where nobody looks at its Bind.
+// lookAhead looks at a Parse on an exposed server, where the Bind is not analyzed, for what
+// outlasts DISCARD ALL.
 func (s *analysis) lookAhead() {
 	if s.plain && s.server != nil && s.effect(s.script).Has(effect.Spoils) {
 		s.server.Retire(s.loop.Now())

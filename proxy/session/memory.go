@@ -7,30 +7,30 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Memory counts what all clients together have pgherd keep for them, in bytes. Sessions
-// add to it in steps, so that it is not on the path of a plain statement.
+// Memory counts the bytes that pgherd keeps for all clients together. Sessions add to it in
+// steps, so that most statements do not touch it.
 type Memory struct{ used atomic.Int64 }
 
-// Used is how many bytes that are.
+// Used is how many bytes are counted.
 func (m *Memory) Used() int64 { return m.used.Load() }
 
-// memoryStep is how much a session takes of the common limit at once, in bytes. It holds
-// on to less than two steps that it does not need.
+// memoryStep is how many bytes a session takes of the common limit at once. It holds on to less
+// than two steps that it does not need.
 const memoryStep = 4 << 10
 
-// memory is what a client has pgherd keep for it, in bytes, as if it shared nothing with
-// other clients. What is counted elsewhere, weight adds.
+// memory has those of the bytes that pgherd keeps for a client that are not counted elsewhere;
+// weight has them all. What clients share counts for each of them.
 type memory struct {
 	all     *Memory
-	values  int // of parameters that it has set for itself
-	claimed int // of the common limit
+	values  int // the parameters of pgherd that it has set for itself
+	claimed int // what the session has taken of the common limit
 }
 
-// commandSize is what a command that is prepared or bound takes in memory, in bytes, rounded
-// up, with what a map needs for it.
+// commandSize is the memory of a command that is prepared or bound, and of its place in a map,
+// in bytes, rounded up.
 const commandSize = 100
 
-// weight is what the client has pgherd keep for it, in bytes.
+// weight is how many bytes pgherd keeps for the client.
 func (s *clientState) weight() int {
 	if !s.expect.Doubtful() {
 		s.statements.Certain()
@@ -38,7 +38,7 @@ func (s *clientState) weight() int {
 	return s.statements.Bytes() + s.memory.values + s.prepared.Bytes + s.tracker.Size() + s.expect.Held()
 }
 
-// room says that the client may have pgherd keep n bytes more; nil: it may.
+// room is nil if pgherd may keep n bytes more for the client; if not, it is the error.
 func (s *clientState) room(n int) *wire.Fault {
 	want := s.weight() + n
 	if why := s.limited(want); why != nil {
@@ -50,10 +50,11 @@ func (s *clientState) room(n int) *wire.Fault {
 	return nil
 }
 
-// roomUnnamed is room for the unnamed statement, which takes the place of the one before:
-// who has used up all else still runs statements, but no endless sequence of them.
+// roomUnnamed is room for the unnamed statement, which replaces the one before. A client that
+// has used up its limit can still run statements, but not prepare them in an endless pipeline,
+// where the earlier ones have to be kept until their Parse is answered.
 func (s *clientState) roomUnnamed(n int) *wire.Fault {
-	s.weight() // forgets what is not in doubt any more
+	s.weight() // it forgets the statements that cannot come back any more
 	doubted := s.statements.Doubted()
 	if doubted == 0 {
 		return nil
@@ -61,7 +62,7 @@ func (s *clientState) roomUnnamed(n int) *wire.Fault {
 	return s.limited(doubted + n)
 }
 
-// limited says that n bytes are not more than one client may have kept.
+// limited is nil if one client may have n bytes in all; if not, it is the error.
 func (s *clientState) limited(n int) *wire.Fault {
 	if limit := s.set.ClientMemory; limit > 0 && n > limit {
 		return tooMuch
@@ -69,8 +70,8 @@ func (s *clientState) limited(n int) *wire.Fault {
 	return nil
 }
 
-// claim takes what the session does not have yet of the bytes that it wants. Not ok: that
-// would be more than the limit. 0: there is none.
+// claim raises the bytes that the session has taken of the common limit to what it wants. It is
+// not ok if that would exceed the limit; 0 is no limit.
 func (m *memory) claim(want int, limit int64) (ok bool) {
 	more := steps(want) - m.claimed
 	if more <= 0 || m.all == nil {
@@ -84,7 +85,7 @@ func (m *memory) claim(want int, limit int64) (ok bool) {
 	return true
 }
 
-// account brings the common count to what the session has; nothing is refused any more.
+// account brings the common count to what the session really has, whatever the limit.
 func (s *clientState) account() {
 	want := s.weight()
 	if want > s.memory.claimed {
@@ -94,7 +95,7 @@ func (s *clientState) account() {
 	}
 }
 
-// unclaim gives back all but what is left.
+// unclaim gives back all that the session has taken but so many bytes.
 func (m *memory) unclaim(left int) {
 	if m.all != nil {
 		m.all.used.Add(int64(left - m.claimed))
@@ -104,7 +105,7 @@ func (m *memory) unclaim(left int) {
 
 func steps(n int) int { return (n + memoryStep - 1) / memoryStep * memoryStep }
 
-// mayKeep says that the client may have a statement prepared under that name; nil: it may.
+// mayKeep is nil if the client may prepare a statement under that name; if not, it is the error.
 func (s *clientState) mayKeep(name string, st *statements.Statement) *wire.Fault {
 	if len(s.statements.All()) >= statementsLimit {
 		return tooManyStatements
@@ -112,12 +113,12 @@ func (s *clientState) mayKeep(name string, st *statements.Statement) *wire.Fault
 	return s.room(st.Size(name))
 }
 
-// Errors of who would have pgherd keep too much.
+// Errors for clients for which pgherd would have to keep too much.
 var (
 	tooMuch = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too much is to be kept for one client",
-		Detail: "Prepared statements, settings and answers that wait count, up to client_memory_limit.",
+		Detail: "Prepared statements, settings and answers that wait to be sent count towards client_memory_limit.",
 		Hint:   "Close prepared statements that are not needed any more, or raise client_memory_limit."}
 	tooMuchInAll = &wire.Fault{Severity: "ERROR", Code: "53200", Message: "too much is to be kept for all clients",
-		Detail: "Prepared statements and settings of all clients count, up to clients_memory_limit.",
-		Hint:   "SHOW POOL_CLIENTS has what each client needs (memory). Close prepared statements that are not needed any more, or raise clients_memory_limit."}
+		Detail: "Prepared statements and settings of all clients count towards clients_memory_limit.",
+		Hint:   "SHOW POOL_CLIENTS shows what each client needs (memory). Close prepared statements that are not needed any more, or raise clients_memory_limit."}
 )

@@ -2,8 +2,8 @@ package session
 
 import "pgherd/proxy/wire"
 
-// notePortal notes whether the unnamed portal on the standby at hand may still be
-// asked for, behind this request: it would be lost with the server.
+// notePortal notes whether the unnamed portal on the standby at hand may still be executed after
+// this request. If the session moved to the primary, the portal would be lost with the server.
 func (s *clientState) notePortal(m *wire.Message) {
 	if !s.away {
 		return
@@ -15,7 +15,7 @@ func (s *clientState) notePortal(m *wire.Message) {
 	case wire.Execute:
 		v, err := wire.ViewExecute(m.Body())
 		s.portal = s.portal && (err != nil || len(v.Portal) > 0 || v.MaxRows > 0)
-	case wire.Query: // destroys it
+	case wire.Query: // it destroys the unnamed portal
 		s.portal = false
 	case wire.Sync:
 		s.portal = s.portal && s.status != wire.Idle

@@ -8,21 +8,21 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// prepare makes prepared statements follow the client from server to server.
-// A statement has one name on a server, shared by all sessions that prepare
-// the same text and types; the client's own names never reach one.
+// prepare makes prepared statements follow the client from server to server. On a server a
+// statement has one name, which all sessions share that prepare the same text with the same
+// types. The client's own names are replaced and do not reach the server.
 //
-// The names that a server does not know (a client's own, of statements too
-// long to keep) are passed as they are: its error is the right one.
+// A name that pgherd does not know is passed as it is, so that the client gets the server's own
+// error. So is the name of a statement that is too long to keep.
 func (s *clientState) prepare(m *wire.Message) result {
-	if !s.follows || s.plain || s.expect.Skipping { // the server will not read it
+	if !s.follows || s.plain || s.expect.Skipping { // the names pass as they are, or the server skips the request
 		return onward
 	}
 	switch m.Kind {
-	case wire.Query: // destroys the unnamed statement
+	case wire.Query: // it destroys the unnamed statement
 		back := s.setUnnamed(nil)
 		if !s.expect.InExtended() {
-			back = nil // nothing can have it skipped
+			back = nil // no error before it can make the server skip it
 		}
 		s.forward(m, back, nil)
 		return handled
@@ -38,13 +38,14 @@ func (s *clientState) prepare(m *wire.Message) result {
 	return onward
 }
 
+// prepareParse sends a Parse on under the statement's name on the server.
 func (s *clientState) prepareParse(m *wire.Message) bool {
 	if !m.Last {
-		if m.Bytes[wire.HeaderLen] == 0 { // the unnamed one
+		if m.Bytes[wire.HeaderLen] == 0 { // of the unnamed statement
 			s.forward(m, s.setUnnamed(s.statement("")), nil)
 			return true
 		}
-		return false // the server stays, and knows it by the client's name
+		return false // the server stays with the session and knows the statement by the client's name
 	}
 	v, err := wire.ViewParse(m.Body())
 	if err != nil {
@@ -61,9 +62,9 @@ func (s *clientState) prepareParse(m *wire.Message) bool {
 	}
 	name := string(v.Name)
 	if s.tracker.Runs[name] != nil {
-		return false // a statement of SQL PREPARE: the server says so
+		return false // a statement of SQL PREPARE has the name, and the server will say so
 	}
-	if s.status == wire.Failed && !s.ended && !st.Script.Recovers() && !st.Script.Empty() { // the server says no, whatever the name
+	if s.status == wire.Failed && !s.ended && !st.Script.Recovers() && !st.Script.Empty() { // the transaction has failed, so the server refuses any Parse
 		st.Key = s.privately(st.Key)
 		s.parse(st, expect.Forward, nil)
 		return true
@@ -79,11 +80,12 @@ func (s *clientState) prepareParse(m *wire.Message) bool {
 	}
 	s.statements.Keep(name, st)
 	forget := func(bool) { s.statements.Drop(name) }
-	s.parse(st, expect.Forward, forget) // the server may have it, but of another time
+	s.parse(st, expect.Forward, forget) // even if the server has it, which may be from before a table changed
 	return true
 }
 
-// setUnnamed notes what the unnamed statement is from now on.
+// setUnnamed notes what the client's unnamed statement is from now on, and the server's. The
+// function that it returns takes that back.
 func (s *clientState) setUnnamed(st *statements.Statement) expect.Undo {
 	if st == nil && s.statements.Unnamed == nil && s.server.Prepared.Unnamed == 0 {
 		return nil // nothing changes
@@ -94,7 +96,7 @@ func (s *clientState) setUnnamed(st *statements.Statement) expect.Undo {
 	return func(erred bool) {
 		s.statements.Unnamed = before
 		there()
-		if erred { // a Parse that fails destroys the one before
+		if erred { // a Parse that fails destroys the unnamed statement before it
 			s.statements.Unnamed, server.Prepared.Unnamed = nil, 0
 		}
 	}
@@ -103,18 +105,19 @@ func (s *clientState) setUnnamed(st *statements.Statement) expect.Undo {
 // duplicate is PostgreSQL's error for a name that another statement has.
 const duplicate = "42P05"
 
-// collide: the client's name is taken. The server is made to fail by the name
-// that it has for that statement, so that it skips and rolls back as it must;
-// the client gets the error with its own name in it, unless there is another.
+// collide answers a Parse whose name the client has given to another statement. It sends a Parse
+// of the name that the server has for that statement, so that the server fails, skips and rolls
+// back as it must. The client gets the error with its own name in it. If the server reports
+// another error, the client gets that one.
 func (s *clientState) collide(name, text string) {
 	there, _ := s.ensure([]byte(name))
 	fault := &wire.Fault{Severity: "ERROR", Code: duplicate, Message: `prepared statement "` + name + `" already exists`}
 	s.sendSubstitute(wire.Parse, wire.AppendError(nil, fault), duplicate, appendParse(nil, there, text))
 }
 
-// prepareAhead answers a Parse without a server, if the statement has been
-// taken by one of its pool. A driver that prepares on one thread what it runs
-// on others would otherwise wait for the servers that these hold.
+// prepareAhead answers a Parse without a server, if a server of its pool has prepared the same
+// statement before. A driver that prepares on one thread what it runs on others would otherwise
+// wait for the servers that the other threads hold.
 func (s *clientState) prepareAhead(m *wire.Message) bool {
 	v, err := wire.ViewParse(m.Body())
 	if !m.Last || err != nil || len(v.Name) == 0 || s.status == wire.Failed || s.statements.Named(string(v.Name)) != nil || s.tracker.Runs[string(v.Name)] != nil || s.tracker.Mean != nil {
@@ -131,8 +134,8 @@ func (s *clientState) prepareAhead(m *wire.Message) bool {
 	return true
 }
 
-// prepareBind sends a Bind on under the statement's name on the server. Of a
-// long one only the beginning is here: that is enough.
+// prepareBind sends a Bind on under the statement's name on the server. It needs only the
+// beginning of a Bind that comes in pieces.
 func (s *clientState) prepareBind(m *wire.Message) bool {
 	portal, name, whole := wire.BindNames(m.Body())
 	if !whole {
@@ -140,7 +143,8 @@ func (s *clientState) prepareBind(m *wire.Message) bool {
 	}
 	copies := s.copies()
 	there, ok := s.ensure(name)
-	if s.retry.of = s.statements.Find(name); ok && copies {
+	s.retry.of = s.statements.Find(name)
+	if ok && copies {
 		s.retry.begin(name)
 	}
 	var back expect.Undo
@@ -161,6 +165,7 @@ func (s *clientState) prepareBind(m *wire.Message) bool {
 	return true
 }
 
+// prepareDescribe sends a Describe on under the statement's name on the server.
 func (s *clientState) prepareDescribe(m *wire.Message) bool {
 	v, err := wire.ViewDescribe(m.Body())
 	if err != nil {
@@ -174,7 +179,8 @@ func (s *clientState) prepareDescribe(m *wire.Message) bool {
 	there, ok := s.ensure(v.Name)
 	if ok {
 		st := s.statements.Named(string(v.Name))
-		if s.retry.of = st; copies {
+		s.retry.of = st
+		if copies {
 			s.retry.begin(v.Name)
 		}
 		s.sendAbout(wire.Describe, expect.Forward, nil, st, wire.AppendDescribe(nil, 'S', there))
@@ -184,7 +190,8 @@ func (s *clientState) prepareDescribe(m *wire.Message) bool {
 	return true
 }
 
-// prepareClose forgets the client's statement; the server keeps it for others.
+// prepareClose answers a Close and forgets the client's statement. The server keeps it for other
+// clients.
 func (s *clientState) prepareClose(m *wire.Message) bool {
 	v, err := wire.ViewClose(m.Body())
 	if err != nil || v.What != 'S' {
@@ -210,7 +217,7 @@ func (s *clientState) prepareClose(m *wire.Message) bool {
 	return true
 }
 
-// copies says that the Bind at hand may be repeated.
+// copies says that the Bind or Describe at hand is copied, in case it has to be repeated.
 func (s *clientState) copies() bool {
 	return s.status == wire.Idle && s.follows && !s.expect.InExtended() && s.expect.OwedToClient() == 0
 }

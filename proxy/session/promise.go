@@ -7,13 +7,14 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// A client that has a statement described relies on what it is told: it sends parameters
-// and reads rows by those types from then on. PostgreSQL keeps to them or says that they
-// have changed. A server on which the statement is prepared anew, perhaps after an ALTER
-// TABLE, would answer with others, without a word: so it is asked first.
+// A client that describes a statement relies on the answer. From then on it sends parameters
+// and reads rows by those types. PostgreSQL keeps to them, or reports an error if they have
+// changed. A server on which pgherd prepares the statement anew, perhaps after an ALTER TABLE,
+// would answer with other types and without an error, so pgherd describes the statement there
+// first.
 
-// keepPromise has the statement that a request is about on the server as the client was
-// told it is. An error says that it is not any more.
+// keepPromise makes sure that the statement which a request is about has the types on the
+// server that the client was told. The error is PostgreSQL's for a statement that has changed.
 func (s *relaying) keepPromise(m *wire.Message) error {
 	if !s.follows || s.plain || s.expect.Skipping || s.status == wire.Failed {
 		return nil
@@ -26,7 +27,7 @@ func (s *relaying) keepPromise(m *wire.Message) error {
 		s.describeAnew(name, st)
 		return nil
 	case !st.Promise.Known():
-		if s.status != wire.Idle || s.expect.InExtended() { // what fails there cannot be repeated
+		if s.status != wire.Idle || s.expect.InExtended() { // an Execute that fails here cannot be repeated
 			s.ownPlan(name, st)
 		}
 		return nil
@@ -38,8 +39,8 @@ func (s *relaying) keepPromise(m *wire.Message) error {
 	return s.prepareAsPromised(name, st)
 }
 
-// agreed has the statement that a request is about mean on the server what it means to
-// the client.
+// agreed makes sure that the statement which a request is about means the same on the server
+// as to the client.
 func (s *relaying) agreed(m *wire.Message) error {
 	if err := s.settled(m.Kind); err != nil {
 		return err
@@ -50,7 +51,7 @@ func (s *relaying) agreed(m *wire.Message) error {
 	return s.keepPromise(m)
 }
 
-// about is the client's statement that a Bind or Describe is about; nil: none.
+// about is the client's statement that a Bind or Describe is about; nil if there is none.
 func (h *holdings) about(m *wire.Message) (name []byte, st *statements.Statement) {
 	switch m.Kind {
 	case wire.Bind:
@@ -63,8 +64,9 @@ func (h *holdings) about(m *wire.Message) (name []byte, st *statements.Statement
 	return name, st
 }
 
-// describeAnew has a statement, of which the client has been told nothing yet, prepared
-// anew, unless that was just done for this client: what it is then is what it is now.
+// describeAnew lets a statement be prepared anew for a Describe that is the client's first of
+// it, so that the answer is of this moment. That is not needed if this client has prepared it
+// in this same round.
 func (s *relaying) describeAnew(name []byte, st *statements.Statement) {
 	there, now := s.server.Prepared.Find(st.Key), st.Round == s.round
 	switch {
@@ -75,15 +77,17 @@ func (s *relaying) describeAnew(name []byte, st *statements.Statement) {
 	}
 }
 
-// ownPlan has a statement, of which the client has been told nothing, prepared anew if the
-// server has it of another client: that may be of another time.
+// ownPlan lets a statement of which the client has been told nothing be prepared anew if the
+// server has it from another client, because that one may have prepared it before a table
+// changed.
 func (c *checkout) ownPlan(name []byte, st *statements.Statement) {
 	if there := c.server.Prepared.Find(st.Key); len(name) > 0 && there != nil && there.By != st.ID {
 		there.Outdated = true
 	}
 }
 
-// prepareAsPromised prepares a statement and waits for what it is.
+// prepareAsPromised prepares a statement, waits for its description, and compares that with
+// what the client was told.
 func (s *relaying) prepareAsPromised(name []byte, st *statements.Statement) error {
 	there, named := s.ensure(name)
 	var told pool.Shape
@@ -100,15 +104,15 @@ func (s *relaying) prepareAsPromised(name []byte, st *statements.Statement) erro
 		return nil
 	}
 	if !named {
-		s.server.Prepared.Unnamed = 0 // it is another
+		s.server.Prepared.Unnamed = 0 // it is not the statement that the client knows
 	}
 	return changed
 }
 
-// changed is PostgreSQL's own error.
+// changed is PostgreSQL's own error for this.
 var changed = &wire.Fault{Severity: "ERROR", Code: "0A000", Message: "cached plan must not change result type"}
 
-// hearShape learns what a statement is from the answer to a Describe.
+// hearShape learns the types of a statement from the answer to a Describe.
 func (s *relaying) hearShape(m wire.Message) {
 	switch about := s.expect.About().(type) {
 	case *pool.Shape:
@@ -122,7 +126,7 @@ func (s *relaying) hearShape(m wire.Message) {
 			return
 		}
 		s.statements.Promise(about, m)
-		if about == s.statements.Unnamed { // that the server has under no name
+		if about == s.statements.Unnamed { // the server's list has only named statements
 			return
 		}
 		if there := s.server.Prepared.Find(about.Key); there != nil && !there.Outdated {
@@ -131,8 +135,8 @@ func (s *relaying) hearShape(m wire.Message) {
 	}
 }
 
-// settled waits until it is known what became of what the client has prepared
-// so far; a Parse, until it is known whether the transaction still takes one.
+// settled waits until it is known which of the client's earlier Parses and Closes hold. A
+// Parse waits, too, until it is known whether the transaction has failed.
 func (s *relaying) settled(kind wire.Kind) error {
 	parse := kind == wire.Parse && s.follows
 	return s.relayUntil(func() bool {
@@ -140,9 +144,10 @@ func (s *relaying) settled(kind wire.Kind) error {
 	})
 }
 
-// informed has the server asked what is set, if nobody knows, before it is given
-// a statement that it does not have: only then can that be parsed under the
-// settings that gave it its meaning. Within a transaction it cannot be asked.
+// informed asks the server for its settings, if they are not known, before a statement is
+// prepared there anew. The statement has to be parsed under the settings that gave it its
+// meaning, and pgherd can only set those if it knows the present ones. Within a transaction
+// the server cannot be asked.
 func (s *relaying) informed(m *wire.Message) error {
 	f := &s.tracker
 	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {

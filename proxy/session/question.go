@@ -10,22 +10,22 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// question is something that pgherd asks of a server on its own behalf; the
-// client sees nothing of it.
+// question is a query that pgherd sends to a server on its own behalf. The client sees nothing
+// of it.
 type question struct {
-	rows   [][]string // NULL is ""
-	row    []byte     // of a DataRow that has not come wholly
+	rows   [][]string // the answer so far; NULL is ""
+	row    []byte     // the pieces of a DataRow that has not arrived as a whole
 	size   int
 	failed bool
 	done   func(*question)
 }
 
-// inquiry is what pgherd asks of a session's server, and of the catalog through it.
+// inquiry is what pgherd asks a session's server, about the session or about the catalog.
 type inquiry struct {
-	asking  *question // not wholly answered; nil: none
+	asking  *question // the question that is not wholly answered; nil if there is none
 	recheck time.Time // when to look again whether the catalog is known
-	lost    func()    // has another session ask for the catalog, if this one ends before it is known
-	unread  func()    // reads an answer, and may burn CPU; nil: none is there
+	lost    func()    // lets another session ask for the catalog, if this one ends before the answer
+	unread  func()    // parses an answer that has come, and may burn CPU; nil if there is none
 }
 
 // ask sends a question. done is called when the answer has come.
@@ -34,13 +34,14 @@ func (s *relaying) ask(sql string, done func(*question)) {
 	s.query(sql, expect.Capture)
 }
 
-// hear takes a piece of the answer.
+// hear takes in one message of the answer, or a piece of one.
 func (q *question) hear(m wire.Message) {
 	switch {
 	case m.Kind == wire.ErrorResponse:
 		q.failed = true
 	case m.Kind == wire.DataRow:
-		if q.size += len(m.Bytes); q.size > rowsLimit {
+		q.size += len(m.Bytes)
+		if q.size > rowsLimit {
 			q.failed = true
 			return
 		}
@@ -52,6 +53,7 @@ func (q *question) hear(m wire.Message) {
 	}
 }
 
+// read adds a row to the answer.
 func (q *question) read(body []byte) {
 	v, err := wire.ViewDataRow(body)
 	if err != nil {
@@ -65,8 +67,8 @@ func (q *question) read(body []byte) {
 	q.rows = append(q.rows, row)
 }
 
-// askAhead asks what a session has left on the server in the same round trip
-// as what may have left it, where that is a transaction by itself.
+// askAhead asks what the session has left on the server in the same round trip as the request
+// that may leave it, if that request is a transaction by itself.
 func (s *relaying) askAhead() {
 	if s.tracker.AskAhead() && !s.waits && s.status == wire.Idle && s.server != nil && s.asking == nil &&
 		!s.expect.Skipping && s.expect.RepliesPending() {
@@ -74,24 +76,26 @@ func (s *relaying) askAhead() {
 	}
 }
 
-// askState asks the server what the session has left on it.
+// askState asks the server what the session has left on it, and takes over the answer unless
+// a transaction is open by then.
 func (s *relaying) askState() {
 	prepared := strconv.Itoa(s.server.Prepared.Len())
 	if s.expect.Doubtful() {
-		prepared = "" // some of them may fail
+		prepared = "" // some Parses may still fail, so the number is not known
 	}
 	s.ask(track.Question(s.tracker.Names(), s.transactionTimed()), func(q *question) {
 		f := &s.tracker
-		if f.Asked(q.failed); q.failed {
+		f.Asked(q.failed)
+		if q.failed {
 			return
 		}
 		if s.status != wire.Idle {
-			return // there is more to come
+			return // the transaction may change more
 		}
 		a := track.Read(q.rows, s.who.Target.User, s.syntax)
 		switch {
 		case prepared == "" || a.Count == "" || s.plain || a.Count == prepared:
-		case a.Count == "0": // all were deallocated, unseen
+		case a.Count == "0": // code that pgherd does not see has deallocated all
 			s.deallocated()
 		default:
 			s.server.Retire(s.loop.Now())
@@ -102,7 +106,7 @@ func (s *relaying) askState() {
 	})
 }
 
-// digest reads an answer that may take a while to read.
+// digest parses an answer about the catalog, off the worker's thread.
 func (s *relaying) digest() error {
 	unread := s.unread
 	s.unread = nil
@@ -114,8 +118,8 @@ func (s *relaying) digest() error {
 	return err
 }
 
-// askCatalog asks the server for the functions, triggers and views that
-// statements are judged by.
+// askCatalog asks the server for the functions, triggers and views by which statements are
+// judged.
 func (s *relaying) askCatalog(ticket catalog.Ticket) {
 	before, entry := s.entry.Snapshot(), s.entry
 	s.ask(s.server.Untimed()+catalog.Question(before), func(q *question) {

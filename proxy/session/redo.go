@@ -7,17 +7,17 @@ import (
 	"pgherd/proxy/query"
 )
 
-// present is what a request would be judged by now.
+// present is what a request is judged by if it is judged now.
 func (k *knowledge) present() (b basis) {
 	if k.entry != nil {
-		b.tick = k.entry.Tick() // first: what happens meanwhile is noticed
+		b.tick = k.entry.Tick() // read first, so that later changes are noticed
 		b.known, b.asOf = k.entry.Present()
 	}
 	return b
 }
 
-// overtaken says that the request at hand may meet definitions of others that its
-// judgement does not know.
+// overtaken says that other sessions may have defined something since the request at hand was
+// judged that changes its effect.
 func (s *analysis) overtaken() bool {
 	b := &s.basis
 	if s.entry == nil || !s.entry.Stale() && s.entry.Tick() == b.tick && s.entry.Snapshot() == b.known {
@@ -26,30 +26,31 @@ func (s *analysis) overtaken() bool {
 	return b.script == nil || s.entry.Snapshot() != b.known || s.entry.Concerning(b.script, b.asOf, s.redo.own) > 0
 }
 
-// redo is what may have to be judged once more.
+// redo is what may have to be judged again at the end of the transaction, because definitions,
+// of this session or of others, may have changed its effect.
 type redo struct {
-	ran     []*query.Script // judged at tick or later
-	later   []*query.Script // those whose judgement is known not to hold
+	ran     []*query.Script // what has run, judged at tick or later
+	later   []*query.Script // what has to be judged again
 	tick    uint64
-	asOf    uint64     // the definitions that the first judgement knew of
-	made    [][]string // what the session itself has defined meanwhile
-	own     []uint64   // by what numbers others know of it
-	opaque  bool       // what cannot be judged once more has run, too
-	asks    uint64     // questions for the catalog so far, when the last of later had run
-	counted bool       // they were counted
-	bytes   int        // of their texts
+	asOf    uint64     // the first judgement knew the definitions up to this number
+	made    [][]string // what the session itself has defined since then
+	own     []uint64   // the numbers of the session's own definitions in the catalog entry
+	opaque  bool       // something has run that cannot be judged again
+	asks    uint64     // how many questions for the catalog there were when the last of later had run
+	counted bool       // asks is set
+	bytes   int        // of the scripts' texts
 }
 
-// Limits of the scripts that are judged a second time: how many, and bytes of their texts.
+// Limits of the scripts that are judged again: how many there are, and the bytes of their texts.
 const (
 	redoLimit = 100
 	redoBytes = 1 << 20
 )
 
-// misjudgedForGood is why a server stays with a session whose doings cannot be judged again.
+// misjudgedForGood is why a server stays with a session whose statements cannot be judged again.
 const misjudgedForGood = "more was done while definitions changed than can be judged again"
 
-// put adds a script to a list of them.
+// put adds a script to a list, within the limits.
 func (r *redo) put(list *[]*query.Script, script *query.Script) {
 	switch n := len(*list); {
 	case n > 0 && (*list)[n-1] == script || slices.Contains(*list, script):
@@ -61,8 +62,8 @@ func (r *redo) put(list *[]*query.Script, script *query.Script) {
 	}
 }
 
-// noteRun takes down what the request at hand will do, as far as definitions may
-// change it.
+// noteRun notes the request at hand as one that may have to be judged again, and what it
+// defines.
 func (s *analysis) noteRun(e *effect.Effect) {
 	r, b := &s.redo, &s.basis
 	if s.entry == nil {
@@ -91,7 +92,7 @@ func (s *analysis) noteRun(e *effect.Effect) {
 	}
 }
 
-// redefines counts the session's own definitions that change what a script does.
+// redefines counts the session's own definitions that change the effect of a script.
 func (k *knowledge) redefines(script *query.Script) (n int) {
 	known := k.entry.Snapshot()
 	for _, objects := range k.redo.made {
@@ -102,20 +103,20 @@ func (k *knowledge) redefines(script *query.Script) (n int) {
 	return n
 }
 
-// meets counts the definitions, of its own and of others, that may have changed what a
-// script does, between its first judgement and the latest answer about the catalog.
+// meets counts the definitions, of this session and of others, that may have changed the effect
+// of a script between its first judgement and the latest answer about the catalog.
 func (k *knowledge) meets(script *query.Script) int {
 	return k.redefines(script) + k.entry.Concerning(script, k.redo.asOf, k.redo.own)
 }
 
-// misjudged says that something has run that is to be judged once more.
+// misjudged says that something has run that has to be judged again.
 func (k *knowledge) misjudged() bool {
 	r := &k.redo
 	return len(r.later) > 0 || (len(r.ran) > 0 || r.opaque) && k.entry.Tick() != r.tick
 }
 
-// judgeAgain judges what has run once more, if definitions may have changed it
-// meanwhile. Not done: what it ran under is not known yet.
+// judgeAgain judges again what has run, if definitions may have changed its effect since. It is
+// not done while the answer about the catalog has not come.
 func (s *analysis) judgeAgain() (done bool) {
 	r := &s.redo
 	if s.entry == nil {
@@ -126,9 +127,9 @@ func (s *analysis) judgeAgain() (done bool) {
 	}
 	switch {
 	case len(r.later) == 0:
-	case s.state == Closing: // it is reset
+	case s.state == Closing: // the server is reset anyway
 		s.tracker.Unsure = true
-	case s.away: // a standby may not have heard of the latest, and is closed
+	case s.away: // a standby may lag behind the definitions, so its server is closed
 		s.tracker.Unsure = true
 		s.server.Retire(s.loop.Now())
 	case s.awaitsCatalog():
@@ -137,13 +138,13 @@ func (s *analysis) judgeAgain() (done bool) {
 	default:
 		s.judgeLater()
 	}
-	clear(r.ran) // an idle session holds none
+	clear(r.ran) // an idle session keeps no script in memory
 	clear(r.later)
 	*r = redo{ran: r.ran[:0], later: r.later[:0]}
 	return true
 }
 
-// overtake finds out what is to be judged once more.
+// overtake finds out what has to be judged again.
 func (s *analysis) overtake() {
 	r := &s.redo
 	if r.opaque && s.entry.Tick() != r.tick {
@@ -159,13 +160,14 @@ func (s *analysis) overtake() {
 	r.ran = r.ran[:0]
 }
 
-// judgeLater judges by the latest answer. What has changed twice since may have been,
-// in between, what no answer tells.
+// judgeLater judges again by the latest answer about the catalog. A function that was defined
+// anew twice since may in between have been one that no answer describes.
 func (s *analysis) judgeLater() {
 	f := &s.tracker
 	for _, script := range s.redo.later {
 		e := effect.Of(script, s.judge())
-		if s.addRuns(&e); e.Has(effect.Runs) && e.Has(effect.Ask) { // what it has executed may be deallocated by now
+		s.addRuns(&e)
+		if e.Has(effect.Runs) && e.Has(effect.Ask) { // the statement that it has executed may be deallocated by now
 			e.KeepFor("EXECUTE while definitions changed")
 		}
 		f.Keep(e.Keep)
@@ -176,8 +178,8 @@ func (s *analysis) judgeLater() {
 	}
 }
 
-// awaitsCatalog says that what has run cannot be judged before another answer about
-// the catalog has come, to a question that was asked after it.
+// awaitsCatalog says that what has run can be judged only by an answer about the catalog to a
+// question that was asked afterwards, and that this answer has not come.
 func (k *knowledge) awaitsCatalog() bool {
 	r := &k.redo
 	if len(r.later) == 0 {

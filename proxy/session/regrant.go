@@ -7,14 +7,15 @@ import (
 
 // admitted is what a session remembers of its log-in.
 type admitted struct {
-	admission *pool.Admission // what it stands on; nil: not known yet
-	unproved  bool            // PostgreSQL is yet to be asked about it
-	hurried   bool            // the client can be let in without a server
-	regrants  bool            // the open transaction may change what log-ins stand on
+	admission *pool.Admission // what the log-in rests on; nil if that is not known yet
+	unproved  bool            // PostgreSQL has yet to be asked whether the log-in is good
+	hurried   bool            // the client can be let in without a server, so it waits for one only for a short time
+	regrants  bool            // the open transaction may change what log-ins rest on
 }
 
-// regrant tells other sessions, before its client hears of it, that a statement may have
-// changed what log-ins stand on. What it has changed holds once its transaction is over.
+// regrant tells other sessions that a statement may have changed what log-ins rest on, before
+// its client gets the reply. The change takes effect at the end of the transaction, so regrant
+// tells them again at each reply until then.
 func (s *relaying) regrant(m wire.Message) {
 	if !s.regrants && m.Kind == wire.CommandComplete {
 		v, err := wire.ViewCommandComplete(m.Body())
@@ -27,8 +28,8 @@ func (s *relaying) regrant(m wire.Message) {
 	s.regrants = m.Kind != wire.ReadyForQuery || s.status != wire.Idle
 }
 
-// regranting says that a statement of this tag may change what log-ins stand on. A GRANT may
-// be of anything: asking once more is cheap.
+// regranting says that a statement with this tag may change what log-ins rest on. A GRANT may
+// be about something else, but asking PostgreSQL once more is cheap.
 func regranting(tag []byte) bool {
 	switch string(tag) {
 	case "CREATE ROLE", "ALTER ROLE", "DROP ROLE", "GRANT ROLE", "REVOKE ROLE", "GRANT", "REVOKE", "REASSIGN OWNED", "DROP OWNED",

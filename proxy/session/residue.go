@@ -7,11 +7,11 @@ import (
 	"pgherd/proxy/catalog"
 )
 
-// residueQuestion takes back and asks for what DISCARD ALL leaves and the server can
-// tell; docs/manual/pooling.md has the whole list. random() gets another seed. One row:
-// whether a temporary replication slot or a replication origin is left, and whether the
-// database holds code that may leave what nobody can ask for. Few users may ask for
-// the origin, so the text of that question is run where they may.
+// residueQuestion asks for what DISCARD ALL leaves, as far as the server can tell, and gives
+// random() another seed; docs/manual/pooling.md has the whole list. Its one row says whether a
+// temporary replication slot or a replication origin is left, and whether the database holds
+// code that may leave what the server cannot be asked for. Few users may ask for the origin, so
+// that part is a text of SQL, which runs only for a user who may.
 const residueQuestion = `SELECT pg_catalog.setseed({{seed}}) IS NULL,
  EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots() s
   WHERE s.temporary AND s.active_pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())
@@ -30,14 +30,15 @@ const residueQuestion = `SELECT pg_catalog.setseed({{seed}}) IS NULL,
 
 var residueText = strings.Replace(residueQuestion, "{{forgetful}}", catalog.Forgetful(), 1)
 
-// residueSQL is the question, with a seed below 1.
+// residueSQL is residueQuestion with a seed below 1.
 func residueSQL(seed float64) string {
 	return strings.Replace(residueText, "{{seed}}", strconv.FormatFloat(seed, 'f', -1, 64), 1)
 }
 
-// spoilt reads the answer: the server must not go to another client. In session mode,
-// where statements are not looked at for nothing, they are from now on in a database
-// that holds what may be left; in what this session may have done nobody has looked.
+// spoilt reads the answer, and is true if the server must not go to another client. In session
+// mode statements are watched only in a database with code that may leave what outlasts DISCARD
+// ALL. If the database turns out to have such code, its sessions are watched from now on; the
+// server of this one is closed, because its statements were not watched.
 func (s *relaying) spoilt(q *question) bool {
 	if q.failed || len(q.rows) != 1 || len(q.rows[0]) != 3 {
 		return true
@@ -51,11 +52,11 @@ func (s *relaying) spoilt(q *question) bool {
 	return q.rows[0][1] == "t"
 }
 
-// discarded: the client's DISCARD ALL was done. What the server is to be asked for it
-// is asked once the server is free. Where names pass as they are nobody has looked
-// at what was sent behind it.
+// discarded notes that the client's DISCARD ALL was done. What it leaves is asked for once the
+// server is free. On an exposed server the requests that were sent behind it used the client's
+// own names, so if there were any the server stays with the session.
 func (s *relaying) discarded() {
-	more := s.plain && s.expect.Len() > 2 // the end of its Execute, and of the Sync
+	more := s.plain && s.expect.Len() > 2 // more than the replies to its Execute and to the Sync
 	s.unasked = s.unasked || s.tracker.Kept() != ""
 	s.tracker.Discarded()
 	s.drawn, s.waits = false, false

@@ -6,25 +6,25 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// retry is a copy of the client's requests since the server was last idle:
-// one statement's execution. If the server says that its plan is of another
-// time, as happens to a statement prepared before an ALTER TABLE, it is
-// prepared anew and the requests are repeated; the client sees nothing of it.
+// retry is a copy of the client's requests since the server was last idle, which are one
+// execution of a prepared statement. If the server reports that the result of its plan has
+// changed, as it does for a statement prepared before an ALTER TABLE, pgherd prepares the
+// statement anew and repeats the requests. The client sees nothing of it.
 type retry struct {
-	name     []byte // of the statement, as the client calls it; none: nothing is copied
+	name     []byte // of the statement, as the client calls it; empty if nothing is copied
 	bytes    []byte
-	of       *statements.Statement // that was bound last
-	owed     int                   // replies to come if none has
-	promised bool                  // the client knows what the statement was: it is told that it has changed
-	closed   bool                  // its Sync was read: more must not follow
-	due      bool                  // it is to be repeated
-	spent    bool                  // it was repeated once
+	of       *statements.Statement // the statement that was bound last
+	owed     int                   // how many replies the copied requests have in all
+	promised bool                  // the client was told the statement's types, so it gets the error
+	closed   bool                  // the Sync is copied; a further request ends the copy
+	due      bool                  // the requests are to be repeated
+	spent    bool                  // they were repeated once
 }
 
 // retryLimit bounds the copy, in bytes.
 const retryLimit = 16 << 10
 
-// retryKept is how much memory an idle session keeps for the next one.
+// retryKept is how much memory an idle session keeps for the next copy.
 const retryKept = 1 << 10
 
 // begin starts a copy with a Bind of a statement of the client's.
@@ -32,7 +32,7 @@ func (a *retry) begin(name []byte) {
 	*a = retry{name: append(a.name[:0], name...), of: a.of, bytes: a.bytes[:0], spent: a.spent, promised: a.of.Promise.Known()}
 }
 
-// end: the client has its answer.
+// end drops the copy, because the client has its answer.
 func (a *retry) end() {
 	a.name, a.spent = a.name[:0], false
 	if cap(a.bytes) > retryKept {
@@ -40,7 +40,7 @@ func (a *retry) end() {
 	}
 }
 
-// add copies a request that was sent, or gives up.
+// add copies a request that was sent. It drops the copy if these requests cannot be repeated.
 func (a *retry) add(m wire.Message) {
 	switch {
 	case len(a.name) == 0:
@@ -61,12 +61,13 @@ func (a *retry) add(m wire.Message) {
 	a.bytes = append(a.bytes, m.Bytes...)
 }
 
-// outdated is the routine in which PostgreSQL finds that a plan's result has
-// changed; its words are translated, its name is not.
+// outdated is the name, in an ErrorResponse, of PostgreSQL's routine that finds that the result
+// of a plan has changed. The message is translated; the name is not.
 var outdated = []byte("\x00RRevalidateCachedQuery\x00")
 
-// meetOutdated: the server has said so. What cannot be repeated is told. Nobody finds
-// the same plan; of a statement of SQL PREPARE the server is closed in the end.
+// meetOutdated notes that a statement's plan is outdated on the server, so that it is prepared
+// anew before it is used again. If the statement is one of SQL PREPARE, the server is closed in
+// the end. The requests are repeated if they can be; if not, the client gets the error.
 func (s *relaying) meetOutdated(m wire.Message) {
 	st, _ := s.expect.About().(*statements.Statement)
 	if st == nil {
@@ -79,8 +80,8 @@ func (s *relaying) meetOutdated(m wire.Message) {
 	}
 }
 
-// repeatable says that the client has seen nothing yet of what would be repeated, and
-// was never told what the statement was.
+// repeatable says that the client has got no reply yet to the requests that would be repeated,
+// and was never told the statement's types.
 func (s *relaying) repeatable() bool {
 	a := &s.retry
 	return len(a.name) > 0 && a.closed && !a.promised && !a.spent && !s.leaving && !s.handling && s.status == wire.Idle &&

@@ -13,15 +13,15 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// clientState is what the client has built up, and would have to find again on another
-// server: prepared statements, settings, and how much of that pgherd keeps for it.
+// clientState is what the client has built up and has to find again on another server, such as
+// prepared statements and settings, and how many bytes of it pgherd keeps.
 type clientState struct {
 	exchange
 	holdings
 	memory   memory
-	prepared command.Prepared // pgherd's own commands, prepared and bound
+	prepared command.Prepared // pgherd's own commands that the client has prepared and bound
 	tracker  track.Tracker    // what it has changed on servers
-	timeouts pool.Timeouts    // PostgreSQL's, after the log-in
+	timeouts pool.Timeouts    // PostgreSQL's, as they are after the log-in
 	request
 	retry retry
 }
@@ -29,33 +29,33 @@ type clientState struct {
 // holdings are the client's prepared statements.
 type holdings struct {
 	statements statements.Set
-	plain      bool   // the server has them by the client's own names
-	round      uint64 // Syncs and Queries so far
-	private    uint64 // statements so far that cannot be shared
-	scratch    []byte // to build a short message in
+	plain      bool   // the server is exposed: it has them under the client's own names
+	round      uint64 // how many Syncs and Queries there were
+	private    uint64 // a counter that makes numbers and keys of statements unique
+	scratch    []byte // memory in which short messages are built
 }
 
-// statement makes one of the Parse at hand.
+// statement makes a statement of the Parse at hand. text is what follows the name in it.
 func (s *clientState) statement(text string) *statements.Statement {
 	s.private++
 	st := statements.New(text, s.script, s.tracker.Mean)
 	st.ID, st.Round = uint64(s.pid)<<32|s.private, s.round
-	if s.tracker.Unsure { // nobody knows under what it is parsed
+	if s.tracker.Unsure { // the settings under which it is parsed are not known
 		st.Key = s.privately(st.Key)
 	}
 	return st
 }
 
-// privately is a key that no other statement has.
+// privately is a key that no other statement has, so that no other session shares this one.
 func (s *clientState) privately(key string) string {
 	s.private++
-	s.tracker.Blindly = s.tracker.Blindly || s.tracker.Unsure && !s.failed() // where nothing is prepared
+	s.tracker.Blindly = s.tracker.Blindly || s.tracker.Unsure && !s.failed() // a failed transaction takes no Parse
 	return fmt.Sprint(key, "\x00", s.pid, " ", s.private)
 }
 
-// now is the statement as it would be prepared at this moment: if nobody knows
-// under what settings that would be, it is not to be found again. What gave it
-// its meaning stays: another try may know more.
+// now is the statement as it is prepared at this moment. If the present settings are not known,
+// it gets a key by which nobody finds it again. The settings that gave it its meaning stay with
+// it, for a later Parse under known settings.
 func (s *clientState) now(st *statements.Statement) *statements.Statement {
 	if !s.tracker.Unsure {
 		return st
@@ -65,7 +65,7 @@ func (s *clientState) now(st *statements.Statement) *statements.Statement {
 	return &changed
 }
 
-// parse prepares a statement on the server under a name of ours.
+// parse prepares a statement on the server under a name of pgherd's.
 func (s *clientState) parse(st *statements.Statement, w expect.Disposition, undo expect.Undo) (name string) {
 	server, unparsed := s.server, st.Unparsed
 	there, closed, back := server.Prepared.Add(st.Key, s.set.MaxPrepared)
@@ -85,11 +85,11 @@ func (s *clientState) parse(st *statements.Statement, w expect.Disposition, undo
 	return name
 }
 
-// parsedLimit is how many statements of one transaction are proven by it.
+// parsedLimit is how many statements of one checkout are remembered for prove.
 const parsedLimit = 100
 
-// prove tells the pool of the statements that this server has taken. The
-// server owes nothing, so those it has not are no longer known.
+// prove tells the pool which statements this server has prepared without an error. The server
+// owes nothing by now, so a statement whose Parse has failed is not in its list any more.
 func (s *clientState) prove() {
 	for _, key := range s.parsed {
 		if s.server.Prepared.Find(key) != nil {
@@ -105,8 +105,9 @@ func appendParse(dst []byte, name, text string) []byte {
 	return append(append(append(dst, name...), 0), text...)
 }
 
-// ensure has the statement that the client calls by this name ready on the
-// server, and returns its name there. Not ok: the name is not the client's.
+// ensure prepares the statement that the client calls by this name on the server, unless the
+// server has it, and returns its name there. It is not ok if the client has no named statement
+// of that name.
 func (s *clientState) ensure(name []byte) (there string, ok bool) {
 	if len(name) == 0 {
 		s.ensureUnnamed()
@@ -120,19 +121,19 @@ func (s *clientState) ensure(name []byte) (there string, ok bool) {
 		there = found.Name
 	} else {
 		if st = s.now(st); s.tracker.Kept() != "" {
-			s.statements.Keep(string(name), st) // to be found again: the server stays
+			s.statements.Keep(string(name), st) // under its new key, because the server stays
 		}
 		s.under(st, func() { there = s.parse(st, expect.Setup, nil) })
 	}
 	return there, true
 }
 
-// lacks says that a request is about a statement of the client's that the
-// server does not have, or may have lost to code that nobody has looked into.
+// lacks says that a request is about a statement of the client's that the server does not have,
+// or that code which pgherd does not see may have deallocated.
 func (s *clientState) lacks(m *wire.Message) bool {
 	var name []byte
 	switch m.Kind {
-	case wire.Parse: // its name may be taken
+	case wire.Parse: // another statement may have the name
 		v, err := wire.ViewParse(m.Body())
 		if name = v.Name; err != nil || !m.Last || len(name) == 0 {
 			return false
@@ -173,7 +174,7 @@ func (s *clientState) ensureUnnamed() {
 	if st != nil && st.Closes != "" {
 		s.prepareGone()
 	}
-	if st == nil { // another client's is there
+	if st == nil { // the server has another client's unnamed statement
 		s.send(wire.Close, expect.Swallow, back, wire.AppendClose(nil, 'S', ""))
 		return
 	}
@@ -182,10 +183,10 @@ func (s *clientState) ensureUnnamed() {
 	})
 }
 
-// under has a statement parsed under the settings that gave it its meaning
-// when the client prepared it, and the present ones brought back.
+// under parses a statement under the settings that gave it its meaning when the client prepared
+// it, and then brings the present settings back.
 func (s *clientState) under(st *statements.Statement, parse func()) {
-	if s.tracker.Unsure || st.Script.Recovers() || st.Script.Empty() { // nobody knows what to bring back, or it means one thing only
+	if s.tracker.Unsure || st.Script.Recovers() || st.Script.Empty() { // the present settings are not known, or they make no difference
 		parse()
 		return
 	}
@@ -195,7 +196,7 @@ func (s *clientState) under(st *statements.Statement, parse func()) {
 	s.setLocally(st.Under, now)
 }
 
-// setLocally sets, for the transaction, what differs.
+// setLocally sets, until the end of the transaction, those settings that differ.
 func (s *clientState) setLocally(have, want pool.Settings) {
 	for _, name := range effect.Meaning {
 		if have[name] == want[name] || name == "role" || name == "session_authorization" {
@@ -205,7 +206,7 @@ func (s *clientState) setLocally(have, want pool.Settings) {
 	}
 }
 
-// ownStatement is a name that no client's statement or portal has.
+// ownStatement is the name of a statement and portal of pgherd's that no client's has.
 const ownStatement = pool.PreparedPrefix + "set"
 
 var tooManyStatements = &wire.Fault{Severity: "ERROR", Code: "54000", Message: "too many prepared statements in one session",

@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// whom is what preferences look at.
+// whom is what load balancing looks at in the client.
 func (s *clientState) whom() route.Client {
 	return route.Client{Application: s.application(), Database: s.who.Target.Database, User: s.who.Target.User}
 }
@@ -22,7 +22,7 @@ func (s *clientState) application() string {
 	return s.who.Application
 }
 
-// textOf is the SQL of the client's prepared statement of that name.
+// textOf is the SQL of the client's prepared statement with that name.
 func (h *holdings) textOf(name string) (sql string, known bool) {
 	st := h.statements.Find([]byte(name))
 	if st == nil {
@@ -31,9 +31,9 @@ func (h *holdings) textOf(name string) (sql string, known bool) {
 	return st.SQL(), true
 }
 
-// logMessage tells the log of a client's message: log_client_messages, log_statement.
+// logMessage logs a client's message, as log_client_messages and log_statement say.
 func (s *clientState) logMessage(m *wire.Message) {
-	if m.Kind == wire.CopyData { // one for each row: nobody could read them
+	if m.Kind == wire.CopyData { // there is one for each row, too many for a log
 		return
 	}
 	detail, runs := s.journal.Read(m)
@@ -45,8 +45,8 @@ func (s *clientState) logMessage(m *wire.Message) {
 	}
 }
 
-// tellSent tells to which node the request at hand goes. A Parse of what that node
-// has prepared already goes nowhere, and is told of all the same.
+// tellSent tells the log and the client to which node the request at hand goes, if they are to
+// be told. It tells so even of a Parse that is not sent because that node has the statement.
 func (s *clientState) tellSent(m *wire.Message) {
 	if s.expect.Skipping || !s.set.Tells.Has(querylog.Nodes|querylog.NodeNotices) {
 		return
@@ -56,8 +56,8 @@ func (s *clientState) tellSent(m *wire.Message) {
 	}
 }
 
-// tellNode tells that a statement goes to the server at hand: the log, and the
-// client, before it gets the answer.
+// tellNode tells the log, and the client before it gets the answer, that a statement goes to the
+// server at hand.
 func (s *clientState) tellNode(statement string) {
 	node := "DB node id: " + strconv.Itoa(s.server.Key.Node)
 	if s.set.Tells.Has(querylog.Nodes) {
@@ -69,13 +69,14 @@ func (s *clientState) tellNode(statement string) {
 	}
 }
 
-// tellOwn is tellNode of a statement that pgherd sends in the client's name.
+// tellOwn is tellNode for a statement that pgherd sends in the client's name.
 func (s *clientState) tellOwn(statement string) {
 	if s.set.Tells.Has(querylog.Nodes | querylog.NodeNotices) {
 		s.tellNode(statement)
 	}
 }
 
+// log writes a line about the client to the operator's log.
 func (s *clientState) log(message, detail string) {
 	if s.set.Log != nil {
 		s.set.Log(querylog.Line{Application: s.application(), User: s.who.Target.User, Database: s.who.Target.Database,

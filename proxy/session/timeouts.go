@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// ownTimeouts are PostgreSQL's, as they are for this client now. PostgreSQL applies
-// them to a session that has a server; while it has none pgherd does.
+// ownTimeouts are PostgreSQL's timeouts, as the client has set them. PostgreSQL applies them
+// while the session has a server; while it has none pgherd does.
 func (s *clientState) ownTimeouts() pool.Timeouts {
 	t, set := s.timeouts, s.tracker.Settings
 	if len(set) == 0 {
@@ -26,13 +26,14 @@ func (s *clientState) ownTimeouts() pool.Timeouts {
 	return t
 }
 
-// transactionTimed says that the server may have a transaction_timeout of the session's.
+// transactionTimed says that the session may have a transaction_timeout on its server.
 func (s *clientState) transactionTimed() bool {
 	_, set := s.tracker.InForce()[pool.TransactionTimeout]
 	return s.server.TimesTransactions() && (set || s.timeouts.Transaction > 0)
 }
 
-// without is when PostgreSQL would end the session, of which it does not know all.
+// without applies PostgreSQL's timeouts where PostgreSQL cannot, because the session has no
+// server, or its server got the BEGIN later than the client has sent it.
 func (s *clientState) without(limit func(since time.Time, d time.Duration, fault *wire.Fault)) {
 	t := s.ownTimeouts()
 	switch {
@@ -42,12 +43,12 @@ func (s *clientState) without(limit func(since time.Time, d time.Duration, fault
 	case s.state == InTransaction:
 		limit(s.since, t.IdleInTransaction, &idleInside)
 	}
-	if s.begun != nil { // a server that has its BEGIN by now got that late
+	if s.begun != nil { // the BEGIN was held back
 		limit(s.begunAt, t.Transaction, &tooLongInside)
 	}
 }
 
-// In PostgreSQL's words.
+// The errors have PostgreSQL's own words.
 var (
 	idleSession   = wire.Fault{Code: "57P05", Message: "terminating connection due to idle-session timeout"}
 	idleInside    = wire.Fault{Code: "25P03", Message: "terminating connection due to idle-in-transaction timeout"}

@@ -7,10 +7,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// tell tells the client what its server reports otherwise than it knows.
+// tell tells the client those parameters that its server reports with another value than the
+// client was told.
 func (s *analysis) tell() {
 	if s.told == nil || pool.SameParams(s.told, s.server.Params) {
-		return // it is logging in, or knows
+		return // the client is logging in, or was told all of them
 	}
 	for _, p := range s.server.Params {
 		if !ofNode[p.Name] && pool.Param(s.told, p.Name) != p.Value {
@@ -20,11 +21,12 @@ func (s *analysis) tell() {
 	}
 }
 
-// ofNode are parameters that tell of the node and not of the session: the client
-// is to see one server.
+// ofNode are parameters of the node and not of the session. The client is not told when they
+// change, because to the client all nodes are one server.
 var ofNode = map[string]bool{"in_hot_standby": true, "server_version": true}
 
-// learn notes what the client knows of its server's parameters now.
+// learn notes what the client is told of its server's parameters, and how its SQL is read under
+// them.
 func (s *analysis) learn(params []wire.Param) {
 	s.told = params
 	s.watchSuperuser(params)
@@ -34,7 +36,8 @@ func (s *analysis) learn(params []wire.Param) {
 	}
 }
 
-// watch begins to look at the statements of a session that are not followed.
+// watch begins to watch a session that is not followed, if its database has code that may leave
+// what outlasts DISCARD ALL; see watched.go.
 func (s *analysis) watch() {
 	if s.follows || s.set.Catalogs == nil || s.who.Target.Replication {
 		return
@@ -44,11 +47,11 @@ func (s *analysis) watch() {
 	}
 }
 
-// watchSuperuser has those of a superuser looked at, who may do what PostgreSQL
-// itself has for it. What other users' functions do is not known then.
+// watchSuperuser watches the session of a superuser, who may call functions of PostgreSQL's own
+// that leave what outlasts DISCARD ALL. What user-defined functions do is not known there.
 func (s *analysis) watchSuperuser(params []wire.Param) {
 	s.watches = s.watches || !s.follows && s.set.Statements != nil && pool.Param(params, "is_superuser") == "on"
 }
 
-// bare is of a database that has nothing of its own.
+// bare is the catalog of a database that has nothing of its own.
 var bare = new(catalog.Snapshot)

@@ -8,31 +8,31 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// vacating is what a session remembers of statements that want databases for themselves:
-// DROP DATABASE and its like.
+// vacating is what a session remembers of statements that need a database in which nobody else
+// is, such as DROP DATABASE.
 type vacating struct {
-	wants map[string][]query.Vacate // of prepared statements, by name
-	held  []hold                    // for what is under way
+	wants map[string][]query.Vacate // what prepared statements need, by the statement's name
+	held  []hold                    // the databases that the request under way needs
 }
 
-// hold is a database that others are kept out of.
+// hold is a database that other sessions get no servers of until free is called.
 type hold struct {
 	query.Vacate
 	free func()
 }
 
-// wantsLimit bounds the prepared statements that want databases; those beyond it get no
-// help.
+// wantsLimit bounds the prepared statements that are remembered. For others pgherd empties no
+// database.
 const wantsLimit = 1000
 
-// vacate empties the databases that a request wants for itself, before it is sent: idle
-// servers of pgherd's are nobody who uses them.
+// vacate empties the databases that a request wants for itself, before the request is sent.
+// PostgreSQL would refuse it because of pgherd's idle servers, which no client uses.
 func (s *relaying) vacate(m *wire.Message) error {
 	wants := s.wanted(m)
 	if len(wants) == 0 {
 		return nil
 	}
-	if err := s.quiesce(); err != nil { // what was asked before frees what it has held itself
+	if err := s.quiesce(); err != nil { // an earlier request gives up the databases that it holds
 		return err
 	}
 	for _, want := range wants {
@@ -48,7 +48,8 @@ func (s *relaying) vacate(m *wire.Message) error {
 	return nil
 }
 
-// wanted are the databases that a request wants. A Parse is taken down.
+// wanted are the databases that a request wants for itself. Those of a Parse are noted for its
+// Bind.
 func (s *relaying) wanted(m *wire.Message) []query.Vacate {
 	switch m.Kind {
 	case wire.Query, wire.Parse:
@@ -70,7 +71,7 @@ func (s *relaying) wanted(m *wire.Message) []query.Vacate {
 	return nil
 }
 
-// want takes down what a statement wants that is prepared.
+// want notes the databases that a prepared statement wants.
 func (v *vacating) want(m *wire.Message, wants []query.Vacate) {
 	if len(wants) == 0 && len(v.wants) == 0 || !m.Last {
 		return
@@ -88,12 +89,13 @@ func (v *vacating) want(m *wire.Message, wants []query.Vacate) {
 	}
 }
 
-// mayVacate says that a text has definitions.
+// mayVacate says that a text has DDL, or a statement that pgherd does not know.
 func mayVacate(script *query.Script) bool {
 	return script.Unknown() || slices.ContainsFunc(script.Statements, func(st query.Statement) bool { return st.Kind == query.DDL || st.Class == query.Unknown })
 }
 
-// accessed is PostgreSQL's error: who is logged in uses the database, with a server or without.
+// accessed is PostgreSQL's error for a database that is in use. A client that is logged in uses
+// it, whether or not it has a server.
 func accessed(want query.Vacate, clients int) error {
 	what, detail := "database", "There is 1 other session using the database."
 	if want.Copies {
@@ -105,7 +107,8 @@ func accessed(want query.Vacate, clients int) error {
 	return &wire.Fault{Severity: "ERROR", Code: "55006", Message: what + ` "` + want.Database + `" is being accessed by other users`, Detail: detail}
 }
 
-// vacated: a statement that wanted databases for itself is done with.
+// vacated is called when a statement that wanted databases for itself, or its request, has
+// ended. After DROP DATABASE WITH (FORCE) the clients of that database are sent away.
 func (s *relaying) vacated(m wire.Message) {
 	if m.Kind == wire.CommandComplete {
 		if v, err := wire.ViewCommandComplete(m.Body()); err != nil || string(v.Tag) != "DROP DATABASE" {
@@ -121,7 +124,7 @@ func (s *relaying) vacated(m wire.Message) {
 	s.letOthers()
 }
 
-// letOthers lets others have servers again of what is held.
+// letOthers lets other sessions have servers of the databases again.
 func (v *vacating) letOthers() {
 	for _, it := range v.held {
 		it.free()
