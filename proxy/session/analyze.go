@@ -13,8 +13,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// analyze finds out what a request does to the session, where servers are shared
-// between transactions, and takes it down.
+// analyze finds out what a request will do to the session, if servers are shared between
+// transactions. record notes it later, once there is a server for the request.
 func (s *Session) analyze(m *wire.Message) result {
 	s.basis = s.present()
 	if !s.follows || s.expect.Skipping {
@@ -28,11 +28,11 @@ func (s *Session) analyze(m *wire.Message) result {
 		return refuseFor(s.check(functionCall(m)))
 	case wire.Query:
 		return s.analyzeQuery(m)
-	case wire.Parse: // runs nothing yet
+	case wire.Parse: // it runs nothing yet
 		if err := s.readScript(m); err != nil {
 			return refuseFor(err)
 		}
-		if !m.Last { // it will be on the server by the client's own name
+		if !m.Last { // the server will have the statement under the client's own name
 			return refuseFor(s.check(effect.TooLong(s.judge())))
 		}
 		s.lookAhead()
@@ -52,6 +52,7 @@ func (s *Session) analyze(m *wire.Message) result {
 	return onward
 }
 
+// analyzeQuery analyzes a Query. It answers a DEALLOCATE of a statement of the client's itself.
 func (s *Session) analyzeQuery(m *wire.Message) result {
 	if err := s.readScript(m); err != nil {
 		return refuseFor(err)
@@ -71,6 +72,7 @@ func (s *Session) analyzeQuery(m *wire.Message) result {
 	return refuseFor(s.check(e))
 }
 
+// analyzeBind analyzes a Bind, as if the statement ran at once.
 func (s *Session) analyzeBind(m *wire.Message) error {
 	portal, name, st := s.bound(m)
 	if err := s.foreign(name); st == nil && err != nil {
@@ -82,20 +84,19 @@ func (s *Session) analyzeBind(m *wire.Message) error {
 	case st != nil:
 		s.basis.script = st.Script
 		e := s.effect(st.Script)
-		if len(e.Changes) > 0 && len(portal) > 0 { // portals may run in another order
+		if len(e.Changes) > 0 && len(portal) > 0 { // named portals may be executed in another order
 			asked := *e
 			asked.Add(effect.Ask)
 			e = &asked
 		}
 		return s.check(e)
-	case s.tracker.Runs[string(name)] != nil: // prepared in SQL
+	case s.tracker.Runs[string(name)] != nil: // a statement of SQL PREPARE
 		return s.check(effect.Execute(string(name)))
 	}
 	return nil
 }
 
-// quiet waits, before a request that has to be judged, until what it will be
-// judged by is known.
+// quiet waits, before a request that has to be judged, until what it is judged by is known.
 func (s *Session) quiet(kind wire.Kind) error {
 	switch kind {
 	case wire.Query, wire.Parse, wire.Bind, wire.Describe, wire.FunctionCall:
@@ -111,14 +112,14 @@ func (s *Session) quiet(kind wire.Kind) error {
 	return s.digest()
 }
 
-// inTemporary says that a search_path may have what is made by a plain name land in
-// the session's temporary schema.
+// inTemporary says that under this search_path an object that is made without a schema may be
+// made in the session's temporary schema.
 func inTemporary(path string) bool {
 	return path != "" && strings.Contains(strings.ToLower(path), "pg_temp")
 }
 
-// check finds out whether what a request will do is refused; else record takes
-// it down once there is a server for it.
+// check refuses a request whose effect is not possible in this pool mode or needs too much
+// memory. If it does not, record notes the effect once there is a server for the request.
 func (s *Session) check(e *effect.Effect) error {
 	if len(e.Runs) > 0 {
 		whole := *e
@@ -136,8 +137,8 @@ func (s *Session) check(e *effect.Effect) error {
 	return s.refused(e)
 }
 
-// mixes: SQL that names what the client has prepared in the extended protocol
-// needs it under the client's own name.
+// mixes adds to the effect of SQL that names statements which the client has prepared in the
+// extended protocol. They then have to be on the server under the client's own names.
 func (s *Session) mixes(e *effect.Effect) *effect.Effect {
 	if s.plain || len(e.Runs)+len(e.Prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
 		return e
@@ -152,8 +153,8 @@ func (s *Session) mixes(e *effect.Effect) *effect.Effect {
 	return &whole
 }
 
-// deallocatesUnseen says that the request at hand may have code that pgherd does not look
-// into take away what the client has prepared: its text has the word.
+// deallocatesUnseen says that the request at hand may deallocate what the client has prepared by
+// code that pgherd does not analyze. Its text then has DEALLOCATE or DISCARD ALL in it.
 func (s *Session) deallocatesUnseen(e *effect.Effect) bool {
 	if !e.Has(effect.Ask) || len(s.statements.All()) == 0 || s.basis.script == nil {
 		return false
@@ -164,13 +165,13 @@ func (s *Session) deallocatesUnseen(e *effect.Effect) bool {
 
 var deallocating = regexp.MustCompile(`(?i)\bdeallocate\b|\bdiscard\s+all\b`)
 
-// ours says that a name is like those that pgherd gives to statements.
+// ours says that a name looks like those that pgherd gives to statements.
 func ours[T ~string | ~[]byte](name T) bool {
 	return strings.HasPrefix(string(name), pool.PreparedPrefix)
 }
 
-// foreign: a client that names a statement of pgherd's is told that there is
-// none; another client may have prepared it.
+// foreign is the error for a client that uses the name of a statement of pgherd's, which another
+// client may have prepared. The client is told that there is no such statement.
 func (h *holdings) foreign(name []byte) error {
 	if h.plain || !ours(name) || h.statements.Named(string(name)) != nil {
 		return nil
@@ -178,9 +179,9 @@ func (h *holdings) foreign(name []byte) error {
 	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}
 }
 
-// record notes what the request at hand will do.
+// record notes what the request at hand will do to the session and its server.
 func (s *Session) record(kind wire.Kind) error {
-	if s.follows && s.outside() { // what follows is another transaction
+	if s.follows && s.outside() { // the request begins another transaction
 		if s.tracker.Certain() {
 			s.commit()
 		} else {
@@ -216,9 +217,9 @@ func (s *Session) record(kind wire.Kind) error {
 	return nil
 }
 
-// undraw takes back what others have drawn from sequences on the server at hand, before
-// a statement that may read what its session has drawn. From then on that is done
-// whenever a server changes sessions.
+// undraw makes the server forget what other sessions have drawn from sequences on it, before a
+// statement that may call currval or lastval. From then on restore does that whenever a server of
+// this database changes sessions.
 func (s *Session) undraw(kind wire.Kind, e *effect.Effect) {
 	if !e.Has(effect.Recalls|effect.Peeks) || s.entry == nil {
 		return
@@ -230,7 +231,7 @@ func (s *Session) undraw(kind wire.Kind, e *effect.Effect) {
 	}
 }
 
-// refused says what the mode cannot do.
+// refused is the error for what is not possible in the pool mode.
 func (s *Session) refused(e *effect.Effect) error {
 	f := &s.tracker
 	switch {
@@ -245,21 +246,20 @@ func (s *Session) refused(e *effect.Effect) error {
 	return nil
 }
 
-// notDrawn is the error for currval and lastval in another transaction than the
-// nextval.
+// notDrawn is the error for currval and lastval in another transaction than the nextval.
 func notDrawn(function string) *wire.Fault {
 	why := refusal(function + " of what another transaction has drawn from a sequence")
 	why.Hint = "Use INSERT ... RETURNING, or do both in one transaction, or use pool_mode = session for this user or database (pool_mode_list)."
 	return why
 }
 
-// refusal is the error for what cannot be had where servers are shared.
+// refusal is the error for what is not possible where servers are shared.
 func refusal(what string) *wire.Fault {
 	return &wire.Fault{Severity: "ERROR", Code: "0A000", Message: what + " is not possible where servers are shared between transactions",
 		Hint: "Use pool_mode = session for this user or database (pool_mode_list), or pin_policy = pin."}
 }
 
-// functionCall judges the call of a function by its number.
+// functionCall is the effect of a FunctionCall, which has the number of the function.
 func functionCall(m *wire.Message) *effect.Effect {
 	v, err := wire.ViewFunctionCall(m.Body())
 	if !m.Last || err != nil {

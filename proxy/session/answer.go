@@ -5,13 +5,14 @@ import (
 	"pgherd/proxy/wire"
 )
 
+// handOn sends a reply, or a piece of one, on to the client.
 func (s *exchange) handOn(m wire.Message) {
 	s.replies.pass(s.client, m)
 	s.torn = !m.Last
 }
 
-// substitute tells the client an error in pgherd's words, if it is the one that
-// was brought about.
+// substitute sends the client pgherd's words instead of an error, if it is the error that
+// sendSubstitute has caused.
 func (s *exchange) substitute(m wire.Message) {
 	a := s.expect.Words()
 	if a.Code != "" && (!m.Last || wire.ViewFault(m.Body()).Code != a.Code) {
@@ -21,28 +22,30 @@ func (s *exchange) substitute(m wire.Message) {
 	}
 }
 
-// answer sends pgherd's own reply when its turn comes.
+// answer sends the client a reply of pgherd's own when its turn comes (I1). If ready is true, a
+// ReadyForQuery follows.
 func (s *exchange) answer(bytes []byte, ready bool) { s.answerOr(bytes, ready, nil) }
 
-// answerOr is answer, with what to take back if the server skips it.
+// answerOr is answer. undo takes back what was noted, if an error makes the reply obsolete.
 func (s *exchange) answerOr(bytes []byte, ready bool, undo expect.Undo) {
 	s.inTurn(expect.Answer{Bytes: bytes, Ready: ready, Undo: undo})
 }
 
-// inTurn sends something of pgherd's own now, or when its turn comes.
+// inTurn sends the client something of pgherd's own, at once or when its turn comes.
 func (s *exchange) inTurn(a expect.Answer) {
 	if s.expect.Answer(a, s.torn) {
 		s.say(a)
 	}
 }
 
-// answerLocals sends pgherd's own replies whose turn has come.
+// answerLocals sends those of pgherd's own replies whose turn has come.
 func (s *exchange) answerLocals() {
 	for a, ok := s.expect.NextLocal(); ok; a, ok = s.expect.NextLocal() {
 		s.say(a)
 	}
 }
 
+// say sends the client a reply of pgherd's own.
 func (s *exchange) say(a expect.Answer) {
 	if a.Ready {
 		a.Bytes = wire.AppendReadyForQuery(a.Bytes, s.status)
@@ -50,11 +53,12 @@ func (s *exchange) say(a expect.Answer) {
 	s.client.Write(a.Bytes)
 }
 
-// nonsense is no SQL.
+// nonsense is a text that is a syntax error to PostgreSQL.
 const nonsense = "refused by pgherd"
 
-// refuseInside makes the server fail in the request's place, so that it rolls
-// back and skips as it must; the client gets pgherd's words for it.
+// refuseInside refuses a request inside of a transaction or sequence. It makes the server fail,
+// so that it rolls back and skips as it must, and the client gets pgherd's words. whole says that
+// the request is a Query or FunctionCall.
 func (s *exchange) refuseInside(words []byte, whole bool) {
 	if whole {
 		s.sendSubstitute(wire.Query, words, "", wire.AppendQuery(nil, nonsense))

@@ -7,7 +7,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// command answers the request if it is for pgherd itself.
+// command answers a request that is for pgherd itself.
 func (s *Session) command(m *wire.Message) result {
 	switch {
 	case !m.Last:
@@ -35,7 +35,7 @@ func (s *Session) command(m *wire.Message) result {
 	return onward
 }
 
-// commandQuery: one command, or several that semicolons part.
+// commandQuery answers a Query that is one command, or several between semicolons.
 func (s *Session) commandQuery(body []byte) result {
 	v, err := wire.ViewQuery(body)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Session) commandQuery(body []byte) result {
 	for _, one := range list {
 		if out, err = s.rows(out, one, true); err != nil {
 			fault, ok := err.(*wire.Fault)
-			if !ok { // it is no answer to a command, but the end
+			if !ok { // it is not the command's error, and ends the session
 				return refuseFor(err)
 			}
 			out = wire.AppendError(out, fault)
@@ -89,7 +89,7 @@ func (s *Session) commandBind(body []byte) result {
 		s.prepared.Drop(s.prepared.Portals, string(v.Portal))
 		return onward
 	}
-	it := command.Kept{Command: bound.Command, Size: bound.Size + len(v.Portal)} // its statement may be closed
+	it := command.Kept{Command: bound.Command, Size: bound.Size + len(v.Portal)} // counted whole, because its statement may be closed first
 	if why := s.room(it.Size); why != nil {
 		return refuseFor(why)
 	}
@@ -127,7 +127,7 @@ func (s *Session) commandExecute(body []byte) result {
 	if !ok || s.expect.Skipping {
 		return handledIf(ok)
 	}
-	out, err := s.rows(nil, portal.Command, false) // as itself: run looks at what it is
+	out, err := s.rows(nil, portal.Command, false) // without Kept, because run looks at the type
 	if err != nil {
 		return refuseFor(err)
 	}
@@ -159,7 +159,7 @@ func appendColumns(out []byte, c command.Command) []byte {
 	return out
 }
 
-// find says which command of pgherd's a text is.
+// find is the command of pgherd's that a text is, if it is one.
 func (s *Session) find(sql []byte) (command.Command, bool) {
 	if text, verbose, ok := command.Explained(sql); ok {
 		return explainRoute{s, bytes.Clone(text), verbose}, true

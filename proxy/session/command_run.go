@@ -10,8 +10,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// rows runs the command and adds what it returns; described: with the columns.
-// An error that is a *wire.Fault is the command's, any other ends the session.
+// rows runs a command and adds its answer to out, with the columns if described is true. An error
+// that is a *wire.Fault is the command's; any other ends the session.
 func (s *Session) rows(out []byte, c command.Command, described bool) ([]byte, error) {
 	if c.Waits() {
 		if err := s.quiesce(); err != nil || s.expect.Skipping {
@@ -39,14 +39,14 @@ func (s *Session) rows(out []byte, c command.Command, described bool) ([]byte, e
 	return wire.AppendCommandComplete(out, c.Tag(len(rows))), nil
 }
 
-// run runs the command off the thread. What it has set takes effect here, on
-// the settings of this moment: they may have been replaced while it ran.
+// run runs a command off the worker's thread. The parameters that the command has set are then
+// applied to the settings of this moment, which a reload may have replaced while it ran.
 func (s *Session) run(c command.Command, by *command.Asker) (rows [][]string, err error) {
-	if explain, ok := c.(explainRoute); ok { // it looks at what is the thread's
+	if explain, ok := c.(explainRoute); ok { // it looks at what belongs to the worker's thread
 		return explain.Run(by)
 	}
 	run := func() {
-		defer func() { // on a goroutine of its own a panic would end the process
+		defer func() { // on another goroutine a panic would end the process
 			if p := recover(); p != nil {
 				err = fmt.Errorf("internal error: %v", p)
 			}
@@ -68,7 +68,7 @@ func (s *Session) run(c command.Command, by *command.Asker) (rows [][]string, er
 	return rows, err
 }
 
-// override has the session set these values for itself, and no others.
+// override replaces the values that the session has set for itself.
 func (s *Session) override(values map[string]string) error {
 	set, err := s.set.Override(values)
 	if err == nil {

@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// exchange is a session's two connections, and what is owed between them. It knows nothing
-// of what the client's statements mean.
+// exchange has a session's two connections, to the client and to the server, and the replies
+// that are owed between them. It knows nothing of what the client's statements mean.
 type exchange struct {
 	loop Loop
 	set  *Settings
@@ -21,66 +21,66 @@ type exchange struct {
 	checkout
 	transaction
 	ending
-	executed uint64 // Queries, Executes and FunctionCalls so far
+	executed uint64 // how many Queries, Executes and FunctionCalls there were
 }
 
-// identity is who a session is for. Nothing of it changes after the log-in.
+// identity is who the client is. Nothing of it changes after the log-in.
 type identity struct {
 	who       Client
 	mode      pool.Mode
-	pool      pool.Key // its target's, of no node yet
-	pid       uint32   // the number by which the client may cancel
-	key       []byte   // and its secret (I9)
-	temporary bool     // by its log-in, what it makes may be temporary; see inTemporary
-	// follows: what the client does to its session is looked at, so that it can
-	// follow it from server to server.
+	pool      pool.Key // the pool of its target, without a node
+	pid       uint32   // the process number that the client was told, by which it may cancel
+	key       []byte   // the secret that belongs to pid (I9)
+	temporary bool     // by its start-up parameters, what it makes may be temporary; see inTemporary
+	// follows says that the statements are analyzed, so that what the client changes in its
+	// session can follow it from server to server.
 	follows bool
 }
 
-// front is the client's side: what it sends, and what it was told.
+// front is the client's side of the exchange.
 type front struct {
 	client   wire.Endpoint
 	requests stream
 	pieces
-	told    []wire.Param     // what it believes of ParameterStatus
-	journal querylog.Journal // of its messages, while something is told of them
+	told    []wire.Param     // the parameters as the client was told them
+	journal querylog.Journal // of its messages, while they are logged
 }
 
-// pieces says what becomes of a request that arrives in pieces, or behind one that failed.
+// pieces says what becomes of a request that arrives in pieces, or after one that failed.
 type pieces struct {
-	refusing bool // a request failed here; skip to the next Sync
-	dropping bool // the one that arrives is not for the server
-	passing  bool // its first piece was sent on in other words, the others are to follow
+	refusing bool // pgherd has refused a request, and skips all up to the next Sync
+	dropping bool // the pieces that arrive now are not sent to the server
+	passing  bool // a first piece was sent on in other words, and the others follow it
 }
 
-// owed is what the server still owes. The list's memory outlives the server.
+// owed has the replies that the server still owes. The list is used again for the next server.
 type owed struct {
 	expect      expect.List
 	disposition expect.Disposition // of the reply that is arriving
 }
 
-// checkout is what a session knows of the server that it holds. It is made and dropped
-// whole, by take and detach; what it is to be chosen for is known before it is there.
+// checkout is what a session knows of the server that it holds. take makes it and detach drops
+// it, as a whole. Only signalTarget is set before the server is there.
 type checkout struct {
 	server       *pool.Server // nil while it needs none
 	replies      stream
-	parsed       []string // statements that it has been given
-	away         bool     // it is a standby's
-	ran          bool     // it has been given something to run
-	signalTarget bool     // it is chosen for a process that is there
+	parsed       []string // the statements that were prepared on it
+	away         bool     // it is on a standby
+	ran          bool     // it was sent something to run
+	signalTarget bool     // its node was chosen because a signal is for a process there
 	drawn        bool     // the session may have drawn from a sequence on it
-	waits        bool     // it may wait for more, after what was sent last
-	unasked      bool     // DISCARD ALL was done, and may have left what it is to be asked for
+	waits        bool     // after the last request it may wait for more, as after BEGIN or COPY
+	unasked      bool     // DISCARD ALL was done, and the server has to be asked what that has left
 }
 
 // ending is what is known of the session's end.
 type ending struct {
-	leaving   bool        // the client has left; what it had asked for goes on
+	leaving   bool        // the client has left, and what it had asked for goes on
 	evicted   *wire.Fault // why the worker wants it gone
-	violation *wire.Fault // what the client sent that is not the protocol
-	torn      bool        // the client has got the beginning of a reply, not its end
-	fatal     bool        // the server has said why it ends, and the client was told
-	overdue   bool        // its query was canceled because it took too long
+	violation *wire.Fault // how the client has violated the protocol; nil if it has not
+	torn      bool        // the client has got the beginning of a reply, but not its end
+	fatal     bool        // the server has sent a fatal error, and the client has got it
+	overdue   bool        // pgherd has canceled the query because it took too long
 }
 
 // on is the pool of a node whose servers serve this client.
@@ -98,18 +98,18 @@ func (s *exchange) primary() int {
 	return -1
 }
 
-// failed says that the open block can only be rolled back: that has not been
-// asked for yet.
+// failed says that the open block has failed and can only be rolled back, and that the client
+// has not asked for that yet.
 func (s *exchange) failed() bool {
 	return s.status == wire.Failed && !s.ended && !s.expect.StatusPending()
 }
 
-// keeps says that the server at hand stays with its session until that ends.
+// keeps says that the server at hand stays with the session until the session ends.
 func (s *exchange) keeps() bool { return s.mode == pool.Session && !s.away }
 
-// crowded says that enough is queued, or owed, for the client to wait.
+// crowded says that no more requests are read for now, because too much is queued or owed (I5).
 func (s *exchange) crowded() bool {
-	held := s.expect.Held() >= queuedLimit && s.expect.RepliesPending() && !s.expect.InExtended() // their turn comes without another request
+	held := s.expect.Held() >= queuedLimit && s.expect.RepliesPending() && !s.expect.InExtended() // they will be sent without another request
 	return held || s.expect.Full() || s.client.Queued() >= queuedLimit ||
 		s.server != nil && s.server.Endpoint.Queued() >= queuedLimit
 }
@@ -119,22 +119,24 @@ func (s *exchange) outside() bool {
 	return s.expect.Empty() && !s.expect.InExtended() && s.status == wire.Idle
 }
 
-// between is outside, and no message is here by half.
+// between is outside, and says that neither side is in the middle of a message.
 func (s *exchange) between() bool {
 	return s.outside() && s.replies.cut.Between() && s.requests.cut.Between()
 }
 
-// busy says that the server is at work and can be told to stop. One that waits
-// for the rest of a message ends by itself when it is closed.
+// busy says that the server is at work, so that a cancel can stop it. A server that waits for
+// the rest of a message ends by itself when its connection is closed.
 func (s *exchange) busy() bool {
 	return s.expect.RepliesPending() && !s.expect.Uncertain && s.requests.cut.Between() && s.server.Endpoint.Ended() == nil
 }
 
-// outOfTime waits for something to happen; true once it is too late.
+// outOfTime waits for something to happen. It is true once the deadline has come or the
+// session is to end.
 func (s *exchange) outOfTime(deadline time.Time) bool {
 	return !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil
 }
 
+// countExecuted counts a request that executes something.
 func (s *exchange) countExecuted(kind wire.Kind) {
 	switch kind {
 	case wire.Query, wire.Execute, wire.FunctionCall:
@@ -142,9 +144,9 @@ func (s *exchange) countExecuted(kind wire.Kind) {
 	}
 }
 
-// mayBeOpen says that the server may be in a transaction, be it one without a BEGIN
-// whose Sync has not come.
+// mayBeOpen says that the server may be in a transaction, which may be one without a BEGIN that
+// only waits for its Sync.
 func (s *exchange) mayBeOpen() bool { return s.status != wire.Idle || s.expect.InExtended() }
 
-// Database is what the client is connected to.
+// Database is the name of the database that the client is connected to.
 func (i *identity) Database() string { return i.who.Target.Database }

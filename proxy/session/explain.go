@@ -12,12 +12,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// explainRoute is EXPLAIN ROUTE: where a statement would go if it were sent now, as
-// a Query of its own, and why. It runs nothing, and leaves the session as it is.
+// explainRoute is EXPLAIN ROUTE. It says where a statement would go if it were sent now, as a
+// Query of its own, and why. It does not run the statement, and leaves the session as it is.
 type explainRoute struct {
 	session *Session
 	sql     []byte
-	verbose bool // the rules that have nothing to say are shown, too
+	verbose bool // rules that do not apply are shown, too
 }
 
 func (explainRoute) Columns() []string { return []string{"step", "rule", "answer", "reason"} }
@@ -26,10 +26,10 @@ func (explainRoute) Tag(int) string { return "EXPLAIN" }
 
 func (explainRoute) Waits() bool { return true }
 
-// Run is called on the session's coroutine.
+// Run runs on the session's coroutine, unlike that of other commands.
 func (c explainRoute) Run(*command.Asker) ([][]string, error) {
 	s := c.session
-	if err := s.partAhead(wire.Query); err != nil { // as the statement itself would
+	if err := s.partAhead(wire.Query); err != nil { // as before the statement itself
 		return nil, err
 	}
 	if err := s.inform(); err != nil {
@@ -47,15 +47,15 @@ func (c explainRoute) Run(*command.Asker) ([][]string, error) {
 	return e.rows, nil
 }
 
-// inform has the catalog asked where that is due, so that the answer is about the
-// database as it is. In a transaction it cannot be asked.
+// inform asks for the catalog if that is due, so that the explanation is about the database as it
+// is now. Inside of a transaction it does not ask.
 func (s *Session) inform() error {
 	e, now := s.entry, s.loop.Now()
 	if !s.routes() || s.away || s.asking != nil || s.status != wire.Idle || !e.Due(now) && !e.Partial() && !e.Stale() {
 		return nil
 	}
 	ticket, mine := e.Claim(now, s.set.CatalogCheck, true)
-	if !mine { // somebody else is asking
+	if !mine { // another session is asking
 		return nil
 	}
 	err := s.askNow(func() catalog.Ticket { return ticket })
@@ -63,20 +63,22 @@ func (s *Session) inform() error {
 	return err
 }
 
-// explanation is the answer to an EXPLAIN ROUTE as it is put together.
+// explanation collects the rows of the answer to an EXPLAIN ROUTE.
 type explanation struct {
 	*Session
 	verbose bool
 	rows    [][]string
 }
 
+// add adds a row.
 func (e *explanation) add(rule, answer, reason string) {
 	e.rows = append(e.rows, []string{strconv.Itoa(len(e.rows) + 1), rule, answer, reason})
 }
 
-// end is the last row.
+// end adds the last row, which says where the statement goes.
 func (e *explanation) end(answer, reason string) { e.add("route", answer, reason) }
 
+// whole adds all rows.
 func (e *explanation) whole(sql []byte, script *query.Script) {
 	e.state()
 	if _, ours := e.find(sql); ours {
@@ -107,7 +109,7 @@ func (e *explanation) whole(sql []byte, script *query.Script) {
 	}
 }
 
-// state tells what the session is in.
+// state adds the row about the session's transaction.
 func (e *explanation) state() {
 	state, why := "idle", "no transaction is open"
 	switch {
@@ -126,7 +128,7 @@ func (e *explanation) state() {
 	e.add("transaction state", state, why)
 }
 
-// unrouted is why no statement leaves the primary.
+// unrouted is the reason why no statement leaves the primary.
 func (e *explanation) unrouted() string {
 	switch {
 	case e.who.Target.Replication:
@@ -137,6 +139,7 @@ func (e *explanation) unrouted() string {
 	return "nothing is known of the database"
 }
 
+// step adds the row of one rule.
 func (e *explanation) step(step route.Step) {
 	d := step.Decision
 	switch d.Where {
@@ -151,7 +154,8 @@ func (e *explanation) step(step route.Step) {
 	}
 }
 
-// answered tells of a statement that no node would get.
+// answered adds the last row of a statement that is not sent to any node. It is false for a
+// statement that is sent.
 func (e *explanation) answered(script *query.Script, d route.Decision, refused error) bool {
 	switch {
 	case refused != nil:
@@ -170,7 +174,7 @@ func (e *explanation) answered(script *query.Script, d route.Decision, refused e
 	return true
 }
 
-// node tells what comes of a decision.
+// node adds the last row of a statement that is sent to a node.
 func (e *explanation) node(d route.Decision) {
 	reads := d.Where == route.Anywhere || d.Where == route.Node
 	switch {
@@ -187,7 +191,7 @@ func (e *explanation) node(d route.Decision) {
 	}
 }
 
-// to ends with a node. -1: there is none.
+// to adds the last row for a node; -1 if there is no such node.
 func (e *explanation) to(node int, why string) {
 	if node < 0 {
 		e.end("error", "no primary node is available")
@@ -199,7 +203,7 @@ func (e *explanation) to(node int, why string) {
 	e.end("node "+strconv.Itoa(node), why)
 }
 
-// choice tells of the nodes that a read may go to, and of the one that it gets.
+// choice adds rows for the nodes to which a read may go, and for the one that is chosen.
 func (e *explanation) choice(d route.Decision) {
 	chance, ratio, reads := e.chance, e.ratio, e.reads
 	now := e.chooseNow(d)
@@ -226,7 +230,7 @@ func (e *explanation) choice(d route.Decision) {
 	}
 }
 
-// consistency tells how far a standby has to be.
+// consistency adds the row that says how far a standby has to have replayed.
 func (e *explanation) consistency(position uint64) {
 	name := "read_consistency"
 	answer := e.set.Routing.Consistency.String()
@@ -240,7 +244,7 @@ func (e *explanation) consistency(position uint64) {
 	}
 }
 
-// candidate tells of one node.
+// candidate adds the row of one node.
 func (e *explanation) candidate(n *nodes.Node, position uint64) {
 	for _, c := range e.loop.Candidates() {
 		if c.Index != n.Index {
@@ -257,7 +261,7 @@ func (e *explanation) candidate(n *nodes.Node, position uint64) {
 	e.add("candidate node "+strconv.Itoa(n.Index), "no", n.Role.String()+", "+n.Status.String()+": it is not in use")
 }
 
-// label is a node with its role.
+// label is the text for a node with its role.
 func (e *explanation) label(node int) string {
 	role := nodes.Unknown
 	if n := e.loop.Nodes().Node(node); n != nil {

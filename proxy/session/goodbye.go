@@ -7,28 +7,27 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// leave: the client said goodbye or closed its side. What it had asked for
-// before is still done, as PostgreSQL would: until it cannot be reached.
+// leave is called when the client has said goodbye or closed its side. As with PostgreSQL, what
+// it had asked for before is still done, unless the client cannot be reached any more.
 func (s *exchange) leave(why error) error {
 	if !s.expect.RepliesPending() || why != nil && why != io.EOF || !s.requests.cut.Between() {
 		return s.parting()
 	}
 	if !s.leaving {
 		s.leaving = true
-		s.sendFlush() // no Sync will make it answer
+		s.sendFlush() // no Sync will come to make the server answer
 	}
 	return nil
 }
 
-// refuseClient: what the client sends is not the protocol. What it had asked
-// for before is answered first, as PostgreSQL does.
+// refuseClient ends the session of a client that has violated the protocol. As with PostgreSQL,
+// what it had asked for before is answered first.
 func (s *exchange) refuseClient(why error) error {
 	s.violation = &wire.Fault{Code: "08P01", Message: why.Error()}
 	return s.leave(nil)
 }
 
-// parting is how a session ends whose client has left, or made it impossible
-// to go on.
+// parting is the error that ends a session whose client has left, or has violated the protocol.
 func (e *ending) parting() error {
 	if e.violation != nil {
 		return e.violation
@@ -39,11 +38,13 @@ func (e *ending) parting() error {
 // errLeft ends a session whose client has left or cannot be reached.
 var errLeft = errors.New("serve client: it has left")
 
-// Left says that a session has ended because its client has, and not for anything that went wrong.
+// Left says that a session has ended because its client has left, and not because something went
+// wrong.
 func Left(why error) bool { return errors.Is(why, errLeft) }
 
-// farewell sends the reason why the session ends, unless the client left itself,
-// knows already, or has got half of a reply, after which nothing can be said.
+// farewell sends the client the reason why the session ends, unless the client has left itself,
+// has got the reason from the server, or has got half of a reply, after which nothing can be
+// sent.
 func (s *exchange) farewell(why error) {
 	if why == errLeft || s.fatal || s.torn {
 		return
@@ -57,7 +58,7 @@ func (s *exchange) farewell(why error) {
 	s.client.Write(wire.AppendError(nil, &last))
 }
 
-// flush waits until the client has got what is queued for it, for a while.
+// flush waits for a while until the client has got what is queued for it.
 func (s *exchange) flush() {
 	deadline := s.loop.Now().Add(goodbye)
 	s.client.TellSends()
@@ -75,8 +76,8 @@ func (f *front) gone() bool {
 	return ended != nil && ended != io.EOF
 }
 
-// discardInput reads what the client still sends, so that closing does not
-// reset the connection and with it our last words.
+// discardInput reads what the client still sends. If it were left unread, closing would reset the
+// connection, and the client could lose the last bytes that pgherd has sent.
 func (f *front) discardInput() {
 	f.requests.drop()
 	for chunk := f.client.Take(); chunk != nil; chunk = f.client.Take() {

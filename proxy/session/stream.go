@@ -2,21 +2,22 @@ package session
 
 import "pgherd/proxy/wire"
 
-// stream is one direction of traffic: an endpoint's chunks, cut into messages.
+// stream is one direction of the traffic. It cuts an endpoint's chunks into messages.
 type stream struct {
 	from   wire.Endpoint
 	cut    wire.Cutter
-	chunk  wire.Chunk   // the one being cut
-	rest   []byte       // of it
-	ahead  []wire.Chunk // that follow it, taken before their time
-	taken  uint64       // bytes, up to the end of chunk
-	passed int          // bytes of the present response, or copy
+	chunk  wire.Chunk   // the chunk that is being cut
+	rest   []byte       // what is left of it
+	ahead  []wire.Chunk // the chunks after it that gather has taken
+	taken  uint64       // how many bytes have come, up to the end of chunk
+	passed int          // how many bytes of the present response, or copy, have passed
 }
 
 // position is how many bytes have been cut.
 func (st *stream) position() uint64 { return st.taken - uint64(len(st.rest)) }
 
-// gather takes what has arrived, and tells how many bytes that makes in all.
+// gather takes all that has arrived from the endpoint, and returns how many bytes that makes
+// since the beginning.
 func (st *stream) gather() (arrived uint64) {
 	for chunk := st.from.Take(); chunk != nil; chunk = st.from.Take() {
 		st.ahead = append(st.ahead, chunk)
@@ -28,8 +29,8 @@ func (st *stream) gather() (arrived uint64) {
 	return arrived
 }
 
-// next is the next message, or piece of one, that has arrived. Its bytes are
-// valid until the next call.
+// next is the next message, or piece of one, that has arrived; it is not ok if none has. The
+// bytes are valid until the next call.
 func (st *stream) next() (m wire.Message, ok bool, err error) {
 	for {
 		if len(st.rest) == 0 && !st.advance() {
@@ -44,7 +45,8 @@ func (st *stream) next() (m wire.Message, ok bool, err error) {
 // advance goes on to the next chunk.
 func (st *stream) advance() bool {
 	st.release()
-	if st.chunk = st.fetch(); st.chunk == nil {
+	st.chunk = st.fetch()
+	if st.chunk == nil {
 		return false
 	}
 	st.rest = st.chunk.Bytes()
@@ -52,19 +54,21 @@ func (st *stream) advance() bool {
 	return true
 }
 
+// fetch is the next chunk; nil if none has arrived.
 func (st *stream) fetch() (chunk wire.Chunk) {
 	if len(st.ahead) == 0 {
 		return st.from.Take()
 	}
 	chunk = st.ahead[0]
-	if st.ahead = st.ahead[1:]; len(st.ahead) == 0 {
+	st.ahead = st.ahead[1:]
+	if len(st.ahead) == 0 {
 		st.ahead = nil
 	}
 	return chunk
 }
 
-// run passes on, at once, all that has arrived of further messages of a kind,
-// and tells how many bytes that were. Rows come by the thousand.
+// run passes on in one piece all further messages of a kind that have arrived, and returns how
+// many bytes that were. It makes thousands of rows cheap.
 func (st *stream) run(to wire.Endpoint, kind wire.Kind) int {
 	n := st.cut.Run(st.rest, kind)
 	if n > 0 {
@@ -74,8 +78,8 @@ func (st *stream) run(to wire.Endpoint, kind wire.Kind) int {
 	return n
 }
 
-// passes counts bytes of a response, or of a copy; once that has proved long, what
-// follows is received in large pieces.
+// passes counts bytes of a response, or of a copy. Once that has become long, what follows is
+// received in large pieces.
 func (st *stream) passes(n int) {
 	st.passed += n
 	if st.passed >= streamAfter && st.passed-n < streamAfter {
@@ -83,7 +87,8 @@ func (st *stream) passes(n int) {
 	}
 }
 
-// ends: what follows is another response, or copy, and short until proved long.
+// ends notes that another response, or copy, follows. It counts as short until it has become
+// long.
 func (st *stream) ends() {
 	if st.passed >= streamAfter {
 		st.from.Stream(false)
@@ -91,7 +96,7 @@ func (st *stream) ends() {
 	st.passed = 0
 }
 
-// drop releases what has not been cut.
+// drop releases all chunks that were not cut.
 func (st *stream) drop() {
 	st.release()
 	for _, chunk := range st.ahead {
@@ -100,7 +105,7 @@ func (st *stream) drop() {
 	st.ahead = nil
 }
 
-// release releases the chunk being cut.
+// release releases the chunk that is being cut.
 func (st *stream) release() {
 	if st.chunk != nil {
 		st.chunk.Release()
@@ -108,8 +113,8 @@ func (st *stream) release() {
 	st.chunk, st.rest = nil, nil
 }
 
-// pass sends m, which next returned, on to another endpoint, without copying
-// it where that can be avoided.
+// pass sends m, which next has returned, on to another endpoint. It copies the bytes only if it
+// must.
 func (st *stream) pass(to wire.Endpoint, m wire.Message) {
 	if m.Copied {
 		to.Write(m.Bytes)
