@@ -8,9 +8,9 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Bound is the number that a Bind gives a parameter of the statement. Not known:
-// it gives none, or not as one would. from is the type that the parameter is cast
-// from in the text; "": integer.
+// Bound is the process number that a Bind gives as a parameter of the statement. It is not known
+// if the Bind gives no such number, or in a form that is not read. from is the type from which the
+// text of the statement casts the parameter; "" is integer.
 func (st *Statement) Bound(bind []byte, parameter int, from string) (n int64, known bool) {
 	v, err := wire.ViewBind(bind)
 	if err != nil || parameter >= v.Params.Len() {
@@ -24,15 +24,15 @@ func (st *Statement) Bound(bind []byte, parameter int, from string) (n int64, kn
 	return binaryNumber(value)
 }
 
-// Types that the client may declare the parameter to be. All others of one of
-// binaryNumber's lengths are read as integers.
+// Types that the client may declare for the parameter and whose values are text. A binary value
+// of any other type is read as an integer, if it has the length of one.
 const (
 	oidText    = 25
-	oidUnknown = 705 // says nothing
+	oidUnknown = 705 // as if no type was declared
 	oidVarchar = 1043
 )
 
-// declared is the type that the Parse gave a parameter; 0: none.
+// declared is the type that the Parse has declared for a parameter; 0 if there is none.
 func (st *Statement) declared(parameter int) uint32 {
 	v, err := wire.ViewParse([]byte("\x00" + st.Text))
 	if err != nil || parameter >= v.Types.Len() || v.Types.At(parameter) == oidUnknown {
@@ -41,6 +41,7 @@ func (st *Statement) declared(parameter int) uint32 {
 	return v.Types.At(parameter)
 }
 
+// binaryNumber reads a binary value as an integer; it is known if it fits a process number.
 func binaryNumber(value []byte) (n int64, known bool) {
 	switch len(value) {
 	case 2:

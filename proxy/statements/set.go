@@ -2,19 +2,19 @@ package statements
 
 import "pgherd/proxy/wire"
 
-// Set is all that a client has prepared at one moment, by the client's own names.
+// Set has all that a client has prepared, by the client's own names.
 type Set struct {
 	Unnamed *Statement // nil if there is none
 	named   map[string]*Statement
-	bytes   int // of those with a name
-	doubted int // bytes of those that may have to be taken back
+	bytes   int // of the statements in named
+	doubted int // bytes of statements that were dropped, and may have to be brought back
 }
 
-// Named is the statement of that name; nil: there is none.
+// Named is the statement of that name; nil if there is none.
 func (s *Set) Named(name string) *Statement { return s.named[name] }
 
-// Find is the statement that a message calls by this name, which is empty for the unnamed
-// one; nil: there is none.
+// Find is the statement that a message calls by this name, which is empty for the unnamed one. It
+// is nil if there is none.
 func (s *Set) Find(name []byte) *Statement {
 	if len(name) == 0 {
 		return s.Unnamed
@@ -22,10 +22,10 @@ func (s *Set) Find(name []byte) *Statement {
 	return s.named[string(name)]
 }
 
-// All are the statements that have a name. The caller does not change it.
+// All are the statements that have a name. The caller must not change the map.
 func (s *Set) All() map[string]*Statement { return s.named }
 
-// Keep is the one place where the client gets a prepared statement.
+// Keep gives the client a prepared statement of that name. It is the one place that does so.
 func (s *Set) Keep(name string, st *Statement) {
 	if s.named == nil {
 		s.named = map[string]*Statement{}
@@ -35,7 +35,8 @@ func (s *Set) Keep(name string, st *Statement) {
 	s.bytes += st.kept
 }
 
-// Drop is the one place where it has one no more.
+// Drop takes the statement of that name from the client. Beside Clear it is the one place that
+// does so.
 func (s *Set) Drop(name string) {
 	if st := s.named[name]; st != nil {
 		delete(s.named, name)
@@ -44,7 +45,7 @@ func (s *Set) Drop(name string) {
 	}
 }
 
-// Doubt is Drop for what may have to be taken back, and is kept until that is known.
+// Doubt is Drop for a statement that may have to be brought back. Its bytes count until Certain.
 func (s *Set) Doubt(name string) {
 	if st := s.named[name]; st != nil {
 		s.doubted += st.kept
@@ -60,20 +61,22 @@ func (s *Set) Clear() {
 	s.named, s.bytes = nil, 0
 }
 
-// DoubtUnnamed counts the unnamed statement as one that may have to be taken back.
+// DoubtUnnamed counts the bytes of the unnamed statement as those of one that may have to be
+// brought back.
 func (s *Set) DoubtUnnamed() {
 	if s.Unnamed != nil {
 		s.doubted += len(s.Unnamed.Text)
 	}
 }
 
-// Certain says that nothing has to be taken back any more.
+// Certain notes that no statement has to be brought back any more.
 func (s *Set) Certain() { s.doubted = 0 }
 
-// Doubted is how many bytes are kept of statements that may have to be taken back.
+// Doubted is how many bytes there are of statements that may have to be brought back.
 func (s *Set) Doubted() int { return s.doubted }
 
-// Bytes is what the client has pgherd keep of them, as if it shared nothing with others.
+// Bytes is how many bytes pgherd keeps for the client's statements. What clients share counts for
+// each of them.
 func (s *Set) Bytes() int {
 	n := s.bytes + s.doubted
 	if s.Unnamed != nil {
@@ -82,12 +85,13 @@ func (s *Set) Bytes() int {
 	return n
 }
 
-// Promise notes that the client was told, by a part of the answer to a Describe, what a
-// statement is.
+// Promise notes what the client was told of a statement's types, by one message of the reply to a
+// Describe.
 func (s *Set) Promise(st *Statement, reply wire.Message) {
 	before, _ := st.Promise.Types()
 	st.Promise.Hear(reply)
-	if after, _ := st.Promise.Types(); st.kept > 0 {
+	after, _ := st.Promise.Types()
+	if st.kept > 0 {
 		st.kept += len(after) - len(before)
 		s.bytes += len(after) - len(before)
 	}

@@ -8,19 +8,20 @@ import (
 	"pgherd/proxy/query"
 )
 
-// Answer is what the server says of a session's state.
+// Answer is what the server says about the state of a session.
 type Answer struct {
-	Count string // of statements prepared by the protocol
+	Count string // how many statements were prepared by the protocol
 
 	settings pool.Settings
-	found    string // why it keeps the server; "": it need not
+	found    string // why the server has to stay with the session; "" if it need not
 	runs     map[string][]*query.Statement
 }
 
-// stateQuestion asks for what a session has left on the server: rows of a
-// letter, a name and a value. It means the same under any search_path.
+// stateQuestion asks for what a session has left on the server. Its rows have a letter, a name and
+// a value. It means the same under any search_path.
 //
-// Whatever the session's default, the transaction is one that waits for nobody.
+// It sets its isolation level because a serializable deferrable transaction, which may be the
+// session's default, could have to wait for others.
 const stateQuestion = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 {timed}SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
  WHERE s.source OPERATOR(pg_catalog.=) 'session' AND NOT s.name OPERATOR(pg_catalog.~) '^transaction_({else}isolation|read_only|deferrable)$'
@@ -35,8 +36,9 @@ UNION ALL SELECT 'a', a.mode, '' FROM pg_catalog.pg_lock_status() a
 UNION ALL SELECT 't', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend d
  WHERE d.refclassid OPERATOR(pg_catalog.=) 2615 AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())`
 
-// stateTimed is for a session with a transaction_timeout: the question tells of it before
-// it lifts it, or its server, and its client with it, might be ended by it.
+// stateTimed is for a session with a transaction_timeout. The question lifts the timeout, which
+// would otherwise end the server and with it the client's session. It asks for the value before
+// that.
 const stateTimed = `SELECT 's', s.name, s.setting FROM pg_catalog.pg_show_all_settings() s
  WHERE s.source OPERATOR(pg_catalog.=) 'session' AND s.name OPERATOR(pg_catalog.=) 'transaction_timeout';
 SET LOCAL transaction_timeout = 0;
@@ -47,8 +49,8 @@ var (
 	stateLifted = strings.NewReplacer("{timed}", stateTimed, "{else}", "timeout|").Replace(stateQuestion)
 )
 
-// Question is the question for what a session has left, with the placeholder settings that no catalog shows. timed:
-// the session has a transaction_timeout.
+// Question is the SQL that asks for what a session has left, and for the values of placeholder
+// settings, which no catalog shows. timed says that the session may have a transaction_timeout.
 func Question(placeholders []string, timed bool) string {
 	var sql strings.Builder
 	if timed {
@@ -63,11 +65,11 @@ func Question(placeholders []string, timed bool) string {
 	return sql.String()
 }
 
-// listed are the settings that hold a list of names.
+// listed are the settings whose value is a list of names.
 var listed = map[string]bool{"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true,
 	"local_preload_libraries": true}
 
-// Read reads the answer. user is whom the server has logged in.
+// Read reads the answer. user is the role that the server has logged in as.
 func Read(rows [][]string, user string, syntax query.Syntax) *Answer {
 	a := new(Answer)
 	for _, row := range rows {
@@ -105,14 +107,16 @@ func (a *Answer) read(what, name, value, user string, syntax query.Syntax) {
 	}
 }
 
+// find notes something that pins the server.
 func (a *Answer) find(why string) { a.found = cmp.Or(a.found, why) }
 
-// prepared: a statement of SQL PREPARE follows if its text is that alone.
+// prepared notes a statement of SQL PREPARE. It can follow the session to another server if its
+// text is that one PREPARE alone; if not, it pins the server.
 func (a *Answer) prepared(name, text string, syntax query.Syntax) {
 	if a.runs == nil {
 		a.runs = map[string][]*query.Statement{}
 	}
-	a.runs[name] = []*query.Statement{new(query.Statement)} // which may do anything
+	a.runs[name] = []*query.Statement{new(query.Statement)} // a statement that is not known, which may do anything
 	script := query.Parse([]byte(text), syntax)
 	if len(script.Statements) != 1 || script.Statements[0].Kind != query.Prepare || script.Statements[0].Name != name || !query.ASCII(name) {
 		a.find("PREPARE " + name)
@@ -122,7 +126,7 @@ func (a *Answer) prepared(name, text string, syntax query.Syntax) {
 	a.runs[name] = []*query.Statement{script.Statements[0].Inner}
 }
 
-// settingValue is what to put after SET ... TO.
+// settingValue is a value as it stands after SET ... TO.
 func settingValue(name, value string) string {
 	if !listed[name] {
 		return query.Literal(value)
@@ -137,8 +141,8 @@ func settingValue(name, value string) string {
 	return strings.Join(list, ", ")
 }
 
-// splitList reads a list of names as PostgreSQL writes it: names that need it
-// are in double quotes.
+// splitList reads a list of names as PostgreSQL writes it, where names that need quotes are in
+// double quotes.
 func splitList(list string) (items []string) {
 	var item strings.Builder
 	quoted, some := false, false

@@ -5,16 +5,16 @@ import (
 	"pgherd/proxy/query"
 )
 
-// Sizes of values in memory, in bytes, rounded up, with what a map needs for them.
+// Sizes of values in memory and of their places in a map, in bytes, rounded up.
 const (
 	settingSize = 100
 	changeSize  = 50
 )
 
-// Size is what the client has pgherd keep, in bytes, about.
+// Size is how many bytes pgherd keeps for the client here, roughly.
 func (f *Tracker) Size() int { return f.bytes + f.changing }
 
-// SizeOf is what settings take, or parameters that a session has set for itself.
+// SizeOf is how many bytes settings take, or pgherd's parameters that a session has set for itself.
 func SizeOf(settings map[string]string) (n int) {
 	for name, value := range settings {
 		n += settingSize + len(name) + len(value)
@@ -22,11 +22,11 @@ func SizeOf(settings map[string]string) (n int) {
 	return n
 }
 
-// sizeOfChange is what a change takes until its transaction ends.
+// sizeOfChange is how many bytes a change takes until its transaction ends.
 func sizeOfChange(c *effect.Change) int { return changeSize + len(c.Name) + len(c.Value) }
 
-// Adds is what an Effect adds to the session. RESET adds nothing, so that it can always
-// make room, but to a transaction that has set more than that.
+// Adds is how many bytes an Effect adds to the session. A RESET adds nothing, so that a client can
+// always make room by it, except in a transaction that has changed settings before.
 func (f *Tracker) Adds(e *effect.Effect) (n int) {
 	for i := range e.Changes {
 		if c := &e.Changes[i]; c.Value != "" || len(f.changes) > 0 {
@@ -39,6 +39,7 @@ func (f *Tracker) Adds(e *effect.Effect) (n int) {
 	return n
 }
 
+// runsSize is how many bytes a statement of SQL PREPARE takes.
 func runsSize(name string, inner []*query.Statement) int {
 	n := settingSize + len(name)
 	for _, st := range inner {
@@ -47,7 +48,7 @@ func runsSize(name string, inner []*query.Statement) int {
 	return n
 }
 
-// weigh counts anew what the session has set, and prepared in SQL.
+// weigh counts anew the bytes of what the session has set, and prepared in SQL.
 func (f *Tracker) weigh() {
 	f.bytes = SizeOf(f.Settings)
 	for name, inner := range f.Runs {

@@ -1,6 +1,6 @@
-// Package track keeps what a client has changed on servers: what follows it to the next
-// one, and what keeps the present one with it. It is told what statements do, how they end,
-// and what the server says; it asks nothing itself.
+// Package track keeps what a client has changed on servers: what follows the client to its next
+// server, and what pins its present one. It is told what statements do, how they end, and what the
+// server answers when it is asked; it sends nothing itself.
 package track
 
 import (
@@ -17,82 +17,85 @@ import (
 
 // Tracker is what one client has changed.
 type Tracker struct {
-	Settings pool.Settings                 // as its last transaction left them
-	Mean     pool.Settings                 // of those in force, what gives statements their meaning
-	Runs     map[string][]*query.Statement // what SQL PREPARE has prepared
-	Unsure   bool                          // what became of it all is to be asked of the server
+	Settings pool.Settings                 // as its last transaction has left them
+	Mean     pool.Settings                 // those of the settings in force that give statements their meaning
+	Runs     map[string][]*query.Statement // what each statement of SQL PREPARE runs
+	Unsure   bool                          // the server has to be asked what of all this holds
 	Alone    bool                          // the next request waits until the server owes nothing
-	Blindly  bool                          // statements were prepared while nobody knew what gives them their meaning
+	Blindly  bool                          // statements were prepared while Mean was not known
 
 	changes   []effect.Change // of the open transaction, as far as texts tell
-	expected  int             // tags of SET and RESET that they will be confirmed by
-	confirmed int             // those that have come
-	mixed     bool            // they may be of more than one transaction
-	kept      string          // why the server stays, whatever it says; "": it need not
-	found     string          // why it stays, as the server has said
-	suspect   string          // why it stays unless the statement proves wrong
+	expected  int             // how many tags SET and RESET will confirm the changes
+	confirmed int             // how many of these tags have come
+	mixed     bool            // the changes may be those of more than one transaction
+	kept      string          // why the server is pinned, whatever it answers; "" if it is not
+	found     string          // why the server is pinned, by its own answer; "" if it is not
+	suspect   string          // why the server is pinned, unless the statement is a syntax error
 	names     []string        // placeholder settings that may have been set
-	failures  int             // questions without an answer, in a row
-	counted   bool            // that it keeps its server
-	bytes     int             // of settings and runs, about
-	changing  int             // of changes
+	failures  int             // how many questions in a row were not answered
+	counted   bool            // NewlyPinned has seen that the server is pinned
+	bytes     int             // of Settings and Runs, roughly
+	changing  int             // bytes of changes
 }
 
-// Pinned is why the server stays with the session; "": it need not.
+// Pinned is why the server stays with the session; "" if it need not.
 func (f *Tracker) Pinned() string { return cmp.Or(f.kept, f.found) }
 
-// Kept is why it stays whatever the server says of it; "": it need not.
+// Kept is why the server stays with the session whatever it answers; "" if it need not.
 func (f *Tracker) Kept() string { return f.kept }
 
-// NewlyPinned says that the server stays since this was asked last.
+// NewlyPinned says that the server is pinned now, and was not when this was last called.
 func (f *Tracker) NewlyPinned() bool {
 	before := f.counted
 	f.counted = f.Pinned() != ""
 	return f.counted && !before
 }
 
-// Certain says that the texts tell all there is to know.
+// Certain says that the texts of the statements tell all that there is to know.
 func (f *Tracker) Certain() bool {
 	return !f.Unsure && f.suspect == "" && (len(f.changes) == 0 || f.confirmed == f.expected)
 }
 
-// Unmixed says that all that is noted is of one transaction.
+// Unmixed says that all changes noted are those of one transaction.
 func (f *Tracker) Unmixed() bool { return !f.mixed }
 
-// AskAhead says that an answer, had with that to the statement, would tell all.
+// AskAhead says that the server is to be asked, and that an answer in the same round trip as the
+// statement would tell all.
 func (f *Tracker) AskAhead() bool { return f.Unsure && f.kept == "" && f.suspect == "" }
 
-// Names are the placeholder settings that the server has to be asked for.
+// Names are the placeholder settings for which the server has to be asked.
 func (f *Tracker) Names() []string { return f.names }
 
-// Asked notes that the server has been asked, and whether in vain. It counts until Adopt.
+// Asked notes that the server was asked, and whether the question has failed. Adopt begins a new
+// count.
 func (f *Tracker) Asked(failed bool) {
 	if f.failures++; failed && f.failures >= failuresLimit {
 		f.Keep("its state cannot be asked for")
 	}
 }
 
-// GivenUp says that the server has been asked often enough in vain.
+// GivenUp says that too many questions in a row had no answer.
 func (f *Tracker) GivenUp() bool { return f.failures >= failuresLimit }
 
-// failuresLimit is how many questions in a row may fail, canceled or out of
-// time, before the server stays for good.
+// failuresLimit is how many questions in a row may fail, be it by a cancel or a timeout, before the
+// server is pinned for good.
 const failuresLimit = 3
 
-// Settle: all statements have ended. One that has not proven wrong keeps the server.
+// Settle notes that all statements have ended. A suspect one that was no syntax error pins the
+// server.
 func (f *Tracker) Settle() {
 	f.Keep(f.suspect)
 	f.suspect = ""
 }
 
-// Reset: the server is cleaned, and nothing keeps it any more.
+// Reset notes that the server is reset, so that nothing pins it any more.
 func (f *Tracker) Reset() {
 	f.Drop()
 	f.Unsure, f.suspect, f.kept, f.found = false, "", "", ""
 }
 
-// Note takes down what a statement that is being sent will do. quiet: the
-// server owes nothing, so all before it is known.
+// Note notes what a statement that is about to be sent will do. quiet says that the server owes
+// nothing, so that the outcome of all earlier statements is known.
 func (f *Tracker) Note(e *effect.Effect, quiet bool) {
 	f.mixed = f.mixed || !quiet && len(f.changes) > 0
 	switch {
@@ -135,8 +138,10 @@ func (f *Tracker) Note(e *effect.Effect, quiet bool) {
 	}
 }
 
+// Keep pins the server for this reason until DISCARD ALL or a reset; "" is no reason.
 func (f *Tracker) Keep(why string) { f.kept = cmp.Or(f.kept, why) }
 
+// name notes a placeholder setting, for which the server has to be asked.
 func (f *Tracker) name(name string) {
 	switch {
 	case !strings.Contains(name, ".") || slices.Contains(f.names, name):
@@ -147,11 +152,11 @@ func (f *Tracker) name(name string) {
 	}
 }
 
-// namesLimit bounds the placeholder settings of one session that are asked
-// for; who uses more keeps the server.
+// namesLimit bounds the placeholder settings of one session for which the server is asked. A
+// session with more of them pins its server.
 const namesLimit = 100
 
-// nameLimit bounds each, in bytes.
+// nameLimit bounds the name of each, in bytes.
 const nameLimit = 1 << 10
 
 // InForce is the settings as they are now.
@@ -163,7 +168,7 @@ func (f *Tracker) InForce() pool.Settings {
 	return now
 }
 
-// Confirm takes down a CommandComplete that was the client's.
+// Confirm notes the tag of a statement of the client's that has ended.
 func (f *Tracker) Confirm(tag []byte) {
 	if string(tag) == "SET" || string(tag) == "RESET" {
 		f.confirmed++
@@ -173,8 +178,8 @@ func (f *Tracker) Confirm(tag []byte) {
 // syntaxError is the SQLSTATE of a statement that PostgreSQL cannot read.
 const syntaxError = "42601"
 
-// Failed takes down an error that was the client's. first: it was the first
-// reply.
+// Failed notes an error of a statement of the client's. first says that it came before any other
+// reply, so that no part of the text has run.
 func (f *Tracker) Failed(code string, first bool) {
 	f.Unsure = f.Unsure || len(f.changes) > 0
 	if code == syntaxError && first {
@@ -182,9 +187,8 @@ func (f *Tracker) Failed(code string, first bool) {
 	}
 }
 
-// Commit makes the changes those of the session: its transaction has ended,
-// and all that they depend on is certain. What the server reports of itself is
-// better than what a text says.
+// Commit makes the changes of a transaction that has ended the session's own. It is called when
+// Certain. A value that the server reports itself counts more than the one in the text.
 func (f *Tracker) Commit(reported []wire.Param) {
 	for _, c := range f.changes {
 		if c.Local {
@@ -204,8 +208,8 @@ func (f *Tracker) Commit(reported []wire.Param) {
 	f.Drop()
 }
 
-// Doubt: the transaction has ended, and it is not certain which of its changes
-// hold. What takes back the next one's does not take back these.
+// Doubt notes that the transaction has ended, and that it is not certain which of its changes hold.
+// A ROLLBACK of the next transaction will not take these back.
 func (f *Tracker) Doubt() { f.Unsure = f.Unsure || len(f.changes) > 0 }
 
 // Drop forgets the changes, as if they had never been.
@@ -217,7 +221,7 @@ func (f *Tracker) Drop() {
 	f.expected, f.confirmed, f.changing, f.mixed = 0, 0, 0, false
 }
 
-// Adopt takes what the server has answered for the truth.
+// Adopt replaces what is noted by what the server has answered.
 func (f *Tracker) Adopt(a *Answer) {
 	if f.Blindly && !maps.Equal(meaning(a.settings), f.Mean) {
 		f.Keep("a statement was prepared where a function had changed its meaning")
@@ -230,12 +234,12 @@ func (f *Tracker) Adopt(a *Answer) {
 	f.Mean = meaning(f.Settings)
 }
 
-// Discarded: DISCARD ALL was done.
+// Discarded notes that DISCARD ALL was done.
 func (f *Tracker) Discarded() {
 	*f = Tracker{Alone: f.Alone, names: f.names}
 }
 
-// meaning is the part of the settings that statements parsed under them depend on.
+// meaning is the part of the settings that gives statements parsed under them their meaning.
 func meaning(settings pool.Settings) pool.Settings {
 	var part pool.Settings
 	for name := range settings {
