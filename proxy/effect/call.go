@@ -7,10 +7,10 @@ import (
 	"pgherd/proxy/query"
 )
 
-// calls judges the functions that a statement calls.
+// calls adds what the functions that a statement calls may leave.
 func (e *Effect) calls(st *query.Statement, by Judge) {
 	functions, fields := st.Functions, st.Fields
-	if st.Kind == query.Explain && st.Inner != nil { // planning may call them
+	if st.Kind == query.Explain && st.Inner != nil { // the planner may call functions of the statement that is explained
 		functions, fields = st.Inner.Functions, st.Inner.Fields
 	}
 	for i := range functions {
@@ -31,11 +31,12 @@ func (e *Effect) calls(st *query.Statement, by Judge) {
 	}
 }
 
+// call adds what one function may leave.
 func (e *Effect) call(f *query.Function, by Judge) {
 	switch {
 	case f.Name == "pg_prepared_statement":
 		e.reveals(true)
-	case f.Mark != query.MarkSession: // it may have an overload of the database's own, or be of a later PostgreSQL
+	case f.Mark != query.MarkSession: // even a function of PostgreSQL's may have an overload in the database, or be of a later version
 		e.may(by.Function(f), "function "+f.Name)
 		e.AddIf(Drawn, by.Known.Own(f.Name) && !by.trusts(f.Schema, f.Name))
 	case f.Name == setConfig:

@@ -7,15 +7,15 @@ import (
 	"pgherd/proxy/query"
 )
 
-// defines says that other statements may do more after a statement than before: those
-// that reach what it names as its Objects, or any.
+// defines says that after a statement other statements may do more than before. These are the
+// statements that reach one of its Objects; if it has none, they may be any.
 func defines(st *query.Statement, by Judge) bool {
 	switch {
 	case st.Kind == query.CommitPrepared:
 		return true
 	case st.Kind == query.DDL && !st.Plain:
 		return true
-	case st.Kind == query.DDL, tableAs(st): // of a materialized view the query runs again
+	case st.Kind == query.DDL, tableAs(st): // the query of a materialized view runs again at each refresh
 		return by.Known.DDL() != catalog.Harmless || ties(st, by) || st.Inner != nil && ties(st.Inner, by)
 	case st.Kind == query.Do && catalog.Defines(st.Value):
 		return true
@@ -25,15 +25,16 @@ func defines(st *query.Statement, by Judge) bool {
 	})
 }
 
-// ties says that a definition has something call what is not harmless, or may be defined
-// anew: who does that has to know.
+// ties says that a definition makes something call a function that is not harmless, or a function
+// of the database's own, which may be defined anew later.
 func ties(st *query.Statement, by Judge) bool {
 	return slices.ContainsFunc(st.Fields, by.Known.Own) || slices.ContainsFunc(st.Functions, func(f query.Function) bool {
 		return by.Function(&f) != catalog.Harmless || catalog.ReadsDrawn(f.Name) || by.Known.Own(f.Name)
 	})
 }
 
-// objects are those of a definition, if no event trigger may define more.
+// objects are what a definition changes. They are nil, for anything, if an event trigger may
+// change more.
 func objects(st *query.Statement, by Judge) []string {
 	if by.Known.DDL() != catalog.Harmless {
 		return nil
@@ -41,7 +42,7 @@ func objects(st *query.Statement, by Judge) []string {
 	return st.Objects
 }
 
-// tableAs says that a statement makes a table of what it reads.
+// tableAs says that a statement makes a table of the rows that it reads.
 func tableAs(st *query.Statement) bool {
 	return st.Kind == query.CreateTableAs || st.Kind == query.ExplainAnalyze && st.Inner.Kind == query.CreateTableAs
 }

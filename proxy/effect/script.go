@@ -8,8 +8,7 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// Of judges a script by its text and by what the catalog says of the
-// names in it.
+// Of is the effect of a script, by its text and by what the catalog says of the names in it.
 func Of(script *query.Script, by Judge) Effect {
 	var e Effect
 	if script.Unknown() {
@@ -21,13 +20,14 @@ func Of(script *query.Script, by Judge) Effect {
 		e.AddIf(Hooks, script.Statements[i].Kind == query.DDL && hooks(script, &script.Statements[i]))
 	}
 	if len(script.Statements) > 1 {
-		e.AddIf(Partly, e.Has(Undo) || len(e.Changes) > 0) // an error between them decides
+		e.AddIf(Partly, e.Has(Undo) || len(e.Changes) > 0) // an error between the statements decides what holds
 		e.Set &^= Undo
 	}
 	return e
 }
 
-// suspect judges what cannot be read: it may do anything, and is judged by its words alone.
+// suspect judges a text that pgherd cannot parse. It may do anything (I3), so only the words in it
+// count.
 func (e *Effect) suspect(script *query.Script, by Judge) {
 	e.Add(Suspect | Alone | Ask | Drawn | Peeks | Stays)
 	e.KeepFor("a statement that pgherd cannot read (" + script.Problem.String() + ")")
@@ -38,18 +38,18 @@ func (e *Effect) suspect(script *query.Script, by Judge) {
 	}
 }
 
-// definers are the words of which a statement has one, if others may do more after it and
-// no function is why. DO has its code in a string.
+// definers are words of SQL. A statement that changes what other statements do, and not by calling
+// a function, has one of them. DO has its code in a string.
 var definers = map[string]bool{"create": true, "alter": true, "drop": true, "import": true, "prepared": true, "do": true}
 
-// hooks says that a definition may have to do with a trigger, rule or policy.
+// hooks says that a definition may be about a trigger, rule or policy.
 func hooks(script *query.Script, st *query.Statement) bool {
 	return mentions(script.Text[st.Offset:st.Offset+st.Length], script.Syntax, func(word string) bool {
 		return word == "trigger" || word == "rule" || word == "policy"
 	})
 }
 
-// mentions says that a text has one of the words, or cannot be told apart from there on.
+// mentions says that a text has one of the words, or that its tokens cannot be read.
 func mentions(sql string, syntax query.Syntax, is func(word string) bool) bool {
 	text := []byte(sql)
 	lexer := lex.New(text, syntax)
@@ -68,7 +68,7 @@ func mentions(sql string, syntax query.Syntax, is func(word string) bool) bool {
 	}
 }
 
-// Include judges one statement more.
+// Include adds the effect of one more statement.
 func (e *Effect) Include(st *query.Statement, by Judge) {
 	e.form(st, by)
 	for at := st; at != nil; at = at.Inner { // EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE
@@ -92,7 +92,7 @@ func (e *Effect) Include(st *query.Statement, by Judge) {
 	if made || st.Kind == query.DDL {
 		e.may(by.Known.DDL(), "an event trigger")
 	}
-	if made && !st.Effects.Has(query.TempTable) { // which may be in pg_temp all the same, by the search_path
+	if made && !st.Effects.Has(query.TempTable) { // by the search_path the table may be in pg_temp all the same
 		e.AddIf(Ask, !by.Lasting)
 	}
 	switch has := st.Effects.Has; {
@@ -108,13 +108,13 @@ func (e *Effect) Include(st *query.Statement, by Judge) {
 	e.AddIf(Sends, st.Effects.Has(query.Notifies))
 	e.AddIf(Drawn, draws(st))
 	e.AddIf(Peeks, st.Kind == query.Do && catalog.Peeks(st.Value))
-	if st.Kind == query.DDL && e.Has(Recalls) { // as a default, of which only ADD COLUMN reads it now
+	if st.Kind == query.DDL && e.Has(Recalls) { // a currval in a default runs later, except in ADD COLUMN
 		e.Add(Peeks)
 		e.Set, e.Recalled = e.Set&^Recalls, ""
 	}
 }
 
-// form judges the statement by what it is.
+// form adds what a statement does by its kind.
 func (e *Effect) form(st *query.Statement, by Judge) {
 	switch st.Kind {
 	case query.Begin:
@@ -135,7 +135,7 @@ func (e *Effect) form(st *query.Statement, by Judge) {
 	case query.Set, query.SetRole, query.Reset:
 		e.tag()
 		e.set(st)
-	case query.DiscardAll: // its tag tells that it was done
+	case query.DiscardAll: // its tag says that it was done
 		e.Add(Alone)
 	case query.DeallocateAll:
 		e.Add(Alone | Ask)
@@ -162,7 +162,7 @@ func (e *Effect) form(st *query.Statement, by Judge) {
 	}
 }
 
-// draws says that a statement may draw from a sequence: by a column's default,
+// draws says that a statement may draw from a sequence, which it may do by the default of a column,
 // or in a function or trigger.
 func draws(st *query.Statement) bool {
 	const by = query.SetsSequence | query.AnonymousCode | query.UnknownFunction | query.DataModifyingCTE

@@ -8,14 +8,14 @@ import (
 	"pgherd/proxy/query"
 )
 
-// set judges SET and RESET of one setting.
+// set adds what SET or RESET of one setting does.
 func (e *Effect) set(st *query.Statement) {
 	c := Change{Name: st.Name, Value: st.Value, Local: st.Local}
 	if st.Kind == query.Reset {
 		c.Value = ""
 	}
 	switch {
-	case st.Name == "transaction_isolation", st.Name == "transaction_read_only", st.Name == "transaction_deferrable": // of the transaction alone
+	case st.Name == "transaction_isolation", st.Name == "transaction_read_only", st.Name == "transaction_deferrable": // they end with the transaction
 		return
 	case st.Name == "session_authorization":
 		e.Add(Alone | Ask)
@@ -35,10 +35,10 @@ func (e *Effect) set(st *query.Statement) {
 	e.Changes = append(e.Changes, c)
 }
 
-// placeholder notes a setting that pg_settings does not show.
+// placeholder notes a placeholder setting, such as app.user, which pg_settings does not show.
 func (e *Effect) placeholder(name string) {
 	switch {
-	case !query.ASCII(name): // encodings and locales differ in what it is to the server
+	case !query.ASCII(name): // how the server folds it depends on the encoding and the locale
 		e.KeepFor("a setting whose name is not ASCII")
 	case strings.Contains(name, "."):
 		e.Add(Ask)
@@ -48,7 +48,7 @@ func (e *Effect) placeholder(name string) {
 
 const setConfig = "set_config"
 
-// configures judges set_config(name, value, is_local).
+// configures adds what set_config(name, value, is_local) does.
 func (e *Effect) configures(f *query.Function) {
 	if len(f.Arguments) != 3 || !f.Arguments[0].Constant || f.Arguments[0].Altered {
 		e.may(catalog.Keeps, "set_config of a setting that the statement does not name")
@@ -58,12 +58,13 @@ func (e *Effect) configures(f *query.Function) {
 	e.AddIf(Alone, name == "standard_conforming_strings" || name == "client_encoding")
 	local := f.Arguments[2].Constant && !f.Arguments[2].Altered && choiceIsTrue(f.Arguments[2].Text)
 	if local && !Meant(name) && !e.Has(Alone) {
-		return // gone at the transaction's end
+		return // the value ends with the transaction
 	}
 	e.Add(Ask)
 	e.placeholder(name)
 }
 
+// choiceIsTrue reads a literal of type boolean.
 func choiceIsTrue(text string) bool {
 	switch strings.ToLower(text) {
 	case "t", "true", "on", "yes", "y", "1":
@@ -72,11 +73,11 @@ func choiceIsTrue(text string) bool {
 	return false
 }
 
-// Meaning are the settings that give a statement its meaning when it is parsed.
+// Meaning are the settings on which the meaning of a statement depends when it is parsed.
 var Meaning = [...]string{
 	"array_nulls", "backslash_quote", "datestyle", "intervalstyle", "search_path", "standard_conforming_strings",
 	"timezone", "transform_null_equals", "xmloption",
-	"role", "session_authorization", // "$user" in search_path
+	"role", "session_authorization", // they are "$user" in the search_path
 }
 
 // Meant says that a setting is one of them.
