@@ -2,8 +2,8 @@ package command
 
 import "pgherd/proxy/route"
 
-// Explained is the statement of an EXPLAIN ROUTE [VERBOSE]: all that follows, with its
-// comments, for some are hints. Not ok: it is none.
+// Explained is the statement of an EXPLAIN ROUTE [VERBOSE], with its comments, some of which may be
+// hints. It is not ok if the text is no EXPLAIN ROUTE.
 func Explained(sql []byte) (statement []byte, verbose, ok bool) {
 	for _, w := range [...]string{"explain", "route"} {
 		if sql, ok = leading(sql, w); !ok {
@@ -14,7 +14,7 @@ func Explained(sql []byte) (statement []byte, verbose, ok bool) {
 	return unindented(statement), verbose, true
 }
 
-// leading takes a word off the front of a text, if that begins with it.
+// leading removes a word from the beginning of a text. It is not ok if the text begins otherwise.
 func leading(sql []byte, word string) (rest []byte, ok bool) {
 	rest = unindented(sql)
 	if !beginsWith(rest, word) {

@@ -10,16 +10,16 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Errors of query strings with several commands.
+// Errors for query strings with several commands.
 var (
 	mixed = &wire.Fault{Code: "0A000",
 		Message: "commands to pgherd (PGPOOL, SHOW POOL_NODES and the like) cannot be mixed with SQL in one query string",
-		Hint:    "Nothing of it was run. Send them in a query string of their own."}
+		Hint:    "Nothing in it was run. Send the commands in a query string of their own."}
 	crowded = &wire.Fault{Code: "54000", Message: "too many commands to pgherd in one query string"}
 )
 
-// In are the commands of pgherd's that a query string consists of, as find knows
-// them; none: it is SQL.
+// In returns the commands that a query string consists of, as find knows them. It returns none if
+// the string is SQL.
 func In(sql []byte, syntax query.Syntax, find func([]byte) (Command, bool)) ([]Command, error) {
 	if _, _, ok := Explained(sql); ok || !mayHold(sql) || syntax.UnsafeEncoding {
 		if command, ok := find(sql); ok {
@@ -49,15 +49,15 @@ func In(sql []byte, syntax query.Syntax, find func([]byte) (Command, bool)) ([]C
 	return list, nil
 }
 
-// Limit is how many commands may be in one query string.
+// Limit is how many commands may be in one query string (I5).
 const Limit = 100
 
-// own begins statements that are no SQL.
+// own begins statements that only pgherd knows.
 const own = "pgpool"
 
-// mayHold says that a query string may hold several commands of which one is
-// for pgherd: PGPOOL or SHOW POOL_. It is asked of every Query, and next to
-// none has a semicolon in its middle.
+// mayHold says that a query string may have several statements, one of which is a command to
+// pgherd, PGPOOL or SHOW POOL_. It is called for every Query, and is quick because few have a
+// semicolon before the end.
 func mayHold(sql []byte) bool {
 	sql = bytes.TrimRight(sql, "; \t\r\n")
 	if bytes.IndexByte(sql, ';') < 0 {
@@ -78,8 +78,7 @@ func beginsWith(b []byte, lower string) bool {
 	return len(b) >= len(lower) && strings.EqualFold(string(b[:len(lower)]), lower)
 }
 
-// statements are the statements of a query string, without the comments
-// between them.
+// statements are the statements of a query string, without the comments between them.
 func statements(sql []byte, syntax query.Syntax) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		lexer := lex.New(sql, syntax)

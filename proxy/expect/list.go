@@ -1,6 +1,6 @@
-// Package expect keeps, in order, which replies a server still owes and what
-// becomes of each: the client's go to the client, those to pgherd's own requests
-// do not, and pgherd's own answers take their turn among them. It does no I/O.
+// Package expect keeps, in order, which replies a server still owes and what becomes of each (I1).
+// Replies to the client's requests go to the client, replies to pgherd's own requests do not, and
+// pgherd's own answers take their turn among them. It does no I/O.
 package expect
 
 import (
@@ -11,29 +11,29 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// kept is for how many an empty list may hold on to memory.
+// kept is for how many entries an empty list keeps its memory.
 const kept = 32
 
 // Disposition says what becomes of the reply to a request.
 type Disposition uint8
 
 const (
-	Forward    Disposition = iota // the client asked: it gets the reply
-	Swallow                       // pgherd asked: the client never sees it
-	Local                         // pgherd answers the client itself, when its turn comes
-	Beside                        // pgherd says something before the reply to the client's next request; no reply itself
-	Substitute                    // the server fails for the client, which gets pgherd's words for it
-	Setup                         // pgherd asked, so that the client's next request can work: an error is the client's
-	Capture                       // pgherd asked, and reads the answer
-	Restore                       // pgherd brings the server to the session's settings: an error ends the session
-	Attempt                       // as swallow, and an error changes nothing
-	Retry                         // the client asked; it gets the reply to a repetition instead
+	Forward    Disposition = iota // the client has asked, and gets the reply
+	Swallow                       // pgherd has asked, and the client never sees the reply
+	Local                         // pgherd answers the client itself, when the turn comes
+	Beside                        // pgherd sends something before the next reply to the client, which is no reply itself
+	Substitute                    // the server fails in the place of the client's request, and the client gets pgherd's words
+	Setup                         // pgherd has prepared the client's next request; the client gets an error, and no other reply
+	Capture                       // pgherd has asked a question of its own, and reads the answer
+	Restore                       // pgherd brings the server to the session's settings; an error ends the session
+	Attempt                       // as Swallow, but an error does no harm
+	Retry                         // the client has asked, and gets the reply to a repetition instead
 )
 
-// ours: it is of pgherd's own making, and in locals; the server never hears of it.
+// ours says that pgherd itself makes the reply, which is in locals. The server was sent nothing.
 func (w Disposition) ours() bool { return w == Local || w == Beside }
 
-// owed is a reply that has not come, or not wholly.
+// owed is a reply that has not come, or has not come as a whole.
 type owed struct {
 	request wire.Kind
 	whose   Disposition
@@ -41,62 +41,60 @@ type owed struct {
 	about   any
 }
 
-// Undo takes back what was noted when a request was sent, because it failed
-// itself (erred), or because the server skipped it. nil: nothing was noted.
+// Undo takes back what was noted when a request was sent. It is called if the request has failed
+// itself (erred), or if the server has skipped it. It is nil if nothing was noted.
 type Undo func(erred bool)
 
-// Limit bounds the replies owed at once; beyond it the client is not
-// read. A server holds back at most 8 KB of replies until a Sync, which is
-// fewer than this many of the smallest, so waiting for some never dead-locks.
+// Limit bounds the replies owed at once (I5); beyond it the client is not read. A server holds back
+// at most 8 KB of replies until a Sync. Even of the smallest replies that is less than Limit, so
+// waiting for some never dead-locks.
 const Limit = 1 << 14
 
-// List is the ordered list of replies still owed to the client or to
-// pgherd. It serves everything that speaks to the server on the session's
-// behalf; "the server owes nothing" (I2) is: the list is empty.
+// List is the ordered list of replies still owed to the client or to pgherd. Every request that is
+// sent to the server has an entry in it. The server owes nothing (I2) if the list is empty.
 //
-// What it knows of the protocol, beside wire.Kind's table: after an error in
-// the extended protocol a server skips to the next Sync; while it takes copy
-// data it ignores Flush and Sync; CopyDone and CopyFail outside a copy are
-// ignored.
+// Besides the table of wire.Kind it knows these rules of the protocol: after an error in the
+// extended protocol a server skips to the next Sync; while it takes copy data it ignores Flush and
+// Sync; it ignores CopyDone and CopyFail outside of a copy.
 type List struct {
 	list   fifo.Queue[owed]
-	locals fifo.Queue[Answer] // to the entries of our own making, in order
-	held   int                // bytes of them
-	// Skipping: the server reads nothing but a Sync, which was not sent yet.
+	locals fifo.Queue[Answer] // pgherd's own answers for those entries that have one, in order
+	held   int                // bytes of locals
+	// Skipping says that the server ignores all up to a Sync, which was not sent yet.
 	Skipping bool
-	// copying: the oldest request takes copy data, its end was not sent yet.
+	// copying says that the oldest request takes copy data, whose end was not sent yet.
 	copying bool
-	// ignored counts the Syncs that a copy took no notice of; if it fails
-	// they may have counted after all.
+	// ignored counts the Syncs that a copy has ignored. If the copy fails, the server may have
+	// read them after the failure, and may answer them.
 	ignored int
-	// What may have to be taken back: since the last Sync or Query, and
-	// before it. While there is some of the latter nobody knows yet what a
-	// new request means.
+	// open and closed count the entries with an Undo, those since the last Sync or Query and those
+	// before it. While there are some of the latter it is not known what a new request means.
 	open, closed int
-	// unsynced: a sequence of the extended protocol was begun and is not
-	// finished; a transaction may be open, whatever the status last told.
+	// unsynced says that a sequence of the extended protocol is not finished. A transaction may be
+	// open then, whatever status the server has reported last.
 	unsynced bool
-	// Uncertain: an error came where ignored Syncs make it unknowable how
-	// many replies are still to come. The server is never reused.
+	// Uncertain says that it cannot be known how many replies are still to come, because of an
+	// error after ignored Syncs, or that the session does not trust the server any more. The
+	// server is never reused.
 	Uncertain bool
 }
 
-// Empty says that the server owes nothing, and reads what comes next (I2).
+// Empty says that the server owes nothing (I2), and does not skip what comes next.
 func (e *List) Empty() bool { return e.list.Len() == 0 && !e.Skipping && !e.copying }
 
 // RepliesPending says that replies are still to come without another request.
 func (e *List) RepliesPending() bool { return e.list.Len() > 0 && !e.copying }
 
-// Unsettled says that what was noted before the last Sync or Query may have
-// to be taken back, and that the answer comes without another request.
+// Unsettled says that what was noted before the last Sync or Query may have to be taken back, and
+// that the replies which decide this come without another request.
 func (e *List) Unsettled() bool { return e.closed > 0 && !e.copying }
 
-// StatusPending says that a request is not answered after which a transaction may
-// have another state.
+// StatusPending says that a request of the client's is not answered yet whose ReadyForQuery may
+// report another transaction status.
 func (e *List) StatusPending() bool { return e.settlingFrom(0) }
 
-// StatusPendingBehind is StatusPending for what was sent behind the request whose reply is
-// arriving.
+// StatusPendingBehind is StatusPending for the requests that were sent after the one whose reply
+// is arriving.
 func (e *List) StatusPendingBehind() bool { return e.settlingFrom(1) }
 
 func (e *List) settlingFrom(first int) bool {
@@ -109,9 +107,9 @@ func (e *List) settlingFrom(first int) bool {
 	return false
 }
 
-// Runs says that what the server does now, as far as its replies tell, is the
-// client's: of pgherd's own only what is done at once, and may be answered late, is
-// before it.
+// Runs says that the server, as far as its replies show, is working on a request of the client's.
+// Before that request there may be small requests of pgherd's own without a ReadyForQuery, which
+// the server has done already and only answers late.
 func (e *List) Runs() bool {
 	for i := range e.list.Len() {
 		switch o := e.list.At(i); {
@@ -124,7 +122,7 @@ func (e *List) Runs() bool {
 	return false
 }
 
-// OwedToClient is how many of the replies owed are the client's.
+// OwedToClient is how many of the replies owed are for the client.
 func (e *List) OwedToClient() (n int) {
 	for i := range e.list.Len() {
 		if w := e.list.At(i).whose; w == Forward || w == Local || w == Substitute {
@@ -137,11 +135,11 @@ func (e *List) OwedToClient() (n int) {
 // Doubtful says that something that was noted may have to be taken back.
 func (e *List) Doubtful() bool { return e.open+e.closed > 0 }
 
-// InExtended says that a sequence of the extended protocol is not finished: an
-// error in it would have the next request skipped.
+// InExtended says that a sequence of the extended protocol is not finished, so that an error in it
+// makes the server skip the next request.
 func (e *List) InExtended() bool { return e.unsynced }
 
-// push puts a request, or an answer of our own, at the end of the list.
+// push puts a request, or an answer of pgherd's own, at the end of the list.
 func (e *List) push(o owed) {
 	if o.undo != nil {
 		e.open++
@@ -155,7 +153,7 @@ func (e *List) push(o owed) {
 	e.list.Push(o)
 }
 
-// put and take are the two places where answers of our own come and go.
+// put and take are the only places where pgherd's own answers are added and removed.
 func (e *List) put(a Answer) {
 	e.held += len(a.Bytes)
 	e.locals.Push(a)
@@ -168,10 +166,10 @@ func (e *List) take() Answer {
 	return a
 }
 
-// Held is how many bytes of our own answers wait for their turn.
+// Held is how many bytes of pgherd's own answers wait for their turn.
 func (e *List) Held() int { return e.held }
 
-// pop takes off the oldest.
+// pop removes the oldest entry.
 func (e *List) pop() owed {
 	o := e.list.Pop()
 	e.list.Trim(kept)
@@ -179,6 +177,7 @@ func (e *List) pop() owed {
 	return o
 }
 
+// release notes that an entry needs no Undo any more.
 func (e *List) release(o owed) {
 	switch {
 	case o.undo == nil:
@@ -192,29 +191,29 @@ func (e *List) release(o owed) {
 // Len is how many replies are owed.
 func (e *List) Len() int { return e.list.Len() }
 
-// Next is what becomes of the next reply; nothing owed reads as the client's own.
+// Next is the disposition of the next reply. If nothing is owed, it is that of the client's own.
 func (e *List) Next() Disposition { return e.head().whose }
 
-// Mark says anew what becomes of the reply to the oldest request.
+// Mark changes the disposition of the reply to the oldest request.
 func (e *List) Mark(w Disposition) { e.list.At(0).whose = w }
 
-// Words is what the client is told instead of the reply that is arriving.
+// Words is what the client gets instead of the reply that is arriving.
 func (e *List) Words() Answer { return *e.locals.At(0) }
 
-// Reset makes an empty list of another server's; it keeps the memory of the old one,
-// which is empty too.
+// Reset makes the list that of another server. The list is empty before and after; it keeps its
+// memory.
 func (e *List) Reset() { *e = List{list: e.list, locals: e.locals} }
 
 // Full says that Limit replies are owed.
 func (e *List) Full() bool { return e.list.Len() >= Limit }
 
-// About is what AddAbout has said of the request whose reply is arriving; nil: nothing.
+// About is what AddAbout has noted for the request whose reply is arriving; nil if nothing.
 func (e *List) About() any { return e.head().about }
 
 // Add notes that a request has been sent to the server.
 func (e *List) Add(request wire.Kind, w Disposition, undo Undo) { e.AddAbout(request, w, undo, nil) }
 
-// AddAbout is Add, with what the request is about.
+// AddAbout is Add with a note of what the request is about.
 func (e *List) AddAbout(request wire.Kind, w Disposition, undo Undo, about any) {
 	switch {
 	case !request.Asks():
@@ -227,7 +226,7 @@ func (e *List) AddAbout(request wire.Kind, w Disposition, undo Undo, about any) 
 		switch request {
 		case wire.Sync:
 			e.ignored++
-		default: // the end of the copy, or a fault in it: either way no reply of its own
+		default: // it ends the copy, or makes it fail, and has no reply of its own
 			e.copying = false
 		}
 	case e.list.Len() == 0 && (request == wire.CopyDone || request == wire.CopyFail):
@@ -236,8 +235,8 @@ func (e *List) AddAbout(request wire.Kind, w Disposition, undo Undo, about any) 
 	}
 }
 
-// AddSubstitute is add for a request that will fail, and what the client is told.
-// If code is not "", an error of another code is told as it is.
+// AddSubstitute is Add for a request that will fail, and for whose error the client gets words. If
+// code is not "", the client gets an error of another code as it is.
 func (e *List) AddSubstitute(request wire.Kind, words []byte, code string) {
 	e.push(owed{request: request, whose: Substitute})
 	e.put(Answer{Bytes: words, Code: code})
@@ -246,16 +245,16 @@ func (e *List) AddSubstitute(request wire.Kind, words []byte, code string) {
 // Answer is pgherd's own reply to a request.
 type Answer struct {
 	Bytes []byte
-	Ready bool // ReadyForQuery follows, with the status of that moment
+	Ready bool // a ReadyForQuery follows, with the status at that moment
 	Undo  Undo
-	Code  string // of the error that it takes the place of; "": any
-	// Beside: it is no reply, but comes before the next one.
+	Code  string // the code of the error that it replaces; "" for any
+	// Beside says that it is no reply, but comes before the next one.
 	Beside bool
 }
 
-// Answer notes a reply of pgherd's own. now: nothing is owed before it, and no
-// message is torn, half of it sent: it is to be sent; else NextLocal gives it
-// back when its turn comes.
+// Answer notes a reply of pgherd's own. If nothing is owed before it, and no message is torn, that
+// is sent to the client by half, it is to be sent now. If not, NextLocal returns it when its turn
+// comes.
 func (e *List) Answer(a Answer, torn bool) (now bool) {
 	if e.Skipping {
 		return false
@@ -272,8 +271,8 @@ func (e *List) Answer(a Answer, torn bool) (now bool) {
 	return false
 }
 
-// Admit says whose a reply is that begins to arrive. An error is a violation
-// of the protocol by the server.
+// Admit is the disposition of a reply that begins to arrive. An error means that the server has
+// violated the protocol.
 func (e *List) Admit(kind wire.Kind) (Disposition, error) {
 	head := e.head()
 	if kind.Unasked() || kind.Within(head.request) {
@@ -298,20 +297,20 @@ func (e *List) Settle(kind wire.Kind) {
 			e.take()
 		}
 		e.dropStray()
-	case kind == wire.ReadyForQuery: // of a Sync that seemed to be ignored
+	case kind == wire.ReadyForQuery: // it answers a Sync that seemed to be ignored
 		e.Skipping = false
 	}
 }
 
-// dropStray: a CopyDone or CopyFail that is the oldest reached the server
-// outside a copy and is owed nothing.
+// dropStray removes a CopyDone or CopyFail that is the oldest entry. It has reached the server
+// outside of a copy, so it has no reply.
 func (e *List) dropStray() {
 	for e.head().request == wire.CopyDone || e.head().request == wire.CopyFail {
 		e.pop()
 	}
 }
 
-// head is the oldest request owed; nothing owed reads as a request of the client's.
+// head is the oldest entry. If nothing is owed, it is as one of the client's.
 func (e *List) head() owed {
 	if e.list.Len() == 0 {
 		return owed{}
@@ -319,8 +318,8 @@ func (e *List) head() owed {
 	return *e.list.At(0)
 }
 
-// NextLocal takes the answer whose turn has come; not ok: the turn is the
-// server's, or nobody's.
+// NextLocal takes the answer of pgherd's own whose turn has come. It is not ok if the next reply is
+// the server's, or none is owed.
 func (e *List) NextLocal() (a Answer, ok bool) {
 	if !e.head().whose.ours() {
 		return Answer{}, false
@@ -330,17 +329,17 @@ func (e *List) NextLocal() (a Answer, ok bool) {
 	return e.take(), true
 }
 
-// fail: an ErrorResponse came. The oldest request, if of the extended
-// protocol, is over and so is all up to the next Sync.
+// fail notes an ErrorResponse. If the oldest request is one of the extended protocol, the server
+// skips all up to the next Sync, so none of these requests gets a reply any more.
 func (e *List) fail() {
 	if e.ignored > 0 {
 		e.Uncertain = true
 	}
 	e.copying, e.ignored = false, 0
 	if e.list.Len() == 0 || wire.ReadyForQuery.Settles(e.head().request) {
-		return // ReadyForQuery is still to come, or the connection's end
+		return // a ReadyForQuery is still to come, or the end of the connection
 	}
-	var undone []Undo // the oldest is the one that failed
+	var undone []Undo // the first is that of the request that has failed
 	for e.list.Len() > 0 && e.head().request != wire.Sync {
 		o := e.pop()
 		if o.whose.ours() || o.whose == Substitute {
@@ -358,8 +357,8 @@ func (e *List) fail() {
 	e.Skipping = e.list.Len() == 0
 }
 
-// beginCopy: the server takes copy data for the oldest request. What was sent
-// ahead is read as part of the copy, and finishes no sequence.
+// beginCopy notes that the server now takes copy data for the oldest request. It reads what was
+// sent ahead as part of the copy, so that a Sync there finishes no sequence.
 func (e *List) beginCopy() {
 	e.copying = true
 	e.dropCopied()
@@ -370,17 +369,17 @@ func (e *List) beginCopy() {
 	}
 }
 
-// dropCopied drops what is read as part of a copy: Syncs are ignored, the
-// copy's end ends it, anything else is a fault in the data.
+// dropCopied removes the entries that the server reads as part of a copy. It ignores Syncs, and any
+// other message ends the copy or makes it fail.
 func (e *List) dropCopied() {
 	for i := 1; i < e.list.Len() && e.copying; {
 		next := e.list.At(i)
 		switch {
-		case next.whose == Beside: // it comes after the copy
+		case next.whose == Beside: // it is sent after the copy
 			i++
 			continue
 		case next.whose == Local:
-			return // not sent to the server; cannot be told apart further
+			return // the server was not sent it, and what follows cannot be told apart
 		case next.request == wire.Sync:
 			e.ignored++
 		default:

@@ -9,26 +9,25 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Journal is what is remembered of one client's messages, while something is told of
-// them.
+// Journal is what is remembered of one client's messages, while something of them is logged.
 type Journal struct {
-	// Text is the SQL of the client's prepared statement of that name, where the session
-	// knows it; nil: it knows none, and the Journal remembers them.
+	// Text is the SQL of the client's prepared statement of that name, if the session knows it. It
+	// is nil if the session knows no statements, and then the Journal remembers them.
 	Text func(name string) (sql string, known bool)
 
-	portal, statement string            // that was bound last, and what it runs
-	prepared          map[string]string // statements by name
+	portal, statement string            // the portal that was bound last, and the SQL that it runs
+	prepared          map[string]string // the SQL of prepared statements, by name
 }
 
-// Limits of what a Journal remembers: how many prepared statements, and how much of each,
-// in bytes; of a longer name none.
+// Limits of what a Journal remembers (I5): the number of prepared statements, and the bytes of each
+// text. A statement with a longer name is not remembered.
 const (
 	statementsLimit = 1000
 	textLimit       = 1 << 10
 )
 
-// Read takes notice of a client's message. detail is what log_client_messages says of it,
-// runs the statement that it runs; "": it runs none.
+// Read notes a client's message. detail is what log_client_messages says about it. runs is the SQL
+// that it runs; "" if it runs none.
 func (j *Journal) Read(m *wire.Message) (detail, runs string) {
 	first, second := texts(m)
 	switch m.Kind {
@@ -54,7 +53,7 @@ func (j *Journal) Read(m *wire.Message) (detail, runs string) {
 	return "", ""
 }
 
-// Sent is what log_per_node_statement says of a message that goes to a node; "": nothing.
+// Sent is what log_per_node_statement says about a message that goes to a node; "" if nothing.
 func (j *Journal) Sent(m *wire.Message) string {
 	first, second := texts(m)
 	switch m.Kind {
@@ -72,7 +71,7 @@ func (j *Journal) Sent(m *wire.Message) string {
 	return ""
 }
 
-// texts are what a message begins with: names, and SQL.
+// texts are the two strings, names or SQL, with which a message begins.
 func texts(m *wire.Message) (first, second string) {
 	body := m.Body()
 	if !m.Last {
@@ -93,7 +92,7 @@ func texts(m *wire.Message) (first, second string) {
 	return string(a), string(b)
 }
 
-// remember keeps the text of a statement where the session does not know it.
+// remember keeps the text of a statement, if the session does not.
 func (j *Journal) remember(name, sql string) {
 	if j.Text != nil {
 		return

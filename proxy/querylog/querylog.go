@@ -1,9 +1,10 @@
-// Package querylog is what the operator's log is told of clients' statements:
-// log_statement, log_client_messages, log_per_node_statement. The words of a line are a
-// function of the message and of those before it; a Writer brings lines to the log.
+// Package querylog makes the lines about clients' statements in the operator's log, for
+// log_statement, log_client_messages and log_per_node_statement. The text of a line is a pure
+// function of the message and of those before it. A Writer writes the lines to the log.
 package querylog
 
-// Tells says what is told of a client's statements.
+// Tells says what the log and the client are told of the client's statements. Each bit is a
+// parameter.
 type Tells uint8
 
 const (
@@ -13,12 +14,11 @@ const (
 	Messages                      // log_client_messages
 )
 
-// Has says that one of these is told.
+// Has says that at least one of these bits is set.
 func (t Tells) Has(any Tells) bool { return t&any != 0 }
 
-// Line is a line for the operator's log, of one client. It has what the client sent
-// as it is, constants and all; of a message that comes in pieces, which are of more
-// than wire.WholeLimit bytes, the beginning.
+// Line is a line about one client for the operator's log. It has what the client has sent as it is,
+// with all constants. Of a message of more than wire.WholeLimit bytes it has the beginning.
 type Line struct {
 	Application, User, Database, Host, Port string
 	Message, Detail                         string

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Limits of what waits to be written to the log. More is lost, and counted.
+// Limits of what waits to be written to the log (I5). Lines beyond them are lost, and counted.
 const (
 	queueLimit = 4096
 	queueBytes = 16 << 20
 )
 
-// Writer brings lines to the log, on a goroutine of its own: a log that is slow must not
-// hold up the workers.
+// Writer writes lines to the log on a goroutine of its own, because a slow log must not hold up the
+// workers.
 type Writer struct {
 	log   *slog.Logger
 	queue chan Line
 	bytes atomic.Int64 // in the queue
-	lost  atomic.Int64
+	lost  atomic.Int64 // lines that were lost since that was last logged
 	stop  chan struct{}
-	done  chan struct{} // closed once all is written
+	done  chan struct{} // closed once all lines are written
 }
 
-// NewWriter makes a Writer whose Run is to be started.
+// NewWriter makes a Writer. The caller starts its Run.
 func NewWriter(log *slog.Logger) *Writer {
 	return &Writer{log: log, queue: make(chan Line, queueLimit), stop: make(chan struct{}), done: make(chan struct{})}
 }
@@ -46,7 +46,7 @@ func (w *Writer) Add(line Line) {
 
 func sizeOf(line Line) int64 { return int64(len(line.Message) + len(line.Detail)) }
 
-// Run writes the lines until Close, and then those that are left.
+// Run writes the lines until Close is called, and then those that are left in the queue.
 func (w *Writer) Run() {
 	defer close(w.done)
 	for {
@@ -62,6 +62,7 @@ func (w *Writer) Run() {
 	}
 }
 
+// one writes a line, and says how many were lost before it.
 func (w *Writer) one(line Line) {
 	w.bytes.Add(-sizeOf(line))
 	attrs := []any{slog.Group("client", "app", line.Application, "user", line.User, "database", line.Database, "host", line.Host, "port", line.Port)}
@@ -74,7 +75,8 @@ func (w *Writer) one(line Line) {
 	}
 }
 
-// Close is called once, when nobody adds any more; it waits for a while.
+// Close is called once, when nobody adds lines any more. It waits for the last lines to be
+// written, for closeLimit at most.
 func (w *Writer) Close() {
 	close(w.stop)
 	select {
