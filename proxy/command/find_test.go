@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestMayHold costs nothing that is noticed.
+// TestMayHold checks the quick look for several commands in a query string.
 func TestMayHold(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"": false, ";": false, "select 1": false, "show pool_nodes; ;\n": false, "select 1; select 2": false,

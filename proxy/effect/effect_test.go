@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write what effect.Of says into testdata/effects.txt, to be reviewed")
 
-// TestEffects reads testdata/effects.txt: a script on a line, what it does on
-// the next, indented.
+// TestEffects reads testdata/effects.txt, which has a script on a line and its effect on the next,
+// indented.
 func TestEffects(t *testing.T) {
 	const file, indent = "testdata/effects.txt", "    "
 	text, err := os.ReadFile(file)
@@ -48,7 +48,8 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// TestEffectsOfDatabases: what a text does not name is the database's to say.
+// TestEffectsOfDatabases checks what statements do by the catalog, although their text does not
+// show it.
 func TestEffectsOfDatabases(t *testing.T) {
 	quiet := effecttest.Known(t)
 	anything := effecttest.Known(t, []string{"uses", "a", "fkeeper", "", ""})

@@ -9,16 +9,16 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// The list of expected replies against a model of PostgreSQL that was written
-// from its specification ("Message Flow") and knows nothing of the list: it
-// reads requests, one by one, and says which replies it sends.
+// This file tests the list of expected replies against a model of PostgreSQL. The model was
+// written from the specification ("Message Flow") and knows nothing of the list. It reads
+// requests one by one, and says which replies PostgreSQL sends.
 
 // ask is a request, and what its statement does.
 type ask struct {
 	kind  wire.Kind
 	fate  fate
 	whose Disposition
-	id    int // of an answer of pgherd's own, whose is local then
+	id    int // of an answer of pgherd's own, whose disposition is then Local
 }
 
 type fate uint8
@@ -32,25 +32,25 @@ const (
 	fates
 )
 
-// word is a reply, or an answer of pgherd's own, and for whom it is.
+// word is a reply, or an answer of pgherd's own, with its disposition.
 type word struct {
 	kind  wire.Kind
 	id    int
 	whose Disposition
-	began int // of an error: how many requests the server had read when its last copy began
+	began int // for an error, how many requests the server had read when its last copy began
 }
 
-// model is a PostgreSQL.
+// model is a model of one server of PostgreSQL.
 type model struct {
-	skip     bool        // to the next Sync
-	copying  wire.Kind   // Query or Execute that takes copy data; Unknown: none does
-	origin   Disposition // whose request that was
-	over     bool        // it has given up on the connection
-	open     bool        // a transaction that the next Sync ends
-	read     int         // requests
-	began    int         // read, when the last copy began
+	skip     bool        // it skips to the next Sync
+	copying  wire.Kind   // the Query or Execute that takes copy data; Unknown if none does
+	origin   Disposition // the disposition of that request
+	over     bool        // it has ended the connection
+	open     bool        // the next Sync ends a transaction
+	read     int         // how many requests it has read
+	began    int         // the value of read when the last copy began
 	sync     bool        // a Sync was ignored in the copy under way
-	hopeless bool        // such a copy failed: what follows depends on how fast the bytes came
+	hopeless bool        // such a copy has failed, and what follows depends on how fast the bytes came
 	out      []word
 }
 
@@ -83,7 +83,8 @@ func (p *model) feed(a ask) {
 	}
 }
 
-// opens follows what a Sync would end: requests of the extended protocol.
+// opens notes whether there is something that a Sync ends, which are requests of the extended
+// protocol.
 func (p *model) opens(a ask) {
 	switch {
 	case p.copying != wire.Unknown || p.skip && a.kind != wire.Sync:
@@ -94,7 +95,7 @@ func (p *model) opens(a ask) {
 	}
 }
 
-// round is a request that ReadyForQuery follows.
+// round answers a request that ends with a ReadyForQuery.
 func (p *model) round(a ask) {
 	switch {
 	case a.fate == fails:
@@ -112,14 +113,14 @@ func (p *model) round(a ask) {
 	p.say(a.whose, wire.ReadyForQuery)
 }
 
-// step is a request of the extended protocol.
+// step answers a request of the extended protocol.
 func (p *model) step(a ask) {
 	replies := map[wire.Kind][]wire.Kind{
 		wire.Parse: {wire.ParseComplete}, wire.Bind: {wire.BindComplete}, wire.Close: {wire.CloseComplete},
 		wire.Describe: {wire.ParameterDescription, wire.RowDescription}, wire.Execute: {wire.DataRow, wire.CommandComplete},
 	}[a.kind]
 	switch {
-	case replies == nil: // Flush; CopyData, CopyDone and CopyFail outside a copy
+	case replies == nil: // a Flush, or CopyData, CopyDone and CopyFail outside of a copy
 	case a.fate == fails:
 		p.say(a.whose, wire.ErrorResponse)
 		p.skip = true
@@ -168,7 +169,7 @@ func (p *model) endCopy(failed bool) {
 	p.copying, p.hopeless = wire.Unknown, p.hopeless || failed && p.sync
 }
 
-// owes says that the server would say more, or is in the midst of something.
+// owes says that the server will send more, or is in the middle of something.
 func (p *model) owes(unread []ask) bool {
 	c := *p
 	c.out = slices.Clone(p.out)
@@ -178,16 +179,16 @@ func (p *model) owes(unread []ask) bool {
 	return len(c.out) > 0 || c.skip || c.copying != wire.Unknown || c.over
 }
 
-// talk is a client, a list of expected replies and a server, with bytes on
-// their way both ways.
+// talk has a client, a list of expected replies and a server, and the bytes that are on their way
+// in both directions.
 type talk struct {
 	random *rand.Rand
 	e      List
 	server model // reads what has reached it
 	unread []ask
 	sent   []wire.Kind
-	mirror model  // reads everything at once: what the client is to get
-	got    []word // what the client got
+	mirror model  // reads everything at once, and so says what the client has to get
+	got    []word // what the client has got
 	asked  int
 	inCopy bool // the client sends copy data, and no end of it yet
 	story  string
@@ -196,13 +197,13 @@ type talk struct {
 var kindsAsked = []wire.Kind{wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Execute, wire.Close, wire.Sync, wire.Sync,
 	wire.Flush, wire.Query, wire.Query, wire.FunctionCall, wire.CopyData, wire.CopyDone, wire.CopyFail}
 
-// invent makes up the client's next request.
+// invent makes a random next request of the client's.
 func (k *talk) invent() ask {
 	k.asked++
 	a := ask{kind: kindsAsked[k.random.IntN(len(kindsAsked))], fate: fate(k.random.IntN(int(fates))), id: k.asked}
 	inCopy := k.inCopy
 	if k.mirror.copying != wire.Unknown && k.random.IntN(20) == 0 {
-		inCopy = false // it breaks off in a way PostgreSQL does not forgive
+		inCopy = false // it ends the copy in a way after which PostgreSQL ends the connection
 	}
 	if inCopy {
 		a.kind = []wire.Kind{wire.CopyData, wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Sync, wire.Flush}[k.random.IntN(6)]
@@ -240,7 +241,7 @@ func (k *talk) send(a ask) {
 	k.unread, k.sent = append(k.unread, a), append(k.sent, a.kind)
 }
 
-// read has the server read one request.
+// read lets the server read one request.
 func (k *talk) read() {
 	if len(k.unread) > 0 {
 		k.story += fmt.Sprintf(" . %v", k.unread[0].kind)
@@ -249,7 +250,7 @@ func (k *talk) read() {
 	}
 }
 
-// deliver brings one reply to the list.
+// deliver passes one reply to the list.
 func (k *talk) deliver() error {
 	if len(k.server.out) == 0 {
 		return nil
@@ -276,7 +277,7 @@ func (k *talk) deliver() error {
 	return nil
 }
 
-// check holds the list against what is known of the server.
+// check compares the list with what is known of the server.
 func (k *talk) check() error {
 	owes := k.server.owes(k.unread)
 	if k.e.Empty() && owes {
@@ -295,7 +296,7 @@ func (k *talk) check() error {
 	return nil
 }
 
-// heard compares what the client got with what it should have got.
+// heard compares what the client has got with what it has to get.
 func (k *talk) heard() error {
 	for i, w := range k.mirror.out {
 		if i < len(k.got) && (k.got[i].kind != w.kind || k.got[i].whose != w.whose || w.whose == Local && k.got[i].id != int(byte(w.id))) {
@@ -308,8 +309,8 @@ func (k *talk) heard() error {
 	return nil
 }
 
-// run talks for a while and lets everything arrive in the end. It stops where
-// the future cannot be known: the list must have said so.
+// run makes a conversation and lets everything arrive in the end. It stops early where the future
+// cannot be known, and there the list must have said so.
 func (k *talk) run(rounds int) error {
 	for i := 0; i < rounds || len(k.unread)+len(k.server.out) > 0; i++ {
 		switch n := k.random.IntN(3); {
@@ -338,12 +339,12 @@ func (k *talk) run(rounds int) error {
 	return nil
 }
 
-// despair: an ignored Sync, and the copy has failed; or PostgreSQL has given
-// up. Once that error has arrived a server must not look reusable.
+// despair handles a copy that has failed after an ignored Sync, and a connection that PostgreSQL has
+// ended. Once that error has arrived the server must not look reusable.
 func (k *talk) despair() error {
 	for len(k.server.out) > 0 {
 		if k.deliver() != nil {
-			return nil // the session ends, the server with it
+			return nil // the session ends, and the server with it
 		}
 	}
 	if k.server.hopeless && !k.e.Uncertain {
@@ -358,7 +359,7 @@ func playTalk(seed uint64, rounds int) (story string, err error) {
 	return k.story, err
 }
 
-// TestExpectAgainstModel: I1 and I2 over random conversations.
+// TestExpectAgainstModel checks I1 and I2 in random conversations.
 func TestExpectAgainstModel(t *testing.T) {
 	for seed := range uint64(12_000) {
 		if story, err := playTalk(seed, 1+int(seed%40)); err != nil {
@@ -367,7 +368,7 @@ func TestExpectAgainstModel(t *testing.T) {
 	}
 }
 
-// FuzzExpect: any requests and replies in any order leave the list in one piece.
+// FuzzExpect checks that any requests and replies, in any order, leave the list consistent.
 func FuzzExpect(f *testing.F) {
 	f.Add([]byte("QTDCZ"))
 	f.Add([]byte("\xd0\xc2\xc5\xd32G"))

@@ -12,9 +12,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// traceGuide says how the files in testdata/traces are read. Each is a list of
-// cases; a case is a conversation, one line a step, and what the list of
-// expected replies makes of it:
+// traceGuide says how the files in testdata/traces are read. Each is a list of cases. A case is a
+// conversation, with a step on each line, and what the list of expected replies makes of it.
 //
 //	case NAME                 begins a case
 //	> Parse                   a request was sent to the server on the client's behalf
@@ -36,7 +35,7 @@ const traceGuide = "see traceGuide in expect_test.go"
 // play is one case being played.
 type play struct {
 	List
-	turns []string // answers whose turn has come, not yet mentioned
+	turns []string // answers whose turn has come and that were not printed yet
 }
 
 func TestExpectTraces(t *testing.T) {
@@ -204,7 +203,7 @@ func (p *play) state() string {
 	return strings.Join(words, ", ")
 }
 
-// kindOf finds a kind by its name in the specification.
+// kindOf is the kind with this name in the specification.
 func kindOf(name string, find func(byte) wire.Kind) (wire.Kind, error) {
 	for tag := range 256 {
 		if kind := find(byte(tag)); kind != wire.Unknown && kind.String() == name {

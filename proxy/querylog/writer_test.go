@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestWriter: what is added before the end is written, and what does not fit is counted.
+// TestWriter checks that lines added before the end are written, and that lines that do not fit are
+// counted.
 func TestWriter(t *testing.T) {
 	var out bytes.Buffer
 	w := NewWriter(slog.New(slog.NewTextHandler(&out, nil)))
@@ -22,7 +23,7 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// TestQueueIsBounded in bytes, too.
+// TestQueueIsBounded checks the limit in bytes.
 func TestQueueIsBounded(t *testing.T) {
 	w := NewWriter(slog.New(slog.DiscardHandler))
 	long := Line{Message: strings.Repeat("x", queueBytes/2)}

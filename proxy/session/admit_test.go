@@ -18,14 +18,14 @@ var (
 	}
 )
 
-// doubtful is a world in which PostgreSQL has not been asked lately about log-ins.
+// doubtful is a world in which PostgreSQL was not asked lately about log-ins.
 func doubtful(t *testing.T) *world {
 	w := newWorld(t)
 	w.stale, w.admission = true, letInOn.Admit(nil)
 	return w
 }
 
-// letIn makes a free server that was let in on this.
+// letIn makes a free server with this Admission.
 func (w *world) letIn(on *pool.Admission) *side {
 	s := w.server()
 	s.server.Admission = on
@@ -44,8 +44,8 @@ func TestLogInIsConfirmed(t *testing.T) {
 	}
 }
 
-// TestLogInIsJudgedAnew: what PostgreSQL let the idle servers in on is over. The next
-// server is a new one, or none.
+// TestLogInIsJudgedAnew checks that a client gets no idle server whose Admission is over. Its next
+// server is a new one, or it gets none.
 func TestLogInIsJudgedAnew(t *testing.T) {
 	for name, answer := range map[string][]byte{
 		"another state": found(pool.Finding{Whose: "1/2", State: "y"}),
@@ -83,8 +83,8 @@ func TestLogInIsJudgedAnew(t *testing.T) {
 	}
 }
 
-// TestLogInWithoutAServer: a client is let in where PostgreSQL cannot be asked now, for it
-// may want to ask pgherd why. It gets no server before PostgreSQL was asked.
+// TestLogInWithoutAServer checks that a client is let in although PostgreSQL cannot be asked now,
+// because it may want to ask pgherd why. It gets no server before PostgreSQL was asked.
 func TestLogInWithoutAServer(t *testing.T) {
 	for name, why := range map[string]error{
 		"none is free":    nil,
@@ -111,8 +111,8 @@ func TestLogInWithoutAServer(t *testing.T) {
 	}
 }
 
-// TestTheNameIsAnothers: a session that has logged in as a role, or to a database, that
-// is gone never gets a server of the one that has the name now.
+// TestTheNameIsAnothers checks that a session that has logged in as a role, or to a database, that
+// was dropped never gets a server of a new one with the same name.
 func TestTheNameIsAnothers(t *testing.T) {
 	w := newWorld(t)
 	w.admission = letInOn.Admit(nil)
@@ -124,7 +124,7 @@ func TestTheNameIsAnothers(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestSettingsOfTheRoleHaveChanged: a session goes on with servers of the same role.
+// TestSettingsOfTheRoleHaveChanged checks that a session goes on with servers of the same role.
 func TestSettingsOfTheRoleHaveChanged(t *testing.T) {
 	w := newWorld(t)
 	w.admission = letInOn.Admit(nil)
@@ -139,8 +139,8 @@ func TestSettingsOfTheRoleHaveChanged(t *testing.T) {
 	w.ended("returned discarded")
 }
 
-// TestDoubtBeforeTheAuthorHears: a statement that may change what log-ins stand on is
-// known of before its client has the answer, in either protocol, and so is its commit.
+// TestDoubtBeforeTheAuthorHears checks that other sessions know of a statement that may change what
+// log-ins rest on before its client has the answer, in either protocol, and of its commit, too.
 func TestDoubtBeforeTheAuthorHears(t *testing.T) {
 	for tag, doubts := range map[string]int{
 		"ALTER ROLE": 2, "DROP ROLE": 2, "GRANT ROLE": 2, "REVOKE": 2, "ALTER DATABASE": 2, "CREATE DATABASE": 2,
@@ -169,7 +169,8 @@ func TestDoubtBeforeTheAuthorHears(t *testing.T) {
 	w.run()
 }
 
-// TestLogInsShareAnAnswer: while another one asks, a log-in waits, for a while.
+// TestLogInsShareAnAnswer checks that a log-in waits for a while if another one is asking
+// PostgreSQL.
 func TestLogInsShareAnAnswer(t *testing.T) {
 	w := doubtful(t)
 	w.claimed = true

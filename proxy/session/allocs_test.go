@@ -14,8 +14,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// bench is a loop and both endpoints without any memory of their own making:
-// what is allocated is the session's doing.
+// bench is a loop and both endpoints. They allocate no memory, so that all allocations are the
+// session's.
 type bench struct {
 	yield      func(struct{}) bool
 	now        time.Time
@@ -76,8 +76,7 @@ func (b *bench) Wait(time.Time) (err error) {
 	return err
 }
 
-// still is an endpoint that gives the same chunk again and again and counts
-// what is sent.
+// still is an endpoint that gives the same chunk again and again, and counts what is sent to it.
 type still struct {
 	bytes []byte
 	full  bool
@@ -103,8 +102,8 @@ func (e *still) TellSends()                        {}
 func (e *still) Stream(bool)                       {}
 func (e *still) Close()                            {}
 
-// newBench makes a session that has its server, and a function that relays
-// one round of what the client and the server say.
+// newBench makes a session that has its server, and a function that relays one round of messages
+// between the client and the server.
 func newBench(tb testing.TB, c *benchRound) (round func()) {
 	b := &bench{now: time.Unix(1_000_000_000, 0)}
 	b.view.Nodes = []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}
@@ -147,7 +146,7 @@ func newBench(tb testing.TB, c *benchRound) (round func()) {
 	}
 }
 
-// benchRound is what is said, again and again, after something said once.
+// benchRound has the messages of one round, which is repeated, and those before the first round.
 type benchRound struct {
 	mode                   pool.Mode
 	routed                 bool // to a standby
@@ -171,7 +170,8 @@ var rounds = func() map[string]benchRound {
 	}
 }()
 
-// TestNoAllocations: a relayed query costs no memory, simple or extended.
+// TestNoAllocations checks that relaying a query allocates no memory, in the simple and in the
+// extended protocol.
 func TestNoAllocations(t *testing.T) {
 	for name, c := range rounds {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// sharing are settings under which servers are shared between transactions. The
-// catalog of the database has nothing that is not harmless.
+// sharing are settings under which servers are shared between transactions. All that the catalog of
+// the database has is harmless.
 func sharing(mode pool.Mode) Settings {
 	catalogs := catalog.NewShared()
 	catalogs.Entry("app").Claim(time.Unix(0, 0), math.MaxInt64, false)
@@ -30,7 +30,7 @@ func transactionWorld(t *testing.T) (*world, *side) {
 	return w, w.server()
 }
 
-// TestPartsBetweenTransactions: a server is held for a transaction, no longer.
+// TestPartsBetweenTransactions checks that a server is held for one transaction, and no longer.
 func TestPartsBetweenTransactions(t *testing.T) {
 	w, s := transactionWorld(t)
 	began := append(complete("BEGIN"), wire.AppendReadyForQuery(nil, wire.InTransaction)...)
@@ -41,11 +41,12 @@ func TestPartsBetweenTransactions(t *testing.T) {
 	w.then(s.gets(t, "Query commit"), s.says(done("COMMIT")))
 	w.then(w.is(Idle), returned(1), w.client.says(terminate))
 	w.run()
-	s.gets(t)() // it was clean: no reset
+	s.gets(t)() // it was clean, so there is no reset
 	w.ended("returned")
 }
 
-// TestPins: what cannot be told keeps the server, which is reset in the end.
+// TestPins checks that a server stays with its session, and is reset in the end, if pgherd cannot
+// tell what a statement has left.
 func TestPins(t *testing.T) {
 	long := simple(strings.Repeat("x", wire.WholeLimit+1))
 	for name, request := range map[string][]byte{
@@ -74,8 +75,9 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// TestUnsafeEncoding: in some encodings a byte of a longer character looks like a quote or a
-// backslash. A text with such characters is not understood, so its server stays (I3).
+// TestUnsafeEncoding checks a client_encoding in which a byte of a longer character may look like a
+// quote or a backslash. pgherd does not understand a text with such characters (I3), so its server
+// is pinned.
 func TestUnsafeEncoding(t *testing.T) {
 	for encoding, returned := range map[string]int{"UTF8": 1, "SJIS": 0} {
 		t.Run(encoding, func(t *testing.T) {
@@ -93,7 +95,7 @@ func TestUnsafeEncoding(t *testing.T) {
 	}
 }
 
-// TestDescribeBehindDiscardAll: nothing is prepared any more that could be described.
+// TestDescribeBehindDiscardAll checks that no statement can be described after DISCARD ALL.
 func TestDescribeBehindDiscardAll(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])
@@ -104,7 +106,7 @@ func TestDescribeBehindDiscardAll(t *testing.T) {
 	w.run()
 }
 
-// TestStatementModeRefusesTransactions and says which mode would not.
+// TestStatementModeRefusesTransactions checks that the error says which mode would not.
 func TestStatementModeRefusesTransactions(t *testing.T) {
 	w, _ := transactionWorld(t)
 	w.set.Modes.Default = pool.Statement
@@ -115,14 +117,14 @@ func TestStatementModeRefusesTransactions(t *testing.T) {
 	w.ended("")
 }
 
-// TestAskedBehindTheStatement: what a function may have left is asked for in
-// the same round trip; the client sees nothing of it, and the server goes back
-// when the answer is there.
+// TestAskedBehindTheStatement checks that the server is asked what a function may have left in the
+// same round trip. The client sees nothing of that, and the server is returned once the answer has
+// come.
 func TestAskedBehindTheStatement(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.greeted(w.sends(simple("SELECT asker()")))
 	w.then(s[0].words(t, "Query SELECT asker()", "Query STATE"), s[0].says(selected))
-	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // too early for another server
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // the session still holds its server
 	w.then(s[0].words(t), s[0].says(state("s lock_timeout 5", "i role none", "i session_authorization alice")))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
 	w.then(w.told(1, selectedText...), func() { same2(t, "settings", s[0].server.Settings.String(), "lock_timeout='5'") })
@@ -132,7 +134,7 @@ func TestAskedBehindTheStatement(t *testing.T) {
 	w.run()
 }
 
-// TestAskedAtTheEnd: inside a transaction it would be too early.
+// TestAskedAtTheEnd checks that the server is not asked before the transaction has ended.
 func TestAskedAtTheEnd(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -146,8 +148,8 @@ func TestAskedAtTheEnd(t *testing.T) {
 	w.run()
 }
 
-// TestNoAnswer: a question that fails is asked again, and then no more: the
-// server stays.
+// TestNoAnswer checks that a question that fails is asked again, and after several failures no
+// more; the server is then pinned.
 func TestNoAnswer(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SELECT asker()")))
@@ -165,7 +167,7 @@ func TestNoAnswer(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestPinnedWhileItIsThere: LISTEN keeps the server until there is none.
+// TestPinnedWhileItIsThere checks that LISTEN pins the server until nothing is listened for.
 func TestPinnedWhileItIsThere(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.greeted(w.sends(simple("LISTEN news")))
@@ -175,7 +177,7 @@ func TestPinnedWhileItIsThere(t *testing.T) {
 		same2(t, "pins counted", w.pins, 1)
 		same2(t, "the server may have state", s[0].server.Used, true)
 	}, w.sends(simple("SELECT 1")))
-	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected)) // no question: nothing can have changed
+	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected)) // no question is asked, because nothing can have changed
 	w.then(w.told(0, selectedText...), w.sends(simple("UNLISTEN *")))
 	w.then(s[0].words(t, "Query UNLISTEN *", "Query STATE"), s[0].says(done("UNLISTEN"), state()))
 	w.then(w.told(1, "CommandComplete UNLISTEN", "ReadyForQuery I"), func() {
@@ -188,8 +190,8 @@ func TestPinnedWhileItIsThere(t *testing.T) {
 	w.ended("returned returned")
 }
 
-// TestKeptUntilDiscarded: what nobody can ask for keeps the server, until the
-// client has it discarded.
+// TestKeptUntilDiscarded checks that something for which the server cannot be asked pins it until
+// the client's DISCARD ALL.
 func TestKeptUntilDiscarded(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.greeted(w.sends(simple("SELECT keeper()")))
@@ -197,7 +199,7 @@ func TestKeptUntilDiscarded(t *testing.T) {
 	w.then(w.told(0, selectedText...), func() { same2(t, "why it stays", w.session.View().Pinned, "function keeper") },
 		w.sends(simple("DISCARD ALL")))
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
-	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL"))) // ours, and what it has left
+	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL"))) // the client's DISCARD ALL, and the question for what it has left
 	w.then(w.told(1, "CommandComplete DISCARD ALL", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
 	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
 	w.then(w.told(2, selectedText...), w.sends(terminate))
@@ -205,7 +207,7 @@ func TestKeptUntilDiscarded(t *testing.T) {
 	w.ended("returned returned")
 }
 
-// TestUnreadableButWrong: what PostgreSQL cannot read either has done nothing.
+// TestUnreadableButWrong checks that a text that PostgreSQL cannot parse, either, pins nothing.
 func TestUnreadableButWrong(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SELEKT 1")))
@@ -215,7 +217,7 @@ func TestUnreadableButWrong(t *testing.T) {
 	w.run()
 }
 
-// denied is an event: the client has got a refusal, with a hint.
+// denied checks, as an event, that the client has got a refusal with a hint.
 func (w *world) denied(what string, rest ...string) func() {
 	return func() {
 		w.t.Helper()
@@ -232,8 +234,8 @@ func (w *world) denied(what string, rest ...string) func() {
 	}
 }
 
-// TestCannotBeHad: what is refused is an error with a hint, and is not sent;
-// inside a transaction the server fails in its place.
+// TestCannotBeHad checks that a refused request gets an error with a hint, and is not sent. Inside
+// of a transaction the server is made to fail in its place.
 func TestCannotBeHad(t *testing.T) {
 	for sql, what := range map[string]string{
 		"SELECT currval('s')":         "currval of what another transaction has drawn from a sequence",
@@ -255,8 +257,8 @@ func TestCannotBeHad(t *testing.T) {
 	}
 }
 
-// TestCannotBeHadInside a transaction, or behind a Parse: the server is made to
-// fail in its place, so that it rolls back and skips as the client believes.
+// TestCannotBeHadInside checks that for a request refused in a transaction, or after a Parse, the
+// server is made to fail in its place, so that it rolls back and skips as the client expects.
 func TestCannotBeHadInside(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.RefusePins = true
@@ -275,7 +277,8 @@ func TestCannotBeHadInside(t *testing.T) {
 	w.ended("returned returned")
 }
 
-// TestDrawnAndAsked: in one transaction both are of this server.
+// TestDrawnAndAsked checks that currval is possible in the transaction of the nextval, which has
+// one server.
 func TestDrawnAndAsked(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -289,8 +292,9 @@ func TestDrawnAndAsked(t *testing.T) {
 	w.run()
 }
 
-// TestSQLNamesAStatementOfTheProtocol: it gets a server that has the client's
-// statements by the client's own names, and no others, and keeps it.
+// TestSQLNamesAStatementOfTheProtocol checks that SQL which names a statement of the extended
+// protocol gets a server that has the client's statements by the client's own names, and no others,
+// and is pinned.
 func TestSQLNamesAStatementOfTheProtocol(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	s[1].server.Prepared.Add("another's", 2)
@@ -306,8 +310,8 @@ func TestSQLNamesAStatementOfTheProtocol(t *testing.T) {
 	w.run()
 }
 
-// TestDeallocate: the protocol's statements are known by SQL; the server keeps
-// them for others.
+// TestDeallocate checks that SQL can deallocate a statement of the extended protocol, and that the
+// server keeps it for other clients.
 func TestDeallocate(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs))
@@ -319,8 +323,8 @@ func TestDeallocate(t *testing.T) {
 	same2(t, "statements of the server", s[0].server.Prepared.Len(), 1)
 }
 
-// TestParsesAhead: what a server of the pool has taken before needs none now;
-// the Bind brings it about.
+// TestParsesAhead checks that a Parse needs no server if a server of the pool has prepared the same
+// statement before. The Bind then prepares it.
 func TestParsesAhead(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	const sql = "SELECT 1"
@@ -337,7 +341,8 @@ func TestParsesAhead(t *testing.T) {
 	w.run()
 }
 
-// TestNotParsedAhead: under other settings it may mean something else.
+// TestNotParsedAhead checks that a Parse needs a server under other settings, under which the
+// statement may mean something else.
 func TestNotParsedAhead(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	const sql = "SELECT '01/02/03'::date"
@@ -358,8 +363,8 @@ func bindOf(name string) []byte {
 	return wire.AppendExecute(wire.AppendBind(nil, &wire.BindView{Statement: []byte(name)}), "", 0)
 }
 
-// TestNotifiedInBetween: a notification is the client's, whatever it comes in
-// the middle of; what else comes there is pgherd's own.
+// TestNotifiedInBetween checks that the client gets a notification whatever reply it comes in the
+// middle of. Other messages in the middle of a reply to pgherd are pgherd's own.
 func TestNotifiedInBetween(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	notification := wire.AppendNotificationResponse(nil, 7, "news", "x")
@@ -375,8 +380,8 @@ func TestNotifiedInBetween(t *testing.T) {
 	w.run()
 }
 
-// TestCatalogComesFirst: nothing is judged before the database is known, and
-// it is asked again when that is due.
+// TestCatalogComesFirst checks that nothing is judged before the catalog is known, and that the
+// catalog is asked for again when that is due.
 func TestCatalogComesFirst(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	w.set.Catalogs, w.set.CatalogCheck = catalog.NewShared(), time.Minute
@@ -384,7 +389,7 @@ func TestCatalogComesFirst(t *testing.T) {
 	w.greeted(w.sends(simple("SELECT f()")))
 	w.then(s[0].words(t, "Query CATALOG"), s[0].says(answer))
 	w.then(s[0].words(t, "Query SELECT f()"), s[0].says(selected))
-	w.then(s[0].words(t, "Query CATALOG"), w.client.words(t, selectedText...), s[0].says(answer)) // the first is not on record as asked
+	w.then(s[0].words(t, "Query CATALOG"), w.client.words(t, selectedText...), s[0].says(answer)) // the entry does not know when the first was asked
 	w.then(w.told(1), w.sends(simple("SELECT f()")))
 	w.then(s[1].words(t, "Query SELECT f()"), s[1].says(selected))
 	w.then(w.told(2, selectedText...), w.passes(time.Minute), w.sends(simple("SELECT f()")))
@@ -394,9 +399,8 @@ func TestCatalogComesFirst(t *testing.T) {
 	w.run()
 }
 
-// TestCatalogOfShortSessions: a client that leaves at once does not take the
-// answer to the question with it, or a database whose clients all do would not be
-// known.
+// TestCatalogOfShortSessions checks that the answer about the catalog is kept if its client leaves
+// before it comes. If not, a database would never be known whose clients all leave that soon.
 func TestCatalogOfShortSessions(t *testing.T) {
 	answer := catalogAnswer([]string{"version", "2:2", "", "", ""})
 	for name, c := range map[string]struct {
@@ -411,7 +415,7 @@ func TestCatalogOfShortSessions(t *testing.T) {
 			w.set.CatalogCheck = time.Minute
 			w.set.Catalogs = catalog.NewShared()
 			entry := w.set.Catalogs.Entry("app")
-			entry.Store(entry.Ask(time.Unix(0, 0)), new(catalog.Snapshot)) // and it is due
+			entry.Store(entry.Ask(time.Unix(0, 0)), new(catalog.Snapshot)) // the next question is due
 			before := entry.Snapshot()
 			w.greeted(w.client.says(simple("SELECT 1")))
 			w.then(s.gets(t, "Query SELECT 1"), s.says(selected))
@@ -426,9 +430,9 @@ func TestCatalogOfShortSessions(t *testing.T) {
 	}
 }
 
-// TestKilledWhileTheyAsk: servers that are ended one after another, each while it is
-// asked, do not make pgherd forget what it knows of the database: it would send
-// every statement to the primary, and a signal to a client to nobody.
+// TestKilledWhileTheyAsk checks that servers that end one after another, each while it is asked, do
+// not make pgherd forget the catalog. It would then send every statement to the primary, and no
+// signal to a client.
 func TestKilledWhileTheyAsk(t *testing.T) {
 	catalogs := catalog.NewShared()
 	entry := catalogs.Entry("app")
@@ -448,7 +452,8 @@ func TestKilledWhileTheyAsk(t *testing.T) {
 	}
 }
 
-// TestCatalogIsAskedBehindADefinition before the server is another's.
+// TestCatalogIsAskedBehindADefinition checks that the catalog is asked for before another session
+// gets the server.
 func TestCatalogIsAskedBehindADefinition(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.CatalogCheck = time.Minute
@@ -461,7 +466,7 @@ func TestCatalogIsAskedBehindADefinition(t *testing.T) {
 	w.run()
 }
 
-// catalogAnswer is an answer to the catalog question, which is several statements.
+// catalogAnswer is an answer to the question for the catalog, which has several statements.
 func catalogAnswer(rows ...[]string) []byte {
 	b := append(complete("SET"), wire.AppendTextColumns(nil, "kind", "a", "b", "c", "d")...)
 	for _, row := range rows {
@@ -470,8 +475,8 @@ func catalogAnswer(rows ...[]string) []byte {
 	return append(b, done("SELECT")...)
 }
 
-// TestNamesOfPgherds: a client that names a statement as pgherd does finds
-// none, though another client's has that name, and closes none.
+// TestNamesOfPgherds checks that a client that uses a name of pgherd's for statements finds none,
+// even if another client's statement has it, and closes none.
 func TestNamesOfPgherds(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Prepared.Add("SELECT 'of another'", 10)

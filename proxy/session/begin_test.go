@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestBlockWithoutServer: the first statement of a block found no server. It has
-// failed, as far as its client is concerned, and COMMIT says so.
+// TestBlockWithoutServer checks that a block whose first statement finds no server has failed for
+// its client, and that COMMIT says so.
 func TestBlockWithoutServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple("BEGIN"), simple("INSERT INTO t VALUES (1)")))
@@ -21,8 +21,8 @@ func TestBlockWithoutServer(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestBoundBeginGoesOn: a BEGIN that is bound, and not yet executed when something
-// else comes, is executed by the server that gets that.
+// TestBoundBeginGoesOn checks that a BEGIN that is bound, but not executed when another request
+// comes, goes to the server that gets that request.
 func TestBoundBeginGoesOn(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	bound, executed := wire.AppendBind(nil, &wire.BindView{}), wire.AppendExecute(nil, "", 0)
@@ -35,7 +35,7 @@ func TestBoundBeginGoesOn(t *testing.T) {
 	w.run()
 }
 
-// TestSetOnTheStandby: a server on which a block has set something is not used again.
+// TestSetOnTheStandby checks that a server on which a block has set something is not used again.
 func TestSetOnTheStandby(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1)
 	w.greeted(w.sends(simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), simple("SELECT 1")))
@@ -49,8 +49,8 @@ func TestSetOnTheStandby(t *testing.T) {
 	same2(t, "servers returned, discarded", [2]int{len(w.returned), len(w.discarded)}, [2]int{0, 1})
 }
 
-// TestBlocksAfterOneThatWrote: disable_load_balance_on_write = trans_transaction
-// keeps them on the primary; what is outside of a block is not kept.
+// TestBlocksAfterOneThatWrote checks that disable_load_balance_on_write = trans_transaction keeps
+// such blocks on the primary, but no statement outside of a block.
 func TestBlocksAfterOneThatWrote(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 0, 1)
 	w.set.Routing.Rules.OnWrite, w.set.Routing.Consistency = route.TransTransaction, route.Eventual
@@ -69,8 +69,8 @@ func TestBlocksAfterOneThatWrote(t *testing.T) {
 	w.nodesAsked(0, 0, 1)
 }
 
-// TestRebornStandby: a standby that was restarted since its position was asked for
-// may have forgotten what it had replayed. A server younger than that tells.
+// TestRebornStandby checks that a read does not trust the position of a standby that may have been
+// restarted since it was asked for. A server that was opened later shows that.
 func TestRebornStandby(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
 	w.greeted(w.sends(simple("DELETE FROM t")))
@@ -82,8 +82,8 @@ func TestRebornStandby(t *testing.T) {
 	w.nodesAsked(0, 1, 0)
 }
 
-// TestCommitIsTold: others are to see what was committed once its client may know,
-// though it has only flushed.
+// TestCommitIsTold checks that other sessions see what was committed once its client may know of
+// it, even if the client has sent only a Flush.
 func TestCommitIsTold(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(simple("BEGIN"), simple("DELETE FROM t")))

@@ -10,7 +10,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestCancelRightBehind: the statement and the cancel have come in the same moment.
+// TestCancelRightBehind checks a cancel that comes in the same moment as its statement.
 func TestCancelRightBehind(t *testing.T) {
 	for name, sent := range map[string][]byte{
 		"simple":   simple("q"),
@@ -28,7 +28,8 @@ func TestCancelRightBehind(t *testing.T) {
 	}
 }
 
-// TestCancelIsNotForWhatComesLater: that waits until the cancel is answered.
+// TestCancelIsNotForWhatComesLater checks that a later request waits until the cancel is answered
+// (I10).
 func TestCancelIsNotForWhatComesLater(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -42,7 +43,8 @@ func TestCancelIsNotForWhatComesLater(t *testing.T) {
 	w.run()
 }
 
-// TestCancelIsNotAnswered: what comes later waits for a while.
+// TestCancelIsNotAnswered checks that a later request waits only for a while for a cancel without
+// an answer.
 func TestCancelIsNotAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -56,8 +58,8 @@ func TestCancelIsNotAnswered(t *testing.T) {
 	w.run()
 }
 
-// TestCancelBehindOurOwn: what runs when it comes is pgherd's. It is sent when the
-// client's own statement is the one that runs.
+// TestCancelBehindOurOwn checks that a cancel that comes while the server works on a request of
+// pgherd's is sent when it works on the client's.
 func TestCancelBehindOurOwn(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Settings = pool.Settings{"work_mem": "'1MB'"}
@@ -71,7 +73,8 @@ func TestCancelBehindOurOwn(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestCancelDuringTheFirstQuestion: the statement waits for what pgherd asks.
+// TestCancelDuringTheFirstQuestion checks a cancel of a statement that waits for a question of
+// pgherd's.
 func TestCancelDuringTheFirstQuestion(t *testing.T) {
 	w, s := transactionWorld(t)
 	w.set.Catalogs = catalog.NewShared()
@@ -83,21 +86,21 @@ func TestCancelDuringTheFirstQuestion(t *testing.T) {
 	w.run()
 }
 
-// TestCancelIsDropped once all that it was for is answered.
+// TestCancelIsDropped checks that a cancel is dropped once all that it was meant for is answered.
 func TestCancelIsDropped(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Settings = pool.Settings{"work_mem": "'1MB'"}
 	w.greeted(w.sends(simple("SELECT 1")))
 	w.then(w.cancels)
-	w.then(s[0].says(done("RESET"), selected)) // both at once
+	w.then(s[0].says(done("RESET"), selected)) // both replies come at once
 	w.then(w.strikes(), func() { w.same("remembered", w.session.Wishes(), false) }, w.sends(simple("SELECT 2")))
 	w.then(w.strikes(), s[0].says(selected))
 	w.then(w.strikes(), w.sends(terminate))
 	w.run()
 }
 
-// TestCancelOfAStatementThatIsPrepared: the server tells of a Close of pgherd's own
-// only when it has done what follows.
+// TestCancelOfAStatementThatIsPrepared checks a cancel behind a Close of pgherd's own, which the
+// server has done but answers only when it has done what follows.
 func TestCancelOfAStatementThatIsPrepared(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.MaxPrepared = 1

@@ -12,9 +12,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// owns are commands about a session's own values: "pgpool set N" sets the idle
-// limit to N seconds, "pgpool show" returns it, "pgpool wrong" fails; and show
-// pool_x, as in shows.
+// owns has commands about a session's own values. "pgpool set N" sets the idle limit to N seconds,
+// "pgpool show" returns it, and "pgpool wrong" fails. It also has "show pool_x", as shows has.
 type owns struct{}
 
 type ownCommand string
@@ -53,7 +52,7 @@ func (o ownCommand) Run(by *command.Asker) ([][]string, error) {
 	return nil, nil
 }
 
-// overridden gives settings their Override.
+// overridden adds an Override to settings.
 func overridden(set *Settings) *Settings {
 	set.Commands = owns{}
 	set.Override = func(values map[string]string) (*Settings, error) {
@@ -75,13 +74,13 @@ func newOwnWorld(t *testing.T) *world {
 	return w
 }
 
-// idles is an event: this is the idle limit in force.
+// idles checks, as an event, that this is the idle limit in force.
 func (w *world) idles(want time.Duration) func() {
 	return func() { w.t.Helper(); same2(w.t, "the idle limit", w.session.set.ClientIdle, want) }
 }
 
-// TestOwnValues: what a session sets counts for it at once, is gone after a
-// RESET, and others never see it.
+// TestOwnValues checks that a value which a session sets counts for it at once, is gone after a
+// RESET, and that other sessions never see it.
 func TestOwnValues(t *testing.T) {
 	w := newOwnWorld(t)
 	w.greeted(w.client.says(simple("pgpool set 5")))
@@ -91,14 +90,14 @@ func TestOwnValues(t *testing.T) {
 	w.then(w.client.gets(t, "ErrorResponse ERROR 22023", "ReadyForQuery I"), w.client.says(simple("pgpool warn")))
 	w.then(w.client.gets(t, "NoticeResponse WARNING 01000", "CommandComplete WARN", "ReadyForQuery I"), w.client.says(simple("pgpool set 7")))
 	w.then(w.client.gets(t, "CommandComplete SET 7", "ReadyForQuery I"))
-	w.run() // nothing more comes: the limit ends it
+	w.run() // nothing more comes, so the limit ends the session
 	w.client.gets(t, "ErrorResponse FATAL 57P05")()
 	same2(t, "the time", w.now.Sub(time.Unix(1_000_000_000, 0)), 7*time.Second)
 	same2(t, "checkouts", len(w.asked), 0)
 	same2(t, "the others' limit", w.set.ClientIdle, time.Hour)
 }
 
-// TestOwnValuesOutliveAReload: on top of the new settings.
+// TestOwnValuesOutliveAReload checks that a session's own values are kept on top of new settings.
 func TestOwnValuesOutliveAReload(t *testing.T) {
 	w := newOwnWorld(t)
 	reloaded := overridden(&Settings{ClientIdle: time.Minute, QueryWait: time.Second})
@@ -110,8 +109,8 @@ func TestOwnValuesOutliveAReload(t *testing.T) {
 	w.run()
 }
 
-// TestOwnValuesInAPipeline: what was asked before is answered under the values
-// of before, what comes behind under the new ones.
+// TestOwnValuesInAPipeline checks that requests before a SET are answered under the old values, and
+// requests after it under the new ones.
 func TestOwnValuesInAPipeline(t *testing.T) {
 	w := newOwnWorld(t)
 	s := w.server()
@@ -126,10 +125,10 @@ func TestOwnValuesInAPipeline(t *testing.T) {
 	w.ended("returned")
 }
 
-// extended is all of an extended query of ours but its Sync, and no Describe.
+// extended is a command to pgherd in the extended protocol, without a Describe and the Sync.
 func extended(sql string) []byte { return append(parse(sql), execute...) }
 
-// TestOwnValuesAreSkipped: behind an error, up to the Sync, nothing is set.
+// TestOwnValuesAreSkipped checks that nothing is set after an error, up to the Sync.
 func TestOwnValuesAreSkipped(t *testing.T) {
 	w := newOwnWorld(t)
 	s := w.server()
@@ -141,7 +140,8 @@ func TestOwnValuesAreSkipped(t *testing.T) {
 	w.run()
 }
 
-// TestOwnErrorSkips: what follows an error of ours, up to the Sync, is not run.
+// TestOwnErrorSkips checks that what follows an error of a command to pgherd, up to the Sync, is
+// not run.
 func TestOwnErrorSkips(t *testing.T) {
 	w := newOwnWorld(t)
 	w.greeted(w.client.says(extended("pgpool wrong"), extended("pgpool set 5"), extended("q"), syncs))
@@ -151,7 +151,7 @@ func TestOwnErrorSkips(t *testing.T) {
 	same2(t, "checkouts", len(w.asked), 0)
 }
 
-// TestOwnErrorInATransaction: in the extended protocol it fails the
+// TestOwnErrorInATransaction checks that in the extended protocol such an error fails the
 // transaction, as an error of PostgreSQL's does.
 func TestOwnErrorInATransaction(t *testing.T) {
 	w := newOwnWorld(t)
@@ -165,7 +165,8 @@ func TestOwnErrorInATransaction(t *testing.T) {
 	w.run()
 }
 
-// TestOwnStatementRunsAgain: a prepared one sees the values of its moment.
+// TestOwnStatementRunsAgain checks that a prepared command sees the values of the moment when it
+// runs.
 func TestOwnStatementRunsAgain(t *testing.T) {
 	w := newOwnWorld(t)
 	w.greeted(w.client.says(parse("pgpool show"), execute, syncs, simple("pgpool set 5"), execute, syncs))
@@ -175,8 +176,8 @@ func TestOwnStatementRunsAgain(t *testing.T) {
 	w.run()
 }
 
-// TestSeveralCommands: one query string of ours has one end; one that holds
-// SQL too is refused as a whole.
+// TestSeveralCommands checks that a query string of several commands to pgherd has one
+// ReadyForQuery, and that one with SQL in it is refused as a whole.
 func TestSeveralCommands(t *testing.T) {
 	row := func(name string) []string {
 		return []string{"RowDescription", "DataRow " + name, "CommandComplete SELECT 1"}
@@ -209,7 +210,7 @@ func TestSeveralCommands(t *testing.T) {
 	}
 }
 
-// TestSQLStaysSQL: a string without a command of ours is the server's, as it is.
+// TestSQLStaysSQL checks that a string without a command to pgherd goes to the server as it is.
 func TestSQLStaysSQL(t *testing.T) {
 	for _, sql := range []string{"select 1; select pool", "select '; show pool_a'", "select 1; -- ; show pool_a",
 		"select $$; show pool_a; $$; select 2", "select ';pool"} {
@@ -223,7 +224,8 @@ func TestSQLStaysSQL(t *testing.T) {
 	}
 }
 
-// TestMixedInATransaction fails it, as any error does.
+// TestMixedInATransaction checks that a string that mixes commands and SQL fails the transaction,
+// as any error does.
 func TestMixedInATransaction(t *testing.T) {
 	w := newOwnWorld(t)
 	s := w.server()
@@ -236,7 +238,7 @@ func TestMixedInATransaction(t *testing.T) {
 	w.run()
 }
 
-// stops are commands during which the worker closes.
+// stops has a command during which the worker closes.
 type stops struct{ w *world }
 
 type stop struct {
@@ -251,7 +253,8 @@ func (s stop) Run(by *command.Asker) ([][]string, error) {
 	return s.ownCommand.Run(by)
 }
 
-// TestOwnWhileStopping: a worker that closes ends the session, not its command.
+// TestOwnWhileStopping checks that a worker that closes ends the session, without an error of the
+// command.
 func TestOwnWhileStopping(t *testing.T) {
 	w := newOwnWorld(t)
 	w.set.Commands = stops{w}
@@ -275,7 +278,7 @@ func (c tally) Run(*command.Asker) ([][]string, error) {
 	return nil, nil
 }
 
-// TestSkippedCommandIsNotRun: it may be a KILL.
+// TestSkippedCommandIsNotRun checks that a command that is skipped does not run; it may be a KILL.
 func TestSkippedCommandIsNotRun(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// shows are commands of pgherd's own: "show NAME" returns one row with NAME.
+// shows has commands to pgherd. "show NAME" returns one row with NAME.
 type shows struct{}
 
 type show string
@@ -46,7 +46,7 @@ func newShowWorld(t *testing.T) *world {
 	return w
 }
 
-// bound is all of an extended query but its Sync.
+// bound is an extended query without its Sync.
 func bound(sql string) []byte {
 	return slices.Concat(parse(sql), wire.AppendDescribe(nil, 'S', ""), wire.AppendBind(nil, &wire.BindView{}),
 		wire.AppendDescribe(nil, 'P', ""), wire.AppendExecute(nil, "", 0))
@@ -54,7 +54,7 @@ func bound(sql string) []byte {
 
 var boundText = []string{"ParseComplete", "ParameterDescription", "RowDescription", "BindComplete", "RowDescription"}
 
-// TestShow: no server is taken for what pgherd answers itself.
+// TestShow checks that a command that pgherd answers takes no server.
 func TestShow(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent []byte
@@ -84,7 +84,8 @@ func TestShow(t *testing.T) {
 	}
 }
 
-// TestShowInAPipeline: its answer comes between the server's, in its turn.
+// TestShowInAPipeline checks that the answer to a command comes between the server's, in its turn
+// (I1).
 func TestShowInAPipeline(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -99,7 +100,8 @@ func TestShowInAPipeline(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestShowInAnExtendedPipeline: mixed with the server's statements under one Sync.
+// TestShowInAnExtendedPipeline checks commands that are mixed with the server's statements before
+// one Sync.
 func TestShowInAnExtendedPipeline(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -115,7 +117,7 @@ func TestShowInAnExtendedPipeline(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestShowBehindAnError: a server that skips to the Sync would skip it too.
+// TestShowBehindAnError checks that a command is skipped if the server skips to the Sync.
 func TestShowBehindAnError(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -127,7 +129,8 @@ func TestShowBehindAnError(t *testing.T) {
 	w.run()
 }
 
-// TestShowTellsTheTransaction: ReadyForQuery behind it has the server's status.
+// TestShowTellsTheTransaction checks that the ReadyForQuery after a command has the server's
+// status.
 func TestShowTellsTheTransaction(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -140,8 +143,8 @@ func TestShowTellsTheTransaction(t *testing.T) {
 	w.run()
 }
 
-// TestNamesAreTakenOver: a statement of the server's under a name that was
-// ours is the server's, however long the message is that makes it.
+// TestNamesAreTakenOver checks that a statement of the server's replaces a command of the same
+// name, however long the message is.
 func TestNamesAreTakenOver(t *testing.T) {
 	long := strings.Repeat("x", wire.WholeLimit+1)
 	bind := func(value string) []byte {
@@ -175,7 +178,7 @@ func TestNamesAreTakenOver(t *testing.T) {
 	}
 }
 
-// gist is gets for messages that may come in pieces.
+// gist checks as gets does, for messages that may come in pieces.
 func gist(t *testing.T, s *side, want ...string) func() {
 	return func() {
 		t.Helper()
@@ -190,8 +193,8 @@ func gist(t *testing.T, s *side, want ...string) func() {
 	}
 }
 
-// TestShowDuringATornMessage: a notification has arrived by half; an answer of
-// ours must not come into the middle of it (I1).
+// TestShowDuringATornMessage checks that an answer of pgherd's own does not come into the middle of
+// a notification that has arrived by half (I1).
 func TestShowDuringATornMessage(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -207,8 +210,8 @@ func TestShowDuringATornMessage(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestPanic: a mistake of ours ends the client, with an error; its server is
-// closed, and Run returns as always.
+// TestPanic checks that a panic ends the client with an error, that its server is closed, and that
+// Run returns as always.
 func TestPanic(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
@@ -217,17 +220,17 @@ func TestPanic(t *testing.T) {
 	w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.client.says(simple("show bug in find")))
 	w.run()
 	w.client.gets(t, "ErrorResponse FATAL XX000")()
-	s.gets(t, "Query q")() // whatever state it is in: not even reset
+	s.gets(t, "Query q")() // it is not reset, because its state is not known
 	w.ended("discarded")
 }
 
-// TestPanicInTheTeardown: even then everything is given back.
+// TestPanicInTheTeardown checks that everything is given back even then.
 func TestPanicInTheTeardown(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
 	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(done("Q")))
-	w.then(func() { w.set.ResetQueries = []string{"x"}; s.closed = true }, w.client.leaves()) // what is sent there panics
+	w.then(func() { w.set.ResetQueries = []string{"x"}; s.closed = true }, w.client.leaves()) // sending to it panics
 	w.run()
 	w.ended("discarded")
 	if w.err == nil || !strings.Contains(w.err.Error(), "panic") {

@@ -11,8 +11,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// definedAnew is what is known of the database once another client has defined quiet
-// anew: it sets what nobody can ask for.
+// definedAnew is the catalog once another client has defined the function quiet anew, which now
+// sets something that the server cannot be asked for.
 func definedAnew(t *testing.T) *catalog.Snapshot {
 	t.Helper()
 	s, err := catalog.Read(nil, [][]string{{"version", "2:2", "", "", ""},
@@ -23,8 +23,8 @@ func definedAnew(t *testing.T) *catalog.Snapshot {
 	return s
 }
 
-// TestJudgedBeforeItWaits: what a function does was changed while its caller waited for
-// a server, or while it ran. The server stays with the session all the same.
+// TestJudgedBeforeItWaits checks that a server stays with the session if another client has changed
+// what a function does while its caller waited for a server, or while it ran.
 func TestJudgedBeforeItWaits(t *testing.T) {
 	for name, trace := range map[string]struct{ request, answer []byte }{
 		"simple":   {simple("SELECT quiet()"), selected},
@@ -59,8 +59,8 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 	}
 }
 
-// TestExecuteIsJudgedAgain: what a statement of SQL PREPARE runs was changed meanwhile. Of
-// one that is deallocated by now nobody knows.
+// TestExecuteIsJudgedAgain checks the same for what a statement of SQL PREPARE runs. If that is
+// deallocated by now, it is not known what it was.
 func TestExecuteIsJudgedAgain(t *testing.T) {
 	parse := func(sql string) *query.Script { return query.Parse([]byte(sql), query.Syntax{}) }
 	for name, want := range map[string]string{"p": "function quiet", "gone": "EXECUTE while definitions changed"} {
@@ -76,8 +76,9 @@ func TestExecuteIsJudgedAgain(t *testing.T) {
 	}
 }
 
-// TestDefinitionIsToldFirst: who hears of its success finds that all sessions know.
-// Who does not wait for it leaves it under way until its server has ended.
+// TestDefinitionIsToldFirst checks that all sessions know of a definition before its client gets
+// the answer. If the client does not wait for that, the definition may take effect until its server
+// has ended.
 func TestDefinitionIsToldFirst(t *testing.T) {
 	create := simple("CREATE FUNCTION a() RETURNS int LANGUAGE sql AS 'SELECT 1'")
 	t.Run("heard", func(t *testing.T) {
@@ -111,10 +112,11 @@ func TestDefinitionIsToldFirst(t *testing.T) {
 	})
 }
 
-// TestDefinitionInSessionMode, where statements are not looked at: its tag tells.
+// TestDefinitionInSessionMode checks that other sessions learn of a definition by its tag, because
+// in session mode statements are not analyzed.
 func TestDefinitionInSessionMode(t *testing.T) {
 	for _, row := range []struct {
-		tags []string // in a block, ended by the last
+		tags []string // of the statements of a block, which the last one ends
 		want bool
 	}{
 		{[]string{"CREATE FUNCTION"}, true},

@@ -23,8 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the explanations into testdata, to be reviewed")
 
-// herdWorld has a primary and two standbys, and servers of each. What a client
-// sends is answered at once, as far as these tests need it.
+// herdWorld has a primary and two standbys, and servers of each. Requests are answered at once, as
+// far as these tests need it.
 type herdWorld struct {
 	*world
 	statuses map[*side]byte
@@ -32,8 +32,8 @@ type herdWorld struct {
 	rows     string   // of the answer that the client got last
 	notices  []string
 	lines    []querylog.Line
-	of       []uint64 // that nodes have replayed
-	catalogs int      // questions for the catalog
+	of       []uint64 // the positions that nodes have replayed
+	catalogs int      // how often the catalog was asked for
 }
 
 func newHerdWorld(t *testing.T) *herdWorld {
@@ -58,7 +58,7 @@ func newHerdWorld(t *testing.T) *herdWorld {
 	return w
 }
 
-// ofHerd is what the catalog has.
+// ofHerd is the catalog of the database.
 var ofHerd = [][]string{
 	{"version", "1", "read committed", "", ""}, {"names", "rp", "", "t/u", ""}, {"names", "ru", "", "log", ""},
 	{"function", "vol", "plpgsql", "vf", "BEGIN INSERT INTO t VALUES (1); END"},
@@ -90,7 +90,7 @@ func (w *herdWorld) Replayed(node int) (uint64, time.Time) {
 	return w.world.Replayed(node)
 }
 
-// serve has every server answer what it got.
+// serve makes every server answer what it has got.
 func (w *herdWorld) serve() {
 	for _, s := range w.servers {
 		for p := s.out; len(p) > 0; {
@@ -137,7 +137,7 @@ func (w *herdWorld) reply(s *side, m wire.Message) []byte {
 	return append(complete(word), wire.AppendReadyForQuery(nil, w.statuses[s])...)
 }
 
-// sends is: the client sends this, and gets all that there is to get.
+// sends is the event that the client sends this, and waits for all answers.
 func (w *herdWorld) sends(bytes ...[]byte) {
 	w.then(w.client.says(bytes...))
 	for range 4 {
@@ -146,7 +146,7 @@ func (w *herdWorld) sends(bytes ...[]byte) {
 	w.then(w.read)
 }
 
-// read takes down what the client got.
+// read notes what the client has got.
 func (w *herdWorld) read() {
 	var table strings.Builder
 	out := tabwriter.NewWriter(&table, 0, 0, 1, ' ', tabwriter.Debug)
@@ -185,11 +185,11 @@ func (w *herdWorld) live() {
 	}
 }
 
-// explanations are what testdata/explain.txt shows, in its order.
+// explanations are the cases of testdata/explain.txt, in its order.
 var explanations = []struct {
 	name string
 	set  func(w *herdWorld)
-	sent []string // before; "" lets what is known of positions become old
+	sent []string // what is sent before; "" lets the known positions become old
 	sql  string
 }{
 	{"a read", nil, nil, "SELECT * FROM t"},
@@ -241,7 +241,8 @@ var explanations = []struct {
 	{"the catalog is not up to date, in a transaction", func(w *herdWorld) { w.set.Catalogs.Entry("app").Changed() }, []string{"BEGIN"}, "SELECT * FROM t"},
 }
 
-// TestExplainAsksTheCatalog where that is due, once, and says what it says then.
+// TestExplainAsksTheCatalog checks that EXPLAIN ROUTE asks for the catalog if that is due, once,
+// and explains by the answer.
 func TestExplainAsksTheCatalog(t *testing.T) {
 	for _, c := range explanations {
 		want := 0
@@ -263,7 +264,8 @@ func TestExplainAsksTheCatalog(t *testing.T) {
 	}
 }
 
-// TestExplainVerbose shows every rule that was asked, in order; without it those that spoke.
+// TestExplainVerbose checks that VERBOSE shows every rule in order, and that without it only the
+// rules that apply are shown.
 func TestExplainVerbose(t *testing.T) {
 	w := newHerdWorld(t)
 	var all, some string
@@ -288,7 +290,7 @@ func TestExplainVerbose(t *testing.T) {
 
 var trailing = regexp.MustCompile(`(?m) +$`)
 
-// TestExplainRoute: the file is to be read by a DBA. Nothing reaches a server.
+// TestExplainRoute compares with a file that is written for DBAs to read. Nothing reaches a server.
 func TestExplainRoute(t *testing.T) {
 	var file strings.Builder
 	file.WriteString("EXPLAIN ROUTE, of a primary (node 0, without weight) and two standbys. t and u are\ntables, log is unlogged, vol() is volatile.\n")
@@ -341,7 +343,8 @@ func TestExplainRoute(t *testing.T) {
 	}
 }
 
-// TestExplainTellsTheTruth: the statement, sent then, goes where it was said to go.
+// TestExplainTellsTheTruth checks that the statement, if it is sent then, goes where EXPLAIN ROUTE
+// has said.
 func TestExplainTellsTheTruth(t *testing.T) {
 	for _, c := range explanations {
 		w := newHerdWorld(t)
@@ -363,7 +366,7 @@ func TestExplainTellsTheTruth(t *testing.T) {
 			continue
 		}
 		w.then(w.client.says(simple(c.sql)))
-		w.then(w.passes(time.Minute)) // a read may have waited
+		w.then(w.passes(time.Minute)) // lets the wait of a read end
 		w.sends()
 		w.then(func() {
 			got := slices.DeleteFunc(slices.Clone(w.got[sent:]), func(s string) bool { return !strings.HasSuffix(s, " "+c.sql) })

@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// told is the number that the client was told at its log-in.
+// told is the process number that the client was told at its log-in.
 func (w *world) toldNumber() (pid uint32) {
 	cut := wire.CutReplies()
 	for p := w.client.out; len(p) > 0; {
@@ -24,8 +24,8 @@ func (w *world) toldNumber() (pid uint32) {
 	return pid
 }
 
-// TestNumberOfAServer: who keeps one server for life is told its number, unless there
-// is none soon, or another client has the number.
+// TestNumberOfAServer checks that a client that keeps one server for life is told that server's
+// process number, unless it gets no server in time, or another client has the number.
 func TestNumberOfAServer(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(*world)
@@ -63,7 +63,8 @@ func TestNumberOfAServer(t *testing.T) {
 	}
 }
 
-// TestLoginIsRefused by PostgreSQL, though others have logged in: the client is told.
+// TestLoginIsRefused checks that the client is told if PostgreSQL refuses the log-in, even if
+// others have logged in.
 func TestLoginIsRefused(t *testing.T) {
 	for code, want := range map[string][]string{
 		"28000": {"ErrorResponse FATAL 28000"},
@@ -81,7 +82,8 @@ func TestLoginIsRefused(t *testing.T) {
 	}
 }
 
-// TestNotificationNamesAClient: its own, another client's, or a stranger's process.
+// TestNotificationNamesAClient checks the number in a notification of the client's own, of another
+// client's, and of a process that is no server of pgherd's.
 func TestNotificationNamesAClient(t *testing.T) {
 	for pid, want := range map[uint32]uint32{1: 77, 5: 500, 6: 6} {
 		for _, cut := range []int{0, 3, 5, 7, 9, 12} {
@@ -103,7 +105,8 @@ func TestNotificationNamesAClient(t *testing.T) {
 	}
 }
 
-// TestNotifyIsTheClients, though it has left the server when that is heard of.
+// TestNotifyIsTheClients checks that a notification names its client even if the client has parted
+// with that server when it arrives.
 func TestNotifyIsTheClients(t *testing.T) {
 	for _, sql := range []string{"NOTIFY channel", "SELECT pg_notify('channel', '')"} {
 		w, s := sharingWorld(t, 1)

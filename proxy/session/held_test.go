@@ -8,7 +8,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestErrorBeforeAnyServer fails the block of which no server knows, as it would there.
+// TestErrorBeforeAnyServer checks that an error fails a block that no server knows of, as it does
+// on a server.
 func TestErrorBeforeAnyServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	w.set.RefusePins = true
@@ -21,8 +22,8 @@ func TestErrorBeforeAnyServer(t *testing.T) {
 	w.nodesAsked()
 }
 
-// TestRollbackWithoutAServer: a block for which there was no server can be ended in the
-// extended protocol, too, and with more behind.
+// TestRollbackWithoutAServer checks that a block that got no server can be ended in the extended
+// protocol, too, also if more follows.
 func TestRollbackWithoutAServer(t *testing.T) {
 	begin := func(t *testing.T) (*world, *side) {
 		w, _ := routedWorld(t, pool.Transaction)
@@ -63,9 +64,9 @@ func TestRollbackWithoutAServer(t *testing.T) {
 	})
 }
 
-// TestBoundBeginBelongsToThePrimary: something comes between the Bind and the Execute
-// of a BEGIN, which a server has to know of then. On a standby nobody would know of
-// the block, and a write would be one outside of it.
+// TestBoundBeginBelongsToThePrimary checks that the primary gets a BEGIN, if something comes
+// between its Bind and its Execute. On a standby the session would not know of the block, and a
+// write would run outside of it.
 func TestBoundBeginBelongsToThePrimary(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	between := wire.AppendParse(nil, "a", "SELECT 1", nil)

@@ -7,18 +7,18 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// meaningSQL means something else under another DateStyle.
+// meaningSQL has another meaning under another DateStyle.
 const meaningSQL = "SELECT '01/02/03'::date"
 
-// preparesA: the client prepares statement a, on a server that goes back.
+// preparesA lets the client prepare statement a on a server that is then returned.
 func (w *world) preparesA(s *side) {
 	w.greeted(w.sends(wire.AppendParse(nil, "a", meaningSQL, nil), syncs))
 	w.then(s.words(w.t, "Parse pgherd_1 "+meaningSQL, "Sync"), s.says(wire.AppendParseComplete(nil), ready))
 	w.then(w.told(1, "ParseComplete", "ReadyForQuery I"))
 }
 
-// runsA: the client executes a under DateStyle = German, on a server that does
-// not have it: it is prepared there, by this name, under what was set before.
+// runsA lets the client execute a under DateStyle = German on a server that does not have it. The
+// statement is prepared there, by this name, under the settings from before.
 func (w *world) runsA(s *side, name string, first ...string) {
 	set := []string{"Bind pgherd_set", "Execute", "Close pgherd_set", "Close pgherd_set"}
 	w.then(s.words(w.t, slices.Concat(first, []string{`Parse pgherd_set SET LOCAL "datestyle" TO DEFAULT`}, set,
@@ -26,8 +26,8 @@ func (w *world) runsA(s *side, name string, first ...string) {
 		s.says(setLocally, wire.AppendParseComplete(nil), setLocally, wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
 }
 
-// TestMeaningIsKept: a statement is what it was when the client prepared it,
-// on every server.
+// TestMeaningIsKept checks that a statement means on every server what it meant when the client
+// prepared it.
 func TestMeaningIsKept(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	w.preparesA(s[0])
@@ -42,8 +42,8 @@ func TestMeaningIsKept(t *testing.T) {
 	}
 }
 
-// TestMeaningIsKeptDuringACancel: a cancel on its way holds the server (I10),
-// but what the transaction has left is asked for all the same.
+// TestMeaningIsKeptDuringACancel checks that the server is asked what the transaction has left,
+// even while a cancel on its way holds it (I10).
 func TestMeaningIsKeptDuringACancel(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])
@@ -65,9 +65,9 @@ func TestMeaningIsKeptDuringACancel(t *testing.T) {
 	same2(t, "servers returned", len(w.returned), 4)
 }
 
-// TestMeaningIsAskedFor: where nobody knows what is set, because the server
-// stays whatever that is or the client did not wait, it is asked for before a
-// statement is prepared anew.
+// TestMeaningIsAskedFor checks that the server is asked for its settings before a statement is
+// prepared anew, if they are not known because the server is pinned anyway or the client did not
+// wait.
 func TestMeaningIsAskedFor(t *testing.T) {
 	german := state("s DateStyle german")
 	t.Run("the server stays", func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestMeaningIsAskedFor(t *testing.T) {
 	})
 }
 
-// TestMayBeGone: what a server that stays has of a statement is asked for, after code
+// TestMayBeGone checks that a pinned server is asked whether it still has a statement, after code
 // that may have deallocated it.
 func TestMayBeGone(t *testing.T) {
 	german := state("s DateStyle german")
@@ -145,15 +145,15 @@ func TestMayBeGone(t *testing.T) {
 	w.then(w.sends(simple("SELECT keeper()")))
 	w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
 	w.then(w.sends(bindOf("a"), syncs))
-	w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // which has none any more
+	w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // the server has no statement any more
 	w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(fault("ERROR", "26000"), ready))
 	w.then(w.client.leaves())
 	w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))
 	w.run()
 }
 
-// TestMeaningOfWhatIsRefused: nothing is prepared in a transaction that has
-// failed, so nothing keeps the server that was set there.
+// TestMeaningOfWhatIsRefused checks that a Parse in a transaction that has failed prepares nothing,
+// so that nothing pins the server that was set there.
 func TestMeaningOfWhatIsRefused(t *testing.T) {
 	for name, got := range map[string]string{"": "Parse ", "a": "Parse pgherd_1 "} {
 		w, s := sharingWorld(t, 1)
@@ -171,13 +171,13 @@ func TestMeaningOfWhatIsRefused(t *testing.T) {
 		w.then(w.sends(terminate))
 		w.run()
 		same2(t, "servers that were pinned", w.pins, 0)
-		s[0].words(t)() // no reset
+		s[0].words(t)() // there is no reset
 		w.ended("returned")
 	}
 }
 
-// TestMeaningOfAnEnd: what ends a transaction has one meaning. It is prepared anew
-// in a transaction that has failed, which would take nothing else.
+// TestMeaningOfAnEnd checks that a statement which ends a transaction is prepared anew in one that
+// has failed, which would take no other.
 func TestMeaningOfAnEnd(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	w.greeted(w.sends(wire.AppendParse(nil, "a", "ROLLBACK", nil), syncs))

@@ -13,8 +13,8 @@ func bulky(n int) string { return "SELECT 1 /*" + strings.Repeat("x", n) + "*/" 
 
 func parses(name string, n int) []byte { return wire.AppendParse(nil, name, bulky(n), nil) }
 
-// TestClientMemory: what a client prepares is refused once it would go beyond its limit,
-// or the common one; what it closes makes room.
+// TestClientMemory checks that a Parse beyond the client's limit, or the common one, is refused,
+// and that a Close makes room.
 func TestClientMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		own, all int
@@ -40,8 +40,8 @@ func TestClientMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryIsCounted: each way by which a session comes to keep something, and by which
-// it does not any more, changes the count.
+// TestMemoryIsCounted checks that the count changes with each way by which pgherd comes to keep
+// something for a session, or ceases to.
 func TestMemoryIsCounted(t *testing.T) {
 	w, s := sharingWorld(t, 6)
 	weighs := func(more bool) func() {
@@ -65,7 +65,7 @@ func TestMemoryIsCounted(t *testing.T) {
 	w.then(s[2].says(done("SET")))
 	w.then(weighs(true), w.sends(simple("RESET application_name")))
 	w.then(s[3].says(done("SET"), done("RESET")))
-	w.then(weighs(false), w.sends(parses("b", 6001), syncs)) // not what a server is known to take
+	w.then(weighs(false), w.sends(parses("b", 6001), syncs)) // no server of the pool is known to take this statement
 	w.then(s[4].says(wire.AppendParseComplete(nil), ready))
 	w.then(weighs(true), w.sends(simple("DEALLOCATE ALL")))
 	w.then(s[5].says(done("DEALLOCATE ALL")), s[5].says(state("i role none", "i session_authorization alice")))
@@ -73,8 +73,8 @@ func TestMemoryIsCounted(t *testing.T) {
 	w.run()
 }
 
-// TestDoubtedStatementsCount: a pipeline that prepares and closes is refused, too, as long
-// as it may have to be taken back.
+// TestDoubtedStatementsCount checks that a pipeline that prepares and closes is refused, too, while
+// its Closes may have to be taken back.
 func TestDoubtedStatementsCount(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.set.ClientMemory, w.set.MaxPrepared = 50_000, 100
@@ -91,7 +91,8 @@ func TestDoubtedStatementsCount(t *testing.T) {
 	w.run()
 }
 
-// TestRedoIsBounded in bytes: what is not kept is judged by nobody, so the server stays.
+// TestRedoIsBounded checks the limit in bytes. What is beyond it is not judged again, so the server
+// is pinned.
 func TestRedoIsBounded(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -117,7 +118,7 @@ func TestRedoIsBounded(t *testing.T) {
 	w.run()
 }
 
-// TestOwnCommandsCount: those of pgherd's own commands that a client prepares and binds.
+// TestOwnCommandsCount checks that commands to pgherd count which a client prepares and binds.
 func TestOwnCommandsCount(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.Commands, w.set.ClientMemory = shows{}, 10_000
@@ -132,8 +133,8 @@ func TestOwnCommandsCount(t *testing.T) {
 	s[0].words(t)()
 }
 
-// TestSettingsAreRefused within a transaction, in which nothing was set for good yet; what
-// it has set goes with it.
+// TestSettingsAreRefused checks the limit within a transaction that has set nothing for good yet.
+// What it has set is dropped with it.
 func TestSettingsAreRefused(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.set.ClientMemory = 10_000
@@ -146,7 +147,7 @@ func TestSettingsAreRefused(t *testing.T) {
 	w.then(s[0].says(failed("42601")))
 	w.then(w.client.words(t, "ErrorResponse ERROR 54000", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
 	w.then(s[0].says(done("ROLLBACK")))
-	w.then(s[0].says(state("i role none", "i session_authorization alice"))) // an error came behind a SET
+	w.then(s[0].says(state("i role none", "i session_authorization alice"))) // the question is asked because an error came behind a SET
 	w.then(w.sends(set()))
 	w.then(s[1].says(done("SET")))
 	w.then(w.client.words(t, "CommandComplete ROLLBACK", "ReadyForQuery I", "CommandComplete SET", "ReadyForQuery I"), w.sends(terminate))

@@ -7,12 +7,12 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestParkedNeedNotWaitForAStandby: where limits count the servers of all nodes, those
-// that sessions have put aside may take all places; none of them is to wait for long
-// for one more.
+// TestParkedNeedNotWaitForAStandby checks that a session with a parked server does not wait long
+// for one of a standby. Where limits count the servers of all nodes, parked servers may have taken
+// all places.
 func TestParkedNeedNotWaitForAStandby(t *testing.T) { readsWhileParked(t, pool.Pause{}) }
 
-// TestParkedServesInAPause: who has a server of its own goes on with that.
+// TestParkedServesInAPause checks that a client with a parked server goes on with that.
 func TestParkedServesInAPause(t *testing.T) {
 	readsWhileParked(t, pool.Pause{Since: time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC), By: "alice"})
 }
@@ -26,7 +26,7 @@ func readsWhileParked(t *testing.T, pause pool.Pause) {
 	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
 	w.then(w.is(WaitServer), w.passes(parkedWait))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
-	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // and the next does not even try
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // the next read does not try to get a server of the standby
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(parkedStay))
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1")))
 	w.then(w.is(WaitServer), w.sends(terminate), w.client.leaves())

@@ -9,8 +9,9 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestPausesAreTold: who waits because an administrator has paused the database is told so,
-// since when, by whom, and how it ends: first in a notice, then by the error.
+// TestPausesAreTold checks that a client that waits because an administrator has paused the
+// database is told so, since when, by whom, and how it ends, first in a notice and then by the
+// error.
 func TestPausesAreTold(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC)
 	const busy = "waiting for a server connection: all that the limits allow are in use"
@@ -45,7 +46,7 @@ func TestPausesAreTold(t *testing.T) {
 			}
 			w.client.out = nil
 		}
-		sql := "SELECT 1" // which could go to a standby: it is not waited for twice
+		sql := "SELECT 1" // it could go to a standby, but the session does not wait twice
 		if row.pause == (pool.Pause{}) {
 			sql = "INSERT INTO t VALUES (1)"
 		}

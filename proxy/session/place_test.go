@@ -46,7 +46,7 @@ func (w *world) nodesAsked(want ...int) {
 	}
 }
 
-// TestReadsLeaveThePrimary and writes do not.
+// TestReadsLeaveThePrimary checks that reads go to the standby, and writes do not.
 func TestReadsLeaveThePrimary(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	w.greeted(w.sends(simple("SELECT 1")))
@@ -58,8 +58,8 @@ func TestReadsLeaveThePrimary(t *testing.T) {
 	w.nodesAsked(1, 0)
 }
 
-// TestBlockComesBack: a block that has only read begins anew on the primary when
-// it writes; the client sees one transaction.
+// TestBlockComesBack checks that a block that has only read begins anew on the primary when it
+// writes, and that the client sees one transaction.
 func TestBlockComesBack(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -76,7 +76,7 @@ func TestBlockComesBack(t *testing.T) {
 	w.run()
 }
 
-// TestErrorOnTheStandby fails the block; it ends where it failed.
+// TestErrorOnTheStandby checks that an error fails the block, which ends on the same node.
 func TestErrorOnTheStandby(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -91,7 +91,7 @@ func TestErrorOnTheStandby(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestEmptyBlock: no server hears of a transaction in which nothing happens.
+// TestEmptyBlock checks that no server gets a transaction in which nothing happens.
 func TestEmptyBlock(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple("START TRANSACTION READ ONLY"), simple("COMMIT"), simple("BEGIN"), simple("ROLLBACK")))
@@ -101,7 +101,7 @@ func TestEmptyBlock(t *testing.T) {
 	w.nodesAsked()
 }
 
-// TestDriversBegin: BEGIN in front of a statement, in one pipeline.
+// TestDriversBegin checks a pipeline with a BEGIN in front of a statement.
 func TestDriversBegin(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1)
 	w.greeted(w.sends(parse("BEGIN"), execute, parse("SELECT 1"), execute, syncs))
@@ -114,7 +114,7 @@ func TestDriversBegin(t *testing.T) {
 	w.run()
 }
 
-// TestPipelineKeepsItsOrder: what belongs to the primary waits for the read.
+// TestPipelineKeepsItsOrder checks that a request for the primary waits for the read before it.
 func TestPipelineKeepsItsOrder(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	w.greeted(w.sends(parse("SELECT 1"), execute, parse("INSERT INTO t VALUES (1)"), execute, syncs))
@@ -126,8 +126,8 @@ func TestPipelineKeepsItsOrder(t *testing.T) {
 	w.run()
 }
 
-// TestPipelineFailsOnTheStandby: what comes behind an error is skipped, and never
-// reaches the primary.
+// TestPipelineFailsOnTheStandby checks that what follows an error is skipped, and never reaches the
+// primary.
 func TestPipelineFailsOnTheStandby(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1)
 	w.greeted(w.sends(parse("SELECT 1"), execute, parse("INSERT INTO t VALUES (1)"), execute, syncs))
@@ -138,8 +138,8 @@ func TestPipelineFailsOnTheStandby(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSessionModeKeepsItsServer: the primary's waits while a standby serves the
-// session; it is the same afterwards, and cleaned in the end.
+// TestSessionModeKeepsItsServer checks that the session's own server is parked while a standby
+// serves the session, that it is taken up again, and reset in the end.
 func TestSessionModeKeepsItsServer(t *testing.T) {
 	w, s := routedWorld(t, pool.Session, 0, 1)
 	w.greeted(w.sends(simple("SET work_mem TO 5")))
@@ -154,8 +154,8 @@ func TestSessionModeKeepsItsServer(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
-// TestOwnWritesAreSeen: after a write a read waits until the standby has replayed
-// it, for a while; else it goes to the primary.
+// TestOwnWritesAreSeen checks that after a write a read waits for a while until the standby has
+// replayed it, and then goes to the primary.
 func TestOwnWritesAreSeen(t *testing.T) {
 	for name, c := range map[string]struct {
 		replayed uint64 // after two moments of waiting
@@ -183,9 +183,8 @@ func TestOwnWritesAreSeen(t *testing.T) {
 	}
 }
 
-// TestRestartedStandby: while its read waited for a server, the standby began anew with
-// less than it had replayed; or it does so as the server is brought to the session's
-// settings.
+// TestRestartedStandby checks a standby that begins anew with less than it had replayed, while a
+// read waits for its server, or while the server is brought to the session's settings.
 func TestRestartedStandby(t *testing.T) {
 	wait := func(t *testing.T) (*world, []*side) {
 		w, s := routedWorld(t, pool.Transaction, 0)
@@ -221,7 +220,8 @@ func TestRestartedStandby(t *testing.T) {
 	})
 }
 
-// TestPrimaryChangesMeanwhile: what waits for the primary goes to the one that is then.
+// TestPrimaryChangesMeanwhile checks that a request that waits for the primary goes to the node
+// that is the primary then.
 func TestPrimaryChangesMeanwhile(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction)
 	s = append(s, w.opened(), w.opened())
@@ -237,7 +237,7 @@ func TestPrimaryChangesMeanwhile(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
-// TestCanceledBeforeTheStandbyCatchesUp: a read that waits for that can be canceled.
+// TestCanceledBeforeTheStandbyCatchesUp checks that a read that waits for that can be canceled.
 func TestCanceledBeforeTheStandbyCatchesUp(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
@@ -250,8 +250,8 @@ func TestCanceledBeforeTheStandbyCatchesUp(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestOthersWritesAreSeen, where that is wanted, by each statement of a block that has
-// several snapshots, and by each of a pipeline.
+// TestOthersWritesAreSeen checks that with read_consistency = global each statement sees them, in a
+// block with several snapshots and in a pipeline.
 func TestOthersWritesAreSeen(t *testing.T) {
 	writes := func(w *world) func() {
 		return func() { w.now = w.now.Add(time.Second); w.lastWrite = w.now }
@@ -284,8 +284,8 @@ func TestOthersWritesAreSeen(t *testing.T) {
 	})
 }
 
-// TestPinnedSessionsStay: what was left on the primary's server may change what a
-// read gives.
+// TestPinnedSessionsStay checks that reads of a pinned session stay on the primary, because what it
+// has left there may change their result.
 func TestPinnedSessionsStay(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(simple("LISTEN a")))
@@ -298,8 +298,8 @@ func TestPinnedSessionsStay(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestStandbyCannotHaveTheSettings: it has not heard yet of the role that another
-// client has made. The primary is asked instead.
+// TestStandbyCannotHaveTheSettings checks that the primary is asked instead, if the standby has not
+// replayed the role that another client has made.
 func TestStandbyCannotHaveTheSettings(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
 	w.greeted(w.sends(simple("SET ROLE young")))
@@ -314,7 +314,7 @@ func TestStandbyCannotHaveTheSettings(t *testing.T) {
 	same2(t, "servers closed", len(w.discarded), 1)
 }
 
-// TestStandbyHasNoServer: the primary is asked instead.
+// TestStandbyHasNoServer checks that the primary is asked instead.
 func TestStandbyHasNoServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	s := w.opened()

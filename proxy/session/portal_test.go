@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestParseBeforeThePortalIsDone: a write that is only prepared leaves the standby, and
-// the portal that is bound there, alone; it moves once it is bound itself.
+// TestParseBeforeThePortalIsDone checks that a write that is only prepared does not end the portal
+// that is bound on the standby. The session moves once the write is bound.
 func TestParseBeforeThePortalIsDone(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	parsed, bound := wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)

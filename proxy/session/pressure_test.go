@@ -14,8 +14,8 @@ import (
 
 var tooMany = &wire.Fault{Severity: "FATAL", Code: "53300", Message: "too many connections"}
 
-// TestRefused: no server is to be had. The client gets an error as a server
-// would give it, keeps its connection, and may try again.
+// TestRefused checks that a client that gets no server gets an error as a server would give it,
+// keeps its connection, and may try again.
 func TestRefused(t *testing.T) {
 	const refusal = "ErrorResponse ERROR 53300"
 	for name, c := range map[string]struct {
@@ -74,15 +74,16 @@ func TestWaitForEver(t *testing.T) {
 	w.ended("returned")
 }
 
-// cancels is an event: a cancel comes, for what has arrived.
+// cancels is the event that a cancel comes, for what has arrived.
 func (w *world) cancels() { w.wrongly(cancelKey, true)() }
 
-// wrongly: one comes with this key, or when there is nothing to cancel any more.
+// wrongly is the event that a cancel comes with this key, or when there is nothing to cancel.
 func (w *world) wrongly(key string, heard bool) func() {
 	return func() { w.t.Helper(); w.same("heard", w.session.Cancel([]byte(key)), heard) }
 }
 
-// strikes is an event, or an end: to these servers a cancel was sent since the last look.
+// strikes checks, as an event or at the end, that a cancel was sent to these servers since the last
+// check.
 func (w *world) strikes(want ...*side) func() {
 	return func() {
 		w.t.Helper()
@@ -115,8 +116,8 @@ func TestCancelWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestCancelTooLate: the wait has ended in the same moment. The next one is
-// another, and nobody cancels that.
+// TestCancelTooLate checks a cancel for a wait that has ended in the same moment. It does not
+// strike the next wait.
 func TestCancelTooLate(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(simple("q")))
@@ -130,16 +131,17 @@ func TestCancelTooLate(t *testing.T) {
 func TestCancelNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
-	w.greeted(w.cancels, w.client.says(simple("q"))) // which came later
+	w.greeted(w.cancels, w.client.says(simple("q"))) // the query comes after the cancel
 	w.then(w.strikes(), w.wrongly("", false), w.wrongly("\x01\x02\x03", false), w.wrongly(cancelKey+"\x05", false), s.says(done("Q")))
 	w.then(w.strikes(), w.is(Idle), w.cancels) // a server that does nothing is not canceled
 	w.then(w.strikes(), w.client.says(terminate))
-	w.then(w.is(Closing), w.wrongly(cancelKey, false), s.says(done("DISCARD ALL"))) // nor is our own reset
+	w.then(w.is(Closing), w.wrongly(cancelKey, false), s.says(done("DISCARD ALL"))) // pgherd's own reset is not canceled, either
 	w.run()
 	w.ended("returned")
 }
 
-// TestCancelHoldsTheServer until PostgreSQL has answered the cancel (I10).
+// TestCancelHoldsTheServer checks that the server is held until PostgreSQL has answered the cancel
+// (I10).
 func TestCancelHoldsTheServer(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -161,7 +163,7 @@ func TestCancelHoldsTheServer(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestCancelIsNeverAnswered: not held for ever; such a server is closed.
+// TestCancelIsNeverAnswered checks that the server is not held for ever, and is closed.
 func TestCancelIsNeverAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -179,7 +181,7 @@ func TestCancelIsNeverAnswered(t *testing.T) {
 
 var shutdown = &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
 
-// TestEvicted in every state: it is told, once, and ends.
+// TestEvicted checks that a session is told once, in every state, and ends.
 func TestEvicted(t *testing.T) {
 	const told = "ErrorResponse FATAL 57P01"
 	t.Run("idle", func(t *testing.T) {
@@ -221,12 +223,12 @@ func TestEvicted(t *testing.T) {
 		w.then(s.says(wire.AppendTextRow(nil, strings.Repeat("x", 100))[:50]))
 		w.then(w.evicts(shutdown))
 		w.run()
-		w.client.gets(t, "DataRow in pieces")() // nothing can be said
+		w.client.gets(t, "DataRow in pieces")() // no error can follow half of a message
 		w.ended("aborted")
 	})
 }
 
-// TestClientIdleLimit ends a client that is silent, not one that waits.
+// TestClientIdleLimit checks that the limit ends a client that is silent, and not one that waits.
 func TestClientIdleLimit(t *testing.T) {
 	w := newWorld(t)
 	w.set.ClientIdle = time.Minute
@@ -241,7 +243,7 @@ func TestClientIdleLimit(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestClientIdleButForUs: who asks pgherd itself is not silent either.
+// TestClientIdleButForUs checks that a client that sends commands to pgherd is not silent.
 func TestClientIdleButForUs(t *testing.T) {
 	w := newShowWorld(t)
 	w.set.ClientIdle = time.Minute
@@ -252,7 +254,7 @@ func TestClientIdleButForUs(t *testing.T) {
 	w.run()
 }
 
-// TestClientIdleInTransaction: silence is silence.
+// TestClientIdleInTransaction checks that the same limit counts inside of a transaction.
 func TestClientIdleInTransaction(t *testing.T) {
 	w := newWorld(t)
 	w.set.ClientIdle = time.Minute
@@ -265,7 +267,8 @@ func TestClientIdleInTransaction(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestSlowClient slows its server down: no more is read for it than a limit.
+// TestSlowClient checks that a slow client slows down its server. No more is read for it than a
+// limit.
 func TestSlowClient(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -283,7 +286,7 @@ func TestSlowClient(t *testing.T) {
 			t.Errorf("%d bytes are queued", queued)
 		}
 		rest = len(s.in)
-		w.client.in = append(w.client.in, simple("another")) // nor is its next request taken
+		w.client.in = append(w.client.in, simple("another")) // its next request is not taken, either
 	})
 	w.then(func() {
 		same2(t, "what is left with the server", len(s.in), rest)
@@ -296,7 +299,7 @@ func TestSlowClient(t *testing.T) {
 
 var errBroken = &wire.Fault{Message: "broken"}
 
-// TestSlowServer slows its client down.
+// TestSlowServer checks that a slow server slows down its client.
 func TestSlowServer(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -314,7 +317,7 @@ func TestSlowServer(t *testing.T) {
 			t.Errorf("%d bytes are queued", queued)
 		}
 		rest = len(w.client.in)
-	}, s.says(fault("ERROR", "57014"), ready)) // it is heard all the same
+	}, s.says(fault("ERROR", "57014"), ready)) // the error is read all the same
 	w.then(w.client.gets(t, "CopyInResponse", "ErrorResponse ERROR 57014", "ReadyForQuery I"), func() {
 		same2(t, "what is left with the client", len(w.client.in), rest)
 		s.slow = false
@@ -325,9 +328,8 @@ func TestSlowServer(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestSlowServerParts: a server that did not read is given back, for its copy has
-// failed. What its client has sent behind that is not kept waiting: nothing more
-// would happen to wake its session.
+// TestSlowServerParts checks that a server that did not read is given back after its copy has
+// failed, and that what its client has sent after that does not wait for an event that never comes.
 func TestSlowServerParts(t *testing.T) {
 	w, s := transactionWorld(t)
 	w.greeted(w.client.says(simple("copy sink from stdin")))
@@ -345,7 +347,7 @@ func TestSlowServerParts(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestManyOwed: a client that only asks is not read for ever.
+// TestManyOwed checks that requests are not read without a limit while their replies are owed (I5).
 func TestManyOwed(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -361,8 +363,8 @@ func TestManyOwed(t *testing.T) {
 	w.ended("aborted")
 }
 
-// TestRowsInRuns: rows that have come together are sent on together, each way
-// that rows can take.
+// TestRowsInRuns checks that rows that have come together are sent on together, in each way that
+// rows can take.
 func TestRowsInRuns(t *testing.T) {
 	const rows = 1000
 	w := newWorld(t)
@@ -384,8 +386,8 @@ func TestRowsInRuns(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLongResponse: large pieces are asked for after a while, and no longer
-// once the next response begins.
+// TestLongResponse checks that a long response is received in large pieces, until the next response
+// begins.
 func TestLongResponse(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -403,7 +405,7 @@ func TestLongResponse(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLongCopy: so are a client's, while it copies in.
+// TestLongCopy checks the same for the data that a client copies in.
 func TestLongCopy(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -418,7 +420,8 @@ func TestLongCopy(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLastWords: a client that does not read its last words is not waited for.
+// TestLastWords checks that the session does not wait long for a client that does not read its last
+// bytes.
 func TestLastWords(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(func() { w.client.slow = true }, w.evicts(shutdown))
@@ -431,7 +434,7 @@ func TestLastWords(t *testing.T) {
 	same2(t, "requests left unread", len(w.client.in), 0)
 }
 
-// TestSlowClientEvicted: its server is reset though the client reads nothing.
+// TestSlowClientEvicted checks that the server is reset even if the client reads nothing.
 func TestSlowClientEvicted(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -444,7 +447,7 @@ func TestSlowClientEvicted(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestView shows no secret and does not change.
+// TestView checks that a View has no secret and does not change.
 func TestView(t *testing.T) {
 	w := newWorld(t)
 	w.who.Secret = "secret"
@@ -464,7 +467,7 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestPrimaryMoves: the next checkout goes to the new primary.
+// TestPrimaryMoves checks that the next checkout goes to the new primary.
 func TestPrimaryMoves(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -478,8 +481,8 @@ func TestPrimaryMoves(t *testing.T) {
 	same2(t, "node", w.asked[0].Node, 1)
 }
 
-// TestLeftWhileItWaits: a client that said goodbye, or vanished, while it
-// waited for a server loses its place; its request is not begun.
+// TestLeftWhileItWaits checks that a client that has left, or vanished, while it waited for a
+// server loses its place, and that its request is not sent.
 func TestLeftWhileItWaits(t *testing.T) {
 	for name, last := range map[string][]byte{"with a goodbye": terminate, "without": nil, "behind another request": simple("more")} {
 		t.Run(name, func(t *testing.T) {

@@ -17,15 +17,15 @@ func shaped(parameter, column uint32) []byte {
 
 const int4, float4 = 23, 700
 
-// describes: the client prepares and describes statement a, on a server that goes back.
+// describes lets the client prepare and describe statement a on a server that is then returned.
 func (w *world) describes(s *side) {
 	w.greeted(w.sends(wire.AppendParse(nil, "a", promisedSQL, nil), wire.AppendDescribe(nil, 'S', "a"), syncs))
 	w.then(s.words(w.t, "Parse pgherd_1 "+promisedSQL, "Describe", "Sync"), s.says(wire.AppendParseComplete(nil), shaped(int4, int4), ready))
 	w.then(w.told(1, "ParseComplete", "ParameterDescription", "RowDescription", "ReadyForQuery I"))
 }
 
-// TestPromiseIsKept: on another server the statement is prepared with the types of
-// parameters that the client was told, and is asked for its result before anything runs.
+// TestPromiseIsKept checks that another server gets the statement with the types of parameters that
+// the client was told, and is asked for the types of the result before anything runs.
 func TestPromiseIsKept(t *testing.T) {
 	for name, trace := range map[string]struct {
 		column uint32
@@ -52,8 +52,9 @@ func TestPromiseIsKept(t *testing.T) {
 	}
 }
 
-// TestParsedAnew: a Parse is one on the server, whatever that has by the same text; what
-// it had is closed. So is a statement that was answered ahead, when it is needed.
+// TestParsedAnew checks that a Parse is sent to the server even if the server has a statement of
+// the same text, which is then closed. A statement whose Parse was answered without a server is
+// prepared when it is needed.
 func TestParsedAnew(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
 		w, s := sharingWorld(t, 1)
@@ -87,8 +88,8 @@ func outdatedPlan() []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(fields))), fields...)
 }
 
-// TestOutdatedPlan: who was told nothing of the statement gets the answer of a new one;
-// who was told gets PostgreSQL's error. Nobody else finds that plan.
+// TestOutdatedPlan checks that a client that was told nothing of the statement gets the answer of a
+// new one, and that a client that was told gets PostgreSQL's error. Nobody else meets that plan.
 func TestOutdatedPlan(t *testing.T) {
 	parsed, bound := wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)
 	t.Run("told nothing", func(t *testing.T) {
@@ -106,7 +107,7 @@ func TestOutdatedPlan(t *testing.T) {
 	t.Run("told", func(t *testing.T) {
 		w, s := sharingWorld(t, 1)
 		w.describes(s[0])
-		w.free = append(w.free, s[0].server) // the same once more
+		w.free = append(w.free, s[0].server) // the same server again
 		w.then(w.sends(bindOf("a"), syncs))
 		w.then(s[0].words(t, "Bind pgherd_1", "Execute", "Sync"), s[0].says(outdatedPlan(), ready))
 		w.then(w.told(2, "ErrorResponse ERROR 0A000", "ReadyForQuery I"), func() {
@@ -116,8 +117,8 @@ func TestOutdatedPlan(t *testing.T) {
 	})
 }
 
-// TestSkippedNames: SQL that names what the client has prepared by message has it on the
-// server by the client's own name, unless the server skips that together with the SQL.
+// TestSkippedNames checks that SQL which names what the client has prepared by a Parse finds it on
+// the server by the client's own name, unless the server skips both.
 func TestSkippedNames(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])

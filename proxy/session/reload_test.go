@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestReloadWhileARequestWaits: what a statement will leave in its session is known
-// though the configuration is read again between its judgement and its run.
+// TestReloadWhileARequestWaits checks that it is known what a statement leaves in its session, even
+// if the configuration is read again between its analysis and its run.
 func TestReloadWhileARequestWaits(t *testing.T) {
 	set := "SET lock_timeout = 5"
 	for name, trace := range map[string]struct{ request, answer []byte }{
@@ -33,9 +33,8 @@ func TestReloadWhileARequestWaits(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsTheRoute: a block that reads on a standby comes to its end there,
-// or on the primary, though the configuration says meanwhile that no statement leaves
-// the primary.
+// TestReloadKeepsTheRoute checks that a block that reads on a standby ends there, or on the
+// primary, even if the new configuration sends all statements to the primary.
 func TestReloadKeepsTheRoute(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	standby, primary := s[0], s[1]

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestResidue: a server on which a reset has left something is closed, in every mode.
+// TestResidue checks that a server on which a reset has left something is closed, in every mode.
 func TestResidue(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode    pool.Mode
@@ -39,7 +39,7 @@ func TestResidue(t *testing.T) {
 	}
 }
 
-// TestResidueUnanswered: where nobody says what is left, the server is closed.
+// TestResidueUnanswered checks that the server is closed if it does not say what is left.
 func TestResidueUnanswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -52,8 +52,8 @@ func TestResidueUnanswered(t *testing.T) {
 	w.ended("discarded")
 }
 
-// watchedWorld is one in session mode, in a database of which a reset has told that
-// it holds what may be left.
+// watchedWorld is one in session mode, in a database of which the question after a reset has said
+// that it has code that may leave what outlasts DISCARD ALL.
 func watchedWorld(t *testing.T) (*world, *side) {
 	w := newWorld(t)
 	w.set.Statements, w.set.Catalogs = query.NewCache(100, 1<<20), catalog.NewShared()
@@ -64,7 +64,7 @@ func watchedWorld(t *testing.T) (*world, *side) {
 	w.then(w.client.gets(t, selectedText...), w.client.leaves())
 	w.then(s.words(t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 	w.run()
-	w.ended("discarded") // nobody has looked at what it did
+	w.ended("discarded") // its statements were not watched
 	entry := w.set.Catalogs.Entry("app")
 	if !entry.Holds() {
 		t.Error("the database is not watched")
@@ -78,8 +78,8 @@ func watchedWorld(t *testing.T) (*world, *side) {
 	return w, s
 }
 
-// TestWatched: in session mode, in a database that holds what may be left, the server
-// of a client that may have left it is closed; those of others are not.
+// TestWatched checks that in session mode, in a database with code that may leave what outlasts
+// DISCARD ALL, the server of a client that may have left it is closed, and those of others are not.
 func TestWatched(t *testing.T) {
 	prepared := slices.Concat(wire.AppendParse(nil, "a", "SELECT remote()", nil), syncs)
 	call := func(number uint32) []byte {
@@ -119,8 +119,8 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestWatchedSuperuser: one may leave what PostgreSQL itself has for it, and
-// nothing is asked of the database for that.
+// TestWatchedSuperuser checks that a superuser may leave it by functions of PostgreSQL's own, and
+// that the database is asked nothing for that.
 func TestWatchedSuperuser(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT 1": "returned", "SELECT strange()": "returned", "LOAD 'x'": "discarded", "SELECT pg_backup_start('x')": "discarded",
@@ -140,12 +140,12 @@ func TestWatchedSuperuser(t *testing.T) {
 	}
 }
 
-// TestWatchedCatalog: it is read again once a period has passed, where that ends no
-// statement of the client's.
+// TestWatchedCatalog checks that the catalog is asked for again once a period has passed, where
+// that destroys no statement of the client's.
 func TestWatchedCatalog(t *testing.T) {
 	w, s := watchedWorld(t)
 	w.greeted(func() { w.set.Catalogs.Entry("app").Changed() }, w.client.says(simple("SELECT quiet()")))
-	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected)) // there was no server to ask
+	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected)) // there was no server that could be asked
 	w.then(w.client.gets(t, selectedText...), w.client.says(slices.Concat(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs)))
 	w.then(s.words(t, "Parse a SELECT 1", "Sync"), s.says(wire.AppendParseComplete(nil), ready))
 	w.then(w.client.gets(t, "ParseComplete", "ReadyForQuery I"), w.client.says(simple("SELECT quiet()")))
@@ -155,11 +155,11 @@ func TestWatchedCatalog(t *testing.T) {
 	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected))
 	w.then(w.client.gets(t, selectedText...), w.client.leaves())
 	w.run()
-	w.ended("discarded") // it has become another
+	w.ended("discarded") // the function has become another
 }
 
-// TestBehindDiscardAll: where the client's names pass as they are nobody looks at a Bind,
-// so that what comes behind a DISCARD ALL in one pipeline keeps the server.
+// TestBehindDiscardAll checks that requests behind a DISCARD ALL in one pipeline pin the server if
+// it is exposed, because a Bind is not analyzed there.
 func TestBehindDiscardAll(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SELECT * FROM pg_prepared_statements")))
@@ -173,7 +173,8 @@ func TestBehindDiscardAll(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLastsByItsOwnName: likewise what is prepared there and outlasts DISCARD ALL.
+// TestLastsByItsOwnName checks the same for a statement that is prepared there and leaves what
+// outlasts DISCARD ALL.
 func TestLastsByItsOwnName(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SELECT * FROM pg_prepared_statements")))

@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// sharingWorld has servers that are shared between transactions, in a database
-// of which effecttest.Known tells. A server that is returned is not given out again.
+// sharingWorld has servers that are shared between transactions, in the database that
+// effecttest.Known describes. A server that is returned is not given out again.
 func sharingWorld(t *testing.T, servers int) (*world, []*side) {
 	w, _ := transactionWorld(t)
 	w.free, w.servers = nil, nil
@@ -22,10 +22,11 @@ func sharingWorld(t *testing.T, servers int) (*world, []*side) {
 	return w, list
 }
 
-// sends is an event: the client sends.
+// sends is the event that the client sends these messages.
 func (w *world) sends(messages ...[]byte) func() { return w.client.says(messages...) }
 
-// told is an event: this many servers have gone back, and the client got exactly this.
+// told checks, as an event, that so many servers were returned, and that the client has got exactly
+// this.
 func (w *world) told(returned int, want ...string) func() {
 	return func() {
 		w.t.Helper()
@@ -34,8 +35,8 @@ func (w *world) told(returned int, want ...string) func() {
 	}
 }
 
-// words is an event: exactly this has arrived there; as gets, with the names
-// that prepared statements have, and pgherd's own questions by their names.
+// words is gets with the names of prepared statements, and with a name for each of pgherd's own
+// questions.
 func (s *side) words(t *testing.T, want ...string) func() {
 	return func() {
 		t.Helper()
@@ -78,8 +79,8 @@ func naming(m wire.Message) string {
 	return text
 }
 
-// state is an answer to the state question: rows of "what name value". The
-// server has no statement prepared.
+// state is an answer to the state question, with rows of "what name value". The server has no
+// statement prepared.
 func state(rows ...string) []byte {
 	b := append(complete("SET"), wire.AppendTextColumns(nil, "what", "name", "value")...)
 	for _, row := range append(rows, "n  0") {
@@ -101,7 +102,7 @@ func failed(code string) []byte {
 // erred is an error outside of a transaction.
 func erred(code string) []byte { return append(fault("ERROR", code), ready...) }
 
-// setOn has the client set something, alone on a server.
+// setOn lets the client set something on a server, in a transaction of its own.
 func (w *world) setOn(s *side, sql string, reports ...[]byte) {
 	w.then(w.sends(simple(sql)))
 	w.then(s.words(w.t, "Query "+sql), s.says(complete("SET"), join(reports...), ready))
@@ -116,9 +117,8 @@ func join(list ...[]byte) (all []byte) {
 
 var setText = []string{"CommandComplete SET", "ReadyForQuery I"}
 
-// TestSettingsFollow: the next server gets what was set on the last one, and
-// what another session has set there is taken back, in the same round trip as
-// the statement.
+// TestSettingsFollow checks that the next server gets what was set on the last one, and that what
+// another session has set there is taken back, in the same round trip as the statement.
 func TestSettingsFollow(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	s[1].server.Settings = pool.Settings{"lock_timeout": "'7'", "work_mem": "'9'"}
@@ -135,11 +135,11 @@ func TestSettingsFollow(t *testing.T) {
 	w.ended("returned returned")
 }
 
-// TestRollbackTakesBackItsOwnTransactionOnly: a SET outside of a transaction
-// block is final, even where it is not certain what went before it.
+// TestRollbackTakesBackItsOwnTransactionOnly checks that a SET outside of a transaction block is
+// final, even if the outcome of what came before it is not certain.
 func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 	w, s := sharingWorld(t, 1)
-	bound := join(parse("SET work_mem='1MB'"), wire.AppendBind(nil, &wire.BindView{}), syncs) // and never executed
+	bound := join(parse("SET work_mem='1MB'"), wire.AppendBind(nil, &wire.BindView{}), syncs) // without an Execute
 	w.greeted(w.sends(bound, simple("SET work_mem='2MB'"), wire.AppendParse(nil, "p", "SELECT 1", nil), syncs, simple("ROLLBACK")))
 	w.then(s[0].words(t, "Parse SET work_mem='1MB'", "Bind", "Sync"),
 		s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), ready))
@@ -154,8 +154,8 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestSetIsFinalBeforeHalfOfANotice: what else the server is saying does not
-// make one transaction of two.
+// TestSetIsFinalBeforeHalfOfANotice checks that other messages of the server's do not join two
+// transactions into one.
 func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: "by the way"})
@@ -171,7 +171,8 @@ func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestNothingToRestore: servers that are alike cost nothing.
+// TestNothingToRestore checks that no statement is sent to a server that has the session's
+// settings.
 func TestNothingToRestore(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	s[1].server.Settings = pool.Settings{"work_mem": "'1MB'"}
@@ -183,7 +184,7 @@ func TestNothingToRestore(t *testing.T) {
 	w.run()
 }
 
-// TestUnsureRestoreComesFirst: what may fail is waited for.
+// TestUnsureRestoreComesFirst checks that the session waits for statements that may fail.
 func TestUnsureRestoreComesFirst(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.greeted()
@@ -196,8 +197,8 @@ func TestUnsureRestoreComesFirst(t *testing.T) {
 	w.run()
 }
 
-// TestRestoreFails: the session ends, as nothing may run with other settings;
-// what was not sure has not sent anything.
+// TestRestoreFails checks that the session ends, because nothing may run with other settings. If
+// the statements were not sure, nothing was sent after them.
 func TestRestoreFails(t *testing.T) {
 	for setting, got := range map[string][]string{
 		"geqo='off'":     {`Query SET "geqo" TO 'off';`},
@@ -218,8 +219,8 @@ func TestRestoreFails(t *testing.T) {
 	}
 }
 
-// TestPreparedInSQLFollows, and where it cannot be prepared its EXECUTE fails,
-// nothing else.
+// TestPreparedInSQLFollows checks that statements of SQL PREPARE follow the client. Where one
+// cannot be prepared, only its EXECUTE fails.
 func TestPreparedInSQLFollows(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	s[2].server.Settings = pool.Settings{pool.PreparedName("q"): "PREPARE q AS SELECT 2"}
@@ -231,14 +232,14 @@ func TestPreparedInSQLFollows(t *testing.T) {
 	w.then(w.told(2, selectedText...), w.sends(simple("EXECUTE p")))
 	w.then(s[2].words(t, `Query DEALLOCATE "q"`, "Query PREPARE p AS SELECT 1", "Query EXECUTE p"),
 		s[2].says(done("DEALLOCATE"), erred("42P01"), erred("26000")))
-	w.then(s[2].words(t, "Query STATE"), s[2].says(state())) // what should be there is not
+	w.then(s[2].words(t, "Query STATE"), s[2].says(state())) // the statement of SQL PREPARE is missing there
 	w.then(w.told(3, "ErrorResponse ERROR 26000", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	w.ended("returned returned returned")
 }
 
-// TestToldWhatServersReport: a client knows the parameters of the server that
-// it has, and is told only what differs.
+// TestToldWhatServersReport checks that a client knows the parameters of the server that it has,
+// and is told only what differs.
 func TestToldWhatServersReport(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	s[1].server.Params = []wire.Param{{Name: "TimeZone", Value: "UTC"}, {Name: "is_superuser", Value: "off"}}
@@ -256,7 +257,8 @@ func TestToldWhatServersReport(t *testing.T) {
 	same2(t, "what follows", w.session.tracker.Settings.String(), "")
 }
 
-// TestToldWithoutSettings: another server reports otherwise by itself.
+// TestToldWithoutSettings checks that the client is told if another server reports other values by
+// itself.
 func TestToldWithoutSettings(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Params = []wire.Param{{Name: "TimeZone", Value: "GMT"}}
@@ -266,8 +268,8 @@ func TestToldWithoutSettings(t *testing.T) {
 	w.run()
 }
 
-// TestLeavesInATransaction: what is only open is rolled back; what else may be
-// there is discarded.
+// TestLeavesInATransaction checks that a transaction that has left nothing else is only rolled
+// back, and that otherwise everything is discarded.
 func TestLeavesInATransaction(t *testing.T) {
 	for _, row := range []struct {
 		what, sql string
@@ -306,8 +308,8 @@ func TestLeavesInATransaction(t *testing.T) {
 	}
 }
 
-// TestCopyWithoutTheLastSync: a Sync sent ahead of copy data is ignored, so the
-// copy is in a transaction that is open until the next one (I2).
+// TestCopyWithoutTheLastSync checks that a Sync sent ahead of copy data is ignored, so that the
+// copy is in a transaction that is open until the next Sync (I2).
 func TestCopyWithoutTheLastSync(t *testing.T) {
 	begun := join(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendCopyInResponse(nil, 0, nil))
 	copied := join(wire.AppendCopyData(nil, "1"), wire.AppendCopyDone(nil))
@@ -335,8 +337,8 @@ func TestCopyWithoutTheLastSync(t *testing.T) {
 	})
 }
 
-// TestOthersSettingsStay: what another client has set and this one may not take
-// back costs the server, not the client; its statement runs on none such.
+// TestOthersSettingsStay checks that a server is closed if this client may not take back what
+// another has set there. The client goes on with another server.
 func TestOthersSettingsStay(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	s[0].server.Settings = pool.Settings{"role": "'su'", "log_min_messages": "'error'"}

@@ -129,7 +129,7 @@ func TestTransactionIsSeenAndReset(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestResetFails: a server that is not clean after its reset is closed (I2).
+// TestResetFails checks that a server that is not clean after its reset is closed (I2).
 func TestResetFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer []byte
@@ -153,12 +153,12 @@ func TestResetFails(t *testing.T) {
 			w.then(s.gets(t, "Query DISCARD ALL"), s.says(c.answer))
 			w.run()
 			w.ended(c.want)
-			w.client.gets(t)() // nobody is told of it
+			w.client.gets(t)() // the client is not told
 		})
 	}
 }
 
-// TestServersThatAreNotKept: no other client gets them, so nothing is reset.
+// TestServersThatAreNotKept checks that a server that no other client gets is not reset.
 func TestServersThatAreNotKept(t *testing.T) {
 	w := newWorld(t)
 	w.set.KeepServers = false
@@ -179,12 +179,12 @@ func TestExpiredServerIsClosed(t *testing.T) {
 	w.then(s.gets(t, "Query select 1"), s.says(selected))
 	w.then(w.passes(time.Hour), w.client.gets(t, selectedText...), w.client.says(terminate))
 	w.run()
-	s.gets(t)() // not even reset
+	s.gets(t)() // it is not reset
 	w.ended("discarded")
 }
 
-// TestParametersAreTold: what differs from what the client believes, at the
-// checkout, before any answer.
+// TestParametersAreTold checks that the client is told at the checkout, before any reply, which
+// parameters differ from what it was told before.
 func TestParametersAreTold(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -218,7 +218,7 @@ func TestPipelineBothWays(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestOneByteAtATime: wherever the bytes are cut, the same goes through.
+// TestOneByteAtATime checks that the same bytes go through wherever they are cut.
 func TestOneByteAtATime(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -238,7 +238,7 @@ func cutUp(s *side, bytes []byte) {
 	}
 }
 
-// TestAskedWithoutAServer: what needs none takes none.
+// TestAskedWithoutAServer checks that requests that need no server take none.
 func TestAskedWithoutAServer(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(syncs, wire.AppendFlush(nil), wire.AppendCopyDone(nil), wire.AppendCopyData(nil, "x"), wire.AppendCopyFail(nil, "")))
@@ -247,13 +247,14 @@ func TestAskedWithoutAServer(t *testing.T) {
 	same2(t, "checkouts", len(w.asked), 0)
 }
 
-// TestClientLeaves at every moment that matters; what becomes of the server.
+// TestClientLeaves checks what becomes of the server if the client leaves, at every moment that
+// matters.
 func TestClientLeaves(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent   []byte
 		leaves error
 		answer []byte
-		heard  []string // by the server, after the query
+		heard  []string // what the server gets after the query
 		want   string
 	}{
 		"owed replies: they are waited for":      {simple("q"), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
@@ -286,8 +287,8 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestLeftInTheMiddle: nothing is owed, but a message has passed by half. Such
-// a server cannot be used again.
+// TestLeftInTheMiddle checks that a server is not used again if a message has passed to it by half,
+// even if it owes nothing.
 func TestLeftInTheMiddle(t *testing.T) {
 	t.Run("of a notification", func(t *testing.T) {
 		w := newWorld(t)
@@ -313,7 +314,7 @@ func TestLeftInTheMiddle(t *testing.T) {
 	})
 }
 
-// asText is what reaches a server of it: whole messages, no goodbye.
+// asText is what of it reaches a server, which is the whole messages without a Terminate.
 func asText(sent []byte) (lines []string) {
 	cut := wire.CutRequests()
 	for _, line := range describe(&cut, sent) {
@@ -335,7 +336,7 @@ func TestClientLeavesWhileWaiting(t *testing.T) {
 	w.client.gets(t)()
 }
 
-// TestServerFails in each way that a server can; the client is told once.
+// TestServerFails checks each way in which a server can fail. The client is told once.
 func TestServerFails(t *testing.T) {
 	row := wire.AppendTextRow(nil, strings.Repeat("x", 100))
 	for name, c := range map[string]struct {
@@ -353,7 +354,7 @@ func TestServerFails(t *testing.T) {
 		"a length bomb":                     {[]byte{'D', 0x7f, 0xff, 0xff, 0xff}, nil, []string{"ErrorResponse FATAL 08P01"}},
 		"a reply to nothing":                {wire.AppendParseComplete(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
 		"a good reply, then nonsense":       {append(complete("A"), 'y', 0, 0, 0, 4), nil, []string{"CommandComplete A", "ErrorResponse FATAL 08P01"}},
-		"gone in the middle of a row":       {row[:40], io.EOF, []string{"DataRow in pieces"}}, // torn: nothing can be said
+		"gone in the middle of a row":       {row[:40], io.EOF, []string{"DataRow in pieces"}}, // no error can follow half of a message
 		"gone in the middle of a header":    {row[:3], io.EOF, []string{"ErrorResponse FATAL 08006"}},
 		"gone in the middle of an error":    {fault("ERROR", "22012")[:20], io.EOF, []string{"ErrorResponse FATAL 08006"}},
 		"a password is asked for":           {wire.AppendAuthenticationOk(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
@@ -372,7 +373,7 @@ func TestServerFails(t *testing.T) {
 	}
 }
 
-// TestServerEndsAnIdleClient: as after pg_terminate_backend.
+// TestServerEndsAnIdleClient checks what happens after pg_terminate_backend.
 func TestServerEndsAnIdleClient(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -384,8 +385,8 @@ func TestServerEndsAnIdleClient(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestFatalWithoutTheEnd: a server that said FATAL is not used again, whoever
-// leaves first.
+// TestFatalWithoutTheEnd checks that a server that has sent a FATAL error is not used again,
+// whoever leaves first.
 func TestFatalWithoutTheEnd(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -397,7 +398,7 @@ func TestFatalWithoutTheEnd(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestNonsenseWhileIdle: such a server is not even reset.
+// TestNonsenseWhileIdle checks that a server that violates the protocol is closed without a reset.
 func TestNonsenseWhileIdle(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -409,7 +410,8 @@ func TestNonsenseWhileIdle(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestClientViolates: an error with 08P01, after what it had asked for before.
+// TestClientViolates checks that the client gets an error with 08P01, after the answers to what it
+// had asked for before.
 func TestClientViolates(t *testing.T) {
 	for name, sent := range map[string][]byte{
 		"an unknown message": {'y', 0, 0, 0, 4},

@@ -9,14 +9,14 @@ import (
 
 const snapshotBegin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-// snapshotRead begins a block with one snapshot, which reads on the standby s.
+// snapshotRead begins a block with one snapshot that reads on the standby s.
 func (w *world) snapshotRead(s *side) {
 	w.greeted(w.sends(simple(snapshotBegin)))
 	w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), w.sends(simple("SELECT 1")))
 	w.then(s.words(w.t, "Query "+snapshotBegin, "Query SELECT 1"), s.says(inside("BEGIN"), inside("SELECT 1")))
 }
 
-// TestSeveralStatementsEndASnapshot: what comes behind the COMMIT in one text may write.
+// TestSeveralStatementsEndASnapshot checks a text with a COMMIT and a write after it.
 func TestSeveralStatementsEndASnapshot(t *testing.T) {
 	const text = "COMMIT; INSERT INTO t VALUES (1)"
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
@@ -28,7 +28,8 @@ func TestSeveralStatementsEndASnapshot(t *testing.T) {
 	w.run()
 }
 
-// TestSeveralStatementsEndAFailedBlock, whether its failure is known or not.
+// TestSeveralStatementsEndAFailedBlock checks the same for a block that has failed, whether that is
+// known or not.
 func TestSeveralStatementsEndAFailedBlock(t *testing.T) {
 	const text = "ROLLBACK; INSERT INTO t VALUES (1)"
 	for _, pipelined := range []bool{false, true} {
@@ -51,8 +52,8 @@ func TestSeveralStatementsEndAFailedBlock(t *testing.T) {
 	}
 }
 
-// TestBehindTheEndOfASnapshot: what is sent behind a COMMIT, before that is answered,
-// is no part of the block that stays on the standby.
+// TestBehindTheEndOfASnapshot checks that what is sent behind a COMMIT, before that is answered, is
+// no part of the block that stays on the standby.
 func TestBehindTheEndOfASnapshot(t *testing.T) {
 	const insert = "INSERT INTO t VALUES (1)"
 	inserted := []string{"CommandComplete INSERT 0 1", "ReadyForQuery I"}

@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// clientNumber is that of a client whose server is process 4242.
+// clientNumber is the number of a client whose server is process 4242.
 const clientNumber = 1 << 30
 
 // targetWorld is a sharing world in which another client has a server.
@@ -19,16 +19,16 @@ func targetWorld(t *testing.T) (*world, *side) {
 	return w, s[0]
 }
 
-// TestSignalToAClient names the process that the client has, in each form, and holds it
-// until the answer.
+// TestSignalToAClient checks that a signal names the process that the client has, in each form, and
+// that the client holds it until the answer.
 func TestSignalToAClient(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT pg_cancel_backend(1073741824)":            "SELECT pg_cancel_backend(4242)",
 		"SELECT pg_terminate_backend('1073741824'::int)":  "SELECT pg_terminate_backend(4242::int)",
 		"/* 1 */ SELECT pg_terminate_backend(1073741824)": "/* 1 */ SELECT pg_terminate_backend(4242)",
-		"SELECT pg_cancel_backend(1073741825)":            "SELECT pg_cancel_backend(1073741825)", // it has no server
-		"SELECT pg_cancel_backend(1073741826)":            "SELECT pg_cancel_backend(1073741826)", // nobody's
-		"SELECT pg_terminate_backend(77)":                 "SELECT pg_terminate_backend(1)",       // its own
+		"SELECT pg_cancel_backend(1073741825)":            "SELECT pg_cancel_backend(1073741825)", // that client has no server
+		"SELECT pg_cancel_backend(1073741826)":            "SELECT pg_cancel_backend(1073741826)", // no client has the number
+		"SELECT pg_terminate_backend(77)":                 "SELECT pg_terminate_backend(1)",       // its own number
 	} {
 		w, s := targetWorld(t)
 		w.greeted(w.sends(simple(sql)))
@@ -42,7 +42,7 @@ func TestSignalToAClient(t *testing.T) {
 	}
 }
 
-// TestSignalThatIsNotSent: in a transaction on the primary a client of another node is
+// TestSignalThatIsNotSent checks that in a transaction on the primary a client on another node is
 // not reached, and does not keep its server for a signal that does not come.
 func TestSignalThatIsNotSent(t *testing.T) {
 	for node, want := range []string{"SELECT pg_terminate_backend(4242)", "SELECT pg_terminate_backend(1073741824)"} {
@@ -60,7 +60,7 @@ func TestSignalThatIsNotSent(t *testing.T) {
 	}
 }
 
-// TestSignalToAClientIsBound, in text and in binary form.
+// TestSignalToAClientIsBound checks a process number that is bound, in text and in binary form.
 func TestSignalToAClientIsBound(t *testing.T) {
 	four := binary.BigEndian.AppendUint32(nil, clientNumber)
 	for name, c := range map[string]struct {
@@ -115,8 +115,8 @@ func TestSignalToAClientIsBound(t *testing.T) {
 	}
 }
 
-// TestSummoned: a client to which a signal is sent has a server, and keeps it until the
-// signal is there; a session that can have none goes on.
+// TestSummoned checks that a client to which a signal is sent gets a server, and keeps it until the
+// signal has come. A session that can have none goes on.
 func TestSummoned(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(func() { w.session.Summon() })
@@ -139,8 +139,8 @@ func TestSummoned(t *testing.T) {
 	w.run()
 }
 
-// TestSignalToEach names the processes that clients have in the place of their numbers, in
-// an array in text or in binary form; numbers of nobody stay.
+// TestSignalToEach checks that an array, in text or in binary form, gets the processes that clients
+// have in the place of the clients' numbers. Other numbers stay.
 func TestSignalToEach(t *testing.T) {
 	array := func(numbers ...uint32) []byte {
 		to := binary.BigEndian

@@ -27,7 +27,7 @@ func named(name, sql string) []byte {
 		wire.AppendClose(nil, 'P', ""), syncs)
 }
 
-// TestTells: lines are Pgpool-II's.
+// TestTells checks that the lines are Pgpool-II's.
 func TestTells(t *testing.T) {
 	inTransaction := func(m ...[]byte) []byte { return slices.Concat(m...) }
 	for name, c := range map[string]struct {
@@ -91,7 +91,8 @@ func TestTells(t *testing.T) {
 	}
 }
 
-// TestNoticesComeInOrder: each before the answer to its statement, in a pipeline too.
+// TestNoticesComeInOrder checks that each notice comes before the answer to its statement, in a
+// pipeline, too.
 func TestNoticesComeInOrder(t *testing.T) {
 	w := newWorld(t)
 	w.set.Tells = querylog.NodeNotices
@@ -107,7 +108,7 @@ func TestNoticesComeInOrder(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestTellsNothingOfLongTexts but their beginning.
+// TestTellsNothingOfLongTexts checks that of a long text only the beginning is logged.
 func TestTellsNothingOfLongTexts(t *testing.T) {
 	w := newHerdWorld(t)
 	w.set.Tells = querylog.Statements

@@ -14,8 +14,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// held are the processes of the tests: 10 is the primary's, 21 the first standby's,
-// 22 the second's, 30 both the primary's and a standby's, 40 both standbys'.
+// held has the processes of the tests. 10 is on the primary, 21 on the first standby, 22 on the
+// second, 30 on the primary and on a standby, 40 on both standbys.
 var held = map[uint32][]int{10: {0}, 21: {1}, 22: {2}, 30: {1, 0}, 40: {2, 1}, 50: {3}}
 
 // signalWorld has two standbys that get no reads.
@@ -27,7 +27,7 @@ func signalWorld(t *testing.T, mode pool.Mode, order ...int) (*world, []*side) {
 	return w, s
 }
 
-// TestSignalsOfAText: which texts signal and do nothing else, and where they go.
+// TestSignalsOfAText checks which texts are signals and nothing else, and where they go.
 func TestSignalsOfAText(t *testing.T) {
 	for sql, want := range map[string]int{
 		"SELECT pg_terminate_backend(21)":                                     1,
@@ -80,8 +80,8 @@ func binaryInt(size int, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, n)[8-size:]
 }
 
-// TestSignalsOfABind: the number comes with the Bind, in any form in which
-// PostgreSQL takes one.
+// TestSignalsOfABind checks that the process number is read from the Bind, in any form that
+// PostgreSQL takes.
 func TestSignalsOfABind(t *testing.T) {
 	for _, row := range []struct {
 		argument string
@@ -143,8 +143,8 @@ const terminates = "SELECT pg_terminate_backend($1)"
 
 var parsedReply, boundReply = wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)
 
-// TestSignalInOnePipeline: the Parse went to the primary before the number was
-// known; nothing has run there, so the rest goes on elsewhere.
+// TestSignalInOnePipeline checks a Parse that went to the primary before the number was known.
+// Nothing has run there, so the rest goes to another node.
 func TestSignalInOnePipeline(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction, pool.Statement} {
 		w, s := signalWorld(t, mode, 0, 1)
@@ -165,8 +165,8 @@ func TestSignalInOnePipeline(t *testing.T) {
 	}
 }
 
-// TestSignalBehindSomethingElse: what has run on the primary stays there, and
-// the signal with it.
+// TestSignalBehindSomethingElse checks that the signal stays on the primary if something has run
+// there.
 func TestSignalBehindSomethingElse(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(parse("INSERT INTO t VALUES (1)"), execute, bindPID("21"), syncs))
@@ -177,7 +177,8 @@ func TestSignalBehindSomethingElse(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestSignalThatIsNotParsed: the primary has refused the Parse, and skips the rest.
+// TestSignalThatIsNotParsed checks that the rest stays on the primary, which has refused the Parse
+// and skips it.
 func TestSignalThatIsNotParsed(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(bindPID("21"), syncs))
@@ -188,8 +189,8 @@ func TestSignalThatIsNotParsed(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestSignalFirstInABlock takes the block to the process's node; what follows is
-// placed anew, for that node was not chosen to be read from.
+// TestSignalFirstInABlock checks that a signal takes the block to the node of the process. What
+// follows is placed anew, because that node was not chosen to be read from.
 func TestSignalFirstInABlock(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
 		w, s := signalWorld(t, mode, 0, 1, 0)
@@ -217,8 +218,8 @@ func TestSignalFirstInABlock(t *testing.T) {
 	}
 }
 
-// TestSignalWaitsForItsNode: where the process is, and nowhere else, so a session with a
-// server of its own waits as long as it may.
+// TestSignalWaitsForItsNode checks that a signal goes to the node of the process and to no other,
+// so that a session with a server of its own waits for as long as it may.
 func TestSignalWaitsForItsNode(t *testing.T) {
 	w, s := signalWorld(t, pool.Session, 0, 1)
 	w.free = w.free[:1]
@@ -235,8 +236,8 @@ func TestSignalWaitsForItsNode(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
-// TestSignalsStay: a session that is pinned, or in a snapshot or a transaction of
-// a kind that no standby has, signals on the primary.
+// TestSignalsStay checks that a session signals on the primary if it is pinned, or in a snapshot,
+// or in a transaction of a kind that is not possible on a standby.
 func TestSignalsStay(t *testing.T) {
 	for _, begin := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN READ WRITE"} {
 		w, s := signalWorld(t, pool.Transaction, 0)
@@ -250,8 +251,7 @@ func TestSignalsStay(t *testing.T) {
 	}
 }
 
-// TestSignalOnAnOldCatalog: nothing needs to be known of the database, as a read
-// would need it.
+// TestSignalOnAnOldCatalog checks that a signal does not need the catalog, unlike a read.
 func TestSignalOnAnOldCatalog(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 1)
 	w.set.Catalogs.Entry("app").Changed()
@@ -262,7 +262,8 @@ func TestSignalOnAnOldCatalog(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSignalOfTheDatabasesOwn: a function by that name may do anything.
+// TestSignalOfTheDatabasesOwn checks that a function of the database's own by that name may do
+// anything.
 func TestSignalOfTheDatabasesOwn(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0)
 	own, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}, {"function", "pg_terminate_backend", "sql", "vf", "SELECT set_config('a.b', 'c', false)"}})
@@ -278,7 +279,8 @@ func TestSignalOfTheDatabasesOwn(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestSignalWithoutServer: where the process is not, it is not looked for.
+// TestSignalWithoutServer checks that a signal is not sent to another node if the node of the
+// process has no server.
 func TestSignalWithoutServer(t *testing.T) {
 	w, _ := signalWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple("SELECT pg_terminate_backend(21)")))
@@ -288,7 +290,7 @@ func TestSignalWithoutServer(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSignalLate: neither how late a standby is nor what it has replayed counts.
+// TestSignalLate checks that it does not matter how late a standby is, nor what it has replayed.
 func TestSignalLate(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0, 1)
 	w.set.Routing.Balance.DelayBytes = 1

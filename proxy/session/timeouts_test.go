@@ -8,8 +8,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestIdleSessionTimeout counts for the client that has set it, which has no server,
-// and PostgreSQL does not count it against whoever has the server next.
+// TestIdleSessionTimeout checks that the timeout counts for the client that has set it and has no
+// server, and that PostgreSQL does not apply it to the client that has the server next.
 func TestIdleSessionTimeout(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SET idle_session_timeout = '5s'")))
@@ -25,8 +25,8 @@ func TestIdleSessionTimeout(t *testing.T) {
 	w.same("silence", w.now.Sub(since), 5*time.Second)
 }
 
-// TestIdleSessionTimeoutOfTheLogin: by a role, say. It is in force again while the
-// client has the server.
+// TestIdleSessionTimeoutOfTheLogin checks a timeout that is set for the role, for example. It is in
+// force again while the client has the server.
 func TestIdleSessionTimeoutOfTheLogin(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.timeouts.IdleSession = time.Minute
@@ -46,7 +46,8 @@ func TestIdleSessionTimeoutOfTheLogin(t *testing.T) {
 	}
 }
 
-// TestTimeoutsOfAHeldBegin: no server knows of the block.
+// TestTimeoutsOfAHeldBegin checks that pgherd applies the timeouts to a block that no server knows
+// of.
 func TestTimeoutsOfAHeldBegin(t *testing.T) {
 	for name, c := range map[string]struct {
 		timeouts pool.Timeouts
@@ -69,7 +70,8 @@ func TestTimeoutsOfAHeldBegin(t *testing.T) {
 	}
 }
 
-// TestTransactionTimeoutOfALateBegin counts from the BEGIN that the client was answered.
+// TestTransactionTimeoutOfALateBegin checks that the timeout counts from the moment when the
+// client's BEGIN was answered.
 func TestTransactionTimeoutOfALateBegin(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	s[0].server.Timeouts.Transaction = time.Minute

@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestVacateFirst: before a statement that wants a database for itself is sent, in either
-// protocol, others are kept out; they are let in again once it is answered.
+// TestVacateFirst checks that other sessions are kept out before a statement that wants a database
+// for itself is sent, in either protocol, and are let in again once it is answered.
 func TestVacateFirst(t *testing.T) {
 	prepared := wire.AppendParse(nil, "s", "CREATE DATABASE new TEMPLATE old", nil)
 	bound := slices.Concat(wire.AppendBind(nil, &wire.BindView{Statement: []byte("s")}), wire.AppendExecute(nil, "", 0), syncs)
@@ -54,7 +54,8 @@ func TestVacateFirst(t *testing.T) {
 	}
 }
 
-// TestVacateForNobody: clients that are logged in use a database, whether they have a server or not.
+// TestVacateForNobody checks that clients that are logged in use a database, whether they have a
+// server or not.
 func TestVacateForNobody(t *testing.T) {
 	w := newWorld(t)
 	w.users = 2
@@ -73,7 +74,7 @@ func TestVacateForNobody(t *testing.T) {
 	w.same("held", w.held, 0)
 }
 
-// TestVacatedIsLetGo, however the session ends.
+// TestVacatedIsLetGo checks that the database is given up however the session ends.
 func TestVacatedIsLetGo(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()

@@ -16,11 +16,11 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// world is all that a session sees: a loop, a client and servers, in memory.
-// What happens is a list of moments; each Wait of the session lets the next
-// one come, and when none is left the clock runs to the wait's deadline.
+// world has all that a session sees in memory: a loop, a client and servers. A test lists
+// what happens as moments. Each Wait of the session runs the next moment; when none is left,
+// the clock advances to the deadline of the Wait.
 type world struct {
-	pause   pool.Pause // of the database; zero: it is not paused
+	pause   pool.Pause // of the database; zero if it is not paused
 	t       *testing.T
 	now     time.Time
 	set     *Settings
@@ -60,7 +60,7 @@ type world struct {
 	asked2, lastWrite time.Time
 	suspected         []int // nodes that may be gone
 	chased            int
-	known             uint32 // the number that it is known by, or that another has
+	known             uint32 // the number by which the client is known, or which another client has
 	timeouts          pool.Timeouts
 	clients           map[uint32]Target
 	released          int
@@ -85,7 +85,7 @@ func (w *world) server() *side {
 	return s
 }
 
-// opened makes one that nobody finds by himself.
+// opened makes a logged-in server that Checkout does not find.
 func (w *world) opened() *side {
 	s := &side{name: fmt.Sprint("server ", len(w.servers)+1), cut: wire.CutRequests()}
 	s.server = &pool.Server{Key: w.who.Target.On(0), Endpoint: s, PID: uint32(len(w.servers) + 1),
@@ -94,10 +94,10 @@ func (w *world) opened() *side {
 	return s
 }
 
-// then says what happens in the next moment.
+// then adds a moment, in which these events happen.
 func (w *world) then(events ...func()) { w.moments = append(w.moments, events) }
 
-// run lives the session's life and looks at what is left behind.
+// run runs the session to its end and checks what it has left.
 func (w *world) run() {
 	w.t.Helper()
 	if w.set.Memory == nil {
@@ -127,7 +127,7 @@ func (w *world) run() {
 	}
 }
 
-// ended says how the last server ended: it has had one end, or none.
+// ended checks how the last server has ended, which is in one way, or not at all.
 func (w *world) ended(want string) {
 	w.t.Helper()
 	got := strings.Repeat("returned ", len(w.returned)) + strings.Repeat("discarded ", len(w.discarded)) +
@@ -262,7 +262,7 @@ func (w *world) Checkout(key pool.Key, _ any) *pool.Server {
 	return s
 }
 
-// side is a connection's other end, and the Endpoint that leads to it.
+// side is the other end of a connection, and the Endpoint that leads there.
 type side struct {
 	name   string
 	server *pool.Server // if it is one
@@ -277,8 +277,8 @@ type side struct {
 
 	forwarded int // pieces of chunks sent on to it
 
-	asked   bool     // what a reset has left, and it has not answered yet
-	residue []string // its answer: of what the server can tell, of what nobody can; nil: neither
+	asked   bool     // it was asked what a reset has left, and has not answered yet
+	residue []string // the last two columns of its answer; nil if nothing is left
 }
 
 type sideChunk struct {
@@ -334,8 +334,8 @@ func (s *side) Write(p []byte) {
 	s.out = append(s.out, p...)
 }
 
-// answered is what it says, and its answer to what a reset has left, once it has
-// said that the reset is done.
+// answered adds the answer to the question for what a reset has left to what the server says, once
+// that ends the reset.
 func (s *side) answered(said []byte) []byte {
 	last := len(said) - len(ready)
 	if !s.asked || last < 0 || said[last] != ready[0] {
@@ -358,18 +358,18 @@ func (s *side) TellSends()     {}
 func (s *side) Stream(on bool) { s.stream = append(s.stream, on) }
 func (s *side) Close()         { s.closed = true }
 
-// says is an event: these bytes arrive from there, in one piece.
+// says is the event that these bytes arrive from there, in one piece.
 func (s *side) says(messages ...[]byte) func() {
 	return func() { s.in = append(s.in, s.answered(slices.Concat(messages...))) }
 }
 
-// hangs is an event: nothing more comes, or the connection breaks.
+// hangs is the event that nothing more comes, or that the connection breaks.
 func (s *side) hangs(why error) func() { return func() { s.broken = why } }
 
-// leaves: it goes with its side closed.
+// leaves is the event that it closes its side of the connection.
 func (s *side) leaves() func() { return s.hangs(io.EOF) }
 
-// gets is an event, or an end: exactly this has arrived there since the last look.
+// gets checks, as an event or at the end, that exactly this has arrived there since the last check.
 func (s *side) gets(t *testing.T, want ...string) func() {
 	return func() {
 		t.Helper()
@@ -397,7 +397,7 @@ func describe(cut *wire.Cutter, p []byte) (lines []string) {
 	return lines
 }
 
-// detail is what tells one message from another of its kind.
+// detail distinguishes a message from others of its kind.
 func detail(m wire.Message) string {
 	switch m.Kind {
 	case wire.ErrorResponse, wire.NoticeResponse:
@@ -418,7 +418,7 @@ func detail(m wire.Message) string {
 	return ""
 }
 
-// Messages, short.
+// Short messages.
 var (
 	ready     = wire.AppendReadyForQuery(nil, wire.Idle)
 	terminate = wire.AppendTerminate(nil)
@@ -436,7 +436,7 @@ func fault(severity, code string) []byte {
 	return wire.AppendError(nil, &wire.Fault{Severity: severity, Code: code, Message: "asked for"})
 }
 
-// done is a round's answer.
+// done is the answer to a statement outside of a transaction.
 func done(tag string) []byte { return append(complete(tag), ready...) }
 
 // greeting is what the client gets at its log-in.
@@ -447,13 +447,13 @@ func (w *world) greeted(events ...func()) {
 	w.then(append([]func(){w.client.gets(w.t, greeting...)}, events...)...)
 }
 
-// quits is bows when what the server got before does not matter.
+// quits is bows for a test that does not check what the server has got before.
 func (w *world) quits(s *side) {
 	w.then(w.client.says(terminate), func() { s.out = nil })
 	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 }
 
-// bows ends with a goodbye and the reset of the server.
+// bows ends the session with a Terminate and the reset of the server.
 func (w *world) bows(s *side) {
 	w.then(w.client.says(terminate))
 	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))

@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestShorten: long statements are told apart, and known again, without their texts.
+// TestShorten checks that long statements are told apart, and found again, by their digests.
 func TestShorten(t *testing.T) {
 	var all []string
 	for _, n := range []int{10, 2000, 2001} {
@@ -24,7 +24,7 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-// TestKeyHasTheSettings: the same text under other settings is another statement.
+// TestKeyHasTheSettings checks that the same text under other settings is another statement.
 func TestKeyHasTheSettings(t *testing.T) {
 	plain := New("SELECT 'x'\x00\x00\x00", nil, nil)
 	under := New("SELECT 'x'\x00\x00\x00", nil, pool.Settings{"search_path": "'a'", "datestyle": "'german'"})
@@ -34,13 +34,13 @@ func TestKeyHasTheSettings(t *testing.T) {
 	}
 }
 
-// TestTyped: a statement is prepared anew with the types that its client was told.
+// TestTyped checks that a statement is prepared anew with the types that its client was told.
 func TestTyped(t *testing.T) {
 	st := New("SELECT $1\x00\x00\x00", nil, nil)
 	if got := st.Typed(); got != st.Text {
 		t.Errorf("before it was described: %q", got)
 	}
-	types := "\x00\x01\x00\x00\x00\x17" // one, of type 23
+	types := "\x00\x01\x00\x00\x00\x17" // one parameter, of type 23
 	st.Promise.Hear(reply(wire.ParameterDescription, types))
 	if got := st.Typed(); got != "SELECT $1\x00"+types {
 		t.Errorf("after it was described: %q", got)
@@ -51,8 +51,8 @@ func reply(kind wire.Kind, body string) wire.Message {
 	return wire.Message{Kind: kind, First: true, Last: true, Bytes: append(make([]byte, wire.HeaderLen), body...)}
 }
 
-// TestSetCounts: what is kept is counted, whatever comes and goes, and nothing is left of
-// what has gone.
+// TestSetCounts checks that the bytes of what is kept are counted, and that nothing is left of what
+// was dropped.
 func TestSetCounts(t *testing.T) {
 	var s Set
 	a, b := New("SELECT 1", nil, nil), New("SELECT 22", nil, nil)
@@ -85,13 +85,13 @@ func TestSetCounts(t *testing.T) {
 	want("none", 0)
 }
 
-// FuzzBound: whatever a Parse and a Bind hold, a number is read of it, or none.
+// FuzzBound checks that reading a number does not panic, whatever a Parse and a Bind hold.
 func FuzzBound(f *testing.F) {
 	f.Add("SELECT pg_terminate_backend($1)\x00\x00\x00", []byte("\x00\x00\x00\x00\x00\x01\x00\x00\x00\x0221\x00\x00"))
 	f.Fuzz(func(t *testing.T, text string, bind []byte) { (&Statement{Text: text}).Bound(bind, 0, "") })
 }
 
-// TestBound: a number is read as PostgreSQL would read it.
+// TestBound checks that a number is read as PostgreSQL would read it.
 func TestBound(t *testing.T) {
 	declared := func(oid string) string { return "SELECT pg_cancel_backend($1)\x00\x00\x01" + oid }
 	const text, int4, none = "\x00\x00\x00\x19", "\x00\x00\x00\x17", "\x00\x00\x00\x00"
@@ -111,7 +111,7 @@ func TestBound(t *testing.T) {
 	} {
 		v := wire.BindView{Params: wire.MakeValues([]byte(c.value))}
 		bind := wire.AppendBind(nil, &v)[wire.HeaderLen:]
-		if c.binary { // one format for all
+		if c.binary { // one format for all parameters
 			bind = []byte("\x00\x00\x00\x01\x00\x01" + string(bind[4:]))
 		}
 		n, known := (&Statement{Text: c.parse}).Bound(bind, 0, c.from)

@@ -19,7 +19,7 @@ import (
 	"pgherd/proxy/query"
 )
 
-// TestReadState: what an answer to the state question says.
+// TestReadState checks how the answer to the state question is read.
 func TestReadState(t *testing.T) {
 	for _, row := range []struct {
 		what     string
@@ -59,7 +59,7 @@ func TestReadState(t *testing.T) {
 	}
 }
 
-// TestReadStateKnowsStatements: what EXECUTE will do can be judged again.
+// TestReadStateKnowsStatements checks that it is known what an EXECUTE will run, after the answer.
 func TestReadStateKnowsStatements(t *testing.T) {
 	a := Read([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
 	by := effect.Judge{Known: effecttest.Known(t)}
@@ -70,7 +70,7 @@ func TestReadStateKnowsStatements(t *testing.T) {
 	same(t, "p", effecttest.Words(&e, by), "ask; keep function keeper; drawn")
 }
 
-// TestSplitList reads any list of names as it was before it was written.
+// TestSplitList checks that any list of names is read as it was before it was written.
 func TestSplitList(t *testing.T) {
 	for _, items := range [][]string{
 		nil, {""}, {"a"}, {"a", "b"}, {`a"b`, "", "c, d", " e ", "F"}, {`"`, `""`, ","},
@@ -98,7 +98,7 @@ func FuzzSplitList(f *testing.F) {
 	})
 }
 
-// base is a running PostgreSQL, asked as an ordinary user.
+// base is a running PostgreSQL, which is asked as an ordinary user.
 type base struct {
 	t    *testing.T
 	herd *herd.Herd
@@ -110,7 +110,7 @@ func startBase(t *testing.T) *base {
 	return &base{t, h}
 }
 
-// link is one connection; what it is told is asked by simple Queries.
+// link is one connection, which uses simple Queries.
 type link struct {
 	t    *testing.T
 	conn *pgconn.PgConn
@@ -162,7 +162,7 @@ func (l *link) state(names ...string) *Answer {
 	return Read(l.do(Question(names, false)), l.user, query.Syntax{})
 }
 
-// adopt brings the connection to settings, as a session does.
+// adopt brings the connection to these settings, as a session does.
 func (l *link) adopt(have, want pool.Settings) {
 	l.t.Helper()
 	r := have.Restore(want)
@@ -177,7 +177,7 @@ func (l *link) adopt(have, want pool.Settings) {
 	}
 }
 
-// TestStateOfAServer asks a running PostgreSQL, as an ordinary user.
+// TestStateOfAServer asks a running PostgreSQL as an ordinary user.
 func TestStateOfAServer(t *testing.T) {
 	b := startBase(t)
 	admin := b.link(herd.Superuser)
@@ -189,7 +189,7 @@ func TestStateOfAServer(t *testing.T) {
 	t.Run("superuser", func(t *testing.T) { b.checkSuperuser(t) })
 }
 
-// checkKinds: each kind of state shows, and no longer once it is gone.
+// checkKinds checks that each kind of state shows, and shows no longer once it is gone.
 func (b *base) checkKinds(t *testing.T) {
 	l := b.link(herd.User)
 	for _, row := range []struct{ make, found, undo string }{
@@ -217,7 +217,7 @@ func (b *base) checkKinds(t *testing.T) {
 	}
 }
 
-// checkReplay: a session on another server is what it was.
+// checkReplay checks that a session has the same state on another server.
 func (b *base) checkReplay(t *testing.T) {
 	const look = `SELECT name, setting FROM pg_settings WHERE source = 'session' AND name !~ '^transaction_(isolation|read_only|deferrable)$' OR name IN ('search_path', 'work_mem')
 		UNION ALL SELECT 'role', current_setting('role') UNION ALL SELECT 'user', current_user
@@ -258,8 +258,8 @@ func (b *base) checkReplay(t *testing.T) {
 	}
 }
 
-// checkTimed: a question that lifts a transaction_timeout tells of it all the same.
-// PostgreSQL 17 and later have one.
+// checkTimed checks that a question that lifts a transaction_timeout still reports it. PostgreSQL 17
+// and later have this timeout.
 func (b *base) checkTimed(t *testing.T) {
 	l := b.link(herd.User)
 	if l.do("SELECT current_setting('transaction_timeout', true)")[0][0] == "" {
@@ -277,8 +277,8 @@ func (b *base) checkTimed(t *testing.T) {
 	}
 }
 
-// checkOdd: a user may hide the catalogs, and what they are compared by; the
-// question is answered all the same, and rightly.
+// checkOdd checks that the question has the right answer even if a user hides the catalogs and the
+// operators by which they are compared.
 func (b *base) checkOdd(t *testing.T) {
 	for _, odd := range []string{
 		"SET client_encoding = 'SQL_ASCII'", "SET client_encoding = 'LATIN1'", "SET client_encoding = 'SJIS'", "SET client_encoding = 'EUC_JP'",
@@ -312,7 +312,7 @@ func (b *base) checkOdd(t *testing.T) {
 	}
 }
 
-// checkSuperuser: who else a superuser may be.
+// checkSuperuser checks the roles that a superuser may take.
 func (b *base) checkSuperuser(t *testing.T) {
 	one, two := b.link(herd.Superuser), b.link(herd.Superuser)
 	one.do("SET SESSION AUTHORIZATION alice")

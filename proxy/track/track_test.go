@@ -11,8 +11,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// life plays what a session and its server tell a Tracker. Events are a
-// statement's text, which is sent when the server owes nothing, or:
+// life runs the events that a session and its server tell a Tracker. An event is the text of a
+// statement, which is sent when the server owes nothing, or one of these:
 //
 //	+text    sent while the server owes replies
 //	=TAG     the tag of a CommandComplete
@@ -59,8 +59,8 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-// TestLifeOfSettings: what a session has set, as its statements and their
-// outcomes tell, and where they do not tell, that the server is asked.
+// TestLifeOfSettings checks what a session has set, as its statements and their outcomes tell, and
+// that the server is asked where they do not tell.
 func TestLifeOfSettings(t *testing.T) {
 	for _, row := range []struct {
 		what   string
@@ -118,17 +118,17 @@ func TestLifeOfSettings(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsTheServer, and until when.
+// TestWhatKeepsTheServer checks what pins the server, and until when.
 func TestWhatKeepsTheServer(t *testing.T) {
 	by := effect.Judge{Known: effecttest.Known(t)}
 	for _, row := range []struct{ events, kept, suspect string }{
 		{"SELECT 1", "", ""},
 		{"SELECT keeper()", "function keeper", ""},
-		{"SELECT keeper() | =SELECT 1 | DO 'BEGIN END'", "function keeper", ""}, // the first one stays the reason
+		{"SELECT keeper() | =SELECT 1 | DO 'BEGIN END'", "function keeper", ""}, // the first reason stays
 		{"SELECT keeper() | !22012", "function keeper", ""},                     // a lock or a seed outlasts an error
 		{"SELECT keeper() | =SELECT 1 | DISCARD ALL | =DISCARD ALL | discarded", "", ""},
 		{"SELEKT", "", "a statement that pgherd cannot read (syntax error)"},
-		{"SELEKT | !42601", "", ""}, // the server cannot read it either
+		{"SELEKT | !42601", "", ""}, // the server cannot parse it, either
 		{"SELEKT | !22012", "", "a statement that pgherd cannot read (syntax error)"},
 		{"PREPARE p AS SELECT keeper()", "", ""}, // nothing runs yet
 	} {
@@ -140,7 +140,7 @@ func TestWhatKeepsTheServer(t *testing.T) {
 	}
 }
 
-// TestMeaning: of the settings in force, those that statements are parsed under.
+// TestMeaning checks that only those settings in force are kept under which statements are parsed.
 func TestMeaning(t *testing.T) {
 	var f Tracker
 	by := effect.Judge{Known: effecttest.Known(t)}
@@ -162,7 +162,8 @@ func TestMeaning(t *testing.T) {
 	same(t, "discarded", f.Mean.String(), "")
 }
 
-// TestPlaceholdersAreAskedFor: pg_settings does not list them.
+// TestPlaceholdersAreAskedFor checks that the server is asked for placeholder settings, which
+// pg_settings does not list.
 func TestPlaceholdersAreAskedFor(t *testing.T) {
 	var f Tracker
 	by := effect.Judge{Known: effecttest.Known(t)}
