@@ -252,9 +252,9 @@ type Answer struct {
 	Beside bool
 }
 
-// Answer notes a reply of pgherd's own. If nothing is owed before it, and no message is torn, that
-// is sent to the client by half, it is to be sent now. If not, NextLocal returns it when its turn
-// comes.
+// Answer notes a reply of pgherd's own. now is true if the caller is to send it at once, because
+// nothing is owed before it, and no message is torn (the client has got half of it). If not,
+// NextLocal returns it when its turn comes.
 func (e *List) Answer(a Answer, torn bool) (now bool) {
 	if e.Skipping {
 		return false

@@ -11,7 +11,7 @@ import (
 )
 
 // definitions are those of the open transaction. Each is a list of the functions and relations
-// of which it changes what they do. An empty list means that it may change any.
+// that do something else after it. An empty list means that this may be any.
 type definitions struct {
 	made   [][]string
 	plain  bool       // there are further definitions, which do not change what other statements do

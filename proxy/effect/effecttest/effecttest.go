@@ -1,5 +1,5 @@
-// Package effecttest has a database for tests of what statements do, and writes what
-// they do in words.
+// Package effecttest has the catalog of a database for tests of effects, and writes effects in
+// words.
 package effecttest
 
 import (
@@ -13,9 +13,9 @@ import (
 	"pgherd/proxy/effect"
 )
 
-// Known is of a database in which names say what they do: functions
-// quiet, asker and keeper; tables plain, asked, kept and kept_rows (by its
-// policy, so to read it); more says what is true of every statement.
+// Known is the catalog of a database in which names say what they do. It has the functions quiet,
+// asker and keeper, and the tables plain, asked, kept and kept_rows, whose policy runs when it is
+// read. more are further rows of the answer about the catalog.
 func Known(t *testing.T, more ...[]string) *catalog.Snapshot {
 	t.Helper()
 	rows := append([][]string{
@@ -40,7 +40,7 @@ func Known(t *testing.T, more ...[]string) *catalog.Snapshot {
 	return s
 }
 
-// Words writes an effect as a line of testdata/effects.txt has it.
+// Words writes an effect in the words of testdata/effects.txt.
 func Words(e *effect.Effect, by effect.Judge) string {
 	var list []string
 	say := func(is bool, format string, args ...any) {
