@@ -64,7 +64,7 @@ func (s *Session) analyzeQuery(m *wire.Message) result {
 			return refuseFor(err)
 		}
 	}
-	if name := s.closing(s.script); name != "" && !s.plain && s.status != wire.Failed && !s.expect.InExtended() {
+	if name := s.closing(s.script); name != "" && !s.exposed && s.status != wire.Failed && !s.expect.InExtended() {
 		s.statements.Drop(name)
 		s.answer(wire.AppendCommandComplete(nil, "DEALLOCATE"), true)
 		return handled
@@ -140,7 +140,7 @@ func (s *Session) check(e *effect.Effect) error {
 // mixes adds to the effect of SQL that names statements which the client has prepared in the
 // extended protocol. They then have to be on the server under the client's own names.
 func (s *Session) mixes(e *effect.Effect) *effect.Effect {
-	if s.plain || len(e.Runs)+len(e.Prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
+	if s.exposed || len(e.Runs)+len(e.Prepares)+len(e.Closes) == 0 && !s.deallocatesUnseen(e) {
 		return e
 	}
 	names := slices.Concat(e.Runs, slices.Collect(maps.Keys(e.Prepares)), e.Closes)
@@ -173,7 +173,7 @@ func ours[T ~string | ~[]byte](name T) bool {
 // foreign is the error for a client that uses the name of a statement of pgherd's, which another
 // client may have prepared. The client is told that there is no such statement.
 func (h *holdings) foreign(name []byte) error {
-	if h.plain || !ours(name) || h.statements.Named(string(name)) != nil {
+	if h.exposed || !ours(name) || h.statements.Named(string(name)) != nil {
 		return nil
 	}
 	return &wire.Fault{Severity: "ERROR", Code: "26000", Message: `prepared statement "` + string(name) + `" does not exist`}
@@ -211,7 +211,7 @@ func (s *Session) record(kind wire.Kind) error {
 	if e.Has(effect.Spoils) {
 		s.server.Retire(s.loop.Now())
 	}
-	if e.Has(effect.Reveals) && !s.plain && s.status != wire.Failed {
+	if e.Has(effect.Reveals) && !s.exposed && s.status != wire.Failed {
 		s.expose(kind)
 	}
 	return nil

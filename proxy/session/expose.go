@@ -37,7 +37,7 @@ func (s *clientState) expose(kind wire.Kind) {
 	case len(s.statements.All()) == 0:
 		s.send(wire.Sync, ours, nil, wire.AppendSync(nil))
 	}
-	s.plain = true
+	s.exposed = true
 }
 
 // undoExpose forgets the server's statements. The function that it returns is called for each
@@ -49,7 +49,7 @@ func (s *clientState) undoExpose(requests int) expect.Undo {
 	return func(erred bool) {
 		undone++
 		if !erred && undone == requests {
-			s.plain = false
+			s.exposed = false
 			back()
 			return
 		}

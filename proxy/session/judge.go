@@ -131,7 +131,7 @@ func (s *analysis) routes() bool { return s.follows && s.set.Routing != nil && s
 // lookAhead looks at a Parse on an exposed server, where the Bind is not analyzed, for what
 // outlasts DISCARD ALL.
 func (s *analysis) lookAhead() {
-	if s.plain && s.server != nil && s.effect(s.script).Has(effect.Spoils) {
+	if s.exposed && s.server != nil && s.effect(s.script).Has(effect.Spoils) {
 		s.server.Retire(s.loop.Now())
 	}
 }

@@ -15,7 +15,7 @@ import (
 // A name that pgherd does not know is passed as it is, so that the client gets the server's own
 // error. So is the name of a statement that is too long to keep.
 func (s *clientState) prepare(m *wire.Message) result {
-	if !s.follows || s.plain || s.expect.Skipping { // the names pass as they are, or the server skips the request
+	if !s.follows || s.exposed || s.expect.Skipping { // the names pass as they are, or the server skips the request
 		return onward
 	}
 	switch m.Kind {

@@ -16,7 +16,7 @@ import (
 // keepPromise makes sure that the statement which a request is about has the types on the
 // server that the client was told. The error is PostgreSQL's for a statement that has changed.
 func (s *relaying) keepPromise(m *wire.Message) error {
-	if !s.follows || s.plain || s.expect.Skipping || s.status == wire.Failed {
+	if !s.follows || s.exposed || s.expect.Skipping || s.status == wire.Failed {
 		return nil
 	}
 	name, st := s.about(m)
@@ -150,7 +150,7 @@ func (s *relaying) settled(kind wire.Kind) error {
 // the server cannot be asked.
 func (s *relaying) informed(m *wire.Message) error {
 	f := &s.tracker
-	if !f.Unsure || f.GivenUp() || s.plain || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {
+	if !f.Unsure || f.GivenUp() || s.exposed || s.expect.Skipping || s.expect.InExtended() || !s.lacks(m) {
 		return nil
 	}
 	if s.status != wire.Idle && !s.expect.StatusPending() {

@@ -123,10 +123,10 @@ func TestSkippedNames(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])
 	w.then(w.sends(parse("SELECT 1/0"), execute, parse("PREPARE a AS SELECT 1"), execute, syncs))
-	w.then(func() { same2(t, "names pass as they are", w.session.plain, true) }, s[1].words(t, "Parse SELECT 1/0", "Bind", "Execute", "Parse PREPARE a AS SELECT 1", "Parse a "+meaningSQL,
+	w.then(func() { same2(t, "names pass as they are", w.session.exposed, true) }, s[1].words(t, "Parse SELECT 1/0", "Bind", "Execute", "Parse PREPARE a AS SELECT 1", "Parse a "+meaningSQL,
 		"Parse PREPARE a AS SELECT 1", "Bind", "Execute", "Sync"),
 		s[1].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), fault("ERROR", "22012"), ready))
-	w.then(func() { same2(t, "names pass as they are", w.session.plain, false) }, w.sends(terminate))
+	w.then(func() { same2(t, "names pass as they are", w.session.exposed, false) }, w.sends(terminate))
 	w.then(s[1].says(done("ABORT"), done("DISCARD ALL")))
 	w.run()
 }

@@ -94,7 +94,7 @@ func (s *relaying) askState() {
 		}
 		a := track.Read(q.rows, s.who.Target.User, s.syntax)
 		switch {
-		case prepared == "" || a.Count == "" || s.plain || a.Count == prepared:
+		case prepared == "" || a.Count == "" || s.exposed || a.Count == prepared:
 		case a.Count == "0": // code that pgherd does not see has deallocated all
 			s.deallocated()
 		default:

@@ -196,7 +196,7 @@ func (s *serving) resetQueries() (queries []string, all bool) {
 	f := &s.tracker
 	clean := f.Certain() && !s.misjudged() && f.Unmixed() && !s.expect.InExtended() && f.Pinned() == "" && !s.server.Used && !s.unasked
 	f.Reset()
-	s.redo, s.plain = redo{}, false
+	s.redo, s.exposed = redo{}, false
 	if !s.keeps() && clean {
 		return []string{"ROLLBACK"}, false
 	}

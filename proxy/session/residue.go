@@ -56,13 +56,13 @@ func (s *relaying) spoilt(q *question) bool {
 // server is free. On an exposed server the requests that were sent behind it used the client's
 // own names, so if there were any the server stays with the session.
 func (s *relaying) discarded() {
-	more := s.plain && s.expect.Len() > 2 // more than the replies to its Execute and to the Sync
+	more := s.exposed && s.expect.Len() > 2 // more than the replies to its Execute and to the Sync
 	s.unasked = s.unasked || s.tracker.Kept() != ""
 	s.tracker.Discarded()
 	s.drawn, s.waits = false, false
 	if more {
 		s.tracker.Keep("what was sent behind DISCARD ALL")
 	}
-	s.plain = false
+	s.exposed = false
 	s.server.Settings, s.server.Used = nil, s.keeps()
 }

@@ -29,7 +29,7 @@ type clientState struct {
 // holdings are the client's prepared statements.
 type holdings struct {
 	statements statements.Set
-	plain      bool   // the server is exposed: it has them under the client's own names
+	exposed    bool   // the server has them under the client's own names
 	round      uint64 // how many Syncs and Queries there were
 	private    uint64 // a counter that makes numbers and keys of statements unique
 	scratch    []byte // memory in which short messages are built

@@ -22,7 +22,7 @@ type signaling struct{ serving }
 
 // aimAt finds out whether a request signals a client, and makes that client hold a server.
 func (s *signaling) aimAt(m *wire.Message, r *route.Request) error {
-	if m.Kind != wire.Query && m.Kind != wire.Bind || !m.Last || s.plain || s.expect.Skipping {
+	if m.Kind != wire.Query && m.Kind != wire.Bind || !m.Last || s.exposed || s.expect.Skipping {
 		return nil
 	}
 	pid, signals := s.signaled(m, r)
