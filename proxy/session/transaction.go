@@ -15,7 +15,7 @@ import (
 //
 //	Idle           hold      InTransaction   the BEGIN is held back, no server knows of it
 //	any            settle                    the server has reported a status, which is taken
-//	InTransaction  fail      Failed          the block cannot get a server
+//	InTransaction  fail      Failed          pgherd has refused a request, and no server knows of the block
 //	any            unserved  Idle, Failed    a request got no server; Failed if a BEGIN was held back
 //	Idle, Failed   resume    InTransaction   the block goes on, on another server
 //	any            parted    Idle            the server is gone; a held-back BEGIN is kept
@@ -56,7 +56,7 @@ func (t *transaction) settle(status byte, more bool) {
 	t.enter(status)
 }
 
-// fail notes that the open transaction cannot get a server.
+// fail notes that pgherd has refused a request in a block that no server knows of.
 func (t *transaction) fail() {
 	if t.status == wire.InTransaction {
 		t.enter(wire.Failed)
