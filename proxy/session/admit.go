@@ -32,7 +32,7 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 		return params, nil
 	}
 	s.hurried = params != nil
-	err = s.checkOut(s.primary())
+	err = s.checkOutPrimary()
 	if err == nil {
 		err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
 	}

@@ -187,6 +187,7 @@ func (s *Session) record(kind wire.Kind) error {
 		} else {
 			s.tracker.Doubt()
 		}
+		s.tracker.Begin()
 	}
 	defer s.announce(kind)
 	e := s.upcoming

@@ -40,8 +40,7 @@ const restoreTries = 20
 // checkoutOne gets one server: the parked one, an idle one, or one from the queue.
 func (s *serving) checkoutOne(node int) error {
 	if node < 0 {
-		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available",
-			Hint: "SHOW POOL_NODES tells what is believed of each node."}
+		return noPrimary("")
 	}
 	if node == s.primary() && s.unpark(node) {
 		return s.restore()

@@ -21,6 +21,7 @@ type exchange struct {
 	checkout
 	transaction
 	ending
+	recent   recent
 	executed uint64 // how many Queries, Executes and FunctionCalls there were
 }
 

@@ -163,6 +163,9 @@ func (s *placement) unfit(err error) bool {
 // elsewhere says that a read may go to the primary after this error, because its standby
 // only had no server for it.
 func elsewhere(err error) bool {
+	if _, unused := errors.AsType[pool.Unused](err); unused {
+		return true
+	}
 	fault, ok := errors.AsType[*wire.Fault](err)
 	_, over := errors.AsType[lost](err)
 	return ok && !over && fault.Severity == "FATAL"

@@ -7,6 +7,7 @@ import (
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/effect"
 	"pgherd/proxy/query"
+	"pgherd/proxy/route"
 	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
 )
@@ -89,6 +90,32 @@ func (s *analysis) effect(script *query.Script) *effect.Effect {
 		s.judged = judged{script, by.Known, by.Lasting, effect.Of(script, by)}
 	}
 	return &s.judged.effect
+}
+
+// onlyReads says that a text is known to do nothing but read, wherever it runs.
+func (s *analysis) onlyReads(script *query.Script) bool {
+	if script == nil || script.Unknown() || len(script.Statements) == 0 {
+		return false
+	}
+	for i := range script.Statements {
+		if st := &script.Statements[i]; st.Class != query.Read && st.Kind != query.Show {
+			return false
+		}
+	}
+	return !s.mayWrite(script)
+}
+
+// mayWrite says that a text may change data: all that is not known to do nothing but read,
+// or to change its session only.
+func (s *analysis) mayWrite(script *query.Script) bool {
+	r, rules := route.Request{Script: script}, &route.Settings{}
+	if s.entry != nil {
+		r.Catalog = s.entry.Snapshot().Placing()
+	}
+	if s.set.Routing != nil {
+		rules = &s.set.Routing.Rules
+	}
+	return route.MayWrite(&r, rules)
 }
 
 // judge is what names in SQL are judged by now.

@@ -164,6 +164,7 @@ type Settings struct {
 	ResetQueries []string      // run before another client gets the server
 	ClientIdle   time.Duration // the longest silence of a client; 0 for no limit
 	InTransIdle  time.Duration // the same, inside a transaction
+	FailoverWait time.Duration // for a primary, where one may be lost; 0: sessions end with their servers
 	QueryTimeout time.Duration // the longest wait for an answer, after which the query is canceled; 0 for no limit
 	ServerFirst  bool          // a client that keeps one server for life gets it at its log-in
 	KeepServers  bool          // servers are kept for other clients; if not, a server ends with its client
@@ -183,16 +184,18 @@ type Settings struct {
 	Catalogs     *catalog.Shared
 	CatalogCheck time.Duration // how old an answer about a catalog may be
 	MaxPrepared  int           // how many statements a server keeps prepared, for all its sessions
-	// ClientMemory is how many bytes pgherd keeps for one client, ClientsMemory for all
-	// clients together; 0 for no limit. Memory has the count of the latter; it is nil if
-	// nobody counts.
-	ClientMemory, ClientsMemory int
-	Memory                      *Memory
-	RefusePins                  bool // a statement that would keep the server is an error
+	MemoryLimits
+	RefusePins bool // a statement that would keep the server is an error
 	// Harmless says that the configuration lists a function as one that leaves nothing in
 	// the session, whatever the catalog says. It is nil if no function is listed.
 	Harmless func(schema, name string) bool
 	Routing  *Routing // nil if every statement goes to the primary
+}
+
+// MemoryLimits bound what pgherd keeps for clients, in bytes; 0 means no limit.
+type MemoryLimits struct {
+	ClientMemory, ClientsMemory int     // for one client, and for all
+	Memory                      *Memory // counts for all; nil: nobody counts
 }
 
 // Routing says where statements go.

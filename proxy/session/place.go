@@ -324,7 +324,7 @@ func (s *placement) obtain(d route.Decision) error {
 // while the session waited; then it tries again there.
 func (s *placement) checkoutPrimary() error {
 	for range rolesTries {
-		if err := s.checkOut(s.primary()); err != nil || s.server.Key.Node == s.primary() {
+		if err := s.checkOutPrimary(); err != nil || s.server.Key.Node == s.primary() {
 			return err
 		}
 		if err := s.relayUntil(s.expect.Empty); err != nil {
@@ -332,7 +332,7 @@ func (s *placement) checkoutPrimary() error {
 		}
 		s.giveUp()
 	}
-	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available for long enough"}
+	return noPrimary("Another node became the primary each time that a server was there.")
 }
 
 // rolesTries is how often a request waits for a server of the primary, if the primary

@@ -24,7 +24,7 @@ func (s *clientState) prepare(m *wire.Message) result {
 		if !s.expect.InExtended() {
 			back = nil // no error before it can make the server skip it
 		}
-		s.forward(m, back, nil)
+		s.forward(m, back, s.script)
 		return handled
 	case wire.Parse:
 		return handledIf(s.prepareParse(m))

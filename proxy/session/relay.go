@@ -75,6 +75,9 @@ func (s *relaying) reply(m wire.Message) (err error) {
 		s.disposition = expect.Forward // it answers no request, so it may come between any replies
 		s.notified(&m)
 	}
+	if m.Kind == wire.ErrorResponse && m.First && m.Last && s.shutsDown(m) {
+		return s.serverGone()
+	}
 	if m.First && m.Kind.Whole() {
 		if err := s.observe(m); err != nil {
 			return err
@@ -107,6 +110,7 @@ func (s *relaying) endOwn() {
 	case expect.Forward:
 		s.missTarget()
 		s.retry.end()
+		s.recent, s.rerun.spent = recent{}, 0
 		s.since, s.overdue = s.loop.Now(), false // the time of the next request begins
 	case expect.Capture:
 		q := s.asking
@@ -216,6 +220,7 @@ func (s *relaying) complete(m wire.Message) {
 	if err != nil {
 		return
 	}
+	s.recent.add(s.expect.About())
 	s.tellDefinitions()
 	switch s.tracker.Confirm(v.Tag); string(v.Tag) {
 	case "DISCARD ALL":
@@ -244,9 +249,9 @@ func (s *relaying) deallocated() {
 // what the session had built up there.
 func (o *owed) serverGone() error {
 	o.expect.Uncertain = true
-	return &wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
+	return gone{&wire.Fault{Code: "08006", Message: "server closed the connection unexpectedly",
 		Detail: "The connection between pgherd and PostgreSQL was lost.",
-		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}
+		Hint:   "Connect again; the outcome of a transaction that was being committed is not known."}}
 }
 
 // nonsense is the error that ends a session whose server has violated the protocol. Nothing

@@ -47,7 +47,9 @@ func (s *exchange) forward(m *wire.Message, undo expect.Undo, about any) {
 }
 
 // expectReply notes the reply to a request of the client's that the caller passes on itself.
-func (o *owed) expectReply(kind wire.Kind) { o.expect.Add(kind, expect.Forward, nil) }
+func (o *owed) expectReply(kind wire.Kind, about any) {
+	o.expect.AddAbout(kind, expect.Forward, nil, about)
+}
 
 // passFirst sends on the first piece of a request whose other pieces, if any,
 // follow as they are.

@@ -24,11 +24,11 @@ func (s *Session) relay() (moved bool, err error) {
 	}
 	fromServer, err := s.fromServer()
 	if err != nil {
-		return false, err
+		return true, s.outlive(err)
 	}
 	fromClient, err := s.fromClient()
 	if err != nil {
-		return false, err
+		return true, s.outlive(err)
 	}
 	s.settle()
 	s.account()
@@ -42,6 +42,9 @@ func (s *Session) fromClient() (moved bool, err error) {
 	}
 	if s.gone() {
 		return false, s.parting()
+	}
+	if s.rerun.due {
+		return true, s.askAgain()
 	}
 	if s.retry.due {
 		if !s.expect.Empty() {

@@ -50,7 +50,7 @@ func New(loop Loop, set *Settings, who Client, client wire.Endpoint, pid uint32,
 	s.identity = identity{who: who, mode: modeOf(set, &who.Target), pool: who.Target.On(-1), pid: pid, key: key,
 		temporary: inTemporary(who.Target.Params)}
 	s.transaction.enter(wire.Idle)
-	s.follows = (s.mode != pool.Session || set.Routing != nil) && !who.Target.Replication
+	s.follows = (s.mode != pool.Session || set.Routing != nil || set.FailoverWait > 0) && !who.Target.Replication
 	if s.follows {
 		s.journal.Text = s.textOf
 	}

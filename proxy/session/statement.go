@@ -24,6 +24,7 @@ type clientState struct {
 	timeouts pool.Timeouts    // PostgreSQL's, as they are after the log-in
 	request
 	retry retry
+	rerun rerun
 }
 
 // holdings are the client's prepared statements.

@@ -11,6 +11,7 @@ import (
 var passes = [...]func(*Session, *wire.Message) result{
 	(*Session).taken,
 	(*Session).skipped,
+	(*Session).bereft, // tells of a transaction that was lost
 	(*Session).unserved,
 	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // asks for the catalog, if nothing is known of it
 	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // parts with the server of the transaction before
@@ -70,8 +71,30 @@ func endFor(err error) result {
 }
 
 // begin takes a request, or the first piece of one, through the steps. sent is true if the
-// caller is to send it as it is.
+// caller is to send it as it is. If the server is lost before the request was sent, the
+// request goes through the steps anew.
 func (s *Session) begin() (sent bool, err error) {
+	if s.set.FailoverWait > 0 && s.status == wire.Idle && s.expect.Empty() && !s.expect.InExtended() {
+		s.rerun.end()
+	}
+	for range losses {
+		before := s.request
+		if sent, err = s.pass(); err == nil {
+			return sent, nil
+		}
+		if err = s.outlive(err); err != nil {
+			return false, err
+		}
+		s.request = before
+	}
+	return false, &lostOutcome
+}
+
+// losses is how many servers one request may lose before it is sent.
+const losses = 5
+
+// pass takes it through the steps once.
+func (s *Session) pass() (sent bool, err error) {
 	m := &s.message
 	for _, step := range passes {
 		r := step(s, m)
@@ -84,7 +107,7 @@ func (s *Session) begin() (sent bool, err error) {
 			return false, r.err
 		}
 	}
-	s.expectReply(m.Kind)
+	s.expectReply(m.Kind, s.runs(m))
 	return true, nil
 }
 
@@ -133,6 +156,19 @@ func (s *Session) unserved(m *wire.Message) result {
 	return onward
 }
 
+// runs is what a request runs, for the case that its server is lost; nil: nobody knows.
+func (s *Session) runs(m *wire.Message) any {
+	switch m.Kind {
+	case wire.Query:
+		return s.script
+	case wire.Execute:
+		if v, err := wire.ViewExecute(m.Body()); err == nil && len(v.Portal) == 0 {
+			return s.retry.of
+		}
+	}
+	return nil
+}
+
 // mark notes whether the server will need a reset because of this session, and logs to
 // which node the request goes.
 func (s *Session) mark(m *wire.Message) result {
@@ -149,6 +185,9 @@ func (s *Session) sent(m wire.Message) {
 		return
 	}
 	s.retry.add(m)
+	if s.set.FailoverWait > 0 {
+		s.rerun.add(&m)
+	}
 	if !m.Last {
 		return
 	}

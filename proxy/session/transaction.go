@@ -19,6 +19,8 @@ import (
 //	any            unserved  Idle, Failed    a request got no server; Failed if a BEGIN was held back
 //	Idle, Failed   resume    InTransaction   the block goes on, on another server
 //	any            parted    Idle            the server is gone; a held-back BEGIN is kept
+//	any            breakOff  Failed          the block was lost with its server
+//	any            mourn     InTransaction   likewise, and the client is told with its next request
 //	any            over      Idle            the block has ended; nothing is kept
 type transaction struct {
 	status  byte                  // wire.Idle, InTransaction or Failed
@@ -27,7 +29,10 @@ type transaction struct {
 	begins  *statements.Statement // a BEGIN whose Bind pgherd has answered, unknown to any server; nil if there is none
 	ended   bool                  // what ends a block was sent, and the server has not reported a status since
 	wrote   bool                  // the transaction has written
-	portal  bool                  // the unnamed portal is bound on a standby, and may still be executed
+	// bereaved says that the block was lost with its server, and the client was not told yet;
+	// implicit, that it is one that no BEGIN began.
+	bereaved, implicit bool
+	portal             bool // the unnamed portal is bound on a standby, and may still be executed
 }
 
 // enter is the one place where the status changes.
@@ -61,6 +66,26 @@ func (t *transaction) fail() {
 	if t.status == wire.InTransaction {
 		t.enter(wire.Failed)
 	}
+}
+
+// breakOff notes that the block was lost with its server, as the client knows. What follows is
+// answered as in a block that has failed; begun is its BEGIN, if that is known.
+func (t *transaction) breakOff(begun *query.Script, now time.Time) {
+	if begun == nil {
+		begun = brokenBegin()
+	}
+	t.begun, t.begunAt = begun, now
+	t.enter(wire.Failed)
+}
+
+// mourn notes that a block was lost of which the client waits for nothing now.
+func (t *transaction) mourn(begun *query.Script, now time.Time, implicit bool) {
+	t.bereaved, t.implicit = true, implicit
+	if implicit {
+		return
+	}
+	t.breakOff(begun, now)
+	t.enter(wire.InTransaction)
 }
 
 // unserved notes that a request got no server. If the BEGIN of the open block was held

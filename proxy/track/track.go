@@ -24,6 +24,7 @@ type Tracker struct {
 	Alone    bool                          // the next request waits until the server owes nothing
 	Blindly  bool                          // statements were prepared while Mean was not known
 
+	before    before
 	changes   []effect.Change // of the open transaction, as far as texts tell
 	expected  int             // how many tags SET and RESET will confirm the changes
 	confirmed int             // how many of these tags have come
@@ -208,9 +209,30 @@ func (f *Tracker) Commit(reported []wire.Param) {
 	f.Drop()
 }
 
+// Begin notes that another transaction begins: what holds now is left if that is lost.
+func (f *Tracker) Begin() { f.before = before{f.Pinned(), f.Unsure} }
+
+// before is what held when the open transaction began.
+type before struct {
+	pinned string
+	unsure bool
+}
+
+// Lose forgets the open transaction, which was lost with its server, and with it whatever
+// it had set there. It returns why the session needed that server already before, and
+// whether it was known then what it had set.
+func (f *Tracker) Lose() (pinned string, certain bool) {
+	b := f.before
+	f.Drop()
+	f.kept, f.found, f.Unsure, f.suspect, f.before = b.pinned, "", b.unsure, "", before{}
+	return b.pinned, !b.unsure
+}
+
 // Doubt notes that the transaction has ended, and that it is not certain which of its changes hold.
 // A ROLLBACK of the next transaction will not take these back.
-func (f *Tracker) Doubt() { f.Unsure = f.Unsure || len(f.changes) > 0 }
+func (f *Tracker) Doubt() {
+	f.Unsure = f.Unsure || len(f.changes) > 0
+}
 
 // Drop forgets the changes, as if they had never been.
 func (f *Tracker) Drop() {

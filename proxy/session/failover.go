@@ -1,0 +1,94 @@
+package session
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"pgherd/proxy/expect"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// primaryAgain is how soon a session that could not get a server of the primary tries
+// again, if nothing is heard of the nodes before that.
+const primaryAgain = 50 * time.Millisecond
+
+// noPrimary is the error where no node takes writes.
+func noPrimary(detail string) error {
+	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available", Detail: detail,
+		Hint: "SHOW POOL_NODES tells what is believed of each node."}
+}
+
+// checkOutPrimary gets a server of the primary. Where another node may take its place, it
+// waits while there is none, and while the one that is believed to be it cannot be reached.
+func (s *serving) checkOutPrimary() error {
+	deadline := s.loop.Now().Add(s.set.FailoverWait)
+	for {
+		if err := s.awaitPrimary(deadline); err != nil {
+			return err
+		}
+		err := s.checkOut(s.primary())
+		if err == nil || s.set.FailoverWait == 0 || s.hurried || over(deadline, s.loop.Now()) || !transient(err) {
+			return err
+		}
+		if s.server != nil { // lost before anything of the client's was sent
+			s.expect = expect.List{}
+			s.release(pool.Discard)
+		}
+		if err := s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain))); err != nil {
+			return err
+		}
+	}
+}
+
+// transient says that an error is of a node that is lost, or starts or stops: another try may
+// meet another primary, or the same one again.
+func transient(err error) bool {
+	if _, unused := errors.AsType[pool.Unused](err); unused {
+		return true
+	}
+	if _, lost := errors.AsType[gone](err); lost {
+		return true
+	}
+	f, told := errors.AsType[*wire.Fault](err)
+	if _, restoring := errors.AsType[unrestored](err); restoring || !told || err == error(outdatedServer) {
+		return false
+	}
+	return strings.HasPrefix(f.Code, "08") || f.Code == "57P01" || f.Code == "57P02" || f.Code == "57P03"
+}
+
+// awaitPrimary waits until there is a primary.
+func (s *serving) awaitPrimary(deadline time.Time) error {
+	if s.primary() >= 0 {
+		return nil
+	}
+	if s.set.FailoverWait == 0 {
+		return noPrimary("")
+	}
+	before := s.state
+	s.enter(WaitServer)
+	defer func() { s.enter(before) }()
+	for s.primary() < 0 {
+		if over(deadline, s.loop.Now()) {
+			return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
+		}
+		if err := s.waitForNodes(deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitForNodes waits until something has changed, unless nobody wants the answer any more.
+func (s *serving) waitForNodes(deadline time.Time) error {
+	switch {
+	case s.evicted != nil:
+		return errEvicted
+	case s.client.Left():
+		return errLeft
+	case s.struck():
+		return canceled
+	}
+	return s.loop.Wait(deadline)
+}

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// movingWorld has a session of this mode that may go on with another of these servers.
+func movingWorld(t *testing.T, mode pool.Mode) (*world, []*side) {
+	w, s := sharingWorld(t, 3)
+	w.set.Modes.Default, w.set.FailoverWait = mode, 30*time.Second
+	return w, s
+}
+
+// hears checks what the client has got since the last check.
+func (w *world) hears(want ...string) func() { return w.client.gets(w.t, want...) }
+
+// lostServer is what a client has asked for when its server is lost, and what it gets then.
+type lostServer struct {
+	before  [][]byte // requests of the client, each with the answer to it
+	asks    []byte   // and this when the server is lost
+	told    []byte   // what the server says before that
+	hears   []string
+	then    []byte   // the client's next request
+	second  []string // what the next server gets, if there is one
+	answers []byte
+	hears2  []string
+}
+
+var (
+	begun = inside("BEGIN")
+	read  = "SELECT a FROM t"
+	write = "INSERT INTO t VALUES (1)"
+)
+
+func unnamed(sql string) []byte { return slices.Concat(parse(sql), execute) }
+
+var lostServers = map[string]lostServer{
+	"between two transactions": {
+		before: [][]byte{simple("SET work_mem TO 5"), done("SET")},
+		then:   simple(read), second: []string{"Query SET \"work_mem\" TO '5';", "Query " + read}, answers: append(done("SET"), selected...), hears2: selectedText},
+	"a read": {
+		asks: simple(read), second: []string{"Query " + read}, answers: selected, hears2: selectedText},
+	"a read of the extended protocol": {
+		asks: slices.Concat(unnamed(read), syncs), second: []string{"Parse " + read, "Bind", "Execute", "Sync"},
+		answers: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 0"), ready),
+		hears2:  []string{"ParseComplete", "BindComplete", "CommandComplete SELECT 0", "ReadyForQuery I"}},
+	"a read that is answered in part": {
+		asks: simple(read), told: selected[:len(selected)-len(ready)-len(complete("SELECT 1"))],
+		hears: []string{"RowDescription", "DataRow 1", "ErrorResponse ERROR 40001", "ReadyForQuery I"}},
+	"a write":                 {asks: simple(write), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a call":                  {asks: simple("CALL p()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a function nobody knows": {asks: simple("SELECT strange()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a write whose Sync is on its way": {
+		asks: slices.Concat(unnamed(write), syncs), told: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1")),
+		hears: []string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a read whose Sync is on its way": {
+		asks: slices.Concat(unnamed(read), syncs), told: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 0")),
+		hears: []string{"ParseComplete", "BindComplete", "CommandComplete SELECT 0", "ErrorResponse ERROR 40001", "ReadyForQuery I"}},
+	"inside a block, nothing asked, ROLLBACK": {
+		before: [][]byte{simple("BEGIN"), begun}, then: simple("ROLLBACK"), hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"inside a block, nothing asked, COMMIT": {
+		before: [][]byte{simple("BEGIN"), begun}, then: simple("COMMIT"), hears2: []string{"ErrorResponse ERROR 40001", "ReadyForQuery I"}},
+	"inside a block, nothing asked, a statement": {
+		before: [][]byte{simple("BEGIN"), begun}, then: simple(read), hears2: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E"}},
+	"inside a block, nothing asked, the extended protocol": {
+		before: [][]byte{simple("BEGIN"), begun}, then: slices.Concat(unnamed("COMMIT"), syncs), hears2: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E"}},
+	"inside a block, a statement": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: simple(write), hears: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E"},
+		then: simple("COMMIT"), hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"inside a block, two statements": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(simple(write), simple(read)),
+		hears: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E", "ErrorResponse ERROR 25P02", "ReadyForQuery E"},
+		then:  simple("ROLLBACK"), hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a COMMIT": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: simple("COMMIT"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a COMMIT behind a write": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(simple(write), simple("COMMIT")),
+		hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a ROLLBACK behind a write": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(simple(write), simple("ROLLBACK")),
+		hears: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E", "CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a block that has failed": {
+		before: [][]byte{simple("BEGIN"), begun, simple("SELECT 1/0"), failed("22012")}, then: simple("ROLLBACK"),
+		hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"what gets to the server and what does not": {
+		asks: slices.Concat(unnamed(write), wire.AppendFlush(nil)), hears: []string{"ErrorResponse ERROR 08007"},
+		then: syncs, hears2: []string{"ReadyForQuery I"}},
+}
+
+// TestLostServer checks what a client sees of a server that is lost, by what it had asked for.
+func TestLostServer(t *testing.T) {
+	for name, c := range lostServers {
+		for _, mode := range []pool.Mode{pool.Transaction, pool.Session} {
+			t.Run(name+", "+mode.String(), func(t *testing.T) {
+				w, s := movingWorld(t, mode)
+				w.greeted()
+				at := s[0]
+				for i := 0; i < len(c.before); i += 2 {
+					w.then(w.sends(c.before[i]))
+					w.then(at.says(c.before[i+1]))
+					w.then(func() {
+						w.client.out = nil
+						if mode == pool.Transaction && w.session.server == nil { // the next one would be another server
+							w.free = slices.Insert(w.free, 0, at.server)
+						}
+					})
+				}
+				if len(c.asks) > 0 {
+					w.then(w.sends(c.asks))
+				}
+				if len(c.told) > 0 {
+					w.then(at.says(c.told))
+				}
+				w.then(func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == at.server }) }, at.hangs(io.EOF))
+				if len(c.hears) > 0 {
+					w.then(w.hears(c.hears...))
+				}
+				if len(c.then) > 0 {
+					w.then(w.sends(c.then))
+				}
+				if len(c.second) > 0 {
+					w.then(s[1].words(t, c.second...), s[1].says(c.answers))
+				}
+				if len(c.hears2) > 0 {
+					w.then(w.hears(c.hears2...))
+				}
+				w.then(func() {
+					if w.session.View().State == Closing {
+						t.Error("the session has ended")
+					}
+				}, w.sends(terminate))
+				w.run()
+				if len(w.suspected) != 1 && !(mode == pool.Transaction && name == "between two transactions") {
+					t.Errorf("suspected %v", w.suspected)
+				}
+			})
+		}
+	}
+}
+
+// TestPinnedSessionEnds checks that a session ends with its server if that has what no other
+// has, and says why.
+func TestPinnedSessionEnds(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple("CALL p()")))
+	w.then(s[0].says(done("CALL")))
+	w.then(func() { w.client.out = nil }, s[0].hangs(io.EOF))
+	w.run()
+	w.hears("ErrorResponse FATAL 08006")()
+	if f, _ := w.err.(*wire.Fault); f == nil || f.Detail != "The connection between pgherd and PostgreSQL was lost. The session cannot go on with another server: function p." {
+		t.Errorf("%v", w.err)
+	}
+}
+
+// TestWaitsForAPrimary checks that a request waits while there is no primary, and then runs
+// with what the session has set.
+func TestWaitsForAPrimary(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	s[1].server.Key.Node = 1
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].says(done("SET")))
+	view := func(primary int) func() {
+		return func() {
+			w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Primary, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Up}}}
+			if primary > 0 {
+				w.view.Nodes[0].Role, w.view.Nodes[1].Role = nodes.Standby, nodes.Primary
+			}
+		}
+	}
+	w.then(view(-1), w.sends(simple("SELECT a FROM t")))
+	w.then(w.is(WaitServer), w.passes(10*time.Second))
+	w.then(w.is(WaitServer), view(1))
+	w.then(s[1].words(t, "Query SET \"work_mem\" TO '5';", "Query SELECT a FROM t"), s[1].says(done("SET"), selected))
+	w.then(view(-1), w.sends(simple("SELECT a FROM t")), func() { w.client.out = nil })
+	w.then(w.is(WaitServer), w.passes(time.Minute))
+	w.then(w.hears("ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 1)
+}

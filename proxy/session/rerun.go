@@ -1,0 +1,102 @@
+package session
+
+import (
+	"bytes"
+
+	"pgherd/proxy/query"
+	"pgherd/proxy/statements"
+	"pgherd/proxy/wire"
+)
+
+// rerun is a copy of the client's requests since it had all its answers. If the server is
+// lost before any of them is answered, and all of them only read, they are asked again.
+type rerun struct {
+	bytes []byte
+	owed  int  // replies that the copied requests have in all
+	full  bool // there were more than are copied, or others
+	due   bool // they are to be asked again
+	spent int  // how often they were, since the client had an answer
+}
+
+// rerunLimit bounds the copy, in bytes, and rerunKept what an idle session keeps of its memory.
+const (
+	rerunLimit = 16 << 10
+	rerunKept  = 1 << 10
+)
+
+// add copies a request that was sent.
+func (r *rerun) add(m *wire.Message) {
+	if r.full {
+		return
+	}
+	switch m.Kind {
+	case wire.Query, wire.Bind, wire.Describe, wire.Execute, wire.Sync:
+		r.owed++
+	case wire.Flush:
+	case wire.Parse:
+		r.owed++
+		r.full = len(m.Bytes) <= wire.HeaderLen || m.Bytes[wire.HeaderLen] != 0 // one with a name would be there already
+	default:
+		r.full = true
+	}
+	if r.full = r.full || !m.First || !m.Last || len(r.bytes)+len(m.Bytes) > rerunLimit; !r.full {
+		r.bytes = append(r.bytes, m.Bytes...)
+	}
+}
+
+// end drops the copy: the client has all its answers.
+func (r *rerun) end() {
+	kept := r.bytes[:0]
+	if cap(kept) > rerunKept {
+		kept = nil
+	}
+	*r = rerun{bytes: kept, spent: r.spent}
+}
+
+// holds says that so many replies are all that the copied requests have.
+func (r *rerun) holds(asked int) bool {
+	return !r.full && len(r.bytes) > 0 && r.owed == asked && r.spent < losses
+}
+
+// askAgain sends the copied requests once more, wherever they go now.
+func (s *Session) askAgain() error {
+	requests := bytes.Clone(s.rerun.bytes)
+	s.rerun.end()
+	s.rerun.spent++
+	cut := wire.CutRequests()
+	for len(requests) > 0 {
+		m, rest, err := cut.Next(requests)
+		if err != nil {
+			return err
+		}
+		requests, m.Copied = rest, true
+		if err := s.handle(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recent are the statements that were executed since the last Sync, as many as it takes to
+// know whether the Sync commits something.
+type recent struct {
+	ran  [4]*statements.Statement
+	many int
+}
+
+func (r *recent) add(about any) {
+	if st, _ := about.(*statements.Statement); r.many < len(r.ran) {
+		r.ran[r.many] = st
+	}
+	r.many++
+}
+
+// may says of something that may hold for one of them.
+func (r *recent) may(hold func(*query.Script) bool) bool {
+	for _, st := range r.ran[:min(r.many, len(r.ran))] {
+		if st == nil || hold(st.Script) {
+			return true
+		}
+	}
+	return r.many > len(r.ran)
+}

@@ -1,0 +1,40 @@
+package session
+
+import (
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/wire"
+)
+
+// Limits of the wait for what a FATAL 57P01 means.
+const (
+	shutdownWait = 2 * time.Second      // for the node to be asked; then it counts as shutting down
+	shutdownLook = 5 * time.Millisecond // between two looks
+)
+
+// shutsDown says that an error ends the server because its node is shut down, and not the
+// session alone: PostgreSQL says the same to a session that pg_terminate_backend ends. The
+// node is asked, and the client is told nothing until that is known.
+func (s *relaying) shutsDown(m wire.Message) bool {
+	f := wire.ViewFault(m.Body())
+	if f.Severity != "FATAL" || f.Code != "57P01" || !s.follows || s.set.FailoverWait == 0 || s.state == Closing {
+		return false
+	}
+	node, asked := s.server.Key.Node, s.loop.Now()
+	s.loop.Suspect(node, &wire.Fault{Code: f.Code})
+	deadline := asked.Add(shutdownWait)
+	for now := asked; now.Before(deadline); now = s.loop.Now() {
+		n := s.loop.Nodes().Node(node)
+		switch {
+		case n == nil, n.Status == nodes.Down, n.Status == nodes.Quarantine:
+			return true
+		case n.ReplayedAt.After(asked):
+			return !n.Reachable
+		}
+		if s.loop.Wait(sooner(deadline, now.Add(shutdownLook))) != nil {
+			return false
+		}
+	}
+	return true
+}
