@@ -12,18 +12,18 @@ import (
 // Balance says how reads are spread.
 type Balance struct {
 	Policy       Policy
-	DelayBytes   int64         // delay_threshold: standbys further behind get nothing; 0: no limit
-	DelayTime    time.Duration // delay_threshold_by_time, which wins; 0: none
-	PreferLower  bool          // prefer_lower_delay_standby: then the least delayed one instead of the primary
+	DelayBytes   int64         // delay_threshold: standbys further behind get no reads; 0: no limit
+	DelayTime    time.Duration // delay_threshold_by_time, which takes precedence; 0: none
+	PreferLower  bool          // prefer_lower_delay_standby: reads then go to the least delayed standby instead of the primary
 	Applications []Preference  // app_name_redirect_preference_list
 	Databases    []Preference  // database_redirect_preference_list
 	Users        []Preference  // user_redirect_preference_list
 	Expression   *Expression   // balance_expression; nil: none
 }
 
-// Policy is a way to spread reads. Pick takes one of at least one candidate, each
-// of which has some weight, and may put them in another order before; chance is
-// from 0 up to, not including, 1.
+// Policy is a way to spread reads. Pick chooses one of at least one candidate, each of
+// which has some weight, and may reorder them; chance is from 0 up to, not including,
+// 1.
 type Policy struct {
 	Why  string // for people: "by weight"
 	Pick func(candidates []Candidate, chance float64) int
@@ -34,14 +34,14 @@ type Candidate struct {
 	Index   int
 	Role    nodes.Role
 	Weight  float64       // more than 0
-	Active  int           // statements that it is busy with for us
-	Latency time.Duration // of its answers, on the average
-	Bytes   int64         // how far it is behind
+	Active  int           // statements of pgherd's clients that it is running
+	Latency time.Duration // the average time of its answers
+	Bytes   int64         // how far the standby is behind
 	Delay   time.Duration // the same in time
-	// Replayed is the position that a standby is known to have reached; 0: not known.
+	// Replayed is the position that the standby is known to have reached; 0: not known.
 	Replayed uint64
 
-	verdict verdict // of the Expression, in this choice
+	verdict verdict // the Expression's verdict, in this choice
 }
 
 // Client is what preferences look at.
@@ -53,12 +53,12 @@ type Choice struct {
 	Why   string
 }
 
-// Choose picks the node of a read that may go anywhere: a preferred one, else by
-// the policy. candidates are the nodes in use, and are put in another order; those
-// without weight are chosen by preference only. The Expression is asked once for
-// each that could be chosen; where it is false or fails, only the lack of any other
-// can choose the primary. chance and ratio are two numbers from 0 up to 1. Without
-// an Expression it allocates nothing, unless a standby is too far behind.
+// Choose picks the node of a read that may go anywhere: a preferred node, or else one
+// by the policy. candidates are the nodes in use, and are reordered; those without
+// weight are chosen by preference only. The Expression is evaluated once for each that
+// could be chosen. Where it is false or fails, the node is not chosen; if no node is
+// left, the primary is. chance and ratio are two numbers from 0 up to 1. Without an
+// Expression Choose allocates nothing, unless a standby is too far behind.
 func Choose(candidates []Candidate, client Client, b *Balance, chance, ratio float64) Choice {
 	some, why := preferred(candidates, client, b, ratio)
 	if len(some) == 0 {
@@ -117,8 +117,8 @@ func (b *Balance) late(c *Candidate) bool {
 	return b.DelayBytes > 0 && c.Bytes > b.DelayBytes
 }
 
-// instead is who gets what a late standby would have got: the primary, or the
-// least delayed of the standbys that are not late.
+// instead chooses who gets the reads of a late standby: the primary, or the least
+// delayed of the standbys that are not late.
 func (b *Balance) instead(candidates []Candidate, client Client, late *Candidate) Choice {
 	why := fmt.Sprintf("node %d is too far behind", late.Index)
 	if !b.PreferLower {

@@ -2,7 +2,7 @@ package route
 
 import "pgherd/proxy/nodes"
 
-// Consistency says which writes a read has to see (read_consistency).
+// Consistency says which writes a read must see (read_consistency).
 type Consistency uint8
 
 const (
@@ -13,8 +13,8 @@ const (
 
 func (c Consistency) String() string { return [...]string{"eventual", "session", "global"}[c] }
 
-// Fresh keeps the primary and the standbys that have replayed up to a position,
-// in another order.
+// Fresh keeps the primary and the standbys that have replayed up to a position, in
+// another order.
 func Fresh(candidates []Candidate, lsn uint64) []Candidate {
 	return only(candidates, func(c *Candidate) bool { return c.Role == nodes.Primary || c.Replayed >= lsn })
 }

@@ -28,11 +28,11 @@ func Explain(r *Request, set *Settings) (steps []Step, d Decision) {
 // Step is one rule's answer, for EXPLAIN ROUTE.
 type Step struct {
 	Rule     string
-	Decision Decision // Undecided: it had nothing to say
+	Decision Decision // Undecided: the rule does not apply
 }
 
-// Describe tells of a candidate, for EXPLAIN ROUTE, what Choose and Fresh look at.
-// fit: nothing speaks against its getting a read that has to see a position.
+// Describe says of a candidate, for EXPLAIN ROUTE, what Choose and Fresh look at. fit
+// says that the candidate can get a read which must see a position.
 func (b *Balance) Describe(c Candidate, client Client, position uint64) (fit bool, why string) {
 	facts := []string{c.Role.String(), "weight " + strconv.FormatFloat(c.Weight, 'g', 4, 64)}
 	if c.Role != nodes.Primary {
@@ -46,7 +46,7 @@ func (b *Balance) Describe(c Candidate, client Client, position uint64) (fit boo
 	return len(against) == 0, why
 }
 
-// delay is how far a standby is behind, as the thresholds see it.
+// delay is how far a standby is behind, in the unit of the thresholds.
 func (b *Balance) delay(c *Candidate) string {
 	if b.DelayTime > 0 {
 		return fmt.Sprintf("%v behind", c.Delay)

@@ -15,17 +15,17 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// Limits of a balance_expression, so that none keeps a worker long.
+// Limits of a balance_expression, so that none occupies a worker for long.
 const (
 	maxExpression  = 1000 // bytes of its text
-	maxCost        = 200  // of one evaluation, in CEL's units: about one per name, operator and 10 characters read
+	maxCost        = 200  // for one evaluation, in CEL's units: about one for each name, operator and 10 characters read
 	maxRegexp      = 100  // steps of one regular expression, once compiled
 	maxNesting     = 50   // of brackets and operators
-	maxNameInBytes = 63   // of app, database and user; the rest is cut off, as PostgreSQL does
+	maxNameInBytes = 63   // of app, database and user; the rest is cut off, as in PostgreSQL
 )
 
-// Expression is a balance_expression: a condition, in CEL, that a candidate has
-// to meet. It is immutable; any number of goroutines may ask it.
+// Expression is a balance_expression: a condition, in CEL, that a candidate must meet.
+// It is immutable, and any number of goroutines may evaluate it.
 type Expression struct{ program cel.Program }
 
 // ParseExpression compiles a balance_expression, such as
@@ -91,7 +91,7 @@ func check(env *cel.Env, text string) (*cel.Ast, error) {
 	return tree, nil
 }
 
-// first is the first of the issues, with the names that there are if one is unknown.
+// first is the first of the issues, with the list of names if one is unknown.
 func first(issues *cel.Issues) error {
 	if issues.Err() == nil {
 		return nil
@@ -107,8 +107,8 @@ func first(issues *cel.Issues) error {
 	return err
 }
 
-// plain makes every number a double, for CEL has no operators, not even ==, between a
-// double and 200; and refuses what an expression has no use for.
+// plain makes every number a double, because CEL has no operators, not even ==, between
+// a double and 200. It refuses what an expression does not need.
 func plain(root ast.Expr) (err error) {
 	numbers := ast.NewExprFactory()
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
@@ -139,7 +139,7 @@ func double(v ref.Val) (types.Double, bool) {
 }
 
 // short says what is wrong with the pattern of matches, its last argument. CEL has a
-// limit of its own, which panics on x{2} (v0.31.0).
+// limit of its own, but panics on x{2} (v0.31.0).
 func short(args []ast.Expr) error {
 	if len(args) == 0 || args[len(args)-1].Kind() != ast.LiteralKind {
 		return errors.New("the pattern of matches has to be a literal")
@@ -159,7 +159,7 @@ func short(args []ast.Expr) error {
 	return err
 }
 
-// sizes tells the estimate how long names may be.
+// sizes tells the cost estimate how long names may be.
 type sizes struct{}
 
 func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
@@ -170,13 +170,13 @@ func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
 }
 
 func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
-	return nil // CEL's own are right
+	return nil // CEL's own estimates are right
 }
 
-// Ask says whether the expression holds for a candidate. An error, which wraps
-// CEL's, means that it cost too much. The example above takes 1.3 us and 13
-// allocations (544 bytes), a comparison of one number 0.7 us and 9; two thirds of
-// that is the count of costs.
+// Ask says whether the expression holds for a candidate. An error, which wraps CEL's,
+// means that the evaluation cost too much. The example above takes 1.3 us and 13
+// allocations (544 bytes), a comparison of one number 0.7 us and 9; counting the costs
+// takes two thirds of that.
 func (e *Expression) Ask(client Client, c Candidate) (bool, error) {
 	out, _, err := e.program.Eval(&facts{client, c})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// expressionNames are what a balance_expression may ask for.
+// expressionNames are the names that a balance_expression may use.
 var expressionNames = []struct {
 	name string
 	kind *cel.Type
@@ -33,8 +33,8 @@ var expressionNames = []struct {
 	{"node.latency_ms", cel.DoubleType, func(f *facts) any { return milliseconds(f.node.Latency) }},
 }
 
-// expressionFunctions are all that it may call. CEL's others convert types, tell
-// dates, or loop.
+// expressionFunctions are all functions that it may call. CEL's others convert types,
+// read dates, or loop.
 var expressionFunctions = []string{"startsWith", "endsWith", "contains", "matches"}
 
 var expressionOperators = []string{
@@ -75,7 +75,7 @@ type facts struct {
 	node   Candidate
 }
 
-// ResolveName walks the list: of eleven names, that is as fast as a map.
+// ResolveName walks through the list, which is as fast as a map for eleven names.
 func (f *facts) ResolveName(name string) (any, bool) {
 	for i := range expressionNames {
 		if v := &expressionNames[i]; v.name == name {

@@ -12,15 +12,15 @@ import (
 
 // Preference sends the reads of some clients to some nodes.
 type Preference struct {
-	Clients *regexp.Regexp // the whole of the name has to match
-	Index   int            // of the node; -1: the Role says
+	Clients *regexp.Regexp // must match the whole name
+	Index   int            // number of the node; -1: Role says
 	Role    nodes.Role
-	Ratio   float64 // of the reads; the rest goes where it would without
+	Ratio   float64 // the share of the reads; the others are routed as without the preference
 }
 
-// ParsePreferences reads 'name:node(ratio),...': name is a regular expression,
-// node a number, primary or standby, and the ratio, from 0 to 1, need not be
-// there. The error joins what is wrong with each.
+// ParsePreferences reads 'name:node(ratio),...'. name is a regular expression; node is
+// a number, primary or standby; the ratio, from 0 to 1, is optional. The error joins
+// what is wrong with each.
 func ParsePreferences(list string) (all []Preference, err error) {
 	var wrong []error
 	for item := range strings.SplitSeq(list, ",") {
@@ -55,20 +55,20 @@ func parsePreference(item string) (p Preference, err error) {
 		p.Role = nodes.Standby
 	default:
 		if p.Index, err = strconv.Atoi(m[2]); err != nil {
-			return p, fmt.Errorf("%q is no node: a number, primary or standby", m[2])
+			return p, fmt.Errorf("%q is not a node: use a number, primary or standby", m[2])
 		}
 	}
 	if m[3] != "" {
 		if p.Ratio, err = strconv.ParseFloat(m[3], 64); err != nil || p.Ratio > 1 {
-			return p, fmt.Errorf("%q is no ratio from 0 to 1", m[3])
+			return p, fmt.Errorf("%q is not a ratio from 0 to 1", m[3])
 		}
 	}
 	return p, nil
 }
 
-// preferred are the nodes that somebody wants for this client: by its
-// application, else its database, else its user. None: there is no such wish, the
-// ratio leaves this read out, or none of them is in use.
+// preferred are the nodes preferred for this client: by its application, else its
+// database, else its user. There are none if there is no such preference, if the ratio
+// leaves this read out, or if none of the nodes is in use.
 func preferred(candidates []Candidate, client Client, b *Balance, ratio float64) (some []Candidate, why string) {
 	for _, list := range [...]struct {
 		wishes []Preference
@@ -91,7 +91,7 @@ func preferred(candidates []Candidate, client Client, b *Balance, ratio float64)
 	return nil, ""
 }
 
-// among are the nodes meant; of several those that have a weight, if one has.
+// among are the nodes meant; of several, those that have a weight, if one has.
 func (p *Preference) among(candidates []Candidate) []Candidate {
 	some := only(candidates, func(c *Candidate) bool {
 		return c.Index == p.Index || p.Index < 0 && c.Role == p.Role

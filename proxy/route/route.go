@@ -22,19 +22,19 @@ import (
 type Where uint8
 
 const (
-	Undecided Where = iota // the rule has nothing to say of it
+	Undecided Where = iota // the rule does not apply
 	Primary                // to the node that takes writes
-	Anywhere               // to any node, as balance and preference will have it
+	Anywhere               // to any node, as balance and preferences decide
 	Here                   // to the node that the transaction is on
 	Node                   // to the node that the client names
-	Process                // to the node whose process it signals, however late or unwanted that node is
+	Process                // to the node whose process it signals, even if that node is late or in quarantine
 )
 
 func (w Where) String() string {
 	return [...]string{"undecided", "primary", "anywhere", "here", "node", "process"}[w]
 }
 
-// Settings are the operator's wishes that rules look at.
+// Settings are those of the operator's settings that rules look at.
 type Settings struct {
 	Balance         bool // load_balance_mode
 	Comments        bool // allow_sql_comments: a comment in front does not keep a statement on the primary
@@ -51,8 +51,8 @@ type OnWrite uint8
 const (
 	Off              OnWrite = iota // not at all
 	Transaction                     // to the end of the transaction
-	TransTransaction                // once a transaction block has written: in every block that follows
-	Always                          // once the session has written: always
+	TransTransaction                // once a transaction block has written, in every block that follows
+	Always                          // once the session has written, for ever
 )
 
 // Catalog tells of the names that a statement uses. Schemas are empty where the
@@ -60,10 +60,10 @@ const (
 type Catalog interface {
 	Function(schema, name string) Known
 	Relation(schema, name string) Known
-	// Field tells of the function f that x.f calls if x has no column f; Unheard:
-	// there is none.
+	// Field is the function f that x.f calls if x has no column f; Unheard if there is
+	// none.
 	Field(name string) Known
-	// Anything tells of what a text does not name: operators, casts, types, domains.
+	// Anything is what a text does not name: operators, casts, types, domains.
 	Anything() Known
 }
 
@@ -71,7 +71,7 @@ type Catalog interface {
 type Known uint8
 
 const (
-	Unheard   Known = iota // of nothing by that name
+	Unheard   Known = iota // nothing by that name is known
 	Reads                  // runs nothing that writes
 	Writes                 // is volatile, or a view that runs something volatile
 	Temporary              // is a temporary relation
@@ -79,10 +79,10 @@ const (
 	System                 // is one of the system's own, which differ from node to node
 )
 
-// Request is what is to be placed.
+// Request is what is to be routed.
 type Request struct {
 	Text    []byte        // as the client sent it
-	Script  *query.Script // nil: too long to look into
+	Script  *query.Script // nil: too long to be analysed
 	Session Session
 	Catalog Catalog // nil: nothing is known
 	// Signals says that it sends one process a signal and does nothing else, and Elsewhere
@@ -97,11 +97,11 @@ type Decision struct {
 	Where Where
 	Rule  string
 	Why   string
-	Index int // of the node, if Where is Node or Process
+	Index int // number of the node, if Where is Node or Process
 }
 
-// Place applies the rules in their order; the first that has something to say
-// decides. It allocates nothing unless a reason has to be put into words.
+// Place applies the rules in their order, and the first that applies decides. It
+// allocates nothing unless a reason has to be put into words.
 func Place(r *Request, set *Settings) Decision {
 	if r.Elsewhere && r.Session.reaches() {
 		if d := place(r, set, ofSession); d.Where == Process {

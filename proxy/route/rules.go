@@ -10,13 +10,13 @@ import (
 	"pgherd/proxy/query"
 )
 
-// rule says where a request goes, or nothing.
+// rule says where a request goes, or does not apply.
 type rule struct {
 	name  string
 	judge func(*Request, *Settings) Decision
 }
 
-// rules in the order in which they are asked.
+// rules in the order in which they are applied.
 var rules = [...]rule{
 	{"server", server},
 	{"snapshot", shared},
@@ -53,7 +53,7 @@ func balance(_ *Request, set *Settings) Decision {
 }
 
 // hint reads the comment in front of a statement. Without allow_sql_comments any
-// keeps it on the primary, as Pgpool-II has it.
+// comment keeps the statement on the primary, as in Pgpool-II.
 func hint(r *Request, set *Settings) Decision {
 	text := comment(r)
 	switch {
@@ -66,7 +66,7 @@ func hint(r *Request, set *Settings) Decision {
 	return Decision{}
 }
 
-// comment is the text of a request that begins with one; nil: it does not.
+// comment is the text of a request that begins with a comment; nil if it does not.
 func comment(r *Request) []byte {
 	if !Commented(r.Text) {
 		return nil
@@ -90,7 +90,7 @@ var (
 	noBalance = regexp.MustCompile(`^/\*\s*(?i:no load balance)\s*\*/`)
 )
 
-// transaction: what shares a snapshot, or follows a write, stays on its node.
+// transaction keeps what shares a snapshot, or follows a write, on its node.
 // Transactions that may still write begin where they can.
 func transaction(r *Request, _ *Settings) Decision {
 	t := &r.Session.Transaction
@@ -111,7 +111,7 @@ func transaction(r *Request, _ *Settings) Decision {
 	return Decision{}
 }
 
-// process: a signal reaches processes of its own node only.
+// process sends a signal to the node that has the process.
 func process(r *Request, _ *Settings) Decision {
 	if r.Signals && r.Elsewhere {
 		return Decision{Where: Process, Index: r.Owner, Why: "it signals a process of that node"}
@@ -119,7 +119,7 @@ func process(r *Request, _ *Settings) Decision {
 	return Decision{}
 }
 
-// MayWrite says that a request may write something that others see.
+// MayWrite says that a request may write something that other sessions see.
 func MayWrite(r *Request, set *Settings) bool {
 	if r.Signals {
 		return false
@@ -146,7 +146,7 @@ func MayWrite(r *Request, set *Settings) bool {
 	return false
 }
 
-// outlines are what a transaction is begun, divided and ended with.
+// outlines are the statements that begin, divide and end a transaction.
 var outlines = []query.Kind{query.Begin, query.Commit, query.Rollback, query.Savepoint, query.Release, query.RollbackTo}
 
 func unknown(r *Request, _ *Settings) Decision {
@@ -170,9 +170,9 @@ func pattern(r *Request, set *Settings) Decision {
 	return Decision{}
 }
 
-// statements: all of them have to be reads, and what EXPLAIN only plans as well:
-// one wants to see the primary's plan. A statement that calls functions of which
-// the text does not tell is left to the rule that knows them.
+// statements requires all of them to be reads, and also what EXPLAIN only plans,
+// because one wants to see the primary's plan. A statement that calls functions which
+// the text does not explain is left to the rule that knows them.
 func statements(r *Request, _ *Settings) Decision {
 	for st := range all(r.Script) {
 		switch {
@@ -198,7 +198,7 @@ func statements(r *Request, _ *Settings) Decision {
 	return Decision{}
 }
 
-// reads: but for the functions that it calls, the statement only reads.
+// reads says that a statement only reads, apart from the functions that it calls.
 func reads(st *query.Statement) bool {
 	const harmless = query.UnknownFunction | query.ReadsClock
 	switch st.Kind {
@@ -208,8 +208,8 @@ func reads(st *query.Statement) bool {
 	return false
 }
 
-// anything: a database of which nothing is known, or in which what a text does not
-// name may write, keeps every statement on the primary.
+// anything keeps every statement on the primary if nothing is known of the database, or
+// if what a text does not name may write there.
 func anything(r *Request, _ *Settings) Decision {
 	if r.Catalog == nil {
 		return primary("nothing is known of the database yet")
@@ -223,8 +223,8 @@ func anything(r *Request, _ *Settings) Decision {
 	return primary("nothing is known of the database's operators, casts and types")
 }
 
-// functions: an operator's list has the first word, then PostgreSQL's own names,
-// then the catalog.
+// functions looks at the operator's lists first, then at PostgreSQL's own functions,
+// then at the catalog.
 func functions(r *Request, set *Settings) Decision {
 	for st := range all(r.Script) {
 		for i := range st.Functions {
@@ -250,7 +250,7 @@ func called(f *query.Function, known Catalog, set *Settings) string {
 	case listed(set.ReadFunctions, f):
 		return ""
 	case len(set.ReadFunctions) > 0 && f.Mark != query.Harmless:
-		return "read_only_function_list has not the function"
+		return "the function is not in read_only_function_list"
 	case f.Mark == query.Harmless && ofItsNode(f):
 		return "the function tells of its own server"
 	case f.Mark == query.Harmless && f.Schema == "" && known.Function("", f.Name) == Writes:
@@ -269,7 +269,7 @@ func called(f *query.Function, known Catalog, set *Settings) string {
 	return "nothing is known of the function"
 }
 
-// field is called for a name after a dot, which need not be a function's.
+// field handles a name after a dot, which need not be a function's.
 func field(name string, known Catalog, set *Settings) string {
 	is := known.Field(name)
 	switch {
@@ -280,15 +280,15 @@ func field(name string, known Catalog, set *Settings) string {
 	case is == Unheard, listed(set.ReadFunctions, &query.Function{Name: name}):
 		return ""
 	case len(set.ReadFunctions) > 0:
-		return "read_only_function_list has not what may be a function"
+		return "what may be a function is not in read_only_function_list"
 	case is == Writes:
 		return "what may be a function is volatile"
 	}
 	return ""
 }
 
-// listed: a pattern is tried on the name alone and with its schema, and has to
-// match the whole of it.
+// listed matches a pattern with the name alone and with its schema. The whole of it
+// must match.
 func listed(list []*regexp.Regexp, f *query.Function) bool {
 	for _, p := range list {
 		if whole(p, f.Name) || f.Schema != "" && whole(p, f.Schema+"."+f.Name) {
@@ -343,18 +343,18 @@ func afterWrite(r *Request, set *Settings) Decision {
 	return Decision{}
 }
 
-// node is the one that the client names in a comment in front of a read.
+// node is the node that the client names in a comment in front of a read.
 func node(r *Request, _ *Settings) Decision {
 	if text := comment(r); text != nil {
 		if m := nodeHint.FindSubmatch(text); m != nil {
-			index, _ := strconv.Atoi(string(m[1])) // which digits are
+			index, _ := strconv.Atoi(string(m[1])) // it consists of digits only
 			return Decision{Where: Node, Index: index, Why: "the client names it"}
 		}
 	}
 	return Decision{}
 }
 
-// all are the statements of a script, and those within them.
+// all are the statements of a script, and those inside them.
 func all(script *query.Script) func(yield func(*query.Statement) bool) {
 	return func(yield func(*query.Statement) bool) {
 		for i := range script.Statements {

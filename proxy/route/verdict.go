@@ -1,16 +1,17 @@
 package route
 
-// verdict is what the Expression says of a candidate.
+// verdict is the result of the Expression for a candidate.
 type verdict uint8
 
 const (
 	unasked verdict = iota
 	wanted
 	unwanted
-	failed // unwanted as well
+	failed // the candidate is not chosen either
 )
 
-// left are those of some that the Expression leaves, and why, or why there are none.
+// left are those of some for which the Expression holds, and why, or why there are
+// none.
 func (b *Balance) left(candidates, some []Candidate, client Client, why string) ([]Candidate, string) {
 	for i := range candidates {
 		candidates[i].verdict = unasked
@@ -33,7 +34,7 @@ func (b *Balance) left(candidates, some []Candidate, client Client, why string) 
 }
 
 // wants says that the Expression, if there is one, holds for a candidate. It is
-// asked once in a choice.
+// evaluated once in a choice.
 func (b *Balance) wants(c *Candidate, client Client) bool {
 	if b.Expression == nil {
 		return true
