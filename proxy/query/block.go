@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// What a script does to the transaction block that it is in. A nil Script, of a
-// text that was not looked into, does nothing.
+// What a script does to the transaction block in which it runs. A nil Script, of a text
+// that was not analysed, does nothing.
 
 // Begins says that it is a BEGIN and nothing else.
 func (s *Script) Begins() bool { return s.alone() != nil && s.alone().Kind == Begin }
@@ -21,7 +21,7 @@ func (s *Script) Ends() bool {
 // Chains says that it ends a block and begins another like it.
 func (s *Script) Chains() bool { return s.alone() != nil && s.alone().Chain }
 
-// Recovers says that it does nothing but what a block that has failed takes.
+// Recovers says that it does nothing except what a failed block accepts.
 func (s *Script) Recovers() bool {
 	if st := s.alone(); st != nil {
 		switch st.Kind {
@@ -32,7 +32,7 @@ func (s *Script) Recovers() bool {
 	return false
 }
 
-// Commits says that it may commit the block that it is in.
+// Commits says that it may commit the block in which it runs.
 func (s *Script) Commits() bool {
 	return s == nil || s.Unknown() || slices.ContainsFunc(s.Statements, func(st Statement) bool {
 		return st.Kind == Commit || st.Kind == PrepareTransaction
@@ -44,7 +44,7 @@ func (s *Script) EndsFirst() bool {
 	return s != nil && len(s.Statements) > 1 && (s.Statements[0].Kind == Commit || s.Statements[0].Kind == Rollback)
 }
 
-// Empty says that it is known to have no statement at all.
+// Empty says that it certainly has no statement at all.
 func (s *Script) Empty() bool { return s != nil && !s.Unknown() && len(s.Statements) == 0 }
 
 // BeginTag is the command tag with which PostgreSQL completes it, if it Begins.
@@ -61,7 +61,7 @@ func (s *Script) BeginTag() string {
 	return "BEGIN"
 }
 
-// alone is the only statement; nil: there is none, or several.
+// alone is the only statement; nil if there is none, or several.
 func (s *Script) alone() *Statement {
 	if s == nil || len(s.Statements) != 1 {
 		return nil

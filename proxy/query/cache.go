@@ -5,20 +5,20 @@ import (
 	"sync/atomic"
 )
 
-// Cache remembers the Scripts of strings that were parsed before, by their exact
-// text and Syntax.
+// Cache remembers the Scripts of strings that were parsed before, by their exact text
+// and Syntax.
 //
-// It is shared by all workers: a statement is parsed once, not once per core, and
-// a hit takes no lock and writes nothing that others read, except a mark when an
-// entry is used for the first time since the last eviction looked at it. It is an
-// array of sets of a few slots; each slot is an atomic pointer to an immutable
-// entry. Putting one in swaps a pointer, so two workers that parse the same
-// string at once lose one of the two results and nothing else.
+// All workers share it: a statement is parsed once, not once for each core. A hit takes
+// no lock and writes nothing that others read, except a mark when an entry is used for
+// the first time since an eviction last passed by. The cache is an array of sets of a
+// few slots; each slot is an atomic pointer to an immutable entry. Adding an entry
+// swaps a pointer, so two workers that parse the same string at once lose one of the
+// two results and nothing else.
 //
-// Entries are bounded by the number of slots, memory by bytes: who would go over
-// first empties other slots, a hand going round.
+// The number of slots bounds the entries, and a limit bounds the bytes. Whoever would
+// exceed it first empties other slots, in the order of a clock hand.
 type Cache struct {
-	seed  maphash.Seed // so that nobody can aim at one set
+	seed  maphash.Seed // random, so that nobody can aim at one set
 	slots []atomic.Pointer[entry]
 	mask  uint64 // of sets
 	limit int64
@@ -74,8 +74,8 @@ func (c *Cache) Cached(sql []byte, syntax Syntax) (*Script, bool) {
 	return nil, false
 }
 
-// Parse is Parse, remembered. Strings that were not parsed are not kept: saying
-// so again is cheap.
+// Parse is Parse with a memory. Strings that were not parsed are not kept, because
+// finding that out again is cheap.
 func (c *Cache) Parse(sql []byte, syntax Syntax) *Script {
 	if script, ok := c.Cached(sql, syntax); ok {
 		return script
@@ -103,8 +103,8 @@ func (c *Cache) put(script *Script) {
 	}
 }
 
-// victim is the slot of a set to put an entry in: an empty one, else one that was
-// not used since victim last passed by, else the first.
+// victim is the slot of a set for a new entry: an empty one, else one that was not used
+// since victim last passed by, else the first.
 func (c *Cache) victim(set []atomic.Pointer[entry]) *atomic.Pointer[entry] {
 	for i := range set {
 		if set[i].Load() == nil {

@@ -8,12 +8,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// isPlain tells of a definition whether any other statement may do more after it than
-// before, but for what the functions do that its own text names. What is dropped does
-// nothing any more; a new table has no trigger, rule or policy yet.
+// isPlain says that no other statement does more after a definition than before, except
+// through the functions that the definition's text names. What is dropped does nothing
+// any more; a new table has no trigger, rule or policy yet.
 func isPlain(m protoreflect.ProtoMessage) bool {
 	switch n := m.(type) {
-	case *pg.CreateStmt: // one that has a parent, or takes after another, is written to by that
+	case *pg.CreateStmt: // a table with a parent, or with an ancestor, is also written to through that
 		return n.Partbound == nil && n.OfTypename == nil && len(n.InhRelations) == 0 && !slices.ContainsFunc(n.TableElts, ties)
 	case *pg.AlterTableStmt:
 		return plainAlter(n)
@@ -29,7 +29,7 @@ func isPlain(m protoreflect.ProtoMessage) bool {
 	return alwaysPlain[m.ProtoReflect().Descriptor().Name()]
 }
 
-// alwaysPlain are the statements that are, whatever they say.
+// alwaysPlain are the statements that are plain whatever they say.
 var alwaysPlain = map[protoreflect.Name]bool{
 	"DropStmt": true, "DropRoleStmt": true, "DropTableSpaceStmt": true, "DropOwnedStmt": true, "DropSubscriptionStmt": true,
 	"DropUserMappingStmt": true, "DropdbStmt": true, "CreateTableAsStmt": true, "SelectStmt": true,
@@ -43,7 +43,8 @@ var alwaysPlain = map[protoreflect.Name]bool{
 	"AlterTSDictionaryStmt": true, "AlterTSConfigurationStmt": true,
 }
 
-// ties says that a part of a new table has it take after another, or written to with it.
+// ties says that a part of a new table makes it inherit from another, or be written to
+// with it.
 func ties(element *pg.Node) bool { return element.GetTableLikeClause() != nil || refers(element) }
 
 func plainAlter(n *pg.AlterTableStmt) bool {
@@ -74,7 +75,7 @@ var plainCommands = map[pg.AlterTableType]bool{
 }
 
 // refers says that a constraint, or a column's, is a foreign key by which a write to the
-// other table may be one to this, whose triggers are anybody's.
+// other table may become a write to this one, with this table's triggers.
 func refers(definition *pg.Node) bool {
 	c := definition.GetConstraint()
 	if c.GetContype() == pg.ConstrType_CONSTR_FOREIGN && strings.ContainsAny(c.FkDelAction+c.FkUpdAction, "cnd") {
@@ -88,8 +89,8 @@ func refers(definition *pg.Node) bool {
 	return false
 }
 
-// objects are the names of the functions and relations whose doings a definition
-// changes; none: it may change anything's.
+// objects are the names of the functions and relations whose behaviour a definition
+// changes; without any, it may change that of anything.
 func (w *walker) objects(m protoreflect.ProtoMessage) []string {
 	switch n := m.(type) {
 	case *pg.CreateFunctionStmt:

@@ -24,7 +24,7 @@ var markNames = [...]string{"unknown", "harmless", "write", "session"}
 
 func (m Mark) String() string { return markNames[m] }
 
-// builtin is what is known of a name in pg_catalog, for all its overloads.
+// builtin is what is known of a name in pg_catalog; it covers all its overloads.
 type builtin struct {
 	mark     Mark
 	volatile bool
@@ -67,9 +67,9 @@ func readBuiltin(fields []string) builtin {
 	return b
 }
 
-// lookUp finds a function by the name in a statement. A name without a schema is
-// taken for pg_catalog's, which comes first on every search_path that does not
-// say otherwise.
+// lookUp finds a function by the name in a statement. A name without a schema is taken
+// to be in pg_catalog, which comes first in every search_path that does not name it
+// elsewhere.
 func lookUp(schema, name string) builtin {
 	if schema == "" || schema == "pg_catalog" {
 		if b, ok := builtins()[name]; ok {
@@ -79,8 +79,8 @@ func lookUp(schema, name string) builtin {
 	return builtin{mark: NotKnown, volatile: true, effects: UnknownFunction}
 }
 
-// Builtins calls each with every function of pg_catalog that the lists have, in
-// no order: for who judges texts that are not a client's, as bodies of functions.
+// Builtins calls each with every function of pg_catalog in the lists, in no order. It
+// serves the analysis of texts that are not a client's, such as bodies of functions.
 func Builtins(each func(name string, mark Mark, effects Effects)) {
 	for name, b := range builtins() {
 		each(name, b.mark, b.effects)

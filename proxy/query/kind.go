@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind is the form of a statement. What nobody asks about is DDL.
+// Kind is the form of a statement. Forms that need not be told apart are DDL.
 type Kind uint8
 
 const (
@@ -88,8 +88,8 @@ var kindNames = [...]string{
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Effects are what a statement may do beside answering. Where an outcome depends
-// on the data (a set_config in a row that is never computed), the bit is set.
+// Effects are what a statement may do besides answering. Where it depends on the data
+// (a set_config in a row that is never computed), the bit is set.
 type Effects uint32
 
 const (
@@ -97,24 +97,24 @@ const (
 	UnknownFunction                      // calls what may be user-defined, or runs SQL given as text
 	AnonymousCode                        // DO, CALL
 	TempTable                            // makes an object in the session's temporary schema
-	OnCommitDrop                         // all it makes there is gone at the end of the transaction
+	OnCommitDrop                         // everything that it makes there is gone at the end of the transaction
 	Listening                            // LISTEN
 	Notifies                             // NOTIFY, pg_notify
-	AdvisoryLock                         // takes or gives back an advisory lock of the session
+	AdvisoryLock                         // takes or releases an advisory lock of the session
 	HoldCursor                           // DECLARE WITH HOLD
 	UsesCursor                           // names a cursor
 	Loads                                // LOAD
 	LargeObject                          // works with large-object descriptors
 	Prepared                             // names a statement of SQL PREPARE
 	SetsConfig                           // set_config, or an UPDATE of pg_settings
-	SetsSequence                         // nextval, setval: currval and lastval will ask
+	SetsSequence                         // nextval, setval: currval and lastval may ask for the number
 	ReadsSequence                        // currval, lastval: only this server can answer
 	LockingClause                        // FOR UPDATE, FOR SHARE, ...
 	DataModifyingCTE                     // a write inside WITH
 	SelectInto                           // SELECT INTO
 	ServerFile                           // reads or writes files or programs of the server
 	Signals                              // pg_terminate_backend, pg_cancel_backend
-	ReadsClock                           // now() and the like: tied to its transaction's start
+	ReadsClock                           // now() and the like, which depend on the transaction's start
 )
 
 var effectNames = [...]string{

@@ -6,21 +6,21 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// What may be given to the parser, which is C: it runs on a thread's stack that
-// cannot grow, and too deep a tree ends the process.
+// Limits on what is given to the parser. The parser is C: it runs on the stack of a
+// thread, which cannot grow, and too deep a tree ends the process.
 //
-// Measured with pg_query_go v5.1.0: a level of the tree takes up to 350 bytes of
-// stack in "1+1+1...", "1::int::int...", JOIN and IS NULL chains (crash at 3,027
-// levels with threads of 1 MB, at 24,000 with the usual 8 MB; forms that nest to
-// the right end earlier, in an error of the grammar's own stack). A token costs
-// up to 4.5 us, a byte of one long literal 9 ns.
+// Measured with pg_query_go v5.1.0: a level of the tree takes up to 350 bytes of stack
+// in "1+1+1...", "1::int::int...", JOIN and IS NULL chains (crash at 3,027 levels with
+// threads of 1 MB, at 24,000 with the usual 8 MB; forms that nest to the right end
+// earlier, in an error of the grammar's own stack). A token costs up to 4.5 us, a byte
+// of one long literal 9 ns.
 const (
-	// MaxBytes is the longest string that is looked at.
+	// MaxBytes is the longest string that is analysed.
 	MaxBytes = 256 << 10
 	// MaxTokens keeps a parse under 50 ms.
 	MaxTokens = 10_000
 	// MaxNesting is the most that nestable tokens may add up to, from the outermost
-	// bracket to the innermost: no tree is deeper. A third of what 1 MB holds.
+	// bracket to the innermost. No tree is deeper. It is a third of what 1 MB holds.
 	MaxNesting = 1_000
 )
 
@@ -36,7 +36,7 @@ type nesting struct {
 	open   []level // brackets that are open, outermost first
 	now    level
 	sum    int  // of all levels
-	atomic bool // a function body was seen: a semicolon need not end the statement
+	atomic bool // a function body was seen, in which a semicolon does not end the statement
 	dotted bool // the last token was a dot
 }
 
@@ -64,7 +64,7 @@ func (n *nesting) punctuation(c byte) {
 		n.open = append(n.open, n.now)
 		n.now = level{}
 	case ')', ']':
-		if len(n.open) > 0 { // else a syntax error
+		if len(n.open) > 0 { // otherwise it is a syntax error
 			n.sum -= n.now.item + n.now.chain
 			n.now = n.open[len(n.open)-1]
 			n.open = n.open[:len(n.open)-1]
@@ -77,7 +77,7 @@ func (n *nesting) punctuation(c byte) {
 			n.sum, n.now = 0, level{}
 		}
 	case '.': // names in a row are one node
-	default: // ':' and what else is no operator
+	default: // ':' and other bytes that are no operator
 		n.add()
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// Parse classifies a string. It takes 10 to 150 us for the usual statements and
-// some 50 ms at the limits: what is longer than a few hundred bytes is for another
+// Parse classifies a string. It takes 10 to 150 us for the usual statements and some 50
+// ms at the limits, so strings of more than a few hundred bytes belong on another
 // goroutine than a worker's.
 func Parse(sql []byte, syntax Syntax) *Script {
 	script := &Script{Text: string(sql), Syntax: syntax}
@@ -40,16 +40,16 @@ func Parse(sql []byte, syntax Syntax) *Script {
 	return script
 }
 
-// Warm makes later calls of Parse as fast as they get: the first takes some
-// milliseconds for tables that are built once.
+// Warm makes later calls of Parse as fast as they can be: the first call takes some
+// milliseconds, for tables that are built once.
 func Warm() {
 	for range 3 {
 		Parse([]byte("SELECT lower(a), 1 FROM t WHERE b = $1 AND c IN (SELECT 'x')"), Syntax{})
 	}
 }
 
-// place is where a statement of the parser's is in the original, without the
-// space and the comments before it and the space after it. No length is "to the end".
+// place returns where a statement is in the original, without the space and comments
+// before it and the space after it. For the parser, no length means "to the end".
 func place(src *source, start, length int) (offset, size int) {
 	end := len(src.text)
 	if length > 0 {
@@ -65,7 +65,7 @@ func place(src *source, start, length int) (offset, size int) {
 	return offset, src.offset(end) - offset
 }
 
-// classify is the statement that a node is. What has no rule is Unknown.
+// classify returns the statement for a node. A statement without a rule is Unknown.
 func classify(src *source, node *pg.Node) Statement {
 	m, ok := content(node)
 	if !ok {
@@ -96,8 +96,8 @@ func classify(src *source, node *pg.Node) Statement {
 	return st
 }
 
-// temporarySchema finds what is made in pg_temp: by the name of its schema, as
-// "CREATE FUNCTION pg_temp.f" does.
+// temporarySchema finds what is made in pg_temp by the name of its schema, as in
+// "CREATE FUNCTION pg_temp.f".
 func (w *walker) temporarySchema(m protoreflect.Message) {
 	name := string(m.Descriptor().Name())
 	if w.st.Kind != DDL && w.st.Kind != CreateTableAs || strings.HasPrefix(name, "Alter") || strings.HasPrefix(name, "Drop") {
@@ -127,8 +127,8 @@ func (w *walker) temporarySchema(m protoreflect.Message) {
 // madeNames are the fields in which CREATE statements have a qualified name.
 var madeNames = []protoreflect.Name{"funcname", "defnames", "type_name", "domainname", "opclassname", "opfamilyname", "conversion_name"}
 
-// embed classifies the statement within another. What is carried out at once
-// does to the session what the outer one says it does.
+// embed classifies the statement inside another. If it is executed at once, its effects
+// are effects of the outer statement.
 func (w *walker) embed(node *pg.Node, now bool) {
 	inner := classify(w.source, node)
 	w.st.Inner = &inner
@@ -144,8 +144,8 @@ func (w *walker) embed(node *pg.Node, now bool) {
 	w.raise(inner.Class)
 }
 
-// quick classifies BEGIN, COMMIT and ROLLBACK in their plainest forms, which are
-// most of what a miss would be, without the parser.
+// quick classifies BEGIN, COMMIT and ROLLBACK in their plainest forms without the
+// parser; they are most of what the cache would miss.
 func quick(sql []byte, syntax Syntax) (Statement, bool) {
 	lexer := lex.New(sql, syntax)
 	next := func() lex.Token {

@@ -1,28 +1,28 @@
-// Package query says what a SQL string does: which statements it holds, whether
-// they read or write, what they change in the session, and which tables and
-// functions they name.
+// Package query says what a SQL string does: which statements it holds, whether they
+// read or write, what they change in the session, and which tables and functions they
+// name.
 //
-// Contract: pure functions from bytes and Syntax to immutable values, which may
-// be shared by any number of goroutines. Nothing panics, crashes or takes
-// unbounded time, whatever the bytes: a string past the limits of limits.go is
-// not given to the parser, and Parse answers with a Script that has a Problem
-// and no statements (I3: to the primary, not cached). The caller runs Parse off
-// its thread for long strings; Cache answers for those seen before.
+// Contract: pure functions from bytes and Syntax to immutable values, which any number
+// of goroutines may share. Nothing panics, crashes or takes unbounded time, whatever
+// the bytes. A string beyond the limits of limits.go is not given to the parser; Parse
+// then returns a Script that has a Problem and no statements (I3: it goes to the
+// primary and is not cached). The caller runs Parse off its thread for long strings;
+// Cache knows the Scripts of strings seen before.
 //
-// What a text cannot show is not claimed: views, triggers, rules, row security,
-// user-defined operators, casts and overloads of catalog functions may run any
-// code. A Script is what the text says; the catalog has the last word.
+// A Script says only what the text shows. Views, triggers, rules, row security,
+// user-defined operators, casts and overloads of catalog functions may run any code;
+// the catalog takes precedence.
 //
-// A Script holds the text, which may hold secrets: nothing here prints one (I9).
+// A Script holds the text, which may hold secrets, so nothing here prints one (I9).
 package query
 
 import "pgherd/proxy/query/lex"
 
-// Class is the most demanding thing a statement does, judged by its text.
+// Class is the most demanding thing that a statement does, as its text shows.
 type Class uint8
 
 const (
-	// Unknown may do anything. Kind and Effects say what is known all the same.
+	// Unknown may do anything. Kind and Effects are set as far as they are known.
 	Unknown Class = iota
 	// Read changes nothing and gives the same answer on any node with the same data.
 	Read
@@ -40,7 +40,7 @@ var classNames = [...]string{"unknown", "read", "write", "session", "control"}
 
 func (c Class) String() string { return classNames[c] }
 
-// Syntax is what of a session's settings changes the meaning of bytes.
+// Syntax is the part of a session's settings that changes the meaning of bytes.
 type Syntax = lex.Syntax
 
 // Problem says why a string was not classified.
@@ -51,7 +51,7 @@ const (
 	TooLong                // over MaxBytes
 	TooManyTokens          // over MaxTokens
 	TooDeep                // over MaxNesting
-	BadSyntax              // not in the grammar that we know
+	BadSyntax              // not in the parser's grammar
 	BadLexeme              // unterminated quotes, a zero byte, numbers with trailing junk
 	UnsafeEncoding         // bytes that only the server can tell apart
 )
@@ -67,11 +67,11 @@ func (p Problem) String() string { return problemNames[p] }
 type Script struct {
 	Text       string // a copy of the client's
 	Syntax     Syntax
-	Problem    Problem     // if not None there are no Statements, though there may be effects
+	Problem    Problem     // if it is not None there are no Statements, though there may be effects
 	Statements []Statement // none for an empty string
 }
 
-// Unknown tells that nothing is known of what the string does.
+// Unknown says that nothing is known of what the string does.
 func (s *Script) Unknown() bool { return s.Problem != None }
 
 // Statement is one of a Script. Strings are in the client's encoding.
@@ -83,20 +83,20 @@ type Statement struct {
 	// Name is the setting, folded to lower case, or the prepared statement, cursor,
 	// channel, savepoint, global transaction or library.
 	Name string
-	// Value is what SET assigns, to be put after "SET name TO": a list of constants
-	// that mean the same under any standard_conforming_strings, or DEFAULT.
-	// It is the payload of NOTIFY and the snapshot of SET TRANSACTION SNAPSHOT too,
-	// as plain text, and the code of DO.
+	// Value is what SET assigns, in the form that follows "SET name TO": a list of
+	// constants that mean the same under any standard_conforming_strings, or DEFAULT.
+	// It is also the payload of NOTIFY and the snapshot of SET TRANSACTION SNAPSHOT, as
+	// plain text, and the code of DO.
 	Value string
 	// Values are the constants of Value as plain text, unquoted.
 	Values []string
-	// Local is SET LOCAL; it is meant for the rest of the transaction.
+	// Local is SET LOCAL, for the rest of the transaction.
 	Local bool
-	// Plain is a definition that makes no other statement do more than it did, but by
-	// the functions that it names.
+	// Plain is a definition after which no other statement does more than before,
+	// except through the functions that it names.
 	Plain bool
-	// Objects are the functions and relations whose doings a definition may change; none:
-	// it may change anything's.
+	// Objects are the functions and relations whose behaviour a definition may change;
+	// without any, it may change that of anything.
 	Objects []string
 
 	Mode  Mode // of BEGIN, SET TRANSACTION and SET SESSION CHARACTERISTICS
@@ -115,14 +115,14 @@ type Statement struct {
 	Inner *Statement
 }
 
-// Mode is how a transaction is to run. Empty and zero are "not said".
+// Mode is how a transaction runs. Empty and zero mean "not specified".
 type Mode struct {
 	Isolation  string // "serializable", "repeatable read", ...
 	ReadOnly   Choice
 	Deferrable Choice
 }
 
-// Choice is a yes or no that need not be said.
+// Choice is a yes or no that may be left out.
 type Choice uint8
 
 const (
@@ -131,8 +131,8 @@ const (
 	No
 )
 
-// Relation is a table, view, sequence or index that a statement names. Schema is
-// empty where the name had none. Names of common table expressions are not here.
+// Relation is a table, view, sequence or index that a statement names. Schema is empty
+// if the statement names none. Names of common table expressions are not included.
 type Relation struct {
 	Schema, Name string
 	Write        bool // INSERT, UPDATE, DELETE, MERGE, DDL, LOCK, ...
@@ -149,7 +149,7 @@ type Function struct {
 // Argument is what the text says of an argument's value.
 type Argument struct {
 	Constant  bool
-	Altered   bool   // by a cast: Text need not be what the function gets
+	Altered   bool   // by a cast, so that the function may get another text
 	Text      string // of a constant: plain text, "true" and "false", empty for NULL
 	Null      bool
 	Parameter int // n of $n, or 0

@@ -5,8 +5,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// rule is what a form of statement does before its parts are looked at. detail
-// reads what is special to it; if that sets Inner, the parts are not visited.
+// rule is what a form of statement does before its parts are visited. detail reads what
+// is particular to it; if that sets Inner, the parts are not visited.
 type rule struct {
 	kind    Kind
 	class   Class
@@ -61,7 +61,7 @@ func init() {
 	}
 }
 
-// definitions are the statements of which nobody asks more than that they write.
+// definitions are the statements of which no more has to be known than that they write.
 var definitions = []protoreflect.Name{
 	"CreateSchemaStmt", "AlterTableStmt", "AlterCollationStmt", "AlterDomainStmt", "GrantStmt",
 	"GrantRoleStmt", "AlterDefaultPrivilegesStmt", "CreateStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt",
@@ -112,7 +112,7 @@ func copyDetail(w *walker, m protoreflect.ProtoMessage) {
 	case stream:
 		w.st.Kind = CopyOut
 	}
-	if n.IsFrom || !stream { // a file is one of the primary's, as without pgherd
+	if n.IsFrom || !stream { // the file is the primary's, as without pgherd
 		w.st.Effects |= Writes
 		w.raise(Write)
 		w.writes = n.IsFrom
@@ -137,7 +137,7 @@ func createTableAsDetail(w *walker, m protoreflect.ProtoMessage) {
 	w.embed(n.Query, !n.Into.GetSkipData()) // WITH NO DATA runs nothing
 }
 
-// explainDetail: planning runs no statement, though it may run functions.
+// explainDetail knows that planning runs no statement, though it may run functions.
 func explainDetail(w *walker, m protoreflect.ProtoMessage) {
 	n := m.(*pg.ExplainStmt)
 	analyze := false
@@ -157,8 +157,8 @@ func explainDetail(w *walker, m protoreflect.ProtoMessage) {
 	}
 }
 
-// boolean is an option's value; PostgreSQL takes one without a value for true.
-// What it would refuse counts as true, which is the careful answer.
+// boolean is an option's value; PostgreSQL takes an option without a value for true. A
+// value that PostgreSQL would refuse counts as true, which is the careful answer.
 func boolean(o *pg.DefElem) bool {
 	switch Fold(optionText(o)) {
 	case "0", "off", "false":

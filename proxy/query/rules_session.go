@@ -65,7 +65,7 @@ func optionText(o *pg.DefElem) string {
 	return arg.GetString_().GetSval()
 }
 
-// choice reads a boolean as PostgreSQL does, by any beginning that is no other's.
+// choice reads a boolean as PostgreSQL does, by any unambiguous beginning of a word.
 func choice(value string) Choice {
 	v := Fold(value)
 	is := func(word string, least int) bool { return len(v) >= least && strings.HasPrefix(word, v) }
@@ -118,8 +118,8 @@ func (w *walker) setValue(n *pg.VariableSetStmt) {
 	}
 }
 
-// settingText is one constant of SET. An interval, as SET TIME ZONE takes it, is
-// stored by PostgreSQL as text that begins so; one with fields ("HOUR") is not read.
+// settingText is one constant of SET. PostgreSQL stores an interval, as in SET TIME
+// ZONE, as text that begins with INTERVAL; one with fields ("HOUR") is not read.
 func settingText(arg *pg.Node) (string, bool) {
 	if c := arg.GetAConst(); c != nil {
 		return constantText(c), !c.Isnull
@@ -164,8 +164,8 @@ func (w *walker) setSeveral(n *pg.VariableSetStmt) {
 	}
 }
 
-// setTransactionVariable: these three settings are those of the transaction,
-// however they are set.
+// setTransactionVariable handles three settings that belong to the transaction, however
+// they are set.
 func (w *walker) setTransactionVariable() {
 	switch w.st.Name {
 	case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
@@ -239,8 +239,8 @@ func notifyDetail(w *walker, m protoreflect.ProtoMessage) {
 	w.st.Value = w.source.client(n.Payload)
 }
 
-// Fold is a name as PostgreSQL folds it, whatever its locale: letters that are not
-// ASCII stay.
+// Fold folds a name as PostgreSQL does, whatever its locale: letters that are not ASCII
+// are kept.
 func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

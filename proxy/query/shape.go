@@ -7,9 +7,9 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// Shaped is a Script that differs from that of the same bytes in constants and
-// places only (see AppendKey), if one is known. It does not allocate for strings of
-// the usual length.
+// Shaped is a Script that differs from that of the same bytes in constants and places
+// only (see AppendKey), if one is known. It does not allocate for strings of the usual
+// length.
 func (c *Cache) Shaped(sql []byte, syntax Syntax) (*Script, bool) {
 	if script, ok := c.Cached(sql, syntax); ok {
 		return script, true
@@ -27,20 +27,21 @@ func (c *Cache) Shaped(sql []byte, syntax Syntax) (*Script, bool) {
 	return script, ok && !script.Unknown()
 }
 
-// shapeRooms are where keys are built; longer ones than shapeRoom are not kept.
+// shapeRooms are buffers in which keys are built; those longer than shapeRoom are not
+// kept.
 var shapeRooms = sync.Pool{New: func() any { room := make([]byte, 0, 512); return &room }}
 
 const shapeRoom = 16 << 10
 
-// Shape is Shaped, parsed if need be, and remembered: once for all strings of one
-// shape.
+// Shape is Shaped, but parses the string if need be and remembers the Script, once for
+// all strings of one shape.
 func (c *Cache) Shape(sql []byte, syntax Syntax) *Script {
 	if key, ok := AppendKey(nil, sql, syntax); ok {
 		if script := c.Parse(key, syntax); !script.Unknown() {
 			return script
 		}
 	}
-	return c.Parse(sql, syntax) // a literal may be wrong by itself
+	return c.Parse(sql, syntax) // because a literal may be wrong by itself
 }
 
 // AppendKey appends to dst a shorter name of what a string does: its tokens, one
@@ -85,11 +86,11 @@ func AppendKey(dst, sql []byte, syntax Syntax) (key []byte, ok bool) {
 type keeper struct {
 	lexer lex.Lexer
 	key   []byte
-	first bool   // a statement begins
+	first bool   // a statement begins here
 	last  []byte // the token before, if it may be the name of a function
 }
 
-// token adds a token, and is false if the string is to be judged by its text.
+// token adds a token. It is false if the whole text must be analysed.
 func (k *keeper) token(text []byte, kind lex.Kind) bool {
 	switch {
 	case k.first && text[0] != ';' && text[0] != '(' && !stripped(text):
@@ -121,8 +122,8 @@ func stripped(word []byte) bool {
 	return false
 }
 
-// argumentsMatter tells whether a name is that of a function of which a Script has
-// the arguments, for what they say of the session or of a server.
+// argumentsMatter says that a name is that of a function whose arguments a Script has,
+// because they tell something about the session or the server.
 func argumentsMatter(name []byte) bool {
 	var room [64]byte
 	folded := room[:0]
@@ -138,8 +139,8 @@ func argumentsMatter(name []byte) bool {
 	return ok && known.mark != Harmless || bytes.IndexByte(name, '&') > 0 // U&"..." may be any name
 }
 
-// placeholder is the literal that stands for all of its kind. Kinds are kept
-// apart, for they may choose different functions of one name.
+// placeholder is the literal that stands for all of its kind. Kinds are kept apart,
+// because they may select different functions of one name.
 func placeholder(kind lex.Kind) string {
 	switch kind {
 	case lex.Integer:

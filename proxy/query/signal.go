@@ -9,8 +9,8 @@ import (
 )
 
 // Signal says that a script signals one process, with pg_terminate_backend or
-// pg_cancel_backend, and does nothing else. What is a parameter may first be cast from a
-// wider type: that is from.
+// pg_cancel_backend, and does nothing else. If the process is a parameter that is first
+// cast from a wider type, from is that type.
 func Signal(script *Script) (from string, ok bool) {
 	form := signal.FindStringSubmatch(outline(script))
 	if form == nil {
@@ -40,7 +40,7 @@ func SignalEach(script *Script) bool {
 var signalEach = regexp.MustCompile(`^select (?:pg_catalog \. )?pg_(?:terminate|cancel)_backend \( (\w+) \) ` +
 	`from unnest \( \$(?: :: (?:int|int4|integer|int8|bigint) \[ \])? \) (?:as )?(\w+)(?: ;)*$`)
 
-// Process reads a process's number; 0: it is none.
+// Process reads the number of a process; 0 if it is none.
 func Process(text string) int64 {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
 	if err != nil {

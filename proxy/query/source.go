@@ -8,8 +8,8 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// source is a client's string as the parser can read it: in UTF-8 and with
-// standard_conforming_strings on. Where bytes had to be added, added says so.
+// source is a client's string in a form that the parser can read: in UTF-8 and with
+// standard_conforming_strings on. added lists the bytes that had to be added.
 type source struct {
 	original string
 	text     string
@@ -47,8 +47,8 @@ func readable(sql string, syntax Syntax) source {
 	return s
 }
 
-// blanked has spaces for comments: the parser needs time in the square of what one
-// has of stars and slashes.
+// blanked replaces comments by spaces, because the parser needs time in the square of
+// the number of stars and slashes in one.
 func blanked(sql string, syntax Syntax) string {
 	if !strings.Contains(sql, "--") && !strings.Contains(sql, "/*") {
 		return sql
@@ -83,7 +83,7 @@ func (s *source) offset(at int) int {
 	return at - n
 }
 
-// client is a string out of the parser's tree in the client's encoding.
+// client is a string from the parser's tree, in the client's encoding.
 func (s *source) client(text string) string {
 	if !s.bytewise {
 		return text
@@ -99,9 +99,10 @@ func (s *source) client(text string) string {
 	return b.String()
 }
 
-// SafeEncoding tells whether in a client_encoding the bytes of a character never
-// look like ASCII, so that quotes and backslashes can be told. In the others,
-// which PostgreSQL takes from clients only, the second byte may be a backslash.
+// SafeEncoding says that in a client_encoding the bytes of a character never look like
+// ASCII, so that quotes and backslashes can be recognized. In the others, which
+// PostgreSQL accepts from clients only, the second byte of a character may be a
+// backslash.
 func SafeEncoding(name string) bool {
 	folded := strings.Map(func(r rune) rune {
 		switch {
@@ -110,7 +111,7 @@ func SafeEncoding(name string) bool {
 		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
 			return r
 		}
-		return -1 // PostgreSQL compares names without what is no letter or digit
+		return -1 // PostgreSQL compares only the letters and digits of names
 	}, name)
 	switch folded {
 	case "sjis", "mskanji", "shiftjis", "win932", "windows932", "shiftjis2004",

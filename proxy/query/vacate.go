@@ -7,19 +7,19 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// Vacate is a database in which nobody else may be while a statement runs.
+// Vacate is a database to which nobody else may be connected while a statement runs.
 type Vacate struct {
 	Database string
-	Copies   bool // it is copied by CREATE DATABASE
-	Force    bool // whoever is in it is sent away: DROP DATABASE WITH (FORCE)
+	Copies   bool // CREATE DATABASE copies it
+	Force    bool // other sessions there are ended: DROP DATABASE WITH (FORCE)
 }
 
 // longestName is how many bytes of a name count (NAMEDATALEN - 1).
 const longestName = 63
 
-// Vacates are the databases that a text wants for itself: those of DROP DATABASE,
-// ALTER DATABASE RENAME and SET TABLESPACE, and what CREATE DATABASE copies. It is
-// quick for all other texts. Names with U& escapes are not read.
+// Vacates are the databases that a text needs for itself: those of DROP DATABASE, ALTER
+// DATABASE RENAME and SET TABLESPACE, and what CREATE DATABASE copies. It is quick for
+// all other texts. Names with U& escapes are not read.
 func Vacates(sql []byte, syntax Syntax) (all []Vacate) {
 	if !mentions(sql) {
 		return nil
@@ -38,7 +38,7 @@ func Vacates(sql []byte, syntax Syntax) (all []Vacate) {
 	return all
 }
 
-// mentions finds the word DATABASE, by the one letter of it that is rare.
+// mentions finds the word DATABASE by its one rare letter.
 func mentions(sql []byte) bool {
 	const word, rare = "database", 4
 	for _, c := range [2]byte{'b', 'B'} {
@@ -85,7 +85,7 @@ func (r *tokenReader) next() {
 
 func (r *tokenReader) text() string { return string(r.sql[r.Start:r.End]) }
 
-// word is the keyword at hand, folded; "" if it is none.
+// word is the present keyword, folded; "" if the token is none.
 func (r *tokenReader) word() string {
 	if r.kind != lex.Word {
 		return ""
@@ -108,7 +108,7 @@ func (r *tokenReader) skip() {
 	}
 }
 
-// name is the name at hand, as the catalog has it; "" if it is none that can be read.
+// name is the present name, as the catalog has it; "" if it cannot be read.
 func (r *tokenReader) name() (name string) {
 	switch text := r.text(); {
 	case r.kind == lex.Word:
@@ -116,7 +116,7 @@ func (r *tokenReader) name() (name string) {
 	case r.kind == lex.QuotedName && text[0] == '"':
 		name = strings.ReplaceAll(text[1:len(text)-1], `""`, `"`)
 	case r.kind == lex.String && text[0] == '\'' && !strings.ContainsAny(text[1:len(text)-1], `'\`):
-		name = text[1 : len(text)-1] // TEMPLATE takes one
+		name = text[1 : len(text)-1] // TEMPLATE accepts a string
 	}
 	return name[:min(len(name), longestName)]
 }
@@ -157,7 +157,7 @@ func (r *tokenReader) has(word string) bool {
 	return false
 }
 
-// template is what CREATE DATABASE copies.
+// template is the database that CREATE DATABASE copies.
 func (r *tokenReader) template() string {
 	const usual = "template1"
 	if !r.has("template") {

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// walker visits every node below a statement, so that no form of a call or of a
-// table can be forgotten, and notes what it meets.
+// walker visits every node below a statement, so that no form of a call or of a table
+// is missed, and notes what it finds.
 type walker struct {
 	source *source
 	st     *Statement
@@ -41,14 +41,14 @@ func (w *walker) visit(m protoreflect.Message) {
 	case *pg.LockingClause:
 		w.st.Effects |= LockingClause | Writes
 		w.raise(Write)
-		return // FOR UPDATE OF names aliases
+		return // the names in FOR UPDATE OF are aliases
 	case *pg.CurrentOfExpr:
 		w.st.Effects |= UsesCursor
 		w.raise(Session)
 	case *pg.RangeTableSample:
 		w.sample(n)
 	case *pg.ConstraintsSetStmt:
-		return // names of constraints, though they look like tables
+		return // names of constraints, which look like tables
 	case *pg.CreateStmt:
 		w.onCommit(n.Oncommit)
 	case *pg.IntoClause:
@@ -148,7 +148,7 @@ func (w *walker) with(clause *pg.WithClause) {
 	w.target, w.cte = target, cte
 }
 
-// sample: extensions may bring methods of their own.
+// sample notes a sampling method, because extensions may have methods of their own.
 func (w *walker) sample(n *pg.RangeTableSample) {
 	schema, name := qualified(n.Method)
 	if known := lookUp(schema, name); known.mark != Harmless {
@@ -215,8 +215,8 @@ func (w *walker) call(n *pg.FuncCall) {
 	w.called(schema, name, lookUp(schema, name), n.Args)
 }
 
-// fields notes names after a dot. What is PostgreSQL's own and not harmless counts
-// as a call, for few columns are called so.
+// fields notes names after a dot. A function of PostgreSQL's own that is not harmless
+// counts as called, because few columns have such a name.
 func (w *walker) fields(names []*pg.Node) {
 	for _, node := range names {
 		name := node.GetString_().GetSval()
@@ -227,7 +227,7 @@ func (w *walker) fields(names []*pg.Node) {
 		switch b, known := builtins()[name]; {
 		case known && b.mark != Harmless:
 			w.called("", name, b, nil)
-		case known && b.volatile && name != "version": // which has no argument, and many columns are called so
+		case known && b.volatile && name != "version": // it has no argument, and many columns have this name
 			w.called("", name, builtin{mark: Harmless, volatile: true}, nil)
 		}
 	}
@@ -278,8 +278,8 @@ func (w *walker) argument(node *pg.Node) Argument {
 	return Argument{Constant: true, Altered: altered, Text: w.source.client(constantText(constant)), Null: constant.Isnull}
 }
 
-// keepsText says that a cast to a type leaves a text what it is, or is to boolean. A
-// length cuts, and so do char and name.
+// keepsText says that a cast to a type leaves a text unchanged, or is a cast to
+// boolean. A length cuts, and so do char and name.
 func keepsText(t *pg.TypeName) bool {
 	schema, name := qualified(t.GetNames())
 	if len(t.GetTypmods())+len(t.GetArrayBounds()) > 0 || t.GetSetof() || t.GetPctType() {

@@ -6,8 +6,8 @@ package lex
 
 import "bytes"
 
-// Syntax is what of a session's settings changes the meaning of bytes. The zero
-// value is what PostgreSQL has by default.
+// Syntax is the part of a session's settings that changes the meaning of bytes. The
+// zero value is PostgreSQL's default.
 type Syntax struct {
 	// BackslashEscapes is standard_conforming_strings = off.
 	BackslashEscapes bool
@@ -52,7 +52,7 @@ type Lexer struct {
 // New starts at the beginning of sql, which it does not change.
 func New(sql []byte, syntax Syntax) Lexer { return Lexer{sql: sql, syntax: syntax} }
 
-// Next is the next token. After End and after Invalid it is the same again.
+// Next returns the next token. After End and after Invalid it returns the same again.
 func (l *Lexer) Next() Token {
 	for l.pos < len(l.sql) && isSpace(l.sql[l.pos]) {
 		l.pos++
@@ -97,8 +97,8 @@ func (l *Lexer) scan(i int) (Kind, int) {
 	return Punctuation, i + 1
 }
 
-// at is the byte at i, or 0 after the end. A 0 in the string cannot come from a
-// client: PostgreSQL's messages end a string there.
+// at is the byte at i, or 0 after the end. A 0 in the string cannot come from a client,
+// because strings in PostgreSQL's messages end there.
 func (l *Lexer) at(i int) byte {
 	if i < len(l.sql) {
 		return l.sql[i]
@@ -138,7 +138,7 @@ func (l *Lexer) startsComment(i int) bool {
 	return c == '-' && next == '-' || c == '/' && next == '*'
 }
 
-// comment is one line, or nested ones of C.
+// comment returns the end of a comment of one line, or of nested ones as in C.
 func (l *Lexer) comment(i int) int {
 	if l.sql[i] == '-' {
 		return l.lineEnd(i)
@@ -168,9 +168,9 @@ func (l *Lexer) lineEnd(i int) int {
 	return len(l.sql)
 }
 
-// operator is the longest run of operator bytes that PostgreSQL takes for one
-// operator: it ends where a comment begins, and in + or - only if it has a byte
-// that no operator of the standard has.
+// operator returns the end of the longest run of operator bytes that PostgreSQL takes
+// for one operator. It ends where a comment begins, and ends in + or - only if it has a
+// byte that no operator of the SQL standard has.
 func (l *Lexer) operator(i int) int {
 	end := i
 	for end < len(l.sql) && isOperator(l.sql[end]) && !l.startsComment(end) {

@@ -14,7 +14,7 @@ const (
 	escaped                // '' and \'
 )
 
-// quoted is the end of a string whose first quote is at i, with the parts that
+// quoted returns the end of a string whose first quote is at i, with the parts that
 // continue it after a newline; -1 if there is none.
 func (l *Lexer) quoted(i int, style quoting) int {
 	for i++; i < len(l.sql); i++ {
@@ -38,8 +38,8 @@ func (l *Lexer) quoted(i int, style quoting) int {
 	return -1
 }
 
-// continued is the quote that goes on with a string that ended before i: after
-// spaces and comments with at least one newline among them. Else it is negative.
+// continued returns the quote that continues a string which ended before i, after
+// spaces and comments with at least one newline among them; otherwise it is negative.
 func (l *Lexer) continued(i int) int {
 	for l.at(i) == ' ' || l.at(i) == '\t' || l.at(i) == '\f' {
 		i++
@@ -74,7 +74,7 @@ func (l *Lexer) quotedName(i int) int {
 		}
 		if l.at(i+1) != '"' {
 			if i == first+1 {
-				return -1 // a name of no length
+				return -1 // a name without a character
 			}
 			return i + 1
 		}
