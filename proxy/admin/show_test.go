@@ -44,7 +44,7 @@ func fixed() *status.State {
 	}}
 	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
 		{Time: at("11:00:00"), Level: slog.LevelWarn, Text: "probe node", Details: "node=2 error=refused"},
-		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node can be told to be the primary: nobody is served"}}
+		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node is known to be the primary, so no client is served"}}
 	s.Workers = []status.Worker{
 		{Index: 0, Thread: 101, Logins: 7, Clients: 3, Servers: 2},
 		{Index: 1, Thread: 102},

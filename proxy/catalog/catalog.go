@@ -45,27 +45,28 @@ import (
 	"pgherd/proxy/query"
 )
 
-// Verdict is what carrying out a name may leave in the session unseen. The worst
-// of several is their maximum.
+// Verdict is what using a name may leave in the session unseen. The worst of several is
+// their maximum.
 type Verdict uint8
 
 const (
 	// Harmless leaves nothing.
 	Harmless Verdict = iota
-	// Asks may leave what the server can be asked for: temporary objects, session
-	// locks, LISTEN, cursors, prepared statements, settings that pg_settings lists.
+	// Asks may leave something for which the server can be asked: temporary objects,
+	// session locks, LISTEN, cursors, prepared statements, settings that pg_settings
+	// lists.
 	Asks
-	// Keeps may leave what nothing can show: a setting like app.user, a role. Its
-	// server has to stay with the session, up to DISCARD ALL.
+	// Keeps may leave something that no question can find: a setting like app.user, a
+	// role. The session must keep its server until DISCARD ALL.
 	Keeps
-	// runs is code that is not to be seen: SQL put together while it runs. No caller
-	// gets it; see told.
+	// runs is code that cannot be read, because it is SQL that is put together while it
+	// runs. No caller gets this verdict; see told.
 	runs
-	// Spoils may leave what DISCARD ALL does not take back: a seed, a connection of
-	// dblink, the state of another language. Its server has to be closed in the end.
+	// Spoils may leave something that DISCARD ALL does not remove: a seed, a connection
+	// of dblink, the state of another language. The server must be closed in the end.
 	Spoils
-	// Reveals shows the statements that are prepared on its server, which have to be
-	// the session's own. It may be Spoils as well.
+	// Reveals shows the statements that are prepared on its server, which must be the
+	// session's own. It may be Spoils as well.
 	Reveals
 )
 
@@ -75,39 +76,39 @@ func (v Verdict) String() string { return verdictNames[v] }
 
 // Snapshot is what was read of one database. A nil one knows nothing.
 type Snapshot struct {
-	version       string             // changes whenever the answer could
-	unread        bool               // the answer was past maxRows: nothing is known
-	spoiling      bool               // some function or language of it Spoils
+	version       string             // changes whenever the answer may have changed
+	unread        bool               // the answer was longer than maxRows, so nothing is known
+	spoiling      bool               // some function or language of the database Spoils
 	functions     map[string]Verdict // every user function
 	reads, writes map[string]Verdict // relations that are not Harmless
 	anything, ddl Verdict
-	defines       map[string]bool     // functions that change what others do
+	defines       map[string]bool     // functions that change what other statements do
 	users         map[string][]string // who uses what; see graph
 	texts         map[string]bool     // nodes that run the text of a function
 	names         map[string]bool     // of all functions and relations
 
 	calls     map[string]place // every user function
-	fields    map[string]bool  // those that one argument is enough for: f(x) is also x.f
+	fields    map[string]bool  // those that can be called with one argument: f(x) is also x.f
 	relations map[string]place // every relation of users that is not temporary
 	unnamed   place            // what a text does not name
 	peeks     bool
 	defaults
 }
 
-// defaults are what sessions begin with that set nothing themselves.
+// defaults are the settings with which sessions begin.
 type defaults struct {
 	readCommitted bool // their transactions are
-	lasting       bool // what they make is not temporary unless they say so
+	lasting       bool // what they create is not temporary unless they say so
 }
 
-// Lasting says that what a session makes is temporary only if it says so, be it by its
-// own search_path.
+// Lasting says that what a session creates is temporary only if it says so, perhaps by
+// its own search_path.
 func (s *Snapshot) Lasting() bool { return s != nil && s.lasting }
 
 func (s *Snapshot) blind() bool { return s == nil || s.unread }
 
-// Unseen is the verdict of code that is not to be seen: Keeps, or Spoils where the
-// database has what it could call.
+// Unseen is the verdict on code that cannot be read: Keeps, or Spoils if the database
+// has something that Spoils which it could call.
 func (s *Snapshot) Unseen() Verdict {
 	if s.blind() || s.spoiling {
 		return Spoils
@@ -122,11 +123,11 @@ func (s *Snapshot) told(v Verdict) Verdict {
 	return v
 }
 
-// Function is the verdict of a function or procedure, with an empty schema where
-// the statement named none. It answers for pg_catalog as well: a database may have
-// an overload of now or lower, which a statement's text does not show, so ask
-// about every function. One that is neither known is Spoils: it was made past pgherd
-// since the answer, and may do anything.
+// Function is the verdict on a function or procedure; the schema is empty if the
+// statement names none. It also answers for pg_catalog, because a database may have an
+// overload of now or lower, which a statement's text does not show. So ask about every
+// function. A function that is not known is Spoils: it was created without pgherd since
+// the answer, and may do anything.
 func (s *Snapshot) Function(schema, name string) Verdict {
 	if temporary(schema) || s.blind() && schema != "pg_catalog" {
 		return s.Unseen()
@@ -142,14 +143,14 @@ func (s *Snapshot) Function(schema, name string) Verdict {
 		return s.told(builtin)
 	case schema == "information_schema":
 		return Harmless
-	case s.version == "": // nobody has asked what the database has
+	case s.version == "": // nobody has asked yet what the database has
 		return s.Unseen()
 	}
 	return Spoils
 }
 
-// Relation is the verdict of reading a table or view, or of writing to it (which
-// may read it as well).
+// Relation is the verdict on reading a table or view, or on writing to it (which may
+// read it as well).
 func (s *Snapshot) Relation(schema, name string, write bool) Verdict {
 	switch {
 	case temporary(schema):
@@ -165,9 +166,9 @@ func (s *Snapshot) Relation(schema, name string, write bool) Verdict {
 	return s.reads[key(name)]
 }
 
-// Field is the verdict of a name after a dot: t.f is f(t) where t has no column f.
-// Not called: no function of users' can be, those of pg_catalog are package query's
-// to find.
+// Field is the verdict on a name after a dot: t.f is f(t) if t has no column f. It is
+// not called if no user's function can be meant; package query finds those of
+// pg_catalog.
 func (s *Snapshot) Field(name string) (v Verdict, called bool) {
 	if s.blind() || len(s.fields) == 0 {
 		return Harmless, false
@@ -176,7 +177,7 @@ func (s *Snapshot) Field(name string) (v Verdict, called bool) {
 	return s.functions[name], s.fields[name]
 }
 
-// Anything is what every statement may do, by operators, casts, types and domains,
+// Anything is what every statement may do through operators, casts, types and domains,
 // which a text does not name.
 func (s *Snapshot) Anything() Verdict {
 	if s.blind() {
@@ -185,7 +186,7 @@ func (s *Snapshot) Anything() Verdict {
 	return s.anything
 }
 
-// DDL is what statements that define, change or drop objects may do besides: event
+// DDL is what statements that define, change or drop objects may also do, through event
 // triggers.
 func (s *Snapshot) DDL() Verdict {
 	if s.blind() {
@@ -198,11 +199,11 @@ func temporary(schema string) bool {
 	return schema == "pg_temp" || strings.HasPrefix(schema, "pg_temp_")
 }
 
-// nameBytes is what PostgreSQL keeps of a name, as it is built by default.
+// nameBytes is how many bytes of a name PostgreSQL keeps by default.
 const nameBytes = 63
 
-// key is what of a name is compared. Clients' and database's encodings may differ,
-// so that all text that is not ASCII is one and the same.
+// key is the part of a name that is compared. The encodings of client and database may
+// differ, so all text that is not ASCII counts as equal.
 func key(name string) string {
 	ascii := strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 }) < 0
 	if ascii {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// defining are the statements of a body, also of one in a string that it carries out,
-// after which other statements may do more than before. Temporary objects are its
-// session's own, and a table of its own making does nothing but what it says.
+// defining are the statements of a body, also of one in a string that it executes,
+// after which other statements may do more than before. Temporary objects belong to the
+// session, and a table that the body creates does nothing but what the body says.
 var defining = regexp.MustCompile(`\b(?:` +
 	`create\s+(?:or\s+replace\s+)?(?:constraint\s+|recursive\s+|materialized\s+|trusted\s+|procedural\s+)*` +
 	`(?:function|procedure|aggregate|trigger|event|rule|view|policy|operator|cast|type|domain|extension|foreign|language|schema|conversion|transform)` +
@@ -16,15 +16,15 @@ var defining = regexp.MustCompile(`\b(?:` +
 	`|commit\s+prepared|import\s+foreign)\b`)
 
 // Defines says that code, of a DO or of a function, may change what other statements
-// do. What it puts together from pieces that do not read so is not seen.
+// do. It does not notice statements that are put together from pieces of words.
 func Defines(code string) bool {
 	code = strings.ToLower(code)
 	some := strings.Contains(code, "create") || strings.Contains(code, "alter") || strings.Contains(code, "prepared") || strings.Contains(code, "import")
 	return some && defining.MatchString(code)
 }
 
-// Own says that the database has a function by that name: what uses it may do more once
-// that is defined anew.
+// Own says that the database has a function by that name. Statements that use the name
+// may do more once the function is redefined.
 func (s *Snapshot) Own(name string) bool {
 	if s.blind() {
 		return true
@@ -36,10 +36,10 @@ func (s *Snapshot) Own(name string) bool {
 // Defines says that a call of the function may change what other statements do.
 func (s *Snapshot) Defines(name string) bool { return !s.blind() && s.defines[key(name)] }
 
-// definition is a level: what it is true of, and of those who use it.
+// definition is how far this is true of code and of those who use it.
 type definition uint8
 
-// define notes what a body says of that, by itself and by those that it may call.
+// define notes this for a body, by itself and through the functions that it may call.
 func (r *reading) define(node, source string, words map[string]bool) {
 	if Defines(source) {
 		r.definitions.raise(node, 1)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// outlasting are functions of PostgreSQL's own that leave what DISCARD ALL does not take
-// back: the seed of random(), the session's replication origin, a temporary
+// outlasting are PostgreSQL's own functions that leave something which DISCARD ALL does
+// not remove: the seed of random(), the session's replication origin, a temporary
 // replication slot, a backup that has begun.
 var outlasting = map[string]bool{
 	"setseed":                             true,
@@ -19,12 +19,12 @@ var outlasting = map[string]bool{
 	"pg_start_backup":                     true, // until PostgreSQL 14
 }
 
-// Outlasts says that a function of PostgreSQL's own leaves what DISCARD ALL does not
-// take back.
+// Outlasts says that a function of PostgreSQL's own leaves something which DISCARD ALL
+// does not remove.
 func Outlasts(name string) bool { return outlasting[name] }
 
-// forgetful are extensions whose functions in C leave nothing in a session, VOLATILE
-// ones too, but for those in native.
+// forgetful are extensions whose C functions leave nothing in a session, even VOLATILE
+// ones, except those in native.
 var forgetful = []string{
 	"address_standardizer", "adminpack", "amcheck", "autoinc", "bloom", "btree_gin", "btree_gist", "citext", "cube",
 	"dict_int", "dict_xsyn", "earthdistance", "file_fdw", "fuzzystrmatch", "hstore", "insert_username", "intagg", "intarray",
@@ -39,10 +39,10 @@ func Forgetful() string {
 	return "{" + strings.Join(slices.Sorted(slices.Values(forgetful)), ",") + "}"
 }
 
-// native are functions of extensions, written in C, whose volatility, or extension,
+// native are C functions of extensions for which the declaration, or the extension,
 // says too much or too little.
 var native = map[string]Verdict{
-	// volatile for their random numbers, wherever they come from
+	// volatile because of their random numbers only
 	"uuid_generate_v1": Harmless, "uuid_generate_v1mc": Harmless, "uuid_generate_v4": Harmless,
 	"gen_random_uuid": Harmless, "gen_random_bytes": Harmless, "gen_salt": Harmless,
 	// tablefunc, xml2: run SQL that is given as text
@@ -50,6 +50,6 @@ var native = map[string]Verdict{
 	"connectby": runs, "xpath_table": runs,
 	// pg_trgm: a setting
 	"set_limit": Asks,
-	// stay in the process, whatever they are declared to be
+	// their effects stay in the process, however they are declared
 	"dblink_connect": Spoils, "dblink_connect_u": Spoils, "isn_weak": Spoils,
 }

@@ -7,11 +7,11 @@ import (
 	"pgherd/proxy/query"
 )
 
-// flight is a definition, from the moment that it may take effect, unseen, until its
-// server has told whether it did.
+// flight is a definition from the moment when it may take effect, unseen, until its
+// server has said whether it did.
 type flight struct {
 	n       uint64
-	objects []string // whose doings it changes; none: anything's
+	objects []string // whose behaviour it changes; without any, anything's
 	open    bool
 }
 
@@ -20,8 +20,8 @@ type flights struct {
 	mu   sync.Mutex
 	list []flight
 	last uint64 // begun so far
-	// union is what all of them have to do with that began after one number, by a
-	// Snapshot: most statements meet none of it.
+	// union is everything that flights which began after one number may affect, by a
+	// Snapshot. Most statements are not affected.
 	union union
 }
 
@@ -38,7 +38,7 @@ func (u *union) add(objects []string) {
 	}
 }
 
-// renew makes the union that of another answer.
+// renew recomputes the union for another answer.
 func (f *flights) renew(s *Snapshot, asOf uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,8 +50,8 @@ func (f *flights) renew(s *Snapshot, asOf uint64) {
 	}
 }
 
-// flightsLimit bounds those that are told apart; of older ones nobody knows more than
-// that there were some.
+// flightsLimit bounds the flights that are told apart. Of older ones only their number
+// is known.
 const flightsLimit = 1000
 
 func (f *flights) begin(objects []string) (n uint64) {
@@ -88,15 +88,15 @@ func (f *flights) asOf() (asOf, begun uint64) {
 	return f.last, f.last
 }
 
-// concerning counts the flights after one number and up to another that may change
-// what a script does, without those of one's own.
+// concerning counts the flights after one number and up to another that may change what
+// a script does, except the caller's own.
 func (f *flights) concerning(s *Snapshot, script *query.Script, after, upTo uint64, own []uint64) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if u := &f.union; u.by == s && after >= u.after && !u.anything && !s.meets(script, u.touched) {
 		return 0
 	}
-	if upTo > after && (len(f.list) == 0 || f.list[0].n > after+1) { // some are forgotten
+	if upTo > after && (len(f.list) == 0 || f.list[0].n > after+1) { // some have been forgotten
 		return flightsLimit
 	}
 	for _, one := range f.list {

@@ -1,14 +1,15 @@
 package catalog
 
-// function judges one overload by itself. All names have to be known by then.
+// function gives the verdict on one overload by itself. All names must be known by
+// then.
 func (r *reading) function(name, language, volatility, source string) {
 	node := "f" + name
 	declared, kind := first(volatility), first(volatility[min(1, len(volatility)):])
 	text := language == "sql" || language == "plpgsql"
 	r.snapshot.peeks = r.snapshot.peeks || text && Peeks(source) || !text && language != "c" && language != "internal"
 	switch {
-	case kind == 'a': // what it calls are uses
-	case text: // however it is declared: PostgreSQL believes whatever it is told
+	case kind == 'a': // the functions that it calls are noted as uses
+	case text: // whatever the declaration, because PostgreSQL does not check it
 		f := judge(source, language)
 		r.body(node, f)
 		r.define(node, source, f.words)
@@ -50,8 +51,8 @@ func (r *reading) body(node string, f finding) {
 	}
 }
 
-// placeBody judges one declared STABLE, which PostgreSQL does not let write by
-// itself: what it reads and calls decides.
+// placeBody gives the verdict on a function declared STABLE, which PostgreSQL does not
+// allow to write by itself: it depends on what it reads and calls.
 func (r *reading) placeBody(node string, f finding) {
 	r.places.raise(node, f.place)
 	if f.verdict != Harmless {
@@ -67,14 +68,15 @@ func (r *reading) placeBody(node string, f finding) {
 	}
 }
 
-// native notes what code that is no SQL leaves, and that there is such code.
+// native notes what code in another language than SQL leaves, and that there is such
+// code.
 func (r *reading) native(node string, v Verdict) {
 	r.verdicts.raise(node, v)
 	r.snapshot.spoiling = r.snapshot.spoiling || v == Spoils
 }
 
-// judgeNative: what C does is not to be seen, only what it is declared to be, and
-// by whom.
+// judgeNative gives the verdict on C code, which cannot be read, by its declaration and
+// its extension.
 func judgeNative(name, language string, declared byte) Verdict {
 	if v, known := native[name]; known {
 		return v

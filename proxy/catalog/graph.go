@@ -3,7 +3,7 @@ package catalog
 // graph says who uses whom. A node is a letter and a name, as in question.sql.
 type graph[V ~uint8] struct {
 	levels map[string]V        // of nodes that are not 0
-	users  map[string][]string // who is at least what the node is
+	users  map[string][]string // the lowest level of each node
 	risen  []string            // nodes whose users have not been told yet
 }
 
@@ -11,13 +11,13 @@ func newGraph[V ~uint8]() graph[V] {
 	return graph[V]{levels: map[string]V{}, users: map[string][]string{}}
 }
 
-// uses notes that a node carries out another.
+// uses notes that one node executes another.
 func (g *graph[V]) uses(user, used string) {
 	g.users[used] = append(g.users[used], user)
 }
 
-// raise makes a node's level at least v. Who writes to a relation may read it, and
-// who reads it may read what is stored of it.
+// raise makes a node's level at least v. A write to a relation may read it, and a read
+// may read what is stored in it.
 func (g *graph[V]) raise(node string, v V) {
 	if v <= g.levels[node] {
 		return
@@ -32,8 +32,8 @@ func (g *graph[V]) raise(node string, v V) {
 	}
 }
 
-// settle tells every user what it uses. A node rises at most as often as there are
-// levels, so that each use is looked at no more often.
+// settle tells every user of a node the node's level. A node rises at most as often as
+// there are levels, so each use is looked at no more often than that.
 func (g *graph[V]) settle() {
 	for len(g.risen) > 0 {
 		node := g.risen[len(g.risen)-1]

@@ -8,16 +8,16 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// finding is what the source of a function says.
+// finding is what the source of a function shows.
 type finding struct {
 	verdict Verdict
-	place   place           // of PostgreSQL's own that it names
+	place   place           // names of PostgreSQL's own that it uses
 	ddl     bool            // has statements that fire event triggers
-	words   map[string]bool // keys of all names, which may be those of functions and relations
+	words   map[string]bool // keys of all names, which may be functions and relations
 }
 
-// judge reads the body of a function in the language sql or plpgsql. A body that
-// reads otherwise where backslashes escape is read in both ways.
+// judge reads the body of a function in the language sql or plpgsql. A body that reads
+// differently where backslashes escape is read in both ways.
 func judge(source, language string) finding {
 	f := finding{words: map[string]bool{}}
 	f.read(source, language, query.Syntax{})
@@ -51,7 +51,7 @@ func (f *finding) read(source, language string, syntax query.Syntax) {
 
 func (f *finding) raise(v Verdict) { f.verdict = max(f.verdict, v) }
 
-// token is one of a body, without comments. Words are in lower case and quoted
+// token is a token of a body; comments are left out. Words are in lower case and quoted
 // names without their quotes.
 type token struct {
 	kind lex.Kind
@@ -78,7 +78,7 @@ func tokens(source string, syntax query.Syntax) ([]token, bool) {
 			text = strings.ToLower(text)
 		case lex.QuotedName:
 			if text[0] != '"' && strings.Contains(text, `\`) {
-				return body, false // U&"...", which nobody writes by hand
+				return body, false // U&"...", which people do not write by hand
 			}
 			text = strings.ReplaceAll(text[strings.IndexByte(text, '"')+1:len(text)-1], `""`, `"`)
 		}
@@ -86,7 +86,7 @@ func tokens(source string, syntax query.Syntax) ([]token, bool) {
 	}
 }
 
-// at is a token, or one of no kind outside of the body.
+// at is a token, or one of no kind beyond the ends of the body.
 func at(body []token, i int) token {
 	if i < 0 || i >= len(body) {
 		return token{}
@@ -94,19 +94,19 @@ func at(body []token, i int) token {
 	return body[i]
 }
 
-// begins tells whether a statement may begin at i.
+// begins says that a statement may begin at i.
 func begins(body []token, i int) bool {
 	before := at(body, i-1)
 	return i == 0 || before.text == ";" || before.text == ">>" || before.kind == lex.Word && starts[before.text]
 }
 
-// selectInto is a table made by SELECT; in PL/pgSQL it would be variables.
+// selectInto is a table made by SELECT; in PL/pgSQL INTO would name variables.
 func selectInto(body []token, i int) bool {
 	before := at(body, i-1)
 	return body[i].is("into") && !before.is("insert") && !before.is("merge")
 }
 
-// mention is what a name leaves wherever it is.
+// mention is what a name leaves wherever it stands.
 func mention(body []token, i int) Verdict {
 	t, before := body[i], at(body, i-1)
 	switch {
@@ -116,7 +116,7 @@ func mention(body []token, i int) Verdict {
 		return setConfig(body[i+1:])
 	case temporary(t.text), t.is("temp"), t.is("temporary"):
 		return Asks
-	case t.is("execute"): // SQL in a string, or a prepared statement
+	case t.is("execute"): // it runs SQL in a string, or a prepared statement
 		return runs
 	case t.is("hold") && before.is("with"):
 		return Asks
@@ -124,15 +124,15 @@ func mention(body []token, i int) Verdict {
 	return builtins()[t.text]
 }
 
-// placeOfName is what the name of a function or relation of PostgreSQL's own means.
-// A column may have the name of a function, and only a function has arguments.
+// placeOfName is where a function or relation of PostgreSQL's own by that name may be
+// used. A column may have the name of a function, but only a function has arguments.
 func placeOfName(body []token, i int) place {
 	t := body[i]
 	switch {
 	case at(body, i+1).text == "(":
 		return places()[t.text]
 	case at(body, i-1).text == "." && t.text != "version" && places()[t.text] != anywhere:
-		return places()[t.text] // x.f is f(x); version has no argument, and many columns are called so
+		return places()[t.text] // x.f is f(x); version has no argument, and many columns have this name
 	case t.text == "information_schema", t.text != "pg_catalog" && strings.HasPrefix(t.text, "pg_"):
 		return system
 	case t.is("insert"), t.is("update"), t.is("delete"), t.is("merge"):

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// peeking are the functions by which a body reads what its session has drawn from sequences, be it in SQL that
-// it keeps in a string.
+// peeking are the functions by which a body reads the numbers that its session has drawn from sequences, even
+// in SQL in a string.
 var peeking = regexp.MustCompile(`\b(?:` + strings.Join(readers, "|") + `)\b`)
 
-// Peeks says that code, of a DO or of a function, may read what its session has drawn
-// from sequences. SQL that it puts together from pieces of words is not seen.
+// Peeks says that code, of a DO or of a function, may read the numbers that its session
+// has drawn from sequences. It does not notice SQL that is put together from pieces of
+// words.
 func Peeks(code string) bool { return peeking.MatchString(strings.ToLower(code)) }
 
-// Peeks says that some function, view, default or the like of the database may read what
-// its session has drawn from sequences.
+// Peeks says that some function, view, default or the like of the database may read the
+// numbers that its session has drawn from sequences.
 func (s *Snapshot) Peeks() bool { return s.blind() || s.peeks }
 
 // readers are the functions of pg_catalog that do.

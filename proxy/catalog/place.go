@@ -7,24 +7,24 @@ import (
 	"pgherd/proxy/route"
 )
 
-// place is why something may not be used away from the primary. The worst of
-// several is their maximum.
+// place is why something must not be used away from the primary. The worst of several
+// is their maximum.
 type place uint8
 
 const (
 	anywhere place = iota
 	system         // differs from node to node
 	unlogged       // is empty on a standby
-	writes         // is volatile, or not to be seen through
+	writes         // is volatile, or cannot be read
 )
 
-// relation is what route calls it.
+// relation is the name by which route knows it.
 func (p place) relation() route.Known {
 	return [...]route.Known{anywhere: route.Reads, system: route.System, unlogged: route.Unlogged, writes: route.Writes}[p]
 }
 
-// function is what route calls it, which knows of functions no more than whether
-// they need the primary.
+// function is the name by which route knows it; of functions it only distinguishes
+// whether they need the primary.
 func (p place) function() route.Known {
 	if p == anywhere {
 		return route.Reads
@@ -32,8 +32,8 @@ func (p place) function() route.Known {
 	return route.Writes
 }
 
-// places are all of pg_catalog's functions: where a text may not call one, a body
-// or a view may not either.
+// places are all functions of pg_catalog. Where a text must not call one, a body or a
+// view must not either.
 var places = sync.OnceValue(func() map[string]place {
 	known := map[string]place{"pg_start_backup": writes, "pg_stop_backup": writes} // until PostgreSQL 14
 	query.Builtins(func(name string, mark query.Mark, _ query.Effects) {
@@ -63,9 +63,9 @@ func (empty) Relation(_, _ string) route.Known { return route.Unheard }
 func (empty) Field(_ string) route.Known       { return route.Unheard }
 func (empty) Anything() route.Known            { return route.Reads }
 
-// ofRelation judges one by itself, by its pg_class.relkind and relpersistence. A
-// foreign table may be a file of its node. A standby's sequences are ahead by what
-// the primary has logged of them beforehand.
+// ofRelation decides about a relation by itself, by its pg_class.relkind and
+// relpersistence. A foreign table may be a file on its node. On a standby, sequences
+// are ahead by what the primary has logged in advance.
 func ofRelation(kind, persistence byte) place {
 	switch {
 	case kind == 'f':

@@ -6,20 +6,19 @@ import (
 	"pgherd/proxy/route"
 )
 
-// Placing is a Snapshot as package route asks it: which functions and relations a
-// read may use away from the primary. Of temporary relations it knows nothing.
+// Placing is a Snapshot as package route uses it: which functions and relations a read
+// may use away from the primary. It knows nothing of temporary relations.
 type Placing Snapshot
 
-// Placing answers for a nil Snapshot too.
+// Placing also works for a nil Snapshot.
 func (s *Snapshot) Placing() route.Catalog { return (*Placing)(s) }
 
-// ReadCommitted tells that a transaction is READ COMMITTED in a session that has
-// not changed default_transaction_isolation itself. It is false where that is not
-// certain.
+// ReadCommitted says that transactions are READ COMMITTED in a session that has not
+// changed default_transaction_isolation itself. It is false if that is not certain.
 func (s *Snapshot) ReadCommitted() bool { return s != nil && s.readCommitted }
 
-// Function is Reads, Writes (also of what reads what is not on every node) or
-// Unheard, for all overloads of a name.
+// Function is Reads, Writes (also if it reads what is not on every node) or Unheard,
+// for all overloads of a name.
 func (p *Placing) Function(schema, name string) route.Known {
 	s := (*Snapshot)(p)
 	builtin, known := places()[name]
@@ -65,8 +64,8 @@ func (p *Placing) Relation(schema, name string) route.Known {
 	return own.relation()
 }
 
-// Field is Function for a name after a dot, and Unheard if no function of users' can
-// be meant.
+// Field is Function for a name after a dot, and Unheard if no user's function can be
+// meant.
 func (p *Placing) Field(name string) route.Known {
 	if s := (*Snapshot)(p); !s.blind() && len(s.fields) > 0 && s.fields[key(name)] {
 		return s.calls[key(name)].function()
@@ -74,7 +73,7 @@ func (p *Placing) Field(name string) route.Known {
 	return route.Unheard
 }
 
-// Anything tells of what a text does not name: operators, casts, types, domains.
+// Anything is what a text does not name: operators, casts, types, domains.
 func (p *Placing) Anything() route.Known {
 	if s := (*Snapshot)(p); !s.blind() {
 		return s.unnamed.function()

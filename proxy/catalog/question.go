@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// maxSource is how many bytes of function bodies are asked for (four times that
-	// on the wire, if none were ASCII); the functions beyond it are Keeps.
+	// maxSource limits the bytes of function bodies that are asked for (four times as
+	// many on the wire, if none are ASCII). Functions beyond it are Keeps.
 	maxSource = 16 << 20
-	// maxRows is the longest answer that is read; beyond it nothing is known of the
+	// maxRows is the longest answer that is read. Beyond it nothing is known of the
 	// database, as with a nil Snapshot.
 	maxRows = 200_000
 )
@@ -27,7 +27,7 @@ var question = sync.OnceValue(func() string {
 		"{{maxRows}}", strconv.Itoa(maxRows+1)).Replace(questionText)
 })
 
-// names are those of which there is something to say.
+// names are those about which there is something to say.
 func names[V ~uint8](of map[string]V) string {
 	var list []string
 	for name, v := range of {

@@ -6,9 +6,9 @@ import (
 	"pgherd/proxy/query"
 )
 
-// Concerns says that a script may do something else than before once the doings of
-// these functions and relations have changed; without any, of whatever there is. It
-// errs towards true.
+// Concerns says that a script may do something different once the behaviour of these
+// functions and relations has changed; without any, that of anything. It errs towards
+// true.
 func (s *Snapshot) Concerns(objects []string, script *query.Script) bool {
 	if s.blind() || len(objects) == 0 {
 		return true
@@ -18,20 +18,20 @@ func (s *Snapshot) Concerns(objects []string, script *query.Script) bool {
 	return s.meets(script, touched)
 }
 
-// touchAll adds what these functions and relations have to do with.
+// touchAll adds everything that these functions and relations affect.
 func (s *Snapshot) touchAll(touched map[string]bool, objects []string) {
 	for _, object := range objects {
 		object = key(object)
 		for _, kind := range "frw" {
 			s.touch(touched, string(kind)+object)
 		}
-		if !s.names[object] { // some body may have its name already
+		if !s.names[object] { // some body may contain its name already
 			touched[anyText] = true
 		}
 	}
 }
 
-// meets says that a script carries out something that is touched.
+// meets says that a script executes something that is touched.
 func (s *Snapshot) meets(script *query.Script, touched map[string]bool) bool {
 	if script == nil || script.Unknown() {
 		return true
@@ -39,10 +39,11 @@ func (s *Snapshot) meets(script *query.Script, touched map[string]bool) bool {
 	return slices.ContainsFunc(script.Statements, func(st query.Statement) bool { return s.reaches(&st, touched) })
 }
 
-// anyText stands for all that runs the text of a function, which names what it likes.
+// anyText stands for everything that runs the text of a function, which may name
+// anything.
 const anyText = "text"
 
-// touch adds a node and all that use it.
+// touch adds a node and all its users.
 func (s *Snapshot) touch(touched map[string]bool, node string) {
 	open := []string{node}
 	for len(open) > 0 {
@@ -86,7 +87,8 @@ func (s *Snapshot) reaches(st *query.Statement, touched map[string]bool) bool {
 	return st.Kind == query.Do || st.Kind == query.Execute || st.Inner != nil && s.reaches(st.Inner, touched)
 }
 
-// takeReach keeps of the graph who uses whom, and what runs the text of a function.
+// takeReach keeps the part of the graph that says who uses whom, and what runs the text
+// of a function.
 func (r *reading) takeReach() {
 	s := &r.snapshot
 	s.users, s.names, s.texts = r.verdicts.users, r.names, map[string]bool{}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// reading is a Snapshot in the making.
+// reading is a Snapshot that is being made.
 type reading struct {
 	snapshot    Snapshot
 	verdicts    graph[Verdict]
@@ -45,7 +45,7 @@ func Read(previous *Snapshot, rows [][]string) (*Snapshot, error) {
 	return s, nil
 }
 
-// withDefaults is the same Snapshot of sessions that begin otherwise.
+// withDefaults is the same Snapshot for sessions that begin with other settings.
 func (s *Snapshot) withDefaults(d defaults) *Snapshot {
 	if s.defaults == d {
 		return s
@@ -72,7 +72,7 @@ func (r *reading) row(row []string) error {
 		if strings.HasSuffix(row[3], "1") {
 			r.snapshot.fields[name] = true
 		}
-	case "language": // that any text may be in
+	case "language": // it may be in any text
 		r.snapshot.spoiling = true
 	case "uses":
 		if row[1] == "" || row[2] == "" {
@@ -90,9 +90,9 @@ func (r *reading) row(row []string) error {
 	return nil
 }
 
-// uses tells both graphs, each of what concerns it.
+// uses adds to both graphs what concerns each.
 func (r *reading) uses(user, used string) {
-	if user[0] == 'p' { // a write may go to a child, and a read to what it stores
+	if user[0] == 'p' { // a write may go to a child table, and a read to what the table stores
 		r.places.uses("s"+user[1:], "s"+used[1:])
 		user, used = "w"+user[1:], "w"+used[1:]
 	}
@@ -133,9 +133,9 @@ func (r *reading) relations(names string, p place) {
 
 func nodeOf(column string) string { return column[:1] + key(plain(column[1:])) }
 
-// plain undoes PostgreSQL's escape format of bytea, where bytes that are not ASCII
-// (and the slashes of names) are \ooo and backslashes double. All that is not ASCII is the same to key, so
-// that it need not be decoded.
+// plain undoes PostgreSQL's escape format of bytea, in which bytes that are not ASCII (and the slashes of
+// names) are \ooo and backslashes are doubled. To key all that is not ASCII is equal, so it need not be
+// decoded.
 func plain(escaped string) string {
 	if strings.IndexByte(escaped, '\\') < 0 {
 		return escaped
@@ -164,7 +164,7 @@ func octal(digits string) byte {
 	return 0x80
 }
 
-// take keeps of the graphs what is asked for.
+// take keeps of the graphs what will be asked for.
 func (r *reading) take() {
 	s := &r.snapshot
 	r.verdicts.raise("x", Asks) // such settings are listed

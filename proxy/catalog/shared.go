@@ -15,10 +15,10 @@ type Shared struct {
 	entries map[string]*Entry
 }
 
-// NewShared knows nothing yet.
+// NewShared makes a Shared that knows nothing yet.
 func NewShared() *Shared { return &Shared{entries: map[string]*Entry{}} }
 
-// Entry is the one of a database; a session asks for it once.
+// Entry returns the Entry of a database; a session asks for it once.
 func (s *Shared) Entry(database string) *Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,44 +32,45 @@ func (s *Shared) Entry(database string) *Entry {
 
 // Entry is what is known of one database, and whether that may have changed since.
 //
-// Definitions that go through pgherd are told before their author hears of their
+// Definitions that go through pgherd are announced before their author is told of their
 // success: Begin before the statement is sent with which they may take effect, Changed
-// once they may have, End when none of it can any more. A statement that was judged
-// at one Tick and has run by another may have met definitions that its judgement does
-// not know: it is judged again, by an answer to a question that was asked afterwards.
+// once they may have taken effect, End when none of them can any more.
 //
-// What may change is told by name where the text of a definition has it, so that other
-// statements need not wait. Two changes of the same thing between two answers may have
-// had in between what no answer shows.
+// A statement that was analysed at one Tick and has run by another may have met
+// definitions that its analysis does not know. It is analysed again, by an answer to a
+// question that was asked afterwards. What may change is announced by name if the text
+// of a definition shows it, so that other statements need not wait. If the same thing
+// changes twice between two answers, it may have been something in between that no
+// answer shows.
 type Entry struct {
 	latest   atomic.Pointer[answer]
 	flights  flights
 	begun    atomic.Uint64 // calls of Begin
-	open     atomic.Int64  // those without their End
+	open     atomic.Int64  // those whose End has not been called
 	changes  atomic.Uint64 // calls of Changed
 	made     atomic.Uint64 // calls of Refresh
-	readMade atomic.Uint64 // as many, when the snapshot was asked for
+	readMade atomic.Uint64 // how many there were when the snapshot was asked for
 	asks     atomic.Uint64 // questions so far
-	asking   atomic.Bool   // one of them is not answered
-	mu       sync.Mutex    // for who stores
+	asking   atomic.Bool   // one of them has no answer yet
+	mu       sync.Mutex    // held while an answer is stored
 	failures int           // in a row
-	read     atomic.Uint64 // changes, when the snapshot was asked for
-	answered atomic.Uint64 // which of the asks that was
-	known    atomic.Bool   // somebody has asked, and there was an answer or none
-	drawing  atomic.Bool   // its sessions ask for what they have drawn from sequences
+	read     atomic.Uint64 // how many there were when the snapshot was asked for
+	answered atomic.Uint64 // which of the questions that was
+	known    atomic.Bool   // somebody has asked, with or without an answer
+	drawing  atomic.Bool   // its sessions read the numbers that they have drawn from sequences
 	holding  atomic.Bool   // it has code that may leave what outlasts DISCARD ALL
-	due      atomic.Int64  // in nanoseconds of Unix time: when to ask again
+	due      atomic.Int64  // when to ask again, in nanoseconds of Unix time
 	rests    atomic.Int64  // not before then, unless somebody needs the answer
 }
 
-// answer is a Snapshot, and of which flights it knows.
+// answer is a Snapshot, and which flights it knows.
 type answer struct {
 	snapshot *Snapshot
-	asOf     uint64 // all up to here
-	begun    uint64 // none after here
+	asOf     uint64 // it knows all up to here
+	begun    uint64 // it knows none after here
 }
 
-// Ticket is a question's place among the others, for Store.
+// Ticket is a question's place among the others; Store needs it.
 type Ticket struct {
 	changes, ask, asOf, begun uint64
 	made                      uint64
@@ -77,7 +78,7 @@ type Ticket struct {
 	rests                     time.Time
 }
 
-// Answered notes when the answer has come: the longer it took, the longer nobody asks
+// Answered notes when the answer has come. The longer it took, the longer nobody asks
 // again who does not need to, so that many definitions in a row do not cost a question
 // each.
 func (t Ticket) Answered(now time.Time) Ticket {
@@ -88,8 +89,8 @@ func (t Ticket) Answered(now time.Time) Ticket {
 // restFactor is how many times as long as a question has taken the next one waits.
 const restFactor = 20
 
-// Known says that the database has been asked: the Snapshot is what there is to
-// know, be it nil because there was no answer.
+// Known says that the database has been asked. The Snapshot is then all that can be
+// known, even if it is nil because there was no answer.
 func (e *Entry) Known() bool { return e.known.Load() }
 
 // Snapshot is the latest answer.
@@ -98,7 +99,7 @@ func (e *Entry) Snapshot() *Snapshot {
 	return s
 }
 
-// Present is the latest answer, and up to which flight it knows all.
+// Present is the latest answer, and the flight up to which it knows all.
 func (e *Entry) Present() (s *Snapshot, asOf uint64) {
 	if a := e.latest.Load(); a != nil {
 		return a.snapshot, a.asOf
@@ -107,7 +108,8 @@ func (e *Entry) Present() (s *Snapshot, asOf uint64) {
 }
 
 // Begin notes that a definition may take effect from now on, unseen until its server
-// tells. objects are what it changes the doings of; none: anything. n is its number.
+// says so. objects are those whose behaviour it changes; without any, it is anything's.
+// n is the number of the definition.
 func (e *Entry) Begin(objects []string) (n uint64) {
 	e.open.Add(1)
 	n = e.flights.begin(objects)
@@ -115,9 +117,9 @@ func (e *Entry) Begin(objects []string) (n uint64) {
 	return n
 }
 
-// Concerning counts the definitions beyond those that were known as of a number that
-// may have changed what a script does before the latest answer, or before now if there
-// is none to all of them yet; without those of one's own.
+// Concerning counts the definitions after a number that may have changed what a script
+// does before the latest answer, or until now if no answer knows all of them yet,
+// except the caller's own.
 func (e *Entry) Concerning(script *query.Script, asOf uint64, own []uint64) int {
 	a := e.latest.Load()
 	if a == nil {
@@ -130,15 +132,16 @@ func (e *Entry) Concerning(script *query.Script, asOf uint64, own []uint64) int 
 	return e.flights.concerning(a.snapshot, script, asOf, upTo, own)
 }
 
-// Changed notes that a definition may have taken effect. Whoever comes next asks
-// again.
+// Changed notes that a definition may have taken effect. The next session that comes
+// asks again.
 func (e *Entry) Changed() {
 	e.changes.Add(1)
 	e.due.Store(e.rests.Load())
 }
 
-// Refresh has the database asked before long: a definition changes nothing that statements
-// do, but what is known of its relations is not all. Who reads one may need to know more.
+// Refresh lets the database be asked before long. A definition changes nothing that
+// statements do, but something is not known yet of its relations, and a session that reads
+// one may need to know it.
 func (e *Entry) Refresh(now time.Time) {
 	if !e.Partial() {
 		e.due.Store(max(e.rests.Load(), now.Add(settles).UnixNano()))
@@ -149,10 +152,11 @@ func (e *Entry) Refresh(now time.Time) {
 // settles is how long after the first of several such definitions the database is asked.
 const settles = 2 * time.Second
 
-// Partial says that there may be relations which the Snapshot does not know.
+// Partial says that there may be relations that the Snapshot does not know.
 func (e *Entry) Partial() bool { return e.made.Load() != e.readMade.Load() }
 
-// End notes that what began will not take effect any more, or has and was told.
+// End notes that what began will not take effect any more, or has taken effect and was
+// announced.
 func (e *Entry) End(n uint64) {
 	e.flights.end(n)
 	e.open.Add(-1)
@@ -170,8 +174,8 @@ func (e *Entry) Ask(now time.Time) Ticket {
 	return Ticket{made: e.made.Load(), changes: e.changes.Load(), ask: e.asks.Add(1), asOf: asOf, begun: begun, at: now}
 }
 
-// Claim tells one caller, once a period has passed, to ask the database; needed, as
-// soon as nobody else is asking.
+// Claim tells one caller, once a period has passed, to ask the database; if needed is
+// true, as soon as nobody else is asking.
 func (e *Entry) Claim(now time.Time, period time.Duration, needed bool) (t Ticket, mine bool) {
 	due := e.due.Load()
 	switch {
@@ -187,16 +191,16 @@ func (e *Entry) Claim(now time.Time, period time.Duration, needed bool) (t Ticke
 	return t, mine
 }
 
-// Asks counts the questions so far, and Answered says that there is an answer to one
-// that was asked later than so many.
+// Asks counts the questions so far. Answered says that a question has an answer that
+// was asked after so many.
 func (e *Entry) Asks() uint64              { return e.asks.Load() }
 func (e *Entry) Answered(asks uint64) bool { return e.answered.Load() > asks }
 
 // Due says that it is time to ask.
 func (e *Entry) Due(now time.Time) bool { return now.UnixNano() >= e.due.Load() }
 
-// Store keeps an answer, unless a newer one is kept. If the catalog has changed
-// since it was asked for, whoever comes next asks again.
+// Store keeps an answer, unless a newer one is kept. If the catalog has changed since
+// the question, the next session that comes asks again.
 func (e *Entry) Store(t Ticket, s *Snapshot) {
 	e.asking.Store(false)
 	e.mu.Lock()
@@ -222,8 +226,8 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 	}
 }
 
-// Failed notes that there was no answer: whoever comes next asks again. After
-// too many in a row nothing is known of the database, and that counts as an
+// Failed notes that there was no answer; the next session that comes asks again. After
+// too many failures in a row nothing is known of the database, and that counts as an
 // answer.
 func (e *Entry) Failed(t Ticket) {
 	e.asking.Store(false)
@@ -239,8 +243,8 @@ func (e *Entry) Failed(t Ticket) {
 }
 
 // Unanswered notes that the session that asked, or its server, has ended before the
-// answer: whoever comes next asks again. That says nothing of the database, so what is
-// known of it stays; where nothing is, it has Failed, and nobody asks for ever.
+// answer; the next session that comes asks again. What is known of the database stays.
+// If nothing is known, this counts as Failed, so that questions end.
 func (e *Entry) Unanswered(t Ticket) {
 	if !e.Known() {
 		e.Failed(t)
@@ -253,14 +257,14 @@ func (e *Entry) Unanswered(t Ticket) {
 // failuresLimit is how many questions in a row may fail.
 const failuresLimit = 3
 
-// Draw notes that currval or lastval is in use in this database, be it unseen.
+// Draw notes that currval or lastval is used in this database, perhaps unseen.
 func (e *Entry) Draw() { e.drawing.Store(true) }
 
-// Drawing says that it is.
+// Drawing says that Draw was called.
 func (e *Entry) Drawing() bool { return e.drawing.Load() }
 
-// Hold notes that the database holds code that may leave what outlasts DISCARD ALL.
+// Hold notes that the database has code that may leave what outlasts DISCARD ALL.
 func (e *Entry) Hold() { e.holding.Store(true) }
 
-// Holds says that it does.
+// Holds says that Hold was called.
 func (e *Entry) Holds() bool { return e.holding.Load() }

@@ -1,7 +1,7 @@
 package catalog
 
-// statements are what a statement in a body leaves, by its first word; those that
-// are looked at more closely are in statement.
+// statements are what a statement in a body leaves, by its first word. Those that need
+// a closer look are in statement.
 var statements = map[string]Verdict{
 	"drop":   Asks, // the search_path may begin with pg_temp
 	"listen": Asks, "unlisten": Asks,
@@ -16,8 +16,9 @@ var definitions = map[string]bool{
 	"security": true, "refresh": true, "reindex": true, "import": true,
 }
 
-// creations are what CREATE makes without running code; it may be temporary, or
-// land in pg_temp. Of all else (functions in strings, extensions) nothing is known.
+// creations are what CREATE creates without running code; it may be temporary, or be
+// created in pg_temp. Of everything else (functions in strings, extensions) nothing is
+// known.
 var creations = map[string]bool{
 	"table": true, "temp": true, "temporary": true, "global": true, "local": true, "unlogged": true,
 	"view": true, "materialized": true, "recursive": true, "sequence": true, "index": true, "unique": true,

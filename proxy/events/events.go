@@ -1,5 +1,6 @@
 // Package events keeps the last things that happened to pgherd and its nodes, with their
-// reasons: what its parts tell the log, for those who come later and have no log at hand.
+// reasons. It keeps what pgherd's parts tell the log, for those who ask later and do not
+// have the log.
 package events
 
 import (
@@ -19,23 +20,23 @@ type Event struct {
 	Time    time.Time
 	Level   slog.Level
 	Text    string
-	Details string // name=value, one space apart
+	Details string // name=value pairs, separated by blanks
 }
 
 // Ring keeps them. Any goroutine may use it.
 type Ring struct {
 	mutex sync.Mutex
 	kept  []Event
-	next  int // the place of the oldest, once the ring is full
+	next  int // index of the oldest event, once the ring is full
 }
 
-// Keep is the log, of which what is told from now on is kept too, whatever its level lets
-// through. It is for what happens now and then, not for what clients do.
+// Keep wraps a log so that the ring keeps what is logged from now on, whatever the log's
+// level. It is for what happens now and then, not for what clients do.
 func (r *Ring) Keep(log *slog.Logger) *slog.Logger {
 	return slog.New(&keeper{ring: r, next: log.Handler()})
 }
 
-// Last are the events, the oldest first.
+// Last returns the events, the oldest first.
 func (r *Ring) Last() []Event {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -57,8 +58,8 @@ func (r *Ring) add(e Event) {
 type keeper struct {
 	ring   *Ring
 	next   slog.Handler
-	prefix string // of the names, by WithGroup
-	before string // details, by WithAttrs
+	prefix string // a prefix of the names, from WithGroup
+	before string // details, from WithAttrs
 }
 
 func (h *keeper) Enabled(ctx context.Context, level slog.Level) bool {

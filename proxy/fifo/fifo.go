@@ -1,7 +1,7 @@
 // Package fifo has a first-in first-out queue that reuses its memory.
 package fifo
 
-// Queue is empty as it is declared. What it hands out a pointer to is moved by Push and Remove.
+// Queue is empty when declared. Push and Remove invalidate the pointers that it has returned.
 type Queue[T any] struct {
 	items []T
 	first int
@@ -9,10 +9,10 @@ type Queue[T any] struct {
 
 func (q *Queue[T]) Len() int { return len(q.items) - q.first }
 
-// At is where the i-th oldest element is.
+// At returns a pointer to the i-th oldest element.
 func (q *Queue[T]) At(i int) *T { return &q.items[q.first+i] }
 
-// Last is where the newest element is.
+// Last returns a pointer to the newest element.
 func (q *Queue[T]) Last() *T { return &q.items[len(q.items)-1] }
 
 func (q *Queue[T]) Push(v T) {
@@ -24,7 +24,7 @@ func (q *Queue[T]) Push(v T) {
 	q.items = append(q.items, v)
 }
 
-// Pop takes out the oldest element.
+// Pop removes the oldest element.
 func (q *Queue[T]) Pop() (v T) {
 	v, q.items[q.first] = q.items[q.first], v
 	q.first++
@@ -34,14 +34,14 @@ func (q *Queue[T]) Pop() (v T) {
 	return v
 }
 
-// Remove takes out the i-th oldest element.
+// Remove removes the i-th oldest element.
 func (q *Queue[T]) Remove(i int) {
 	copy(q.items[q.first+i:], q.items[q.first+i+1:])
 	clear(q.items[len(q.items)-1:])
 	q.items = q.items[:len(q.items)-1]
 }
 
-// Trim lets go of the memory of an empty queue that has had room for more than this many.
+// Trim releases the memory of an empty queue that has had room for more than this many.
 func (q *Queue[T]) Trim(most int) {
 	if q.Len() == 0 && cap(q.items) > most {
 		q.items, q.first = nil, 0

@@ -7,10 +7,10 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// Believe makes a View of what the probes found. Pure. A node that is always
-// the primary by configuration is it; else the one that choosePrimary finds. A node
-// of another system than the primary's, and one that says it is a primary and is
-// not ours, is in quarantine.
+// Believe makes a View of the probes' findings; it is a pure function. A node that the
+// configuration says is always the primary is the primary; otherwise choosePrimary
+// finds it. A node is put in quarantine if it belongs to another system than the
+// primary's, or if it says that it is a primary and is not the one.
 func Believe(asked []Node, found map[int]Finding, before *nodes.View, now time.Time) *nodes.View {
 	view := &nodes.View{}
 	primary := choosePrimary(asked, found, before)
@@ -79,7 +79,7 @@ func describeStandby(n *nodes.Node, s, primary *Seen) {
 	}
 }
 
-// standbyNames are by what a standby may be found in pg_stat_replication.
+// standbyNames are the names by which a standby may be found in pg_stat_replication.
 func standbyNames(a *Node) []string {
 	names := []string{}
 	if a.ApplicationName != "" {

@@ -10,16 +10,16 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// Named limits of a chase.
+// Limits of polling the nodes' positions.
 const (
 	chasePause   = 3 * time.Millisecond   // between two questions to a node
-	chaseLinger  = 200 * time.Millisecond // how long it goes on after the last Want
+	chaseLinger  = 200 * time.Millisecond // how long polling goes on after the last Want
 	chaseIdle    = 10 * time.Second       // after which an unused connection is closed
 	chaseTimeout = time.Second            // for one answer
 	chaseRetry   = 100 * time.Millisecond // pause after a failure
 )
 
-// Line is a connection to a node that is kept for a chase.
+// Line is a connection to a node that is kept for polling its position.
 type Line interface {
 	// Position is what a standby has replayed, or a primary has inserted.
 	Position(ctx context.Context) (role nodes.Role, lsn uint64, err error)
@@ -29,42 +29,43 @@ type Line interface {
 // Call opens a Line. It returns by the context's deadline.
 type Call func(ctx context.Context, n *nodes.Node) (Line, error)
 
-// Chaser asks the nodes every few milliseconds for their positions, the standbys for
-// what they have replayed, the primary for what it has inserted, while somebody waits
-// for that: who waits says so by Want. It has one goroutine for each node, and a
-// connection while there is a chase.
+// Chaser polls the nodes' positions every few milliseconds while somebody waits for
+// them: what the standbys have replayed, and what the primary has inserted. Whoever
+// waits says so by Want. It has one goroutine for each node, and a connection while it
+// polls.
 type Chaser struct {
 	log   *slog.Logger
 	now   func() time.Time
 	role  func(node int) nodes.Role
 	found func(node int, lsn uint64, at time.Time)
 	began time.Time
-	until atomic.Int64                    // since began: the chase goes on to then
+	until atomic.Int64                    // polling goes on until then; in time since began
 	wakes atomic.Pointer[[]chan struct{}] // of each goroutine; never changed once stored
 
-	lock    sync.Mutex // over what follows
+	lock    sync.Mutex // guards what follows
 	cancel  context.CancelFunc
 	chasing sync.WaitGroup
 }
 
-// NewChaser makes a chaser; Configure starts it. role says what a node is believed
-// to be: a position of one that says it is something else is not known, and one of
-// which nothing is believed is left alone. found is told each position, and when it
-// was asked for; lsn 0: it is not known. Both are called on several goroutines.
+// NewChaser makes a chaser; Configure starts it. role is the role that a node is
+// believed to have: the position of a node that says it has another role counts as
+// unknown, and a node without a known role is not asked. found is called with each
+// position, and when it was asked for; lsn 0 means that it is not known. Both are
+// called on several goroutines.
 func NewChaser(log *slog.Logger, now func() time.Time, role func(node int) nodes.Role, found func(node int, lsn uint64, at time.Time)) *Chaser {
 	c := &Chaser{log: log, now: now, role: role, found: found, began: now()}
 	c.wakes.Store(&[]chan struct{}{})
 	return c
 }
 
-// Want says that somebody waits for a standby now. It is to be repeated while
-// that lasts; it is cheap, and any thread may call it.
+// Want says that somebody waits for a standby now. It is called again while that lasts;
+// it is cheap, and any thread may call it.
 func (c *Chaser) Want() {
 	c.until.Store(int64(c.now().Sub(c.began) + chaseLinger))
 	for _, wake := range *c.wakes.Load() {
 		select {
 		case wake <- struct{}{}:
-		default: // it is awake, or about to be
+		default: // the goroutine is awake, or about to be
 		}
 	}
 }
@@ -90,7 +91,7 @@ func (c *Chaser) Configure(s *Settings) {
 	c.wakes.Store(&wakes)
 }
 
-// Close ends the chase; when it returns, found is not called any more.
+// Close ends the polling; once it returns, found is not called any more.
 func (c *Chaser) Close() {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -100,16 +101,16 @@ func (c *Chaser) Close() {
 	}
 }
 
-// chase is the pursuit of one node, on a goroutine of its own.
+// chase polls one node, on a goroutine of its own.
 type chase struct {
 	c        *Chaser
 	settings *Settings
 	node     *nodes.Node
-	line     Line // nil: there is none
-	failing  bool // it is said to be, in the log
+	line     Line // nil if there is none
+	failing  bool // a failure has been logged
 }
 
-// live waits for somebody to want the chase, and runs it.
+// live waits until somebody wants positions, and then polls.
 func (h *chase) live(ctx context.Context, wake <-chan struct{}) {
 	defer h.hangUp()
 	for {
@@ -133,7 +134,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// ask asks once, tells the answer, and says when to ask again.
+// ask asks once, reports the answer, and returns when to ask again.
 func (h *chase) ask(ctx context.Context) time.Duration {
 	if h.c.role(h.node.Index) == nodes.Unknown {
 		return chaseRetry

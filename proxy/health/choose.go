@@ -6,14 +6,15 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// none is no node's index.
+// none is not the index of any node.
 const none = -1
 
-// choosePrimary is the index of the node that takes writes; none if there is no node
-// or if no claim can be told to be the right one. The claims are of the nodes whose last
-// answer says that they are not in recovery. An outdated one does not count. The
-// node believed before keeps its place against the others; without it there has to
-// be just one. If nobody claims it, it is the one believed before, or the first.
+// choosePrimary returns the index of the node that takes writes. It is none if there is
+// no node, or if nobody can tell which claim is right. A node claims to be the primary
+// if it said in its last answer that it is not in recovery. A claim that is outdated
+// does not count. The node that was believed before keeps its place against other
+// claims; without it there must be exactly one. If nobody claims to be the primary, it
+// is the node that was believed before, or the first.
 func choosePrimary(asked []Node, found map[int]Finding, before *nodes.View) int {
 	last := believed(asked, before)
 	claims, some := []int{}, false
@@ -44,7 +45,7 @@ func choosePrimary(asked []Node, found map[int]Finding, before *nodes.View) int 
 	return asked[0].Index
 }
 
-// believed is the primary of the view before, if it is still a node; or none.
+// believed is the primary of the view before, if it is still a node; otherwise none.
 func believed(asked []Node, before *nodes.View) int {
 	if before == nil || before.Primary() == nil {
 		return none
@@ -58,9 +59,10 @@ func believed(asked []Node, before *nodes.View) int {
 	return none
 }
 
-// outdated says that a claim cannot be the herd's primary: another node is further
-// along the timelines. Against the one believed so far only another claim counts;
-// where timelines are not known, it is any claim once that node does not answer.
+// outdated says that a node which claims to be the primary cannot be it, because
+// another node is on a higher timeline. For the node that was believed before, only
+// another claim counts as such. If timelines are not known, any claim counts once that
+// node does not answer.
 func outdated(claim, last int, asked []Node, found map[int]Finding) bool {
 	f := found[claim]
 	for _, a := range asked {
@@ -79,10 +81,10 @@ func outdated(claim, last int, asked []Node, found map[int]Finding) bool {
 	return false
 }
 
-// foreign says that two nodes are certainly of different systems.
+// foreign says that two nodes certainly belong to different systems.
 func foreign(a, b Identity) bool { return a.System != 0 && b.System != 0 && a.System != b.System }
 
-// quarantine is why a node is not to be used though it is up; "" if it may be.
+// quarantine is why a node is not to be used though it is up; "" if it may be used.
 func quarantine(index, primary int, found map[int]Finding) string {
 	own, lead := found[index].Last, found[primary].Last
 	switch {

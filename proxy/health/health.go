@@ -52,17 +52,17 @@ type Receiver struct {
 	Name      string // by which it is known to whom it receives from
 }
 
-// Identity is what a node says that it is, of what.
+// Identity is a node's own account of what it is.
 type Identity struct {
 	Role     nodes.Role
 	System   uint64 // its system identifier; 0: not known
-	Timeline uint32 // that it writes, or follows; 0: not known
+	Timeline uint32 // the timeline that it writes or follows; 0: not known
 }
 
 // Standby is a row of pg_stat_replication.
 type Standby struct {
 	State, SyncState string
-	Delay            time.Duration // of what it replays; 0: caught up, or not known
+	Delay            time.Duration // of what it replays; 0: it has caught up, or this is not known
 }
 
 // Node is a node to be asked.
@@ -109,7 +109,7 @@ type Prober struct {
 	tell func([]Seen)
 	now  func() time.Time
 
-	lock     sync.Mutex // over what follows; never held while probing
+	lock     sync.Mutex // guards what follows; never held while probing
 	settings *Settings
 	found    map[int]Finding
 	checks   map[int]nodes.Checks
@@ -124,8 +124,8 @@ func New(log *slog.Logger, now func() time.Time, tell func([]Seen)) *Prober {
 	return &Prober{log: log, now: now, tell: tell, found: map[int]Finding{}, checks: map[int]nodes.Checks{}, wakes: map[int]chan struct{}{}}
 }
 
-// Configure begins, or goes on, with these settings. Every node is asked once
-// before it returns, for at most the settings' Timeout.
+// Configure begins, or goes on, with these settings. Every node is asked once before it
+// returns, which takes at most the settings' Timeout.
 func (p *Prober) Configure(s *Settings) {
 	p.Close()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,7 +156,7 @@ func (p *Prober) Configure(s *Settings) {
 	p.told()
 }
 
-// askedAt says that a node was asked at this address so far.
+// askedAt says that a node has been asked at this address so far.
 func (p *Prober) askedAt(n *nodes.Node) bool {
 	return p.settings != nil && slices.ContainsFunc(p.settings.Nodes, func(old Node) bool {
 		return old.Index == n.Index && old.Host == n.Host && old.Port == n.Port

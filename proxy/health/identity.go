@@ -45,5 +45,5 @@ func askNumber(ctx context.Context, conn *nodesql.Conn, sql string) (uint64, err
 	return uint64(n), err
 }
 
-// notToBeSeen: insufficient_privilege, undefined_function, feature_not_supported.
+// notToBeSeen are insufficient_privilege, undefined_function and feature_not_supported.
 var notToBeSeen = map[string]bool{"42501": true, "42883": true, "0A000": true}

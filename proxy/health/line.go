@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/nodesql"
 )
 
-// SQLLine makes the Call whose lines ask PostgreSQL itself.
+// SQLLine makes a Call whose lines ask PostgreSQL itself.
 func SQLLine(a Access) Call {
 	return func(ctx context.Context, n *nodes.Node) (Line, error) {
 		conn, err := nodesql.Dial(ctx, a, n)

@@ -10,7 +10,8 @@ import (
 )
 
 // positionSQL asks for what a standby has replayed, or up to where a primary has
-// inserted: a commit that did not wait for its record to be written is below that.
+// inserted. The position of a commit that did not wait for its record to be written is
+// below that.
 const positionSQL = "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() " +
 	"THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn, " +
 	"current_setting('wal_block_size'), pg_size_bytes(current_setting('wal_segment_size'))"
@@ -40,8 +41,8 @@ const (
 	pageHeader    = 24
 )
 
-// recordsEnd is the end of what was inserted before lsn. Where that filled a page,
-// PostgreSQL tells the place behind the next page's header, which no standby has
+// recordsEnd is the end of what was inserted before lsn. If that fills a page,
+// PostgreSQL returns the place after the next page's header, which no standby has
 // replayed before another record comes.
 func recordsEnd(lsn, page, segment uint64) uint64 {
 	switch {

@@ -276,7 +276,7 @@ func TestProberTellsOfNoPrimary(t *testing.T) {
 	p.Configure(&Settings{Nodes: asked("a", "b!"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	views.until(t, "0 standby in quarantine, 1 primary")
 	p.Close()
-	if text := log.String(); strings.Count(text, "no node can be told to be the primary") != 1 || strings.Count(text, "ALWAYS_PRIMARY") != 1 {
+	if text := log.String(); strings.Count(text, "no node is known to be the primary") != 1 || strings.Count(text, "ALWAYS_PRIMARY") != 1 {
 		t.Errorf("log: %s", text)
 	}
 }

@@ -1,4 +1,4 @@
-// Package metrics counts: plain values owned by one worker each, summed when
+// Package metrics counts, in plain values that one worker owns and that are summed when
 // somebody asks.
 package metrics
 
@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// The buckets: durations below a microsecond, then four to each power of two,
-// up to about 70 minutes; what is longer counts as that.
+// The buckets are durations below a microsecond, and then four for each power of two,
+// up to about 70 minutes; longer durations count as that.
 const (
 	perOctave = 4
 	octaves   = 32
 	buckets   = 1 + perOctave*octaves
 )
 
-// Histogram counts durations. A percentile is right to a quarter of its octave.
+// Histogram counts durations. A percentile is accurate to a quarter of its octave.
 type Histogram struct {
 	counts [buckets]uint32
 	total  uint64
@@ -31,7 +31,7 @@ func (h *Histogram) Add(d time.Duration) {
 	h.most = max(h.most, d)
 }
 
-// Merge adds what other counted.
+// Merge adds what another one has counted.
 func (h *Histogram) Merge(other *Histogram) {
 	for i, n := range other.counts {
 		h.counts[i] += n
@@ -44,13 +44,13 @@ func (h *Histogram) Merge(other *Histogram) {
 // Count is how many durations there were.
 func (h *Histogram) Count() uint64 { return h.total }
 
-// Sum is how long they were together.
+// Sum is the total of all durations.
 func (h *Histogram) Sum() time.Duration { return h.sum }
 
 // Max is the longest.
 func (h *Histogram) Max() time.Duration { return h.most }
 
-// Percentile is a duration that p percent did not exceed; 0 if there were none.
+// Percentile is the duration that p percent did not exceed; 0 if there were none.
 func (h *Histogram) Percentile(p float64) time.Duration {
 	rank := uint64(float64(h.total) * p / 100)
 	seen := uint64(0)

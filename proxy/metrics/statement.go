@@ -1,7 +1,7 @@
 package metrics
 
-// Statement is what was sent to a node, or what the node said of it: the columns of
-// SHOW POOL_BACKEND_STATS, in its order.
+// Statement is something that was sent to a node, or that the node said about it: the
+// columns of SHOW POOL_BACKEND_STATS, in its order.
 type Statement uint8
 
 const (
@@ -11,7 +11,7 @@ const (
 	Delete
 	DDL
 	Other
-	Panic // from here on: messages of that severity
+	Panic // from here on messages of that severity
 	Fatal
 	Error
 	statements // how many there are
@@ -20,7 +20,7 @@ const (
 // Statements counts each kind.
 type Statements [statements]uint64
 
-// Merge adds what other counted.
+// Merge adds what another one has counted.
 func (s *Statements) Merge(other *Statements) {
 	for i, n := range other {
 		s[i] += n

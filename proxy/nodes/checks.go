@@ -2,7 +2,7 @@ package nodes
 
 import "time"
 
-// Checks counts the probes of a node since pgherd asks it.
+// Checks counts the probes of a node since pgherd has asked it.
 type Checks struct {
 	Succeeded, Failed           uint64
 	Shortest, Longest, Together time.Duration // of those that have succeeded
@@ -23,7 +23,7 @@ func (c *Checks) Add(began, ended time.Time, err error) {
 	c.Succeeded, c.LastSucceeded = c.Succeeded+1, ended
 }
 
-// Mean is how long those that have succeeded took.
+// Mean is how long successful probes took on average.
 func (c *Checks) Mean() time.Duration {
 	if c.Succeeded == 0 {
 		return 0
@@ -31,7 +31,7 @@ func (c *Checks) Mean() time.Duration {
 	return c.Together / time.Duration(c.Succeeded)
 }
 
-// Last is when the latest one ended; zero: there was none.
+// Last is when the latest one ended; zero if there was none.
 func (c *Checks) Last() time.Time {
 	if c.LastFailed.After(c.LastSucceeded) {
 		return c.LastFailed

@@ -1,5 +1,5 @@
-// Package nodes is what is believed of each PostgreSQL instance: an immutable
-// View that health publishes and everybody else reads.
+// Package nodes is what is believed of each PostgreSQL node: an immutable View, which
+// health publishes and everybody else reads.
 package nodes
 
 import (
@@ -44,16 +44,16 @@ type Node struct {
 	Status Status
 	Role   Role      // as pgherd uses it
 	Since  time.Time // of Status
-	Why    string    // of Quarantine: what is wrong with it
+	Why    string    // for Quarantine: what is wrong with the node
 
-	// What the last probe found.
+	// The finding of the last probe.
 	Reachable        bool // it answered
-	Probed           bool // it was asked at all
+	Probed           bool // whether it was asked at all
 	Found            Role
-	System           uint64        // what it said last is the identifier of its system; 0: not known
+	System           uint64        // the identifier of its system, as it said last; 0: not known
 	Timeline         uint32        // likewise; 0: not known
 	DelayBytes       int64         // how far a standby is behind its primary
-	Delay            time.Duration // the same in time, as the primary says; 0: caught up, or not known
+	Delay            time.Duration // the same in time, as the primary says; 0: it has caught up, or this is not known
 	Replayed         uint64        // the position that a standby has replayed, or a primary has inserted; 0: not known
 	ReplayedAt       time.Time     // when it was asked for that; zero: never
 	ReplicationState string        // streaming, catchup …; "" for a primary
@@ -69,13 +69,13 @@ func (n *Node) Address() (network, address string) {
 	return "tcp", net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
 }
 
-// View is the herd at one moment. It is never changed once published.
+// View is the state of all nodes at one moment. It is never changed once published.
 type View struct {
 	Epoch uint64 // of the decision about who is primary; 0 where nobody decides
 	Nodes []Node // by index, without gaps; Index tells
 }
 
-// Primary is the node that takes writes; nil when none is known to be up.
+// Primary is the node that takes writes; nil if none is known to be up.
 func (v *View) Primary() *Node {
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Role == Primary && n.Status != Down && n.Status != Quarantine {

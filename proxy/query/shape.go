@@ -44,19 +44,18 @@ func (c *Cache) Shape(sql []byte, syntax Syntax) *Script {
 	return c.Parse(sql, syntax) // because a literal may be wrong by itself
 }
 
-// AppendKey appends to dst a shorter name of what a string does: its tokens, one
-// space apart, without comments, and with every literal replaced by one of its
-// kind. Strings with one key have Scripts that differ in constants (Values,
-// Arguments) and places only: class, kind, effects, tables and functions are the
-// same. Not the Problem: a literal can be wrong by itself, so a Script with a
-// Problem must not be remembered by key. A key is of one Syntax.
+// AppendKey appends to dst a shorter name of what a string does: its tokens, one space
+// apart, without comments, and with every literal replaced by one of its kind. Scripts
+// of strings with the same key differ in constants (Values, Arguments) and places only:
+// class, kind, effects, tables and functions are the same. The Problem may differ,
+// because a literal can be wrong by itself, so a Script with a Problem must not be
+// remembered by key. A key belongs to one Syntax.
 //
-// Literals that matter are not lost: ok is false, and the string is to be judged
-// by its text, if a statement begins with anything but SELECT, INSERT, UPDATE,
-// DELETE, VALUES, TABLE, WITH or a bracket (the others name and set things by
-// literals), or if a function is called that is known and not harmless, such as
-// nextval, set_config and pg_terminate_backend. So it is where nobody can tell how
-// far a literal goes (UnsafeEncoding).
+// Where literals matter, ok is false and the whole text must be analysed: if a
+// statement begins with anything but SELECT, INSERT, UPDATE, DELETE, VALUES, TABLE,
+// WITH or a bracket (the others name and set things by literals); if it calls a known
+// function that is not harmless, such as nextval, set_config and pg_terminate_backend;
+// and if nobody can tell where a literal ends (UnsafeEncoding).
 //
 // It allocates only to make dst larger.
 func AppendKey(dst, sql []byte, syntax Syntax) (key []byte, ok bool) {

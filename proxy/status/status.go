@@ -1,5 +1,5 @@
-// Package status is what is known of the whole of pgherd at one moment, as plain values.
-// Who shows it (SHOW, and later PCP, metrics and a page) formats them.
+// Package status is the state of the whole of pgherd at one moment, as plain values.
+// Whatever shows it (SHOW, and later PCP, metrics and a page) formats them.
 package status
 
 import (
@@ -26,9 +26,9 @@ type State struct {
 	Pools    []Pool
 	Sent     []metrics.Statements // by a node's index
 	Events   []events.Event       // the oldest first
-	// DelayByTime: standbys are judged by delay_threshold_by_time.
+	// DelayByTime says that delay_threshold_by_time applies to standbys.
 	DelayByTime bool
-	// Memory is what is kept for all clients, in bytes. A limit of 0 is none.
+	// Memory is how many bytes are kept for all clients. A limit of 0 means none.
 	Memory                         int64
 	MemoryLimit, ClientMemoryLimit int
 }
@@ -44,7 +44,7 @@ type Worker struct {
 
 // Client is an application's connection.
 type Client struct {
-	PID         uint32 // by which it can be canceled
+	PID         uint32 // the number by which it can be canceled
 	Worker      int
 	User        string
 	Database    string
@@ -54,12 +54,12 @@ type Client struct {
 	State       string
 	Since       time.Time // of State
 	LoggedIn    time.Time
-	Waited      time.Duration // for servers, in all
-	Server      *Server       // that it holds, or nil
+	Waited      time.Duration // how long it has waited for servers, in all
+	Server      *Server       // the server that it holds, or nil
 	Mode        string        // pool mode
 	Pinned      string        // why it keeps its server between transactions; "": it does not
 	Memory      int           // bytes that are kept for it
-	ReadNode    int           // the node that its reads go to; -1: none is chosen yet
+	ReadNode    int           // the node to which its reads go; -1: none is chosen yet
 }
 
 // Server is a connection to PostgreSQL.
@@ -70,9 +70,9 @@ type Server struct {
 	Database string
 	PID      uint32
 	Opened   time.Time
-	Idle     time.Time // since; zero: in use
+	Idle     time.Time // since when; zero: in use
 	Uses     uint64
-	Client   *Client // that holds it, or nil
+	Client   *Client // the client that holds it, or nil
 }
 
 // Feature is something of the kernel that makes pgherd faster.
@@ -91,11 +91,11 @@ type Pool struct {
 	ServersActive  int
 	ServersIdle    int
 	Paused         bool
-	Pins           uint64            // times a client began to keep its server between transactions
-	Waits          metrics.Histogram // of clients, for a server
+	Pins           uint64            // how often a client began to keep its server between transactions
+	Waits          metrics.Histogram // for how long clients have waited for a server
 }
 
-// ReadNode is the node that the asking client reads from; -1: none.
+// ReadNode is the node from which the client that asks reads; -1: none.
 func (s *State) ReadNode(asker uint32) int {
 	for i := range s.Clients {
 		if s.Clients[i].PID == asker {
@@ -123,7 +123,7 @@ func (s *State) SentTo(node int) metrics.Statements {
 	return s.Sent[node]
 }
 
-// Worker is the worker of that index; one without a thread: there is none.
+// Worker is the worker with that index; it has no thread if there is none.
 func (s *State) Worker(index int) Worker {
 	for _, w := range s.Workers {
 		if w.Index == index {
