@@ -17,8 +17,8 @@ import (
 // wrongLines are lines of a configuration that a start fails by, and what it says of the line
 // with that parameter. DIR is a folder with what the test has made.
 var wrongLines = []struct{ lines, parameter, says string }{
-	{"app_name_redirect_preference_list = 'analytics:replica'", "app_name_redirect_preference_list", `"replica" is no node: a number, primary or standby`},
-	{"database_redirect_preference_list = 'a:standby(2)'", "database_redirect_preference_list", `"2" is no ratio from 0 to 1`},
+	{"app_name_redirect_preference_list = 'analytics:replica'", "app_name_redirect_preference_list", `"replica" is not a node: use a number, primary or standby`},
+	{"database_redirect_preference_list = 'a:standby(2)'", "database_redirect_preference_list", `"2" is not a ratio from 0 to 1`},
 	{"user_redirect_preference_list = 'x'", "user_redirect_preference_list", "it is not name:node or name:node(ratio)"},
 	{"user_redirect_preference_list = 'x,a:0,y'", "user_redirect_preference_list", `read preference "y"`},
 	{"app_name_redirect_preference_list = 'a(b:1'", "app_name_redirect_preference_list", "missing closing )"},

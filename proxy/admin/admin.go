@@ -1,7 +1,7 @@
-// Package admin answers what pgherd is asked about itself in SQL: SHOW
-// POOL_NODES and its like, one command per file. A command is a pure function
-// from a status.State, plain values that the owner of the workers collects, to rows
-// of text. Columns and words are Pgpool-II's where it has them.
+// Package admin answers pgherd's own commands in SQL, such as SHOW POOL_NODES, with one
+// command in each file. A command is a pure function from a status.State, plain values
+// that the owner of the workers collects, to rows of text. Columns and words are
+// Pgpool-II's where it has them.
 package admin
 
 import (
@@ -20,14 +20,15 @@ type Source interface {
 	State(ctx context.Context) (*status.State, error)
 }
 
-// Control acts on pools. database "" is all of them.
+// Control acts on pools. The database "" stands for all of them.
 type Control interface {
-	// Pause returns when no server of the database is left. by is the user who orders it.
+	// Pause returns when no server of the database is left. by is the user who gives the
+	// command.
 	Pause(ctx context.Context, database, by string) error
 	Resume(ctx context.Context, database string) error
 	Reconnect(database string)
 	Kill(ctx context.Context, database, by string) error
-	// Paused says why nobody gets a server of the database; nil: they do.
+	// Paused says why clients of the database get no server; nil if they do.
 	Paused(database string) *wire.Fault
 }
 
@@ -36,12 +37,13 @@ type Asker struct {
 	PID   uint32
 	User  string
 	Admin bool // it may act, not only look
-	// Exists says that PostgreSQL has a database; nil, as where it cannot be asked: it may.
+	// Exists returns an error if PostgreSQL says that it has no such database. It returns
+	// nil also if PostgreSQL cannot be asked.
 	Exists func(ctx context.Context, database string) error
-	Notice *wire.Fault // that the command adds to its answer; nil: none
+	Notice *wire.Fault // notices that the command adds to its answer; nil: none
 }
 
-// order is what an administrator has done to a database; "" is all of them.
+// order is a command of an administrator's for a database; "" stands for all.
 type order struct{ database, by string }
 
 // command is a row of the table: it shows something, or it acts.
@@ -53,7 +55,7 @@ type command struct {
 	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
 
-// table is every command; a new one is a line here and a file.
+// table has every command. A new one needs a line here and a file.
 var table = []*command{
 	&showPoolNodes,
 	&showPoolPools,
@@ -89,11 +91,11 @@ type Command struct {
 	commands *Commands
 }
 
-// longest is the longest text that can be one of our commands, in bytes.
+// longest is the length in bytes of the longest text that can be a command.
 const longest = 256
 
-// Find says which command sql is, in any letter case, with or without a
-// semicolon. It allocates nothing for what is none.
+// Find returns the command that sql is, in any letter case, with or without a
+// semicolon. It allocates nothing for other texts.
 func (c *Commands) Find(sql []byte) (Command, bool) {
 	if len(sql) > longest {
 		return Command{}, false
@@ -120,10 +122,10 @@ func (c *Commands) Find(sql []byte) (Command, bool) {
 	return Command{}, false
 }
 
-// ours begins names of what is shown that no parameter of PostgreSQL has.
+// ours begins names in SHOW that no parameter of PostgreSQL has.
 const ours = "pool_"
 
-// word takes the first word off b.
+// word removes the first word from b.
 func word(b []byte) (first, rest []byte) {
 	b = unindent(b)
 	end := 0
@@ -154,11 +156,11 @@ func unquote(name string) string {
 	return strings.ToLower(name)
 }
 
-// Columns are the names of the result's columns; all are text. None: the
-// command acts and returns no rows.
+// Columns are the names of the result's columns; all are text. Without any, the command
+// acts and returns no rows.
 func (c Command) Columns() []string { return c.columns }
 
-// Tag is what the command completes with; rows is how many it returned.
+// Tag is the command tag on completion; rows is how many rows it returned.
 func (c Command) Tag(rows int) string {
 	if c.act != nil {
 		return strings.ToUpper(c.name)
@@ -168,8 +170,8 @@ func (c Command) Tag(rows int) string {
 
 // Limits of a command.
 const (
-	collecting = 5 * time.Second  // for the workers to answer
-	acting     = 10 * time.Minute // for servers to be given back
+	collecting = 5 * time.Second  // how long the workers may take to answer
+	acting     = 10 * time.Minute // how long it may take until servers are given back
 )
 
 // Run runs the command. An error may be a *wire.Fault.
@@ -177,7 +179,7 @@ func (c Command) Run(asker *Asker) ([][]string, error) {
 	switch {
 	case c.command == &absent:
 		return nil, &wire.Fault{Severity: "ERROR", Code: "42704", Message: "there is no SHOW " + c.argument,
-			Hint: "There are " + strings.Join(shown(), ", ") + "; SHOW HELP tells what each is."}
+			Hint: "There are " + strings.Join(shown(), ", ") + "; SHOW HELP explains them."}
 	case c.act != nil:
 		return nil, c.order(asker)
 	}
@@ -191,7 +193,7 @@ func (c Command) Run(asker *Asker) ([][]string, error) {
 	return c.rows(state, asker.PID), nil
 }
 
-// order carries out what an administrator orders.
+// order runs a command of an administrator's.
 func (c Command) order(asker *Asker) (err error) {
 	if !asker.Admin {
 		return &wire.Fault{Severity: "ERROR", Code: "42501",
@@ -208,7 +210,7 @@ func (c Command) order(asker *Asker) (err error) {
 	return err
 }
 
-// String is the command as it is written.
+// String is the command as it is typed.
 func (c Command) String() string {
 	if c.act == nil {
 		return c.usage()

@@ -8,7 +8,7 @@ import (
 
 var kill = command{
 	name: "kill",
-	doc:  "Send every client of the database away, and pause it.",
+	doc:  "End the sessions of the database's clients, and pause it.",
 	act: func(ctx context.Context, c Control, o order) (*wire.Fault, error) {
 		return nil, c.Kill(ctx, o.database, o.by)
 	},

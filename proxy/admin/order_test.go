@@ -54,8 +54,8 @@ func TestResumeSaysWhatIsPaused(t *testing.T) {
 		want    string
 	}{
 		{"RESUME app", orders{paused: map[string]*wire.Fault{"app": one}}, ""},
-		{"RESUME app", orders{paused: map[string]*wire.Fault{"app": one}, all: all}, "it is paused still: all are paused"},
-		{"RESUME app", orders{all: all}, "it is paused still: all are paused"},
+		{"RESUME app", orders{paused: map[string]*wire.Fault{"app": one}, all: all}, "it is still paused: all are paused"},
+		{"RESUME app", orders{all: all}, "it is still paused: all are paused"},
 		{"RESUME app", orders{}, "there was no pause to end"},
 		{"RESUME", orders{all: all}, ""},
 		{"RESUME", orders{}, ""},

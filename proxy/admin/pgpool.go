@@ -10,25 +10,25 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Order is PGPOOL SHOW, SET or RESET: about parameters, as one session has set
-// them for itself. Forms, results and tags are Pgpool-II's.
+// Order is PGPOOL SHOW, SET or RESET, about parameters as one session has set them for
+// itself. Forms, results and tags are Pgpool-II's.
 type Order struct {
 	verb   string // show, set, reset; anything else is an error
-	name   string // of a parameter or a group, or all
+	name   string // name of a parameter or a group, or all
 	value  string // to set
-	unset  bool   // set to DEFAULT
+	unset  bool   // it is set to DEFAULT
 	config func() *config.Config
 }
 
 // Outcome is what an Order returns.
 type Outcome struct {
 	Rows    [][]string
-	Values  map[string]string // that the session has from now on, by parameter
+	Values  map[string]string // values that the session has from now on, by parameter
 	Warning *wire.Fault       // nil: none
 }
 
-// FindOrder says which order sql is, with or without a semicolon. Whatever
-// begins with the word PGPOOL is one, if only a wrong one.
+// FindOrder returns the order that sql is, with or without a semicolon. Everything that
+// begins with the word PGPOOL is one, even if it is wrong.
 func (c *Commands) FindOrder(sql []byte) (*Order, bool) {
 	if len(sql) > longest {
 		return nil, false
@@ -44,7 +44,7 @@ func (c *Commands) FindOrder(sql []byte) (*Order, bool) {
 	return o, true
 }
 
-// read takes an order apart; false if it is none.
+// read parses an order; it is false if sql is none.
 func (o *Order) read(sql []byte) bool {
 	verb, rest := word(sql)
 	o.verb = strings.ToLower(string(verb))
@@ -72,7 +72,7 @@ func (o *Order) readValue(b []byte) bool {
 		return false
 	}
 	if len(b) >= 2 && b[0] == '\'' && b[len(b)-1] == '\'' {
-		plain := strings.ReplaceAll(string(b[1:len(b)-1]), "''", "\x00") // no text of a client's has that byte
+		plain := strings.ReplaceAll(string(b[1:len(b)-1]), "''", "\x00") // no client's text has that byte
 		o.value = strings.ReplaceAll(plain, "\x00", "'")
 		return !strings.Contains(plain, "'")
 	}
@@ -94,8 +94,8 @@ func (o *Order) Columns() []string {
 	return []string{o.name}
 }
 
-// Tag is what the order completes with. Pgpool-II calls the RESET of one
-// parameter SET, too.
+// Tag is the command tag on completion. Pgpool-II uses SET for the RESET of one
+// parameter, too.
 func (o *Order) Tag(rows int) string {
 	switch {
 	case o.verb == "show":
@@ -106,8 +106,8 @@ func (o *Order) Tag(rows int) string {
 	return "SET"
 }
 
-// Run carries the order out for a session that has set these values, which it
-// does not change. An error is a *wire.Fault.
+// Run runs the order for a session that has set these values, which it does not change.
+// An error is a *wire.Fault.
 func (o *Order) Run(values map[string]string) (Outcome, error) {
 	switch {
 	case o.verb == "show":
@@ -117,12 +117,12 @@ func (o *Order) Run(values map[string]string) (Outcome, error) {
 		return Outcome{}, nil
 	case o.verb == "":
 		return Outcome{}, fault("42601", "syntax error in a PGPOOL command",
-			"Known are PGPOOL SHOW {name | group | ALL}, PGPOOL SET name {TO | =} {value | 'value' | DEFAULT} and PGPOOL RESET {name | ALL}.")
+			"The commands are PGPOOL SHOW {name | group | ALL}, PGPOOL SET name {TO | =} {value | 'value' | DEFAULT} and PGPOOL RESET {name | ALL}.")
 	}
 	return o.set(values)
 }
 
-// set is SET and RESET of one parameter.
+// set runs SET and RESET of one parameter.
 func (o *Order) set(values map[string]string) (Outcome, error) {
 	p, own, ok := config.Named(o.name)
 	if !ok {
@@ -148,11 +148,11 @@ func (o *Order) set(values map[string]string) (Outcome, error) {
 
 // later says when a parameter can be changed.
 var later = map[config.Context]string{
-	config.Reload:  "It is changed in the configuration file, and taken up by a reload.",
-	config.Startup: "It is changed in the configuration file, and taken up by a restart.",
+	config.Reload:  "Change it in the configuration file, and reload.",
+	config.Startup: "Change it in the configuration file, and restart.",
 }
 
-// without is the warning that setting p does nothing; nil if it does.
+// without is the warning that setting p has no effect; nil if it has.
 func without(p *config.Param) *wire.Fault {
 	if p.ActsOnSessions() {
 		return nil

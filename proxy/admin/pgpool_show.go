@@ -10,8 +10,8 @@ import (
 // all is the name that stands for every parameter.
 const all = "all"
 
-// groups are Pgpool-II's groups of parameters, in the order of SHOW ALL. A
-// group that is called watchdog in its manual is other_pgpool in its answers.
+// groups are Pgpool-II's groups of parameters, in the order of SHOW ALL. The group that
+// its manual calls watchdog is other_pgpool in its answers.
 var groups = []struct {
 	name, also string
 	params     []string
@@ -24,8 +24,7 @@ var groups = []struct {
 		"health_check_password", "health_check_database", "health_check_max_retries", "health_check_retry_delay"}},
 }
 
-// groupOf is the number of the group that a parameter is in; behind all others
-// if it is in none.
+// groupOf is the number of a parameter's group; parameters without a group come last.
 func groupOf(param string) int {
 	for i, g := range groups {
 		if slices.Contains(g.params, param) {
@@ -41,7 +40,7 @@ func (o *Order) many() bool {
 	return o.name == all || o.group() >= 0 || ok && p.Indexed() && own == p.Name
 }
 
-// group is the number of the group that is meant; -1: none.
+// group is the number of the group that is named; -1: none.
 func (o *Order) group() int {
 	for i, g := range groups {
 		if o.name == g.name || g.also != "" && o.name == g.also {

@@ -8,12 +8,12 @@ import (
 
 var resume = command{
 	name: "resume",
-	doc:  "End a PAUSE, and what KILL has paused: of all databases without one.",
+	doc:  "End a PAUSE, also one that KILL has begun; without a name, of all databases.",
 	act:  resumes,
 }
 
-// resumes tells, in a notice, what is not as the administrator may believe: there was no pause,
-// or the database is paused still.
+// resumes says, in a notice, what the administrator may not expect: there was no pause, or the
+// database is still paused.
 func resumes(ctx context.Context, c Control, o order) (*wire.Fault, error) {
 	was := c.Paused(o.database)
 	if err := c.Resume(ctx, o.database); err != nil {
@@ -23,7 +23,7 @@ func resumes(ctx context.Context, c Control, o order) (*wire.Fault, error) {
 	still := c.Paused(o.database)
 	switch {
 	case still != nil:
-		notice.Message, notice.Hint = "it is paused still: "+still.Message, still.Hint
+		notice.Message, notice.Hint = "it is still paused: "+still.Message, still.Hint
 	case was != nil || o.database == "":
 		return nil, nil
 	}

@@ -21,10 +21,10 @@ func help(*status.State, uint32) (rows [][]string) {
 	return append(rows, elsewhere...)
 }
 
-// elsewhere is what other places answer.
+// elsewhere are commands that are answered elsewhere.
 var elsewhere = [][]string{
-	{"EXPLAIN ROUTE [VERBOSE] statement", "Where a statement would go, and by which rules; VERBOSE: all that were asked."},
-	{"PGPOOL SHOW {name | group | ALL}", "Parameters, as they are for this session."},
+	{"EXPLAIN ROUTE [VERBOSE] statement", "Where a statement would go, and by which rules; VERBOSE shows all rules that were applied."},
+	{"PGPOOL SHOW {name | group | ALL}", "Parameters as they are for this session."},
 	{"PGPOOL SET name TO {value | DEFAULT}", "A parameter for this session."},
 	{"PGPOOL RESET {name | ALL}", "The configuration's value again."},
 }
@@ -37,10 +37,11 @@ func (c *command) usage() string {
 	return "SHOW " + strings.ToUpper(c.name)
 }
 
-// absent answers SHOW POOL_..., which PostgreSQL would not know either, with what there is.
+// absent answers a SHOW POOL_... that does not exist, and that PostgreSQL would not know
+// either, with the list of those that do.
 var absent = command{name: "pool_..."}
 
-// shown are the names of what can be shown.
+// shown are the names that SHOW accepts.
 func shown() (names []string) {
 	for _, row := range table {
 		if row.act == nil {

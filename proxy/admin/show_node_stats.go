@@ -15,7 +15,7 @@ func nodeColumns(n *nodes.Node) []string {
 // showNodeStats has the name that Pgpool-II gives it.
 var showNodeStats = command{
 	name: "pool_backend_stats",
-	doc:  "What each node was sent since the start, and how many errors it has answered.",
+	doc:  "How many statements each node was sent since the start, and how many errors it answered.",
 	columns: []string{"node_id", "hostname", "port", "status", "role", "select_cnt", "insert_cnt", "update_cnt", "delete_cnt",
 		"ddl_cnt", "other_cnt", "panic_cnt", "fatal_cnt", "error_cnt"},
 	rows: func(s *status.State, _ uint32) (rows [][]string) {

@@ -9,7 +9,7 @@ import (
 
 var showPoolClients = command{
 	name: "pool_clients",
-	doc:  "Every client: what it waits for, the server it holds, and why it keeps it (pinned).",
+	doc:  "Every client: what it waits for, which server it holds, and why it keeps the server (pinned).",
 	columns: []string{"client_pid", "worker", "database", "username", "application_name", "client_host", "client_port",
 		"tls", "login_time", "state", "state_time", "node_id", "server_pid", "pool_mode", "pinned", "wait_time", "me", "memory"},
 	rows: func(s *status.State, asker uint32) (rows [][]string) {
@@ -30,7 +30,7 @@ var showPoolClients = command{
 	},
 }
 
-// waited is how long a client has waited for servers, the present wait with it.
+// waited is how long a client has waited for servers, including the present wait.
 func waited(now time.Time, c *status.Client) time.Duration {
 	if c.State == "wait_server" {
 		return c.Waited + now.Sub(c.Since)

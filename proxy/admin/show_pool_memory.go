@@ -8,7 +8,7 @@ import (
 
 var showPoolMemory = command{
 	name:    "pool_memory",
-	doc:     "What is kept for all clients, and for the one for which most is, in bytes, and the limits.",
+	doc:     "How many bytes are kept for all clients and for the client that needs most, and the limits.",
 	columns: []string{"kept_for", "bytes", "limit", "parameter"},
 	rows: func(s *status.State, _ uint32) [][]string {
 		most := 0

@@ -10,11 +10,11 @@ import (
 	"pgherd/proxy/status"
 )
 
-// Fourteen columns are Pgpool-II's. sessions is our own: how many clients hold a
-// server of the node, or have it for their reads; at 0 it is free to be stopped.
+// Fourteen columns are Pgpool-II's. sessions is pgherd's own: how many clients hold a
+// server of the node, or have chosen it for their reads. At 0 the node can be stopped.
 var showPoolNodes = command{
 	name: "pool_nodes",
-	doc:  "What is believed of each node, and how many clients use it.",
+	doc:  "The state of each node as pgherd sees it, and how many clients use it.",
 	columns: []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
 		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions"},
 	rows: func(s *status.State, asker uint32) (rows [][]string) {
@@ -40,7 +40,7 @@ var showPoolNodes = command{
 	},
 }
 
-// pgStatus is whether PostgreSQL answered the last probe.
+// pgStatus says whether PostgreSQL answered the last probe.
 func pgStatus(n *nodes.Node) string {
 	switch {
 	case !n.Probed:
@@ -52,8 +52,8 @@ func pgStatus(n *nodes.Node) string {
 	}
 }
 
-// delay writes how far a node is behind as Pgpool-II does: in bytes, or in time if
-// that is what its threshold is in.
+// delay formats how far a node is behind as Pgpool-II does: in bytes, or in time if the
+// threshold is a time.
 func delay(s *status.State, n *nodes.Node) string {
 	if !s.DelayByTime {
 		return strconv.FormatInt(n.DelayBytes, 10)

@@ -7,8 +7,8 @@ import (
 	"pgherd/proxy/status"
 )
 
-// showPoolPools has a row per server connection. Where Pgpool-II speaks of its
-// processes, a worker's thread stands.
+// showPoolPools has a row for each server connection. A worker's thread takes the place
+// of Pgpool-II's process.
 var showPoolPools = command{
 	name: "pool_pools",
 	doc:  "Every server connection, idle or in use.",
@@ -36,7 +36,7 @@ var showPoolPools = command{
 	},
 }
 
-// poolStatus says a session's state in Pgpool-II's words.
+// poolStatus translates a session's state to Pgpool-II's words.
 func poolStatus(state string) string {
 	switch state {
 	case "active":

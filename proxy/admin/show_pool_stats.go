@@ -9,7 +9,7 @@ import (
 
 var showPoolStats = command{
 	name: "pool_stats",
-	doc:  "Every pool: who waits, how often clients were pinned to a server, and how long they have waited for one.",
+	doc:  "Every pool: how many clients wait, how often clients were pinned to a server, and how long they have waited for one.",
 	columns: []string{"node_id", "database", "username", "clients_waiting", "servers_active", "servers_idle", "paused",
 		"checkouts", "pins", "wait_total", "wait_p50", "wait_p90", "wait_p99", "wait_max"},
 	rows: func(s *status.State, _ uint32) (rows [][]string) {

@@ -1,7 +1,7 @@
 package config
 
-// Blame is an error of what a parameter names, with the line that sets it: of the file if
-// none does.
+// Blame turns an error in what a parameter names into one with the line that sets the
+// parameter, or the file if none does.
 func (c *Config) Blame(parameter string, err error) error {
 	p := Problem{File: c.File, Text: parameter + ": " + err.Error()}
 	if c.settings != nil {

@@ -72,7 +72,7 @@ func store(field any, p *Param, v value, folder string) {
 	}
 }
 
-// duration converts, and ends at the longest Duration instead of overflowing.
+// duration converts, and returns the longest Duration instead of overflowing.
 func (u Unit) duration(num int64) time.Duration {
 	unit := time.Duration(u.size()) * time.Microsecond
 	if num > int64(math.MaxInt64/unit) {

@@ -10,7 +10,7 @@ import (
 const maxSocketPath = 107
 
 // check is a rule about several parameters. It is skipped if one of them has an error of its own,
-// and blames the line of the first that is given.
+// and blames the line of the first one that is given.
 type check struct {
 	uses []string
 	bad  func(*Config) string // what is wrong, "" if nothing

@@ -4,8 +4,8 @@ import "fmt"
 
 const streamingMode = "streaming_replication"
 
-// missingMode: a mode that is not there must not run as another one would, which
-// sends all writes to one of several nodes and takes the others for its standbys.
+// missingMode refuses a mode that pgherd does not have. To run it as another mode would
+// send all writes to one of several nodes, and take the others for its standbys.
 func missingMode(c *Config) string {
 	if c.Clustering == streamingMode || c.Clustering == "raw" && len(c.Nodes) <= 1 {
 		return ""

@@ -1,11 +1,12 @@
-// Package config reads pgherd's configuration: Pgpool-II's file syntax and parameter names, and some
-// of its own. One table (Params) feeds the parser, SHOW, the manual and the sample file.
+// Package config reads pgherd's configuration, which has Pgpool-II's file syntax and parameter
+// names, and some of its own. One table (Params) feeds the parser, SHOW, the manual and the sample
+// file.
 //
 // Load finds all errors at once and returns them joined, each a Problem with file and line. A Config
 // is a plain value that nobody changes once it is made; a reload makes a new one.
 //
-// Limits: MaxFileSize, MaxLineLength, MaxIncludeDepth, MaxFiles, MaxIndex, MaxProblems.
-// Secrets are kept as Secret and never printed (I9).
+// Limits: MaxFileSize, MaxLineLength, MaxIncludeDepth, MaxFiles, MaxIndex, MaxProblems. Secrets are
+// kept as Secret and never printed (I9).
 package config
 
 import (
@@ -33,7 +34,8 @@ type Config struct {
 	Balance    Balance
 	Clustering string // how the nodes get the same data
 
-	// settings is a function, as no print follows one: the values given include passwords (I9).
+	// settings is a function because nothing prints the result of one: the values given include
+	// passwords (I9).
 	settings func() *settings
 }
 
@@ -44,7 +46,7 @@ type Listen struct {
 	UnixDirectories []string // the socket is .s.PGSQL.<Port> in each
 	UnixGroup       string   // group name or number, "" leaves the process's own
 	UnixPermissions int      // file mode
-	Backlog         int      // connections waiting to be accepted, asked of the kernel
+	Backlog         int      // how many connections the kernel keeps waiting to be accepted
 }
 
 // Node is one PostgreSQL instance.
@@ -94,8 +96,8 @@ type Pool struct {
 	NodeConnectLimit time.Duration // server_connect_timeout; Node.ConnectTimeout is what counts
 
 	HarmlessFunctions []string      // regular expressions for whole names, valid ones
-	CatalogCheck      time.Duration // age at which what is known of functions is asked for again
-	LoginCheck        time.Duration // age at which what is known of roles is asked for again when one logs in
+	CatalogCheck      time.Duration // how old knowledge of functions may be before it is asked for again
+	LoginCheck        time.Duration // how old knowledge of roles may be before it is asked for again at a log-in
 }
 
 // PoolMode is an entry of pool_mode_list. A Database or User of "" is any.
@@ -194,7 +196,8 @@ type Log struct {
 	Clients        ClientLog
 }
 
-// ClientLog says what of clients' messages is told, constants and passwords included.
+// ClientLog says what of clients' messages is logged, including constants and
+// passwords.
 type ClientLog struct {
 	Statements     bool
 	NodeStatements bool // with the node to which each goes

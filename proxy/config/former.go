@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// modernize turns lines of older versions into today's, and tells of each. What it cannot, it drops:
-// nothing old keeps a server from starting but the modes that are not there.
+// modernize turns lines for older versions into present ones, and reports each. It drops what it
+// cannot translate, so that nothing old keeps a server from starting except modes that pgherd does
+// not have.
 func modernize(lines []assignment, ps, notes *problems) []assignment {
 	m := &modernizer{has: map[string]bool{}, given: map[key]bool{}, problems: ps, notes: notes}
 	for _, a := range lines {
@@ -41,23 +42,23 @@ func (m *modernizer) line(a assignment) {
 	switch {
 	case !ok:
 		m.list = append(m.list, a)
-	case a.line == 0: // the line's error is reported
+	case a.line == 0: // that line has an error already
 		m.list = append(m.list, assignment{name: now})
 	case f.now == clusteringMode:
 		m.modes.add(a)
 		if strings.EqualFold(a.name, "replication_mode") {
-			m.list = append(m.list, a) // still a parameter, that does nothing
+			m.list = append(m.list, a) // it is still a parameter, which does nothing
 		}
 	case now == "":
 		m.note(a, "is a parameter of older versions: "+f.gone)
 	case m.isGiven(now):
-		m.note(a, "is the old name of "+now+", which is given too and wins")
+		m.note(a, "is the old name of "+now+", which is given too and takes precedence")
 	default:
 		m.rename(a, f, now)
 	}
 }
 
-// rename gives today's name the old one's value.
+// rename gives the present name the old one's value.
 func (m *modernizer) rename(a assignment, f *former, now string) {
 	old := a
 	a.name, a.old = now, old.name
@@ -86,10 +87,10 @@ func (m *modernizer) note(a assignment, text string) {
 	m.notes.add(a.file, a.line, a.name+" "+text)
 }
 
-// mode sets backend_clustering_mode to what the names before it ask for.
+// mode sets backend_clustering_mode to the mode that former names ask for.
 func (m *modernizer) mode() {
 	if m.isGiven(clusteringMode) {
-		m.noteModes("which is given too and wins")
+		m.noteModes("which is given too and takes precedence")
 		return
 	}
 	a, err := m.modes.today()
@@ -111,8 +112,8 @@ func (m *modernizer) noteModes(what string) {
 	}
 }
 
-// emptyHosts puts nodes that have a port and an empty host where Pgpool-II looks for them: at the
-// Unix socket in backend_socket_dir.
+// emptyHosts puts nodes that have a port and an empty host at the Unix socket in
+// backend_socket_dir, where Pgpool-II looks for them.
 func (s *settings) emptyHosts(lines []assignment, notes *problems) {
 	folder := "/tmp"
 	for _, a := range lines {

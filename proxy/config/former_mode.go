@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// formerMode is how backend_clustering_mode was said before Pgpool-II 4.2.
+// formerMode is a way in which backend_clustering_mode was set before Pgpool-II 4.2.
 type formerMode struct {
 	lines []assignment
 	last  map[string]assignment // by name in small letters
@@ -19,10 +19,11 @@ func (f *formerMode) add(a assignment) {
 	f.last[strings.ToLower(a.name)] = a
 }
 
-// subModes are the words of master_slave_sub_mode; not given, it is stream since 3.7.
+// subModes are the words of master_slave_sub_mode. Its default is stream since 3.7.
 var subModes = map[string]string{"": streamingMode, "stream": streamingMode, "slony": "slony", "logical": "logical_replication"}
 
-// today is the line of today's name, of value "" if nothing is said of the mode; or the wrong line.
+// today is the line with the present name, of value "" if no line sets the mode; or the line with
+// an error.
 func (f *formerMode) today() (assignment, error) {
 	on := map[string]bool{}
 	for _, name := range []string{"parallel_mode", "replication_mode", "master_slave_mode"} {
@@ -59,7 +60,7 @@ func (f *formerMode) bySubMode(by assignment) (assignment, error) {
 	return instead(sub, mode, "master_slave_sub_mode "+sub.value), nil
 }
 
-// instead is today's line, in the place of an old one.
+// instead is the present line in place of an old one.
 func instead(a assignment, mode, words string) assignment {
 	return assignment{name: clusteringMode, value: mode, file: a.file, line: a.line, old: words}
 }

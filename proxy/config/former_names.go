@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// former is a name of an older version of Pgpool-II. A file that still has it is read.
+// former is a name from an older version of Pgpool-II, which pgherd still reads.
 type former struct {
 	name  string
-	now   string                            // today's name, whose value it gives; "" if there is none
-	shift bool                              // both carry a number, today's the next one: number 0 is this host's own since 4.2
-	with  string                            // shift: only in files that give this one too, as today's is spelt the same
-	value func(text string) (string, error) // today's value; nil: the same
-	gone  string                            // of a name without successor, what to know of it
+	now   string                            // the present name, which gets its value; "" if there is none
+	shift bool                              // both have a number, and the present one is the next: since 4.2 number 0 is this host's own
+	with  string                            // shift applies only to files that have this name too, because the present name is spelt the same
+	value func(text string) (string, error) // translates the value; nil: it stays the same
+	gone  string                            // for a name without successor, what one should know
 }
 
-// clusteringMode is what the names of former modes are gathered in, see former_mode.go.
+// clusteringMode collects the names of former modes; see former_mode.go.
 const clusteringMode = "backend_clustering_mode"
 
 var formerNames = []former{
@@ -70,7 +70,8 @@ func isFormer(name string) bool {
 	return ok
 }
 
-// findFormer finds a name as a file has it, and today's. has tells which names the file gives.
+// findFormer finds a name as a file has it, and the present name. has says which names the
+// file gives.
 func findFormer(name string, has map[string]bool) (f *former, now string, ok bool) {
 	base, digits := splitIndex(name)
 	number, err := strconv.Atoi(digits)
@@ -87,7 +88,7 @@ func findFormer(name string, has map[string]bool) (f *former, now string, ok boo
 	return nil, "", false
 }
 
-// errNoEffect: the value asks for nothing that today's parameter has.
+// errNoEffect says that the value asks for nothing that the present parameter has.
 var errNoEffect = errors.New("no effect")
 
 func allOrNone(text string) (string, error) { return ifOn(text, "*", "") }
@@ -102,7 +103,7 @@ func ifOn(text, on, off string) (string, error) {
 	return off, err
 }
 
-// debugLevel: the higher the number, the more is logged; 0 leaves it to log_min_messages.
+// debugLevel logs more for higher numbers; 0 leaves it to log_min_messages.
 func debugLevel(text string) (string, error) {
 	v, err := (&Param{Kind: Integer, Max: maxInt}).parse(text)
 	if err == nil && v.num == 0 {

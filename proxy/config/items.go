@@ -10,7 +10,7 @@ import (
 
 // Items of lists that have a form of their own.
 
-// poolModes are the words for when a server goes back to its pool.
+// poolModes are the words that say when a server goes back to its pool.
 var poolModes = []string{"session", "transaction", "statement"}
 
 const anyName = "*"
@@ -19,7 +19,7 @@ const anyName = "*"
 func parseModeEntry(item string) (PoolMode, error) {
 	names, mode, ok := strings.Cut(item, ":")
 	if !ok {
-		return PoolMode{}, errors.New("no mode; it is written database:mode or database/user:mode")
+		return PoolMode{}, errors.New("there is no mode; write database:mode or database/user:mode")
 	}
 	mode = strings.ToLower(strings.TrimSpace(mode))
 	if !slices.Contains(poolModes, mode) {
@@ -64,7 +64,8 @@ func poolModesOf(items []string) []PoolMode {
 	return list
 }
 
-// checkPattern wants a regular expression, as package regexp has them.
+// checkPattern returns an error unless the item is a regular expression of package
+// regexp.
 func checkPattern(item string) error {
 	_, err := regexp.Compile(item)
 	return err

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// blank is what separates words; \r so that files with DOS line ends work.
+// blank are the bytes that separate words; \r is one, so that files with DOS line ends
+// work.
 const blank = " \t\r\n\f\v"
 
 // parseLine splits one line into name and value. A line without either gives two empty strings.
@@ -54,7 +55,8 @@ func isNameByte(c byte) bool {
 	return c == '_' || c == '.' || isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// cutValue takes a quoted string or a bare word off the front of s, which is not empty.
+// cutValue removes a quoted string or a bare word from the front of s, which is not
+// empty.
 func cutValue(s string) (value, rest string, err error) {
 	if s[0] == '\'' {
 		return cutQuoted(s[1:])
@@ -70,7 +72,8 @@ func cutValue(s string) (value, rest string, err error) {
 }
 
 // cutQuoted reads up to the closing quote as Pgpool-II does: nothing inside is changed, and a quote
-// behind a backslash is inside if another one follows. A doubled quote, which Pgpool-II refuses, is one.
+// after a backslash is inside if another one follows. It reads a doubled quote, which Pgpool-II refuses,
+// as one.
 func cutQuoted(s string) (value, rest string, err error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -90,7 +93,7 @@ func cutQuoted(s string) (value, rest string, err error) {
 	return "", "", errors.New("has no closing quote")
 }
 
-// quote is the opposite of cutQuoted.
+// quote is the inverse of cutQuoted.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('\'')

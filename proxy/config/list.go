@@ -2,8 +2,9 @@ package config
 
 import "strings"
 
-// splitList cuts a list at its separator. Behind a backslash the separator is itself, as in Pgpool-II's
-// primary_routing_query_pattern_list; other backslashes stay, as most lists are regular expressions.
+// splitList cuts a list at its separator. A separator after a backslash is part of an item, as in
+// Pgpool-II's primary_routing_query_pattern_list. Other backslashes are kept, because most lists are
+// regular expressions.
 func splitList(text, sep string) []string {
 	var items []string
 	var b strings.Builder
@@ -25,7 +26,7 @@ func splitList(text, sep string) []string {
 	return trimmed(append(items, b.String()))
 }
 
-// trimmed drops white space around items, but not what a backslash stands in front of, and empty items.
+// trimmed removes white space around items, unless a backslash precedes it, and empty items.
 func trimmed(items []string) []string {
 	var list []string
 	for _, item := range items {
@@ -46,7 +47,7 @@ func endsInEscape(s string) bool {
 	return (len(s)-len(strings.TrimRight(s, `\`)))%2 == 1
 }
 
-// joinList is the opposite of splitList.
+// joinList is the inverse of splitList.
 func joinList(items []string, sep string) string {
 	var b strings.Builder
 	for n, item := range items {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Load reads the configuration file at path. The error joins every Problem found; then the Config, if
+// Load reads the configuration file at path. The error joins every Problem found. Then the Config, if
 // there is one, has defaults in place of what is wrong, so that more of it can be checked.
 func Load(path string, cl CommandLine) (*Config, []Warning, error) {
 	path, err := filepath.Abs(path)
@@ -26,7 +26,7 @@ func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 	ps, notes := &problems{}, &problems{}
 	s := read(open, path, cl, ps, notes)
 	if len(s.set) == 0 && len(ps.list) > 0 {
-		return nil, nil, ps.err() // there is no file to speak of
+		return nil, nil, ps.err() // there is no file to name
 	}
 	c := build(path, s)
 	for _, check := range checks {
@@ -36,7 +36,7 @@ func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 }
 
 // PidFile returns the pid_file_name of a configuration that may have errors elsewhere, so that a
-// server can be stopped whatever became of its configuration since.
+// server can be stopped whatever has happened to its configuration since.
 func PidFile(path string, cl CommandLine) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -48,7 +48,8 @@ func PidFile(path string, cl CommandLine) (string, error) {
 	return build(path, read(openFile, path, cl, &problems{}, &problems{})).Files.Pid, nil
 }
 
-// read collects what is given; notes are what is told of names and words of older versions.
+// read collects the lines that are given; notes are about names and words of older
+// versions.
 func read(open Open, path string, cl CommandLine, ps, notes *problems) *settings {
 	r := &reader{open: open, problems: ps}
 	r.file(path, path, 0, 0)
@@ -58,7 +59,7 @@ func read(open Open, path string, cl CommandLine, ps, notes *problems) *settings
 	}
 	s.emptyHosts(r.found, notes)
 	if len(r.found) == 0 && len(ps.list) > 0 {
-		s.bad[byName["backend_hostname"]] = true // an unreadable file is error enough
+		s.bad[byName["backend_hostname"]] = true // the file that cannot be read is error enough
 	}
 	return s
 }
@@ -78,7 +79,7 @@ func warnings(c *Config) []Warning {
 	return append(list, sameNodes(c)...)
 }
 
-// sameNodes finds nodes that are one server: it works, but is seldom meant.
+// sameNodes finds nodes that are one server, which works but is seldom intended.
 func sameNodes(c *Config) []Warning {
 	var list []Warning
 	seen := map[string]int{}

@@ -17,7 +17,7 @@ var connectionParams = inGroup("connection", []Param{
 		Doc:  "File mode of the Unix sockets, as an octal number.",
 		Into: func(c *Config) any { return &c.Listen.UnixPermissions }},
 	{Name: "listen_backlog_multiplier", Kind: Integer, Min: 1, Max: maxInt, Default: "2", Context: Startup,
-		Doc:  "Times max_client_conn gives the number of connections that may wait to be accepted, up to 65535 and the kernel's net.core.somaxconn. Pgpool-II multiplies num_init_children.",
+		Doc:  "Multiplied by max_client_conn, this is the number of connections that may wait to be accepted, up to 65535 and the kernel's net.core.somaxconn. Pgpool-II multiplies num_init_children.",
 		Into: func(c *Config) any { return &c.Listen.Backlog }},
 	{Name: "serialize_accept", Kind: Bool, Default: "off", Context: Startup,
 		Doc: "Lets one Pgpool-II process at a time wait for a connection; workers here do not compete for connections."},
@@ -71,7 +71,7 @@ var tcpParams = inGroup("tcp", []Param{
 		Doc:  "Unanswered questions after which a connection is given up; 0 for the kernel's setting.",
 		Into: func(c *Config) any { return &c.TCP.KeepalivesCount }},
 	{Name: "tcp_user_timeout", Kind: Integer, Unit: Milliseconds, Max: maxInt, Default: "0",
-		Doc:  "How long sent data may stay unacknowledged before the connection is given up; 0 for the kernel's setting. It also cuts clients that stop reading for that long.",
+		Doc:  "How long sent data may stay unacknowledged before the connection is given up; 0 for the kernel's setting. It also ends the connections of clients that stop reading for that long.",
 		Into: func(c *Config) any { return &c.TCP.UserTimeout }},
 })
 

@@ -26,10 +26,10 @@ var sslParams = inGroup("ssl", []Param{
 		Doc:  "Command whose output unlocks an encrypted ssl_key.",
 		Into: func(c *Config) any { return &c.ClientTLS.PassphraseCommand }},
 	{Name: "ssl_ciphers", Default: "HIGH:MEDIUM:+3DES:!aNULL",
-		Doc:  "TLS 1.2 ciphers by OpenSSL's names: those named are used, those behind ! are not; groups such as HIGH mean the TLS library's own safe list.",
+		Doc:  "TLS 1.2 ciphers by OpenSSL's names: those named are used, those after ! are not; groups such as HIGH mean the TLS library's own safe list.",
 		Into: func(c *Config) any { return &c.ClientTLS.Ciphers }},
 	{Name: "ssl_prefer_server_ciphers", Kind: Bool, Default: "off",
-		Doc: "Whose order of ciphers counts; the TLS library here decides by what the processors do fast."},
+		Doc: "Whose order of ciphers is followed; the TLS library here decides by what the processors are fast at."},
 	{Name: "ssl_dh_params_file", Path: true,
 		Doc: "Parameters of finite-field Diffie-Hellman, which is not offered here."},
 })

@@ -27,10 +27,10 @@ var sizeUnits = []unitSize{{"B", 1}, {"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 
 
 type unitSize struct {
 	name string
-	size int64 // in the family's smallest unit
+	size int64 // in the smallest unit of the family
 }
 
-// family lists the suffixes a value in this unit may carry, smallest first.
+// family lists the suffixes of a value with this unit, smallest first.
 func (u Unit) family() []unitSize {
 	switch u {
 	case "":
@@ -54,7 +54,8 @@ func sizeOf(family []unitSize, name string) int64 {
 	return 0
 }
 
-// parse reads one value. Errors start with the parameter's own words, never repeat a secret.
+// parse reads one value. Errors begin with the parameter's own words, and never repeat a
+// secret.
 func (p *Param) parse(text string) (value, error) {
 	switch p.Kind {
 	case Bool:
@@ -74,7 +75,7 @@ func (p *Param) parse(text string) (value, error) {
 }
 
 func (p *Param) parseBool(text string) (value, error) {
-	switch strings.ToLower(text) { // the beginnings of words count in Pgpool-II
+	switch strings.ToLower(text) { // Pgpool-II accepts the beginnings of words
 	case "on", "true", "yes", "1", "t", "tr", "tru", "y", "ye":
 		return value{text: "on", on: true}, nil
 	case "off", "false", "no", "0", "f", "fa", "fal", "fals", "n", "of":
@@ -111,8 +112,8 @@ func (p *Param) parseInteger(text string) (value, error) {
 	return value{num: num, text: p.show(num)}, nil
 }
 
-// parseQuantity reads a number with a suffix ("1.5h") into the parameter's unit, rounded to the nearest.
-// What is not nothing must not become nothing: 0 often switches a limit off.
+// parseQuantity reads a number with a suffix ("1.5h") in the parameter's unit, rounded to the nearest.
+// It does not round down to 0, because 0 often switches a limit off.
 func (p *Param) parseQuantity(text string) (int64, error) {
 	digits := strings.TrimLeft(text, "+-0123456789.")
 	number, suffix := text[:len(text)-len(digits)], strings.TrimSpace(digits)
@@ -173,7 +174,7 @@ func (p *Param) option(text string) (string, error) {
 	return "", p.wrong(text, "is not accepted; accepted: "+strings.Join(p.Options, ", "))
 }
 
-// formerWord tells of a word of older versions in text, "" if there is none.
+// formerWord mentions a word of older versions in text; "" if there is none.
 func (p *Param) formerWord(text string) string {
 	for _, word := range splitList(text, p.Separator()) {
 		if now, ok := p.Former[strings.ToLower(word)]; ok {
@@ -212,7 +213,7 @@ func (p *Param) Suffixes() string {
 	return strings.Join(names, ", ")
 }
 
-// show prints an integer as SHOW does: in the largest unit that loses nothing.
+// show formats an integer as SHOW does: in the largest unit that loses nothing.
 func (p *Param) show(num int64) string {
 	if p.Octal {
 		return fmt.Sprintf("0%o", num)

@@ -2,11 +2,11 @@ package wire
 
 import "encoding/binary"
 
-// AuthCode is what an Authentication message asks for or tells.
+// AuthCode says what an Authentication message asks for.
 type AuthCode uint32
 
-// The codes. Those that pgherd does not speak are named too, so that an error
-// can tell what the server asked for.
+// The codes. Those that pgherd does not support are named too, so that an error can say
+// what the server asked for.
 const (
 	AuthOk                AuthCode = 0
 	AuthKerberosV5        AuthCode = 2

@@ -22,7 +22,7 @@ func ViewBackendKeyData(body []byte) (v BackendKeyDataView, err error) {
 	return v, c.end("BackendKeyData")
 }
 
-// key reads a cancel key: all that is left.
+// key reads a cancel key, which is the rest of the body.
 func (c *cursor) key() Secret {
 	key := c.take(len(c.rest))
 	if len(key) < ShortestKey || len(key) > LongestKey {

@@ -1,7 +1,7 @@
 package wire
 
-// BindView is a Bind in place. To send it on under another name, change
-// Statement and build it again.
+// BindView is a Bind in place. To send it under another name, change Statement and
+// build it again.
 type BindView struct {
 	Portal        []byte
 	Statement     []byte
@@ -26,8 +26,8 @@ func (v *BindView) Binary(parameter int) bool {
 	return v.Formats.Len() == 1 && v.Formats.At(0) == 1 || parameter < v.Formats.Len() && v.Formats.At(parameter) == 1
 }
 
-// BindNames reads the names with which the body of a Bind begins; the rest need
-// not be there. Not ok: they are not, or not wholly.
+// BindNames reads the names with which the body of a Bind begins; the rest need not be
+// there. ok is false if the names are not complete.
 func BindNames(body []byte) (portal, statement []byte, ok bool) {
 	c := cursor{rest: body}
 	portal, statement = c.text(), c.text()
