@@ -113,7 +113,7 @@ func TestBadRouting(t *testing.T) {
 	for want, change := range map[string]func(b *config.Balance){
 		`/pgpool.conf: app_name_redirect_preference_list: read preference "psql": it is not name:node or name:node(ratio)`: func(b *config.Balance) { b.Applications = "psql" },
 		`/pgpool.conf: database_redirect_preference_list: read preference "(:1"`:                                           func(b *config.Balance) { b.Databases = "(:1" },
-		`/pgpool.conf: user_redirect_preference_list: read preference "a:1(7)": "7" is not a ratio from 0 to 1`:               func(b *config.Balance) { b.Users = "a:1(7)" },
+		`/pgpool.conf: user_redirect_preference_list: read preference "a:1(7)": "7" is not a ratio from 0 to 1`:            func(b *config.Balance) { b.Users = "a:1(7)" },
 		"/pgpool.conf: balance_expression: parse expression: ":                                                             func(b *config.Balance) { b.Expression = "1" },
 	} {
 		for _, nodes := range []int{1, 2} { // with one node, too: another may be added

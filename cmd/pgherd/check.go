@@ -14,14 +14,15 @@ import (
 	"pgherd/proxy/config"
 )
 
-// check finds every error of a configuration that a start would fail by; what that would warn of
-// goes to out.
+// check finds every error of a configuration that would make a start fail. It writes to out
+// everything of which a start would warn.
 func (o *options) check(ctx context.Context, out io.Writer) (*config.Config, error) {
 	c, warnings, err := o.load()
 	return c, everyError(ctx, c, err, complain(out, warnings))
 }
 
-// everyError joins to those that a file has itself the errors of what it names.
+// everyError joins the errors in a configuration file and the errors in what the file
+// names.
 func everyError(ctx context.Context, c *config.Config, err error, log *slog.Logger) error {
 	if c == nil {
 		return err
@@ -29,7 +30,7 @@ func everyError(ctx context.Context, c *config.Config, err error, log *slog.Logg
 	return errors.Join(err, proxy.Check(ctx, c, log), checkPidFolder(c))
 }
 
-// complain tells warnings, and returns the log for more.
+// complain prints warnings, and returns the log for further ones.
 func complain(out io.Writer, warnings []config.Warning) *slog.Logger {
 	log := slog.New(complaints{out: out})
 	for _, w := range warnings {
@@ -38,7 +39,8 @@ func complain(out io.Writer, warnings []config.Warning) *slog.Logger {
 	return log
 }
 
-// checkPidFolder wants one that claimPidFile can write to, or make.
+// checkPidFolder returns an error unless claimPidFile can write to the folder, or make
+// it.
 func checkPidFolder(c *config.Config) error {
 	folder := filepath.Dir(c.Files.Pid)
 	err := unix.Access(folder, unix.W_OK|unix.X_OK)
@@ -48,7 +50,7 @@ func checkPidFolder(c *config.Config) error {
 	return c.Blame("pid_file_name", fmt.Errorf("write to %s: %w; make the folder, or name another file", folder, err))
 }
 
-// complaints is a log of which people read the warnings.
+// complaints is a log whose warnings people read.
 type complaints struct {
 	out   io.Writer
 	attrs []slog.Attr

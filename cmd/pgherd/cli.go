@@ -16,10 +16,11 @@ import (
 
 const version = "0.1.0"
 
-// compatible is the Pgpool-II version whose command line and configuration are followed.
+// compatible is the Pgpool-II version whose command line and configuration pgherd
+// follows.
 const compatible = "4.7.0"
 
-// Configuration files read if none is named.
+// The configuration files that are read if none is named.
 const (
 	defaultConfig       = "/etc/pgherd/pgherd.conf"
 	defaultPgpoolConfig = "/etc/pgpool-II/pgpool.conf"
@@ -74,7 +75,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	return root
 }
 
-// knownCommand says what a mistyped command may have been.
+// knownCommand suggests what a mistyped command may mean.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -38,14 +38,14 @@ func stop(o *options, mode string) error {
 		return fmt.Errorf("stop: signal process %d: %w", pid, err)
 	}
 	if !awaitEnd(process, stopDeadlines[mode]) {
-		return fmt.Errorf("stop: process %d is still there after %v; try a more urgent mode (-m fast, -m immediate)", pid, stopDeadlines[mode])
+		return fmt.Errorf("stop: process %d is still running after %v; try a more urgent mode (-m fast, -m immediate)", pid, stopDeadlines[mode])
 	}
 	dropPidFile(path, pid) // it is left over if the server was killed
 	os.Remove(outcomeFile(path))
 	return nil
 }
 
-// reload checks the configuration, has the server read it, and tells what became of that.
+// reload checks the configuration, makes the server read it, and prints the result.
 func reload(ctx context.Context, o *options, out io.Writer) error {
 	ownKey := o.key != ""
 	c, warnings, err := o.load()
@@ -53,7 +53,7 @@ func reload(ctx context.Context, o *options, out io.Writer) error {
 		return err
 	}
 	path := c.Files.Pid
-	running, _ := readOutcome(outcomeFile(path)) // if none does, openServer says so
+	running, _ := readOutcome(outcomeFile(path)) // if no server is running, openServer says so
 	c.Files.HBA, c.Files.PCP = cmp.Or(o.hba, running.HBA, c.Files.HBA), cmp.Or(o.pcp, running.PCP, c.Files.PCP)
 	if !ownKey {
 		c.Files.Key = cmp.Or(running.Key, c.Files.Key)
@@ -77,7 +77,7 @@ func reload(ctx context.Context, o *options, out io.Writer) error {
 	return became.tell(out)
 }
 
-// tell prints what became of a reload; it is an error if nothing was taken up.
+// tell prints the result of a reload; it is an error if nothing was applied.
 func (o outcome) tell(out io.Writer) error {
 	if len(o.Errors) > 0 {
 		return errors.New(strings.Join(o.Errors, "\n") + "\nthe configuration is as it was before")
@@ -93,8 +93,8 @@ func (o outcome) tell(out io.Writer) error {
 	return nil
 }
 
-// openServer returns the number of the running server and a descriptor that stays its own, whoever
-// gets the number later.
+// openServer returns the process number of the running server, and a descriptor that stays the
+// server's own, whoever gets the number later.
 func openServer(path string) (pid, process int, err error) {
 	pid, err = readPid(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,10 +110,10 @@ func openServer(path string) (pid, process int, err error) {
 	if err == nil {
 		unix.Close(process)
 	}
-	return 0, 0, fmt.Errorf("no server has the pid %d of %s, which was left over", pid, path)
+	return 0, 0, fmt.Errorf("no server has the pid %d of %s, which is left over", pid, path)
 }
 
-// awaitEnd waits for a process to end, and says whether it did in time.
+// awaitEnd waits for a process to end, and says whether it ended in time.
 func awaitEnd(process int, limit time.Duration) bool {
 	deadline := time.Now().Add(limit)
 	for {

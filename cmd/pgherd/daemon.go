@@ -34,8 +34,8 @@ func launch(o *options, start starter) error {
 	return daemonise()
 }
 
-// daemonise starts this program again in a session of its own and waits until it listens. What it
-// says until then, errors above all, goes to our stderr.
+// daemonise starts this program again in a session of its own and waits until it listens. Until
+// then the daemon's output, above all its errors, goes to this process's stderr.
 func daemonise() error {
 	ready, readyEnd, err := os.Pipe()
 	if err != nil {
@@ -52,7 +52,7 @@ func daemonise() error {
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	daemon.Stderr = saidEnd
 	if isFile(os.Stderr) {
-		daemon.Stderr = os.Stderr // a log file: the daemon goes on writing there
+		daemon.Stderr = os.Stderr // it is a log file, to which the daemon goes on writing
 	}
 	if err := daemon.Start(); err != nil {
 		return fmt.Errorf("start daemon: %w", err)
@@ -62,7 +62,8 @@ func daemonise() error {
 	return awaitReady(daemon, ready, said)
 }
 
-// awaitReady passes on what the daemon says and returns when it is ready, has ended, or is too late.
+// awaitReady passes on the daemon's output and returns when the daemon is ready, has ended, or is
+// too late.
 func awaitReady(daemon *exec.Cmd, ready, said *os.File) error {
 	copied := make(chan struct{})
 	go func() {
@@ -74,23 +75,24 @@ func awaitReady(daemon *exec.Cmd, ready, said *os.File) error {
 		_, err = ready.Read(make([]byte, 1))
 	}
 	if err == nil {
-		<-copied // the daemon has let go of our pipe before
+		<-copied // the daemon has closed its end of the pipe before
 		return nil
 	}
 	if !errors.Is(err, io.EOF) {
 		daemon.Process.Kill()
 		daemon.Wait()
-		return fmt.Errorf("start daemon: not ready after %v: %w", startDeadline, err)
+		return fmt.Errorf("start daemon: it is not ready after %v: %w", startDeadline, err)
 	}
 	err = daemon.Wait()
 	<-copied
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		return errReported
 	}
-	return fmt.Errorf("start daemon: ended before it was ready: %v", err)
+	return fmt.Errorf("start daemon: it ended before it was ready: %v", err)
 }
 
-// detach, in the daemon, lets go of the parent's terminal and folder, then tells it that all is well.
+// detach, in the daemon, gives up the parent's terminal and folder, and then tells the parent that
+// the daemon is ready.
 func detach() error {
 	os.Unsetenv(readyVariable)
 	if !isFile(os.Stderr) {
@@ -117,7 +119,8 @@ func isFile(f *os.File) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// ownPath is the path we were called by, so that the daemon keeps its name (pgpool), or else the program's own.
+// ownPath is the path by which the program was called, so that the daemon keeps its name (pgpool), or else
+// the program's own path.
 func ownPath() string {
 	own, err := os.Executable()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"pgherd/proxy/config"
 )
 
-// options are what a command line says, by either name.
+// options are what a command line says, under either name of the program.
 type options struct {
 	config, hba, pcp, key string
 	discardStatus         bool
@@ -29,11 +29,11 @@ func (o *options) addFileFlags(flags *pflag.FlagSet, path string) {
 }
 
 func (o *options) addStartFlags(flags *pflag.FlagSet) {
-	flags.BoolVarP(&o.discardStatus, "discard-status", "D", false, "forget which nodes were down")
+	flags.BoolVarP(&o.discardStatus, "discard-status", "D", false, "do not remember which nodes were down")
 	flags.BoolVarP(&o.debug, "debug", "d", false, "log debug messages")
 }
 
-// load reads the configuration with what the command line says about it.
+// load reads the configuration together with what the command line says about it.
 func (o *options) load() (*config.Config, []config.Warning, error) {
 	if err := o.absolute(); err != nil {
 		return nil, nil, err
@@ -49,7 +49,8 @@ func (o *options) commandLine() config.CommandLine {
 	return config.CommandLine{HBA: o.hba, PCP: o.pcp, Key: o.key, DiscardStatus: o.discardStatus, Debug: o.debug, Pid: usualPidFile}
 }
 
-// absolute makes the file names independent of the working folder, which a daemon leaves.
+// absolute makes the file names independent of the working folder, because a daemon
+// changes that.
 func (o *options) absolute() error {
 	o.key = o.keyFile()
 	for _, path := range []*string{&o.config, &o.hba, &o.pcp, &o.key} {
@@ -79,7 +80,7 @@ func (o *options) keyFile() string {
 	return ""
 }
 
-// modeFlag is the value of -m: a way to stop or its first letter.
+// modeFlag is the value of -m: a way to stop, or its first letter.
 type modeFlag struct{ mode *string }
 
 func (m modeFlag) String() string { return *m.mode }

@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outcome is what became of the latest reload, for whoever has asked for one. It lies beside the pid
-// file while the server runs, with what the server's command line says of files.
+// outcome is the result of the latest reload, for the process that asked for one. The file lies
+// beside the pid file while the server runs. It also has the files that the server's command line
+// names.
 type outcome struct {
-	Began   time.Duration `json:"began"` // since the machine was started, as CLOCK_BOOTTIME tells; 0: there was none yet
+	Began   time.Duration `json:"began"` // when it began, in time since the machine was started (CLOCK_BOOTTIME); 0: there was no reload yet
 	Errors  []string      `json:"errors,omitempty"`
 	Changed []string      `json:"changed,omitempty"`
 	Restart []string      `json:"restart,omitempty"` // changed, and not in effect before a restart
@@ -23,21 +24,22 @@ type outcome struct {
 	Key     string        `json:"key_file,omitempty"`
 }
 
-// reloadDeadline limits how long reload waits for what becomes of it: reading the files may
-// run a command that asks for a passphrase, which has 30 s.
+// reloadDeadline limits how long reload waits for the result: reading the files may run a
+// command that asks for a passphrase, which has 30 s.
 const reloadDeadline = time.Minute
 
-// outcomeFile is where the server of a pid file tells it.
+// outcomeFile is where the server with a pid file writes the result.
 func outcomeFile(pidFile string) string { return pidFile + ".reload" }
 
-// sinceBoot is the same clock for the server and whoever asks it to reload.
+// sinceBoot is a clock that the server and the process that asks it to reload have in
+// common.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // every Linux has it
 	return time.Duration(t.Nano())
 }
 
-// write tells it, whole or not at all.
+// write writes the file as a whole or not at all.
 func (o outcome) write(path string) error {
 	text, err := json.Marshal(o)
 	if err != nil {
@@ -45,7 +47,7 @@ func (o outcome) write(path string) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("tell what became of a reload: %w", err)
+		return fmt.Errorf("write result of reload: %w", err)
 	}
 	_, err = f.Write(append(text, '\n'))
 	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
@@ -53,7 +55,7 @@ func (o outcome) write(path string) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("tell what became of a reload: %w", err)
+		return fmt.Errorf("write result of reload: %w", err)
 	}
 	return nil
 }
@@ -66,7 +68,8 @@ func readOutcome(path string) (o outcome, err error) {
 	return o, json.Unmarshal(text, &o)
 }
 
-// awaitOutcome waits for a reload that began after it was asked for. process is the server's.
+// awaitOutcome waits for the result of a reload that began after it was asked for. process is
+// the server's.
 func awaitOutcome(path string, process int, asked time.Duration) (outcome, error) {
 	const step = 20 * time.Millisecond
 	for waited := time.Duration(0); waited < reloadDeadline; waited += step {
@@ -77,5 +80,5 @@ func awaitOutcome(path string, process int, asked time.Duration) (outcome, error
 			return outcome{}, errors.New("the server has ended meanwhile; see its log")
 		}
 	}
-	return outcome{}, fmt.Errorf("the server has not said within %v what became of it; see its log", reloadDeadline)
+	return outcome{}, fmt.Errorf("the server has not reported a result within %v; see its log", reloadDeadline)
 }

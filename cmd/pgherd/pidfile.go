@@ -19,15 +19,15 @@ const claimTries = 3
 // programNames are the names a running server may have.
 var programNames = []string{"pgherd", "pgpool"}
 
-// The folders of pid files that no configuration names: Pgpool-II's, where it is installed, and ours,
-// which root makes.
+// The folders of pid files that no configuration names: Pgpool-II's, where it is installed, and
+// pgherd's own, which root makes.
 const (
 	pgpoolRunFolder = "/var/run/pgpool"
 	runFolder       = "/run/pgherd"
 )
 
-// usualPidFile is where the pid file is if the configuration does not say so. It is the same for
-// whoever starts, stops or reloads the server as the same user.
+// usualPidFile is the path of the pid file if the configuration names none. It is the same for
+// every command that the same user runs.
 func usualPidFile(port int) string {
 	session := os.Getenv("XDG_RUNTIME_DIR")
 	switch {
@@ -43,8 +43,8 @@ func usualPidFile(port int) string {
 
 func writable(folder string) bool { return unix.Access(folder, unix.W_OK|unix.X_OK) == nil }
 
-// claimPidFile writes this process's number to path, whole or not at all, unless a server whose
-// number is there is still running. What a crashed one left behind is replaced.
+// claimPidFile writes this process's number to path, as a whole or not at all, unless a server
+// is still running under the number in it. It replaces a file that a crash has left.
 func claimPidFile(path string) error {
 	if filepath.Dir(path) == runFolder {
 		_ = os.Mkdir(runFolder, 0o755) // if it cannot be made, the file cannot either
@@ -93,8 +93,8 @@ func readPid(path string) (int, error) {
 	return pid, nil
 }
 
-// isServer reports whether another process with this number lives and is one of ours by its name.
-// After a restart of the machine or container the number may be anybody's, even our own.
+// isServer says that another process with this number is running and has the name of a pgherd.
+// After a restart of the machine or container the number may be any process's, even this one's.
 func isServer(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil || pid == os.Getpid() {

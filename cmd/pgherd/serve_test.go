@@ -276,7 +276,7 @@ func TestKilledServer(t *testing.T) {
 	s.await("log", "LOG:  ready")
 	server.Process.Kill()
 	server.Wait()
-	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "which was left over") {
+	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "which is left over") {
 		t.Errorf("%d %s", code, out)
 	}
 	s.start()

@@ -14,22 +14,21 @@ const (
 
 	slowSize = 64 << 10 // bytes of a private buffer for a stream that is not fast
 
-	scarcity = 8 // a Conn's limit is divided by it while the loop holds Settings.Held
+	scarcity = 8 // a Conn's limit is divided by it while all Conns hold Settings.Held
 )
 
-// receiver is the receiving half of a Conn.
-//
-// A Conn that holds its limit stops receiving and goes on when it has released half of it. One that was
-// refused for want of shared buffers has bytes or an end to receive: it gets that once into a private buffer,
-// whoever holds the shared ones (I5), and then asks for shared ones again. It is refused only when there is
-// something to receive, so a Conn that is idle holds no buffer at all.
+// receiver is the receiving half of a Conn. A Conn that holds its limit stops receiving, and goes on when it
+// has released half of it. A Conn that was refused because there was no shared buffer has bytes, or an end,
+// to receive. It gets them once into a private buffer, whoever holds the shared ones (I5), and then asks for
+// shared ones again. It is refused only when there is something to receive, so an idle Conn holds no buffer
+// at all.
 type receiver struct {
 	recv     recvState
 	rx       fifo.Queue[*Buf]
 	end      error // receiving has ended for good
 	held     int   // bytes of memory that count against the limit
 	full     bool  // over the limit, not yet down to half
-	refused  bool  // for want of a shared buffer: the next receive is private
+	refused  bool  // there was no shared buffer, so the next receive is private
 	stream   bool
 	into     *Buf // the private buffer of the receive in flight
 	nextSize int  // of the next private buffer
@@ -41,7 +40,7 @@ type recvState uint8
 const (
 	recvIdle     recvState = iota // nothing in flight
 	recvArmed                     // in flight
-	recvStopping                  // in flight, and its end was asked for
+	recvStopping                  // in flight, and told to end
 )
 
 // Take returns the oldest received Buf, whose reference passes to the caller; nil when there is none.
@@ -52,9 +51,9 @@ func (c *Conn) Take() *Buf {
 	return c.rx.Pop()
 }
 
-// Stream turns the mode for large results on or off: on, bytes are received into private buffers of 256 to
-// 512 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket gathers LowWater bytes,
-// or as many as come within LowWaterWait, before it wakes us.
+// Stream switches the mode for large results on or off. If it is on, bytes are received into private buffers
+// of 256 to 512 KB instead of the shared ones, at most StreamHeld bytes of them, and a TCP socket collects
+// LowWater bytes, or as many as come within LowWaterWait, before it wakes the thread.
 func (c *Conn) Stream(on bool) {
 	if c.stream != on && !c.loop.set.NoStream {
 		c.stream = on
@@ -146,7 +145,7 @@ func nextStreamSize(size, n int) int {
 	return max(StreamMin, min(size, StreamMax))
 }
 
-// hold counts memory of buffers received here, negative when one is released.
+// hold counts the memory of received buffers; bytes is negative when one is released.
 func (c *Conn) hold(bytes int) {
 	c.held += bytes
 	c.loop.held += bytes
@@ -154,7 +153,7 @@ func (c *Conn) hold(bytes int) {
 }
 
 // limit is the memory of buffers at which the Conn stops receiving. When all Conns together hold too much,
-// each gets less; whoever holds nothing may always receive.
+// each may hold less; a Conn that holds nothing may always receive.
 func (c *Conn) limit() int {
 	limit := c.loop.set.Quota * c.loop.set.BufferSize
 	if c.stream {

@@ -30,9 +30,9 @@ import (
 const Forever time.Duration = -1
 
 // Owner is told that something about a Conn changed: bytes arrived, receiving or sending ended, a queue of
-// Relief bytes or more has shrunk, receiving stopped after Detach. Of other sends, which are most, it is told
-// after TellSends only: nobody waits for them. It is called on the loop's thread inside Turn, must not call Turn,
-// and may be called for nothing.
+// Relief bytes or more has shrunk, or receiving stopped after Detach. It is told of other sends, which are
+// most, only after TellSends, because nobody waits for them. It is called on the loop's thread inside Turn,
+// must not call Turn, and may be called although nothing has changed.
 type Owner interface{ Ready(*Conn) }
 
 // Loop is one thread's sockets and buffers.
@@ -41,7 +41,7 @@ type Loop struct {
 	set    Settings
 	slots  []slot
 	vacant []uint32
-	open   int // Conns that still have a descriptor of ours
+	open   int // Conns that still have a descriptor
 	held   int // memory of received buffers that count against some Conn
 	dirty  fifo.Queue[*Conn]
 	ready  fifo.Queue[*Conn]
@@ -63,7 +63,7 @@ type slot struct {
 const (
 	running  uint32 = iota // in user code or in a Turn that does not block
 	sleeping               // Turn blocks or is about to: waking needs a system call
-	woken                  // the next Turn shall not block
+	woken                  // the next Turn must not block
 )
 
 // NewWith makes a loop on the given engine; it panics when the engine cannot start.
@@ -149,12 +149,12 @@ func (l *Loop) Turn(wait time.Duration) error {
 	return err
 }
 
-// Round is after how many Turns every socket has been looked at, however many have something to say: what a
-// socket holds now is received by then, unless its Conn holds its limit.
+// Round is after how many Turns every socket has been looked at, however many have something to receive.
+// What a socket holds now is received by then, unless its Conn holds its limit.
 func (l *Loop) Round() int { return 1 + l.open/epollEvents }
 
-// settle brings the engine in line with what every touched Conn wants. It is the only place that starts or
-// stops an operation, so an engine is never re-entered from Complete.
+// settle starts and stops what every touched Conn needs. It is the only place that starts or stops an
+// operation, so an engine is never re-entered from Complete.
 func (l *Loop) settle() {
 	for l.dirty.Len() > 0 {
 		c := l.dirty.Pop()
@@ -164,7 +164,8 @@ func (l *Loop) settle() {
 	l.provide(l.engine)
 }
 
-// tell calls the owners of the Conns announced so far; what they cause to be announced waits for the next Turn.
+// tell calls the owners of the Conns announced so far. What they cause to be announced waits for the next
+// Turn.
 func (l *Loop) tell() {
 	for n := l.ready.Len(); n > 0; n-- {
 		c := l.ready.Pop()
@@ -220,7 +221,7 @@ func (l *Loop) Wake() {
 	}
 }
 
-// Features tells what the loop uses of the kernel and why not more.
+// Features says what the loop uses of the kernel, and why not more.
 func (l *Loop) Features() []Feature {
 	fs := l.engine.Features()
 	if l.fallback != "" {
@@ -264,7 +265,8 @@ func (l *Loop) Close() {
 	l.retire(quiet)
 }
 
-// abandoned keeps alive what a kernel that did not let go in time may still write to.
+// abandoned keeps memory alive to which a kernel that did not let go of it in time may
+// still write.
 var abandoned struct {
 	sync.Mutex
 	loops []*Loop

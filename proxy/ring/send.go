@@ -6,10 +6,10 @@ import (
 	"pgherd/proxy/fifo"
 )
 
-// WriteSize is the room of the private buffers that Write copies small pieces into.
+// WriteSize is the size of the private buffers into which Write copies small pieces.
 const WriteSize = 4 << 10
 
-// Relief is how many bytes make a queue for whose end somebody may wait.
+// Relief is the length of a queue from which on somebody may wait for its end.
 const Relief = 64 << 10
 
 // sender is the sending half of a Conn: a queue of parts of Bufs, each holding its Buf until it is sent.
@@ -17,8 +17,8 @@ type sender struct {
 	tx      fifo.Queue[part]
 	queued  int
 	sending bool // a prefix of tx is in flight
-	stopped bool // the end of that was asked for
-	telling bool // the owner hears of every send
+	stopped bool // that send was told to end
+	telling bool // the owner is told of every send
 	broken  error
 	half    halfClose
 }
@@ -93,7 +93,7 @@ func (c *Conn) enqueue(p part) {
 // Queued is the number of bytes the kernel has not yet taken.
 func (c *Conn) Queued() int { return c.queued }
 
-// TellSends has the owner told of every send from now on.
+// TellSends makes the owner be told of every send from now on.
 func (c *Conn) TellSends() { c.telling = true }
 
 // Broken is the error of sending, or nil. Later sends are dropped.

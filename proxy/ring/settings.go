@@ -5,9 +5,9 @@ type Settings struct {
 	Engine     string // auto (or empty), io_uring, epoll
 	Buffers    int    // shared receive buffers; rounded up to a power of two, at most MaxBuffers
 	BufferSize int    // bytes of one shared buffer
-	Quota      int    // shared buffers, or as much memory of private ones, a Conn may hold before it stops receiving
-	Held       int    // bytes of memory all Conns may hold before each gets an eighth of that
-	NoStream   bool   // Conn.Stream changes nothing: to compare with
+	Quota      int    // how many shared buffers, or as much memory of private ones, a Conn may hold before it stops receiving
+	Held       int    // how many bytes of memory all Conns may hold before each may hold only an eighth of its limit
+	NoStream   bool   // Conn.Stream has no effect; for comparisons
 }
 
 // Defaults and limits.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// system is what both engines on the kernel do alike.
+// system is what both engines that use the kernel have in common.
 type system struct{}
 
 // beginning is what Now counts from.
@@ -16,7 +16,7 @@ var beginning = time.Now()
 func (system) Now() time.Duration { return time.Since(beginning) }
 
 // LowWater sets SO_RCVLOWAT. The kernel keeps it below half of what the receive buffer may grow to, and grows
-// the buffer towards it. A Unix socket has the option and heeds it only where nobody waits for the receive.
+// the buffer towards it. A Unix socket has the option, but ignores it while somebody waits for the receive.
 func (system) LowWater(fd, bytes int) error {
 	if bytes > 1 {
 		switch family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); {
@@ -38,7 +38,7 @@ func (system) Reset(fd int) {
 func (system) CloseSocket(fd int) { _ = unix.Close(fd) }
 
 // eventfd wakes a thread that blocks in the kernel. The mutex keeps a late wake from writing to a
-// descriptor that is closed and perhaps another file by now.
+// descriptor that is closed and may be another file by now.
 type eventfd struct {
 	mu sync.Mutex
 	fd int

@@ -24,7 +24,7 @@ type message struct {
 }
 
 func (m *message) set(parts [][]byte) {
-	clear(m.vector[len(parts):max(len(parts), int(m.header.Iovlen))]) // keep nothing alive for nothing
+	clear(m.vector[len(parts):max(len(parts), int(m.header.Iovlen))]) // so that it keeps nothing alive
 	for i, p := range parts {
 		m.vector[i].Base = unsafe.SliceData(p)
 		m.vector[i].SetLen(len(p))

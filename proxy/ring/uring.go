@@ -109,9 +109,9 @@ func (u *uring) Recv(id ID, fd int, into []byte, limit int) {
 	e.SetUserData(uint64(id | opRecv))
 }
 
-// poll takes the place of a receive into shared buffers while there are none: the kernel would refuse that
-// before it looks for bytes. (It does not with IORING_RECVSEND_POLL_FIRST, but then Linux 6.18 loses the end
-// of a stream on a Unix socket when it comes together with bytes.)
+// poll takes the place of a receive into shared buffers while there are none, because the kernel would
+// refuse that before it looks for bytes. (It does not with IORING_RECVSEND_POLL_FIRST, but then Linux 6.18
+// loses the end of a stream on a Unix socket when it comes together with bytes.)
 func (u *uring) poll(id ID) {
 	s := &u.sockets[id.Slot()]
 	s.polling = true
@@ -171,7 +171,7 @@ func (u *uring) Turn(wait time.Duration) error {
 	return u.queues.Err
 }
 
-// wait submits and waits for one completion: first briefly, and for long only if there was none. (To wait for
+// wait submits and waits for one completion: first briefly, and longer only if there was none. (Waiting for
 // one more than the sends, which mostly complete at once, saved a third of the calls of a busy relay but no
 // processor time.)
 func (u *uring) wait(wait time.Duration) error {
@@ -257,7 +257,8 @@ func (u *uring) Close() error {
 	return nil
 }
 
-// probe finds out what is used of the kernel beyond what the engine cannot do without.
+// probe finds out which features of the kernel are used beyond those that the engine
+// needs.
 func (u *uring) probe() error {
 	u.features = []Feature{
 		{Name: "io_uring", Used: true, MinVersion: iouring.MinKernel},
@@ -278,8 +279,8 @@ func (u *uring) feature(name, since string, missing error) {
 	u.features = append(u.features, f)
 }
 
-// probeLimit asks for a limited multishot receive from no file at all: a kernel that knows the limit finds
-// the file wrong, an older one the request.
+// probeLimit asks for a limited multishot receive from no file at all. A kernel that knows the limit
+// reports the wrong file, an older one the wrong request.
 func (u *uring) probeLimit() error {
 	e := u.queues.Entry()
 	iouring.PrepareMultishot(e, -1, 1)
@@ -296,4 +297,4 @@ func (u *uring) probeLimit() error {
 	return nil
 }
 
-var errNoLimit = errors.New("kernel does not know it; one socket may take all buffers given to the kernel in a turn")
+var errNoLimit = errors.New("the kernel does not support it; one socket may take all buffers that the kernel has in a turn")

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// wantState wants an error of PostgreSQL's, by its SQLSTATE.
+// wantState returns an error unless err is PostgreSQL's error with this SQLSTATE.
 func wantState(err error, state string) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == state {
 		return nil
@@ -54,7 +54,7 @@ func failing(ctx context.Context, _ *workload, conn *pgx.Conn) (string, error) {
 		errors.Join(wantState(syntax, "42601"), wantState(division, "22012"), wantState(middle, "22012"))
 }
 
-// transactions moves money from many clients at once; the sum stays.
+// transactions moves money with many clients at once; the sum stays the same.
 func transactions(ctx context.Context, r *workload, _ *pgx.Conn) (string, error) {
 	began := time.Now()
 	results := make(chan error, clients)
@@ -79,7 +79,7 @@ func transfer(ctx context.Context, r *workload, client int) error {
 	defer conn.Close(ctx)
 	giveUp := errors.New("give up")
 	for i := range transfers {
-		// Rows of its own, so that no two clients wait for each other in a circle.
+		// Each client has rows of its own, so that no two clients wait for each other.
 		from, to := client*100+i, client*100+50+i%50
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "UPDATE demo SET balance = balance - 10 WHERE id = $1", from); err != nil {
@@ -117,7 +117,8 @@ func notify(ctx context.Context, r *workload, conn *pgx.Conn) (string, error) {
 	return "another client heard " + got.Payload, execute(ctx, conn, "UNLISTEN *")
 }
 
-// cancelStatement cancels a statement once the primary or a standby shows it running.
+// cancelStatement cancels a statement once the primary or a standby shows that it is
+// running.
 func cancelStatement(ctx context.Context, r *workload, conn *pgx.Conn) (string, error) {
 	began := time.Now()
 	done := make(chan error, 1)

@@ -37,11 +37,11 @@ func Command() *cobra.Command {
 		Use:   "demo",
 		Short: "Start a primary, two standbys and pgherd in front of them, and watch",
 		Long: "Starts throw-away PostgreSQL servers and pgherd in front of them, all on 127.0.0.1,\n" +
-			"prints how to connect and shows the nodes until Ctrl-C, which takes everything away.",
+			"prints how to connect and shows the nodes until Ctrl-C, which removes everything.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.once && !c.Flags().Changed("port") {
-				o.port = 0 // nobody needs to know it
+				o.port = 0 // nobody needs to know the port
 			}
 			return run(c.Context(), c.OutOrStdout(), o)
 		},
@@ -51,7 +51,7 @@ func Command() *cobra.Command {
 	return cmd
 }
 
-// run goes on until its work is done, ctx ends, or a signal to stop.
+// run runs until its work is done, ctx ends, or a signal tells it to stop.
 func run(ctx context.Context, out io.Writer, o options) (err error) {
 	if ctx == nil {
 		ctx = context.Background()
@@ -88,7 +88,7 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	return watch(ctx, out, proxy)
 }
 
-// stopped is no error if it was the user who stopped.
+// stopped returns no error if the user has stopped the demo.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

@@ -20,7 +20,7 @@ const (
 	transfers  = 25 // by each client
 )
 
-// workload is what the checks of one workload share.
+// workload is what all checks share.
 type workload struct {
 	nodes *herd.Herd
 	proxy *herd.Proxy
@@ -71,7 +71,7 @@ func once(ctx context.Context, out io.Writer, nodes *herd.Herd, proxy *herd.Prox
 	return nil
 }
 
-// check gives each check a connection of its own, which must be usable after it.
+// check gives each check a connection of its own, which must be usable afterwards.
 func (r *workload) check(ctx context.Context, c check) (saw string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()

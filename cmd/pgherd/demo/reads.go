@@ -14,7 +14,7 @@ const (
 	readsBack = 100 // rows that are written, and read at once
 )
 
-// reads waits for the standbys first: whichever node answers, the answer is right.
+// reads waits for the standbys first, so that the answer is right on every node.
 func reads(ctx context.Context, r *workload, conn *pgx.Conn) (string, error) {
 	if err := r.nodes.WaitStreaming(ctx); err != nil {
 		return "", err
@@ -69,7 +69,7 @@ func selects(ctx context.Context, conn *pgx.Conn) (counts []int, err error) {
 	return counts, nil
 }
 
-// ownWrites reads each row as soon as it is written, wherever that reads.
+// ownWrites reads each row as soon as it is written, on whatever node.
 func ownWrites(ctx context.Context, _ *workload, conn *pgx.Conn) (string, error) {
 	for i := range readsBack {
 		if err := execute(ctx, conn, fmt.Sprintf("UPDATE demo SET balance = balance + %d WHERE id = 1", 1-2*(i%2))); err != nil {

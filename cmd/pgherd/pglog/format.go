@@ -16,14 +16,14 @@ const (
 	keyHint   = "hint"
 )
 
-// clientGroup begins the keys of a group that tells whose doing a record is: for
-// the prefix and for JSON, but not in a line of text, which is Pgpool-II's.
+// clientGroup begins the keys of a group that says whose client a record is about. The
+// prefix and JSON use it; a line of text, which is Pgpool-II's, leaves it out.
 const clientGroup = "client."
 
-// process is what %a and %P say where no attribute does.
+// process is what %a and %P show if no attribute says so.
 const process = "main"
 
-// prefixKeys are the attributes that each escape of the prefix shows.
+// prefixKeys are the attributes that the escapes of the prefix show.
 var prefixKeys = map[byte][]string{'a': {"app"}, 'u': {"user"}, 'd': {"database"}, 'h': {"host"}, 'r': {"host", "port"}}
 
 func (l *Log) format(r slog.Record, attrs []slog.Attr) []byte {
@@ -37,7 +37,7 @@ func (l *Log) format(r slog.Record, attrs []slog.Attr) []byte {
 	for _, a := range attrs {
 		text := a.Value.String()
 		if text != "" && !shown[a.Key] && !strings.HasPrefix(a.Key, clientGroup) && a.Key != keyDetail && a.Key != keyHint {
-			b.WriteString(" " + a.Key + "=" + word(text)) // what is empty says nothing
+			b.WriteString(" " + a.Key + "=" + word(text)) // an empty value says nothing
 		}
 	}
 	b.WriteByte('\n')
@@ -72,7 +72,8 @@ func find(attrs []slog.Attr, key string) string {
 	return ""
 }
 
-// shownInPrefix lists the attributes that need not follow the message.
+// shownInPrefix lists the attributes that need not follow the message, because the
+// prefix shows them.
 func (l *Log) shownInPrefix() map[string]bool {
 	shown := map[string]bool{}
 	for _, escape := range escapes(l.settings.LinePrefix) {
@@ -109,7 +110,8 @@ func (l *Log) prefix(now time.Time, attrs []slog.Attr) string {
 	return b.String()
 }
 
-// escape is what one letter of the prefix stands for; unknown ones for nothing, as in PostgreSQL.
+// escape is what one letter of the prefix stands for; unknown letters stand for nothing, as in
+// PostgreSQL.
 func (l *Log) escape(letter byte, now time.Time, attrs []slog.Attr) string {
 	switch letter {
 	case 'm':

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Levels of PostgreSQL that slog has no name for. slog.LevelInfo is PostgreSQL's LOG, what a server
-// says to its administrator; LevelNotice and LevelInform are what it says to a client.
+// Levels of PostgreSQL for which slog has no name. slog.LevelInfo is PostgreSQL's LOG, which a
+// server says to its administrator; LevelNotice and LevelInform are what it says to a client.
 const (
 	LevelDebug5 = slog.Level(-8)
 	LevelInform = slog.Level(1)
@@ -17,7 +17,7 @@ const (
 )
 
 // level is one of PostgreSQL's levels. rank orders them for log_min_messages, where LOG comes after
-// ERROR: a server that logs errors only still says that it has started.
+// ERROR: a server that logs only errors still logs that it has started.
 type level struct {
 	slog  slog.Level
 	name  string // for log_min_messages and JSON
@@ -53,7 +53,7 @@ func levelOf(l slog.Level) level {
 	return found
 }
 
-// rankOf is the rank of a word of log_min_messages; config has checked it.
+// rankOf is the rank of a word of log_min_messages, which config has checked.
 func rankOf(name string) int {
 	for _, l := range levels {
 		if strings.EqualFold(l.name, name) {

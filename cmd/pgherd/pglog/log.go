@@ -26,12 +26,12 @@ type Log struct {
 	stderr io.Writer
 	dial   func(syslog.Priority, string) (*syslog.Writer, error)
 	pid    int
-	rank   atomic.Int32 // least rank logged
+	rank   atomic.Int32 // the least rank that is logged
 
-	mu       sync.Mutex // owns what follows
+	mu       sync.Mutex // guards what follows
 	settings config.Log
 	syslog   *syslog.Writer // nil unless it is a destination
-	lines    uint64         // records written, for %l
+	lines    uint64         // how many records were written, for %l
 }
 
 // New opens a log. The error is that of reaching syslog.
@@ -40,7 +40,8 @@ func New(settings config.Log, stderr io.Writer) (*Log, error) {
 	return l, l.Configure(settings)
 }
 
-// Configure changes what is logged, where and how. After an error the log is as it was.
+// Configure changes what is logged, where and how. After an error the log stays as it
+// was.
 func (l *Log) Configure(settings config.Log) error {
 	var writer *syslog.Writer
 	if slices.Contains(settings.Destination, "syslog") {
@@ -86,7 +87,7 @@ func (l *Log) write(r slog.Record, attrs []slog.Attr) error {
 	return err
 }
 
-// recorder is the slog side: it carries the attributes given to a logger.
+// recorder is the slog.Handler; it has the attributes that a logger was given.
 type recorder struct {
 	log   *Log
 	attrs []slog.Attr // flat, group names joined with dots
