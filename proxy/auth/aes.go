@@ -8,10 +8,11 @@ import (
 	"errors"
 )
 
-// errAES says as much as may be said: which part failed would help to guess.
+// errAES says as much as may be said, because naming the part that failed would help
+// somebody who guesses.
 var errAES = errors.New("the AES entry cannot be decrypted: wrong key file, or not what pg_enc writes")
 
-// decryptAES opens what Pgpool-II's pg_enc wrote: base64 of AES-256-CBC with
+// decryptAES decrypts what Pgpool-II's pg_enc has written: base64 of AES-256-CBC with
 // PKCS#7 padding.
 func decryptAES(encoded, key string) (string, error) {
 	if key == "" {

@@ -8,20 +8,20 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// attempt is one client's authentication under way.
+// attempt is the authentication of one client.
 type attempt struct {
 	talk
-	ctx    context.Context // ends with the login
+	ctx    context.Context // ends with the log-in
 	policy *Policy
 	peer   *Peer
 	rule   *Rule // nil without pool_hba.conf
 	search *search
-	stored Secret // what is known of the user; see know
-	source string // where it is from, for the log
+	stored Secret // what is known of the user's password; see know
+	source string // where the secret comes from, for the log
 }
 
-// know looks the user up by auth_query, if pool_passwd does not have it.
-// Methods that compare with a stored secret begin with it.
+// know looks the user up by auth_query if pool_passwd does not have the user. Methods
+// that compare with a stored secret begin with it.
 func (a *attempt) know() error {
 	if a.stored.kind() != empty || a.policy.Lookup == nil {
 		return nil
@@ -32,14 +32,14 @@ func (a *attempt) know() error {
 	return a.unavailable(err)
 }
 
-// doubt is for a proof that failed: PostgreSQL may have another secret by now,
-// which the next attempt is to meet. It says whether asking makes sense. An
-// unknown user is doubted like a known one.
+// doubt is called after a failed proof, because PostgreSQL may have another secret by
+// now, with which the next attempt must be compared. It says whether it makes sense to
+// ask. An unknown user is treated like a known one.
 func (a *attempt) doubt() bool {
 	return a.source == "auth_query" && a.policy.Lookup.Doubt(a.peer.User)
 }
 
-// again is doubt, and fetches the secret to compare with at once.
+// again is doubt, and fetches the secret at once to compare with it.
 func (a *attempt) again() (fetched bool, err error) {
 	if !a.doubt() {
 		return false, nil
@@ -57,11 +57,11 @@ func (a *attempt) unavailable(err error) error {
 	return r
 }
 
-// costly bounds how many passwords of clients are derived at once, so that
+// costly bounds how many passwords of clients are derived at the same time, so that
 // guesses leave processors to everybody else.
 var costly = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
-// derive is deriveKeys with a turn to wait for.
+// derive waits for its turn and calls deriveKeys.
 func (a *attempt) derive(password string, v verifier) (scramKeys, error) {
 	select {
 	case costly <- struct{}{}:
@@ -72,7 +72,7 @@ func (a *attempt) derive(password string, v verifier) (scramKeys, error) {
 	}
 }
 
-// wrong is the one answer to every failed proof, whatever the reason.
+// wrong is the answer to every failed proof, whatever the reason.
 func (a *attempt) wrong() *Refusal {
 	reason := "the password does not match " + a.source
 	if a.stored.kind() == empty {

@@ -23,24 +23,24 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// Peer is what is known of a client before it has proved anything.
+// Peer is what is known of a client before it is authenticated.
 type Peer struct {
-	Local      bool       // came through a Unix socket
-	Addr       netip.Addr // where from, IPv4 as IPv4; unset if Local
+	Local      bool       // connected through a Unix socket
+	Addr       netip.Addr // the client's address, IPv4 in its own form; unset if Local
 	TLS        bool
-	Certified  bool    // has a certificate that our ssl_ca_cert vouches for
+	Certified  bool    // has a certificate of an authority in ssl_ca_cert
 	CommonName string  // of that certificate
 	Subject    string  // of that certificate; see SubjectDN
 	Binding    Binding // of the TLS that the client speaks with us
 	User       string
 	Database   string
 	Physical   bool // asks for physical replication: no database
-	// Own are this host's addresses with their networks, for samehost and
-	// samenet; asked only if a rule needs it.
+	// Own are this host's addresses with their networks, for samehost and samenet;
+	// called only if a rule needs them.
 	Own func() []netip.Prefix
 }
 
-// host is how messages name where the client is.
+// host names the client's host in messages.
 func (p *Peer) host() string {
 	if p.Local {
 		return "[local]"
@@ -48,44 +48,44 @@ func (p *Peer) host() string {
 	return p.Addr.String()
 }
 
-// Proof says who vouches for a client, and so whose servers it may be given (I1).
+// Proof says who has authenticated a client, and so whose servers it may be given (I1).
 type Proof uint8
 
-// The proofs. What they mean for sharing is explained at Grant.Sharing.
+// The proofs. Grant.Sharing explains what they mean for sharing.
 const (
-	// Nobody: without pool_hba.conf and without a stored password the client
-	// was let in unasked. Servers must ask for nothing either.
+	// Nobody: without pool_hba.conf and without a stored password the client was let in
+	// without a proof. Servers must ask for none either.
 	Nobody Proof = iota
-	// Here: a rule of pool_hba.conf or a secret of pool_passwd settled it.
+	// Here: a rule of pool_hba.conf or a secret of pool_passwd has decided.
 	Here
-	// Server: the client gave a password that only PostgreSQL can judge.
+	// Server: the client gave a password that only PostgreSQL can check.
 	Server
 )
 
-// Grant is what a client that passed may use.
+// Grant is what an authenticated client may use.
 type Grant struct {
 	Proof  Proof
-	Secret Secret // to log in to servers with; may be empty
-	Method string // how it passed, for the log
-	Line   int    // of pool_hba.conf, or of a file that it includes; 0 without
+	Secret Secret // for logging in to servers; may be empty
+	Method string // how the client was authenticated, for the log
+	Line   int    // line of pool_hba.conf, or of a file that it includes; 0: none
 }
 
-// Policy is how clients are authenticated: an immutable snapshot.
+// Policy says how clients are authenticated; it is an immutable snapshot.
 type Policy struct {
 	HBA    *HBA    // nil: enable_pool_hba is off
 	Ident  *Ident  // nil: no ident_file
 	Passwd *Passwd // nil: no pool_passwd
-	Lookup *Lookup // nil: no auth_query; asked for users that Passwd does not have
-	// Resolver and Members are asked if a line needs it. Members is nil if there
-	// is nobody to ask.
+	Lookup *Lookup // nil: no auth_query; otherwise asked for users that Passwd does not have
+	// Resolver and Members are asked if a line needs them. Members is nil if there is
+	// no user to ask as.
 	Resolver Resolver
 	Members  *Members
-	// AllowClearText is allow_clear_text_frontend_auth: without a stored
-	// secret and without HBA, ask for the password and let the server judge.
+	// AllowClearText is allow_clear_text_frontend_auth: without a stored secret and
+	// without HBA, ask for the password and let the server check it.
 	AllowClearText bool
 }
 
-// Validate finds what only the files together can have wrong.
+// Validate finds errors that only the files together can have.
 func (p *Policy) Validate() error {
 	if p.HBA == nil {
 		return nil
@@ -99,7 +99,7 @@ func (p *Policy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ForgetAll drops what has been asked of PostgreSQL: roles may have been changed.
+// ForgetAll forgets what PostgreSQL has answered, because roles may have changed.
 func (p *Policy) ForgetAll() {
 	if p.Lookup != nil {
 		p.Lookup.ForgetAll()
@@ -109,9 +109,10 @@ func (p *Policy) ForgetAll() {
 	}
 }
 
-// Check authenticates the client at the other end of conn, whose deadline the
-// caller has set and ctx knows. A client that fails gets a *Refusal; other
-// errors mean that conn broke, or a *wire.Fault that the client broke the protocol.
+// Check authenticates the client at the other end of conn, whose deadline the caller
+// has set and ctx knows. For a client that fails the error is a *Refusal. Other errors
+// mean that conn is broken; a *wire.Fault means that the client has violated the
+// protocol.
 func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Grant, error) {
 	a := &attempt{talk: talk{conn}, ctx: ctx, policy: p, peer: &peer, stored: p.Passwd.Find(peer.User), source: "pool_passwd"}
 	if p.HBA == nil {
@@ -133,10 +134,10 @@ func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Gran
 	return grant, err
 }
 
-// checkWithoutRules is enable_pool_hba = off. Pgpool-II then lets PostgreSQL
-// decide. Here whoever has an entry in pool_passwd, or a password by
-// auth_query, must prove it, because servers are opened with that; others are
-// judged by the server, or turned away if auth_query should have known them.
+// checkWithoutRules is enable_pool_hba = off. Pgpool-II then lets PostgreSQL decide.
+// Here a user who has an entry in pool_passwd, or a password by auth_query, must prove
+// it, because servers are opened with that. The server checks other users; they are
+// refused if auth_query should have known them.
 func (a *attempt) checkWithoutRules() (grant Grant, err error) {
 	if err := a.know(); err != nil {
 		return Grant{}, err
@@ -160,7 +161,7 @@ func (a *attempt) checkWithoutRules() (grant Grant, err error) {
 // method authenticates one client.
 type method func(a *attempt) (Grant, error)
 
-// methods is the table of what pool_hba.conf may name.
+// methods is the table of methods that pool_hba.conf may name.
 var methods = map[string]method{
 	"trust":         checkTrust,
 	"reject":        checkReject,
@@ -172,10 +173,10 @@ var methods = map[string]method{
 	"ldap":          checkLDAP,
 }
 
-// Refusal is why a client is turned away.
+// Refusal is why a client is refused.
 type Refusal struct {
-	Fault  wire.Fault // what it is told
-	Reason string     // for our log only; never a secret
+	Fault  wire.Fault // what the client is told
+	Reason string     // for the log only; never a secret
 }
 
 func (r *Refusal) Error() string {
@@ -192,7 +193,7 @@ func refuse(code, message, reason string) *Refusal {
 	return &Refusal{Fault: wire.Fault{Severity: "FATAL", Code: code, Message: message}, Reason: reason}
 }
 
-// violation says that somebody broke the protocol.
+// violation says that the client violates the protocol.
 func violation(message, detail string) *wire.Fault {
 	return &wire.Fault{Severity: "FATAL", Code: "08P01", Message: message, Detail: detail}
 }

@@ -5,8 +5,8 @@ import (
 	"crypto/x509"
 )
 
-// Binding ties SCRAM to the TLS connection it runs on: tls-server-end-point
-// of RFC 5929, section 4, the only type that PostgreSQL has. Empty: none.
+// Binding ties SCRAM to the TLS connection on which it runs: tls-server-end-point of
+// RFC 5929, section 4, the only type that PostgreSQL has. It is empty if there is none.
 type Binding []byte
 
 // EndPoint is the hash of a server's certificate, by the hash function of its

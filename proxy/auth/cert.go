@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// checkCert takes the certificate's name for the proof. That it is the user's
-// has been checked before, as method cert is clientcert=verify-full.
+// checkCert accepts the certificate's name as the proof. That it is the user's name was
+// checked before, because method cert implies clientcert=verify-full.
 func checkCert(a *attempt) (Grant, error) {
 	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
-// checkCertificate is a rule's clientcert option, beside its method.
+// checkCertificate is a rule's clientcert option, besides its method.
 func (a *attempt) checkCertificate() error {
 	if a.rule.ClientCert == CertNone {
 		return nil
@@ -33,8 +33,8 @@ func (a *attempt) checkCertificate() error {
 	return nil
 }
 
-// named says that a trusted certificate bears the user's name, or one that
-// the rule's map lets be the user.
+// named says that a trusted certificate has the user's name, or a name that the rule's
+// map allows for the user.
 func (a *attempt) named() (bool, error) {
 	name := a.certificateName()
 	if !a.peer.Certified || name == "" {
@@ -43,7 +43,8 @@ func (a *attempt) named() (bool, error) {
 	return a.policy.Ident.allows(a.rule.Map, name, a.peer.User, a.search.roles)
 }
 
-// certificateName is what the rule goes by; a zero byte in it hides something.
+// certificateName is the name that the rule compares; a zero byte in it hides
+// something.
 func (a *attempt) certificateName() string {
 	name := a.peer.CommonName
 	if a.rule.ByDN {

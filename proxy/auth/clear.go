@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// Methods pam and ldap hand a password in clear text to somebody who judges
-// it. It is then what logs in to servers, unless pool_passwd has something.
+// Methods pam and ldap hand a password in clear text to a judge. The same password is
+// used to log in to servers, unless pool_passwd has one.
 
-// errDenied is a judge's verdict; other errors mean that there was none.
+// errDenied says that the judge has refused the password; other errors mean that it has
+// not decided.
 var errDenied = errors.New("denied")
 
 // outsideTime is how long a judge may take.
 const outsideTime = 15 * time.Second
 
-// outside lets so many logins at once wait for judges, of each kind.
+// outside bounds how many log-ins wait for judges of each kind at the same time.
 type outside chan struct{}
 
-// checkOutside hears the password and has it judged. name is the method's in
-// messages.
+// checkOutside asks for the password and lets the judge decide. name is the method's
+// name in messages.
 func (a *attempt) checkOutside(name string, places outside, judge func(ctx context.Context, password string) error) (Grant, error) {
 	password, err := a.hearPassword()
 	if err != nil {
@@ -39,8 +40,8 @@ func (a *attempt) checkOutside(name string, places outside, judge func(ctx conte
 	return Grant{Proof: Here, Secret: PlainSecret(a.peer.User, password)}, nil
 }
 
-// judge returns at the end of ctx at the latest. A judge that hangs keeps its
-// place, so that hung ones do not pile up.
+// judge returns at the end of ctx at the latest. A judge that hangs keeps its place, so
+// that hanging ones do not accumulate.
 func (o outside) judge(ctx context.Context, password string, judge func(context.Context, string) error) error {
 	select {
 	case o <- struct{}{}:

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// HBA is pool_hba.conf: rules in order, the first that matches decides.
+// HBA is pool_hba.conf: rules in order, of which the first that matches decides.
 type HBA struct{ Rules []Rule }
 
 // Rule is a line of pool_hba.conf.
@@ -16,7 +16,7 @@ type Rule struct {
 	Line       int
 	Method     string // a key of methods
 	ClientCert CertDemand
-	ByDN       bool   // the certificate's whole subject counts, not its common name
+	ByDN       bool   // the certificate's whole subject is compared, not its common name
 	Map        string // user name map of method cert
 
 	kind      connection
@@ -35,7 +35,7 @@ const (
 	host
 	hostSSL
 	hostNoSSL
-	hostGSS // never matches: clients are told that there is no GSSAPI here
+	hostGSS // never matches, because clients are told that there is no GSSAPI
 )
 
 // connections are the names of the first field.
@@ -48,14 +48,13 @@ type CertDemand uint8
 // The demands.
 const (
 	CertNone CertDemand = iota
-	CertCA              // vouched for by ssl_ca_cert
+	CertCA              // from an authority in ssl_ca_cert
 	CertFull            // and its name is the user's, or mapped to it
 )
 
-// match is what the rules say of a client: the first rule that matches; nil
-// if there is none.
+// match returns the first rule that matches the client; nil if there is none.
 func (h *HBA) match(s *search) (*Rule, error) {
-	var passed *Rule // nobody can say whether this one would have matched
+	var passed *Rule // it cannot be known whether this rule would have matched
 	for i := range h.Rules {
 		r := &h.Rules[i]
 		found, err := r.matches(s)
@@ -75,20 +74,20 @@ func (h *HBA) match(s *search) (*Rule, error) {
 	return nil, nil
 }
 
-// undecided is why a log-in is refused of which nobody can say now whether
-// the rule is for it: to pass over a reject, or over a proof in favour of
-// trust, would let in whom the file keeps out.
+// undecided is why a log-in is refused if it cannot be known now whether the rule
+// matches it. To skip a reject, or a proof in favour of trust, would let in somebody
+// whom the file keeps out.
 func (r *Rule) undecided(err error) error {
 	refusal := refuse("57P03", "it cannot be found out now which roles the user is a member of", fmt.Sprintf("%v: %v", r.place(), err))
 	refusal.Fault.Hint = "A line of pool_hba.conf depends on it, for which pgherd asks the primary as auth_user, or as sr_check_user."
 	return refusal
 }
 
-// place is where the rule stands.
+// place is the rule's file and line.
 func (r *Rule) place() place { return place{r.File, r.Line} }
 
-// matches looks first at what costs nothing, then at the name of the client's
-// host, and asks for memberships last.
+// matches checks first what costs nothing, then the name of the client's host, and
+// memberships last.
 func (r *Rule) matches(s *search) (bool, error) {
 	if !r.kind.matches(s.peer) || r.kind != local && r.from.kind != named && !r.from.matches(s.peer) {
 		return false, nil
@@ -107,7 +106,7 @@ func (r *Rule) matches(s *search) (bool, error) {
 	return (database == yes || slices.Contains(roles, s.peer.Database)) && (user == yes || anyOf(r.users, roles)), nil
 }
 
-// anyOf says whether +role stands among the names for one of the roles.
+// anyOf says that +role is among the names for one of the roles.
 func anyOf(names []token, roles []string) bool {
 	return slices.ContainsFunc(names, func(t token) bool {
 		role, is := t.members()
@@ -129,7 +128,7 @@ func (c connection) matches(peer *Peer) bool {
 	return !peer.Local
 }
 
-// verdict is what a name says of a client.
+// verdict is how a name matches a client.
 type verdict uint8
 
 const (
@@ -145,7 +144,7 @@ func verdictOf(is bool) verdict {
 	return no
 }
 
-// best is the most that one of the names says.
+// best is the best match of the names.
 func best(names []token, of func(t token) verdict) (v verdict) {
 	for _, t := range names {
 		v = max(v, of(t))
@@ -153,8 +152,8 @@ func best(names []token, of func(t token) verdict) (v verdict) {
 	return v
 }
 
-// inDatabase: physical replication has no database and matches only the word
-// for it, as in PostgreSQL.
+// inDatabase knows that physical replication has no database and matches only the
+// keyword for it, as in PostgreSQL.
 func (p *Peer) inDatabase(t token) verdict {
 	switch {
 	case p.Physical:
@@ -178,7 +177,7 @@ func (p *Peer) asUser(t token) verdict {
 	return verdictOf(t.is("all") || t.names(p.User))
 }
 
-// names says whether a token that is no keyword is this name, or matches it.
+// names says that a token which is no keyword is this name, or matches it.
 func (t token) names(name string) bool {
 	if t.match != nil {
 		return t.match.MatchString(name)

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// addresses is the fourth field of a rule: where clients may come from.
+// addresses is the fourth field of a rule: the addresses of clients.
 type addresses struct {
 	kind      addressKind
-	net, mask netip.Addr // of a network; like PostgreSQL's, a mask may have gaps
+	net, mask netip.Addr // of a network; as in PostgreSQL, a mask may have gaps
 	name      string     // of a host, or .suffix of hosts
 }
 
@@ -38,10 +38,10 @@ func (a *addresses) matches(peer *Peer) bool {
 	case sameNet:
 		return slices.ContainsFunc(peer.Own(), func(p netip.Prefix) bool { return p.Contains(peer.Addr) })
 	}
-	return masked(peer.Addr, a.mask) == masked(a.net, a.mask) // other families have other lengths
+	return masked(peer.Addr, a.mask) == masked(a.net, a.mask) // addresses of other families have other lengths
 }
 
-// masked is the part of an address that its network names.
+// masked is the network part of an address.
 func masked(addr, mask netip.Addr) string {
 	bytes := addr.AsSlice()
 	for i, m := range mask.AsSlice() {
@@ -67,7 +67,7 @@ func (a *addresses) isLoopback() bool {
 	return masked(a.mask, least) == string(least.AsSlice())
 }
 
-// prefixMask has so many ones, for an address of the same family.
+// prefixMask has that many ones, for an address of the same family.
 func prefixMask(addr netip.Addr, bits int) netip.Addr {
 	ones, _ := netip.AddrFrom16([16]byte(slices.Repeat([]byte{0xff}, 16))).Prefix(bits)
 	if addr.Is4() {
@@ -76,8 +76,8 @@ func prefixMask(addr netip.Addr, bits int) netip.Addr {
 	return ones.Addr()
 }
 
-// addresses takes an address and its mask, or what stands for both. As in
-// PostgreSQL, what is no address is the name of a host.
+// addresses reads an address and its mask, or a word for both. As in PostgreSQL,
+// anything that is no address is the name of a host.
 func (p *ruleParser) addresses() addresses {
 	word := p.one("IP address specification", "host address")
 	if kind, is := addressWords[word.text]; is && !word.quoted {
@@ -104,7 +104,7 @@ func (p *ruleParser) addresses() addresses {
 	return addresses{}
 }
 
-// mask takes the netmask that stands in a field of its own.
+// mask reads the netmask in a field of its own.
 func (p *ruleParser) mask(addr netip.Addr) netip.Addr {
 	word := p.one("netmask specification (or write the address as ADDRESS/LENGTH)", "netmask")
 	mask, is := parseAddr(word.text)
@@ -118,9 +118,9 @@ func (p *ruleParser) mask(addr netip.Addr) netip.Addr {
 	return mask
 }
 
-// parseAddr reads an address as the C library does: the zone is left out, and
-// an IPv4 address may have less than four parts, the last of which fills the
-// rest, in base 8 after 0 and 16 after 0x.
+// parseAddr reads an address as the C library does: it ignores the zone, and an IPv4
+// address may have less than four parts, of which the last fills the rest, in base 8
+// after 0 and 16 after 0x.
 func parseAddr(text string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return addr.WithZone(""), true

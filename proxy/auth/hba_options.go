@@ -3,7 +3,7 @@ package auth
 // certDemands are the values of option clientcert, old and new.
 var certDemands = map[string]CertDemand{"verify-ca": CertCA, "1": CertCA, "verify-full": CertFull, "no-verify": CertNone, "0": CertNone}
 
-// option takes one option of a rule; it fails p if the value is wrong.
+// option reads one option of a rule; it fails p if the value is wrong.
 type option func(p *ruleParser, r *Rule, value string)
 
 // options are those that every rule may have, and those of methods.

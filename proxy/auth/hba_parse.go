@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// LoadHBA reads pool_hba.conf; what it names is relative to its folder. Every
-// line that is wrong is reported.
+// LoadHBA reads pool_hba.conf; names in it are relative to its folder. It reports every
+// line that is wrong.
 func LoadHBA(path string) (*HBA, error) { return readHBA(path, disk) }
 
-// ParseHBA is LoadHBA of a text; include reads a file that it names.
+// ParseHBA is LoadHBA for a text; include reads a file that the text names.
 func ParseHBA(text string, include func(name string) (string, error)) (*HBA, error) {
 	return readHBA(textName, source{read: func(path string) (string, error) {
 		if path == textName {
@@ -20,7 +20,7 @@ func ParseHBA(text string, include func(name string) (string, error)) (*HBA, err
 	}, list: func(string) ([]string, error) { return nil, errors.New("there are no folders") }})
 }
 
-// textName is what a text without a file is called in errors.
+// textName is what errors call a text without a file.
 const textName = "pool_hba.conf"
 
 func readHBA(path string, from source) (*HBA, error) {
@@ -57,7 +57,7 @@ func parseRule(l *line) (Rule, error) {
 	return r, p.err
 }
 
-// ruleParser takes fields in order. What went wrong first is kept.
+// ruleParser reads fields in order. It keeps the first error.
 type ruleParser struct {
 	rest [][]token
 	err  error
@@ -71,7 +71,7 @@ func (p *ruleParser) fail(format string, args ...any) {
 	p.rest = nil
 }
 
-// list takes a field of one or more tokens. Errors have PostgreSQL's words.
+// list reads a field of one or more tokens. Errors have PostgreSQL's words.
 func (p *ruleParser) list(what string) []token {
 	if len(p.rest) == 0 {
 		p.fail("end-of-line before %s", what)
@@ -82,7 +82,7 @@ func (p *ruleParser) list(what string) []token {
 	return field
 }
 
-// one takes a field of exactly one token, which errors about several call kind.
+// one reads a field of exactly one token; errors about several call it kind.
 func (p *ruleParser) one(what, kind string) token {
 	field := p.list(what)
 	if p.err == nil && len(field) != 1 {
@@ -103,7 +103,7 @@ func (p *ruleParser) connection(r *Rule) {
 	r.kind = kind
 }
 
-// names takes database or role names.
+// names reads names of databases or roles.
 func (p *ruleParser) names(what string) []token {
 	names := p.list(what + " specification")
 	for i := range names {
@@ -137,13 +137,12 @@ func (p *ruleParser) method(r *Rule) {
 	}
 }
 
-// notHere are methods that PostgreSQL has beside ours.
+// notHere are methods that PostgreSQL has and pgherd does not.
 var notHere = map[string]bool{"ident": true, "peer": true, "gss": true, "sspi": true, "radius": true, "bsd": true, "oauth": true}
 
 const methodNames = "trust, reject, password, md5, scram-sha-256, cert, pam or ldap"
 
-// options takes what follows the method; a field may have several, parted by
-// commas.
+// options reads what follows the method; a field may have several, separated by commas.
 func (p *ruleParser) options(r *Rule) {
 	for len(p.rest) > 0 {
 		for _, word := range p.list("option") {
@@ -160,7 +159,7 @@ func (p *ruleParser) option(r *Rule, text string) {
 	}
 	switch {
 	case p.err != nil:
-	case !found: // the text may be half a password
+	case !found: // the text may be a part of a password
 		p.fail("authentication option not in name=value format (quote a value with blanks)")
 	case take != nil:
 		take(p, r, value)

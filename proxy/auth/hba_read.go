@@ -10,20 +10,21 @@ import (
 	"strings"
 )
 
-// Limits of pool_hba.conf, of a file of user name maps, and of those they name.
+// Limits of pool_hba.conf, of a file of user name maps, and of the files that these
+// name.
 const (
-	maxHBABytes  = 64 << 20 // of each, and of all before the last; one that is named twice counts twice
-	leastBytes   = 4 << 10  // that each counts for, so that there are not too many
+	maxHBABytes  = 64 << 20 // for each file, and for all before the last; one that is named twice counts twice
+	leastBytes   = 4 << 10  // the least that each file counts, so that there cannot be too many
 	includeDepth = 10       // PostgreSQL's
 )
 
-// source is where the files are.
+// source provides the files.
 type source struct {
 	read func(path string) (string, error)
 	list func(folder string) (names []string, err error) // of files, in order
 }
 
-// disk is the source outside of tests.
+// disk is the source, except in tests.
 var disk = source{
 	read: func(path string) (string, error) { return readLimited(path, maxHBABytes) },
 	list: filesIn,
@@ -47,7 +48,7 @@ func filesIn(folder string) (names []string, err error) {
 	return names, nil
 }
 
-// place is where something stands.
+// place is a file and a line in it.
 type place struct {
 	file string
 	line int
@@ -55,7 +56,7 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 
-// LineError is what is wrong with a line, told with its place.
+// LineError is an error in a line, and where that is.
 type LineError struct {
 	place
 	err error
@@ -64,18 +65,18 @@ type LineError struct {
 func (e *LineError) Error() string { return e.place.String() + ": " + e.err.Error() }
 func (e *LineError) Unwrap() error { return e.err }
 
-// wrong is err with its place before it.
+// wrong is err with its place in front of it.
 func (p place) wrong(err error) error { return &LineError{p, err} }
 
-// line is a line, with those that it goes on in, or what is wrong with it.
+// line is a line with its continuations, or the error in it.
 type line struct {
 	place
-	fields [][]token // each has a token
+	fields [][]token // each field has at least one token
 	open   bool      // a quote is not closed
 	err    error
 }
 
-// wrong is err with the line's place, and with what may be the reason.
+// wrong is err with the line's place, and with a possible reason.
 func (l *line) wrong(err error) error {
 	if l.open {
 		err = fmt.Errorf("%w (a quote is not closed)", err)
@@ -83,15 +84,15 @@ func (l *line) wrong(err error) error {
 	return l.place.wrong(err)
 }
 
-// reader cuts a file into lines, those of the files that it includes in their
+// reader cuts a file into lines, with those of the files that it includes in their
 // places.
 type reader struct {
 	source
 	bytes int // read so far
 }
 
-// eachLine gives the lines of a file to parse. All that is wrong comes back
-// together, in the order of the lines.
+// eachLine hands the lines of a file to parse. It returns all errors together, in the
+// order of the lines.
 func (r *reader) eachLine(path string, parse func(l *line) error) error {
 	lines, err := r.file(path, 0)
 	if err != nil {
@@ -111,7 +112,7 @@ func (r *reader) eachLine(path string, parse func(l *line) error) error {
 	return errors.Join(errs...)
 }
 
-// file reads a file. depth is how many have named one another before it.
+// file reads a file. depth is how many files have named one another before it.
 func (r *reader) file(path string, depth int) (all []line, err error) {
 	if depth > includeDepth {
 		return nil, fmt.Errorf("could not open file %q: maximum nesting depth exceeded: files name each other more than %d deep", path, includeDepth)
@@ -130,7 +131,7 @@ func (r *reader) file(path string, depth int) (all []line, err error) {
 	return all, nil
 }
 
-// bare is an error without the path, which the message has already.
+// bare is an error without the path, because the message has it already.
 func bare(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -138,8 +139,8 @@ func bare(err error) error {
 	return err
 }
 
-// joined gives the lines of a text, those that a backslash at the end joins as
-// one, with the number of the first.
+// joined yields the lines of a text, those that a backslash at the end joins as one,
+// with the number of the first.
 func joined(text string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		number, begins, before := 0, 1, ""
@@ -161,7 +162,7 @@ func joined(text string) iter.Seq2[int, string] {
 	}
 }
 
-// line cuts one line, and gives those of the files that it includes instead.
+// line cuts one line, or yields those of the files that it includes instead.
 func (r *reader) line(at place, text string, depth int) []line {
 	l := line{place: at}
 	list, open := fields(text)
@@ -190,7 +191,7 @@ func (r *reader) line(at place, text string, depth int) []line {
 	return all
 }
 
-// includes are the directives that put other files in the place of their line.
+// includes are the directives that are replaced by other files.
 var includes map[string]func(r *reader, at place, name string, depth int) ([]line, error)
 
 func init() { // they read lines, which may be such directives
@@ -245,7 +246,7 @@ func (p place) beside(name string) string {
 	return filepath.Join(filepath.Dir(p.file), name)
 }
 
-// expand puts the words of files in the place of @file.
+// expand replaces @file by the words of the file.
 func (r *reader) expand(at place, list []token, depth int) (out []token, err error) {
 	for _, t := range list {
 		name, is := t.file()

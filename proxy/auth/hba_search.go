@@ -16,13 +16,13 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// hostTime is how long a look-up of a host may take, of which a log-in needs two
-// at most. One that takes longer has failed: the rule does not match. How many
-// are under way is bounded by the logins that wait for them.
+// hostTime is how long a look-up of a host may take, of which a log-in needs two at
+// most. A look-up that takes longer has failed, and the rule does not match. The
+// log-ins that wait for look-ups bound how many are in progress.
 const hostTime = 10 * time.Second
 
-// search is one log-in's way through the rules. What it needs of the world is
-// asked once, and only if a rule needs it.
+// search is one log-in's way through the rules. What it must find out is asked once,
+// and only if a rule needs it.
 type search struct {
 	ctx    context.Context
 	policy *Policy
@@ -37,10 +37,10 @@ type search struct {
 	rolesErr   error
 }
 
-// errNobody says that there is nobody to ask for memberships.
+// errNobody says that there is no user as whom memberships can be asked for.
 var errNobody = errors.New("there is nobody to ask which roles a user is a member of: set auth_user, or sr_check_user")
 
-// roles are those that the user is a member of, itself among them.
+// roles are those of which the user is a member, itself among them.
 func (s *search) roles() ([]string, error) {
 	if !s.rolesAsked {
 		s.rolesAsked, s.rolesErr = true, errNobody
@@ -51,8 +51,8 @@ func (s *search) roles() ([]string, error) {
 	return s.ownRoles, s.rolesErr
 }
 
-// named says whether the client's host has this name, or one that ends in this
-// .suffix: its address must have the name, and the name the address.
+// named says that the client's host has this name, or one that ends in this .suffix:
+// the address must resolve to the name, and the name to the address.
 func (s *search) named(pattern string) bool {
 	s.askHost()
 	if s.hostErr != nil || !matchesHost(pattern, s.host) {
@@ -77,8 +77,8 @@ func matchesHost(pattern, host string) bool {
 	return lowerASCII(pattern) == lowerASCII(host)
 }
 
-// lowerASCII leaves all but A to Z alone: no other letter may become one of a
-// host's name.
+// lowerASCII changes A to Z only, because no other letter may become one of a host's
+// name.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -94,7 +94,7 @@ func (s *search) lookUp(ask func(ctx context.Context) error) error {
 	return ask(ctx)
 }
 
-// reverse gives the first name, which is the one PostgreSQL sees.
+// reverse returns the first name, which is the one that PostgreSQL sees.
 func (s *search) reverse(ctx context.Context) error {
 	names, err := s.policy.Resolver.LookupAddr(ctx, s.peer.Addr.String())
 	if len(names) > 0 {
@@ -118,7 +118,7 @@ func (s *search) forward(ctx context.Context) error {
 	return nil
 }
 
-// resolved tells, for the log, what came of looking up the client's host.
+// resolved says, for the log, what the look-up of the client's host has found.
 func (s *search) resolved() string {
 	switch {
 	case s.hostErr != nil:

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// token is a word of pool_hba.conf. Quotes take a keyword's meaning away.
+// token is a word of pool_hba.conf. In quotes a keyword has no special meaning.
 type token struct {
 	text   string
 	quoted bool           // a quote is its first character
-	match  *regexp.Regexp // what a name that begins with a slash stands for, once it is compiled
+	match  *regexp.Regexp // the compiled regular expression of a name that begins with a slash
 }
 
 func (t token) is(keyword string) bool { return !t.quoted && t.text == keyword }
 
-// members is the role of +role, all of whose members are meant.
+// members is the role of +role, which stands for all its members.
 func (t token) members() (role string, is bool) {
 	if t.quoted {
 		return "", false
@@ -23,14 +23,14 @@ func (t token) members() (role string, is bool) {
 	return strings.CutPrefix(t.text, "+")
 }
 
-// file is the name of @file, whose words are meant.
+// file is the name of @file, which stands for the words in it.
 func (t token) file() (name string, is bool) {
 	name, is = strings.CutPrefix(t.text, "@")
 	return name, is && name != "" && !t.quoted
 }
 
-// compiled makes the regular expression of a name that begins with a slash,
-// also in quotes, which it needs for a comma.
+// compiled compiles the regular expression of a name that begins with a slash, also in
+// quotes, which it needs if it has a comma.
 func (t token) compiled() (token, error) {
 	expression, is := strings.CutPrefix(t.text, "/")
 	if !is {
@@ -43,12 +43,12 @@ func (t token) compiled() (token, error) {
 	return t, nil
 }
 
-// blanks part fields.
+// blanks separate fields.
 const blanks = " \t\r"
 
-// fields cuts a line: blanks part fields, commas part the tokens of one (with
-// blanks after a comma if you like), # outside of quotes begins a comment. A
-// quote that is not closed ends with the line, as in PostgreSQL; open tells.
+// fields cuts a line. Blanks separate fields, commas separate the tokens of one (blanks
+// may follow a comma), and # outside of quotes begins a comment. A quote that is not
+// closed ends with the line, as in PostgreSQL; open says so.
 func fields(line string) (list [][]token, open bool) {
 	s := scanner{rest: line}
 	for goesOn := false; ; goesOn = s.comma {
@@ -65,15 +65,15 @@ func fields(line string) (list [][]token, open bool) {
 	}
 }
 
-// scanner takes tokens off a line.
+// scanner reads tokens from a line.
 type scanner struct {
 	rest  string
-	comma bool // ended the last token
+	comma bool // the byte that ended the last token
 	open  bool // a quote of the last token is not closed
 }
 
-// next takes one token; commas before it mean nothing. Inside quotes, two
-// quotes are one.
+// next reads one token; commas before it mean nothing. Inside quotes, two quotes stand
+// for one.
 func (s *scanner) next() (t token, found bool) {
 	s.rest = strings.TrimLeft(s.rest, blanks+",")
 	line := s.rest

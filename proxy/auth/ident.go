@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Ident is a file of user name maps, as PostgreSQL's pg_ident.conf: an
+// Ident is a file of user name maps, like PostgreSQL's pg_ident.conf; it is an
 // immutable snapshot.
 type Ident struct{ lines []identLine }
 
-// identLine lets who is called system be the database's user.
+// identLine allows the system user to be the database's user.
 type identLine struct {
 	place
 	name   string
@@ -19,8 +19,8 @@ type identLine struct {
 	user   token
 }
 
-// LoadIdent reads a file of user name maps; what it names is relative to its
-// folder. Every line that is wrong is reported.
+// LoadIdent reads a file of user name maps; names in it are relative to its folder. It
+// reports every line that is wrong.
 func LoadIdent(path string) (*Ident, error) { return readIdent(path, disk) }
 
 func readIdent(path string, from source) (*Ident, error) {
@@ -37,8 +37,7 @@ func readIdent(path string, from source) (*Ident, error) {
 	return m, nil
 }
 
-// parseIdentLine takes the first three fields; like PostgreSQL, it does not
-// look at more.
+// parseIdentLine reads the first three fields; like PostgreSQL, it ignores the rest.
 func parseIdentLine(l *line) (parsed identLine, err error) {
 	var words [3]token
 	for i := range words {
@@ -63,14 +62,14 @@ func parseIdentLine(l *line) (parsed identLine, err error) {
 	return parsed, nil
 }
 
-// borrows says whether \1 stands for a part of the system user's name: not
-// where the user's name means more than itself.
+// borrows says that \1 stands for a part of the system user's name. It does not where
+// the name stands for several users.
 func (l *identLine) borrows() bool {
 	_, members := l.user.members()
 	return l.system.match != nil && l.user.match == nil && !members && strings.Contains(l.user.text, `\1`)
 }
 
-// has says whether the map is there at all.
+// has says that the map exists.
 func (m *Ident) has(name string) bool {
 	if m == nil {
 		return false
@@ -83,9 +82,9 @@ func (m *Ident) has(name string) bool {
 	return false
 }
 
-// allows says whether the map lets who is called system be the user. Without
-// a map the two must be equal. roles are those of the user; without anybody to
-// ask for them, a line that needs them lets nobody be anybody.
+// allows says that the map allows the system user to be the user. Without a map the two
+// must be equal. roles are those of the user; if they cannot be asked for, a line that
+// needs them allows nobody.
 func (m *Ident) allows(name, system, user string, roles func() ([]string, error)) (bool, error) {
 	if name == "" {
 		return equal([]byte(system), []byte(user)), nil

@@ -14,12 +14,12 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// ldapPlaces bounds how many logins ask LDAP at once.
+// ldapPlaces bounds how many log-ins ask LDAP at the same time.
 var ldapPlaces = make(outside, 64)
 
-// ldapRule is how a rule asks LDAP: by binding as the user, whose name is
-// between prefix and suffix (simple bind), or by searching for the user first
-// (search and bind), if there is a base.
+// ldapRule is how a rule asks LDAP: by binding as the user, whose name is put between
+// prefix and suffix (simple bind), or by searching for the user first (search and
+// bind), if there is a base.
 type ldapRule struct {
 	hosts          []string // each host:port
 	scheme         string   // ldap or ldaps
@@ -40,8 +40,8 @@ func checkLDAP(a *attempt) (Grant, error) {
 	})
 }
 
-// judge says whether LDAP accepts the password, which is not empty: an empty
-// one would be accepted from everybody (RFC 4513, section 5.1.2).
+// judge says whether LDAP accepts the password, which must not be empty, because LDAP
+// would accept an empty one for everybody (RFC 4513, section 5.1.2).
 func (r *ldapRule) judge(ctx context.Context, user, password string) error {
 	conn, err := r.dial(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (r *ldapRule) search(conn *ldap.Conn, user string) (dn string, err error) {
 	return found.Entries[0].DN, nil
 }
 
-// ldapVerdict tells a no from a failure.
+// ldapVerdict distinguishes a refusal from a failure.
 func ldapVerdict(what string, err error) error {
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInvalidDNSyntax, ldap.LDAPResultNoSuchObject,
 		ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultInappropriateAuthentication,

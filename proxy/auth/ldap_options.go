@@ -16,7 +16,7 @@ type ldapOptions struct {
 	attribute, filter, scope  string
 }
 
-// ldapText makes an option that is kept as it is written.
+// ldapText makes an option whose value is kept as it is written.
 func ldapText(field func(*ldapOptions) *string) option {
 	return func(p *ruleParser, _ *Rule, value string) { *field(&p.ldap) = value }
 }
@@ -44,7 +44,7 @@ var ldapOptionTable = map[string]option{
 // base, as in PostgreSQL for ldapbasedn; an URL's own default is base.
 var ldapScopes = map[string]int{"": ldap.ScopeWholeSubtree, "base": ldap.ScopeBaseObject, "one": ldap.ScopeSingleLevel, "sub": ldap.ScopeWholeSubtree}
 
-// finishLDAP checks the options against one another.
+// finishLDAP checks whether the options fit together.
 func (p *ruleParser) finishLDAP(r *Rule) {
 	l := &p.ldap
 	searches := l.base != "" || l.bindDN != "" || l.password != "" || l.attribute != "" || l.filter != ""

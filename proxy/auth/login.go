@@ -14,26 +14,25 @@ const (
 	loginMessages = 1000     // PostgreSQL sends about 25
 )
 
-// Welcome is what a server told when it let us in.
+// Welcome is what a server said when it accepted the log-in.
 type Welcome struct {
 	PID       uint32
 	CancelKey wire.Secret // nil if the server cannot cancel
 	Params    []wire.Param
 }
 
-// Access is what a log-in to a server is done with.
+// Access is what is needed to log in to a server.
 type Access struct {
 	Secret  Secret
-	Binding Binding // of the TLS that conn is; used if the server offers it
+	Binding Binding // of the TLS on conn; used if the server offers it
 	Bound   bool    // do not log in without channel binding
 }
 
-// LogIn starts a session on conn, whose deadline the caller has set, and
-// returns when the server is ready and idle. params are those of the start-up
-// packet, user and database among them. An error that the server reported is
-// its *wire.Fault; a *wire.Fault of our own tells what is wrong with what the
-// server sent (08P01) or with what is known of the user (28000); other errors
-// mean that conn broke.
+// LogIn starts a session on conn, whose deadline the caller has set, and returns when
+// the server is ready and idle. params are those of the start-up packet, including user
+// and database. An error that the server reported is its *wire.Fault. A *wire.Fault of
+// pgherd's own says what is wrong with what the server sent (08P01) or with what is
+// known of the user (28000). Other errors mean that conn is broken.
 func LogIn(conn io.ReadWriter, params []wire.Param, access Access) (Welcome, error) {
 	packet, err := wire.AppendStartup(nil, wire.Protocol30, params...)
 	if err != nil {
@@ -51,7 +50,7 @@ func LogIn(conn io.ReadWriter, params []wire.Param, access Access) (Welcome, err
 	return Welcome{}, violation("the server does not become ready", "too many messages")
 }
 
-// login is one log-in under way. The server leads, we answer.
+// login is one log-in. The server leads, and pgherd answers.
 type login struct {
 	conn    io.ReadWriter
 	access  Access
@@ -73,7 +72,7 @@ func (l *login) step() (ready bool, err error) {
 		return false, &f
 	case wire.NoticeResponse:
 		return false, nil
-	case wire.NegotiateProtocolVersion: // 3.0 without options is all we asked for
+	case wire.NegotiateProtocolVersion: // only 3.0 without options was asked for
 		_, err := wire.ViewNegotiateProtocolVersion(body)
 		return false, nonsense(err)
 	case wire.Authentication:
@@ -88,7 +87,7 @@ func (l *login) step() (ready bool, err error) {
 	return l.prepare(kind, body)
 }
 
-// prepare takes what comes between AuthenticationOk and ReadyForQuery.
+// prepare reads what comes between AuthenticationOk and ReadyForQuery.
 func (l *login) prepare(kind wire.Kind, body []byte) (ready bool, err error) {
 	switch kind {
 	case wire.ParameterStatus:
@@ -211,7 +210,8 @@ func unbound(what string) *wire.Fault {
 		Hint:    "Let the server use TLS and scram-sha-256, or set server_channel_binding to prefer."}
 }
 
-// cannot says why a server's wish cannot be granted with what is known.
+// cannot says why pgherd cannot do what a server asks for with what is known of the
+// user.
 func (l *login) cannot(wish string) *wire.Fault {
 	f := &wire.Fault{Severity: "FATAL", Code: "28000", Detail: "The server asks for " + wish + ".",
 		Hint: "Store the password in pool_passwd as TEXT or AES."}

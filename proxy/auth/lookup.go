@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Limits of what is remembered of auth_query (I5). How many questions are
-// under way is bounded by the logins that ask them.
+// Limits of what is remembered of auth_query (I5). The log-ins that ask bound how many
+// questions are in progress.
 const (
 	maxAnswers    = 20_000           // users with a password, and as many without
 	lookupTimeout = 10 * time.Second // of one question
-	// freshFor is how young an answer must be to be beyond doubt: a wrong
-	// password asks PostgreSQL again, many in a row do not.
+	// freshFor is how young an answer must be to be beyond doubt: a wrong password
+	// makes pgherd ask PostgreSQL again, many in a row do not.
 	freshFor = time.Second
 )
 
-// Finder asks PostgreSQL what it stores as the password of a user.
+// Finder asks PostgreSQL for the stored password of a user.
 type Finder func(ctx context.Context, user string) (text string, found bool, err error)
 
-// Lookup remembers what auth_query answers.
+// Lookup remembers the answers of auth_query.
 type Lookup struct{ *answers[Secret] }
 
-// NewLookup makes one that remembers nothing; ttl 0 keeps it so.
+// NewLookup makes a Lookup that remembers nothing yet; with ttl 0 it never does.
 func NewLookup(find Finder, ttl time.Duration, now func() time.Time) *Lookup {
 	ask := func(ctx context.Context, user string) (Secret, error) {
 		text, found, err := find(ctx, user)
@@ -35,8 +35,9 @@ func NewLookup(find Finder, ttl time.Duration, now func() time.Time) *Lookup {
 	return &Lookup{newAnswers(ask, func(s Secret) bool { return s.kind() == empty }, ttl, now)}
 }
 
-// parseStored reads pg_authid.rolpassword. What is neither a hash nor a
-// verifier is the password itself, which only a query of one's own can give.
+// parseStored reads pg_authid.rolpassword. Anything that is neither a hash nor a
+// verifier is the password itself, which only a query of the administrator's own can
+// return.
 func parseStored(user, text string) (Secret, error) {
 	switch {
 	case text == "":

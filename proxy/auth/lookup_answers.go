@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// answers remembers what PostgreSQL says of users. Those of whom it says
-// nothing are remembered like the others, for as long, so that time tells nothing.
+// answers remembers what PostgreSQL says of users. Users whom it does not know are
+// remembered like the others, and for as long, so that the time reveals nothing.
 type answers[V any] struct {
 	find    func(ctx context.Context, user string) (V, error)
 	nothing func(V) bool
@@ -16,21 +16,21 @@ type answers[V any] struct {
 
 	mu      sync.Mutex
 	known   map[string]answer[V]
-	unknown map[string]answer[V] // apart, so that invented names push nobody out
+	unknown map[string]answer[V] // kept apart, so that invented names do not displace others
 	asking  map[string]*question[V]
-	era     uint64 // how often all was forgotten
+	era     uint64 // how often everything was forgotten
 }
 
-// answer is what one question came to.
+// answer is the result of one question.
 type answer[V any] struct {
 	value V
 	at    time.Time
 }
 
-// question is under way; several logins may wait for it.
+// question is in progress; several log-ins may wait for it.
 type question[V any] struct {
 	done   chan struct{}
-	era    uint64 // in which it was begun
+	era    uint64 // the generation in which it began
 	answer answer[V]
 	err    error
 }
@@ -40,7 +40,7 @@ func newAnswers[V any](find func(context.Context, string) (V, error), nothing fu
 		known: map[string]answer[V]{}, unknown: map[string]answer[V]{}, asking: map[string]*question[V]{}}
 }
 
-// Find gives what is known of the user; it is empty if there is nothing.
+// Find returns what is known of the user; it is empty if there is nothing.
 func (l *answers[V]) Find(ctx context.Context, user string) (value V, err error) {
 	l.mu.Lock()
 	if a, ok := l.remembered(user); ok && l.now().Sub(a.at) < l.ttl {
@@ -97,7 +97,7 @@ func (l *answers[V]) remember(user string, a answer[V]) {
 		into = l.unknown
 	}
 	if len(into) >= maxAnswers {
-		for other := range into { // any: maps begin anywhere
+		for other := range into { // any of them: maps iterate in random order
 			delete(into, other)
 			break
 		}
@@ -110,8 +110,8 @@ func (l *answers[V]) forget(user string) {
 	delete(l.unknown, user)
 }
 
-// Doubt forgets an answer that did not prove right, unless it is fresh, and
-// says whether asking again makes sense.
+// Doubt forgets an answer that a proof did not match, unless it is fresh, and says
+// whether asking again makes sense.
 func (l *answers[V]) Doubt(user string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,15 +122,15 @@ func (l *answers[V]) Doubt(user string) bool {
 	return true
 }
 
-// Forget drops an answer that a server has contradicted.
+// Forget forgets an answer that a server has contradicted.
 func (l *answers[V]) Forget(user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(user)
 }
 
-// ForgetAll drops what is known, and what has been asked so far: passwords may have
-// been changed.
+// ForgetAll forgets everything, including the answers to questions in progress, because
+// passwords may have changed.
 func (l *answers[V]) ForgetAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

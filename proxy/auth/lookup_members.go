@@ -8,17 +8,17 @@ import (
 
 const (
 	maxRoles = 10_000 // that a user may be a member of (I5)
-	// membersFor is how long memberships are remembered: long enough for many
-	// log-ins of a user at once, and a REVOKE past pgherd works soon.
+	// membersFor is how long memberships are remembered: long enough for many log-ins
+	// of a user at once, and short enough that a REVOKE made without pgherd works soon.
 	membersFor = time.Second
 )
 
-// MembersFinder asks PostgreSQL which roles a user is a member of, directly or
+// MembersFinder asks PostgreSQL for the roles of which a user is a member, directly or
 // not, also without inheriting their rights; the user itself is one of them. A
-// superuser is no member because of that. A user that is not there has none.
+// superuser is not a member because of that. A user that does not exist has none.
 type MembersFinder func(ctx context.Context, user string) (roles []string, err error)
 
-// Members remembers which roles users are members of.
+// Members remembers of which roles users are members.
 type Members struct{ *answers[[]string] }
 
 // NewMembers makes one that remembers nothing yet.

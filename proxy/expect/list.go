@@ -293,7 +293,8 @@ func (e *List) Settle(kind wire.Kind) {
 		e.beginCopy()
 	case e.list.Len() > 0 && kind.Settles(e.head().request):
 		e.copying, e.ignored = false, 0
-		if e.pop().whose == Substitute {
+		settled := e.pop()
+		if settled.whose == Substitute {
 			e.take()
 		}
 		e.dropStray()

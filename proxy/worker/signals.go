@@ -243,11 +243,11 @@ func (w *Worker) number(session uint32) uint32 {
 // Known makes the number of the server, which the client keeps for life, the client's
 // own.
 func (t *task) Known(number uint32) bool {
-	if !t.w.workers.numbers.Swap(t.number, number) {
-		return false
+	swapped := t.w.workers.numbers.Swap(t.number, number)
+	if swapped {
+		t.number = number
 	}
-	t.number = number
-	return true
+	return swapped
 }
 
 // Notifier is the number of the client whose notification a process of a node has sent.

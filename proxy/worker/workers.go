@@ -113,7 +113,8 @@ func (ws *Workers) withdraw(worker int, session uint32) {
 // shrink closes an idle server of the key on w, unless the minimum needs it.
 func (ws *Workers) shrink(key pool.Key, w *Worker) {
 	ws.all[0].Post(func() {
-		if ws.allocator.Shrink(key, ws.minimum(key)) {
+		shrinks := ws.allocator.Shrink(key, ws.minimum(key))
+		if shrinks {
 			w.Post(func() { w.evict(key) })
 		}
 	})
