@@ -22,7 +22,8 @@ import (
 	"pgherd/bench/workload"
 )
 
-// postgresConfig is for a server that is not what limits, as far as one can have that.
+// postgresConfig is for a server that is not the bottleneck, as far as that is
+// possible.
 var postgresConfig = []string{
 	"shared_buffers = 512MB", "max_connections = 600", "autovacuum = off", "max_wal_size = 4GB",
 	"checkpoint_timeout = 1h", "max_parallel_workers_per_gather = 0", "jit = off", "synchronize_seqscans = off",
@@ -103,7 +104,8 @@ func (b *bench) prepare(ctx context.Context) error {
 	return err
 }
 
-// copyProgram: a run is of one build, whoever builds another one meanwhile.
+// copyProgram copies the program, so that a run measures one build even if somebody
+// builds another one meanwhile.
 func copyProgram(from, to string) error {
 	program, err := os.ReadFile(from)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 const (
 	warmUp     = 300 * time.Millisecond
-	roundLimit = 5 * time.Minute // for one round of one peer: past it, it hangs
-	mostFailed = 2               // rounds of a peer in a workload, after which it gets no more
+	roundLimit = 5 * time.Minute // for one round of one peer; after that it counts as hanging
+	mostFailed = 2               // how many rounds of a peer in a workload may fail before it gets no more
 )
 
 // entry is one peer in one workload, while that runs.
@@ -26,8 +26,8 @@ type entry struct {
 	result  report.Variant
 }
 
-// workload starts every peer afresh, so that its memory is of this workload
-// alone, and lets them take turns. What fails is kept for the report.
+// workload starts every peer anew, so that its memory belongs to this workload alone,
+// and lets the peers take turns. Failures are kept for the report.
 func (b *bench) workload(ctx context.Context, w workload.Workload) error {
 	fmt.Fprintf(b.out, "\n%s: %s\n", w.Name, w.What)
 	var entries []*entry
@@ -43,7 +43,7 @@ func (b *bench) workload(ctx context.Context, w workload.Workload) error {
 	for round := range rounds {
 		for i := range entries {
 			if ctx.Err() == nil {
-				b.round(ctx, w, entries[(i+round)%len(entries)]) // nobody is always first
+				b.round(ctx, w, entries[(i+round)%len(entries)]) // so that nobody is always first
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func (b *bench) workload(ctx context.Context, w workload.Workload) error {
 	return errors.Join(errs...)
 }
 
-// enter starts a peer and warms it up; one that cannot take part says why.
+// enter starts a peer and warms it up; for one that cannot take part it says why.
 func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *entry {
 	e := &entry{peer: p, result: report.Variant{Peer: p.Name, Why: p.Cannot(w.Mode)}}
 	if e.result.Why != "" || ctx.Err() != nil {
@@ -88,7 +88,8 @@ func (b *bench) enter(ctx context.Context, w workload.Workload, p *peers.Peer) *
 	return e
 }
 
-// warm fills pools and caches, briefly. If that fails, so will the rounds, and say so.
+// warm fills pools and caches, briefly. If that fails, the rounds will fail too, and
+// report it.
 func (e *entry) warm(ctx context.Context, w workload.Workload) { _, _ = e.brief(ctx, w, false) }
 
 // brief is a short turn of little data.
@@ -98,8 +99,8 @@ func (e *entry) brief(ctx context.Context, w workload.Workload, count bool) (wor
 	return w.Run(ctx, &stage)
 }
 
-// count takes a short turn, after all that were measured, in which nothing but
-// the system calls counts. Where they cannot be counted the report has none.
+// count takes a short turn after all measured ones, in which only the system calls are
+// counted. If they cannot be counted, the report has none.
 func (e *entry) count(ctx context.Context, w workload.Workload) {
 	if e.started == nil || e.failed >= mostFailed || e.stage.PID == 0 || w.Once {
 		return

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Certs are files in PEM: our own authority, and one certificate for a server at
-// localhost, which pgherd may use as well.
+// Certs are files in PEM: an authority of the herd's own, and one certificate for a
+// server at localhost, which pgherd may use as well.
 type Certs struct{ CA, Cert, Key string }
 
 const certLife = 24 * time.Hour // longer than any herd lives

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// PostgresVariable names an environment variable: the folder of the programs of the
-// PostgreSQL that herds are made of, instead of the newest that is installed.
+// PostgresVariable names an environment variable with the folder of the PostgreSQL
+// programs for herds, in place of the newest that is installed.
 const PostgresVariable = "PGHERD_POSTGRES"
 
 // findPostgres returns the folder of the programs of PostgreSQL's server.
@@ -58,5 +58,5 @@ func (h *Herd) Tool(name string) string {
 	if dir, err := findNewest(name); err == nil {
 		return filepath.Join(dir, name)
 	}
-	return path // whoever starts it says that it is not there
+	return path // whoever starts it reports that it does not exist
 }

@@ -33,7 +33,7 @@ const (
 
 const (
 	startLimit = 60 * time.Second // for one node to accept connections
-	startTries = 3                // a free port may be taken before we listen on it
+	startTries = 3                // somebody else may take a free port before it is listened on
 )
 
 // Settings say what herd to start; the zero value is one primary.

@@ -18,7 +18,8 @@ type node struct {
 	running *process
 }
 
-// nodeConfig is what every node shares; Settings.Config comes after it and wins.
+// nodeConfig is what every node shares; Settings.Config comes after it and takes
+// precedence.
 const nodeConfig = `
 listen_addresses = '127.0.0.1'
 fsync = off
@@ -99,7 +100,7 @@ func (h *Herd) addStandbys(ctx context.Context) error {
 		}
 	}
 	h.mu.Lock()
-	primary.Port = h.settings.Port // somebody may have taken the one it had
+	primary.Port = h.settings.Port // somebody may have taken the port that it had
 	h.mu.Unlock()
 	if err := h.run(ctx, primary); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// owner is the user PostgreSQL runs as: it refuses to run as root, so root lends
-// it another one; any other user runs it as itself (nil).
+// owner is the user as whom PostgreSQL runs. PostgreSQL refuses to run as root, so root
+// uses another user; any other user runs it as itself (nil).
 type owner struct{ cred *syscall.Credential }
 
 func findOwner() (*owner, error) {
@@ -35,7 +35,8 @@ func findOwner() (*owner, error) {
 	return nil, errors.New("find a user to run PostgreSQL as: neither postgres nor nobody exists")
 }
 
-// Unprivileged is the user that PostgreSQL runs as if we are root; nil: we are not.
+// Unprivileged is the user as whom PostgreSQL runs if this process runs as root;
+// otherwise nil.
 func Unprivileged() (*syscall.Credential, error) {
 	own, err := findOwner()
 	if err != nil {

@@ -50,7 +50,8 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// spawn starts cmd with its output appended to log; when we die it gets signal dying.
+// spawn starts cmd with its output appended to log. When this process dies, cmd gets
+// the signal dying.
 func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Signal) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -59,7 +60,8 @@ func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Si
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = environment()
-	// A session of its own: Ctrl-C is for us, and we stop our children in order.
+	// A session of its own, because Ctrl-C is for this process, which stops its
+	// children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: cred, Pdeathsig: dying}
 	if err := startChild(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -131,7 +133,7 @@ func run(ctx context.Context, cred *syscall.Credential, name string, args ...str
 	cmd.Env = environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}
 	if cred != nil {
-		cmd.Dir = "/" // ours may be closed to that user
+		cmd.Dir = "/" // this process's folder may be closed to that user
 	}
 	if err := startChild(cmd); err != nil {
 		return "", fmt.Errorf("start %s: %w", name, err)
@@ -144,13 +146,13 @@ func run(ctx context.Context, cred *syscall.Credential, name string, args ...str
 	return out.String(), nil
 }
 
-// environment is ours without what would lead PostgreSQL's programs elsewhere.
+// environment is this process's, without what would influence PostgreSQL's programs.
 func environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
 	return append(env, "LC_ALL=C")
 }
 
-// poll asks until the answer is yes, an error, or the limit.
+// poll asks until the answer is yes or an error, or until the limit.
 func poll(ctx context.Context, limit time.Duration, yes func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -11,14 +11,15 @@ import (
 	"syscall"
 )
 
-// ProgramSettings say how to run another program that listens, such as a peer
-// that pgherd is compared with.
+// ProgramSettings say how to run another program that listens, such as a peer with
+// which pgherd is compared.
 type ProgramSettings struct {
 	Binary string
-	// Configure gets a folder and a free port of 127.0.0.1, and returns files to
-	// be written into the folder, by name, and the program's arguments.
+	// Configure gets a folder and a free port of 127.0.0.1. It returns files to be
+	// written into the folder, by name, and the program's arguments.
 	Configure func(dir string, port int) (files map[string]string, args []string)
-	// Stop is the signal that ends it with all its children; it gets it too when we die.
+	// Stop is the signal that ends the program with all its children. The program also
+	// gets it when this process dies.
 	Stop syscall.Signal
 }
 
@@ -89,7 +90,8 @@ func (p *Program) Stop() error {
 	return errors.Join(err, p.watcher.end())
 }
 
-// Run waits for a short-lived program, which dies with us, and returns what it wrote to stdout.
+// Run waits for a short-lived program, which dies with this process, and returns what it wrote
+// to stdout.
 func Run(ctx context.Context, name string, args ...string) (string, error) {
 	return run(ctx, nil, name, args...)
 }

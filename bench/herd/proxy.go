@@ -62,8 +62,8 @@ func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
 	return p.running.waitAccept(ctx, p.Addr())
 }
 
-// claimPort finds a free port, or makes sure that the wanted one is: otherwise
-// whoever has it would pass for pgherd.
+// claimPort finds a free port, or makes sure that the wanted one is free, because
+// otherwise another program there would be taken for pgherd.
 func (p *Proxy) claimPort() error {
 	listener, err := net.Listen("tcp", p.Addr())
 	if err != nil {

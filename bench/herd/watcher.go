@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// watcher removes a folder when we say so, or when we are gone.
+// watcher removes a folder when it is told to, or when this process has died.
 type watcher struct {
-	pipe *os.File // its end, by us or by our death, is what the watcher waits for
+	pipe *os.File // the watcher waits for its end, which comes when this process closes it or dies
 	cmd  *exec.Cmd
 	once sync.Once
 	err  error // how end ended
 }
 
-// Servers that were just told to die may write for a moment: so a few tries.
+// Servers that were just told to die may still write for a moment, so there are a few
+// tries.
 const watchScript = `read -r _; for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null && exit 0; sleep 0.2; done; exit 1`
 
 func watch(dir string) (*watcher, error) {
@@ -40,7 +41,8 @@ func watch(dir string) (*watcher, error) {
 // end removes the folder now; a second call does nothing.
 func (w *watcher) end() error {
 	w.once.Do(func() {
-		// Wait has a bound: the script tries ten times and ends; this is for a stuck disk.
+		// Wait has a limit: the script tries ten times and ends; the limit is for a disk
+		// that hangs.
 		stuck := time.AfterFunc(stopLimit, func() { _ = w.cmd.Process.Kill() })
 		defer stuck.Stop()
 		if err := errors.Join(w.pipe.Close(), w.cmd.Wait()); err != nil {

@@ -1,9 +1,9 @@
-// Package load drives PostgreSQL, or what stands in for it, as a client that
-// costs as little as possible: it reads the heads of messages and skips the rest.
+// Package load drives PostgreSQL, or a proxy in front of it, as a client that costs as
+// little as possible: it reads the heads of messages and skips the rest.
 //
-// Contract: a Conn belongs to one goroutine. Every wait ends after answerLimit.
-// Whatever the server calls an ERROR is an error here; after one the Conn is of
-// no use. pgbench does what pgbench can do; this is for the rest.
+// Contract: a Conn belongs to one goroutine. Every wait ends after answerLimit. An
+// ERROR from the server is an error here, and the Conn cannot be used after it. pgbench
+// does what pgbench can do; this package does the rest.
 package load
 
 import (
@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	answerLimit = 2 * time.Minute // for one read or write: past it, it hangs
+	answerLimit = 2 * time.Minute // for one read or write; after that it counts as hanging
 	dialLimit   = 30 * time.Second
-	readBuffer  = 64 << 10 // what a client takes at a time, at most
-	smallBuffer = 512      // of a client that only ever asks little: crowds have thousands
+	readBuffer  = 64 << 10 // the most that a client takes at a time
+	smallBuffer = 512      // for a client that only asks for little, because crowds have thousands
 )
 
 // Target is where to log in, and as whom; the password is the user's name.
@@ -44,7 +44,7 @@ func (t Target) DSN() string {
 	return fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=%s", t.Host, t.Port, t.User, t.User, t.Database, mode)
 }
 
-// stream is a TCP connection, or TLS over one, or a socket that blocks.
+// stream is a TCP connection, TLS over one, or a socket that blocks.
 type stream interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
@@ -54,7 +54,7 @@ type stream interface {
 // Conn is one client.
 type Conn struct {
 	stream stream
-	arm    func() error // puts the deadline of the next read or write
+	arm    func() error // when to set the deadline of the next read or write
 	buf    []byte
 	heads  heads
 }
@@ -80,7 +80,7 @@ func Dial(ctx context.Context, target Target) (*Conn, error) {
 	return c, nil
 }
 
-// startTLS asks for TLS as the protocol has it: a request, one byte, the handshake.
+// startTLS negotiates TLS as the protocol says: a request, one byte, the handshake.
 func (c *Conn) startTLS(tcp net.Conn) error {
 	const sslRequest = 1234<<16 | 5679
 	if err := c.arm(); err != nil {
@@ -97,7 +97,7 @@ func (c *Conn) startTLS(tcp net.Conn) error {
 	if answer[0] != 'S' {
 		return errors.New("TLS is not offered")
 	}
-	secured := tls.Client(tcp, &tls.Config{InsecureSkipVerify: true}) // speed is measured, not trust
+	secured := tls.Client(tcp, &tls.Config{InsecureSkipVerify: true}) // speed is measured here, not trust
 	c.stream = secured
 	return secured.Handshake()
 }
@@ -105,8 +105,8 @@ func (c *Conn) startTLS(tcp net.Conn) error {
 // Widen gives it a large buffer, for large answers.
 func (c *Conn) Widen() { c.buf = make([]byte, readBuffer) }
 
-// Block makes the socket one that blocks in recv, with a large buffer, as a C
-// client's is: without the detour over Go's poller. Not with TLS.
+// Block makes the socket block in recv, with a large buffer, as a C client's does,
+// without the detour over Go's poller. It does not work with TLS.
 func (c *Conn) Block() error {
 	c.Widen()
 	tcp, ok := c.stream.(*net.TCPConn)
@@ -137,7 +137,7 @@ func (c *Conn) Close() error {
 	return c.stream.Close()
 }
 
-// Drop closes without a word, as a client that was killed does.
+// Drop closes without a goodbye, as a client that was killed does.
 func (c *Conn) Drop() error { return c.stream.Close() }
 
 func (c *Conn) send(bytes []byte) error {

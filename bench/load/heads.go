@@ -6,17 +6,18 @@ import (
 	"fmt"
 )
 
-// heads follows a stream of messages through buffers that cut it anywhere: of
-// each it looks at the kind and the length, and keeps the body only of those
-// that are short and needed.
+// heads follows a stream of messages through buffers that cut it anywhere. It looks at
+// the kind and the length of each, and keeps the body only of those that are short and
+// needed.
 type heads struct {
 	head [5]byte
-	have int // bytes of head that are here
+	have int // bytes of the head that have come
 	left int // bytes of the body that are still to come
 	body []byte
 }
 
-// longestKept: ERROR, and what a log-in is made of. What is longer is cut.
+// longestKept is enough for ERROR and for the messages of a log-in. Longer bodies are
+// cut.
 const longestKept = 4096
 
 var errLength = errors.New("read message: impossible length")
@@ -56,8 +57,8 @@ func (h *heads) walk(bytes []byte, whole func(kind byte, body []byte) error) err
 	return nil
 }
 
-// until reads messages up to and with the first of kind stop; it returns how
-// many bytes came. An ERROR ends it too.
+// until reads messages up to and including the first of kind stop, and returns how many
+// bytes came. An ERROR ends it too.
 func (c *Conn) until(stop byte) (int64, error) {
 	var received int64
 	for done := false; !done; {

@@ -23,8 +23,8 @@ const (
 	authFinal    = 12
 )
 
-// login is a start-up message and SCRAM-SHA-256 (RFC 5802, 7677), or no
-// question at all. The server's own proof is not checked: nobody is fooled here.
+// login is a start-up message and SCRAM-SHA-256 (RFC 5802, 7677), or no authentication
+// at all. It does not check the server's own proof, which does not matter here.
 func (c *Conn) login(target Target) error {
 	body := binary.BigEndian.AppendUint32(nil, protocol30)
 	for _, word := range []string{"user", target.User, "database", target.Database, "application_name", "bench"} {

@@ -10,7 +10,7 @@ import (
 
 func query(sql string) []byte { return message('Q', append([]byte(sql), 0)) }
 
-// Drain runs sql as a simple query and skips what comes; it returns how many bytes that was.
+// Drain runs sql as a simple query, skips the answer, and returns how many bytes that was.
 func (c *Conn) Drain(sql string) (int64, error) {
 	if err := c.send(query(sql)); err != nil {
 		return 0, err
@@ -39,8 +39,8 @@ func (c *Conn) CopyIn(sql string, chunk []byte, count int) (int64, error) {
 	return int64(len(data)) * int64(count), err
 }
 
-// Sip runs sql and takes chunk bytes of its answer every pause, until the
-// moment has come; the rest is left unread, and the Conn is of no use any more.
+// Sip runs sql and reads chunk bytes of its answer after every pause, until the given
+// moment. The rest stays unread, and the Conn cannot be used any more.
 func (c *Conn) Sip(sql string, chunk int, pause time.Duration, until time.Time) (int64, error) {
 	if err := c.send(query(sql)); err != nil {
 		return 0, err
@@ -61,15 +61,16 @@ func (c *Conn) Sip(sql string, chunk int, pause time.Duration, until time.Time) 
 	return received, nil
 }
 
-// TrickleSQL makes rows one by one, gap apart: nothing, the moment it was made,
-// and so much padding that PostgreSQL's own buffer (8 KB) never holds it back.
+// TrickleSQL makes rows one by one, with gap between them: an empty column, the moment
+// when the row was made, and so much padding that PostgreSQL's own buffer (8 KB) never
+// holds it back.
 func TrickleSQL(rows int, gap time.Duration) string {
 	return fmt.Sprintf("SELECT pg_sleep(%g), extract(epoch FROM clock_timestamp()), repeat('x', 16384) FROM generate_series(1, %d)",
 		gap.Seconds(), rows)
 }
 
-// Trickle runs TrickleSQL. It returns the time from asking to the first bytes
-// of the first row, and the ages of all rows.
+// Trickle runs TrickleSQL. It returns the time from the request to the first bytes of
+// the first row, and the ages of all rows.
 func (c *Conn) Trickle(rows int, gap time.Duration) (first time.Duration, ages []time.Duration, err error) {
 	begin := time.Now()
 	if err := c.send(query(TrickleSQL(rows, gap))); err != nil {

@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Calls counts the system calls of a process, everything below it, and what
-// they still begin. While it counts, every system call of the machine is a
-// little slower: nothing else should be measured then.
+// Calls counts the system calls of a process, of everything below it, and of what these
+// start later. While it counts, every system call of the machine is a little slower, so
+// nothing else should be measured then.
 type Calls struct{ events []int }
 
 const enterEvent = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id"
 
-// CountCalls begins to count. It fails where the kernel or our rights do not allow it.
+// CountCalls begins to count. It fails where the kernel or the user's rights do not
+// allow it.
 func CountCalls(root int) (c Calls, err error) {
 	event, err := eventID()
 	if err != nil {

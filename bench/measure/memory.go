@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// Resident is the memory that the proxy's processes hold now, in KB: pages that
-// several of them share are counted once (the sum of Pss).
+// Resident is the memory that the proxy's processes hold now, in KB. Pages that several
+// of them share are counted once (the sum of Pss).
 func (m *Meter) Resident() (int64, error) {
 	sum, _, err := m.memory("smaps_rollup", "Pss")
 	return sum, err
 }
 
-// Peak is, of a proxy of one process, the most it has ever held, in KB (VmHWM);
-// of one with several, what they hold now: their peaks were not at one time.
+// Peak is the most memory, in KB, that a proxy of one process has ever held (VmHWM).
+// For one with several processes it is what they hold now, because their peaks were not
+// at the same time.
 func (m *Meter) Peak() (int64, error) {
 	peak, count, err := m.memory("status", "VmHWM")
 	if err == nil && count > 1 {

@@ -25,7 +25,7 @@ type Cost struct {
 	Proxy   time.Duration // CPU of the proxy's processes
 	Whole   time.Duration // CPU of proxy, PostgreSQL, clients (all below us), and of the kernel's softirq threads
 	Machine time.Duration // CPU of everybody, from /proc/stat
-	Stolen  time.Duration // what the hypervisor gave to others
+	Stolen  time.Duration // stolen by the hypervisor for other machines
 	Calls   uint64        // system calls of the proxy's processes, if they were counted (CountCalls)
 }
 
@@ -53,9 +53,9 @@ func (m *Meter) End() (Cost, time.Time, error) {
 	return between(m.begin, end), end.at, nil
 }
 
-// between is what was spent from one reading to another. The machine's CPU is
-// counted in ticks of a whole processor, which can miss a short burst; what we
-// ourselves have spent is counted in nanoseconds and is part of it.
+// between is what was spent from one reading to another. The machine's CPU is counted
+// in ticks of a whole processor, which can miss a short burst. What this process has
+// spent is counted in nanoseconds and is part of it.
 func between(begin, end reading) Cost {
 	a, b := begin.cost, end.cost
 	whole := b.Whole - a.Whole
@@ -85,7 +85,7 @@ func (m *Meter) read() (reading, error) {
 	}
 	r.cost.Proxy = spent(theirs)
 	if !includes(ours, m.proxy) {
-		r.cost.Whole += r.cost.Proxy // a proxy that somebody else has started
+		r.cost.Whole += r.cost.Proxy // it is a proxy that somebody else has started
 	}
 	return r, nil
 }

@@ -39,9 +39,9 @@ type Mode struct {
 type Peer struct {
 	Name    string
 	Version string
-	Notes   []string // what is not like the others
+	Notes   []string // in which way it differs from the others
 
-	only   func(mode Mode) bool   // where it is of interest; nil: everywhere
+	only   func(mode Mode) bool   // in which workloads it is of interest; nil: in all
 	cannot func(mode Mode) string // why it takes no part; empty if it does
 	start  func(ctx context.Context, place Place) (running, error)
 }
@@ -98,7 +98,8 @@ func (p *Peer) Start(ctx context.Context, place Place) (*Started, error) {
 // Stop ends it.
 func (s *Started) Stop() error { return s.stop() }
 
-// waitReady: a proxy may accept before it knows its nodes.
+// waitReady waits until clients can log in, because a proxy may accept connections
+// before it knows its nodes.
 func waitReady(ctx context.Context, target load.Target) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()

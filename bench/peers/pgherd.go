@@ -11,14 +11,15 @@ import (
 	"pgherd/bench/herd"
 )
 
-// pgherdConfig is as it ships but for the pool, which is as large as everybody's.
+// pgherdConfig is the shipped configuration except for the pool, which is as large as
+// everybody's.
 var pgherdConfig = fmt.Sprintf("pool_mode = transaction\ndefault_pool_size = %d\nmax_node_connections = %d\nmax_client_conn = %d\nmax_logins_per_address = 0\n",
 	PoolSize, PoolSize+8, MaxClients)
 
 // pgherd is one build of it with further lines of configuration.
 func pgherd(name, binary, lines string) *Peer { return inFront(name, binary, lines, 1) }
 
-// inFront is pgherd in front of the same PostgreSQL as so many nodes.
+// inFront is pgherd in front of one PostgreSQL that it takes for this many nodes.
 func inFront(name, binary, lines string, nodes int) *Peer {
 	return &Peer{Name: name, Version: firstLine(binary, "--version"), start: func(ctx context.Context, place Place) (running, error) {
 		config := pgherdConfig + lines
@@ -38,8 +39,8 @@ func inFront(name, binary, lines string, nodes int) *Peer {
 	}}
 }
 
-// unstreamed is a pgherd that receives long results as they come; it is there to
-// be compared with.
+// unstreamed is a pgherd that does not receive long results in large pieces, for
+// comparison.
 func unstreamed(binary string) *Peer {
 	p := pgherd("nostream", binary, "io_engine = io_uring\nstream_results = off\n")
 	p.only = func(mode Mode) bool { return mode.Answers }

@@ -9,8 +9,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// pgpool runs one process per client it can have at a time, each with one
-// cached server; what else it does by default (parsing, load balancing) it does.
+// pgpool runs one process for each client that it can have at a time, each with one
+// cached server. Everything else that it does by default (parsing, load balancing)
+// stays on.
 func pgpool(binary string) *Peer {
 	return &Peer{Name: "pgpool", Version: firstLine(binary, "--version"), cannot: oneServerEach,
 		Notes: []string{"pools sessions: a process and a server per client"},

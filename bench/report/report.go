@@ -70,7 +70,7 @@ type Variant struct {
 // Spread is a metric over the rounds.
 type Spread struct{ Median, Least, Most float64 }
 
-// spreadOf is false if there is none.
+// spreadOf is false if there is no figure.
 func spreadOf(values []float64) (Spread, bool) {
 	if len(values) == 0 {
 		return Spread{}, false

@@ -85,7 +85,8 @@ func besideSlow(run func(context.Context, *Stage) (Sample, error)) func(context.
 	}
 }
 
-// idleMemory opens clients that have asked one thing each, and weighs them.
+// idleMemory opens clients that have asked for one thing each, and measures the memory
+// for them.
 func idleMemory(clients int) func(context.Context, *Stage) (Sample, error) {
 	return func(ctx context.Context, s *Stage) (Sample, error) {
 		count := s.crowd(clients)

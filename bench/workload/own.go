@@ -173,7 +173,8 @@ func dialMany(ctx context.Context, target load.Target, count int) ([]*load.Conn,
 	return conns, nil
 }
 
-// closeAll closes those that are open; a good-bye that fails has nobody to tell.
+// closeAll closes the connections that are open; nobody needs to know of a goodbye that
+// fails.
 func closeAll(conns []*load.Conn) {
 	for _, c := range conns {
 		if c != nil {

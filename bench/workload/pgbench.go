@@ -17,16 +17,16 @@ import (
 const (
 	firstLimit = 30 * time.Second // from pgbench's start to its first transactions
 	firstEvery = 5 * time.Millisecond
-	// pgbench counts its log-ins as part of the time it is given, and is to end
-	// after we have stopped to measure.
+	// pgbench counts its log-ins as part of its time, and must end after the
+	// measurement has stopped.
 	spareTime = 400 * time.Millisecond
 	loginTime = 25 * time.Millisecond // on a busy machine
 
 	threads = 2 // of pgbench; with one client, one
 )
 
-// pgbench runs PostgreSQL's own load driver. What is measured begins when its
-// log shows the first transactions, so that log-ins are over, and ends before it does.
+// pgbench runs PostgreSQL's own load driver. The measurement begins when its log shows
+// the first transactions, so that log-ins are over, and ends before pgbench does.
 func pgbench(args string, clients int) func(context.Context, *Stage) (Sample, error) {
 	return func(ctx context.Context, s *Stage) (Sample, error) {
 		seen, err := runPgbench(ctx, s, args, clients, s.Window)
@@ -37,7 +37,7 @@ func pgbench(args string, clients int) func(context.Context, *Stage) (Sample, er
 	}
 }
 
-// drifting runs for long, and tells how the last quarter compares to the first.
+// drifting runs for long, and compares the last quarter with the first.
 func drifting(args string, clients, windows int) func(context.Context, *Stage) (Sample, error) {
 	return func(ctx context.Context, s *Stage) (Sample, error) {
 		window := s.Window * time.Duration(windows)

@@ -18,7 +18,7 @@ import (
 	"pgherd/proxy/config"
 )
 
-// abandonAfter limits how long the process outlives an order to stop at once.
+// abandonAfter limits how long the process may go on after it was told to stop at once.
 const abandonAfter = 10 * time.Second
 
 // service is the server's process: it owns the configuration in effect, the log and the signals.
@@ -28,18 +28,19 @@ type service struct {
 	log     *pglog.Log
 	logger  *slog.Logger
 	stops   chan os.Signal
-	hangups chan os.Signal   // several are as good as one, and must not crowd out a stop
+	hangups chan os.Signal   // one signal counts for several, which must not displace a stop
 	server  Server           // nil until started
-	abandon <-chan time.Time // when to end whatever the server does; nil for never
+	abandon <-chan time.Time // when to end whatever the server does; nil: never
 }
 
-// serve runs the server until it is told to stop. ready is called once it listens.
+// serve runs the server until it is told to stop. It calls ready once the server
+// listens.
 func serve(o *options, start starter, ready func() error) error {
 	c, warnings, err := o.load()
 	if c == nil {
 		return err
 	}
-	if err != nil || checkPidFolder(c) != nil { // else the start itself finds all that is wrong
+	if err != nil || checkPidFolder(c) != nil { // otherwise the start itself finds everything that is wrong
 		return everyError(context.Background(), c, err, silence)
 	}
 	log, err := openLog(c.Log)
@@ -51,7 +52,7 @@ func serve(o *options, start starter, ready func() error) error {
 	defer signal.Stop(s.stops)
 	signal.Notify(s.hangups, syscall.SIGHUP)
 	defer signal.Stop(s.hangups)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log nobody reads must not end the server
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads must not end the server
 	s.warn(warnings)
 	if err := s.run(start, ready); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -66,10 +67,11 @@ func serve(o *options, start starter, ready func() error) error {
 	return nil
 }
 
-// silence is for warnings that are told elsewhere.
+// silence is for warnings that are logged elsewhere.
 var silence = slog.New(slog.DiscardHandler)
 
-// openLog falls back to stderr: a syslog that is down must not keep the server from starting.
+// openLog falls back to stderr, because a syslog that is down must not keep the server from
+// starting.
 func openLog(settings config.Log) (*pglog.Log, error) {
 	log, err := pglog.New(settings, os.Stderr)
 	if err == nil {
@@ -118,7 +120,7 @@ func (s *service) run(start starter, ready func() error) error {
 	}
 }
 
-// start waits for the server to listen. A signal to stop calls that off.
+// start waits for the server to listen. A signal to stop ends the wait.
 func (s *service) start(ctx context.Context, cancel func(), start starter) error {
 	var err error
 	started := make(chan struct{})
@@ -144,7 +146,7 @@ func (s *service) start(ctx context.Context, cancel func(), start starter) error
 	}
 }
 
-// stop has a running server stop as a signal asks for.
+// stop makes a running server stop as a signal asks for.
 func (s *service) stop(sig os.Signal) {
 	mode := map[os.Signal]string{syscall.SIGTERM: smart, syscall.SIGINT: fast, syscall.SIGQUIT: immediate}[sig]
 	s.logger.Info("stopping", "mode", mode)
@@ -154,10 +156,10 @@ func (s *service) stop(sig os.Signal) {
 	s.server.Drain(mode)
 }
 
-// reload takes up the configuration file as it is now, or nothing of it if it has errors, and
-// tells whoever waits for that.
+// reload applies the configuration file as it is now, or nothing of it if it has errors, and
+// reports the result to whoever waits for it.
 func (s *service) reload() {
-	o := outcome{Began: sinceBoot()} // what the file had before counts
+	o := outcome{Began: sinceBoot()} // what the file had before applies
 	changes, err := s.takeUp()
 	o.Changed, o.Restart = changes.Reload, changes.Restart
 	if err != nil {
@@ -172,7 +174,8 @@ func (s *service) reload() {
 
 func (s *service) takeUp() (changes config.Changes, err error) {
 	loaded, warnings, err := s.options.load()
-	// Also what is not taken up before a restart has to be right: the restart would fail by it.
+	// What takes effect only at a restart must be right as well, because the restart would fail
+	// otherwise.
 	if err := everyError(context.Background(), loaded, err, silence); err != nil {
 		return changes, err
 	}
@@ -192,7 +195,8 @@ func (s *service) takeUp() (changes config.Changes, err error) {
 	return changes, nil
 }
 
-// tell leaves what became of a reload, and whose files count, for the next one who asks.
+// tell writes the result of a reload, and the files in use, for the next process that
+// asks.
 func (s *service) tell(o outcome) {
 	o.HBA, o.PCP, o.Key = s.options.hba, s.options.pcp, s.options.key
 	if err := o.write(outcomeFile(s.config.Files.Pid)); err != nil {

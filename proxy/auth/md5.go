@@ -7,9 +7,9 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// checkMD5 is method md5: the client sends MD5 of what PostgreSQL would store
-// and a salt. A stored SCRAM verifier cannot serve that, so then SCRAM is
-// asked for, as PostgreSQL does.
+// checkMD5 is method md5: the client sends an MD5 of what PostgreSQL would store and of
+// a salt. It cannot be compared with a stored SCRAM verifier; SCRAM is asked for in
+// that case, as in PostgreSQL.
 func checkMD5(a *attempt) (Grant, error) {
 	if err := a.know(); err != nil {
 		return Grant{}, err
@@ -37,7 +37,7 @@ func checkMD5(a *attempt) (Grant, error) {
 	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
-// matchesMD5 compares the client's answer with the stored secret, or with
+// matchesMD5 compares the client's answer with the stored secret. Without one, it does
 // something as costly that never matches.
 func (a *attempt) matchesMD5(answer []byte, salt [4]byte) bool {
 	known, secret := true, a.stored
@@ -47,7 +47,7 @@ func (a *attempt) matchesMD5(answer []byte, salt [4]byte) bool {
 	return subtle.ConstantTimeCompare(answer, []byte(answerMD5(secret, salt))) == 1 && known
 }
 
-// answerMD5 is what AuthenticationMD5Password asks for.
+// answerMD5 is the answer that AuthenticationMD5Password asks for.
 func answerMD5(s Secret, salt [4]byte) string {
 	return "md5" + md5Hex(s.md5()[len("md5"):], string(salt[:]))
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// pamPlaces bounds how many logins ask PAM at once. One that hangs cannot be
-// ended: its login ends, its place is lost until PAM returns.
+// pamPlaces bounds how many log-ins ask PAM at the same time. A call of PAM that hangs
+// cannot be ended: its log-in ends, but its place is lost until PAM returns.
 var pamPlaces = make(outside, 16)
 
 // pamRule is how a rule asks PAM.
@@ -18,7 +18,7 @@ type pamRule struct {
 // defaultPAMService is Pgpool-II's.
 const defaultPAMService = "pgpool"
 
-// pamQuestion is what PAM is to judge.
+// pamQuestion is what PAM is asked.
 type pamQuestion struct {
 	service, user, password string
 	remote                  string // where the client is
@@ -55,7 +55,7 @@ var pamOptionTable = map[string]option{
 	},
 }
 
-// startPAM makes sure that PAM is there before anybody needs it.
+// startPAM makes sure that PAM is installed before anybody needs it.
 func (p *ruleParser) startPAM(r *Rule) {
 	r.pam = &pamRule{service: defaultPAMService}
 	if err := loadPAM(); err != nil && p.err == nil {

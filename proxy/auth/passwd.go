@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// maxPasswdFile is how long, in bytes, pool_passwd and the key file may be.
+// maxPasswdFile limits the bytes of pool_passwd and of the key file.
 const maxPasswdFile = 64 << 20
 
-// Passwd is pool_passwd: an immutable snapshot. A nil Passwd knows nobody.
+// Passwd is pool_passwd, an immutable snapshot. A nil Passwd has no users.
 type Passwd struct{ secrets map[string]Secret }
 
 // Find is the user's secret; empty if there is none.
@@ -29,9 +29,9 @@ func (p *Passwd) Len() int {
 	return len(p.secrets)
 }
 
-// Warm derives the SCRAM verifiers of plain passwords ahead of the first
-// log-in (about a millisecond each), which then takes no longer than that of
-// an unknown user. It returns early once stopped gives true.
+// Warm derives the SCRAM verifiers of plain passwords before the first log-in (about a
+// millisecond each), which then takes no longer than that of an unknown user. It
+// returns early once stopped returns true.
 func (p *Passwd) Warm(stopped func() bool) {
 	if p == nil {
 		return
@@ -67,9 +67,9 @@ func ReadKey(path string) (string, error) {
 	return line, nil
 }
 
-// ParsePasswd reads the lines "user:secret". Empty lines and those that begin
-// with # mean nothing; of several lines for a user the first counts. Every
-// line that is wrong is reported, by its number and never by its text.
+// ParsePasswd reads the lines "user:secret". It ignores empty lines and those that
+// begin with #. Of several lines for a user the first one applies. It reports every
+// line that is wrong, by its number and never by its text.
 func ParsePasswd(text, key string) (*Passwd, error) { return parsePasswd("pool_passwd", text, key) }
 
 func parsePasswd(path, text, key string) (*Passwd, error) {
@@ -106,7 +106,7 @@ func parseEntry(line, key string) (user string, s Secret, err error) {
 		return "", s, errors.New("the user is missing")
 	case strings.IndexByte(line, 0) >= 0:
 		return "", s, errors.New("there is a zero byte")
-	case strings.HasPrefix(rest, scramName+"$"): // has colons of its own
+	case strings.HasPrefix(rest, scramName+"$"): // the secret itself has colons
 		s, err = parseSecret(user, rest, key)
 		return user, s, err
 	}
@@ -121,7 +121,7 @@ func parseEntry(line, key string) (user string, s Secret, err error) {
 	return user, s, err
 }
 
-// parseSecret tells the kinds apart as Pgpool-II does: by their prefixes.
+// parseSecret tells the kinds apart by their prefixes, as Pgpool-II does.
 func parseSecret(user, text, key string) (Secret, error) {
 	switch {
 	case isMD5(text):
@@ -144,8 +144,8 @@ func parseSecret(user, text, key string) (Secret, error) {
 	return PlainSecret(user, text), nil
 }
 
-// isMD5 says whether text is an md5 hash as PostgreSQL stores it. Anything
-// else that begins with "md5" is a password.
+// isMD5 says that text is an md5 hash as PostgreSQL stores it. Anything else that
+// begins with "md5" is a password.
 func isMD5(text string) bool {
 	digits, ok := strings.CutPrefix(text, "md5")
 	return ok && len(digits) == 32 && strings.Trim(digits, "0123456789abcdef") == ""
@@ -158,8 +158,8 @@ func notEmpty(s Secret) (Secret, error) {
 	return s, nil
 }
 
-// cutColon cuts at the first colon that no backslash escapes, and takes the
-// backslashes out of what is before it.
+// cutColon cuts at the first colon that no backslash escapes, and removes the
+// backslashes from what precedes it.
 func cutColon(line string) (before, after string, found bool) {
 	var b strings.Builder
 	for i := 0; i < len(line); i++ {

@@ -2,12 +2,10 @@ package auth
 
 import "crypto/subtle"
 
-// checkPassword is method password: the client sends it in clear text. As in
-// PostgreSQL the rule alone decides; whoever wants TLS writes hostssl.
-//
-// With a stored secret it is checked here. Without one the server judges it,
-// as with Pgpool-II, whose users chose the method so as to need no
-// pool_passwd: see Proof.
+// checkPassword is method password: the client sends it in clear text. As in PostgreSQL
+// the rule alone decides; an administrator who wants TLS writes hostssl. A stored
+// secret is compared here. Without one the server checks the password, as with
+// Pgpool-II, whose users chose the method in order to need no pool_passwd: see Proof.
 func checkPassword(a *attempt) (Grant, error) {
 	if err := a.know(); err != nil {
 		return Grant{}, err
@@ -35,12 +33,12 @@ func checkPassword(a *attempt) (Grant, error) {
 	case a.stored.kind() == plain:
 		return Grant{Proof: Here, Secret: a.stored}, nil
 	}
-	return Grant{Proof: Here, Secret: given}, nil // the password itself logs in where a hash cannot
+	return Grant{Proof: Here, Secret: given}, nil // the password itself can log in where a hash cannot
 }
 
-// matches compares a password with the stored secret in constant time. A
-// wrong one costs one derivation, whatever is stored and if nothing is; a
-// right one costs it once, so that right logins need not queue behind wrong ones.
+// matches compares a password with the stored secret in constant time. A wrong password
+// costs one derivation, whether a secret is stored or not. A right one costs it once,
+// so that right log-ins need not queue behind wrong ones.
 func (a *attempt) matches(password string) (bool, error) {
 	v := mockVerifier(a.peer.User)
 	switch a.stored.kind() {

@@ -16,16 +16,16 @@ import (
 // ("SASL Authentication").
 const (
 	scramName = "SCRAM-SHA-256"
-	// ownIterations are PostgreSQL's default, for verifiers we derive.
+	// ownIterations is PostgreSQL's default, for verifiers that pgherd derives.
 	ownIterations = 4096
-	// maxIterations bounds what another side may make us compute: about a
-	// quarter of a second.
+	// maxIterations bounds what another side can make pgherd compute: about a quarter
+	// of a second.
 	maxIterations = 1_000_000
 	maxSaltLen    = 1024 // bytes
 	nonceLen      = 18   // bytes of randomness, as PostgreSQL's
 )
 
-// verifier is what proves a client without knowing its password.
+// verifier authenticates a client without the password.
 type verifier struct {
 	iterations           int
 	salt                 []byte
@@ -64,14 +64,14 @@ func parseIterations(s string) (int, error) {
 	return n, nil
 }
 
-// deriveVerifier makes the verifier of a plain password. Its salt is the same
-// for as long as this process lives, as a stored one would be.
+// deriveVerifier makes the verifier of a plain password. Its salt stays the same for
+// the life of this process, as a stored one would.
 func deriveVerifier(user, password string) verifier {
 	k := deriveKeys(password, mockSalt(user), ownIterations)
 	return verifier{iterations: k.iterations, salt: k.salt, storedKey: storedKey(k.client), serverKey: k.server}
 }
 
-// mockVerifier stands in for an unknown user's: nothing matches it.
+// mockVerifier stands in for that of an unknown user; nothing matches it.
 func mockVerifier(user string) verifier {
 	return verifier{iterations: ownIterations, salt: mockSalt(user),
 		storedKey: keyed("mock stored key", user), serverKey: keyed("mock server key", user)}
@@ -79,7 +79,7 @@ func mockVerifier(user string) verifier {
 
 func mockSalt(user string) []byte { return keyed("salt", user)[:16] }
 
-// deriveKeys is the costly part: PBKDF2, then ClientKey and ServerKey.
+// deriveKeys is the costly part: PBKDF2, and then ClientKey and ServerKey.
 func deriveKeys(password string, salt []byte, iterations int) scramKeys {
 	salted, err := pbkdf2.Key(sha256.New, prepare(password), salt, iterations, sha256.Size)
 	if err != nil { // only in FIPS-only mode, for short salts or keys
@@ -89,7 +89,7 @@ func deriveKeys(password string, salt []byte, iterations int) scramKeys {
 		client: sign(salted, "Client Key"), server: sign(salted, "Server Key")}
 }
 
-// storedKey is what a verifier keeps of a ClientKey.
+// storedKey is the part of a ClientKey that a verifier has.
 func storedKey(clientKey []byte) []byte {
 	sum := sha256.Sum256(clientKey)
 	return sum[:]
@@ -115,7 +115,7 @@ func newNonce() string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// printable says whether s may be a nonce: printable ASCII but no comma.
+// printable says that s may be a nonce: printable ASCII without a comma.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x21 || s[i] > 0x7e || s[i] == ',' {
@@ -125,8 +125,8 @@ func printable(s string) bool {
 	return s != ""
 }
 
-// attribute takes "name=value" off the front of a message of such, which
-// commas part.
+// attribute removes "name=value" from the front of a message in which commas separate
+// them.
 func attribute(message string, name byte) (value, rest string, ok bool) {
 	if len(message) < 2 || message[0] != name || message[1] != '=' {
 		return "", message, false

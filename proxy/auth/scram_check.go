@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// checkSCRAM is method scram-sha-256. Whoever cannot pass by it, for want of
-// an entry or because only an md5 hash is stored, goes through all of it.
+// checkSCRAM is method scram-sha-256. A client that cannot pass, because there is no
+// entry or only an md5 hash is stored, goes through all of it.
 func checkSCRAM(a *attempt) (Grant, error) {
 	if err := a.know(); err != nil {
 		return Grant{}, err
@@ -34,7 +34,7 @@ func checkSCRAM(a *attempt) (Grant, error) {
 		return Grant{}, err
 	}
 	if !proved || !possible {
-		a.doubt() // the salt is said: only the next attempt can meet another verifier
+		a.doubt() // the salt has been sent, so only the next attempt can use another verifier
 		return Grant{}, a.wrongSCRAM()
 	}
 	if a.stored.kind() == verified {
@@ -44,8 +44,8 @@ func checkSCRAM(a *attempt) (Grant, error) {
 		a.tell(wire.AppendAuthenticationSASLFinal(nil, []byte(reply)))
 }
 
-// begin offers the mechanisms and returns client-first-message, which a
-// client may hold back until it has been asked once more (RFC 4422, 5.1).
+// begin offers the mechanisms and returns client-first-message, which a client may
+// withhold until it is asked once more (RFC 4422, 5.1).
 func (x *scramExchange) begin(t talk) (string, error) {
 	offer := []string{scramName}
 	if len(x.binding) > 0 {

@@ -10,22 +10,22 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// scramExchange is our side of one authentication of a client: first, then
+// scramExchange is pgherd's side of one authentication of a client: first and then
 // final, nothing else.
 type scramExchange struct {
 	verifier    verifier
 	ownNonce    string
-	binding     Binding // what we offer to bind to; empty: nothing
+	binding     Binding // what pgherd offers to bind to; empty: nothing
 	plus        bool    // the client chose SCRAM-SHA-256-PLUS
 	gs2Header   string  // "n,,", "y,," or the one of PLUS
 	clientFirst string  // client-first-message-bare
 	serverFirst string
 	nonce       string
-	clientKey   []byte // that a right proof gives away
+	clientKey   []byte // the key that a right proof reveals
 }
 
-// first answers client-first-message. The user name in it is ignored, as
-// PostgreSQL does: the start-up packet has told it.
+// first answers client-first-message. It ignores the user name in it, as PostgreSQL
+// does, because the start-up packet has named the user.
 func (x *scramExchange) first(message string) (reply string, err error) {
 	bare, err := x.takeHeader(message)
 	if err != nil {
@@ -50,7 +50,7 @@ func (x *scramExchange) first(message string) (reply string, err error) {
 	return x.serverFirst, nil
 }
 
-// takeHeader takes the gs2-header off (RFC 5802, section 7).
+// takeHeader removes the gs2-header (RFC 5802, section 7).
 func (x *scramExchange) takeHeader(message string) (bare string, err error) {
 	flag, rest, ok := strings.Cut(message, ",")
 	if !ok {
@@ -73,9 +73,9 @@ func (x *scramExchange) takeHeader(message string) (bare string, err error) {
 	return bare, nil
 }
 
-// checkFlag: "y" says that the client could do channel binding and thinks
-// that we cannot. If we offered it, somebody took that out on the way (RFC
-// 5802, section 6).
+// checkFlag checks the channel-binding flag. "y" says that the client supports channel
+// binding and thinks that pgherd does not. If pgherd offered it, somebody removed the
+// offer on the way (RFC 5802, section 6).
 func (x *scramExchange) checkFlag(flag string) error {
 	isPlus := strings.HasPrefix(flag, "p=")
 	switch {
@@ -94,8 +94,8 @@ func (x *scramExchange) checkFlag(flag string) error {
 	return nil
 }
 
-// final judges client-final-message. The reply proves to the client that we
-// know the verifier; it is for the client only if proved.
+// final checks client-final-message. The reply proves to the client that pgherd knows
+// the verifier; it is for the client only if proved.
 func (x *scramExchange) final(message string) (reply string, proved bool, err error) {
 	end := strings.LastIndex(message, ",p=")
 	if end < 0 {
@@ -120,7 +120,8 @@ func (x *scramExchange) final(message string) (reply string, proved bool, err er
 	return reply, equal(storedKey(x.clientKey), x.verifier.storedKey), nil
 }
 
-// unbound: the client sees another certificate than ours, or talks nonsense.
+// unbound says that the client sees another certificate than pgherd's, or that its
+// message makes no sense.
 func (x *scramExchange) unbound() error {
 	if x.plus {
 		return refuse("28000", "SCRAM channel binding check failed",

@@ -8,18 +8,18 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// scramProof is our side when we log in to a server.
+// scramProof is pgherd's side when it logs in to a server.
 type scramProof struct {
 	secret      Secret
 	ownNonce    string
-	binding     Binding // what we could bind to; empty: nothing
-	plus        bool    // and do, because the server offered it
+	binding     Binding // what pgherd could bind to; empty: nothing
+	plus        bool    // and does, because the server offered it
 	clientFirst string  // bare
-	signature   []byte  // that the server must show
+	signature   []byte  // the signature that the server must show
 }
 
-// gs2Header says what we do about channel binding: do it, could but the
-// server did not offer it, or cannot (RFC 5802, section 6).
+// gs2Header says what pgherd does about channel binding: it uses it, it could but the
+// server did not offer it, or it cannot (RFC 5802, section 6).
 func (x *scramProof) gs2Header() string {
 	switch {
 	case x.plus:
@@ -30,7 +30,7 @@ func (x *scramProof) gs2Header() string {
 	return "n,,"
 }
 
-// first is client-first-message. The user name is left out, as libpq does.
+// first is client-first-message. It leaves the user name out, as libpq does.
 func (x *scramProof) first() string {
 	x.clientFirst = "n=,r=" + x.ownNonce
 	return x.gs2Header() + x.clientFirst
@@ -71,7 +71,7 @@ func stale() *wire.Fault {
 		Hint:    "Log in again. If that does not help, copy rolpassword from pg_authid to pool_passwd."}
 }
 
-// verify checks server-final-message: that the server knows the verifier.
+// verify checks server-final-message, which proves that the server knows the verifier.
 func (x *scramProof) verify(serverFinal string) error {
 	if _, _, failed := attribute(serverFinal, 'e'); failed {
 		return malformed("the server reports a SCRAM error")

@@ -20,13 +20,13 @@ const (
 	learnt              // a SCRAM verifier, and the ClientKey that the client's proof gave away
 )
 
-// Secret is what is known of a user's password. It never shows itself (I9).
-// What it holds is behind two pointers, because fmt does not call the methods
-// of what is in a private field, and prints what one pointer points to when
-// the verb is a wrong one. The zero value is "nothing known".
+// Secret is what is known of a user's password. It never shows itself (I9). Its content
+// is behind two pointers, because fmt does not call the methods of a value in a private
+// field, and prints what one pointer points to when the verb is a wrong one. The zero
+// value means that nothing is known.
 type Secret struct{ ref **held }
 
-// held is immutable but for what is derived once.
+// held is immutable except for what is derived once.
 type held struct {
 	kind     secretKind
 	user     string
@@ -35,8 +35,8 @@ type held struct {
 	derived  func() verifier
 
 	mu   sync.Mutex
-	keys scramKeys // of the last log-in to a server: the same salt comes back
-	// right is keyed of the password last found right for a verifier.
+	keys scramKeys // keys of the last log-in to a server: the same salt comes again
+	// right is keyed of the password that was last found right for a verifier.
 	right []byte
 }
 
@@ -69,8 +69,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(shown), nil }
 // LogValue hides the secret from log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(shown) }
 
-// CanLogIn says whether a server that asks for a password can be satisfied,
-// at least by one of the methods.
+// CanLogIn says that at least one method works with a server that asks for a password.
 func (s Secret) CanLogIn() bool {
 	return s.kind() == plain || s.kind() == md5Hash || s.kind() == learnt
 }
@@ -98,7 +97,7 @@ func (s Secret) md5() string {
 	return s.held().text
 }
 
-// scram is the verifier; of a plain password it is derived once.
+// scram is the verifier; that of a plain password is derived once.
 func (s Secret) scram() verifier {
 	if s.kind() == plain {
 		return s.held().derived()
@@ -114,9 +113,9 @@ type scramKeys struct {
 	server     []byte
 }
 
-// keysFor derives the keys of a plain password and keeps the last ones: every
-// node stores the same verifier, so logging in again costs no PBKDF2. Learnt
-// keys are good for the verifier they were learnt from alone.
+// keysFor derives the keys of a plain password and keeps the last ones. Every node
+// stores the same verifier, so logging in again costs no PBKDF2. Learnt keys are valid
+// only for the verifier from which they were learnt.
 func (s Secret) keysFor(salt []byte, iterations int) (k scramKeys, ok bool) {
 	h := s.held()
 	h.mu.Lock()
@@ -128,7 +127,7 @@ func (s Secret) keysFor(salt []byte, iterations int) (k scramKeys, ok bool) {
 	return h.keys, same
 }
 
-// learn makes of a verifier and a ClientKey that matches it what can log in to
+// learn makes a secret of a verifier and a ClientKey that matches it. It can log in to
 // servers that store the same verifier (RFC 5802, section 3).
 func (s Secret) learn(clientKey []byte) Secret {
 	v := s.held().verifier
@@ -136,7 +135,7 @@ func (s Secret) learn(clientKey []byte) Secret {
 		keys: scramKeys{salt: v.salt, iterations: v.iterations, client: clientKey, server: v.serverKey}})
 }
 
-// proved notes the right password for a verifier, and provedBefore knows it again.
+// proved notes the right password for a verifier, and provedBefore recognizes it again.
 func (s Secret) proved(password string) {
 	s.held().mu.Lock()
 	defer s.held().mu.Unlock()

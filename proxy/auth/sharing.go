@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 )
 
-// processKey makes salts and tags that mean nothing outside this process.
+// processKey makes salts and tags that have no meaning outside this process.
 var processKey = func() (key [32]byte) {
 	rand.Read(key[:]) // never fails: it ends the program instead
 	return key

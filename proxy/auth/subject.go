@@ -38,7 +38,7 @@ func SubjectDN(cert *x509.Certificate) string {
 	return b.String()
 }
 
-// writeAttribute: a value whose type has no name is written as its encoding.
+// writeAttribute writes the encoding of a value whose type has no name.
 func writeAttribute(b *strings.Builder, a *pkix.AttributeTypeAndValue) {
 	name, known := subjectNames[a.Type.String()]
 	text, isText := a.Value.(string)

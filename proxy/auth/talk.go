@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// talk speaks with a client that is being authenticated, one message at a time.
+// talk exchanges messages with a client that is being authenticated, one at a time.
 type talk struct{ conn io.ReadWriter }
 
 func (t talk) tell(message []byte) error {
@@ -38,9 +38,9 @@ func (t talk) ask(message []byte) ([]byte, error) {
 	return t.hear()
 }
 
-// readMessage reads exactly one message, not a byte more: what follows
-// belongs to whoever has the connection next. longest limits the body where
-// the protocol does not; 0 leaves it to the protocol.
+// readMessage reads exactly one message, because what follows belongs to whoever has
+// the connection next. longest limits the body where the protocol does not; 0 leaves it
+// to the protocol.
 func readMessage(r io.Reader, kindOf func(byte) wire.Kind, longest int) (wire.Kind, []byte, error) {
 	var header [wire.HeaderLen]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -71,7 +71,7 @@ func NoEOF(err error) error {
 	return err
 }
 
-// ReadReply reads exactly one message of a server that has let us in.
+// ReadReply reads exactly one message of a server that has accepted the log-in.
 func ReadReply(r io.Reader) (wire.Kind, []byte, error) {
 	return readMessage(r, wire.ReplyKind, longestReply)
 }

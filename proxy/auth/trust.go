@@ -2,12 +2,12 @@ package auth
 
 import "fmt"
 
-// checkTrust lets the client in: whoever wrote the rule vouches for it.
+// checkTrust lets the client in without a proof, as the rule says.
 func checkTrust(a *attempt) (Grant, error) {
 	return Grant{Proof: Here, Secret: a.stored}, nil
 }
 
-// checkReject turns the client away.
+// checkReject refuses the client.
 func checkReject(a *attempt) (Grant, error) {
 	return Grant{}, refuse("28000", "pool_hba.conf rejects "+a.peer.describe(), a.search.resolved())
 }
@@ -17,7 +17,7 @@ func noEntry(peer *Peer, resolved string) *Refusal {
 	return refuse("28000", "no pool_hba.conf entry for "+peer.describe(), resolved)
 }
 
-// describe names the attempt as PostgreSQL's messages do.
+// describe describes the attempt in the words of PostgreSQL's messages.
 func (p *Peer) describe() string {
 	tls := "off"
 	if p.TLS {

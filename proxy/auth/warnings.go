@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// inClear are the methods by which passwords travel as they are.
+// inClear are the methods by which passwords are sent in clear text.
 var inClear = map[string]bool{"password": true, "pam": true, "ldap": true}
 
-// Warnings are what is legal and yet should be looked at, each with its place. asks: there is
-// somebody to ask which roles a user is a member of.
+// Warnings are rules that are legal and should be looked at, each with its place. asks says
+// that pgherd can ask of which roles a user is a member.
 func (p *Policy) Warnings(asks bool) (list []string) {
 	warn := func(at place, format string, args ...any) {
 		list = append(list, fmt.Sprintf("%v: ", at)+fmt.Sprintf(format, args...))
@@ -45,7 +45,7 @@ func (r *Rule) warnings(nobody bool, warn func(at place, format string, args ...
 	}
 }
 
-// asksMembers says whether a name of the rule stands for members of a role.
+// asksMembers says that a name of the rule stands for members of a role.
 func (r *Rule) asksMembers() bool {
 	return slices.ContainsFunc(r.databases, func(t token) bool { return (&Peer{}).inDatabase(t) == member }) ||
 		slices.ContainsFunc(r.users, func(t token) bool { _, is := t.members(); return is })

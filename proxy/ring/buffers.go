@@ -13,23 +13,23 @@ const (
 	noClass   = -1
 	keepBytes = 2 << 20 // free private memory kept per size class
 
-	firstWindow = 64 // shared buffers in the engine's hands at first
+	firstWindow = 64 // shared buffers that the engine has at first
 )
 
-// buffers is the memory of a loop: shared buffers and free lists of private ones.
+// buffers is the memory of a loop: shared buffers, and free lists of private ones.
 //
-// The engine fills shared buffers in the order it got them. Would it get all of them, each receive touched
-// the one cold longest; so it gets a window of them only, most recently used first, and the window grows
-// when it proves too small.
+// The engine fills shared buffers in the order in which it got them. If it had all of them, each receive
+// would touch the one that is coldest in the cache. So it has only a window of them, the most recently
+// used first, and the window grows when it proves too small.
 type buffers struct {
 	memory   []byte
 	shared   []Buf
-	spare    []int // shared buffers in nobody's hands, a stack
-	provided int   // shared buffers in the engine's hands
-	window   int   // wanted value of provided
+	spare    []int // shared buffers that nobody has, a stack
+	provided int   // how many shared buffers the engine has
+	window   int   // how many the engine is to have
 	free     [maxClass + 1][]*Buf
 	retired  bool
-	quiet    bool // the kernel has let go of the memory
+	quiet    bool // the kernel does not use the memory any more
 }
 
 func (m *buffers) mapShared(set Settings) error {

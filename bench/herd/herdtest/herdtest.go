@@ -1,6 +1,6 @@
-// Package herdtest has what tests of a running pgherd have in common: it is started
-// and ends with the test, which tells its log if it fails, and is asked by clients
-// that do not wait for ever.
+// Package herdtest is what tests of a running pgherd have in common: pgherd starts and
+// ends with the test, which prints pgherd's log if it fails, and clients do not wait
+// for ever.
 package herdtest
 
 import (
@@ -18,11 +18,11 @@ import (
 
 // Limits of waiting.
 const (
-	AnswerLimit = 60 * time.Second // for one answer: past it, it hangs
-	SettleLimit = 60 * time.Second // for something that is about to be so
+	AnswerLimit = 60 * time.Second // for one answer; after that it counts as hanging
+	SettleLimit = 60 * time.Second // for something that should soon be true
 	PollEvery   = 30 * time.Millisecond
 
-	logBytes = 5000 // of the end of the log that a failing test tells
+	logBytes = 5000 // bytes of the end of the log that a failing test prints
 )
 
 // StartProxy runs pgherd until the test is over.
@@ -44,7 +44,7 @@ func StartProxy(t *testing.T, settings herd.ProxySettings) *herd.Proxy {
 	return proxy
 }
 
-// Eventually waits until check has nothing to complain about any more.
+// Eventually waits until check returns no error any more.
 func Eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(SettleLimit)
@@ -60,7 +60,8 @@ func Eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// Limited is a context of its own: a test that is over may still have to clean up.
+// Limited returns a context of its own, because a test that is over may still have to
+// clean up.
 func Limited(limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), limit)
 }
@@ -79,10 +80,10 @@ func Close(conn *pgconn.PgConn) {
 	_ = conn.Close(ctx)
 }
 
-// ErrHung marks an answer that did not come: never tolerated.
+// ErrHung marks an answer that did not come, which is never tolerated.
 var ErrHung = errors.New("no answer within the limit")
 
-// Hung joins ErrHung to an error that is there because the limit has passed.
+// Hung joins ErrHung to an error whose cause is that the limit has passed.
 func Hung(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(ErrHung, err)
@@ -105,7 +106,7 @@ func Ask(conn *pgconn.PgConn, sql string) (string, error) {
 	return strings.Join(values, ","), nil
 }
 
-// MustAsk is Ask for what must not fail.
+// MustAsk is Ask for queries that must not fail.
 func MustAsk(t *testing.T, conn *pgconn.PgConn, sql string) string {
 	t.Helper()
 	value, err := Ask(conn, sql)

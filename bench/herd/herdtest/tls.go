@@ -27,8 +27,8 @@ func StartTLS(t testing.TB, sql string, hba ...string) *herd.Herd {
 	return h
 }
 
-// Psql asks one thing by the real client; options are libpq's. It gives what psql prints,
-// errors too.
+// Psql runs one command with psql; options are libpq's. It returns what psql prints,
+// including errors.
 func Psql(t *testing.T, options, password, sql string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), psqlLimit)
