@@ -58,7 +58,7 @@ func (f *Follower) logChanges(view *nodes.View) {
 	}
 	had := f.before == nil || f.before.Primary() != nil
 	if had && view.Primary() == nil && len(view.Nodes) > 0 {
-		f.log.Error("no node can be told to be the primary: nobody is served", "hint", noPrimaryHint)
+		f.log.Error("no node is known to be the primary, so no client is served", "hint", noPrimaryHint)
 	}
 }
 

@@ -19,6 +19,7 @@ type Workers struct {
 	all       []*Worker       // by index
 	allocator *pool.Allocator // worker 0's
 	waiting   atomic.Int32
+	started   atomic.Bool // the workers have their loops
 	nodes     atomic.Pointer[nodes.View]
 	templates registry.Templates
 	// admissions are the states that log-ins depend on; see admissions.go.
@@ -163,7 +164,7 @@ func (ws *Workers) Publish(view *nodes.View) {
 	if !sameRoles(before, view) {
 		ws.templates.Forget()
 	}
-	if !sameUse(before, view) {
+	if ws.started.Load() && !sameUse(before, view) {
 		ws.each(func(w *Worker) { w.turned(view) })
 	}
 }

@@ -28,6 +28,7 @@ func (ws *Workers) Start(loop func() (*ring.Loop, error)) error {
 			first = err
 		}
 	}
+	ws.started.Store(first == nil)
 	return first
 }
 
