@@ -190,7 +190,7 @@ func checkPure(s *source) []string {
 
 func TestLayering(t *testing.T) {
 	for _, s := range module(t) {
-		for _, rule := range []func(*source) []string{checkOrder, checkOwned, checkPure, checkSends, checkStatus, checkFields, checkLayer} {
+		for _, rule := range []func(*source) []string{checkOrder, checkOwned, checkPure, checkSends, checkStatus, checkStructs, checkLayer} {
 			for _, broken := range rule(s) {
 				t.Error(broken)
 			}

@@ -56,21 +56,63 @@ func checkStatus(s *source) (broken []string) {
 	return broken
 }
 
-// fieldsLimit is how many fields a struct of the data path may have: what has more lives
-// for several lengths of time, and is to be parted by them.
-const fieldsLimit = 25
+// Limits of a struct: one with more fields lives for several lengths of time, and is to be
+// parted by them; one with more booleans is a state machine that nobody wrote down.
+const (
+	fieldsLimit = 25
+	boolsLimit  = 6
+)
 
-func checkFields(s *source) (broken []string) {
-	if s.folder() != "proxy/session" || s.isTest() {
+func checkStructs(s *source) (broken []string) {
+	if s.isTest() || s.generated {
 		return nil
 	}
 	ast.Inspect(s.tree, func(n ast.Node) bool {
-		if of, ok := n.(*ast.StructType); ok && of.Fields.NumFields() > fieldsLimit {
-			broken = append(broken, fmt.Sprintf("%s: a struct of %d fields, %d allowed", s.at(n.Pos()), of.Fields.NumFields(), fieldsLimit))
+		of, ok := n.(*ast.StructType)
+		if !ok {
+			return true
+		}
+		if n := of.Fields.NumFields(); n > fieldsLimit {
+			broken = append(broken, fmt.Sprintf("%s: a struct of %d fields, %d are allowed", s.at(of.Pos()), n, fieldsLimit))
+		}
+		if n := booleans(of); n > boolsLimit {
+			broken = append(broken, fmt.Sprintf("%s: a struct with %d booleans, %d are allowed", s.at(of.Pos()), n, boolsLimit))
 		}
 		return true
 	})
 	return broken
+}
+
+func booleans(of *ast.StructType) (n int) {
+	for _, field := range of.Fields.List {
+		if name, ok := field.Type.(*ast.Ident); ok && name.Name == "bool" {
+			n += max(1, len(field.Names))
+		}
+	}
+	return n
+}
+
+// filesLimit is how many files a package may have, tests apart.
+const filesLimit = 15
+
+// onePerFile are the packages that may have more, because each file holds one thing of a
+// kind: a message, a method of authentication, a command, a table of parameters. Those of
+// package session belong to eight layers, which checkLayer keeps apart.
+var onePerFile = []string{"proxy/wire", "proxy/auth", "proxy/admin", "proxy/config", "proxy/session"}
+
+// TestPackagesStaySmall counts the files of every package.
+func TestPackagesStaySmall(t *testing.T) {
+	files := map[string]int{}
+	for _, s := range module(t) {
+		if !s.isTest() {
+			files[s.folder()]++
+		}
+	}
+	for folder, n := range files {
+		if n > filesLimit && !slices.Contains(onePerFile, folder) {
+			t.Errorf("%s has %d files, %d are allowed", folder, n, filesLimit)
+		}
+	}
 }
 
 // methodsLimit is how many methods a type may have: one with more does several things.
@@ -134,8 +176,11 @@ func checkLayer(s *source) []string {
 func TestRoomsCatches(t *testing.T) {
 	body := func(call string) string { return "package session\nfunc f(s *Session) { " + call + " }\n" }
 	checkCaught(t, checkSends, "proxy/session/x.go", body("s.server.Endpoint.Write(nil)"), body("s.client.Write(nil)"))
-	fields := func(n int) string { return "package session\ntype T struct {" + strings.Repeat("a int; ", n) + "}\n" }
-	checkCaught(t, checkFields, "proxy/session/x.go", fields(fieldsLimit+1), fields(fieldsLimit))
+	structs := func(n int, of string) string {
+		return "package x\ntype T struct {" + strings.Repeat("a "+of+"; ", n) + "}\n"
+	}
+	checkCaught(t, checkStructs, "proxy/x/x.go", structs(fieldsLimit+1, "int"), structs(fieldsLimit, "int"))
+	checkCaught(t, checkStructs, "proxy/x/x.go", structs(boolsLimit+1, "bool"), structs(boolsLimit, "bool"))
 	methods := func(a, b string) string {
 		return "package session\nfunc (s *" + a + ") f() {}\nfunc (s *" + b + ") g() {}\nfunc (s *stream) h() {}\n"
 	}

@@ -81,7 +81,7 @@ func anyProgress(random *rand.Rand, h *Herd, members []string) Progress {
 // TestDecideIsAllowedAndSettles: whatever is seen, what Decide proposes Apply accepts; it
 // comes to an end with the same sights; and it proposes nothing unsafe.
 func TestDecideIsAllowedAndSettles(t *testing.T) {
-	set := Settings{Members: []string{"h1", "h2", "h3"}, Consensus: true, OnError: true, RestartGrace: time.Second, AutoFailback: true}
+	set := Settings{Members: []string{"h1", "h2", "h3"}, Votes: Votes{Consensus: true}, OnError: true, RestartGrace: time.Second, AutoFailback: true}
 	for n := range 4 {
 		set.Nodes = append(set.Nodes, NodeSettings{Index: n})
 	}

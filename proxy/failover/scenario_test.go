@@ -64,7 +64,7 @@ type question struct {
 func newPlay(name string, decide decider) *play {
 	p := &play{name: name, decide: decide, herd: New(), sights: map[string]map[int]Sight{}, gone: map[string]bool{}}
 	p.set = Settings{Members: []string{"h1"}, OnError: true, RestartGrace: 10 * time.Second, AutoFailbackAfter: time.Minute,
-		Consensus: true, SearchPrimaryWithin: 5 * time.Minute}
+		Votes: Votes{Consensus: true}, SearchPrimaryWithin: 5 * time.Minute}
 	p.forget()
 	return p
 }

@@ -62,18 +62,23 @@ type Settings struct {
 	Members []string       `json:"members"` // the names of all pgherds, the absent ones too; one when alone
 	Nodes   []NodeSettings `json:"nodes"`   // by index
 
-	OnError             bool          `json:"failover_on_backend_error"`
-	OnShutdown          bool          `json:"failover_on_backend_shutdown"`
-	RestartGrace        time.Duration `json:"restart_grace"`
-	AutoFailback        bool          `json:"auto_failback"`
-	AutoFailbackAfter   time.Duration `json:"auto_failback_interval"`
-	Consensus           bool          `json:"failover_require_consensus"`
-	HalfVotes           bool          `json:"enable_consensus_with_half_votes"`
-	RepeatedVotes       bool          `json:"allow_multiple_failover_requests_from_node"`
+	OnError           bool          `json:"failover_on_backend_error"`
+	OnShutdown        bool          `json:"failover_on_backend_shutdown"`
+	RestartGrace      time.Duration `json:"restart_grace"`
+	AutoFailback      bool          `json:"auto_failback"`
+	AutoFailbackAfter time.Duration `json:"auto_failback_interval"`
+	Votes
 	AllowLoss           bool          `json:"failover_data_loss_allow"` // failover_data_loss = allow
 	Candidates          []int         `json:"failover_candidates"`
 	SearchPrimaryWithin time.Duration `json:"search_primary_node_timeout"` // then an operator is called; 0: never
 	SightsLast          time.Duration `json:"sights_last"`                 // older ones count for nothing; 0: sightsLast
+}
+
+// Votes says how members agree.
+type Votes struct {
+	Consensus     bool `json:"failover_require_consensus"`
+	HalfVotes     bool `json:"enable_consensus_with_half_votes"`
+	RepeatedVotes bool `json:"allow_multiple_failover_requests_from_node"`
 }
 
 // NodeSettings are those of one node.

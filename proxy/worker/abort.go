@@ -1,9 +1,14 @@
 package worker
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/wire"
@@ -75,3 +80,86 @@ func (w *Worker) closeAborted() {
 		}
 	}
 }
+
+// Fence has every worker close the servers of a node that were opened in an epoch before
+// this one, whoever has them, and returns once all have. None of them gets a byte from then
+// on, and none that is still being opened is used (I8).
+func (ws *Workers) Fence(ctx context.Context, node int, epoch uint64) error {
+	ws.fenced[node].Store(epoch) // before the workers look, so that none is missed
+	done := make(chan struct{}, len(ws.all))
+	for _, w := range ws.all {
+		if !w.Post(func() { w.fence(node); done <- struct{}{} }) {
+			done <- struct{}{} // it has closed, and has no server
+		}
+	}
+	for range ws.all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("fence node %d: %w", node, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// stale says that a server is of an epoch before its node was fenced.
+func (ws *Workers) stale(node int, epoch uint64) bool { return epoch < ws.fenced[node].Load() }
+
+// fence closes what this worker has of a node's servers. It runs between two turns of the
+// sessions, so none of them writes meanwhile.
+func (w *Worker) fence(node int) {
+	for _, s := range w.idle.All() {
+		if s.Key.Node == node && w.workers.stale(node, s.Epoch) {
+			w.idle.Remove(s)
+			w.discard(s)
+		}
+	}
+	for _, a := range w.aborting {
+		if a.s.Key.Node == node {
+			a.s.Endpoint.(endpoint).conn().Abort()
+		}
+	}
+	for _, t := range w.tasks {
+		for _, s := range []*pool.Server{t.session.Server(), t.session.Parked(), t.granted} {
+			if s != nil && s.Key.Node == node && w.workers.stale(node, s.Epoch) {
+				s.Endpoint.(endpoint).conn().Abort()
+				w.wake(t)
+			}
+		}
+	}
+	w.closeAborted()
+}
+
+// turned tells this worker's sessions that there is another View: who waits for a server of
+// a node that is not used any more looks for another one, and so does who waits for a
+// primary.
+func (w *Worker) turned(view *nodes.View) {
+	for _, t := range w.tasks {
+		if t.want != nil && !used(view, t.want.key.Node) {
+			node := t.want.key.Node
+			t.Withdraw()
+			t.refused = pool.Unused{Node: node}
+		}
+		w.wake(t)
+	}
+}
+
+// used says that servers of a node may be wanted.
+func used(view *nodes.View, node int) bool {
+	n := view.Node(node)
+	return n != nil && n.Status != nodes.Down && n.Status != nodes.Quarantine
+}
+
+// suspect tells who probes the nodes that one may be gone; why is what was found.
+func (w *Worker) suspect(node int, why error) {
+	if w.env.Suspect == nil || w.closing {
+		return
+	}
+	f, told := errors.AsType[*wire.Fault](why)
+	if told && !strings.HasPrefix(f.Code, "08") && !strings.HasPrefix(f.Code, "57") {
+		return // it answers
+	}
+	w.env.Suspect(node, told && f.Code == "57P01")
+}
+
+func (t *task) Suspect(node int, why error) { t.w.suspect(node, why) }

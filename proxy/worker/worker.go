@@ -64,22 +64,32 @@ type Worker struct {
 	alarms     alarms
 	chores     time.Time // when the chores are next due
 	idle       *pool.IdleList
-	waits      registry.Waits
-	pins       registry.Pins
-	sent       [nodes.MaxIndex + 1]metrics.Statements // by node
 	proven     registry.Proven
-	suspects   []*idle    // idle servers that may have sent something
-	aborting   []*aborted // servers that are being ended
-	sending    []sending  // cancels that wait until their statements have been sent
-	cancels    []*cancel  // cancels that wait until what their clients sent before them has been received
-	gathering  []*secure  // endpoints with something to encrypt
-	lastPID    uint32
-	thread     int          // its number
-	asked      ring.Feature // of the scheduler
-	logins     uint64       // clients it has had
-	closing    bool         // no session and no server is to be kept
-	over       bool
-	closed     chan struct{} // closed when over
+	tally
+	pending
+	lastPID uint32
+	thread  int          // its number
+	asked   ring.Feature // of the scheduler
+	closing bool         // no session and no server is to be kept
+	over    bool
+	closed  chan struct{} // closed when over
+}
+
+// tally is what a worker counts.
+type tally struct {
+	waits  registry.Waits
+	pins   registry.Pins
+	sent   [nodes.MaxIndex + 1]metrics.Statements // by node
+	logins uint64                                 // clients it has had
+}
+
+// pending is what a worker has begun, and goes on with in a later turn.
+type pending struct {
+	suspects  []*idle    // idle servers that may have sent something
+	aborting  []*aborted // servers that are being ended
+	sending   []sending  // cancels that wait until their statements have been sent
+	cancels   []*cancel  // cancels that wait until what their clients sent before them has been received
+	gathering []*secure  // endpoints with something to encrypt
 }
 
 // NewWorkers makes the workers of a process, without their loops.
@@ -90,7 +100,7 @@ func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *W
 	for i := range count {
 		ws.all = append(ws.all, &Worker{
 			workers: ws, index: i, env: env, set: set, tasks: map[uint32]*task{},
-			idle: pool.NewIdleList(), waits: registry.Waits{}, pins: registry.Pins{}, closed: make(chan struct{}),
+			idle: pool.NewIdleList(), tally: tally{waits: registry.Waits{}, pins: registry.Pins{}}, closed: make(chan struct{}),
 		})
 	}
 	return ws
