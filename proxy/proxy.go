@@ -28,6 +28,7 @@ import (
 	"pgherd/proxy/querylog"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
+	"pgherd/proxy/supervisor"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -56,7 +57,9 @@ type Proxy struct {
 	connect *connect.Connector
 	users   atomic.Pointer[connect.Users]
 	prober  *health.Prober
-	chaser  *health.Chaser
+	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
+	supervisor *supervisor.Supervisor
+	chaser     *health.Chaser
 	// What all sessions know of SQL, and of the databases in which they use it.
 	statements *query.Cache
 	memory     session.Memory // of all clients
@@ -94,15 +97,14 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.users.Store(made.users)
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
 	p.gate.Configure(made.login)
+	if err := p.keepUp(ctx, c); err != nil {
+		return nil, errors.Join(err, closeAll(listeners))
+	}
 	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
-	p.prober = health.New(p.log, time.Now, health.NewFollower(p.log, time.Now, p.workers.Publish).Saw)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
-	p.ask(c)
+	p.ask(ctx, c)
 	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
-		for _, l := range listeners {
-			l.Close()
-		}
-		return nil, fmt.Errorf("start workers: %w", err)
+		return nil, errors.Join(fmt.Errorf("start workers: %w", err), closeAll(listeners))
 	}
 	p.report(ctx)
 	go p.lines.Run()
@@ -113,11 +115,30 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 }
 
 // ask starts the probes of the nodes, the first of them now.
-func (p *Proxy) ask(c *config.Config) {
+func (p *Proxy) ask(ctx context.Context, c *config.Config) {
 	s := healthSettings(c)
 	p.prober.Configure(s)
 	p.chaser.Configure(s)
+	if p.supervisor != nil {
+		p.supervisor.Configure(supervisorSettings(c))
+		ctx, cancel := context.WithTimeout(ctx, settleLimit)
+		defer cancel()
+		_ = p.supervisor.Settle(ctx) // clients wait for a primary, if there is none yet
+	}
 }
+
+// settleLimit is how long a start or a reload waits for the first decision.
+const settleLimit = 2 * time.Second
+
+func closeAll(listeners []net.Listener) (err error) {
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// publish makes a View the one that sessions see.
+func (p *Proxy) publish(view *nodes.View) { p.workers.Publish(view) }
 
 func (p *Proxy) serve(l net.Listener) {
 	if err := p.gate.Serve(l); err != nil {
@@ -184,7 +205,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.connect.Configure(made.connect)
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
-	p.ask(c)
+	p.ask(context.Background(), c)
 	p.workers.Configure(p.workerSettings(c, made.routing))
 	p.events.Keep(slog.New(slog.DiscardHandler)).Info("configuration reloaded") // who asked for it tells the log
 	return nil
@@ -261,6 +282,9 @@ func (p *Proxy) end() {
 	default:
 	}
 	p.prober.Close()
+	if p.supervisor != nil {
+		p.supervisor.Close()
+	}
 	p.chaser.Close()
 	p.users.Load().Close()
 	p.workers.Stop()

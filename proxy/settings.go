@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -107,12 +108,16 @@ func listenSettingsOf(c *config.Config) *login.ListenSettings {
 }
 
 func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *worker.Settings {
+	wait := c.Failover.Wait
+	if p.supervisor == nil {
+		wait = 0
+	}
 	return &worker.Settings{
 		Session: overridable(c, &session.Settings{
 			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache, ServerFirst: c.Pool.ServerAtLogin,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
-			LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
+			FailoverWait: wait, LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
 			MemoryLimits: session.MemoryLimits{ClientMemory: c.Limits.ClientMemory, ClientsMemory: c.Limits.ClientsMemory, Memory: &p.memory},
 			RefusePins:   c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
 			Commands: &answers{Commands: admin.Commands{Source: p, Control: p, Config: p.config.Load}, admins: c.Auth.Admins,
@@ -159,18 +164,22 @@ func harmless(patterns []string) func(schema, name string) bool {
 	}
 }
 
-// healthSettings asks the nodes if there is a user to ask as.
+// healthSettings has nodes asked if there is a user to ask as.
 func healthSettings(c *config.Config) *health.Settings {
-	s := &health.Settings{Period: c.Streaming.Period, Timeout: probeTimeout}
-	for _, n := range c.Nodes {
+	s := &health.Settings{Period: c.Streaming.Period, Retry: time.Second, Timeout: probeTimeout}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
 		s.Nodes = append(s.Nodes, health.Node{
 			Node:            nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port, Weight: n.Weight},
 			ApplicationName: n.ApplicationName, AlwaysPrimary: n.Flags.AlwaysPrimary,
 		})
+		if mayFailOver(c) {
+			own := &s.Nodes[i]
+			own.Period, own.Retry, own.Timeout = checkPeriod(c, n), n.Health.RetryDelay, cmp.Or(n.Health.Timeout, noLimit)
+		}
 	}
 	if asksNodes(c) {
-		access := health.Access{User: c.Streaming.User, Password: string(c.Streaming.Password),
-			Database: c.Streaming.Database, SSLMode: c.ServerTLS.Mode}
+		access := accessOf(c)
 		asks := health.NewSQL(access)
 		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(access)
 	}
@@ -179,7 +188,10 @@ func healthSettings(c *config.Config) *health.Settings {
 
 func asksNodes(c *config.Config) bool { return c.Streaming.User != "" && c.Streaming.Period > 0 }
 
-// probeTimeout bounds one probe of a node, from connect to answer.
+// noLimit is a health_check_timeout of 0.
+const noLimit = 24 * time.Hour
+
+// probeTimeout bounds one probe of a node, where nothing else does.
 const probeTimeout = 5 * time.Second
 
 // environment is what the workers need of the world around them.
@@ -193,6 +205,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Ended:         p.gate.Left,
 		Failed:        p.fail,
 		PollPositions: func() { p.chaser.Want() },
+		Suspect:       func(node int, shutdown bool) { p.prober.Suspect(node, shutdown) },
 		Doubted:       p.gate.Doubt,
 	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Log        Log
 	Files      Files
 	Streaming  StreamingCheck
+	Failover   Failover
 	Balance    Balance
 	Clustering string // how the nodes get the same data
 
@@ -59,6 +60,32 @@ type Node struct {
 	DataDirectory   string
 	ApplicationName string        // as the standby calls itself in pg_stat_replication
 	ConnectTimeout  time.Duration // connecting and logging in, 0 = no limit
+	Health          HealthCheck
+}
+
+// HealthCheck is how a node is checked.
+type HealthCheck struct {
+	Period     time.Duration // 0 = as often as failover needs it
+	Timeout    time.Duration // 0 = no limit
+	Retries    int
+	RetryDelay time.Duration
+	User       string // "" for Streaming.User
+	Password   Secret
+	Database   string
+}
+
+// Failover says what happens when a node is lost.
+type Failover struct {
+	Mode          string        // internal or off
+	Wait          time.Duration // of clients for a primary
+	OnError       bool          // one refusal after another is death, without waiting for the health check
+	OnShutdown    bool          // a node that says that it shuts down is dead
+	RestartGrace  time.Duration // in which one that was shut down may come back
+	DataLoss      string        // refuse or allow: to promote though acknowledged commits may be lost
+	Candidates    []string      // node numbers, the preferred first
+	AutoFailback  bool
+	FailbackAfter time.Duration // between two returns of a node
+	SearchPrimary time.Duration // after which an operator is called, 0 = never
 }
 
 // NodeFlags are the words of backend_flagN.

@@ -74,8 +74,8 @@ unix_socket_directories = 'run,/tmp'
 		{"mode", fmt.Sprintf("%o", c.Listen.UnixPermissions), "770"},
 		{"backlog", fmt.Sprint(c.Listen.Backlog), "1000"},
 		{"nodes", fmt.Sprint(len(c.Nodes)), "2"},
-		{"node 0", fmt.Sprintf("%+v", c.Nodes[0]), "{Index:0 Host:db0 Port:6432 Weight:2.5 Flags:{DisallowFailover:true AlwaysPrimary:true} DataDirectory: ApplicationName:it's fine ConnectTimeout:2s}"},
-		{"node 2", fmt.Sprintf("%+v", c.Nodes[1]), "{Index:2 Host:/var/run/postgresql Port:5432 Weight:1 Flags:{DisallowFailover:false AlwaysPrimary:false} DataDirectory: ApplicationName: ConnectTimeout:500ms}"},
+		{"node 0", fmt.Sprintf("%+v", c.Nodes[0]), "{Index:0 Host:db0 Port:6432 Weight:2.5 Flags:{DisallowFailover:true AlwaysPrimary:true} DataDirectory: ApplicationName:it's fine ConnectTimeout:2s Health:{Period:0s Timeout:20s Retries:0 RetryDelay:1s User: Password: Database:postgres}}"},
+		{"node 2", fmt.Sprintf("%+v", c.Nodes[1]), "{Index:2 Host:/var/run/postgresql Port:5432 Weight:1 Flags:{DisallowFailover:false AlwaysPrimary:false} DataDirectory: ApplicationName: ConnectTimeout:500ms Health:{Period:0s Timeout:20s Retries:0 RetryDelay:1s User: Password: Database:postgres}}"},
 		{"address 0", address(c.Nodes[0]), "tcp db0:6432"},
 		{"address 2", address(c.Nodes[1]), "unix /var/run/postgresql/.s.PGSQL.5432"},
 		{"cert", c.ClientTLS.CertFile, "/etc/p/tls/server.crt"},
@@ -243,7 +243,7 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"/c:4: replication_mode is an old name of backend_clustering_mode, which does not change by it",
-		"/c: accepted, but not in effect in this version: health_check_period0, num_init_children, use_watchdog, wd_port0",
+		"/c: accepted, but not in effect in this version: num_init_children, use_watchdog, wd_port0",
 		"/c: no backend_hostname with that number, ignored: backend_port3",
 		"/c: nodes 0 and 1 have the same address db0:5432",
 	}

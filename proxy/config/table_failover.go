@@ -1,28 +1,55 @@
 package config
 
+import (
+	"fmt"
+	"strconv"
+)
+
 var healthParams = inGroup("health_check", []Param{
 	{Name: "connect_timeout", Kind: Integer, Unit: Milliseconds, Max: maxInt, Index: NumberOptional, Default: "10000",
 		Doc:      "Longest time to connect and log in to node N; 0 for no limit. Not given, server_connect_timeout counts.",
 		IntoNode: func(n *Node) any { return &n.ConnectTimeout }},
 	{Name: "health_check_period", Kind: Integer, Unit: Seconds, Max: maxInt, Index: NumberOptional, Default: "0",
-		Doc: "How often node N is checked; 0 for never."},
+		Doc:      "How often node N is checked. 0 means each second where failover_mode is internal; nodes are asked for their role and delay by the same check.",
+		IntoNode: func(n *Node) any { return &n.Health.Period }},
 	{Name: "health_check_timeout", Kind: Integer, Unit: Seconds, Max: maxInt, Index: NumberOptional, Default: "20",
-		Doc: "Longest time of one check; 0 for no limit."},
+		Doc:      "Longest time of one check; 0 for no limit. It is what finds a node that is stopped, but whose kernel still answers.",
+		IntoNode: func(n *Node) any { return &n.Health.Timeout }},
 	{Name: "health_check_user", Index: NumberOptional,
-		Doc: "User that checks."},
+		Doc:      "User that checks; empty for sr_check_user.",
+		IntoNode: func(n *Node) any { return &n.Health.User }},
 	{Name: "health_check_password", Index: NumberOptional, Secret: true,
-		Doc: "That user's password; empty to take it from pool_passwd."},
+		Doc:      "That user's password; empty to take it from pool_passwd.",
+		IntoNode: func(n *Node) any { return &n.Health.Password }},
 	{Name: "health_check_database", Index: NumberOptional, Default: "postgres",
-		Doc: "Database to check in."},
+		Doc:      "Database to check in.",
+		IntoNode: func(n *Node) any { return &n.Health.Database }},
 	{Name: "health_check_max_retries", Kind: Integer, Max: maxInt, Index: NumberOptional, Default: "0",
-		Doc: "Failed checks that are repeated before node N counts as down."},
+		Doc:      "Checks without an answer that are repeated before node N counts as down.",
+		IntoNode: func(n *Node) any { return &n.Health.Retries }},
 	{Name: "health_check_retry_delay", Kind: Integer, Unit: Seconds, Max: maxInt, Index: NumberOptional, Default: "1",
-		Doc: "Time between repeated checks."},
+		Doc:      "Time between repeated checks.",
+		IntoNode: func(n *Node) any { return &n.Health.RetryDelay }},
 	{Name: "health_check_test", Kind: Bool, Default: "off", Context: Startup,
 		Doc: "For testers: let the file backend_down_request in work_dir make checks fail."},
 })
 
 var failoverParams = inGroup("failover", []Param{
+	{Name: "failover_mode", Kind: Enum, Options: []string{"internal", "off"}, Default: "internal", Context: Startup,
+		Doc:  "What happens when the primary is lost. internal: pgherd promotes a standby by SQL, where there are two nodes or more and sr_check_user may do that. off: pgherd promotes nobody, and follows a standby that somebody else has promoted.",
+		Into: func(c *Config) any { return &c.Failover.Mode }},
+	{Name: "failover_wait_timeout", Kind: Integer, Unit: Seconds, Min: 1, Max: maxInt, Default: "30",
+		Doc:  "How long a request or a log-in waits for a primary, where failover_mode is internal.",
+		Into: func(c *Config) any { return &c.Failover.Wait }},
+	{Name: "restart_grace", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "5",
+		Doc:  "How long a primary that was shut down may take to come back before a standby takes its place. Not with failover_on_backend_shutdown.",
+		Into: func(c *Config) any { return &c.Failover.RestartGrace }},
+	{Name: "failover_data_loss", Kind: Enum, Options: []string{"refuse", "allow"}, Default: "refuse",
+		Doc:  "Whether a standby may be promoted that may lack commits which synchronous replication has acknowledged. With asynchronous replication the standby with the most WAL is promoted in any case.",
+		Into: func(c *Config) any { return &c.Failover.DataLoss }},
+	{Name: "failover_candidates", Kind: List, Item: nodeNumber,
+		Doc:  "Numbers of nodes, separated by commas: of standbys that have the same WAL the first in this list is promoted.",
+		Into: func(c *Config) any { return &c.Failover.Candidates }},
 	{Name: "failover_command",
 		Doc: "Command to run when a node is taken out; letters such as %d and %h stand for the nodes concerned."},
 	{Name: "failback_command",
@@ -30,17 +57,22 @@ var failoverParams = inGroup("failover", []Param{
 	{Name: "follow_primary_command",
 		Doc: "Command to run for each other node once there is a new primary."},
 	{Name: "failover_on_backend_error", Alias: "fail_over_on_backend_error", Kind: Bool, Default: "on",
-		Doc: "Take a node out on the first connection error instead of leaving that to the health check."},
+		Doc:  "A node that refuses connections twice in a row counts as down at once, instead of after health_check_max_retries.",
+		Into: func(c *Config) any { return &c.Failover.OnError }},
 	{Name: "failover_on_backend_shutdown", Kind: Bool, Default: "off",
-		Doc: "Take a node out when it tells its clients that an administrator is shutting it down."},
+		Doc:  "A node that tells its clients that an administrator is shutting it down counts as down at once, instead of after restart_grace.",
+		Into: func(c *Config) any { return &c.Failover.OnShutdown }},
 	{Name: "search_primary_node_timeout", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "300",
-		Doc: "How long to look for a new primary after a failover; 0 for ever."},
+		Doc:  "How long to look for a new primary after a failover before the log calls for an operator; 0 for never. The search goes on.",
+		Into: func(c *Config) any { return &c.Failover.SearchPrimary }},
 	{Name: "detach_false_primary", Kind: Bool, Default: "off",
 		Doc: "Take out a second node that claims to be primary. pgherd always puts it in quarantine."},
 	{Name: "auto_failback", Kind: Bool, Default: "off",
-		Doc: "Take a standby back once the primary says it is streaming again."},
+		Doc:  "Take a standby back that was down since before a failover, once it streams from the new primary. One that was only cut off comes back by itself in any case.",
+		Into: func(c *Config) any { return &c.Failover.AutoFailback }},
 	{Name: "auto_failback_interval", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "60",
-		Doc: "Shortest time between two such returns of a node."},
+		Doc:  "Shortest time between two such returns of a node.",
+		Into: func(c *Config) any { return &c.Failover.FailbackAfter }},
 	{Name: "failover_when_quorum_exists", Kind: Bool, Default: "on", Context: Startup,
 		Doc: "With the watchdog, take a node out only while most peers are there."},
 	{Name: "failover_require_consensus", Kind: Bool, Default: "on", Context: Startup,
@@ -67,3 +99,11 @@ var recoveryParams = inGroup("recovery", []Param{
 	{Name: "client_idle_limit_in_recovery", Kind: Integer, Unit: Seconds, Min: -1, Max: maxInt, Default: "0", Context: Session,
 		Doc: "client_idle_limit during the second stage; -1 closes clients at once, 0 for never."},
 })
+
+// nodeNumber is what is wrong with the number of a node; nil: nothing.
+func nodeNumber(item string) error {
+	if n, err := strconv.Atoi(item); err != nil || n < 0 || n > MaxIndex {
+		return fmt.Errorf("%q is not the number of a node, which is from 0 to %d", item, MaxIndex)
+	}
+	return nil
+}

@@ -16,12 +16,15 @@ import (
 // answer, may be death; an error that PostgreSQL tells is none.
 func classify(f *Finding, err error) failover.Verdict {
 	code := nodesql.Code(err)
+	if _, dialing := errors.AsType[*net.OpError](err); dialing && code == "57P01" {
+		return classifyNetwork(err) // it ended the connection before, and now nobody is there
+	}
 	switch {
 	case err == nil && f.Role == nodes.Primary:
 		return failover.IsPrimary
 	case err == nil:
 		return failover.IsStandby
-	case code == "57P03" && strings.Contains(err.Error(), "shutting down"), code == "57P01":
+	case code == "57P03" && strings.Contains(err.Error(), "shutting down"), nodesql.ToldToEnd(err):
 		return failover.ShuttingDown
 	case code == "57P03", code == "57P02": // 57P02: a backend has crashed, and all are ended
 		return failover.Starting

@@ -18,7 +18,7 @@ import (
 // TestClassify: which outcome of a probe says what.
 func TestClassify(t *testing.T) {
 	told := func(code, message string) error {
-		return fmt.Errorf("connect to node 1: %w", &pgconn.PgError{Severity: "FATAL", Code: code, Message: message})
+		return fmt.Errorf("connect to node 1: %w", &pgconn.PgError{Severity: "FATAL", Code: code, Message: message, Routine: "ProcessInterrupts"})
 	}
 	socket := func(err syscall.Errno) error {
 		return fmt.Errorf("connect to node 1: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)})
@@ -42,6 +42,7 @@ func TestClassify(t *testing.T) {
 		{"a backend crashed", Finding{}, told("57P02", "terminating connection because of crash of another server process"), failover.Starting},
 		{"it shuts down", Finding{}, told("57P03", "the database system is shutting down"), failover.ShuttingDown},
 		{"its clients are told", Finding{}, told("57P01", "terminating connection due to administrator command"), failover.ShuttingDown},
+		{"its clients were told, and it has gone", Finding{}, errors.Join(socket(syscall.ECONNREFUSED), told("57P01", "terminating connection due to administrator command")), failover.Refused},
 		{"too many clients", Finding{}, told("53300", "sorry, too many clients already"), failover.Full},
 		{"out of memory", Finding{}, told("53200", "out of memory"), failover.Full},
 		{"disk full", Finding{}, told("53100", "could not extend file"), failover.Full},

@@ -4,6 +4,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // Finding is what one probe of a node found, and what those before it did. A Prober keeps
@@ -70,6 +72,8 @@ type Node struct {
 	nodes.Node
 	ApplicationName string // of a standby, in pg_stat_replication
 	AlwaysPrimary   bool
+	// What is 0 of these is as in Settings.
+	Period, Retry, Timeout time.Duration
 }
 
 // Probe asks a node. It returns by the context's deadline.
@@ -80,7 +84,7 @@ type Settings struct {
 	Nodes   []Node
 	Period  time.Duration // between two probes of a node that answers
 	Retry   time.Duration // between two probes of one that gave no answer
-	Timeout time.Duration // of one; 0: there is no limit
+	Timeout time.Duration // of one, and of the first of every node
 	Probe   Probe         // nil: nodes are not asked, and the first is the primary
 	HangUp  func()        // closes what Probe keeps; nil: it keeps nothing
 	Call    Call          // opens what a Chaser keeps; nil: there is no chase
@@ -92,7 +96,6 @@ const (
 	stirred      = 200 * time.Millisecond // while a node starts or shuts down
 	downEvery    = time.Second            // at least so often is asked who does not answer
 	leastPause   = 5 * time.Millisecond   // between two probes, however often somebody suspects the node
-	noLimit      = 24 * time.Hour         // of a probe whose Timeout is 0
 )
 
 // Seen is a node and what is known of it.
@@ -145,7 +148,7 @@ func (p *Prober) Configure(s *Settings) {
 	if s.Probe != nil {
 		var first sync.WaitGroup
 		for i := range s.Nodes {
-			first.Go(func() { p.ask(ctx, s, &s.Nodes[i]) })
+			first.Go(func() { p.ask(ctx, s, &s.Nodes[i], s.Timeout) })
 		}
 		first.Wait()
 		for i := range s.Nodes {
@@ -197,7 +200,7 @@ func (p *Prober) Suspect(node int, shutdown bool) {
 // watch asks a node again and again.
 func (p *Prober) watch(ctx context.Context, s *Settings, n *Node, wake <-chan struct{}) {
 	for {
-		pause := time.NewTimer(s.pause(p.course(n.Index)))
+		pause := time.NewTimer(s.pause(n, p.course(n.Index)))
 		select {
 		case <-pause.C:
 		case <-wake:
@@ -206,7 +209,7 @@ func (p *Prober) watch(ctx context.Context, s *Settings, n *Node, wake <-chan st
 			return
 		}
 		pause.Stop()
-		p.ask(ctx, s, n)
+		p.ask(ctx, s, n, cmp.Or(n.Timeout, s.Timeout))
 		if ctx.Err() != nil {
 			return
 		}
@@ -226,18 +229,19 @@ func (p *Prober) course(node int) Course {
 }
 
 // pause is how long until a node is asked again.
-func (s *Settings) pause(c Course) time.Duration {
-	down := min(s.Period, downEvery)
+func (s *Settings) pause(n *Node, c Course) time.Duration {
+	period, retry := cmp.Or(n.Period, s.Period), cmp.Or(n.Retry, s.Retry)
+	down := min(period, downEvery)
 	switch c.Verdict {
 	case failover.IsPrimary, failover.IsStandby:
-		return s.Period
+		return period
 	case failover.Refused:
 		if c.Times == 1 {
 			return min(down, refusedAgain)
 		}
 		return down
 	case failover.Silent:
-		return max(s.Retry, leastPause)
+		return max(retry, leastPause)
 	case failover.Starting, failover.ShuttingDown:
 		return min(down, stirred)
 	}
@@ -245,11 +249,7 @@ func (s *Settings) pause(c Course) time.Duration {
 }
 
 // ask probes a node once and notes what it found.
-func (p *Prober) ask(ctx context.Context, s *Settings, n *Node) {
-	limit := s.Timeout
-	if limit == 0 {
-		limit = noLimit
-	}
+func (p *Prober) ask(ctx context.Context, s *Settings, n *Node, limit time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	at := p.now()
@@ -285,7 +285,7 @@ func (p *Prober) ask(ctx context.Context, s *Settings, n *Node) {
 // next is the course with one more finding.
 func (c Course) next(f *Finding, err error, at, ended time.Time) Course {
 	verdict := classify(f, err)
-	n := Course{Verdict: verdict, Times: 1, Since: at, Known: ended, StreamingSince: at, Shutdown: err != nil && (c.Shutdown || verdict == failover.ShuttingDown)}
+	n := Course{Verdict: verdict, Times: 1, Since: at, Known: ended, StreamingSince: at, Shutdown: err != nil && (c.Shutdown || verdict == failover.ShuttingDown || nodesql.ToldToEnd(err))}
 	if verdict == c.Verdict {
 		n.Times, n.Since = c.Times+1, c.Since
 	}

@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -29,6 +30,7 @@ func NewSQL(a Access) *SQL { return &SQL{access: a, kept: map[int]*nodesql.Conn{
 // Probe asks a node. One goroutine at a time asks a node. A kept connection that turns out
 // to be broken says nothing: the node may have been restarted, so it is asked over another.
 func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
+	var ended error
 	conn := s.take(n.Index)
 	if conn != nil {
 		f, err := inquire(ctx, conn)
@@ -37,13 +39,16 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 			return f, nil
 		}
 		conn.Close()
-		if ctx.Err() != nil || nodesql.Code(err) != "" {
+		if code := nodesql.Code(err); ctx.Err() != nil || code != "" && code != "57P01" {
 			return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
+		}
+		if nodesql.ToldToEnd(err) {
+			ended = err
 		}
 	}
 	conn, err := nodesql.Dial(ctx, s.access, n)
 	if err != nil {
-		return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, err)
+		return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, errors.Join(err, ended))
 	}
 	f, err := inquire(ctx, conn)
 	if err != nil {

@@ -94,6 +94,13 @@ func Code(err error) string {
 	return ""
 }
 
+// ToldToEnd says that PostgreSQL ended the connection because it was told to: by a shutdown,
+// or by pg_terminate_backend. It uses the same SQLSTATE when its postmaster has died.
+func ToldToEnd(err error) bool {
+	fault, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && fault.Code == "57P01" && fault.Routine == "ProcessInterrupts"
+}
+
 // Broken says that the connection is of no use any more.
 func (c *Conn) Broken() bool { return c.conn.IsClosed() }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"time"
 
 	"pgherd/proxy/nodes"
@@ -13,13 +14,20 @@ const (
 	shutdownLook = 5 * time.Millisecond // between two looks
 )
 
+// told is the name, in an ErrorResponse, of PostgreSQL's routine that ends a session because
+// it was told to. Another one says 57P01 when the postmaster has died.
+var told = []byte("\x00RProcessInterrupts\x00")
+
 // shutsDown says that an error ends the server because its node is shut down, and not the
 // session alone: PostgreSQL says the same to a session that pg_terminate_backend ends. The
 // node is asked, and the client is told nothing until that is known.
 func (s *relaying) shutsDown(m wire.Message) bool {
 	f := wire.ViewFault(m.Body())
-	if f.Severity != "FATAL" || f.Code != "57P01" || !s.follows || s.set.FailoverWait == 0 || s.state == Closing {
+	switch {
+	case f.Severity != "FATAL" || f.Code != "57P01" || !s.follows || s.set.FailoverWait == 0 || s.state == Closing:
 		return false
+	case !bytes.Contains(m.Body(), told):
+		return true // the postmaster has died
 	}
 	node, asked := s.server.Key.Node, s.loop.Now()
 	s.loop.Suspect(node, &wire.Fault{Code: f.Code})

@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy/config"
+	"pgherd/proxy/executor"
+	"pgherd/proxy/failover"
+	"pgherd/proxy/health"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
+	"pgherd/proxy/supervisor"
+)
+
+// rightsLimit is how long the nodes may take at the start to tell what pgherd may do there.
+const rightsLimit = 3 * time.Second
+
+// keepUp begins to keep the herd up: by a supervisor, or, where pgherd is to promote nobody or
+// cannot, by a follower of what the nodes say.
+func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
+	follow := health.NewFollower(p.log, time.Now, p.publish).Saw
+	p.prober = health.New(p.log, time.Now, follow)
+	if !mayFailOver(c) {
+		return nil
+	}
+	access := accessOf(c)
+	if why := p.hindrance(ctx, c, executor.New(access)); why != "" {
+		p.log.Error("failover is off: "+why, "hint", "Grant that to sr_check_user, or set failover_mode = off.")
+		return nil
+	}
+	file := stateFile(c)
+	herd := failover.New()
+	if !c.Files.DiscardStatus {
+		var err error
+		switch herd, err = file.Load(); {
+		case errors.Is(err, supervisor.ErrOtherNodes):
+			p.log.Warn("the herd's state is given up", "error", err)
+		case err != nil:
+			return fmt.Errorf("%w; pgherd start -D begins without it", err)
+		}
+	}
+	p.supervisor = supervisor.New(supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Acts: acts{executor.New(access), p}, Publish: p.publish,
+		Look: func(node int) { p.prober.Suspect(node, false) }}, herd)
+	p.prober = health.New(p.log, time.Now, p.supervisor.Saw)
+	p.supervisor.Start(supervisor.NewLone(file, herd, p.supervisor.Apply), supervisorSettings(c))
+	return nil
+}
+
+// mayFailOver says that the configuration wants pgherd to promote a standby.
+func mayFailOver(c *config.Config) bool {
+	if c.Failover.Mode != "internal" || len(c.Nodes) < 2 || !asksNodes(c) {
+		return false
+	}
+	for _, n := range c.Nodes {
+		if n.Flags.AlwaysPrimary {
+			return false
+		}
+	}
+	return true
+}
+
+// hindrance is why pgherd cannot promote a standby; "": nothing is known against it. Nodes
+// that do not answer are left out.
+func (p *Proxy) hindrance(ctx context.Context, c *config.Config, e *executor.Executor) string {
+	ctx, cancel := context.WithTimeout(ctx, rightsLimit)
+	defer cancel()
+	found := make([]string, len(c.Nodes))
+	var asking sync.WaitGroup
+	for i := range c.Nodes {
+		asking.Go(func() {
+			n := nodes.Node{Index: c.Nodes[i].Index, Host: c.Nodes[i].Host, Port: c.Nodes[i].Port}
+			missing, err := e.Rights(ctx, &n)
+			if err == nil && len(missing) > 0 {
+				found[i] = fmt.Sprintf("sr_check_user lacks rights on node %d: %s", n.Index, strings.Join(missing, ", "))
+				return
+			}
+			if other, err := e.Manager(ctx, &n); err == nil && other != "" {
+				found[i] = fmt.Sprintf("%s is at work on node %d, and two must not promote standbys", other, n.Index)
+			}
+		})
+	}
+	asking.Wait()
+	for _, why := range found {
+		if why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// stateFile is where the herd's state outlives the process. Pgpool-II's name has no port in it,
+// and the format is another.
+func stateFile(c *config.Config) supervisor.File {
+	f := supervisor.File{Path: filepath.Join(c.Files.WorkDir, "pgherd_state."+strconv.Itoa(c.Listen.Port)+".json")}
+	for _, n := range c.Nodes {
+		f.Nodes = append(f.Nodes, fmt.Sprintf("%d %s:%d", n.Index, n.Host, n.Port))
+	}
+	return f
+}
+
+// member is the name of this pgherd among those that decide; it is alone.
+const member = "self"
+
+func supervisorSettings(c *config.Config) supervisor.Settings {
+	s := supervisor.Settings{Member: member}
+	f := &s.Failover
+	f.Members = []string{member}
+	f.OnError, f.OnShutdown, f.RestartGrace = c.Failover.OnError, c.Failover.OnShutdown, c.Failover.RestartGrace
+	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
+	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
+	f.Consensus = true
+	for _, text := range c.Failover.Candidates {
+		n, _ := strconv.Atoi(text) // config has tried it
+		f.Candidates = append(f.Candidates, n)
+	}
+	for _, n := range c.Nodes {
+		f.Nodes = append(f.Nodes, failover.NodeSettings{Index: n.Index, Retries: n.Health.Retries, Keep: n.Flags.DisallowFailover})
+		f.SightsLast = max(f.SightsLast, 3*checkPeriod(c, &n))
+	}
+	return s
+}
+
+// checkEvery is how often nodes are checked that failover watches, where nothing else is set.
+const checkEvery = time.Second
+
+// checkPeriod is how often a node is checked.
+func checkPeriod(c *config.Config, n *config.Node) time.Duration {
+	switch {
+	case n.Health.Period > 0:
+		return n.Health.Period
+	case mayFailOver(c):
+		return checkEvery
+	}
+	return c.Streaming.Period
+}
+
+// boottime is a clock that is never set, and counts while the machine is suspended.
+func boottime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // it is there since Linux 2.6.39
+	return time.Duration(t.Nano())
+}
+
+// acts are what a supervisor has carried out, by SQL and by the workers.
+type acts struct {
+	*executor.Executor
+	p *Proxy
+}
+
+func (a acts) Fence(ctx context.Context, node int, epoch uint64) error {
+	return a.p.workers.Fence(ctx, node, epoch)
+}
+
+func accessOf(c *config.Config) nodesql.Access {
+	return nodesql.Access{User: c.Streaming.User, Password: string(c.Streaming.Password), Database: c.Streaming.Database,
+		SSLMode: c.ServerTLS.Mode, Control: setUserTimeout(c.TCP.UserTimeout)}
+}

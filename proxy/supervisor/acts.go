@@ -1,0 +1,173 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"pgherd/proxy/failover"
+)
+
+// progress is what came of the acts of one epoch, and those that are under way.
+type progress struct {
+	of      failover.Progress
+	began   time.Duration
+	asked   time.Duration // when the first Revoke began; 0: none has
+	running map[deed]bool
+	ended   map[deed]ending
+	alarmed bool
+	ctx     context.Context // of the epoch's acts
+	cancel  context.CancelFunc
+}
+
+// deed is an act of this epoch.
+type deed struct {
+	do     failover.Action
+	node   int
+	member string
+}
+
+// ending is when an act has ended, and whether it could be carried out.
+type ending struct {
+	at   time.Duration
+	done bool
+}
+
+// recent says that an act has ended so lately that what it did is not seen yet, or that
+// another try would be too soon.
+func (e ending) recent(now time.Duration) bool {
+	if e.done {
+		return now-e.at < seenAgain
+	}
+	return now-e.at < actAgain
+}
+
+// enter begins an epoch. The acts of the one before are given up.
+func (p *progress) enter(parent context.Context, epoch uint64, now time.Duration) {
+	p.end()
+	*p = progress{of: failover.Progress{Epoch: epoch, Fenced: map[string]bool{}, Answers: map[int]failover.Answer{}},
+		began: now, running: map[deed]bool{}, ended: map[deed]ending{}}
+	p.ctx, p.cancel = context.WithCancel(parent)
+}
+
+func (p *progress) end() {
+	if p.cancel != nil {
+		p.cancel()
+	}
+}
+
+// at is the progress as a decision looks at it.
+func (p *progress) at(now time.Duration) failover.Progress {
+	of := p.of
+	of.Lasted = now - p.began
+	if p.asked != 0 {
+		of.Asked = now - p.asked
+	}
+	of.Fenced, of.Answers, of.Failed = maps.Clone(of.Fenced), maps.Clone(of.Answers), slices.Clone(of.Failed)
+	return of
+}
+
+// fail notes that an act could not be carried out; only the latest reason is kept.
+func (p *progress) fail(d deed, err error) {
+	p.of.Failed = slices.DeleteFunc(p.of.Failed, func(f failover.Failure) bool { return f.Do == d.do && f.Node == d.node })
+	p.of.Failed = append(p.of.Failed, failover.Failure{Do: d.do, Node: d.node, Why: err.Error()})
+}
+
+// carryOut begins an act, unless it is under way, or has failed just now.
+func (s *Supervisor) carryOut(a failover.Act) {
+	p, now := &s.progress, s.clock()
+	d := deed{a.Do, a.Node, a.Member}
+	if a.Do == failover.Alarm {
+		if !p.alarmed {
+			s.log.Error("the herd cannot go on by itself", "node", a.Node, "reason", a.Reason)
+		}
+		p.alarmed = true
+		return
+	}
+	if last, ended := p.ended[d]; p.running[d] || ended && last.recent(now) || a.Member != "" && a.Member != s.settings.Member {
+		return
+	}
+	run, err := s.runOf(a)
+	if err != nil {
+		p.fail(d, err)
+		return
+	}
+	p.running[d] = true
+	if a.Do == failover.Revoke && p.asked == 0 {
+		p.asked = now
+	}
+	ctx, epoch := p.ctx, p.of.Epoch
+	go func() {
+		note, err := run(ctx)
+		s.post(func() { s.ended(d, epoch, note, err) })
+	}()
+}
+
+// ended notes what came of an act.
+func (s *Supervisor) ended(d deed, epoch uint64, note func(*failover.Progress), err error) {
+	p := &s.progress
+	if p.of.Epoch != epoch {
+		return
+	}
+	delete(p.running, d)
+	p.ended[d] = ending{s.clock(), err == nil}
+	s.look(d.node)
+	if err == nil {
+		note(&p.of)
+		s.log.Info("herd: "+string(d.do)+" is done", "node", d.node, "epoch", epoch)
+		return
+	}
+	p.fail(d, err)
+	if !errors.Is(err, context.Canceled) {
+		s.log.Warn("herd: "+string(d.do)+" failed", "node", d.node, "epoch", epoch, "error", err)
+	}
+}
+
+// run carries an act out, and tells how to note what came of it.
+type run func(context.Context) (note func(*failover.Progress), err error)
+
+func (s *Supervisor) runOf(a failover.Act) (run, error) {
+	n, epoch, member := s.nodeOf(a.Node), s.herd.Epoch, s.settings.Member
+	if n == nil {
+		return nil, fmt.Errorf("%s node %d: it is not configured", a.Do, a.Node)
+	}
+	switch a.Do {
+	case failover.Fence:
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			err := s.acts.Fence(ctx, n.Index, epoch)
+			return func(p *failover.Progress) { p.Fenced[member] = true }, err
+		}, nil
+	case failover.Revoke, failover.AskPosition:
+		ask := s.acts.Revoke
+		if a.Do == failover.AskPosition {
+			ask = s.acts.Position
+		}
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			answer, err := ask(ctx, n)
+			if a.Do == failover.AskPosition {
+				answer.Revoked = true // it receives from a standby that does not
+			}
+			return func(p *failover.Progress) { p.Answers[n.Index] = answer }, err
+		}, nil
+	case failover.Promote:
+		after, seen := s.herd.Timeline, s.seen
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			promoted, names, err := s.acts.Promote(ctx, n, after)
+			set := syncSet(names, seen, nil)
+			promoted.Sync = &set
+			return func(p *failover.Progress) { p.Promoted = &promoted }, err
+		}, nil
+	case failover.Follow:
+		upstream := s.nodeOf(a.Upstream)
+		if upstream == nil {
+			return nil, fmt.Errorf("have node %d follow node %d: that is not configured", a.Node, a.Upstream)
+		}
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			return func(*failover.Progress) {}, s.acts.Follow(ctx, n, upstream)
+		}, nil
+	}
+	return nil, fmt.Errorf("%s node %d: pgherd cannot do that", a.Do, a.Node)
+}

@@ -1,0 +1,295 @@
+// Package supervisor keeps the herd up: it joins what the nodes were seen to be with what
+// package failover decides of that, has each decision made to last before anybody acts on
+// it, has the acts carried out, and publishes the herd as Views. It decides nothing itself.
+//
+// One goroutine owns the herd and takes everything in turn; acts run on goroutines of
+// their own, and tell it what came of them.
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"pgherd/proxy/failover"
+	"pgherd/proxy/health"
+	"pgherd/proxy/nodes"
+)
+
+// Council makes decisions last, and has all members apply them alike.
+type Council interface {
+	// Propose returns once the command is applied here, by the apply that the council was
+	// made with; an error means that it was not made to last, or was refused.
+	Propose(ctx context.Context, command failover.Command) error
+	// Leads says that this member decides.
+	Leads() bool
+}
+
+// Acts carries out what was decided. Each call blocks, with deadlines of its own.
+type Acts interface {
+	// Fence returns once no worker has a server of the node any more that was opened in an
+	// epoch before this one, nor will get one (I8).
+	Fence(ctx context.Context, node int, epoch uint64) error
+	Revoke(ctx context.Context, n *nodes.Node) (failover.Answer, error)
+	Position(ctx context.Context, n *nodes.Node) (failover.Answer, error)
+	Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error)
+	Follow(ctx context.Context, n, upstream *nodes.Node) error
+}
+
+// Settings are what decisions look at beside the herd; values.
+type Settings struct {
+	Member   string // the name of this pgherd
+	Failover failover.Settings
+}
+
+// Named limits.
+const (
+	decideEvery  = 500 * time.Millisecond // however little has changed
+	actAgain     = 200 * time.Millisecond // before an act that failed is tried again
+	seenAgain    = 3 * time.Second        // after one that was done, for the node to be seen as it is now
+	proposeLimit = 5 * time.Second        // for a command to be made to last
+	mailboxSize  = 64                     // of what goroutines tell
+	stepsInARow  = 100                    // commands before everything else has its turn
+)
+
+// Supervisor is a running one. Saw and Configure may be called from any goroutine.
+type Supervisor struct {
+	log     *slog.Logger
+	clock   func() time.Duration // CLOCK_BOOTTIME, or another that is never set
+	date    func() time.Time     // for people
+	acts    Acts
+	publish func(*nodes.View)
+	look    func(node int)
+	council Council
+
+	mail    chan func()
+	stop    context.CancelFunc
+	stopped chan struct{}
+
+	// What follows is the goroutine's.
+	settings Settings
+	herd     failover.Herd
+	seen     []health.Seen
+	seenAt   time.Duration
+	progress progress
+	said     string            // what the herd waits for, as the log was told
+	from     map[int]time.Time // what a node said before that does not count: it was promoted then
+	since    map[int]time.Time
+	before   map[int]nodes.Status
+}
+
+// Uses are what a supervisor needs of others.
+type Uses struct {
+	Log     *slog.Logger
+	Clock   func() time.Duration // CLOCK_BOOTTIME, or another that is never set
+	Date    func() time.Time     // for people
+	Acts    Acts
+	Publish func(*nodes.View)
+	Look    func(node int) // has a node probed now
+}
+
+// New makes one that begins with this herd. The council that Start is given calls Apply for
+// each command that lasts, before Propose returns.
+func New(u Uses, herd failover.Herd) *Supervisor {
+	return &Supervisor{log: u.Log, clock: u.Clock, date: u.Date, acts: u.Acts, publish: u.Publish, look: u.Look, herd: herd,
+		mail: make(chan func(), mailboxSize), stopped: make(chan struct{}), since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}}
+}
+
+// Start runs it with this council until Close.
+func (s *Supervisor) Start(council Council, settings Settings) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.council, s.settings, s.stop = council, settings, cancel
+	s.progress.enter(ctx, s.herd.Epoch, s.clock())
+	go s.run(ctx)
+}
+
+// Close ends it, and what it has begun.
+func (s *Supervisor) Close() {
+	s.stop()
+	<-s.stopped
+}
+
+// post has f run on the supervisor's goroutine; false: it has ended.
+func (s *Supervisor) post(f func()) bool {
+	select {
+	case s.mail <- f:
+		return true
+	case <-s.stopped:
+		return false
+	}
+}
+
+// Saw tells what is known of the nodes now.
+func (s *Supervisor) Saw(all []health.Seen) {
+	s.post(func() { s.seen, s.seenAt = all, s.clock() })
+}
+
+// Configure replaces the settings.
+func (s *Supervisor) Configure(settings Settings) { s.post(func() { s.settings = settings }) }
+
+// Order has a command of an operator's made to last. The command's epoch is set here.
+func (s *Supervisor) Order(ctx context.Context, c failover.Command) error {
+	answer := make(chan error, 1)
+	if !s.post(func() { c.Epoch = s.herd.Epoch; answer <- s.propose(ctx, c) }) {
+		return fmt.Errorf("order %s: pgherd is stopping", c.Kind)
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("order %s: %w", c.Kind, ctx.Err())
+	}
+}
+
+// Herd is the herd as it is now.
+func (s *Supervisor) Herd(ctx context.Context) (h failover.Herd, err error) {
+	answer := make(chan failover.Herd, 1)
+	if !s.post(func() { answer <- s.herd }) {
+		return h, fmt.Errorf("ask for the herd: pgherd is stopping")
+	}
+	select {
+	case h = <-answer:
+		return h, nil
+	case <-ctx.Done():
+		return h, ctx.Err()
+	}
+}
+
+// Settle returns once what Saw has told was decided on.
+func (s *Supervisor) Settle(ctx context.Context) error {
+	for range 2 { // the second question is answered after the decisions that the first came before
+		if _, err := s.Herd(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Supervisor) run(ctx context.Context) {
+	defer close(s.stopped)
+	defer s.progress.end()
+	tick := time.NewTicker(decideEvery)
+	defer tick.Stop()
+	for {
+		s.decide(ctx)
+		select {
+		case f := <-s.mail:
+			f()
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for more := true; more; { // what has come meanwhile is decided on together
+			select {
+			case f := <-s.mail:
+				f()
+			default:
+				more = false
+			}
+		}
+	}
+}
+
+// decide takes steps until there is nothing more to do now.
+func (s *Supervisor) decide(ctx context.Context) {
+	for range stepsInARow {
+		if !s.council.Leads() || ctx.Err() != nil {
+			break
+		}
+		step := failover.Decide(s.herd, s.input(), s.settings.Failover)
+		s.say(step.Waits)
+		for _, a := range step.Acts {
+			s.carryOut(a)
+		}
+		if step.Propose == nil {
+			break
+		}
+		if err := s.propose(ctx, *step.Propose); err != nil {
+			s.log.Error("decision is not made to last, and not carried out", "decision", step.Propose.String(), "error", err)
+			break
+		}
+	}
+	s.show()
+}
+
+func (s *Supervisor) input() failover.Input {
+	now := s.clock()
+	own := sights(s.seen, now-s.seenAt, now, s.date(), s.from)
+	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: own}, Progress: s.progress.at(now)}
+}
+
+// say tells the log what the herd waits for, once.
+func (s *Supervisor) say(waits string) {
+	what := numbers.ReplaceAllString(waits, "")
+	if what != s.said && waits != "" {
+		s.log.Warn("the herd waits", "for", waits)
+	}
+	s.said = what
+}
+
+// numbers are what differs between two moments of the same wait.
+var numbers = regexp.MustCompile(`[0-9.]+(s|ms|m|h)?`)
+
+// propose has a command made to last; Apply is called meanwhile.
+func (s *Supervisor) propose(ctx context.Context, c failover.Command) error {
+	ctx, cancel := context.WithTimeout(ctx, proposeLimit)
+	defer cancel()
+	c.At = s.date().UTC().Format(time.RFC3339)
+	if _, err := failover.Apply(s.herd, c); err != nil {
+		return err
+	}
+	return s.council.Propose(ctx, c)
+}
+
+// Apply takes up a command that lasts. The council calls it, on the supervisor's goroutine.
+func (s *Supervisor) Apply(c failover.Command) error {
+	next, err := failover.Apply(s.herd, c)
+	if err != nil {
+		return err
+	}
+	before := s.herd
+	s.herd = next
+	if c.Kind == failover.MakePrimary && before.Phase == failover.Promoting {
+		s.from[c.Node] = s.date()
+		s.look(c.Node)
+	}
+	switch {
+	case next.Epoch != before.Epoch:
+		s.progress.enter(context.Background(), next.Epoch, s.clock())
+	case next.Phase != before.Phase:
+		s.progress.began = s.clock()
+	}
+	s.log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
+	s.show()
+	return nil
+}
+
+// show publishes what is believed of the nodes now.
+func (s *Supervisor) show() {
+	if s.seen == nil {
+		return
+	}
+	own := sights(s.seen, s.clock()-s.seenAt, s.clock(), s.date(), s.from)
+	view := viewOf(&s.herd, failover.Seen(s.herd, own, s.settings.Failover), s.seen)
+	for i := range view.Nodes {
+		n := &view.Nodes[i]
+		if before, known := s.before[n.Index]; !known || before != n.Status {
+			s.before[n.Index], s.since[n.Index] = n.Status, s.date()
+		}
+		n.Since = s.since[n.Index]
+	}
+	s.publish(view)
+}
+
+// nodeOf is a node that was seen.
+func (s *Supervisor) nodeOf(index int) *nodes.Node {
+	for i := range s.seen {
+		if s.seen[i].Index == index {
+			n := s.seen[i].Node.Node
+			return &n
+		}
+	}
+	return nil
+}
