@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -27,16 +29,26 @@ func probed(t *testing.T, test func(t *testing.T, p *Prober, a *answers, asked f
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		a := &answers{found: found("0 primary 5 t1 s7"), errs: map[int]error{}}
+		var lock sync.Mutex // over what follows
 		var at []time.Duration
 		var seen []Seen
-		p := New(slog.New(slog.DiscardHandler), time.Now, func(all []Seen) { seen = all })
+		locked := func(f func()) { lock.Lock(); defer lock.Unlock(); f() }
+		p := New(slog.New(slog.DiscardHandler), time.Now, func(all []Seen) { locked(func() { seen = all }) })
 		defer p.Close()
 		probe := func(ctx context.Context, n *nodes.Node) (Finding, error) {
-			at = append(at, time.Since(began))
+			locked(func() { at = append(at, time.Since(began)) })
 			return a.probe(ctx, n)
 		}
 		p.Configure(&Settings{Nodes: asked("a"), Period: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Probe: probe})
-		test(t, p, a, func() []time.Duration { synctest.Wait(); return at }, func() Seen { synctest.Wait(); return seen[0] })
+		test(t, p, a, func() (moments []time.Duration) {
+			synctest.Wait()
+			locked(func() { moments = slices.Clone(at) })
+			return moments
+		}, func() (now Seen) {
+			synctest.Wait()
+			locked(func() { now = seen[0] })
+			return now
+		})
 	})
 }
 
