@@ -30,6 +30,14 @@ type Control interface {
 	Kill(ctx context.Context, database, by string) error
 	// Paused says why clients of the database get no server; nil if they do.
 	Paused(database string) *wire.Fault
+	Nodes
+}
+
+// Nodes acts on the herd. by is the user who gives the command.
+type Nodes interface {
+	Attach(ctx context.Context, node int, by string) error
+	Detach(ctx context.Context, node int, by string) error
+	Promote(ctx context.Context, node int, by string) error
 }
 
 // Asker is the client that runs a command.
@@ -43,8 +51,11 @@ type Asker struct {
 	Notice *wire.Fault // notices that the command adds to its answer; nil: none
 }
 
-// order is a command of an administrator's for a database; "" stands for all.
-type order struct{ database, by string }
+// order is a command of an administrator's for a database ("" stands for all), or for a node.
+type order struct {
+	database, by string
+	node         int
+}
 
 // command is a row of the table: it shows something, or it acts.
 type command struct {
@@ -52,6 +63,7 @@ type command struct {
 	doc     string
 	columns []string
 	rows    func(s *status.State, asker uint32) [][]string
+	ofNode  bool // it acts on a node, whose number it is given
 	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
 
@@ -75,6 +87,9 @@ var table = []*command{
 	&resume,
 	&reconnect,
 	&kill,
+	&attach,
+	&detach,
+	&promote,
 }
 
 // Commands finds and runs commands.
@@ -201,12 +216,20 @@ func (c Command) order(asker *Asker) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), acting)
 	defer cancel()
+	if c.ofNode {
+		node, err := strconv.Atoi(c.argument)
+		if err != nil || node < 0 {
+			return &wire.Fault{Severity: "ERROR", Code: "22023", Message: strings.ToUpper(c.name) + " needs the number of a node", Hint: "SHOW POOL_NODES has them."}
+		}
+		asker.Notice, err = c.act(ctx, c.commands.Control, order{node: node, by: asker.User})
+		return err
+	}
 	if c.argument != "" && c.commands.Control.Paused(c.argument) == nil {
 		if err := asker.Exists(ctx, c.argument); err != nil {
 			return err
 		}
 	}
-	asker.Notice, err = c.act(ctx, c.commands.Control, order{c.argument, asker.User})
+	asker.Notice, err = c.act(ctx, c.commands.Control, order{database: c.argument, by: asker.User})
 	return err
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -33,6 +34,19 @@ func (o *orders) Resume(_ context.Context, db string) error {
 		o.all, o.paused = nil, nil
 	}
 	delete(o.paused, db)
+	return nil
+}
+
+func (o *orders) Attach(_ context.Context, node int, by string) error {
+	o.note(fmt.Sprint("attach ", node, " ", by))
+	return nil
+}
+func (o *orders) Detach(_ context.Context, node int, by string) error {
+	o.note(fmt.Sprint("detach ", node, " ", by))
+	return nil
+}
+func (o *orders) Promote(_ context.Context, node int, by string) error {
+	o.note(fmt.Sprint("promote ", node, " ", by))
 	return nil
 }
 
@@ -101,6 +115,9 @@ func TestOrders(t *testing.T) {
 		{`Resume "App"`, "resume App", "RESUME"},
 		{`KILL "a""b"`, `kill a"b alice`, "KILL"},
 		{"reconnect app;", "reconnect app", "RECONNECT"},
+		{"DETACH 2", "detach 2 alice", "DETACH"},
+		{"attach 12;", "attach 12 alice", "ATTACH"},
+		{"promote 1", "promote 1 alice", "PROMOTE"},
 	} {
 		var told orders
 		c, ok := (&Commands{Control: &told}).Find([]byte(row.sql))
@@ -122,6 +139,18 @@ func TestOrders(t *testing.T) {
 	for _, sql := range []string{"pause a b", "pauses", "resume app now", "kill-app", "PAUSE app; select 1"} {
 		if _, ok := (&Commands{}).Find([]byte(sql)); ok {
 			t.Errorf("%q is taken for one of ours", sql)
+		}
+	}
+}
+
+// TestOrdersOfNodes: what is no number of a node is refused, before anything is done.
+func TestOrdersOfNodes(t *testing.T) {
+	for _, sql := range []string{"DETACH", "DETACH app", "DETACH -1", "ATTACH 1.5"} {
+		var told orders
+		c, _ := (&Commands{Control: &told}).Find([]byte(sql))
+		_, err := c.Run(&Asker{Admin: true, Exists: exists})
+		if fault, refused := errors.AsType[*wire.Fault](err); !refused || fault.Code != "22023" || len(told.told) > 0 {
+			t.Errorf("%s: %v, %q", sql, err, told.told)
 		}
 	}
 }

@@ -31,7 +31,10 @@ var elsewhere = [][]string{
 
 // usage is how the command is written.
 func (c *command) usage() string {
-	if c.act != nil {
+	switch {
+	case c.ofNode:
+		return strings.ToUpper(c.name) + " node"
+	case c.act != nil:
 		return strings.ToUpper(c.name) + " [database]"
 	}
 	return "SHOW " + strings.ToUpper(c.name)

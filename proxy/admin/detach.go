@@ -1,0 +1,16 @@
+package admin
+
+import (
+	"context"
+
+	"pgherd/proxy/wire"
+)
+
+var detach = command{
+	name:   "detach",
+	doc:    "Take a standby out of use, until ATTACH.",
+	ofNode: true,
+	act: func(ctx context.Context, c Control, o order) (*wire.Fault, error) {
+		return nil, c.Detach(ctx, o.node, o.by)
+	},
+}

@@ -1,0 +1,16 @@
+package admin
+
+import (
+	"context"
+
+	"pgherd/proxy/wire"
+)
+
+var promote = command{
+	name:   "promote",
+	doc:    "Promote a standby while there is no primary and pgherd promotes nobody by itself; commits may be lost.",
+	ofNode: true,
+	act: func(ctx context.Context, c Control, o order) (*wire.Fault, error) {
+		return nil, c.Promote(ctx, o.node, o.by)
+	},
+}
