@@ -83,7 +83,7 @@ func (p *Proxy) hindrance(ctx context.Context, c *config.Config, e *executor.Exe
 				found[i] = fmt.Sprintf("sr_check_user lacks rights on node %d: %s", n.Index, strings.Join(missing, ", "))
 				return
 			}
-			if other, err := e.Manager(ctx, &n); err == nil && other != "" {
+			if other, err := e.Rival(ctx, &n); err == nil && other != "" {
 				found[i] = fmt.Sprintf("%s is at work on node %d, and two must not promote standbys", other, n.Index)
 			}
 		})

@@ -38,10 +38,10 @@ func (e *Executor) Rights(ctx context.Context, n *nodes.Node) (missing []string,
 	return missing, err
 }
 
-// Manager is the name of another program that promotes standbys, if one is connected to the
+// Rival is the name of another program that promotes standbys, if one is connected to the
 // node; "": none is.
-func (e *Executor) Manager(ctx context.Context, n *nodes.Node) (name string, err error) {
-	err = e.on(ctx, n, "ask who manages", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+func (e *Executor) Rival(ctx context.Context, n *nodes.Node) (name string, err error) {
+	err = e.on(ctx, n, "ask who else promotes", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
 		rows, err := c.Rows(ctx, `SELECT application_name FROM pg_stat_activity
  WHERE application_name ~* '^(patroni|repmgr|pg_auto_?failover|stolon|pg_auto_?ctl)' LIMIT 1`)
 		if err == nil && len(rows) > 0 {
