@@ -53,11 +53,15 @@ func (c question) Run(by *command.Asker) ([][]string, error) {
 
 // note logs a command of an administrator's.
 func (c *answers) note(by *command.Asker, text string, err error) {
+	noteOrder(c.log, text, by.Target.User, by.Host, err)
+}
+
+func noteOrder(log *slog.Logger, text, user, host string, err error) {
 	if err != nil {
-		c.log.Warn("order not carried out: "+text, "user", by.Target.User, "host", by.Host, "error", err.Error())
+		log.Warn("order not carried out: "+text, "user", user, "host", host, "error", err.Error())
 		return
 	}
-	c.log.Info("order: "+text, "user", by.Target.User, "host", by.Host)
+	log.Info("order: "+text, "user", user, "host", host)
 }
 
 // exists asks PostgreSQL whether it has a database, by a log-in to it as the client that asks.

@@ -20,6 +20,7 @@ import (
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/config"
 	"pgherd/proxy/connect"
+	"pgherd/proxy/control"
 	"pgherd/proxy/events"
 	"pgherd/proxy/health"
 	"pgherd/proxy/login"
@@ -59,6 +60,7 @@ type Proxy struct {
 	prober  *health.Prober
 	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
 	supervisor *supervisor.Supervisor
+	control    *control.Server // nil: there is no folder for its socket
 	chaser     *health.Chaser
 	// What all sessions know of SQL, and of the databases in which they use it.
 	statements *query.Cache
@@ -105,6 +107,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.ask(ctx, c)
 	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("start workers: %w", err), closeAll(listeners))
+	}
+	if err := p.serveControl(c); err != nil {
+		p.log.Warn("pgherdctl will not be answered", "error", err)
 	}
 	p.report(ctx)
 	go p.lines.Run()
@@ -280,6 +285,9 @@ func (p *Proxy) end() {
 	case <-p.over:
 		return
 	default:
+	}
+	if p.control != nil {
+		_ = p.control.Close()
 	}
 	p.prober.Close()
 	if p.supervisor != nil {

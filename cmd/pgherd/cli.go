@@ -33,8 +33,13 @@ var errReported = errors.New("already reported")
 func run(args []string, start starter) int {
 	name := filepath.Base(args[0])
 	root := pgherdCommand(start)
-	if name == "pgpool" {
+	switch name {
+	case "pgpool":
 		root = pgpoolCommand(start)
+	case "pgherdctl":
+		o := &options{}
+		root = ctlCommand(o, name)
+		o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	}
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(context.Background())
@@ -71,7 +76,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), demo.Command(), versionCommand())
+	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), ctlCommand(o, "ctl"), demo.Command(), versionCommand())
 	return root
 }
 
