@@ -83,6 +83,7 @@ type Failover struct {
 	RestartGrace  time.Duration // in which one that was shut down may come back
 	DataLoss      string        // refuse or allow: to promote though acknowledged commits may be lost
 	Candidates    []string      // node numbers, the preferred first
+	Unreplicated  string        // error or warning: how a commit is reported that no synchronous standby may have
 	AutoFailback  bool
 	FailbackAfter time.Duration // between two returns of a node
 	SearchPrimary time.Duration // after which an operator is called, 0 = never

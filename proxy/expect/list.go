@@ -188,6 +188,15 @@ func (e *List) release(o owed) {
 	}
 }
 
+// LastBeforeReady says that nothing but a ReadyForQuery follows the reply that is arriving:
+// it answers a Query, or is followed by the reply to a Sync.
+func (e *List) LastBeforeReady() bool {
+	if wire.ReadyForQuery.Settles(e.head().request) {
+		return true
+	}
+	return e.list.Len() > 1 && e.list.At(1).request == wire.Sync
+}
+
 // Len is how many replies are owed.
 func (e *List) Len() int { return e.list.Len() }
 

@@ -57,6 +57,7 @@ type pieces struct {
 // owed has the replies that the server still owes. The list is used again for the next server.
 type owed struct {
 	expect      expect.List
+	replication commitDoubt        // of the commit whose reply is arriving
 	disposition expect.Disposition // of the reply that is arriving
 }
 

@@ -185,7 +185,9 @@ type Settings struct {
 	CatalogCheck time.Duration // how old an answer about a catalog may be
 	MaxPrepared  int           // how many statements a server keeps prepared, for all its sessions
 	MemoryLimits
-	RefusePins bool // a statement that would keep the server is an error
+	// UnreplicatedCommits says that a commit is reported as done that no synchronous standby may have.
+	UnreplicatedCommits bool
+	RefusePins          bool // a statement that would keep the server is an error
 	// Harmless says that the configuration lists a function as one that leaves nothing in
 	// the session, whatever the catalog says. It is nil if no function is listed.
 	Harmless func(schema, name string) bool

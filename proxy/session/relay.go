@@ -83,7 +83,9 @@ func (s *relaying) reply(m wire.Message) (err error) {
 			return err
 		}
 	}
-	s.deliver(m)
+	if !s.unreplicated(m) {
+		s.deliver(m)
+	}
 	n := len(m.Bytes)
 	if m.Last && s.disposition == expect.Forward && (m.Kind == wire.DataRow || m.Kind == wire.CopyRow) {
 		n += s.replies.run(s.client, m.Kind)
