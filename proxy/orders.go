@@ -2,8 +2,15 @@ package proxy
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
+	"pgherd/proxy/config"
+	"pgherd/proxy/executor"
 	"pgherd/proxy/failover"
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
+	"pgherd/proxy/recovery"
 	"pgherd/proxy/wire"
 )
 
@@ -32,7 +39,71 @@ func (p *Proxy) order(ctx context.Context, c failover.Command) error {
 		return &wire.Fault{Severity: "ERROR", Code: "42704", Message: "there is no such node", Hint: "SHOW POOL_NODES lists them."}
 	}
 	if err := p.supervisor.Order(ctx, c); err != nil {
+		_, why, _ := strings.Cut(err.Error(), ": ")
+		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: fmt.Sprintf("cannot %s node %d: %s", c.Kind, c.Node, why)}
+	}
+	return nil
+}
+
+// Recover makes a node that is lost a standby again.
+func (p *Proxy) Recover(ctx context.Context, node int, by string) error {
+	c := p.config.Load()
+	primary := p.workers.Nodes().Primary()
+	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
+		return p.order(ctx, failover.Command{Kind: failover.AttachNode, Node: node, By: by, Reason: "to be recovered"})
+	}
+	plan := recovery.Plan{Target: dataOf(c, node), Primary: dataOf(c, primary.Index), Command: c.Recovery.Command, Timeout: c.Recovery.Timeout}
+	if err := p.recovery.Run(ctx, plan, by); err != nil {
 		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
 	}
 	return nil
+}
+
+func dataOf(c *config.Config, index int) recovery.Node {
+	for _, n := range c.Nodes {
+		if n.Index == index {
+			return recovery.Node{Node: nodes.Node{Index: n.Index, Host: n.Host, Port: n.Port}, DataDirectory: n.DataDirectory}
+		}
+	}
+	return recovery.Node{}
+}
+
+// recoveryActs are what a recovery needs done.
+type recoveryActs struct{ p *Proxy }
+
+// as runs SQL as recovery_user, with the configuration of now.
+func (a recoveryActs) as() *executor.Executor {
+	c := a.p.config.Load()
+	access := accessOf(c)
+	if c.Recovery.User != "" {
+		access.User, access.Password = c.Recovery.User, string(c.Recovery.Password)
+	}
+	access.Database = c.Recovery.Database
+	return executor.New(access)
+}
+
+func (a recoveryActs) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
+	return a.as().Run(ctx, n, program, arguments...)
+}
+
+func (a recoveryActs) CopyProgress(ctx context.Context, n *nodes.Node) int {
+	return a.as().CopyProgress(ctx, n)
+}
+
+func (a recoveryActs) Answers(ctx context.Context, node int) bool {
+	n := dataOf(a.p.config.Load(), node).Node
+	conn, err := nodesql.Dial(ctx, accessOf(a.p.config.Load()), &n)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil || nodesql.Code(err) != ""
+}
+
+func (a recoveryActs) Attach(ctx context.Context, node int, by string) error {
+	return a.p.Attach(ctx, node, by)
+}
+
+func (a recoveryActs) Up(node int) bool {
+	n := a.p.workers.Nodes().Node(node)
+	return n != nil && n.Status == nodes.Up
 }

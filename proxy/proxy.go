@@ -27,6 +27,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/query"
 	"pgherd/proxy/querylog"
+	"pgherd/proxy/recovery"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
 	"pgherd/proxy/supervisor"
@@ -60,6 +61,7 @@ type Proxy struct {
 	prober  *health.Prober
 	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
 	supervisor *supervisor.Supervisor
+	recovery   *recovery.Recovery
 	control    *control.Server // nil: there is no folder for its socket
 	chaser     *health.Chaser
 	// What all sessions know of SQL, and of the databases in which they use it.
@@ -86,6 +88,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	go query.Warm()
 	p.config.Store(c)
 	p.connect = connect.New(p.primary)
+	p.recovery = recovery.New(recoveryActs{p}, time.Now)
 	made, err := p.make(c)
 	if err != nil {
 		return nil, errors.Join(err, checkListen(ctx, c))

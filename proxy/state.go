@@ -23,6 +23,10 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 		return nil, err
 	}
 	s := &status.State{Version: p.version, Now: time.Now(), Started: p.started, PID: os.Getpid(), Nodes: p.workers.Nodes(), Events: p.events.Last()}
+	if r, known := p.recovery.State(); known {
+		s.Recovery = &status.Recovery{Node: r.Node, By: r.By, Step: string(r.Step), Percent: r.Percent, Began: r.Began, Ended: r.Ended,
+			FailedStep: string(r.In), Why: r.Why}
+	}
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0

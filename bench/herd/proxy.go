@@ -135,6 +135,7 @@ health_check_period = 1
 	for i, n := range settings.Nodes {
 		fmt.Fprintf(&conf, "backend_hostname%d = '%s'\nbackend_port%d = %d\nbackend_weight%d = 1\n", i, n.Host, i, n.Port, i)
 		fmt.Fprintf(&conf, "backend_application_name%d = 'node%d'\n", i, n.Index)
+		fmt.Fprintf(&conf, "backend_data_directory%d = '%s'\n", i, n.Dir)
 	}
 	return conf.String() + settings.Config + "\n"
 }

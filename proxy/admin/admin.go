@@ -38,6 +38,8 @@ type Nodes interface {
 	Attach(ctx context.Context, node int, by string) error
 	Detach(ctx context.Context, node int, by string) error
 	Promote(ctx context.Context, node int, by string) error
+	// Recover returns once the node is up, or with the step that failed.
+	Recover(ctx context.Context, node int, by string) error
 }
 
 // Asker is the client that runs a command.
@@ -82,6 +84,7 @@ var table = []*command{
 	&showPoolCache,
 	&showPoolEvents,
 	&showHealthCheckStats,
+	&showPoolRecovery,
 	&showHelp,
 	&pause,
 	&resume,
@@ -90,6 +93,7 @@ var table = []*command{
 	&attach,
 	&detach,
 	&promote,
+	&recoverNode,
 }
 
 // Commands finds and runs commands.
@@ -185,8 +189,8 @@ func (c Command) Tag(rows int) string {
 
 // Limits of a command.
 const (
-	collecting = 5 * time.Second  // how long the workers may take to answer
-	acting     = 10 * time.Minute // how long it may take until servers are given back
+	collecting = 5 * time.Second // how long the workers may take to answer
+	acting     = 24 * time.Hour  // how long it may take: a copy of a large node is slow
 )
 
 // Run runs the command. An error may be a *wire.Fault.

@@ -45,6 +45,10 @@ func (o *orders) Detach(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("detach ", node, " ", by))
 	return nil
 }
+func (o *orders) Recover(_ context.Context, node int, by string) error {
+	o.note(fmt.Sprint("recover ", node, " ", by))
+	return nil
+}
 func (o *orders) Promote(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("promote ", node, " ", by))
 	return nil
@@ -118,6 +122,7 @@ func TestOrders(t *testing.T) {
 		{"DETACH 2", "detach 2 alice", "DETACH"},
 		{"attach 12;", "attach 12 alice", "ATTACH"},
 		{"promote 1", "promote 1 alice", "PROMOTE"},
+		{"recover 1", "recover 1 alice", "RECOVER"},
 	} {
 		var told orders
 		c, ok := (&Commands{Control: &told}).Find([]byte(row.sql))

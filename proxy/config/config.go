@@ -32,6 +32,7 @@ type Config struct {
 	Files      Files
 	Streaming  StreamingCheck
 	Failover   Failover
+	Recovery   Recovery
 	Balance    Balance
 	Clustering string // how the nodes get the same data
 
@@ -72,6 +73,15 @@ type HealthCheck struct {
 	User       string // "" for Streaming.User
 	Password   Secret
 	Database   string
+}
+
+// Recovery says how a lost node is made a standby again.
+type Recovery struct {
+	User     string // "" for Streaming.User
+	Password Secret
+	Database string
+	Command  string // recovery_1st_stage_command
+	Timeout  time.Duration
 }
 
 // Failover says what happens when a node is lost.

@@ -23,10 +23,10 @@ import (
 
 // Named limits.
 const (
-	requestLimit = 4 << 10          // bytes of a request
-	answerLimit  = 64 << 20         // bytes of an answer
-	headerLimit  = 5 * time.Second  // for a request to arrive
-	runLimit     = 11 * time.Minute // for a command; its own limit is shorter
+	requestLimit = 4 << 10         // bytes of a request
+	answerLimit  = 64 << 20        // bytes of an answer
+	headerLimit  = 5 * time.Second // for a request to arrive
+	runLimit     = 25 * time.Hour  // for a command; its own limit is shorter
 )
 
 // Answer is what a command returns: rows, or nothing.

@@ -26,11 +26,24 @@ type State struct {
 	Pools    []Pool
 	Sent     []metrics.Statements // by a node's index
 	Events   []events.Event       // the oldest first
+	Recovery *Recovery            // that runs, or the last one; nil: there was none
 	// DelayByTime says that delay_threshold_by_time applies to standbys.
 	DelayByTime bool
 	// Memory is how many bytes are kept for all clients. A limit of 0 means none.
 	Memory                         int64
 	MemoryLimit, ClientMemoryLimit int
+}
+
+// Recovery is an online recovery.
+type Recovery struct {
+	Node       int
+	By         string
+	Step       string
+	Percent    int // of the copy; -1: not known
+	Began      time.Time
+	Ended      time.Time // zero: it runs
+	FailedStep string
+	Why        string // it failed
 }
 
 // Worker is one of the threads of the data plane.

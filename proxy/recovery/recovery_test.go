@@ -1,0 +1,110 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgherd/proxy/nodes"
+)
+
+// hands does what a recovery wants done, or fails at it.
+type hands struct {
+	did     []string
+	fails   map[string]error // by what is done
+	answers bool
+	up      bool
+	hangs   time.Duration // of the copy
+}
+
+func (h *hands) do(what string) error {
+	h.did = append(h.did, what)
+	return h.fails[strings.Fields(what)[0]]
+}
+
+func (h *hands) Run(_ context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
+	time.Sleep(h.hangs)
+	return "", h.do(fmt.Sprint(program, " on ", n.Index, " ", strings.Join(arguments, " ")))
+}
+func (h *hands) CopyProgress(context.Context, *nodes.Node) int { return 42 }
+func (h *hands) Answers(context.Context, int) bool             { return h.answers }
+func (h *hands) Up(int) bool                                   { return h.up }
+func (h *hands) Attach(_ context.Context, node int, by string) error {
+	h.up = h.fails["stream"] == nil
+	return h.do(fmt.Sprint("attach ", node, " ", by))
+}
+
+func plan() Plan {
+	node := func(i int) Node {
+		return Node{nodes.Node{Index: i, Host: fmt.Sprint("db", i), Port: 5430 + i}, fmt.Sprint("/data", i)}
+	}
+	return Plan{Target: node(2), Primary: node(0), Command: "copy.sh", Timeout: time.Minute}
+}
+
+// TestSteps: one after the other, with Pgpool-II's arguments.
+func TestSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hands{hangs: 3 * time.Second}
+		r := New(h, time.Now)
+		if _, known := r.State(); known {
+			t.Error("there was one before the first")
+		}
+		ended := make(chan error)
+		go func() { ended <- r.Run(t.Context(), plan(), "alice") }()
+		time.Sleep(2 * time.Second)
+		if s, _ := r.State(); s.Step != Copies || s.Percent != 42 || s.Node != 2 || s.By != "alice" {
+			t.Errorf("%+v", s)
+		}
+		if err := r.Run(t.Context(), plan(), "bob"); err == nil || !strings.Contains(err.Error(), "running already") {
+			t.Errorf("a second one: %v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"copy.sh on 0 /data0 db2 /data2 5430 2 5432 db0", "pgpool_remote_start on 0 db2 /data2", "attach 2 alice"}
+		if !slices.Equal(h.did, want) {
+			t.Errorf("%q", h.did)
+		}
+		if s, _ := r.State(); s.Step != Done || s.Ended.IsZero() {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestFailures: the step that fails is named, with why, and nothing is done after it.
+func TestFailures(t *testing.T) {
+	broken := errors.New("no space left on device")
+	for name, c := range map[string]struct {
+		change func(*hands, *Plan)
+		want   string
+		did    int
+	}{
+		"the primary":        {func(_ *hands, p *Plan) { p.Target = p.Primary }, "recover node 0, preflight: it is the primary", 0},
+		"no command":         {func(_ *hands, p *Plan) { p.Command = "" }, "preflight: recovery_1st_stage_command is not set", 0},
+		"no data folder":     {func(_ *hands, p *Plan) { p.Target.DataDirectory = "" }, "preflight: backend_data_directory0 and backend_data_directory2", 0},
+		"PostgreSQL runs":    {func(h *hands, _ *Plan) { h.answers = true }, "preflight: PostgreSQL answers there", 0},
+		"the copy":           {func(h *hands, _ *Plan) { h.fails = map[string]error{"copy.sh": broken} }, "recover node 2, 1st stage: no space left on device", 1},
+		"the start":          {func(h *hands, _ *Plan) { h.fails = map[string]error{startCommand: broken} }, "start: no space left on device", 2},
+		"it does not follow": {func(h *hands, _ *Plan) { h.fails = map[string]error{"stream": broken} }, "follow: it does not stream", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p := &hands{}, plan()
+				c.change(h, &p)
+				r := New(h, time.Now)
+				err := r.Run(t.Context(), p, "alice")
+				if err == nil || !strings.Contains(err.Error(), c.want) || len(h.did) != c.did {
+					t.Errorf("%v; did %q", err, h.did)
+				}
+				if s, _ := r.State(); s.Step != Failed || s.Why == "" || s.In == "" {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
