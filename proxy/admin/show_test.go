@@ -42,6 +42,8 @@ func fixed() *status.State {
 		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
 	}}
+	s.Recovery = &status.Recovery{Node: 2, By: "alice", Step: "failed", Percent: 37, Began: at("10:00:00"), Ended: at("10:01:02"),
+		FailedStep: "1st stage", Why: "no space left on device"}
 	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
 		{Time: at("11:00:00"), Level: slog.LevelWarn, Text: "probe node", Details: "node=2 error=refused"},
 		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node is known to be the primary, so no client is served"}}
