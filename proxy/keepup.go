@@ -160,6 +160,35 @@ func (a acts) Fence(ctx context.Context, node int, epoch uint64) error {
 	return a.p.workers.Fence(ctx, node, epoch)
 }
 
+// drainLimit is how long transactions may go on that run on a primary that hands over.
+const (
+	drainLimit = 10 * time.Second
+	drainLook  = 5 * time.Millisecond
+)
+
+// HandOver waits for the transactions that run on the primary, for a while, and stops it.
+func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
+	draining, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	for draining.Err() == nil {
+		busy, err := a.p.workers.Busy(draining, n.Index)
+		if err == nil && busy == 0 {
+			break
+		}
+		select {
+		case <-time.After(drainLook):
+		case <-draining.Done():
+		}
+	}
+	name := fmt.Sprint("node", n.Index)
+	for _, c := range a.p.config.Load().Nodes {
+		if c.Index == n.Index && c.ApplicationName != "" {
+			name = c.ApplicationName
+		}
+	}
+	return a.Executor.HandOver(ctx, n, upstream, name)
+}
+
 func accessOf(c *config.Config) nodesql.Access {
 	return nodesql.Access{User: c.Streaming.User, Password: string(c.Streaming.Password), Database: c.Streaming.Database,
 		SSLMode: c.ServerTLS.Mode, Control: setUserTimeout(c.TCP.UserTimeout)}

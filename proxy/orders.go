@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/executor"
@@ -27,6 +28,26 @@ func (p *Proxy) Detach(ctx context.Context, node int, by string) error {
 // Promote has a standby promoted while there is no primary.
 func (p *Proxy) Promote(ctx context.Context, node int, by string) error {
 	return p.order(ctx, failover.Command{Kind: failover.MakeCandidate, Node: node, Reason: "an operator wants it promoted", By: by})
+}
+
+// switchLimit bounds a switchover, apart from the checkpoint before it.
+const switchLimit = 5 * time.Minute
+
+// Switchover makes a standby the primary.
+func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
+	primary := p.workers.Nodes().Primary()
+	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
+		return p.order(ctx, failover.Command{Kind: failover.DrainTo, Node: node, By: by, Reason: "an operator wants a switchover"})
+	}
+	if err := executor.New(accessOf(p.config.Load())).Checkpoint(ctx, primary); err != nil { // or everybody waits for it later
+		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, switchLimit)
+	defer cancel()
+	if err := p.supervisor.Switchover(ctx, node, by); err != nil {
+		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
+	}
+	return nil
 }
 
 // order has a command of an operator's made to last.

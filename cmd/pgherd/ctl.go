@@ -27,6 +27,7 @@ var ctl = []struct {
 	{"attach NODE", "Let a node come back into use once it streams from the primary", "ATTACH", node},
 	{"detach NODE", "Take a standby out of use", "DETACH", node},
 	{"promote NODE", "Promote a standby while there is no primary", "PROMOTE", node},
+	{"switchover NODE", "Make a standby the primary", "SWITCHOVER", node},
 	{"recover NODE", "Make a node that is stopped a standby again", "RECOVER", node},
 	{"recovery", "Show how far a recovery is", "SHOW POOL_RECOVERY", none},
 	{"pause [DATABASE]", "Let clients wait, and close the servers they give back", "PAUSE", database},

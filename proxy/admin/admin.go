@@ -38,6 +38,8 @@ type Nodes interface {
 	Attach(ctx context.Context, node int, by string) error
 	Detach(ctx context.Context, node int, by string) error
 	Promote(ctx context.Context, node int, by string) error
+	// Switchover returns once the node is the primary, or with why it is not.
+	Switchover(ctx context.Context, node int, by string) error
 	// Recover returns once the node is up, or with the step that failed.
 	Recover(ctx context.Context, node int, by string) error
 }
@@ -93,6 +95,7 @@ var table = []*command{
 	&attach,
 	&detach,
 	&promote,
+	&switchover,
 	&recoverNode,
 }
 

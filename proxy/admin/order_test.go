@@ -45,6 +45,10 @@ func (o *orders) Detach(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("detach ", node, " ", by))
 	return nil
 }
+func (o *orders) Switchover(_ context.Context, node int, by string) error {
+	o.note(fmt.Sprint("switchover ", node, " ", by))
+	return nil
+}
 func (o *orders) Recover(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("recover ", node, " ", by))
 	return nil
@@ -123,6 +127,7 @@ func TestOrders(t *testing.T) {
 		{"attach 12;", "attach 12 alice", "ATTACH"},
 		{"promote 1", "promote 1 alice", "PROMOTE"},
 		{"recover 1", "recover 1 alice", "RECOVER"},
+		{"SWITCHOVER 1", "switchover 1 alice", "SWITCHOVER"},
 	} {
 		var told orders
 		c, ok := (&Commands{Control: &told}).Find([]byte(row.sql))

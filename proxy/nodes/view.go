@@ -72,7 +72,9 @@ func (n *Node) Address() (network, address string) {
 // View is the state of all nodes at one moment. It is never changed once published.
 type View struct {
 	Epoch uint64 // of the decision about who is primary; 0 where nobody decides
-	Nodes []Node // by index, without gaps; Index tells
+	// Draining says that the primary hands over to another node: no transaction begins there.
+	Draining bool
+	Nodes    []Node // by index, without gaps; Index tells
 }
 
 // Primary is the node that takes writes; nil if none is known to be up.

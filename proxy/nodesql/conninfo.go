@@ -65,6 +65,12 @@ func (c Conninfo) At(host string, port int) Conninfo {
 	return append(others, pair{"host", host}, pair{"port", strconv.Itoa(port)})
 }
 
+// With is the same connection with a keyword that has this value.
+func (c Conninfo) With(keyword, value string) Conninfo {
+	others := slices.DeleteFunc(slices.Clone(c), func(p pair) bool { return p.keyword == keyword })
+	return append(others, pair{keyword, value})
+}
+
 // Get is the value of a keyword; "": it has none. The last one counts.
 func (c Conninfo) Get(keyword string) (value string) {
 	for _, p := range c {

@@ -60,7 +60,7 @@ func transient(err error) bool {
 
 // awaitPrimary waits until there is a primary.
 func (s *serving) awaitPrimary(deadline time.Time) error {
-	if s.primary() >= 0 {
+	if s.served() {
 		return nil
 	}
 	if s.set.FailoverWait == 0 {
@@ -69,13 +69,44 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	before := s.state
 	s.enter(WaitServer)
 	defer func() { s.enter(before) }()
-	for s.primary() < 0 {
+	for !s.served() {
 		if over(deadline, s.loop.Now()) {
 			return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
 		}
 		if err := s.waitForNodes(deadline); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// served says that there is a primary on which transactions begin.
+func (s *serving) served() bool {
+	return s.primary() >= 0 && (!s.loop.Nodes().Draining || s.set.FailoverWait == 0)
+}
+
+// hold keeps a request that begins a transaction from a primary that hands over to another
+// node. The server is lost in the end; then the request gets another.
+func (s *serving) hold(kind wire.Kind) error {
+	if s.server == nil || s.away || !s.follows || !s.loop.Nodes().Draining || s.set.FailoverWait == 0 || !s.outside() {
+		return nil
+	}
+	switch kind {
+	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+	default:
+		return nil
+	}
+	before := s.state
+	s.enter(WaitServer)
+	defer func() { s.enter(before) }()
+	deadline := s.loop.Now().Add(s.set.FailoverWait)
+	for s.loop.Nodes().Draining && s.server.Endpoint.Ended() == nil && !over(deadline, s.loop.Now()) {
+		if err := s.waitForNodes(deadline); err != nil {
+			return err
+		}
+	}
+	if s.server.Endpoint.Ended() != nil {
+		return lost{s.serverGone()}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ var passes = [...]func(*Session, *wire.Message) result{
 	(*Session).skipped,
 	(*Session).bereft, // tells of a transaction that was lost
 	(*Session).unserved,
+	func(s *Session, m *wire.Message) result { return refuseFor(s.hold(m.Kind)) },   // waits while the primary hands over
 	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // asks for the catalog, if nothing is known of it
 	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // parts with the server of the transaction before
 	(*Session).command, // is it for pgherd itself

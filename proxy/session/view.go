@@ -72,6 +72,11 @@ func (s *Session) reload() {
 func (s *Session) Server() *pool.Server { return s.server }
 func (s *Session) Parked() *pool.Server { return s.parked }
 
+// BusyOn says that the session has a transaction, or a request, on a server of that node.
+func (s *Session) BusyOn(node int) bool {
+	return s.server != nil && s.server.Key.Node == node && (s.state == Active || s.state == InTransaction)
+}
+
 // Retire lets the servers that the session holds be closed when it gives them back.
 func (s *Session) Retire(now time.Time) {
 	for _, server := range []*pool.Server{s.server, s.parked} {

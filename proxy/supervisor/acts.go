@@ -160,6 +160,14 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 			promoted.Sync = &set
 			return func(p *failover.Progress) { p.Promoted = &promoted }, err
 		}, nil
+	case failover.Demote:
+		upstream := s.nodeOf(a.Upstream)
+		if upstream == nil {
+			return nil, fmt.Errorf("hand over to node %d: it is not configured", a.Upstream)
+		}
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			return func(p *failover.Progress) { p.HandedOff = true }, s.acts.HandOver(ctx, n, upstream)
+		}, nil
 	case failover.Follow:
 		upstream := s.nodeOf(a.Upstream)
 		if upstream == nil {

@@ -36,6 +36,9 @@ type Acts interface {
 	Position(ctx context.Context, n *nodes.Node) (failover.Answer, error)
 	Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error)
 	Follow(ctx context.Context, n, upstream *nodes.Node) error
+	// HandOver waits until no transaction runs on the primary, and stops it once the other
+	// node has all. If it fails, the primary goes on.
+	HandOver(ctx context.Context, n, upstream *nodes.Node) error
 }
 
 // Settings are what decisions look at beside the herd; values.
@@ -49,6 +52,7 @@ const (
 	decideEvery  = 500 * time.Millisecond // however little has changed
 	actAgain     = 200 * time.Millisecond // before an act that failed is tried again
 	seenAgain    = 3 * time.Second        // after one that was done, for the node to be seen as it is now
+	switchLook   = 20 * time.Millisecond  // between two looks at a switchover
 	proposeLimit = 5 * time.Second        // for a command to be made to last
 	mailboxSize  = 64                     // of what goroutines tell
 	stepsInARow  = 100                    // commands before everything else has its turn
@@ -74,6 +78,7 @@ type Supervisor struct {
 	seen     []health.Seen
 	seenAt   time.Duration
 	progress progress
+	undone   string            // why the last switchover was given up
 	said     string            // what the herd waits for, as the log was told
 	from     map[int]time.Time // what a node said before that does not count: it was promoted then
 	since    map[int]time.Time
@@ -154,6 +159,42 @@ func (s *Supervisor) Herd(ctx context.Context) (h failover.Herd, err error) {
 		return h, nil
 	case <-ctx.Done():
 		return h, ctx.Err()
+	}
+}
+
+// Switchover makes a standby the primary, and returns once it is, or why it is not.
+func (s *Supervisor) Switchover(ctx context.Context, node int, by string) error {
+	if err := s.Order(ctx, failover.Command{Kind: failover.DrainTo, Node: node, By: by, Reason: "an operator wants a switchover"}); err != nil {
+		return err
+	}
+	for {
+		h, err := s.Herd(ctx)
+		switch {
+		case err != nil:
+			return err
+		case h.Phase == failover.Steady && h.Primary == node:
+			return nil
+		case h.Phase == failover.Steady:
+			return fmt.Errorf("switch over to node %d: node %d is the primary still: %s", node, h.Primary, s.whyUndone(ctx))
+		}
+		select {
+		case <-time.After(switchLook):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Supervisor) whyUndone(ctx context.Context) string {
+	answer := make(chan string, 1)
+	if !s.post(func() { answer <- s.undone }) {
+		return "pgherd is stopping"
+	}
+	select {
+	case why := <-answer:
+		return why
+	case <-ctx.Done():
+		return ctx.Err().Error()
 	}
 }
 
@@ -260,6 +301,9 @@ func (s *Supervisor) Apply(c failover.Command) error {
 		s.progress.enter(context.Background(), next.Epoch, s.clock())
 	case next.Phase != before.Phase:
 		s.progress.began = s.clock()
+	}
+	if c.Kind == failover.UndoDrain {
+		s.undone = c.Reason
 	}
 	s.log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
 	s.show()

@@ -14,7 +14,7 @@ var statuses = map[failover.Status]nodes.Status{
 
 // viewOf is the herd as sessions see it: what was decided of each node, and what was seen.
 func viewOf(h *failover.Herd, decided []failover.Node, seen []health.Seen) *nodes.View {
-	view := &nodes.View{Epoch: h.Epoch}
+	view := &nodes.View{Epoch: h.Epoch, Draining: h.Phase == failover.Draining}
 	var lead *health.Seen
 	for i := range seen {
 		if seen[i].Index == h.Primary {

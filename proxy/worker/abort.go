@@ -130,6 +130,34 @@ func (w *Worker) fence(node int) {
 	w.closeAborted()
 }
 
+// Busy is how many sessions have a transaction, or a request, on a server of a node.
+func (ws *Workers) Busy(ctx context.Context, node int) (n int, err error) {
+	counts := make(chan int, len(ws.all))
+	for _, w := range ws.all {
+		if !w.Post(func() { counts <- w.busy(node) }) {
+			counts <- 0
+		}
+	}
+	for range ws.all {
+		select {
+		case c := <-counts:
+			n += c
+		case <-ctx.Done():
+			return n, ctx.Err()
+		}
+	}
+	return n, nil
+}
+
+func (w *Worker) busy(node int) (n int) {
+	for _, t := range w.tasks {
+		if t.session.BusyOn(node) {
+			n++
+		}
+	}
+	return n
+}
+
 // turned tells this worker's sessions that there is another View: who waits for a server of
 // a node that is not used any more looks for another one, and so does who waits for a
 // primary.

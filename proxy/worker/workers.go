@@ -171,7 +171,7 @@ func (ws *Workers) Publish(view *nodes.View) {
 
 // sameUse says that two views want the same nodes used for the same.
 func sameUse(a, b *nodes.View) bool {
-	if a.Epoch != b.Epoch || !sameRoles(a, b) {
+	if a.Epoch != b.Epoch || a.Draining != b.Draining || !sameRoles(a, b) {
 		return false
 	}
 	for i := range a.Nodes {

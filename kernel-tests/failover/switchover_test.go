@@ -1,0 +1,101 @@
+package failover
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd/herdtest"
+)
+
+// TestSwitchover makes another node the primary while clients write and are inside
+// transactions: no error, nobody is disconnected, nothing is lost; the old primary is a standby
+// once it is started.
+func TestSwitchover(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			w := start(t, "pool_mode = "+mode+"\nadmin_users = 'alice'\n")
+			inside, operator := w.connect(), w.connect()
+			herdtest.MustAsk(t, inside, "BEGIN")
+			herdtest.MustAsk(t, inside, "INSERT INTO ledger VALUES (1)")
+			var writers []*writer
+			var writing sync.WaitGroup
+			stop := make(chan struct{})
+			for i := range 4 {
+				one, conn := &writer{first: (i + 1) * 1_000_000}, w.connect()
+				writers = append(writers, one)
+				writing.Go(func() { one.run(conn, stop) })
+			}
+			time.Sleep(500 * time.Millisecond)
+			ended := make(chan error, 1)
+			go func() {
+				time.Sleep(300 * time.Millisecond) // it goes on while new transactions wait
+				if _, err := herdtest.Ask(inside, "INSERT INTO ledger VALUES (2)"); err != nil {
+					ended <- err
+					return
+				}
+				_, err := herdtest.Ask(inside, "COMMIT")
+				ended <- err
+			}()
+			began := time.Now()
+			herdtest.MustAsk(t, operator, "SWITCHOVER 2")
+			t.Logf("switched over in %v", time.Since(began).Round(time.Millisecond))
+			if err := <-ended; err != nil {
+				t.Errorf("a transaction that was running: %v", err)
+			}
+			time.Sleep(500 * time.Millisecond)
+			close(stop)
+			writing.Wait()
+			if name := w.primary(operator); name != "node2" {
+				t.Fatalf("the primary is %s", name)
+			}
+			acknowledged, unknown := w.check(2, writers)
+			longest := time.Duration(0)
+			for _, one := range writers {
+				longest = max(longest, one.longest)
+				for id, told := range one.told {
+					if told != "" {
+						t.Errorf("row %d: %s", id, told)
+					}
+				}
+			}
+			t.Logf("%d acknowledged, %d unknown, longest %v", acknowledged, unknown, longest.Round(time.Millisecond))
+			if got := w.on(2, "SELECT count(*) FROM ledger WHERE id < 3"); got != "2" {
+				t.Errorf("the transaction that was running has left %s rows", got)
+			}
+			if err := w.herd.Restart(w.ctx, 0); err != nil {
+				t.Fatal(err)
+			}
+			herdtest.Eventually(t, "the old primary is a standby", func() error {
+				if got := w.on(2, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'node0' AND state = 'streaming'"); got != "1" {
+					return fmt.Errorf("streaming: %s", got)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestSwitchoverUndone puts all back if the old primary cannot be stopped.
+func TestSwitchoverUndone(t *testing.T) {
+	w := start(t, "admin_users = 'alice'\n")
+	conn := w.connect()
+	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (1)")
+	if _, err := herdtest.Ask(conn, "SWITCHOVER 0"); err == nil || !strings.Contains(err.Error(), "it is the primary already") {
+		t.Errorf("to the primary: %v", err)
+	}
+	if err := w.herd.Freeze(2); err != nil { // who is to take over does not answer
+		t.Fatal(err)
+	}
+	defer w.herd.Thaw(2)
+	_, err := herdtest.Ask(conn, "SWITCHOVER 2")
+	if err == nil || !strings.Contains(err.Error(), "node 0 is the primary still") {
+		t.Errorf("to a node that does not answer: %v", err)
+	}
+	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (2)")
+	if got := w.primary(conn); got != "node0" {
+		t.Errorf("the primary is %s", got)
+	}
+}
