@@ -198,12 +198,13 @@ func gist(t *testing.T, s *side, want ...string) func() {
 func TestShowDuringATornMessage(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
-	note := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("x", 100)})
+	note := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("x", 2*wire.WholeLimit)})
+	begun := wire.WholeLimit + 100 // so much is not held back until the rest has come
 	w.greeted(w.client.says(simple("listen channel")))
 	w.then(s.gets(t, "Query listen channel"), s.says(done("LISTEN")))
-	w.then(w.client.gets(t, "CommandComplete LISTEN", "ReadyForQuery I"), s.says(note[:50]))
+	w.then(w.client.gets(t, "CommandComplete LISTEN", "ReadyForQuery I"), s.says(note[:begun]))
 	w.then(w.client.says(simple("show a")))
-	w.then(s.says(note[50:]))
+	w.then(s.says(note[begun:]))
 	w.then(gist(t, w.client, "NoticeResponse NOTICE 00000", "RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I"))
 	w.bows(s)
 	w.run()

@@ -158,11 +158,12 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 // transactions into one.
 func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w, s := sharingWorld(t, 1)
-	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: "by the way"})
+	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("by the way ", wire.WholeLimit/5)})
+	begun := wire.WholeLimit + 100 // so much is not held back until the rest has come
 	w.greeted(w.sends(simple("SET work_mem='1MB'")))
-	w.then(s[0].words(t, "Query SET work_mem='1MB'"), s[0].says(done("SET"), notice[:7]))
+	w.then(s[0].words(t, "Query SET work_mem='1MB'"), s[0].says(done("SET"), notice[:begun]))
 	w.then(w.told(0, append(setText, "NoticeResponse in pieces")...), w.sends(simple("ROLLBACK")))
-	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(notice[7:], done("ROLLBACK")))
+	w.then(s[0].words(t, "Query ROLLBACK"), s[0].says(notice[begun:], done("ROLLBACK")))
 	w.then(w.sends(terminate))
 	w.run()
 	for _, one := range w.returned {

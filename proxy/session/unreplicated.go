@@ -21,7 +21,7 @@ var notReplicated = wire.Fault{Severity: "ERROR", Code: "08007", Message: "the t
 // unreplicated looks for such a commit, and puts the error in the place of what reports it.
 // It is true if the reply is not passed on.
 func (s *relaying) unreplicated(m wire.Message) bool {
-	if s.disposition != expect.Forward || s.set.UnreplicatedCommits || !m.Last {
+	if s.disposition != expect.Forward || s.set.UnreplicatedCommits || !m.First || !m.Last {
 		return false
 	}
 	switch {

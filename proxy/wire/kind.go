@@ -129,7 +129,7 @@ var meanings = [kinds]meaning{
 	FunctionCallResponse:     {name: "FunctionCallResponse", tag: 'V', min: 4, max: large, within: Of(FunctionCall)},
 	NegotiateProtocolVersion: {name: "NegotiateProtocolVersion", tag: 'v', min: 8, max: smallReply},
 	NoData:                   {name: "NoData", tag: 'n', whole: true, within: Of(Describe), settles: Of(Describe)},
-	NoticeResponse:           {name: "NoticeResponse", tag: 'N', min: 1, max: large, within: anywhere},
+	NoticeResponse:           {name: "NoticeResponse", tag: 'N', min: 1, max: large, whole: true, within: anywhere},
 	NotificationResponse:     {name: "NotificationResponse", tag: 'A', min: 6, max: large, whole: true, within: anywhere},
 	ParameterDescription:     {name: "ParameterDescription", tag: 't', min: 2, max: large, whole: true, within: Of(Describe)},
 	ParameterStatus:          {name: "ParameterStatus", tag: 'S', min: 2, max: smallReply, whole: true, within: anywhere},
