@@ -45,11 +45,18 @@ func (e ending) recent(now time.Duration) bool {
 	return now-e.at < actAgain
 }
 
-// enter begins an epoch. The acts of the one before are given up.
+// enter begins an epoch. The acts of the one before are given up. Those that have failed
+// just now keep their pause: a standby that cannot be promoted must not make one epoch
+// follow another without end.
 func (p *progress) enter(parent context.Context, epoch uint64, now time.Duration) {
 	p.end()
+	failed := maps.Clone(p.ended)
+	maps.DeleteFunc(failed, func(_ deed, e ending) bool { return e.done || !e.recent(now) })
+	if failed == nil {
+		failed = map[deed]ending{}
+	}
 	*p = progress{of: failover.Progress{Epoch: epoch, Fenced: map[string]bool{}, Answers: map[int]failover.Answer{}},
-		began: now, running: map[deed]bool{}, ended: map[deed]ending{}}
+		began: now, running: map[deed]bool{}, ended: failed}
 	p.ctx, p.cancel = context.WithCancel(parent)
 }
 
@@ -131,15 +138,16 @@ type run func(context.Context) (note func(*failover.Progress), err error)
 
 func (s *Supervisor) runOf(a failover.Act) (run, error) {
 	n, epoch, member := s.nodeOf(a.Node), s.herd.Epoch, s.settings.Member
-	if n == nil {
+	switch {
+	case a.Do == failover.Fence: // it needs no address: the node may be gone from the configuration
+		return func(ctx context.Context) (func(*failover.Progress), error) {
+			err := s.acts.Fence(ctx, a.Node, epoch)
+			return func(p *failover.Progress) { p.Fenced[member] = true }, err
+		}, nil
+	case n == nil:
 		return nil, fmt.Errorf("%s node %d: it is not configured", a.Do, a.Node)
 	}
 	switch a.Do {
-	case failover.Fence:
-		return func(ctx context.Context) (func(*failover.Progress), error) {
-			err := s.acts.Fence(ctx, n.Index, epoch)
-			return func(p *failover.Progress) { p.Fenced[member] = true }, err
-		}, nil
 	case failover.Revoke, failover.AskPosition:
 		ask := s.acts.Revoke
 		if a.Do == failover.AskPosition {

@@ -44,7 +44,11 @@ func (f File) Load() (failover.Herd, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}
-	if err == nil && !slices.Equal(s.Nodes, f.Nodes) {
+	switch {
+	case err != nil:
+	case s.Nodes == nil:
+		err = errors.New("it names no nodes: it is none that pgherd has written")
+	case !slices.Equal(s.Nodes, f.Nodes):
 		err = ErrOtherNodes
 	}
 	if err != nil {
@@ -95,25 +99,20 @@ func (f File) Save(h failover.Herd) error {
 }
 
 // replace replaces a file as a whole: a reader sees the old one or the new one.
-func replace(path string, text []byte) (err error) {
+func replace(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return syncFolder(filepath.Dir(path))
 }

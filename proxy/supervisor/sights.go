@@ -5,7 +5,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"pgherd/proxy/executor"
@@ -21,7 +20,7 @@ func sights(seen []health.Seen, age, now time.Duration, date time.Time, from map
 	all := map[int]failover.Sight{}
 	for i := range seen {
 		s := &seen[i]
-		if !s.Asked || s.At.Before(from[s.Index]) {
+		if !s.Asked || !s.At.After(from[s.Index]) {
 			continue
 		}
 		c := &s.Course
@@ -102,78 +101,4 @@ func sameHost(a, b string) bool {
 	x, y := net.ParseIP(a), net.ParseIP(b)
 	local := func(host string, ip net.IP) bool { return host == "localhost" || ip != nil && ip.IsLoopback() }
 	return x != nil && y != nil && x.Equal(y) || local(a, x) && local(b, y)
-}
-
-// syncSet reads synchronous_standby_names (20.6.2 in PostgreSQL's manual). Of a set that
-// takes any name, streaming has those that are in it.
-func syncSet(names string, seen []health.Seen, streaming []string) (set failover.SyncSet) {
-	words := syncWords(names)
-	if len(words) == 0 {
-		return set
-	}
-	set.First, set.K = true, 1
-	switch first := strings.ToUpper(words[0].text); {
-	case words[0].quoted:
-	case (first == "ANY" || first == "FIRST") && len(words) > 1:
-		set.First, words = first == "FIRST", words[1:]
-		fallthrough
-	default:
-		if n, err := strconv.Atoi(words[0].text); err == nil && len(words) > 1 {
-			set.K, words = n, words[1:]
-		}
-	}
-	for _, w := range words {
-		if w.text == "*" && !w.quoted {
-			set.Names = append(set.Names, streaming...)
-			for i := range seen {
-				set.Names = append(set.Names, nameOf(&seen[i]))
-			}
-			continue
-		}
-		set.Names = append(set.Names, w.text)
-	}
-	set.Names = slices.DeleteFunc(set.Names, func(name string) bool { return name == "" })
-	for i := range set.Names {
-		set.Names[i] = strings.ToLower(set.Names[i]) // PostgreSQL takes no notice of case
-	}
-	slices.Sort(set.Names)
-	set.Names = slices.Compact(set.Names)
-	for i := range seen {
-		if slices.Contains(set.Names, strings.ToLower(nameOf(&seen[i]))) {
-			set.Nodes = append(set.Nodes, seen[i].Index)
-		}
-	}
-	return set
-}
-
-type syncWord struct {
-	text   string
-	quoted bool
-}
-
-// syncWords are the words of a list, without its commas and parentheses.
-func syncWords(text string) (words []syncWord) {
-	for text = strings.TrimLeft(text, " \t\n,()"); text != ""; text = strings.TrimLeft(text, " \t\n,()") {
-		if text[0] != '"' {
-			end := strings.IndexAny(text, " \t\n,()")
-			if end < 0 {
-				end = len(text)
-			}
-			words = append(words, syncWord{text: text[:end]})
-			text = text[end:]
-			continue
-		}
-		word, rest := "", text[1:]
-		for {
-			part, after, _ := strings.Cut(rest, `"`)
-			word += part
-			if rest = after; !strings.HasPrefix(rest, `"`) {
-				break
-			}
-			word, rest = word+`"`, rest[1:]
-		}
-		words = append(words, syncWord{word, true})
-		text = rest
-	}
-	return words
 }

@@ -8,6 +8,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -136,29 +137,38 @@ func (s *Supervisor) Configure(settings Settings) { s.post(func() { s.settings =
 
 // Order has a command of an operator's made to last. The command's epoch is set here.
 func (s *Supervisor) Order(ctx context.Context, c failover.Command) error {
-	answer := make(chan error, 1)
-	if !s.post(func() { c.Epoch = s.herd.Epoch; answer <- s.propose(ctx, c) }) {
-		return fmt.Errorf("order %s: pgherd is stopping", c.Kind)
+	err, answered := ask(ctx, s, func() error { c.Epoch = s.herd.Epoch; return s.propose(ctx, c) })
+	if answered != nil {
+		return fmt.Errorf("order %s: %w", c.Kind, answered)
 	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("order %s: %w", c.Kind, ctx.Err())
-	}
+	return err
 }
 
 // Herd is the herd as it is now.
-func (s *Supervisor) Herd(ctx context.Context) (h failover.Herd, err error) {
-	answer := make(chan failover.Herd, 1)
-	if !s.post(func() { answer <- s.herd }) {
-		return h, fmt.Errorf("ask for the herd: pgherd is stopping")
+func (s *Supervisor) Herd(ctx context.Context) (failover.Herd, error) {
+	h, err := ask(ctx, s, func() failover.Herd { return s.herd })
+	if err != nil {
+		return h, fmt.Errorf("ask for the herd: %w", err)
+	}
+	return h, nil
+}
+
+var errStopping = errors.New("pgherd is stopping")
+
+// ask has a question answered on the supervisor's goroutine. What was posted as that ended
+// gets no answer.
+func ask[T any](ctx context.Context, s *Supervisor, question func() T) (answer T, err error) {
+	answers := make(chan T, 1)
+	if !s.post(func() { answers <- question() }) {
+		return answer, errStopping
 	}
 	select {
-	case h = <-answer:
-		return h, nil
+	case answer = <-answers:
+		return answer, nil
 	case <-ctx.Done():
-		return h, ctx.Err()
+		return answer, ctx.Err()
+	case <-s.stopped:
+		return answer, errStopping
 	}
 }
 
@@ -233,10 +243,11 @@ func (s *Supervisor) run(ctx context.Context) {
 	}
 }
 
-// decide takes steps until there is nothing more to do now.
+// decide takes steps until there is nothing more to do now. Before anything was seen there is
+// nothing to decide by, and no address of a node to act on.
 func (s *Supervisor) decide(ctx context.Context) {
 	for range stepsInARow {
-		if !s.council.Leads() || ctx.Err() != nil {
+		if s.seen == nil || !s.council.Leads() || ctx.Err() != nil {
 			break
 		}
 		step := failover.Decide(s.herd, s.input(), s.settings.Failover)

@@ -1,0 +1,358 @@
+package supervisor
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgherd/proxy/failover"
+	"pgherd/proxy/health"
+	"pgherd/proxy/nodes"
+)
+
+// whole is a failover from node 0 to node 1, as it is made to last and carried out.
+var whole = []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3",
+	"lasts primary 1 timeline 4 asynchronous"}
+
+// TestFailover checks the whole of it, in order, and what sessions are told at the end.
+func TestFailover(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.die(0)
+		w.passes(5 * time.Second)
+		w.expects(append(slices.Clone(whole), "follow 2 of 1")...)
+		var got []string
+		for _, n := range w.view.Nodes {
+			got = append(got, n.Role.String()+" "+n.Status.String())
+		}
+		if text := strings.Join(got, ", "); w.view.Epoch != 2 || text != "standby down, primary up, standby up" {
+			t.Errorf("epoch %d: %s", w.view.Epoch, text)
+		}
+	})
+}
+
+// TestOneAtATime checks that nothing is carried out before what it rests on is there.
+func TestOneAtATime(t *testing.T) {
+	for i, c := range []struct{ holds, council string }{{council: "fail"}, {holds: "fence 0 epoch 2"}, {holds: "revoke 1"}, {council: "candidate"}, {holds: "promote 1 after 3"}} {
+		t.Run(c.holds+c.council, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				done := make(chan struct{})
+				waits := func(ctx context.Context) error {
+					select {
+					case <-done:
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				w.begins()
+				w.council = func(ctx context.Context, command failover.Command) error {
+					if string(command.Kind) == c.council {
+						return waits(ctx)
+					}
+					return nil
+				}
+				w.on(c.holds, func(ctx context.Context, _ *world) error { return waits(ctx) })
+				w.die(0)
+				w.sup.Saw(w.seen())
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				w.expects(whole[:[]int{0, 2, 4, 4, 6}[i]]...)
+				close(done)
+				w.passes(time.Second)
+				if got := w.did(); len(got) == 0 || !slices.Contains(got, whole[len(whole)-1]) {
+					t.Errorf("it does not go on: %q", got)
+				}
+			})
+		})
+	}
+}
+
+// TestActs checks what becomes of a failover whose acts fail or hang.
+func TestActs(t *testing.T) {
+	for name, c := range map[string]struct {
+		on   map[string]func(context.Context, *world) error
+		want []string // without the repetitions of an act
+	}{
+		"a fence that fails is tried again, and nothing goes on": {on: map[string]func(context.Context, *world) error{"fence 0 epoch 2": breaks},
+			want: []string{"lasts fail 0", "fence 0 epoch 2"}},
+		"a fence that hangs": {on: map[string]func(context.Context, *world) error{"fence 0 epoch 2": hangs},
+			want: []string{"lasts fail 0", "fence 0 epoch 2"}},
+		"a standby that cannot be revoked is not waited for": {on: map[string]func(context.Context, *world) error{"revoke 1": breaks},
+			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous", "follow 1 of 2"}},
+		"nor one that does not answer": {on: map[string]func(context.Context, *world) error{"revoke 1": hangs},
+			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous", "follow 1 of 2"}},
+		"a promotion that fails begins another election": {on: map[string]func(context.Context, *world) error{"promote 1 after 3": func(_ context.Context, w *world) error { w.die(1); w.sup.Saw(w.seen()); return errBroken }},
+			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3", "lasts fail 1",
+				"fence 0 epoch 3", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous"}},
+		"a following that fails harms nobody": {on: map[string]func(context.Context, *world) error{"follow 2 of 1": breaks}, want: append(slices.Clone(whole), "follow 2 of 1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.begins()
+				for words, how := range c.on {
+					w.on(words, how)
+				}
+				w.die(0)
+				w.passes(4 * time.Second)
+				if got := slices.Compact(w.did()); !slices.Equal(got, c.want) {
+					t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(c.want, "\n  "))
+				}
+			})
+		})
+	}
+}
+
+// TestActAgain checks that an act that fails is tried again, but not without a pause, and one
+// that is under way is not begun again.
+func TestActAgain(t *testing.T) {
+	for how, times := range map[string]int{"breaks": 10, "hangs": 1} {
+		inWorld(t, func(w *world) {
+			w.begins()
+			w.on("fence 0 epoch 2", map[string]func(context.Context, *world) error{"breaks": breaks, "hangs": hangs}[how])
+			w.die(0)
+			w.passes(2 * time.Second)
+			if got := w.did(); len(got) < 1+times/2 || len(got) > 2+times {
+				t.Errorf("%s: %d times in 2 s", how, len(got)-1)
+			}
+		})
+	}
+}
+
+// TestPromotionsPause checks that a standby that cannot be promoted does not make one epoch
+// follow another without a pause.
+func TestPromotionsPause(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.on("promote 1 after 3", breaks)
+		w.die(0)
+		w.passes(2 * time.Second)
+		if w.herd.Epoch < 3 || w.herd.Epoch > 2+11 {
+			t.Errorf("epoch %d", w.herd.Epoch)
+		}
+	})
+}
+
+// TestLateActs checks that an act that ends after its epoch is over counts for nothing.
+func TestLateActs(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		late := make(chan struct{})
+		w.on("promote 1 after 3", func(context.Context, *world) error { <-late; return nil })
+		w.on("promote 2 after 3", hangs)
+		w.die(0)
+		w.passes(time.Second)
+		w.die(1) // while it is promoted
+		w.passes(100 * time.Millisecond)
+		close(late)
+		w.passes(time.Second)
+		got := w.did()
+		if !slices.Contains(got, "lasts fail 1") || slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "lasts primary") }) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestCannotWrite checks that nothing is carried out while the council cannot write, and that
+// all goes on once it can.
+func TestCannotWrite(t *testing.T) {
+	for _, kind := range []failover.Kind{failover.FailNode, failover.MakeCandidate, failover.MakePrimary} {
+		t.Run(string(kind), func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.begins()
+				full := true
+				w.council = func(_ context.Context, c failover.Command) error {
+					if full && c.Kind == kind {
+						return errBroken
+					}
+					return nil
+				}
+				w.die(0)
+				w.passes(2 * time.Second)
+				before := map[failover.Kind]int{failover.FailNode: 0, failover.MakeCandidate: 4, failover.MakePrimary: 6}[kind]
+				w.expects(whole[:before]...)
+				w.sup.post(func() { full = false })
+				w.passes(5 * time.Second)
+				w.expects(append(slices.Clone(whole[before:]), "follow 2 of 1")...)
+			})
+		})
+	}
+}
+
+// TestRestart checks that pgherd goes on, after a restart, in the phase that lasts.
+func TestRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		hangs string // what is under way when pgherd ends
+		want  []string
+	}{
+		"while it fences":   {"fence 0 epoch 2", whole[1:]},
+		"while it revokes":  {"revoke 1", whole[1:]},
+		"while it promotes": {"promote 1 after 3", whole[5:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.begins()
+				w.on(c.hangs, hangs)
+				if c.hangs == "revoke 1" {
+					w.on("revoke 2", hangs)
+				}
+				w.die(0)
+				w.passes(time.Second)
+				w.restart()
+				w.on(c.hangs, nil)
+				w.on("revoke 2", nil)
+				time.Sleep(3 * time.Second) // before anything is seen
+				synctest.Wait()
+				w.expects()
+				w.passes(5 * time.Second)
+				w.expects(append(slices.Clone(c.want), "follow 2 of 1")...)
+			})
+		})
+	}
+	t.Run("in peace", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.begins()
+			w.restart()
+			w.passes(5 * time.Second)
+			w.expects("lasts primary 0 timeline 3 asynchronous")
+		})
+	})
+	t.Run("while it switches over", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			w.begins()
+			next, err := failover.Apply(w.herd, failover.Command{Kind: failover.DrainTo, Epoch: w.herd.Epoch, Node: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.herd = next
+			w.restart()
+			w.passes(5 * time.Second)
+			w.expects("lasts undo", "lasts primary 0 timeline 3 asynchronous")
+		})
+	})
+}
+
+// TestFenceOfANodeThatIsGone checks that a fence needs no more than the node's number: it may be
+// gone from the configuration.
+func TestFenceOfANodeThatIsGone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.on("fence 0 epoch 2", breaks)
+		w.die(0)
+		w.passes(time.Second)
+		w.did()
+		w.locked(func() { delete(w.nodes, 0) })
+		w.on("fence 0 epoch 2", nil)
+		w.passes(5 * time.Second)
+		w.expects(whole[1:]...)
+	})
+}
+
+// TestSightsBeforeAPromotion checks that what a node said before it was promoted is not held
+// against it: it would be a primary that is in recovery.
+func TestSightsBeforeAPromotion(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.on("promote 1 after 3", func(_ context.Context, w *world) error { return nil })
+		w.die(0)
+		w.passes(time.Second)
+		w.did()
+		w.locked(func() {
+			w.nodes[1] = standby(1, 0, 3)
+			w.nodes[1].At = time.Now().Add(-2 * time.Second)
+		})
+		w.passes(10 * time.Second) // longer than a primary may be in recovery
+		if got := w.did(); slices.Contains(got, "lasts fail 1") {
+			t.Errorf("%q", got)
+		}
+		w.locked(func() { w.nodes[1].At = time.Time{} }) // it says so now
+		w.passes(5 * time.Second)
+		if got := w.did(); !slices.Contains(got, "lasts fail 1") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestFollowersDecideNothing checks that a member that does not lead carries nothing out, and
+// takes up what others decide.
+func TestFollowersDecideNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.locked(func() { w.follower = true })
+		w.die(0)
+		w.passes(2 * time.Second)
+		w.expects()
+		w.sup.post(func() {
+			if err := w.Propose(context.Background(), failover.Command{Kind: failover.FailNode, Epoch: 1, Node: 0}); err != nil {
+				t.Error(err)
+			}
+		})
+		w.passes(time.Second)
+		w.expects("lasts fail 0")
+		if w.view.Epoch != 2 || w.view.Primary() != nil {
+			t.Errorf("%+v", w.view)
+		}
+	})
+}
+
+// TestOrders checks the orders of an operator, also those that come while pgherd stops.
+func TestOrders(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		order := func(kind failover.Kind, node int) string {
+			if err := w.sup.Order(context.Background(), failover.Command{Kind: kind, Node: node, By: "me"}); err != nil {
+				return err.Error()
+			}
+			return ""
+		}
+		if why := order(failover.DetachNode, 2); why != "" {
+			t.Error(why)
+		}
+		if why := order(failover.DetachNode, 0); !strings.Contains(why, "it is the primary") {
+			t.Errorf("%q", why)
+		}
+		if err := w.sup.Settle(context.Background()); err != nil {
+			t.Error(err)
+		}
+		w.passes(2 * time.Second)
+		w.expects("lasts detach 2 by me")
+		w.sup.Close()
+		if why := order(failover.AttachNode, 2); !strings.Contains(why, "stopping") {
+			t.Errorf("%q", why)
+		}
+		w.start()
+	})
+}
+
+// TestViewOf checks what sessions see of what was decided.
+func TestViewOf(t *testing.T) {
+	seen := []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3)}
+	for name, c := range map[string]struct {
+		herd    failover.Herd
+		decided []failover.Node
+		want    string
+	}{
+		"nothing is decided": {failover.New(), nil, "standby waiting, standby waiting, standby waiting"},
+		"all is well": {failover.Herd{Epoch: 1, Primary: 0, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Up}, {Index: 1, Status: failover.Suspect}, {Index: 2, Status: failover.Detached}},
+			"primary up, standby up, standby down"},
+		"a node that was never decided on": {failover.Herd{Epoch: 1, Primary: 0, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Up}}, "primary up, standby down, standby down"},
+		"an election": {failover.Herd{Epoch: 2, Primary: failover.None, Former: 0}, []failover.Node{{Index: 0, Status: failover.Down}, {Index: 1, Status: failover.Up}, {Index: 2, Status: failover.Recovering}},
+			"primary down, standby up, standby down"},
+		"a false primary": {failover.Herd{Epoch: 2, Primary: 1, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Quarantined, Reason: "x"}, {Index: 1, Status: failover.Up, Reason: "y"}},
+			"standby quarantine x, primary up, standby down"},
+	} {
+		var got []string
+		for _, n := range viewOf(&c.herd, c.decided, seen).Nodes {
+			got = append(got, strings.TrimSpace(n.Role.String()+" "+n.Status.String()+" "+n.Why))
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: %s, want %s", name, text, c.want)
+		}
+	}
+	if v := viewOf(&failover.Herd{Epoch: 2, Primary: failover.None, Former: 0}, []failover.Node{{Index: 0, Status: failover.Down}}, seen); v.Primary() != nil || v.Nodes[1].Found != nodes.Standby {
+		t.Errorf("%+v", v)
+	}
+}
