@@ -81,7 +81,7 @@ type Supervisor struct {
 	progress progress
 	undone   string            // why the last switchover was given up
 	said     string            // what the herd waits for, as the log was told
-	from     map[int]time.Time // what a node said before that does not count: it was promoted then
+	from     map[int]time.Time // what a node said before that does not count: it was promoted or stopped then
 	since    map[int]time.Time
 	before   map[int]nodes.Status
 }
@@ -196,16 +196,11 @@ func (s *Supervisor) Switchover(ctx context.Context, node int, by string) error 
 }
 
 func (s *Supervisor) whyUndone(ctx context.Context) string {
-	answer := make(chan string, 1)
-	if !s.post(func() { answer <- s.undone }) {
-		return "pgherd is stopping"
+	why, err := ask(ctx, s, func() string { return s.undone })
+	if err != nil {
+		return err.Error()
 	}
-	select {
-	case why := <-answer:
-		return why
-	case <-ctx.Done():
-		return ctx.Err().Error()
-	}
+	return why
 }
 
 // Settle returns once what Saw has told was decided on.
@@ -303,7 +298,9 @@ func (s *Supervisor) Apply(c failover.Command) error {
 	}
 	before := s.herd
 	s.herd = next
-	if c.Kind == failover.MakePrimary && before.Phase == failover.Promoting {
+	promoted := c.Kind == failover.MakePrimary && before.Phase == failover.Promoting
+	stopped := c.Kind == failover.FailNode && before.Phase == failover.Draining // else it would seem to be back already
+	if promoted || stopped {
 		s.from[c.Node] = s.date()
 		s.look(c.Node)
 	}

@@ -327,6 +327,35 @@ func TestOrders(t *testing.T) {
 	})
 }
 
+// TestSwitchover checks that one is carried out in order, and that one that fails leaves the
+// primary as it was, with the reason.
+func TestSwitchover(t *testing.T) {
+	for name, c := range map[string]struct {
+		how  func(context.Context, *world) error
+		err  string
+		want []string
+	}{
+		"it succeeds": {func(_ context.Context, w *world) error { w.die(0); return nil }, "",
+			[]string{"lasts drain 1 by me", "hand over 0 to 1", "lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3",
+				"lasts primary 1 timeline 4 asynchronous", "follow 2 of 1"}},
+		"it fails": {breaks, "node 0 is the primary still: the switchover to node 1 failed: broken", []string{"lasts drain 1 by me", "hand over 0 to 1", "lasts undo"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.begins()
+				w.on("hand over 0 to 1", c.how)
+				done := make(chan error, 1)
+				go func() { done <- w.sup.Switchover(context.Background(), 1, "me") }()
+				w.passes(5 * time.Second)
+				if err := <-done; (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+					t.Error(err)
+				}
+				w.expects(c.want...)
+			})
+		})
+	}
+}
+
 // TestViewOf checks what sessions see of what was decided.
 func TestViewOf(t *testing.T) {
 	seen := []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3)}

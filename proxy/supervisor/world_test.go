@@ -246,3 +246,7 @@ func (w *world) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 	}
 	return err
 }
+
+func (w *world) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
+	return w.act(ctx, "hand over %d to %d", n.Index, upstream.Index)
+}
