@@ -48,7 +48,8 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("%w; pgherd start -D begins without it", err)
 		}
 	}
-	p.supervisor = supervisor.New(supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Acts: acts{executor.New(access), p}, Publish: p.publish,
+	p.scripted = newScripted(p, herd.Former)
+	p.supervisor = supervisor.New(supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Acts: acts{executor.New(access), p}, Changed: p.scripted.changed, Publish: p.publish,
 		Look: func(node int) { p.prober.Suspect(node, false) }}, herd)
 	p.prober = health.New(p.log, time.Now, p.supervisor.Saw)
 	p.supervisor.Start(supervisor.NewLone(file, herd, p.supervisor.Apply), supervisorSettings(c))

@@ -62,6 +62,7 @@ type Proxy struct {
 	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
 	supervisor *supervisor.Supervisor
 	recovery   *recovery.Recovery
+	scripted   *scripted       // nil: no supervisor
 	control    *control.Server // nil: there is no folder for its socket
 	chaser     *health.Chaser
 	// What all sessions know of SQL, and of the databases in which they use it.
@@ -295,6 +296,7 @@ func (p *Proxy) end() {
 	p.prober.Close()
 	if p.supervisor != nil {
 		p.supervisor.Close()
+		p.scripted.close()
 	}
 	p.chaser.Close()
 	p.users.Load().Close()

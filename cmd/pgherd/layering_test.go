@@ -52,11 +52,12 @@ var layers = map[string]layer{
 	"proxy/executor":        {[]string{"proxy/nodesql", "proxy/failover", "proxy/nodes"}, "an act is SQL on nodes; who decides on it is not its business"},
 	"proxy/supervisor":      {[]string{"proxy/health", "proxy/executor", "proxy/failover"}, "it joins sights, decisions and acts, and knows no session"},
 	"proxy/recovery":        {[]string{"proxy/failover", "proxy/health"}, "recovery acts on nodes, never on sessions"},
+	"proxy/scripts":         {[]string{"proxy/failover"}, "a command is told values; when it runs is decided elsewhere"},
 	"proxy/control":         {[]string{"proxy/wire"}, "it runs commands for who may give them; what they do is not its business"},
 	"proxy/events":          {nil, "what happened is plain values; who tells of it is not its business"},
 	"proxy/status":          {[]string{"proxy/config", "proxy/events", "proxy/metrics", "proxy/nodes"}, "what is known of the whole is plain values; who shows it formats them"},
 	"proxy/admin":           {[]string{"proxy/status", "proxy/config", "proxy/wire", "proxy/nodes", "proxy/metrics"}, "SHOW formats plain values that their owners handed over"},
-	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/supervisor", "proxy/recovery", "proxy/control", "proxy/admin", "proxy/config", "proxy/login", "proxy/connect", "bpf", "bpf/observe", "bpf/sentry"},
+	"proxy": {[]string{"proxy/worker", "proxy/health", "proxy/supervisor", "proxy/recovery", "proxy/scripts", "proxy/control", "proxy/admin", "proxy/config", "proxy/login", "proxy/connect", "bpf", "bpf/observe", "bpf/sentry"},
 		"proxy assembles the data plane and never sees vip: each declares the interface it needs, cmd joins them"},
 
 	"bpf":          {nil, "feature probes stand alone"},

@@ -97,6 +97,16 @@ type Failover struct {
 	AutoFailback  bool
 	FailbackAfter time.Duration // between two returns of a node
 	SearchPrimary time.Duration // after which an operator is called, 0 = never
+	Commands      FailoverCommands
+}
+
+// FailoverCommands are run with /bin/sh; "": pgherd does that itself, or nobody does.
+type FailoverCommands struct {
+	Failover       string
+	Failback       string
+	FollowPrimary  string
+	Timeout        time.Duration // of the first two
+	FollowsTimeout time.Duration // of the third
 }
 
 // NodeFlags are the words of backend_flagN.

@@ -14,12 +14,31 @@ import (
 // recovery on a timeline newer than this one. sync is its synchronous_standby_names, as it
 // has them.
 func (e *Executor) Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error) {
+	return e.promote(ctx, n, after, true)
+}
+
+// Promoted is Promote for a standby that somebody else promotes: it waits for that.
+func (e *Executor) Promoted(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error) {
+	return e.promote(ctx, n, after, false)
+}
+
+// InRecovery says that a node is a standby.
+func (e *Executor) InRecovery(ctx context.Context, n *nodes.Node) (is bool, err error) {
+	err = e.on(ctx, n, "ask for the role of", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		row, err := c.Row(ctx, "SELECT pg_is_in_recovery()")
+		is = err == nil && row[0] == "t"
+		return err
+	})
+	return is, err
+}
+
+func (e *Executor) promote(ctx context.Context, n *nodes.Node, after uint32, begin bool) (p failover.Promoted, sync string, err error) {
 	err = e.on(ctx, n, "promote", promoteLimit, func(ctx context.Context, c *nodesql.Conn) error {
 		row, err := c.Row(ctx, "SELECT pg_is_in_recovery()")
 		if err != nil {
 			return err
 		}
-		if row[0] == "t" {
+		if row[0] == "t" && begin {
 			if err := c.Do(ctx, "SELECT pg_promote(wait => false)"); err != nil {
 				return err
 			}

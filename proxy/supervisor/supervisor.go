@@ -67,6 +67,7 @@ type Supervisor struct {
 	acts    Acts
 	publish func(*nodes.View)
 	look    func(node int)
+	changed func(before, next failover.Herd)
 	council Council
 
 	mail    chan func()
@@ -93,13 +94,14 @@ type Uses struct {
 	Date    func() time.Time     // for people
 	Acts    Acts
 	Publish func(*nodes.View)
-	Look    func(node int) // has a node probed now
+	Look    func(node int)                   // has a node probed now
+	Changed func(before, next failover.Herd) // is told of each command that lasts, and may not block; nil: nobody
 }
 
 // New makes one that begins with this herd. The council that Start is given calls Apply for
 // each command that lasts, before Propose returns.
 func New(u Uses, herd failover.Herd) *Supervisor {
-	return &Supervisor{log: u.Log, clock: u.Clock, date: u.Date, acts: u.Acts, publish: u.Publish, look: u.Look, herd: herd,
+	return &Supervisor{log: u.Log, clock: u.Clock, date: u.Date, acts: u.Acts, publish: u.Publish, look: u.Look, changed: u.Changed, herd: herd,
 		mail: make(chan func(), mailboxSize), stopped: make(chan struct{}), since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}}
 }
 
@@ -315,6 +317,9 @@ func (s *Supervisor) Apply(c failover.Command) error {
 	}
 	s.log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
 	s.show()
+	if s.changed != nil {
+		s.changed(before, next)
+	}
 	return nil
 }
 
