@@ -106,17 +106,23 @@ func (h *Herd) addStandbys(ctx context.Context) error {
 		return err
 	}
 	for _, n := range h.nodes[1:] {
-		if err := h.follow(ctx, n); err != nil {
+		if err := h.follow(ctx, n, primary); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// follow starts n as a standby that streams from the primary.
-func (h *Herd) follow(ctx context.Context, n *node) error {
-	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s password=%s application_name=node%d'\n", h.Dir, h.nodes[0].Port, Superuser, Superuser, n.Index)
-	if err := h.owner.write(filepath.Join(n.Dir, "postgresql.auto.conf"), conninfo); err != nil {
+// follow starts n as a standby that streams from another node. Of several lines of one
+// parameter PostgreSQL takes the last, so what else ALTER SYSTEM has set stays.
+func (h *Herd) follow(ctx context.Context, n, upstream *node) error {
+	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=%s password=%s application_name=node%d'\n", h.Dir, upstream.Port, Superuser, Superuser, n.Index)
+	file := filepath.Join(n.Dir, "postgresql.auto.conf")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("have node %d follow node %d: %w", n.Index, upstream.Index, err)
+	}
+	if err := h.owner.write(file, string(before)+conninfo); err != nil {
 		return err
 	}
 	if err := h.owner.write(filepath.Join(n.Dir, "standby.signal"), ""); err != nil {
