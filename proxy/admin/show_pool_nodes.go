@@ -10,13 +10,14 @@ import (
 	"pgherd/proxy/status"
 )
 
-// Fourteen columns are Pgpool-II's. sessions is pgherd's own: how many clients hold a
-// server of the node, or have chosen it for their reads. At 0 the node can be stopped.
+// Fourteen columns are Pgpool-II's. Two are pgherd's own: sessions is how many clients hold a
+// server of the node, or have chosen it for their reads; at 0 the node can be stopped. reason
+// is why the node is not up.
 var showPoolNodes = command{
 	name: "pool_nodes",
 	doc:  "The state of each node as pgherd sees it, and how many clients use it.",
 	columns: []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
-		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions"},
+		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions", "reason"},
 	rows: func(s *status.State, asker uint32) (rows [][]string) {
 		total := 0.0
 		for _, n := range s.Nodes.Nodes {
@@ -33,7 +34,7 @@ var showPoolNodes = command{
 				strconv.Itoa(n.Index), n.Host, strconv.Itoa(n.Port), n.Status.String(), pgStatus(n),
 				fmt.Sprintf("%f", share), n.Role.String(), n.Found.String(), strconv.FormatUint(s.SentTo(n.Index)[metrics.Select], 10),
 				strconv.FormatBool(reads == n.Index), delay(s, n), n.ReplicationState, n.SyncState, clock(n.Since),
-				strconv.Itoa(s.Sessions(n.Index)),
+				strconv.Itoa(s.Sessions(n.Index)), n.Why,
 			})
 		}
 		return rows

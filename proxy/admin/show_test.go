@@ -39,7 +39,7 @@ func fixed() *status.State {
 		{Index: 1, Host: "/run/postgresql", Port: 5433, Weight: 2, Status: nodes.Up, Role: nodes.Standby, Since: at("08:00:02"),
 			Reachable: true, Probed: true, Found: nodes.Standby, DelayBytes: 4096, Delay: 628 * time.Microsecond, ReplicationState: "streaming", SyncState: "async"},
 		{Index: 2, Host: "::1", Port: 5434, Status: nodes.Down, Role: nodes.Standby, Probed: true},
-		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Role: nodes.Unknown},
+		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Why: "its timeline 3 is older than the herd's 4", Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
 	}}
 	s.Recovery = &status.Recovery{Node: 2, By: "alice", Step: "failed", Percent: 37, Began: at("10:00:00"), Ended: at("10:01:02"),
@@ -180,10 +180,10 @@ func TestShowFails(t *testing.T) {
 	}
 }
 
-// TestPoolNodesColumns are Pgpool-II's fourteen, in its order, and one of ours.
+// TestPoolNodesColumns are Pgpool-II's fourteen, in its order, and two of ours.
 func TestPoolNodesColumns(t *testing.T) {
 	want := []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
-		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions"}
+		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions", "reason"}
 	if command, _ := (&Commands{}).Find([]byte("show pool_nodes")); !slices.Equal(command.Columns(), want) {
 		t.Errorf("%q", command.Columns())
 	}

@@ -44,7 +44,7 @@ type Node struct {
 	Status Status
 	Role   Role      // as pgherd uses it
 	Since  time.Time // of Status
-	Why    string    // for Quarantine: what is wrong with the node
+	Why    string    // what is wrong with a node that is not up
 
 	// The finding of the last probe.
 	Reachable        bool // it answered
