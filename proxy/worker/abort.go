@@ -83,7 +83,7 @@ func (w *Worker) closeAborted() {
 
 // Fence has every worker close the servers of a node that were opened in an epoch before
 // this one, whoever has them, and returns once all have. None of them gets a byte from then
-// on, and none that is still being opened is used (I8).
+// on, and those that are still being opened are given up (I8).
 func (ws *Workers) Fence(ctx context.Context, node int, epoch uint64) error {
 	ws.fenced[node].Store(epoch) // before the workers look, so that none is missed
 	done := make(chan struct{}, len(ws.all))
@@ -112,6 +112,11 @@ func (w *Worker) fence(node int) {
 		if s.Key.Node == node && w.workers.stale(node, s.Epoch) {
 			w.idle.Remove(s)
 			w.discard(s)
+		}
+	}
+	for _, o := range w.opening {
+		if o.node == node && w.workers.stale(node, o.epoch) {
+			o.giveUp()
 		}
 	}
 	for _, a := range w.aborting {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pgherd/proxy/pool"
@@ -56,20 +57,36 @@ func (w *Worker) openServer(ticket pool.Ticket) {
 		return
 	}
 	at, epoch := w.asks(), w.workers.nodes.Load().Epoch
+	ctx, giveUp := context.WithCancel(w.workers.life)
+	begun := &opening{ticket.Key.Node, epoch, giveUp}
+	w.opening = append(w.opening, begun)
 	w.env.Go(func() {
-		opened, err := w.env.Connect.Open(w.workers.life, ticket.Key, secret)
-		if !w.Post(func() { w.opened(ticket, at, epoch, opened, err) }) && err == nil {
+		defer giveUp()
+		opened, err := w.env.Connect.Open(ctx, ticket.Key, secret)
+		if !w.Post(func() { w.opened(begun, ticket, at, opened, err) }) && err == nil {
 			closeSocket(opened.Socket)
 		}
 	})
 }
 
+// opening is a server that is being opened.
+type opening struct {
+	node   int
+	epoch  uint64 // in which that began
+	giveUp context.CancelFunc
+}
+
 // opened takes the result of a connector.
-func (w *Worker) opened(ticket pool.Ticket, at registry.Asking, epoch uint64, o Opened, err error) {
-	if err == nil && w.workers.stale(ticket.Key.Node, epoch) {
+func (w *Worker) opened(begun *opening, ticket pool.Ticket, at registry.Asking, o Opened, err error) {
+	w.opening = slices.DeleteFunc(w.opening, func(other *opening) bool { return other == begun })
+	epoch := begun.epoch
+	switch stale := w.workers.stale(ticket.Key.Node, epoch); {
+	case stale && err == nil:
 		closeSocket(o.Socket)
+		fallthrough
+	case stale:
 		err = pool.Unused{Node: ticket.Key.Node}
-	} else if err != nil {
+	case err != nil:
 		w.suspect(ticket.Key.Node, err)
 	}
 	if err != nil {

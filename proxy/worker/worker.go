@@ -86,6 +86,7 @@ type tally struct {
 // pending is what a worker has begun, and goes on with in a later turn.
 type pending struct {
 	suspects  []*idle    // idle servers that may have sent something
+	opening   []*opening // servers that are being opened
 	aborting  []*aborted // servers that are being ended
 	sending   []sending  // cancels that wait until their statements have been sent
 	cancels   []*cancel  // cancels that wait until what their clients sent before them has been received
