@@ -81,7 +81,8 @@ func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved 
 func (s *serving) letInUnasked(why error) (params []wire.Param, err error) {
 	fault, ok := errors.AsType[*wire.Fault](why)
 	_, over := errors.AsType[lost](why)
-	unreachable := ok && !over && (strings.HasPrefix(fault.Code, "08") || strings.HasPrefix(fault.Code, "57P"))
+	_, unused := errors.AsType[pool.Unused](why)
+	unreachable := unused || ok && !over && (strings.HasPrefix(fault.Code, "08") || strings.HasPrefix(fault.Code, "57P"))
 	if why != errHurried && !unreachable {
 		return nil, why
 	}

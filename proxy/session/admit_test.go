@@ -90,6 +90,7 @@ func TestLogInWithoutAServer(t *testing.T) {
 		"none is free":    nil,
 		"no node answers": &wire.Fault{Severity: "FATAL", Code: "08001", Message: "cannot connect"},
 		"it starts up":    &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "starting up"},
+		"it was fenced":   pool.Unused{Node: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := doubtful(t)
