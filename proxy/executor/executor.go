@@ -79,10 +79,13 @@ func (e *Executor) Position(ctx context.Context, n *nodes.Node) (a failover.Answ
 }
 
 // position is a node's. A standby that has restored WAL from an archive may have replayed
-// more than it has received.
+// more than it has received. The control file tells the timeline that it follows only after
+// a while, and its receiver only while that runs; the files that it has received WAL into
+// bear its number from the first byte.
 func position(ctx context.Context, c *nodesql.Conn) (a failover.Answer, err error) {
 	row, err := c.Row(ctx, `SELECT (SELECT system_identifier FROM pg_control_system()),
- greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery())),
+ greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+  (SELECT max(('x' || substr(name, 1, 8))::bit(32)::bigint) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')),
  coalesce(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn, 0),
  coalesce(pg_last_wal_replay_lsn() - '0/0'::pg_lsn, 0),
  pg_is_wal_replay_paused() OR current_setting('recovery_min_apply_delay') <> '0'`)

@@ -128,6 +128,21 @@ func TestPromoteAndFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.sql(1, "INSERT INTO t VALUES (1)")
+	for r.sql(2, "SELECT count(*) FROM t") != "1" {
+		time.Sleep(time.Millisecond) // r.ctx bounds it
+	}
+	if err := r.herd.Kill(1); err != nil { // it is lost at once, too
+		t.Fatal(err)
+	}
+	if a, err := r.does.Revoke(r.ctx, &r.nodes[2]); err != nil || a.Timeline != 2 {
+		t.Errorf("what follows timeline 2 tells %+v, %v", a, err)
+	}
+	if err := r.herd.Restart(r.ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.does.Follow(r.ctx, &r.nodes[2], &r.nodes[1]); err != nil {
+		t.Fatal(err)
+	}
 	if got := r.sql(1, "SELECT active FROM pg_replication_slots WHERE slot_name = 'keeps_two'"); got != "t" {
 		t.Errorf("the slot on the new primary: active %q", got)
 	}
