@@ -14,9 +14,10 @@ type Lost struct {
 	Answer  Answer // of one of our own, or what the client was to be told by a Substitute
 }
 
-// Client says that the client waits for the reply.
+// Client says that the client waits for the reply. That to a request that is to be repeated
+// comes with the repetition.
 func (l *Lost) Client() bool {
-	return l.Whose == Forward || l.Whose == Local || l.Whose == Substitute || l.Whose == Retry
+	return l.Whose == Forward || l.Whose == Local || l.Whose == Substitute
 }
 
 // Copying says that the oldest request takes copy data, whose end was not sent.
@@ -35,7 +36,9 @@ func (e *List) Abandon() (lost []Lost) {
 				o.undo = l.Answer.Undo
 			}
 		}
-		lost, undone = append(lost, l), append(undone, o.undo)
+		if undone = append(undone, o.undo); o.request != wire.CopyDone && o.request != wire.CopyFail {
+			lost = append(lost, l) // the others have no reply of their own
+		}
 	}
 	for _, back := range slices.Backward(undone) {
 		if back != nil {

@@ -32,9 +32,13 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 		return params, nil
 	}
 	s.hurried = params != nil
-	err = s.checkOutPrimary()
-	if err == nil {
-		err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
+	for range losses {
+		if err = s.checkOutPrimary(); err == nil {
+			err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
+		}
+		if s.server == nil || !s.lostEarly(err) {
+			break
+		}
 	}
 	s.hurried = false
 	if err != nil {

@@ -37,7 +37,11 @@ func (g *signals) Wishes() bool { return g.wish.alive }
 
 // CancelDone notes that PostgreSQL has answered a cancel, or that there was an error instead.
 // After an error the cancel may still strike, so that the server is never reused (I10).
-func (s *relaying) CancelDone(err error) {
+// One for a server that the session has parted with means nothing any more.
+func (s *relaying) CancelDone(server *pool.Server, err error) {
+	if server != s.server || s.cancels == 0 {
+		return
+	}
 	s.cancels--
 	s.expect.Uncertain = s.expect.Uncertain || err != nil
 }

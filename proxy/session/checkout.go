@@ -52,7 +52,11 @@ func (s *serving) checkoutOne(node int) error {
 			return err
 		}
 	}
-	if err := s.admits(server); err != nil {
+	err := s.admits(server)
+	if err == nil && s.follows && s.set.FailoverWait > 0 && server.Endpoint.Ended() != nil {
+		err = lost{s.serverGone()} // it was idle when it was lost
+	}
+	if err != nil {
 		s.loop.Discard(server)
 		return err
 	}
@@ -159,6 +163,6 @@ func (s *serving) take(server *pool.Server) {
 		signalTarget: s.signalTarget, replies: stream{from: server.Endpoint, cut: wire.CutReplies()}}
 	s.expect.Reset()
 	s.transaction.enter(wire.Idle)
-	s.fatal = false
+	s.fatal, s.erred = false, false
 	s.timeouts = server.Timeouts
 }

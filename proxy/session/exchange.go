@@ -81,6 +81,7 @@ type ending struct {
 	evicted   *wire.Fault // why the worker wants it gone
 	violation *wire.Fault // how the client has violated the protocol; nil if it has not
 	torn      bool        // the client has got the beginning of a reply, but not its end
+	erred     bool        // the client has got the error of the request whose ReadyForQuery is to come
 	fatal     bool        // the server has sent a fatal error, and the client has got it
 	overdue   bool        // pgherd has canceled the query because it took too long
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"pgherd/proxy/expect"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -32,14 +31,27 @@ func (s *serving) checkOutPrimary() error {
 		if err == nil || s.set.FailoverWait == 0 || s.hurried || over(deadline, s.loop.Now()) || !transient(err) {
 			return err
 		}
-		if s.server != nil { // lost before anything of the client's was sent
-			s.expect = expect.List{}
+		if !s.lostEarly(err) && s.server != nil {
 			s.release(pool.Discard)
 		}
 		if err := s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain))); err != nil {
 			return err
 		}
 	}
+}
+
+// lostEarly says that a server was lost before anything of the client's was sent to it, and
+// parts with it.
+func (s *serving) lostEarly(err error) bool {
+	_, lost := errors.AsType[gone](err)
+	if !lost || s.set.FailoverWait == 0 {
+		return false
+	}
+	if s.server != nil {
+		s.loop.Suspect(s.server.Key.Node, s.server.Endpoint.Ended())
+		s.release(pool.Discard)
+	}
+	return true
 }
 
 // transient says that an error is of a node that is lost, or starts or stops: another try may

@@ -102,7 +102,20 @@ func (s *analysis) onlyReads(script *query.Script) bool {
 			return false
 		}
 	}
-	return !s.mayWrite(script)
+	return !s.mayWriteNow(script)
+}
+
+// mayWriteNow is mayWrite for a text that has run already. What it calls may have been
+// defined anew since the catalog was asked for, and before it ran.
+func (s *analysis) mayWriteNow(script *query.Script) bool {
+	if s.mayWrite(script) {
+		return true
+	}
+	if s.entry == nil || script == nil {
+		return false
+	}
+	_, asOf := s.entry.Present()
+	return s.entry.Concerning(script, asOf, nil) > 0
 }
 
 // mayWrite says that a text may change data: all that is not known to do nothing but read,

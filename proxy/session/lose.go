@@ -23,10 +23,11 @@ func (s *Session) moves() bool {
 }
 
 // outlive decides what becomes of the session after an error. It is nil if that was the loss
-// of its server, and the session goes on.
+// of its server, and the session goes on. A client that the server has told a fatal error
+// does not expect to.
 func (s *Session) outlive(err error) error {
 	why, lost := errors.AsType[gone](err)
-	if !lost || !s.moves() || s.server == nil {
+	if !lost || !s.moves() || s.server == nil || s.fatal {
 		return err
 	}
 	return s.lose(why)
@@ -35,43 +36,75 @@ func (s *Session) outlive(err error) error {
 // lose parts with a server that is lost, and tells the client what that means to it.
 func (s *Session) lose(why gone) error {
 	s.loop.Suspect(s.server.Key.Node, s.server.Endpoint.Ended())
-	l := loss{torn: s.torn, block: s.blockOf()}
-	untold, copying := s.replies.passed == 0, s.expect.Copying()
-	implicit := s.expect.InExtended() && s.status == wire.Idle // a transaction that a Sync would end
-	skipping := s.expect.Skipping
+	l, last := s.weigh()
 	waiting := s.expect.Abandon()
 	for i := range waiting {
 		l.owed = l.owed || waiting[i].Client()
 	}
-	l.commits = s.mayHaveCommitted(waiting, copying)
-	l.reads = untold && s.repeatsReads(waiting)
-	if !l.owed && l.block == noBlock && !implicit { // what the last transaction has left counts
-		s.tracker.Begin()
+	last.implicit = last.implicit && !l.owed && !last.skipping
+	l.commits = s.mayHaveCommitted(waiting, last)
+	l.reads = last.untold && s.repeatsReads(waiting)
+	if last.implicit {
+		l.block = openBlock
+	} else if s.recent.ended() {
+		l.block = noBlock
+	}
+	if !l.owed && l.block == noBlock { // what the last transaction has left counts
+		s.leaveBehind()
 	}
 	pinned, certain := s.tracker.Lose()
 	l.pin, l.uncertain = pinned, !certain
-	if implicit && !l.owed && !skipping {
-		l.block = openBlock
-	}
 	begun := s.begun
 	s.partWithLost()
 	switch v := l.judge(); v {
 	case breaks:
 		return l.explain(why)
 	case survives:
-		s.refusing = s.refusing || skipping
+		s.refusing = s.refusing || last.skipping
 		if l.block == failedBlock {
 			s.transaction.breakOff(begun, s.loop.Now())
 		}
 	case repeats:
 		s.rerun.due = true
 	case failsNext:
-		s.transaction.mourn(begun, s.loop.Now(), implicit)
+		s.transaction.mourn(begun, s.loop.Now(), last.implicit)
 	case failsNow, unknown:
-		s.answerLost(waiting, l, v, begun)
+		s.answerLost(waiting, l, v, last, begun)
 	}
 	s.settle()
 	return nil
+}
+
+// present is what was under way on a server when it was lost.
+type present struct {
+	untold   bool // of the reply that was arriving the client has got nothing
+	erred    bool // it has got its error
+	copying  bool // the oldest request takes copy data, whose end was not sent
+	skipping bool // the server skipped all up to a Sync, which was not sent
+	implicit bool // a transaction is open that a Sync would end
+}
+
+// weigh is what is lost with the server, as far as the list of replies does not tell it. A
+// block in which the client has got an error has failed.
+func (s *Session) weigh() (l loss, p present) {
+	l = loss{torn: s.torn, block: s.blockOf()}
+	p = present{untold: s.replies.passed == 0, erred: s.erred, copying: s.expect.Copying(), skipping: s.expect.Skipping,
+		implicit: s.expect.InExtended() && s.status == wire.Idle}
+	if p.erred && l.block == openBlock {
+		l.block = failedBlock
+	}
+	return l, p
+}
+
+// leaveBehind keeps what the transaction that has ended has set, where that is certain.
+func (s *Session) leaveBehind() {
+	s.tracker.Settle()
+	if s.tracker.Certain() {
+		s.commit()
+	} else {
+		s.tracker.Doubt()
+	}
+	s.tracker.Begin()
 }
 
 // blockOf is the transaction block in which the client is, as far as it was told.
@@ -85,15 +118,21 @@ func (s *Session) blockOf() block {
 	return noBlock
 }
 
-// partWithLost forgets the server and all that was under way on it.
+// partWithLost forgets the server and all that was under way on it. Requests that are to be
+// repeated still are.
 func (s *Session) partWithLost() {
 	if s.lost != nil {
 		s.lost()
 	}
-	s.asking, s.lost, s.unread, s.torn = nil, nil, nil, false
+	s.lost, s.unread, s.torn, s.erred = nil, nil, false, false
+	s.dropping = s.dropping || !s.requests.cut.Between() // the rest of a request, the first pieces of which are lost
+	s.replication, s.exposed, s.portalOf = commitSure, false, nil
+	s.redo, s.recent = redo{}, recent{}
 	s.missTarget()
 	s.letOthers()
-	s.retry.end()
+	if !s.retry.due {
+		s.retry.end()
+	}
 	s.release(pool.Discard)
 	s.transaction.begun, s.transaction.begins = nil, nil
 }
@@ -112,58 +151,24 @@ func (l loss) explain(why gone) error {
 	return &f
 }
 
-// answerLost answers what the client waits for: the first of it with an error, the rest as a
-// server does after that.
-func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, begun *query.Script) {
-	fault, status := &lostStatement, byte(wire.Idle)
+// answerLost answers what the client waits for.
+func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, p present, begun *query.Script) {
+	a := lastAnswers{fault: &lostStatement, block: wire.Idle, told: l.block == failedBlock, erred: p.erred, untold: p.untold}
 	switch {
 	case v == unknown:
-		fault = &lostOutcome
+		a.fault = &lostOutcome
+		s.fresh.wrote = s.loop.Now()
 	case l.block != noBlock:
-		fault, status = &lostTransaction, wire.Failed
-	}
-	var out []byte
-	told, skipping := false, false
-	fail := func() {
-		if status == wire.Failed && told {
-			out = wire.AppendError(out, aborted)
-		} else {
-			out = wire.AppendError(out, fault)
-		}
-		told = true
+		a.fault, a.block = &lostTransaction, wire.Failed
 	}
 	for i := range waiting {
-		w := &waiting[i]
-		switch {
-		case w.Whose == expect.Beside || w.Whose == expect.Local && !told:
-			out = append(out, w.Answer.Bytes...)
-		case !w.Client() || w.Whose == expect.Local:
-		case w.Request == wire.Sync:
-			if !told {
-				fail()
-			}
-			out, skipping = wire.AppendReadyForQuery(out, status), false
-		case w.Request == wire.Query && status == wire.Failed && told && rollsBack(w.About):
-			status = wire.Idle
-			out = wire.AppendReadyForQuery(wire.AppendCommandComplete(out, "ROLLBACK"), status)
-		case w.Request == wire.Query || w.Request == wire.FunctionCall:
-			fail()
-			out = wire.AppendReadyForQuery(out, status)
-		case !skipping:
-			fail()
-			skipping = true
-		}
+		a.add(&waiting[i])
 	}
-	s.client.Write(out)
-	s.refusing = skipping
-	if status == wire.Failed {
+	s.client.Write(a.out)
+	s.refusing = a.skipping
+	if a.block == wire.Failed {
 		s.transaction.breakOff(begun, s.loop.Now())
 	}
-}
-
-func rollsBack(about any) bool {
-	script, _ := about.(*query.Script)
-	return script.Ends() && !script.Commits()
 }
 
 // scriptOf is what a request of the client's runs; nil: nobody knows.
@@ -180,30 +185,37 @@ func scriptOf(about any) *query.Script {
 }
 
 // mayHaveCommitted says that of what was sent, and is not answered, something may have been
-// committed: a COMMIT, or outside of a block whatever may write.
-func (s *Session) mayHaveCommitted(waiting []expect.Lost, copying bool) bool {
-	inBlock := s.status != wire.Idle
+// committed: a COMMIT, or outside of a block whatever may write. In a block that has failed
+// neither may be, and what has got its error is not.
+func (s *Session) mayHaveCommitted(waiting []expect.Lost, p present) bool {
+	inBlock, failed := s.status != wire.Idle && !s.recent.ended(), s.status == wire.Failed
+	synced := false // what was executed and answered is behind us
 	for i := range waiting {
 		w := &waiting[i]
+		script := scriptOf(w.About)
 		switch w.Request {
 		case wire.Query, wire.Execute:
-			script := scriptOf(w.About)
+			failed = failed && (script.Ends() || w.Client() && !script.Recovers() && !script.EndsFirst())
 			switch {
 			case !w.Client():
-			case i == 0 && copying: // the end of the data was not sent
-			case inBlock && script.Commits(), !inBlock && s.mayWrite(script):
+			case i == 0 && (p.copying || p.erred): // the end of the data was not sent, or it has failed
+			case inBlock && !failed && script.Commits(), !inBlock && s.mayWriteNow(script):
 				return true
 			}
 			inBlock = script.Begins() || inBlock && !script.Ends() && !script.EndsFirst()
+			failed = failed && inBlock
 		case wire.FunctionCall:
 			if !inBlock {
 				return true
 			}
 		case wire.Sync:
-			if !inBlock && s.recent.may(s.mayWrite) {
+			if !synced && !p.erred && s.recent.may(func(script *query.Script) bool {
+				return inBlock && script.Commits() || !inBlock && s.mayWriteNow(script)
+			}) {
 				return true
 			}
 		}
+		synced = synced || wire.ReadyForQuery.Settles(w.Request)
 	}
 	return false
 }
@@ -232,7 +244,11 @@ func (s *Session) repeatsReads(waiting []expect.Lost) bool {
 // bereft tells the client, with its next request, that its transaction was lost. A ROLLBACK
 // is what it wants anyway; a COMMIT gets the error, and ends the block.
 func (s *Session) bereft(m *wire.Message) result {
-	if !s.bereaved || m.Kind == wire.Flush || m.Kind == wire.Sync && !s.implicit {
+	switch m.Kind {
+	case wire.Flush, wire.CopyData, wire.CopyDone, wire.CopyFail: // they have no reply
+		return onward
+	}
+	if !s.bereaved || m.Kind == wire.Sync && !s.implicit {
 		return onward
 	}
 	s.bereaved = false

@@ -308,6 +308,9 @@ func (s *placement) obtain(d route.Decision) error {
 		return s.checkoutPrimary()
 	}
 	err = s.checkOut(node)
+	if s.lostEarly(err) && d.Where != route.Process {
+		return s.checkoutPrimary()
+	}
 	if s.parked != nil && elsewhere(err) {
 		s.stayParked = s.loop.Now().Add(parkedStay)
 	}
@@ -362,7 +365,12 @@ func (s *placement) noteWrite(r *route.Request) {
 }
 
 // appear gets a server for a session to whose client another client sends a signal.
+// A block that has failed, or that was lost, has none, and is not to begin again.
 func (s *placement) appear() error {
+	if s.bereaved || s.status == wire.Failed {
+		s.summoned = false
+		return nil
+	}
 	before := s.status
 	err := s.fetch(route.Decision{Where: route.Primary})
 	if err == nil {

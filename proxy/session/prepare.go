@@ -144,6 +144,9 @@ func (s *clientState) prepareBind(m *wire.Message) bool {
 	copies := s.copies()
 	there, ok := s.ensure(name)
 	s.retry.of = s.statements.Find(name)
+	if len(portal) == 0 {
+		s.portalOf = s.retry.of
+	}
 	if ok && copies {
 		s.retry.begin(name)
 	}

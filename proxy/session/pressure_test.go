@@ -100,7 +100,7 @@ func (w *world) strikes(want ...*side) func() {
 	}
 }
 
-func (w *world) answered() { w.session.CancelDone(nil) }
+func (w *world) answered() { w.session.CancelDone(w.session.server, nil) }
 
 const cancelKey = "\x01\x02\x03\x04"
 

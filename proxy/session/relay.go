@@ -75,7 +75,7 @@ func (s *relaying) reply(m wire.Message) (err error) {
 		s.disposition = expect.Forward // it answers no request, so it may come between any replies
 		s.notified(&m)
 	}
-	if m.Kind == wire.ErrorResponse && m.First && m.Last && s.shutsDown(m) {
+	if m.First && m.Last && (m.Kind == wire.ErrorResponse && s.shutsDown(m) || m.Kind == wire.NoticeResponse && s.crashes(m)) {
 		return s.serverGone()
 	}
 	if m.First && m.Kind.Whole() {
@@ -100,6 +100,7 @@ func (s *relaying) reply(m wire.Message) (err error) {
 	}
 	if m.Kind == wire.ReadyForQuery {
 		s.replies.ends()
+		s.erred = false
 		s.endOwn()
 	}
 	return nil
@@ -130,8 +131,10 @@ func (s *relaying) deliver(m wire.Message) {
 	switch {
 	case s.disposition == expect.Forward, s.disposition == expect.Setup && m.Kind == wire.ErrorResponse:
 		s.handOn(m)
+		s.erred = s.erred || m.Kind == wire.ErrorResponse
 	case s.disposition == expect.Substitute && m.Kind == wire.ErrorResponse:
 		s.substitute(m)
+		s.erred = true
 	case s.disposition == expect.Substitute: // the end of its round, or it has not failed
 		s.handOn(m)
 	case s.disposition == expect.Capture:
@@ -160,6 +163,7 @@ func (s *relaying) observe(m wire.Message) error {
 		s.transaction.settle(m.Body()[0], s.expect.Len() > 1)
 		if s.status == wire.Idle {
 			s.idle()
+			s.outlasts()
 		}
 		s.endDefinitions()
 		s.tellOthers(m)
@@ -204,6 +208,25 @@ func (s *relaying) observeError(m wire.Message) error {
 		return failedRestore(m)
 	}
 	return nil
+}
+
+// outlasts notes, at the end of a transaction behind which more was sent, what it has left:
+// if the server is lost now, that is not lost with what follows.
+func (s *relaying) outlasts() {
+	if !s.follows || s.disposition != expect.Forward || !s.expect.StatusPendingBehind() {
+		return
+	}
+	if s.tracker.Certain() {
+		s.commit()
+	}
+	s.tracker.Outlasts()
+}
+
+// commit is called when the transaction has ended with a certain outcome. What it has set
+// becomes the session's, and the server's.
+func (s *relaying) commit() {
+	s.tracker.Commit(s.server.Params)
+	s.server.Settings = s.tracker.Settings
 }
 
 func severity(word string) metrics.Statement {

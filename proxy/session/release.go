@@ -108,13 +108,6 @@ func (s *serving) conclude() (done bool) {
 // recheckEvery is how often a session that waits for the catalog looks whether it has come.
 const recheckEvery = 10 * time.Millisecond
 
-// commit is called when the transaction has ended with a certain outcome. What it has set
-// becomes the session's, and the server's.
-func (s *serving) commit() {
-	s.tracker.Commit(s.server.Params)
-	s.server.Settings = s.tracker.Settings
-}
-
 // renew asks for the catalog if that is due, or needed.
 func (s *serving) renew() (asked bool) {
 	if s.entry == nil || s.away || s.state == Closing { // a standby may lag behind the definitions on the primary
@@ -214,6 +207,7 @@ func (s *serving) detach() *pool.Server {
 	s.leaveDefinitions(server)
 	s.replies.ends()
 	s.replies.drop()
+	s.cancels = 0 // those that are on their way are for this server alone
 	s.checkout = checkout{}
 	s.transaction.parted()
 	return server
@@ -239,9 +233,10 @@ func (s *serving) release(verdict pool.Verdict) {
 	server := s.detach()
 	if verdict == pool.Return {
 		s.loop.Return(server)
-	} else {
-		s.loop.Discard(server)
+		return
 	}
+	s.asking, s.expect = nil, expect.List{} // no answer will come
+	s.loop.Discard(server)
 }
 
 // calm lifts the idle timeouts that the client has set on the server, so that PostgreSQL does

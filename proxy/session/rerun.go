@@ -100,3 +100,13 @@ func (r *recent) may(hold func(*query.Script) bool) bool {
 	}
 	return r.many > len(r.ran)
 }
+
+// ended says that one of them has ended the block in which it was executed.
+func (r *recent) ended() bool {
+	for _, st := range r.ran[:min(r.many, len(r.ran))] {
+		if st != nil && st.Script.Ends() {
+			return true
+		}
+	}
+	return false
+}

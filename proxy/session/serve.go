@@ -118,7 +118,7 @@ func (s *Session) handle(m wire.Message) error {
 // so that it is prepared anew.
 func (s *Session) repeat() error {
 	a := &s.retry
-	if st := s.statements.Named(string(a.name)); st != nil {
+	if st := s.statements.Named(string(a.name)); st != nil && s.server != nil { // it may be lost meanwhile
 		if there := s.server.Prepared.Find(st.Key); there != nil {
 			s.server.Prepared.Remove(there)
 			s.send(wire.Close, expect.Swallow, nil, wire.AppendClose(nil, 'S', there.Name))

@@ -110,7 +110,7 @@ func (s *Session) serve() error {
 			continue
 		}
 		if s.summoned && s.server == nil {
-			if err := s.appear(); err != nil {
+			if err := s.outlive(s.appear()); err != nil {
 				return err
 			}
 			continue

@@ -18,6 +18,15 @@ const (
 // it was told to. Another one says 57P01 when the postmaster has died.
 var told = []byte("\x00RProcessInterrupts\x00")
 
+// crashed is the name, in a NoticeResponse, of PostgreSQL's routine that ends a session at once,
+// because another one has crashed or the shutdown is an immediate one.
+var crashed = []byte("\x00Rquickdie\x00")
+
+// crashes says that a notice is the last that its server says.
+func (s *relaying) crashes(m wire.Message) bool {
+	return s.follows && s.set.FailoverWait > 0 && s.state != Closing && bytes.Contains(m.Body(), crashed)
+}
+
 // shutsDown says that an error ends the server because its node is shut down, and not the
 // session alone: PostgreSQL says the same to a session that pg_terminate_backend ends. The
 // node is asked, and the client is told nothing until that is known.

@@ -23,8 +23,9 @@ type clientState struct {
 	tracker  track.Tracker    // what it has changed on servers
 	timeouts pool.Timeouts    // PostgreSQL's, as they are after the log-in
 	request
-	retry retry
-	rerun rerun
+	retry    retry
+	rerun    rerun
+	portalOf *statements.Statement // the statement of the unnamed portal; nil: nobody knows
 }
 
 // holdings are the client's prepared statements.

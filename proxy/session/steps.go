@@ -86,6 +86,11 @@ func (s *Session) begin() (sent bool, err error) {
 		if err = s.outlive(err); err != nil {
 			return false, err
 		}
+		if s.rerun.due { // what was sent before it goes first
+			if err := s.askAgain(); err != nil {
+				return false, err
+			}
+		}
 		s.request = before
 	}
 	return false, &lostOutcome
@@ -162,9 +167,11 @@ func (s *Session) runs(m *wire.Message) any {
 	switch m.Kind {
 	case wire.Query:
 		return s.script
+	case wire.Bind: // it passes as it is
+		s.portalOf = nil
 	case wire.Execute:
-		if v, err := wire.ViewExecute(m.Body()); err == nil && len(v.Portal) == 0 {
-			return s.retry.of
+		if v, err := wire.ViewExecute(m.Body()); err == nil && len(v.Portal) == 0 && s.portalOf != nil {
+			return s.portalOf
 		}
 	}
 	return nil

@@ -58,3 +58,16 @@ func TestUnreplicatedCommitAsPostgreSQL(t *testing.T) {
 	w.then(w.hears("NoticeResponse WARNING 01000", "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 }
+
+// TestNoticeInPieces checks that a notice is judged once it is there as a whole, however it comes.
+func TestNoticeInPieces(t *testing.T) {
+	w, s := sharingWorld(t, 1)
+	w.set.Modes.Default = pool.Session
+	w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
+	for _, b := range noReplication {
+		w.then(s[0].says([]byte{b}))
+	}
+	w.then(s[0].says(done("INSERT 0 1")))
+	w.then(w.hears("NoticeResponse WARNING 01000", "ErrorResponse ERROR 08007", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}

@@ -212,6 +212,15 @@ func (f *Tracker) Commit(reported []wire.Param) {
 // Begin notes that another transaction begins: what holds now is left if that is lost.
 func (f *Tracker) Begin() { f.before = before{f.Pinned(), f.Unsure} }
 
+// Outlasts notes that a transaction has ended while more was sent. What it may have left is
+// left if that is lost; what cannot be told from what is to come is not certain then.
+func (f *Tracker) Outlasts() {
+	if f.Unsure != f.before.unsure || len(f.changes) > 0 || f.suspect != "" {
+		f.before.unsure = true
+	}
+	f.before.pinned = f.Pinned()
+}
+
 // before is what held when the open transaction began.
 type before struct {
 	pinned string
@@ -225,6 +234,10 @@ func (f *Tracker) Lose() (pinned string, certain bool) {
 	b := f.before
 	f.Drop()
 	f.kept, f.found, f.Unsure, f.suspect, f.before = b.pinned, "", b.unsure, "", before{}
+	maps.DeleteFunc(f.Runs, func(name string, _ []*query.Statement) bool {
+		_, kept := f.Settings[pool.PreparedName(name)]
+		return !kept // it was prepared in the transaction, or for it
+	})
 	return b.pinned, !b.unsure
 }
 

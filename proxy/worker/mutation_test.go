@@ -86,7 +86,7 @@ var mutations = []broken{
 		"f.mixed = f.mixed || !quiet && len(f.changes) > 0", "f.mixed = false"},
 	{"a SET that was not executed counts", "../track", "Tracker.Certain",
 		"(len(f.changes) == 0 || f.confirmed == f.expected)", "true"},
-	{"a server's settings are not noted at its release", "../session", "serving.commit",
+	{"a server's settings are not noted at its release", "../session", "relaying.commit",
 		"\ts.tracker.Commit(s.server.Params)\n\ts.server.Settings = s.tracker.Settings", "\ts.tracker.Commit(s.server.Params)"},
 	{"nobody asks what a function has left", "../track", "Tracker.Note",
 		"f.Unsure = f.Unsure || e.Has(effect.Ask) ||", "f.Unsure = f.Unsure ||"},

@@ -138,7 +138,7 @@ func (w *Worker) goCancel(t *task, s *pool.Server, done func()) {
 			w.env.Log.Warn("forward cancel request", "node", s.Key.Node, "error", err)
 		}
 		w.Post(func() {
-			t.session.CancelDone(err)
+			t.session.CancelDone(s, err)
 			w.wake(t)
 		})
 	})
@@ -210,7 +210,7 @@ func (t *task) answerSummons() {
 		if t.summons = t.summons[1:]; s == nil {
 			close(answer)
 		} else {
-			answer <- session.Target{Node: s.Key.Node, PID: s.PID, Release: t.letGo}
+			answer <- session.Target{Node: s.Key.Node, PID: s.PID, Release: func(ends bool) { t.letGo(s, ends) }}
 		}
 		if len(t.summons) > 0 {
 			t.session.Summon()
@@ -223,13 +223,13 @@ func (t *task) answerSummons() {
 const endLimit = 5 * time.Second
 
 // letGo notes that a signal was sent to the session's server.
-func (t *task) letGo(ends bool) {
+func (t *task) letGo(s *pool.Server, ends bool) {
 	if ends {
-		time.AfterFunc(endLimit, func() { t.letGo(false) })
+		time.AfterFunc(endLimit, func() { t.letGo(s, false) })
 		return
 	}
 	t.w.Post(func() {
-		t.session.CancelDone(nil)
+		t.session.CancelDone(s, nil)
 		t.w.wake(t)
 	})
 }

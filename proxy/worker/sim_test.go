@@ -99,7 +99,11 @@ func newSim(seed uint64) *sim {
 		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
 		Chance: s.random.Float64,
 		Jitter: func(d time.Duration) time.Duration { return d },
-		Ended:  func(session.View, error) {},
+		Ended: func(v session.View, why error) {
+			if *simTrace {
+				fmt.Println("ended", v.PID, why)
+			}
+		},
 		Failed: func(err error) { s.faults = append(s.faults, err) },
 	}
 	set := &Settings{
