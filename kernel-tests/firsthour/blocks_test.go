@@ -17,7 +17,7 @@ import (
 // or needs another machine. elsewhereLimit is how many there may be.
 const (
 	elsewhere      = "elsewhere"
-	elsewhereLimit = 1
+	elsewhereLimit = 2
 )
 
 // block is a fenced block of a document.
@@ -40,11 +40,12 @@ var kinds = map[string]func(*desk, string) error{
 func TestBlocks(t *testing.T) {
 	d := servingDesk(t)
 	all, away := documented(t), 0
-	trouble := sync.OnceFunc(d.hasTrouble)
+	trouble := sync.OnceFunc(func() { d.refusesBroken(); d.hasTrouble() })
 	slices.SortStableFunc(all, func(a, b block) int { return last(a) - last(b) })
 	for _, b := range all {
 		name := fmt.Sprintf("%s:%d", b.file, b.line)
 		switch try, ok := kinds[b.kind]; {
+		case b.file == failoverManual && b.mark != elsewhere: // TestFailoverManual does that
 		case !ok || b.mark != "" && b.mark != elsewhere:
 			t.Errorf("%s: nobody knows how to try a block of %q", name, strings.TrimSpace(b.kind+" "+b.mark))
 		case b.mark == elsewhere:
@@ -62,9 +63,13 @@ func TestBlocks(t *testing.T) {
 	if len(all) < 10 || away > elsewhereLimit {
 		t.Errorf("%d blocks, %d of them are not run; %d may be", len(all), away, elsewhereLimit)
 	}
+}
+
+// refusesBroken tries the blocks that are wrong.
+func (d *desk) refusesBroken() {
 	for _, broken := range brokenBlocks {
 		if err := kinds[broken.kind](d, broken.text); err == nil {
-			t.Errorf("%s is not seen to be wrong: %s", broken.kind, broken.text)
+			d.Errorf("%s is not seen to be wrong: %s", broken.kind, broken.text)
 		}
 	}
 }
@@ -175,7 +180,7 @@ func TestMakeTargets(t *testing.T) {
 
 // servingDesk is one on which pgherd runs, and knows its nodes; reads go to the standby.
 func servingDesk(t *testing.T) *desk {
-	d := newDesk(t)
+	d := newDesk(t, 1)
 	d.write("pool_passwd", "alice:TEXTalice\npostgres:TEXTpostgres\n")
 	d.write("pgherd.conf", d.words.Replace(minimal+`listen_addresses = '127.0.0.1'
 port = LISTEN
@@ -232,7 +237,7 @@ func (d *desk) prints(text string) error {
 	for _, command := range commands(text) {
 		got += "$ " + strings.ReplaceAll(command, "\n", "\n> ") + "\n" + strings.ReplaceAll(d.types(command), "DIR/", "/etc/pgherd/")
 	}
-	if got != text {
+	if got != steady(text) {
 		return fmt.Errorf("it is\n%s", got)
 	}
 	return nil
@@ -286,7 +291,7 @@ func (d *desk) hasTrouble() {
 	if _, err := d.herd.ExecOn(ctx, 1, "SELECT pg_promote()"); err != nil {
 		d.Error(err)
 	}
-	herdtest.Eventually(d.T, "two primaries are noticed", func() error { return d.logged("HINT:  ") })
+	herdtest.Eventually(d.T, "two primaries are noticed", func() error { return d.logged("herd: quarantine 1 ") })
 }
 
 // logged wants each line in the log.

@@ -32,7 +32,7 @@ func TestTranscript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t)
+	d := newDesk(t, 1)
 	head, _, _ := strings.Cut(string(text), "\n$ ")
 	got := head + "\n"
 	for i, command := range commands(string(text)) {
@@ -70,7 +70,8 @@ func commands(text string) (all []string) {
 	return all
 }
 
-// desk is a folder in which commands are typed, in front of a primary and its standby.
+// desk is a folder in which commands are typed, in front of a primary and its standbys. The
+// first of them is STANDBY in the transcript.
 type desk struct {
 	*testing.T
 	herd  *herd.Herd
@@ -80,8 +81,8 @@ type desk struct {
 	plain *strings.Replacer // and back
 }
 
-func newDesk(t *testing.T) *desk {
-	servers := herdtest.Start(t, herd.Settings{Standbys: 1})
+func newDesk(t *testing.T, standbys int) *desk {
+	servers := herdtest.Start(t, herd.Settings{Standbys: standbys, Config: []string{"full_page_writes = on"}}) // pg_rewind needs those
 	nodes := servers.Nodes()
 	d := bareDesk(t)
 	d.herd = servers
@@ -106,6 +107,11 @@ func bareDesk(t *testing.T) *desk {
 	d := &desk{T: t, dir: t.TempDir()}
 	d.plain = strings.NewReplacer(d.dir, "DIR")
 	d.env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "LC_ALL=C")
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(d.dir, "pgherd.log")); t.Failed() {
+			t.Logf("pgherd's log (%v):\n%s", err, log)
+		}
+	})
 	t.Cleanup(func() { d.run("[ ! -f pgherd.pid ] || pgherd stop -m immediate -f pgherd.conf") })
 	return d
 }
@@ -141,6 +147,7 @@ var another = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?`), "TIME"},
 	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
+	{regexp.MustCompile(`\b[0-9A-F]+/[0-9A-F]{6,8}\b`), "LSN"},
 	{regexp.MustCompile(`session_time=\S+`), "session_time=TIME"},
 	{regexp.MustCompile(`\bport=\d+`), "port=PORT"},
 	{regexp.MustCompile(`(io_uring|epoll), 1 worker of \d+ cores`), "io_uring, 1 worker of N cores"},
