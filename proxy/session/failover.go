@@ -63,6 +63,9 @@ func transient(err error) bool {
 	if _, lost := errors.AsType[gone](err); lost {
 		return true
 	}
+	if _, paused := errors.AsType[inPause](err); paused {
+		return false
+	}
 	f, told := errors.AsType[*wire.Fault](err)
 	if _, restoring := errors.AsType[unrestored](err); restoring || !told || err == error(outdatedServer) {
 		return false

@@ -20,17 +20,20 @@ func TestPausesAreTold(t *testing.T) {
 		pause        pool.Pause
 		notice, code string
 		hint         string
+		failover     time.Duration // where another primary is waited for, a write does not wait twice either
 	}{
-		{"by the limits", pool.Pause{}, busy, "53300", ""},
+		{"by the limits", pool.Pause{}, busy, "53300", "", 0},
 		{"one database", pool.Pause{Since: since, By: "alice"},
-			`database "app" is paused since 2026-03-01 12:00:05, by alice`, "57P03", `RESUME "app", by a user named in admin_users, ends the pause.`},
+			`database "app" is paused since 2026-03-01 12:00:05, by alice`, "57P03", `RESUME "app", by a user named in admin_users, ends the pause.`, 0},
+		{"one database, and failover", pool.Pause{Since: since, By: "alice"},
+			`database "app" is paused since 2026-03-01 12:00:05, by alice`, "57P03", `RESUME "app", by a user named in admin_users, ends the pause.`, time.Hour},
 		{"all", pool.Pause{Since: since, By: "alice", All: true},
-			`all databases are paused since 2026-03-01 12:00:05, by alice`, "57P03", `RESUME, by a user named in admin_users, ends the pause.`},
+			`all databases are paused since 2026-03-01 12:00:05, by alice`, "57P03", `RESUME, by a user named in admin_users, ends the pause.`, 0},
 		{"for a statement", pool.Pause{Since: since},
-			`database "app" is kept free since 2026-03-01 12:00:05 for a statement`, "57P03", "DROP DATABASE and the like"},
+			`database "app" is kept free since 2026-03-01 12:00:05 for a statement`, "57P03", "DROP DATABASE and the like", 0},
 	} {
 		w, _ := routedWorld(t, pool.Transaction)
-		w.set.QueryWait, w.set.QueryNotify = time.Minute, time.Second
+		w.set.QueryWait, w.set.QueryNotify, w.set.FailoverWait = time.Minute, time.Second, row.failover
 		w.pause = row.pause
 		var said []*wire.Fault
 		hear := func() {
@@ -47,7 +50,7 @@ func TestPausesAreTold(t *testing.T) {
 			w.client.out = nil
 		}
 		sql := "SELECT 1" // it could go to a standby, but the session does not wait twice
-		if row.pause == (pool.Pause{}) {
+		if row.pause == (pool.Pause{}) || row.failover > 0 {
 			sql = "INSERT INTO t VALUES (1)"
 		}
 		w.greeted(w.sends(simple(sql)))
