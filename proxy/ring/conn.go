@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// Conn is one socket of a Loop. The zero value is of no use; Loop.Open makes one.
+// Conn is one socket of a Loop. The zero value cannot be used; Loop.Open makes a Conn.
 type Conn struct {
 	loop      *Loop
 	owner     Owner
@@ -40,7 +40,8 @@ func (c *Conn) setPhase(p phase) {
 // SetOwner changes who is told of changes. The new owner looks for itself at what is there already.
 func (c *Conn) SetOwner(o Owner) { c.owner = o }
 
-// settle starts and stops what has to be, and ends the Conn when it is closing and nothing is in flight.
+// settle starts and stops receives and sends as the Conn's state requires, and ends the Conn when it is
+// closing and nothing is in flight.
 func (c *Conn) settle() {
 	if c.phase == gone {
 		return
@@ -67,7 +68,7 @@ func (c *Conn) Detach() {
 }
 
 // Detached hands the descriptor over to the caller, once, when receiving has stopped and nothing is queued
-// to send; the Conn is then dead but for Take and Ended.
+// to send. After that only Take and Ended may be called.
 func (c *Conn) Detached() (fd int, ok bool) {
 	if c.phase != detaching || !c.quiet() || c.tx.Len() > 0 {
 		return -1, false
@@ -94,8 +95,8 @@ func (c *Conn) Close() {
 	}
 }
 
-// Abort is Close, and what the kernel has not delivered yet is not delivered: the other side sees a reset. Ended
-// tells it, so that whoever held the Conn finds out; Ready is not called.
+// Abort closes the Conn as Close does, but what the kernel has not delivered yet is dropped as well: the other
+// side sees a reset. Ended then returns ErrAborted, by which the holder of the Conn finds out; Ready is not called.
 func (c *Conn) Abort() {
 	if c.phase < closing {
 		c.loop.engine.Reset(c.fd)
@@ -106,7 +107,7 @@ func (c *Conn) Abort() {
 	}
 }
 
-// ErrAborted is why a Conn has ended on which Abort was called.
+// ErrAborted is what Ended returns after Abort.
 var ErrAborted = errors.New("read from socket: the connection was aborted")
 
 // Ended is nil while bytes may still come. After the last Buf has been taken it is io.EOF, or the error
@@ -128,7 +129,7 @@ func endOf(ev Event) error {
 	case 0:
 		return io.EOF
 	case syscall.ECANCELED, syscall.EINTR, syscall.EAGAIN, syscall.ENOBUFS:
-		return nil // a receive ended, not the stream
+		return nil // a receive has ended, but the stream goes on
 	}
 	return ev.Err
 }

@@ -28,12 +28,12 @@ type Engine interface {
 	Send(id ID, fd int, parts [][]byte)
 	StopSend(id ID)
 
-	// LowWater has a receive into private memory complete only once that many bytes, the end or an error are
-	// there; an engine may take fewer bytes for enough. 1 is what a socket begins with: set while a receive is
-	// in flight, that completes with what is there. An error means that nothing was changed.
+	// LowWater makes a receive into private memory complete only once that many bytes are there, or the end, or
+	// an error; an engine may complete it with fewer bytes. A socket begins with 1. If 1 is set while a receive
+	// is in flight, the receive completes with what is there. An error means that nothing was changed.
 	LowWater(fd, bytes int) error
 	ShutdownWrite(fd int) error
-	// Reset has the socket's end, once it is closed, drop what was not delivered.
+	// Reset makes the socket drop what is not delivered yet when it is closed.
 	Reset(fd int)
 	CloseSocket(fd int)
 
@@ -45,14 +45,15 @@ type Engine interface {
 	Now() time.Duration
 	Enters() uint64
 	Features() []Feature
-	// Close gives up what the engine holds of the kernel. An error means the kernel may still use buffers.
+	// Close gives back what the engine has of the kernel. An error means that the kernel may still use buffers.
 	Close() error
 }
 
-// briefWait bounds the first wait of a Turn, of which the Go scheduler is not told. To tell it costs up to a
-// third of what a lone query does, since it takes the thread's processor away meanwhile. The price is that one
-// processor (GOMAXPROCS) is not for others while the thread waits so: who makes loops allows for one more each.
-// A garbage collection does not wait for it, for it interrupts the thread by a signal.
+// briefWait bounds the first wait of a Turn, of which the Go scheduler is not told. Telling it would add up to a
+// third to the cost of a lone query, because the scheduler gives the thread's processor to others meanwhile. The
+// price is that others cannot use one processor (GOMAXPROCS) while the thread waits in this way, so GOMAXPROCS
+// has to be higher by one for each loop. A garbage collection does not wait for the thread, because it
+// interrupts it by a signal.
 const briefWait = 5 * time.Millisecond
 
 // brief is the part of a wait that comes first.

@@ -15,7 +15,7 @@ const (
 	recvBurst   = 8   // receives per socket and Turn
 )
 
-// epoll is the engine for kernels without io_uring, and the partner to compare with. Receiving is
+// epoll is the engine for kernels without io_uring, with which io_uring is also compared. Receiving is
 // level-triggered; writability is watched only after a send was refused.
 type epoll struct {
 	system
@@ -178,8 +178,8 @@ func (e *epoll) serve(ev *unix.EpollEvent) {
 	}
 }
 
-// wanted is what a socket is to be watched for. A socket watched for nothing still reports hang-ups, hence
-// edge-triggered: once.
+// wanted is what a socket is to be watched for. A socket that is watched for nothing still reports hang-ups.
+// It is edge-triggered, so that it reports them once.
 func (e *epoll) wanted(s *epollSocket) uint32 {
 	var mask uint32
 	if s.receiving {

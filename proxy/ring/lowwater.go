@@ -10,7 +10,7 @@ const (
 	LowWater     = 256 << 10        // bytes the kernel gathers before it wakes us for a stream
 	LowWaterWait = time.Millisecond // the longest it may keep fewer bytes back
 
-	leastWait  = 100 * time.Microsecond // the shortest deadline: one receive that found all there proves nothing
+	leastWait  = 100 * time.Microsecond // the shortest deadline: a receive that found all bytes there says nothing of the speed
 	fastBytes  = 64 << 10               // a slow stream is fast again when it brings as much
 	fastWithin = 2 * time.Millisecond   // within that
 )
@@ -24,10 +24,10 @@ const (
 type mark uint8
 
 const (
-	markLow    mark = iota // 1: no stream, or nothing known against it
+	markLow    mark = iota // 1: there is no stream, or nothing says that it is slow
 	markRaised             // LowWater: the stream is fast
 	markSlow               // 1: the stream needed its deadline, until it is fast again
-	markBarred             // 1 for good: the socket heeds no mark
+	markBarred             // 1 for good: the socket does not have a mark
 )
 
 // pace is what a Conn knows of the speed of its stream; times are the engine's.
@@ -40,8 +40,8 @@ type pace struct {
 	brought  int           // bytes it has brought since
 }
 
-// setMark sets the mark of the socket to what m means. A socket whose mark cannot be raised is received from
-// as though it were slow; one whose mark cannot be lowered is of no use to anybody.
+// setMark sets the mark of the socket to what m means. If the mark of a socket cannot be raised, the stream is
+// treated as a slow one. If it cannot be lowered, the Conn is broken.
 func (c *Conn) setMark(m mark) {
 	was := c.mark
 	if was == m || was == markBarred {

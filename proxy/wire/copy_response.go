@@ -8,7 +8,7 @@ type CopyResponseView struct {
 }
 
 // ViewCopyResponse reads the body of a CopyInResponse, CopyOutResponse or
-// CopyBothResponse, which k tells.
+// CopyBothResponse; k is which of them it is.
 func ViewCopyResponse(k Kind, body []byte) (v CopyResponseView, err error) {
 	c := cursor{rest: body}
 	v.Format = c.one("\x00\x01")

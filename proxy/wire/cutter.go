@@ -17,9 +17,9 @@ type Message struct {
 func (m *Message) Body() []byte { return m.Bytes[HeaderLen:] }
 
 // Cutter cuts one direction of a connection into messages. It never copies a
-// body that nobody looks into; what it keeps itself (a header cut in two, a
-// small message that somebody looks into) is at most HeaderLen+WholeLimit
-// bytes.
+// body that sessions do not look into. What it keeps itself (a header that has
+// arrived in two parts, a small message that sessions look into) is at most
+// HeaderLen+WholeLimit bytes.
 type Cutter struct {
 	kinds *[256]Kind
 	kept  []byte // the beginning of a message whose rest has not arrived
@@ -36,7 +36,7 @@ func CutReplies() Cutter { return Cutter{kinds: &replies} }
 // Between says that the stream stands between two messages.
 func (c *Cutter) Between() bool { return c.left == 0 && len(c.kept) == 0 }
 
-// ViolationError says that what arrived is not the protocol. SQLSTATE 08P01.
+// ViolationError says that what arrived violates the protocol. Its SQLSTATE is 08P01.
 type ViolationError struct {
 	Tag    byte
 	Kind   Kind // Unknown if the type byte is
@@ -51,8 +51,8 @@ func (e *ViolationError) Error() string {
 }
 
 // Next takes the next message, or piece of one, off p and returns it with the
-// rest of p. A message without Bytes says that p ran out; what is left of it
-// then is kept for the next call. After an error the stream cannot be used.
+// rest of p. A message without Bytes means that p is used up; the beginning of
+// a message at its end is kept for the next call. After an error the stream cannot be used.
 func (c *Cutter) Next(p []byte) (Message, []byte, error) {
 	if c.left > 0 {
 		return c.piece(p)
@@ -106,9 +106,9 @@ func (c *Cutter) header(p []byte) (Kind, int, error) {
 	return kind, n + 1, nil
 }
 
-// firstPiece is how much of a message of n bytes is to be there before any of
-// it is delivered: all of what somebody looks into, if it is not too long;
-// else its beginning.
+// firstPiece is how many bytes of a message of n bytes have to be there before
+// any of them are delivered: all of them if sessions look into messages of this
+// kind and it is not too long, else its beginning.
 func (c *Cutter) firstPiece(kind Kind, n int) int {
 	switch {
 	case !kind.Whole():

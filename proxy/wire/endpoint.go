@@ -1,20 +1,20 @@
 package wire
 
-// Chunk is a piece of received bytes. It is counted memory of the worker:
-// whoever took it releases it, once.
+// Chunk is a piece of received bytes. It is memory of the worker's, which is
+// counted: whoever has taken a Chunk releases it, once.
 type Chunk interface {
 	Bytes() []byte
 	Release()
 }
 
-// Endpoint is a connection as a session sees it: bytes in, bytes out, nothing
-// ever blocks. Its owner is told, outside this interface, when something has
+// Endpoint is a connection as a session sees it: bytes come in and go out, and
+// no call blocks. Its owner is told, outside this interface, when something has
 // changed and is worth another look. TLS is a transform behind it.
 type Endpoint interface {
 	// Take removes the oldest chunk received; nil when there is none now.
 	Take() Chunk
-	// Ended is nil while more may come. After the last chunk has been taken
-	// it is io.EOF or what broke the connection.
+	// Ended is nil while more may come. Once the last chunk has been taken it
+	// is io.EOF, or the error that broke the connection.
 	Ended() error
 	// Left says that the other side has closed or broken the connection,
 	// though what it sent before may not have been taken yet.

@@ -15,8 +15,9 @@ type Fault struct {
 // Error is the message with its SQLSTATE.
 func (f *Fault) Error() string { return f.Message + " (SQLSTATE " + f.Code + ")" }
 
-// ViewFault reads the body of an ErrorResponse or NoticeResponse. Fields that
-// Fault has no place for are passed over; a body cut short gives what is there.
+// ViewFault reads the body of an ErrorResponse or NoticeResponse. It skips the
+// fields that Fault does not have. Of a body that is cut short it returns the
+// fields that are there.
 func ViewFault(body []byte) (f Fault) {
 	severity := ""
 	for len(body) > 1 && body[0] != 0 {

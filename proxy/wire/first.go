@@ -17,8 +17,8 @@ const (
 )
 
 // TLSRecord is the first byte of a client that begins with TLS at once
-// instead of asking by SSLRequest. No first packet begins with it, for then
-// it would be longer than one may be.
+// instead of asking by SSLRequest. No first packet begins with this byte: the
+// length that it stands for is longer than the limit.
 const TLSRecord byte = 0x16
 
 // FirstKind is what the first packet of a connection is. It has no type byte.
@@ -51,15 +51,15 @@ func (k FirstKind) String() string {
 // or GSSENCRequest.
 type First struct {
 	Kind     FirstKind
-	Protocol uint32  // FirstStartup: 3.x; x may be newer than anybody knows
+	Protocol uint32  // FirstStartup: 3.x; x may be newer than pgherd knows
 	Params   []Param // FirstStartup: run-time parameters as sent, in order
 	Options  []Param // FirstStartup: protocol options, whose names begin with "_pq_."
 	PID      uint32  // FirstCancelRequest
 	Key      Secret  // FirstCancelRequest; a piece of the packet
 }
 
-// Value is the value of a parameter; of several the last counts, as it does
-// for PostgreSQL.
+// Value is the value of a parameter. If it is given several times the last
+// value counts, as it does for PostgreSQL.
 func (f *First) Value(name string) (value string, found bool) {
 	for _, p := range f.Params {
 		if p.Name == name {
@@ -130,8 +130,8 @@ func (c *cursor) params(f *First) {
 	}
 }
 
-// AppendStartup builds a StartupMessage. What a server would take for
-// something else is an error: a zero byte, an empty name, too long a packet.
+// AppendStartup builds a StartupMessage. It returns an error for what a server
+// would read differently: a zero byte, an empty name, a packet that is too long.
 func AppendStartup(dst []byte, protocol uint32, params ...Param) ([]byte, error) {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint32(append(dst, 0, 0, 0, 0), protocol)

@@ -78,7 +78,7 @@ type meaning struct {
 	name     string
 	tag      byte // the type byte
 	request  bool // sent by a client; else by a server
-	min, max int  // length of the body in bytes; a request that is too short is PostgreSQL's to refuse
+	min, max int  // length of the body in bytes; PostgreSQL itself refuses a request that is too short
 	whole    bool // a session looks into the body
 	asks     bool // request: the server owes a reply for it
 	within   Kinds
@@ -93,8 +93,8 @@ var (
 	rounds = Of(Query, Sync, FunctionCall)
 )
 
-// meanings is the table: within says during which owed request a reply may
-// come, settles which requests it is the last word on.
+// meanings is the table. within are the owed requests during which a reply may
+// come; settles are the requests of which it is the last reply.
 var meanings = [kinds]meaning{
 	Unknown: {name: "unknown message"},
 
@@ -174,7 +174,7 @@ func (k Kind) Asks() bool { return meanings[k].asks }
 // Within says whether reply k may come while request is the oldest one owed.
 func (k Kind) Within(request Kind) bool { return meanings[k].within.Has(request) }
 
-// Settles says whether reply k is the last word on request.
+// Settles says whether reply k is the last reply to request.
 func (k Kind) Settles(request Kind) bool { return meanings[k].settles.Has(request) }
 
 // Unasked says that reply k may come when nothing at all is owed.

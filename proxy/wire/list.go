@@ -12,7 +12,7 @@ type Text interface{ ~string | ~[]byte }
 
 func appendText[T Text](dst []byte, s T) []byte { return append(append(dst, s...), 0) }
 
-// appendCount appends the count of a list. More than fits is a mistake of ours.
+// appendCount appends the count of a list. A count that does not fit is a bug of pgherd's.
 func appendCount(dst []byte, n int) []byte {
 	if n > math.MaxUint16 {
 		panic("build message: a list of more than 65535")

@@ -5,8 +5,8 @@ type PasswordView struct {
 	Password Secret // in clear text or, for md5, hashed; without the terminating zero
 }
 
-// ViewPassword reads the body of a PasswordMessage. The type byte 'p' is
-// shared: what was asked for says whether it is this or SASL.
+// ViewPassword reads the body of a PasswordMessage. Messages of SASL have the
+// same type byte 'p'; which one it is follows from what the client was asked for.
 func ViewPassword(body []byte) (v PasswordView, err error) {
 	c := cursor{rest: body}
 	v.Password = c.text()

@@ -28,7 +28,7 @@ func (c *cursor) fail(cause string) {
 	c.rest = nil
 }
 
-// end is the verdict once all fields are read: nothing may be left over.
+// end is called once all fields are read, and returns what was wrong; nothing may be left over.
 func (c *cursor) end(message string) error {
 	if c.wrong == "" && len(c.rest) > 0 {
 		c.wrong = "bytes left over"

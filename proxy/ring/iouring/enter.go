@@ -39,7 +39,7 @@ func (r *Ring) flush() {
 	r.next-- // the entry is lost, and with it the ring
 }
 
-// Enter is io_uring_enter. Errors that pass by themselves are none: the next Turn tries again.
+// Enter is io_uring_enter. It returns no error for what passes by itself: the next Turn tries again.
 func (r *Ring) Enter(complete uint32, wait time.Duration, raw bool) error {
 	r.Enters++
 	atomic.StoreUint32(r.sqTail, r.next)
@@ -53,7 +53,7 @@ func (r *Ring) Enter(complete uint32, wait time.Duration, raw bool) error {
 	switch errno {
 	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
 		return nil
-	case unix.EEXIST, unix.EBADF, unix.EINVAL: // what it says there
+	case unix.EEXIST, unix.EBADF, unix.EINVAL: // the kernel's answers to that
 		return fmt.Errorf("enter io_uring, made on another thread or closed: %w", errno)
 	}
 	return fmt.Errorf("enter io_uring: %w", errno)

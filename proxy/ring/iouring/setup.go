@@ -1,8 +1,8 @@
 // Package iouring is what a thread shares with the kernel's io_uring: the two queues, the ring of buffers,
 // and the system calls on them.
 //
-// Contract: it knows nothing of sockets, Conns or loops. A Ring belongs to the thread that opened it. What an
-// Entry points to stays untouched until its completion, which its owner sees to.
+// Contract: it knows nothing of sockets, Conns or loops. A Ring belongs to the thread that opened it. Its owner
+// sees to it that what an Entry points to stays untouched until the completion.
 package iouring
 
 import (
@@ -84,7 +84,7 @@ func (e *MissingError) Error() string {
 
 func (e *MissingError) Unwrap() error { return e.Cause }
 
-// missing says which feature is wanting when io_uring_setup fails.
+// missing says which feature the kernel lacks if io_uring_setup fails.
 func missing(err error) error {
 	m := &MissingError{Feature: "io_uring", MinVersion: "5.1", Cause: err}
 	switch {

@@ -14,8 +14,8 @@ const (
 	lateOneIn      = 3  // a completion waits for another Turn
 	noBuffersOneIn = 64 // a receive is refused though there are buffers
 	endOneIn       = 16 // a multishot receive ends by itself
-	greedyOneIn    = 4  // a receive goes on though the Conn has enough
-	scarceOneIn    = 4  // an engine has next to no shared buffers, for its whole life
+	greedyOneIn    = 4  // a receive goes on although the Conn has enough
+	scarceOneIn    = 4  // an engine has hardly any shared buffers, as long as it lives
 )
 
 const scarceLeft = 3 // shared buffers that one gives out at a time, at most
@@ -206,7 +206,7 @@ func (e *engine) receive(o *op) (ev ring.Event, some bool) {
 	case len(in.waiting) < max(1, in.lowWater) && !in.eof:
 		return ev, false
 	case o.into == nil && (len(e.provided) <= e.keeps || e.net.chance(noBuffersOneIn)):
-		ev.Err = syscall.ENOBUFS // even when it is the end that is to be told
+		ev.Err = syscall.ENOBUFS // also if what is to be reported is the end
 	case len(in.waiting) == 0: // the end
 	case o.into != nil:
 		ev.N = in.read(o.into[:e.net.short(len(o.into))])

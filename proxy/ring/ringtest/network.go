@@ -1,7 +1,7 @@
 // Package ringtest is a network and a kernel made up from a seed: ring.Loops run on it without a system
 // call, a goroutine or a clock, and the same seed gives the same run.
 //
-// It is unkind within what kernels do: bytes travel in short pieces with random delays through small
+// It behaves as badly as a kernel may: bytes travel in short pieces with random delays through small
 // windows, receives and sends are short, completions come late, shared buffers run out, in some loops for good
 // (as when stalled connections hold them), cancelled receives still bring bytes, and, when asked for,
 // connections are reset. It panics when a Loop breaks the rules of
@@ -42,7 +42,7 @@ type Network struct {
 	sockets []*socket // by descriptor - firstFD; never reused
 }
 
-// New makes a network whose every chance comes from seed.
+// New makes a network whose random choices all come from seed.
 func New(seed uint64) *Network {
 	return &Network{rng: rand.New(rand.NewPCG(seed, 0x70676865)), now: time.Unix(1_000_000_000, 0)}
 }

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/ring/ringtest"
 )
 
-// echo sends back what arrives and keeps a diary.
+// echo sends back what arrives, and notes what has happened.
 type echo struct {
 	net   *ringtest.Network
 	diary *strings.Builder
@@ -102,7 +102,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// A peer that does not read fills the window, and what is queued stays queued.
+// If a peer does not read, the window is filled, and what is queued stays queued.
 func TestBackPressure(t *testing.T) {
 	net := ringtest.New(1)
 	l := ring.NewWith(net.Engine(), ring.Settings{})
@@ -135,7 +135,7 @@ func TestLowWater(t *testing.T) {
 	}
 }
 
-// The simulation tells on a loop that breaks the rules of engines.
+// The simulation reports a loop that breaks the rules of engines.
 func TestBrokenRulesPanic(t *testing.T) {
 	for what, breach := range map[string]func(e ring.Engine, fd int, id ring.ID){
 		"two receives":       func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.Recv(id, fd, nil, 0) },

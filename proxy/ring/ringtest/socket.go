@@ -14,7 +14,7 @@ type socket struct {
 	fin     bool // the peer ends its direction after the outbox
 	finned  bool
 	reset   bool
-	closed  bool // by the Loop's side
+	closed  bool // by the Loop
 	users   int  // operations in flight
 	engine  *engine
 }
@@ -50,7 +50,7 @@ func (p *pipe) write(n *Network, data []byte) int {
 func (p *pipe) fly(n *Network, x piece) {
 	x.at = n.now.Add(n.upTo(maxDelay))
 	if k := len(p.flying); k > 0 && x.at.Before(p.flying[k-1].at) {
-		x.at = p.flying[k-1].at // bytes do not overtake each other
+		x.at = p.flying[k-1].at // no byte overtakes another
 	}
 	p.flying = append(p.flying, x)
 }
