@@ -21,8 +21,8 @@ var smoke = map[string][]workload.Metric{
 	"trickle":           {workload.RowP50, workload.RowP99},
 }
 
-// TestQuick runs the whole instrument, quickly. That reports are well-formed is
-// all that counts: no figure is looked at but for being one.
+// TestQuick runs the whole benchmark, quickly. It checks only that reports are
+// well-formed and that each figure is a number.
 func TestQuick(t *testing.T) {
 	dir := t.TempDir()
 	binary, err := herd.Build(t.Context(), dir)

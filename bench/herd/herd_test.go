@@ -179,7 +179,7 @@ func TestChildStartsHerd(t *testing.T) {
 	time.Sleep(time.Minute) // until killed
 }
 
-// ended is true for a zombie too: whose job it is to reap it is not ours to say.
+// ended is true for a zombie too, because its parent may be another process, which has to reap it.
 func ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")

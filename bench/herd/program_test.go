@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// listenerScript, in Perl, which Debian's PostgreSQL brings, stands for a peer: it listens on the port in its
-// configuration and shows that file to whoever connects.
+// listenerScript takes the place of a peer: it listens on the port in its configuration, and sends that file to
+// every client. It is in Perl, on which Debian's PostgreSQL depends.
 const listenerScript = `use IO::Socket::INET;
 open(my $conf, '<', $ARGV[0]) or die; my ($port, $text) = split ' ', <$conf>;
 my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 5, ReuseAddr => 1) or die $!;

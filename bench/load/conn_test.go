@@ -35,7 +35,7 @@ func dial(t *testing.T, target Target) *Conn {
 	return c
 }
 
-// One PostgreSQL for all of these: it takes a second to start.
+// All of these share one PostgreSQL, because it takes a second to start.
 func TestAgainstPostgreSQL(t *testing.T) {
 	target := startTarget(t)
 	t.Run("conversations", func(t *testing.T) { testConversations(t, target) })

@@ -28,7 +28,7 @@ func walkAll(pieces [][]byte) (kinds []byte, errs error) {
 var answer = slices.Concat(message('T', []byte("columns")), message('D', bytes.Repeat([]byte("x"), 9000)),
 	message('D', []byte("Z\x00\x00\x00\x05I")), message('n', nil), message('Z', []byte("I")))
 
-// Wherever the bytes are cut, the same messages are found; those inside a row are none.
+// The same messages are found wherever the bytes are cut. Bytes inside a row that look like a message are not one.
 func TestWalkThroughAnyCut(t *testing.T) {
 	for size := 1; size < 40; size++ {
 		if kinds, err := walkAll(slices.Collect(slices.Chunk(answer, size))); err != nil || string(kinds) != "TDDnZ" {

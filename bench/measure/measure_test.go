@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A child burns CPU and ends; another one lives. Both count, and the proxy's
-// part of it is the living one's alone.
+// One child uses CPU and ends, another one goes on. Both count; for the proxy only the
+// one that goes on counts.
 func TestCountsTheLivingAndTheDead(t *testing.T) {
 	burn := "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
 	alive := exec.Command("sh", "-c", burn+"; echo done; exec sleep 60")
@@ -56,7 +56,7 @@ func TestCountsTheLivingAndTheDead(t *testing.T) {
 	}
 }
 
-// CI once saw a COPY between two ticks of /proc/stat: the machine had spent nothing.
+// CI once saw a COPY that lay between two ticks of /proc/stat, so that the machine seemed to have spent nothing.
 func TestTheMachineSpendsAtLeastWhatWeDo(t *testing.T) {
 	begin := reading{cost: Cost{Whole: time.Second, Machine: 5 * time.Second}}
 	for _, row := range []struct{ machine, want time.Duration }{
@@ -127,7 +127,7 @@ func TestCountsSystemCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const line = "0123456789\n" // the shell reads byte by byte, lest it take what is a child's
+	const line = "0123456789\n" // the shell reads byte by byte, so that it does not read what a child is to read
 	if _, err := in.Write([]byte(strings.Repeat(line, 7))); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func TestFollowsPrepared(t *testing.T) {
 	}
 }
 
-// Nobody has a larger pool than the others, and a mode means the same for all.
+// No peer has a larger pool than the others, and a pool mode means the same for all of them.
 func TestSettingsAreAlike(t *testing.T) {
 	node, certs := herd.Node{Host: "127.0.0.1", Port: 5432}, herd.Certs{Cert: "/c", Key: "/k"}
 	plain, safe := Place{Node: node}, Place{Node: node, Certs: certs, Mode: Mode{TLS: true, Prepared: true}}

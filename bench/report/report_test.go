@@ -43,8 +43,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// The machine was ten times as slow in one round, for both: the ratio does not
-// show it, and rounds that only one of them has do not count.
+// In one round the machine was ten times as slow for both peers. The ratio does not
+// show that, and rounds of which only one peer has a figure do not count.
 func TestRatiosAreOfOneRound(t *testing.T) {
 	a := Variant{Rounds: rounds(workload.TPS, 100, 10, 90, 500)}
 	b := Variant{Rounds: rounds(workload.TPS, 200, 20, 180, 0)}
@@ -158,7 +158,7 @@ func TestWrittenReportIsWellFormed(t *testing.T) {
 	wantTables(t, string(text))
 }
 
-// wantTables: the rows of a table have as many cells as its head.
+// wantTables checks that the rows of a table have as many cells as its header.
 func wantTables(t *testing.T, text string) {
 	t.Helper()
 	cells := 0

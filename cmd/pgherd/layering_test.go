@@ -110,7 +110,7 @@ func reaches(from, to string, above []string) bool {
 func checkOrder(s *source) []string {
 	from := s.folder()
 	if testOnly(from) || s.isTest() {
-		return nil // a test may look at whatever it tests with
+		return nil // a test may import whatever it uses
 	}
 	l, known := layers[layerName(from)]
 	if !known {
@@ -126,7 +126,7 @@ func checkOrder(s *source) []string {
 	return broken
 }
 
-// owned are imports that have one home each.
+// owned are imports that only one package may have.
 var owned = []struct{ what, home, why string }{
 	{"unsafe", "proxy/ring/", "one folder to audit for memory shared with the kernel"},
 	{"cilium/ebpf", "bpf/", "taking BPF away must change speed only (I6), so nobody else may need it"},
@@ -150,8 +150,8 @@ func checkOwned(s *source) []string {
 	return broken
 }
 
-// pure packages are told the time, their random numbers and what the network
-// said, so that a test can replay them.
+// pure are packages that get the time, random numbers and what comes from the network as
+// arguments, so that a test can replay them.
 var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover", "proxy/query/lex"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
@@ -225,7 +225,7 @@ func TestLayeringCatches(t *testing.T) {
 	}
 }
 
-// TestLayersAreAnOrder fails if the table allows a circle.
+// TestLayersAreAnOrder fails if the table allows a cycle.
 func TestLayersAreAnOrder(t *testing.T) {
 	var visit func(name string, above []string)
 	visit = func(name string, above []string) {

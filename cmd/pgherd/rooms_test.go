@@ -11,8 +11,8 @@ import (
 // sentIn is the one file of package session that writes to servers.
 const sentIn = "proxy/session/send.go"
 
-// checkSends: a request without its entry in the list of replies owed has the next reply
-// taken for another's (I1), so one file sends requests, and makes the entries.
+// checkSends requires that one file sends requests. It also makes their entries in the list of
+// replies owed: without one the next reply would be taken for that of another request (I1).
 func checkSends(s *source) (broken []string) {
 	if s.folder() != "proxy/session" || s.isTest() || s.path == sentIn {
 		return nil
@@ -56,8 +56,9 @@ func checkStatus(s *source) (broken []string) {
 	return broken
 }
 
-// Limits of a struct: one with more fields lives for several lengths of time, and is to be
-// parted by them; one with more booleans is a state machine that nobody wrote down.
+// Limits of a struct. One with more fields probably has values that live for different times,
+// and is to be divided by them. One with more booleans is a state machine that is written
+// nowhere.
 const (
 	fieldsLimit = 25
 	boolsLimit  = 6
@@ -133,7 +134,7 @@ func TestTypesStaySmall(t *testing.T) {
 	}
 }
 
-// receivers are the types of which a file has methods, one for each method.
+// receivers are the types of a file's methods, one for each method.
 func receivers(s *source) (types []string) {
 	for _, decl := range s.tree.Decls {
 		f, ok := decl.(*ast.FuncDecl)
@@ -155,7 +156,7 @@ func receivers(s *source) (types []string) {
 // one below it.
 var sessionLayers = []string{"exchange", "clientState", "analysis", "relaying", "serving", "signaling", "placement", "Session"}
 
-// checkLayer holds that a file of package session belongs to one layer.
+// checkLayer requires that a file of package session belongs to one layer.
 func checkLayer(s *source) []string {
 	if s.folder() != "proxy/session" {
 		return nil

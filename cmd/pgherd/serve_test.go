@@ -31,7 +31,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// Whoever waits in vain for a smart stop can ask again, more urgently.
+// A smart stop that takes too long can be followed by a more urgent one.
 func TestStopGetsMoreUrgent(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "stubborn")
@@ -46,7 +46,7 @@ func TestStopGetsMoreUrgent(t *testing.T) {
 	}
 }
 
-// However often a reload is asked for, a stop is heard.
+// A stop is carried out however many reloads are requested.
 func TestStopAmongReloads(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "slow")
@@ -54,7 +54,7 @@ func TestStopAmongReloads(t *testing.T) {
 	s.await("log", "LOG:  ready")
 	for range 20 {
 		server.Process.Signal(syscall.SIGHUP)
-		time.Sleep(5 * time.Millisecond) // else the kernel takes several for one
+		time.Sleep(5 * time.Millisecond) // otherwise the kernel delivers several signals as one
 	}
 	server.Process.Signal(syscall.SIGINT)
 	s.await("events", "drain fast")
@@ -77,7 +77,7 @@ func TestStopDuringStart(t *testing.T) {
 	}
 }
 
-// The configuration being started with is new enough.
+// A reload during the start does nothing, because the start reads the same configuration.
 func TestReloadDuringStart(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "hang")
@@ -99,7 +99,7 @@ func TestReload(t *testing.T) {
 	if code != 0 || out != "reloaded: changed max_client_conn\nwarning: not in effect before a restart: port\n" {
 		t.Errorf("%d %s", code, out)
 	}
-	for _, has := range []bool{ // by now: reload has waited for it
+	for _, has := range []bool{ // they hold now, because reload has waited for them
 		strings.Contains(s.read("events"), "reload port=9999 clients=7\n"),
 		strings.Contains(s.read("log"), "LOG:  configuration reloaded changed=max_client_conn\n"),
 		strings.Contains(s.read("log"), "WARNING:  changes that need a restart are not in effect: port\n"),
@@ -121,7 +121,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the server was reloaded %d times", n)
 	}
 
-	// What only the running server finds wrong is the answer, too.
+	// What only the running server finds wrong is part of the answer as well.
 	s.write("pgpool.conf", good)
 	s.write("refuse", "read pool_hba.conf: line 3\nread ident_file: line 1")
 	out, code = s.pgherd("reload", "-f", "pgpool.conf")
@@ -136,7 +136,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// The files that the server's command line names count for a reload that does not name them.
+// A reload that names no files uses those of the server's command line.
 func TestReloadKnowsTheServersFiles(t *testing.T) {
 	s := newSite(t, "enable_pool_hba = on\n")
 	s.write("elsewhere.conf", "local all all trust\n")
@@ -154,8 +154,8 @@ func TestReloadKnowsTheServersFiles(t *testing.T) {
 	}
 }
 
-// A configuration that is being changed is one thing or the other for a reload, which reads it once:
-// a pipe has nothing for whoever reads it again.
+// A reload reads the configuration once, so that one that is being changed is either old or new for it.
+// The test uses a pipe, which cannot be read twice.
 func TestReloadReadsOnce(t *testing.T) {
 	s := newSite(t, "")
 	s.start()
@@ -182,7 +182,7 @@ func TestReloadChangesTheLog(t *testing.T) {
 	s.await("log", "after: LOG:  configuration reloaded changed=log_line_prefix\n")
 }
 
-// A log whose reader has gone must not take the server with it.
+// The server goes on when the reader of its log has gone.
 func TestBrokenLogPipe(t *testing.T) {
 	s := newSite(t, "")
 	r, w, err := os.Pipe()
@@ -209,7 +209,7 @@ func TestBrokenLogPipe(t *testing.T) {
 	}
 }
 
-// A server that does not stop when told to at once is left to the process's end.
+// A server that does not stop when it is told to stop at once ends with the process.
 func TestServerThatDoesNotStop(t *testing.T) {
 	s := newSite(t, "")
 	c, _, err := config.Load(s.path("pgpool.conf"), config.CommandLine{})
@@ -294,7 +294,7 @@ func TestPidFolderMissing(t *testing.T) {
 	}
 }
 
-// A configuration that names no pid file gets one that whoever starts it can write to.
+// If a configuration names no pid file, pgherd uses one that its user can write to.
 func TestUsualPidFile(t *testing.T) {
 	s := newSite(t, "")
 	s.write("pgpool.conf", strings.ReplaceAll(s.read("pgpool.conf"), "pid_file_name = pid\n", ""))

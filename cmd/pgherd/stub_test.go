@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	bin = dir
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // else each race-checked program ends a second late
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each program with the race detector ends a second late
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -91,7 +91,7 @@ func startStub(ctx context.Context, c *config.Config, log *slog.Logger) (Server,
 	return s, nil
 }
 
-// hang waits until a file is there; false if ctx ends first.
+// hang waits until a file is there. It is false if ctx ends first.
 func hang(ctx context.Context, file string) bool {
 	for tick := time.Tick(20 * time.Millisecond); ; {
 		select {

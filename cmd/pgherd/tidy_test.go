@@ -19,15 +19,15 @@ const (
 	longestFile     = 500
 )
 
-// forbidden words have another name here (see the words of docs/ARCHITECTURE.md)
-// or none, because they say nothing.
+// forbidden are words for which pgherd has another one (see docs/ARCHITECTURE.md),
+// and words that say nothing.
 var forbidden = []string{
 	"backend", "frontend", "master", "slave", "manager", "handler", "helper",
 	"util", "common", "impl", "backends", "frontends", "masters", "slaves",
 	"managers", "handlers", "helpers", "utils",
 }
 
-// imposed are names somebody else chose, in identifiers and in file names.
+// imposed are names in identifiers and file names that come from elsewhere, such as a protocol.
 var imposed = []struct{ name, why string }{
 	{"BackendKeyData", "a message of PostgreSQL's protocol"},
 	{"CommonName", "a field of X.509 certificates"},
@@ -91,7 +91,7 @@ func badWord(name string) (string, bool) {
 	return "", false
 }
 
-// declared are the identifiers that a file gives a name to.
+// declared are the identifiers that a file declares.
 func declared(tree *ast.File) []*ast.Ident {
 	names := []*ast.Ident{tree.Name}
 	ast.Inspect(tree, func(n ast.Node) bool {
@@ -136,7 +136,7 @@ func checkWords(s *source) []string {
 	return broken
 }
 
-// checkPackageComments wants exactly one file of each package to state its contract.
+// checkPackageComments requires that exactly one file of each package has its contract, the package comment.
 func checkPackageComments(all []*source) []string {
 	stated := map[string]int{}
 	for _, s := range all {

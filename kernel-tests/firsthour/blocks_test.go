@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// elsewhere marks a block that cannot be run by a test, as ```sh elsewhere: it has no end,
-// or needs another machine. elsewhereLimit is how many there may be.
+// elsewhere marks a block that a test cannot run, as in ```sh elsewhere, because it does not end
+// or needs another machine. elsewhereLimit is how many such blocks there may be.
 const (
 	elsewhere      = "elsewhere"
 	elsewhereLimit = 2
@@ -28,7 +28,7 @@ type block struct {
 	text          string
 }
 
-// kinds are what blocks are, and how each is tried.
+// kinds are the kinds of blocks, and how each is tried.
 var kinds = map[string]func(*desk, string) error{
 	"sh": (*desk).runs, "console": (*desk).prints, "sql": (*desk).asks, "log": (*desk).logged,
 	"ini":   func(d *desk, text string) error { return d.loads("pgherd.conf", text) },
@@ -47,7 +47,7 @@ func TestBlocks(t *testing.T) {
 		switch try, ok := kinds[b.kind]; {
 		case b.file == failoverManual && b.mark != elsewhere: // TestFailoverManual does that
 		case !ok || b.mark != "" && b.mark != elsewhere:
-			t.Errorf("%s: nobody knows how to try a block of %q", name, strings.TrimSpace(b.kind+" "+b.mark))
+			t.Errorf("%s: there is no way to try a block of kind %q", name, strings.TrimSpace(b.kind+" "+b.mark))
 		case b.mark == elsewhere:
 			away++
 		case b.heading == beginning: // TestReadme does that
@@ -74,10 +74,10 @@ func (d *desk) refusesBroken() {
 	}
 }
 
-// last sorts what the log says behind what makes it say so.
+// last sorts blocks with lines of the log behind those that cause these lines.
 func last(b block) int { return strings.Count(b.kind, "log") }
 
-// brokenBlocks are wrong: that each kind is tried at all.
+// brokenBlocks are wrong. They show that blocks of each kind are really tried.
 var brokenBlocks = []struct{ kind, text string }{
 	{"sh", "true\nfalse\ntrue\n"},
 	{"console", "$ echo one\ntwo\n"},
@@ -92,7 +92,8 @@ var brokenBlocks = []struct{ kind, text string }{
 	{"log", "2026-02-03 04:05:06.007: main pid 4711: LOG:  never said\n"},
 }
 
-// TestNoBlockIsMissed: one that has no kind, or is told by its indent alone, would not be tried.
+// TestNoBlockIsMissed checks that a block without a kind, or one that is only indented, is an error,
+// because it would not be tried.
 func TestNoBlockIsMissed(t *testing.T) {
 	for text, want := range map[string]string{
 		"# A\n```sh elsewhere\nx\n```\n": "[{f A 2 sh elsewhere x\n}] <nil>",
@@ -157,7 +158,7 @@ func blocksOf(file, text string) (all []block, err error) {
 	return all, err
 }
 
-// TestMakeTargets: whatever documents have made is there to be made.
+// TestMakeTargets checks that every target of make that documents name exists.
 func TestMakeTargets(t *testing.T) {
 	text, err := os.ReadFile("../../Makefile")
 	if err != nil {
@@ -178,7 +179,7 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// servingDesk is one on which pgherd runs, and knows its nodes; reads go to the standby.
+// servingDesk is a desk on which pgherd runs. It knows its nodes, and reads go to the standby.
 func servingDesk(t *testing.T) *desk {
 	d := newDesk(t, 1)
 	d.write("pool_passwd", "alice:TEXTalice\npostgres:TEXTpostgres\n")
@@ -208,8 +209,8 @@ admin_users = 'postgres'
 	return d
 }
 
-// settles waits until reads go to the standby, as they do not at once after a start, a CREATE TABLE
-// or a CREATE ROLE.
+// settles waits until reads go to the standby. Soon after a start, a CREATE TABLE or a CREATE ROLE they
+// do not.
 func (d *desk) settles() {
 	herdtest.Eventually(d.T, "reads go to the standby", func() error {
 		out, _ := d.run("psql -c BEGIN -c 'SELECT * FROM notes' -c 'EXPLAIN ROUTE SELECT 1' -c COMMIT")
@@ -220,10 +221,10 @@ func (d *desk) settles() {
 	})
 }
 
-// minimal is what configurations have of which a document shows a part.
+// minimal is what every configuration has of which a document shows only a part.
 const minimal = "unix_socket_directories = ''\n"
 
-// runs wants each command to do well.
+// runs requires each command to succeed.
 func (d *desk) runs(text string) error {
 	if out, status := d.run("set -e\n" + text); status != 0 {
 		return fmt.Errorf("the commands end with status %d:\n%s", status, out)
@@ -231,7 +232,7 @@ func (d *desk) runs(text string) error {
 	return nil
 }
 
-// prints types what is behind a $ and wants the rest to be printed.
+// prints runs the commands behind each $, and requires them to print the rest.
 func (d *desk) prints(text string) error {
 	got := ""
 	for _, command := range commands(text) {
@@ -243,9 +244,9 @@ func (d *desk) prints(text string) error {
 	return nil
 }
 
-// asks has psql ask pgherd; what is behind the last semicolon has to be in the answer. It is asked
-// again where that may be for another reason: 2 s after a definition reads are held to the primary
-// once, until its catalog is known anew.
+// asks has psql run the statements through pgherd. What is behind the last semicolon has to be in the
+// output. A few tries are allowed, because reads go to the primary once, 2 s after a definition,
+// while the catalog is read.
 func (d *desk) asks(text string) (err error) {
 	end := strings.LastIndex(text, ";") + 1
 	end += strings.Index(text[end:], "\n") + 1
@@ -263,11 +264,11 @@ func (d *desk) asks(text string) (err error) {
 	return err
 }
 
-// askTries is more than the definitions that the blocks make one after the other.
+// askTries is more than the number of definitions that the blocks make one after the other.
 const askTries = 3
 
-// loads has check-config read it as that file of an otherwise minimal configuration, beside
-// the other files that there have been before: lines of pool_hba.conf name maps.
+// loads has check-config read the text as this file of an otherwise minimal configuration. Files of
+// earlier blocks stay, because lines of pool_hba.conf name maps of ident_file.
 func (d *desk) loads(file, text string) error {
 	d.write("site/pgherd.conf", minimal+"pid_file_name = 'pid'\nbackend_hostname0 = 'localhost'\nenable_pool_hba = on\nident_file = 'ident_file'\n")
 	name := filepath.Join("site", file)
@@ -281,7 +282,7 @@ func (d *desk) loads(file, text string) error {
 	return nil
 }
 
-// hasTrouble makes happen what the manual shows lines of the log for.
+// hasTrouble causes the events of which the manual shows lines of the log.
 func (d *desk) hasTrouble() {
 	if err := d.runs("psql -c 'PAUSE app'\npsql -d postgres -c 'RESUME app'"); err != nil {
 		d.Error(err)
@@ -294,7 +295,7 @@ func (d *desk) hasTrouble() {
 	herdtest.Eventually(d.T, "two primaries are noticed", func() error { return d.logged("herd: quarantine 1 ") })
 }
 
-// logged wants each line in the log.
+// logged requires each line to be in the log.
 func (d *desk) logged(text string) error {
 	log := d.read("pgherd.log")
 	for line := range strings.Lines(text) {

@@ -20,16 +20,16 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// aloneVariable is set for a test that has a network of its own, of which nothing but lo is there.
+// aloneVariable is set for a test that runs in a network namespace of its own, which has only lo.
 const aloneVariable = "PGHERD_TEST_ALONE"
 
-// aloneLimit is how long it may take there: a build, of C too if nothing is in the cache, a herd,
-// and what README says.
+// aloneLimit is how long that may take: a build, with that of the C code if it is not in the cache, the
+// start of a herd, and what README says.
 const aloneLimit = 20 * time.Minute
 
-// TestReadme does what README says under "In front of your own PostgreSQL", word by word, on a
-// machine without a network, as whoever runs the tests and, if that is root, as somebody who is not.
-// Only the port is another one, so that it is free, and the nodes are those of a herd.
+// TestReadme does what README says under "In front of your own PostgreSQL", word by word, without a
+// network: as the user who runs the tests and, if that is root, as another user as well. Only the
+// port differs, so that it is free, and the nodes are those of a herd.
 func TestReadme(t *testing.T) {
 	if os.Getenv(aloneVariable) == "" {
 		runsAlone(t)
@@ -78,8 +78,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// runsAlone runs the test once more, where there is no network. Who is not root may make one in
-// a user namespace.
+// runsAlone runs the test once more, in an empty network namespace. A user who is not root may make one
+// inside a user namespace.
 func runsAlone(t *testing.T) {
 	ctx, cancel := herdtest.Limited(aloneLimit)
 	defer cancel()
@@ -98,11 +98,11 @@ func runsAlone(t *testing.T) {
 	}
 }
 
-// raiseLoopback has lo up, and nothing else be there.
+// raiseLoopback sets lo up, and checks that there is no other interface.
 func raiseLoopback(t *testing.T) {
 	all, err := net.Interfaces()
 	if err != nil || len(all) != 1 || all[0].Name != "lo" {
-		t.Fatalf("this is no empty network: %v, %v", all, err)
+		t.Fatalf("the network namespace is not empty: %v, %v", all, err)
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -119,8 +119,8 @@ func raiseLoopback(t *testing.T) {
 	}
 }
 
-// starts runs the last command, which stays in the foreground, until a reload has an answer and
-// meanwhile, if anything, is done.
+// starts runs the last command, which stays in the foreground. Once a reload is answered it calls
+// meanwhile, unless that is nil, and then stops the server.
 func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credential, line string, meanwhile func()) {
 	server := shell(ctx, dir, cred, "exec "+line+" 2> log")
 	if err := server.Start(); err != nil {
@@ -152,10 +152,10 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 	}
 }
 
-// beginning is README's heading of how to begin.
+// beginning is the heading under which README tells how to begin.
 const beginning = "In front of your own PostgreSQL"
 
-// readme is the block of commands, without what is said of them, and the least configuration.
+// readme is the block of commands, without their comments, and the smallest configuration.
 func readme(t *testing.T) (lines []string, least string) {
 	for _, b := range documented(t) {
 		switch {
@@ -172,7 +172,7 @@ func readme(t *testing.T) (lines []string, least string) {
 	return lines, least
 }
 
-// hosts are the nodes that README's stand for.
+// hosts puts the herd's nodes in the place of README's.
 func hosts(servers *herd.Herd) *strings.Replacer {
 	var words []string
 	for i, n := range servers.Nodes() {
@@ -181,7 +181,7 @@ func hosts(servers *herd.Herd) *strings.Replacer {
 	return strings.NewReplacer(words...)
 }
 
-// questions are what README has one ask, by psql, of a statement and a parameter.
+// questions are the commands that README's table lists for psql, with a statement and a parameter filled in.
 func questions(t *testing.T) (all []string) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -207,10 +207,10 @@ func mustRun(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// person is who types.
+// person is the user who runs the commands.
 type person struct {
 	name string
-	cred *syscall.Credential // nil: whoever runs the tests
+	cred *syscall.Credential // nil: the user who runs the tests
 }
 
 func people(t *testing.T) []person {
@@ -224,7 +224,7 @@ func people(t *testing.T) []person {
 	return []person{{"root", nil}, {"not root", cred}}
 }
 
-// folder is one that this person owns, and may get to.
+// folder makes a folder that this person owns and can reach.
 func folder(t *testing.T, cred *syscall.Credential) string {
 	dir, err := os.MkdirTemp("", "readme-")
 	if err != nil {

@@ -22,10 +22,10 @@ import (
 
 var update = flag.Bool("update", false, "write the transcript anew")
 
-// commandLimit is for one command: past it, it hangs.
+// commandLimit is how long one command may take.
 const commandLimit = 2 * time.Minute
 
-// TestTranscript types the transcript, and what is printed has to be what it says.
+// TestTranscript runs the commands of the transcript, and compares what they print with it.
 func TestTranscript(t *testing.T) {
 	const file = "testdata/transcript.txt"
 	text, err := os.ReadFile(file)
@@ -58,7 +58,7 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// commands are what a transcript has typed.
+// commands are the commands of a transcript.
 func commands(text string) (all []string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if command, ok := strings.CutPrefix(line, "$ "); ok {
@@ -116,7 +116,7 @@ func bareDesk(t *testing.T) *desk {
 	return d
 }
 
-// types is what a command prints, with words for what is another one each time.
+// types is what a command prints, with words in the place of what differs each time.
 func (d *desk) types(command string) string {
 	d.Helper()
 	out, status := d.run(d.words.Replace(command))
@@ -132,7 +132,7 @@ func (d *desk) types(command string) string {
 
 var trailing = regexp.MustCompile(`(?m)[ \t]+$`)
 
-// steady has words for what differs from one time to the next.
+// steady puts words in the place of what differs from one run to the next.
 func steady(text string) string {
 	for _, r := range another {
 		text = r.pattern.ReplaceAllString(text, r.word)
@@ -140,7 +140,7 @@ func steady(text string) string {
 	return text
 }
 
-// another is what differs from one time to the next.
+// another is what differs from one run to the next.
 var another = []struct {
 	pattern *regexp.Regexp
 	word    string

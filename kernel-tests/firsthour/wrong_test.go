@@ -52,14 +52,14 @@ func TestWrongValues(t *testing.T) {
 	}
 }
 
-// rightLines are those that are not wrong.
+// rightLines are the lines that are not wrong.
 const rightLines = `backend_hostname0 = 'localhost'
 listen_addresses = ''
 unix_socket_directories = '.'
 pid_file_name = 'pgherd.pid'
 `
 
-// wrongFile is a configuration whose values are wrong but for what is before them.
+// wrongFile is a configuration of which all values are wrong except the lines before them.
 type wrongFile struct {
 	before string
 	values map[string]string // by the names that they are given to
@@ -73,7 +73,7 @@ func (w wrongFile) lines() string {
 	return text
 }
 
-// numbers are those of the lines.
+// numbers are the numbers of the lines.
 func (w wrongFile) numbers() map[string]int {
 	numbers := map[string]int{}
 	for i, name := range slices.Sorted(maps.Keys(w.values)) {
@@ -82,8 +82,8 @@ func (w wrongFile) numbers() map[string]int {
 	return numbers
 }
 
-// wrongFiles have every wrong value of every parameter in one of them, and no more of them than
-// are told at once. Files that are not there have two of their own, with another error and without.
+// wrongFiles are configurations that together have every wrong value of every parameter; none has more
+// errors than are reported at once. Two more name files that do not exist, with another error and without.
 func wrongFiles(t *testing.T) (all []wrongFile) {
 	missing := wrongFile{rightLines + "ssl = on\nserver_tls_sslmode = verify-full\n", map[string]string{"enable_pool_hba": "on"}}
 	for _, p := range config.Params() {
@@ -112,11 +112,11 @@ func wrongFiles(t *testing.T) (all []wrongFile) {
 	return append(all, missing, mixed)
 }
 
-// mayBeMissing are what a start does well without: nobody has a password then, and nothing is
-// kept in the folder yet.
+// mayBeMissing are files and folders without which pgherd starts: without them no user has a password,
+// and nothing is kept in the folder yet.
 var mayBeMissing = []string{"pool_passwd", "work_dir"}
 
-// wrongValues are what cannot be a value of this parameter.
+// wrongValues are values that this parameter cannot have.
 func wrongValues(p *config.Param) (all []string) {
 	switch p.Kind {
 	case config.Bool, config.Enum:
@@ -139,7 +139,7 @@ func wrongValues(p *config.Param) (all []string) {
 	return all
 }
 
-// says is what a command that fails says is wrong, without who says so and when.
+// says returns the errors that a failing command prints, without its name and the time.
 func (d *desk) says(command string) string {
 	d.Helper()
 	out, status := d.run(command)
@@ -157,7 +157,7 @@ func (d *desk) says(command string) string {
 
 var speaker = regexp.MustCompile(`^(pgherd: |TIME: main pid PID: FATAL:  )`)
 
-// hangsUp has the server reload by its signal, and is what it says is wrong.
+// hangsUp has the server reload by a signal, and returns the errors that it logs.
 func (d *desk) hangsUp() string {
 	before := d.read("pgherd.pid.reload")
 	if err := d.runs("kill -HUP $(cat pgherd.pid)"); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestChecks runs the demo's workload against PostgreSQL itself, which proves
-// the checks; only what asks pgherd itself cannot be done there.
+// that the checks are right. Only what asks pgherd itself is left out.
 func TestChecks(t *testing.T) {
 	nodes, err := herd.Start(t.Context(), herd.Settings{})
 	if err != nil {

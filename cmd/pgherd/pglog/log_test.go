@@ -82,7 +82,7 @@ func TestTerseLeavesOutDetails(t *testing.T) {
 	}
 }
 
-// LOG is above ERROR for the log, so that log_min_messages = warning still shows it.
+// For the log, LOG ranks above ERROR, so that log_min_messages = warning still shows it.
 func TestMinMessages(t *testing.T) {
 	all := map[string]slog.Level{"debug5": LevelDebug5, "debug1": slog.LevelDebug, "info": LevelInform, "notice": LevelNotice,
 		"warning": slog.LevelWarn, "error": slog.LevelError, "log": slog.LevelInfo, "fatal": LevelFatal, "panic": LevelPanic}
@@ -195,7 +195,7 @@ func TestUnreachableSyslogChangesNothing(t *testing.T) {
 	}
 }
 
-// Lines of many goroutines stay whole, whatever is reconfigured meanwhile.
+// Lines of many goroutines are not mixed, whatever is reconfigured meanwhile.
 func TestConcurrentUse(t *testing.T) {
 	l, b := open(t, settings(nil))
 	var wg sync.WaitGroup
