@@ -209,7 +209,7 @@ func TestBrokenLogPipe(t *testing.T) {
 	}
 }
 
-// A server that does not stop when it is told to stop at once ends with the process.
+// A server that does not stop when it is told to stop at once is not waited for: it ends with the process.
 func TestServerThatDoesNotStop(t *testing.T) {
 	s := newSite(t, "")
 	c, _, err := config.Load(s.path("pgpool.conf"), config.CommandLine{})

@@ -15,7 +15,7 @@ import (
 )
 
 // nonsense is what is sent to the port instead of a start-up packet, and the
-// SQLSTATE of the answer; none where nobody could read it.
+// SQLSTATE of the answer; there is none where the client could not read it.
 var nonsense = []struct {
 	name string
 	sent []byte
@@ -55,7 +55,7 @@ func TestNonsenseAsFirstPacket(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.sent == nil || c.want == "" {
-				conn.(*net.TCPConn).CloseWrite() // it says no more
+				conn.(*net.TCPConn).CloseWrite() // it sends nothing more
 			}
 			wantEnd(t, c.name, conn, c.want)
 			conn.Close()
@@ -67,7 +67,7 @@ func TestNonsenseAsFirstPacket(t *testing.T) {
 	})
 }
 
-// wantEnd reads up to the connection's end, which an error of this SQLSTATE precedes.
+// wantEnd reads up to the end of the connection. An error of this SQLSTATE has to come before it.
 func wantEnd(t *testing.T, name string, conn net.Conn, want string) {
 	t.Helper()
 	got, rest, err := endOf(conn)
@@ -79,7 +79,7 @@ func wantEnd(t *testing.T, name string, conn net.Conn, want string) {
 	}
 }
 
-// endOf is the last error before the connection's end, which has to come.
+// endOf is the last error before the end of the connection, which has to come.
 func endOf(conn net.Conn) (code, last string, err error) {
 	all, err := io.ReadAll(conn)
 	if errors.Is(err, net.ErrClosed) || err != nil && !isReset(err) {
@@ -196,7 +196,7 @@ func TestClientVanishesAfterEachByte(t *testing.T) {
 	})
 }
 
-// The same dialogue, sent whole, is answered whole: the probe of the test above.
+// The same dialogue gets all answers if it is sent as a whole. This shows that the test above is right.
 func TestDialogueIsAnswered(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)

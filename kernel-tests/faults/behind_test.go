@@ -13,7 +13,7 @@ import (
 // behindTimes is how often a cancel is sent right behind its statement, each way.
 const behindTimes = 60
 
-// asleep is the statement; it would sleep for longer than anybody waits.
+// asleep is the statement. It would sleep for longer than the test waits.
 const asleep = "SELECT pg_sleep(600)"
 
 // extendedly is a query in the extended protocol.
@@ -65,7 +65,7 @@ func cancelsBehind(t *testing.T, proxy *herd.Proxy, statement []byte, shared boo
 	defer other.Close()
 	rawMust(t, conn, "SET work_mem = '5MB'")
 	for i := range behindTimes {
-		if shared { // it is the server of both
+		if shared { // both clients use the same server
 			rawMust(t, other, "SET work_mem = '6MB'")
 		}
 		block := i%2 == 1

@@ -19,8 +19,8 @@ const (
 	cancelFor     = 4 * time.Second
 )
 
-// Cancels fly while many clients share few servers: nobody is ever cancelled
-// that did not ask for it (I10).
+// Many clients share few servers, and some of them cancel. No client that has not
+// asked for it is ever cancelled (I10).
 func TestCancelHammer(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
@@ -51,8 +51,8 @@ type hammer struct {
 	answers, cancels, hits atomic.Int64
 }
 
-// victim asks short questions on ever new connections; wrong keys are sent for
-// its number all the while.
+// victim asks short questions, each on a new connection. Meanwhile cancel requests
+// with its number and a wrong key are sent.
 func (h *hammer) victim(i int) error {
 	for n := 0; time.Now().Before(h.until); n++ {
 		version := []uint32{protocol30, protocol32}[n%2]
@@ -81,7 +81,7 @@ func (h *hammer) victim(i int) error {
 	return nil
 }
 
-// wrongKey is nearly right.
+// wrongKey is a wrong key, which is much like the right one or has the number of another client.
 func wrongKey(k cancelKey) cancelKey {
 	key := slices.Clone(k.key)
 	switch rand.IntN(4) {
@@ -126,7 +126,7 @@ func (h *hammer) self(i int) error {
 	return nil
 }
 
-// The keys of protocol 3.0 and 3.2 are what the versions say, and both cancel.
+// The keys of protocol 3.0 and 3.2 have the lengths of these versions, and both cancel.
 func TestCancelByEitherKey(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)

@@ -44,8 +44,8 @@ func asked(conn *pgconn.PgConn, sql string, value []byte, format int16) (string,
 	return string(result.Rows[0][0]), nil
 }
 
-// A signal to the number that a client was told reaches the server that it has now, its
-// session and no other, whether it has a server or none.
+// A signal to the number that a client was told reaches the server that the client has at that
+// moment. It concerns this session and no other, also if the client has no server.
 func TestSignalToAClient(t *testing.T) {
 	for _, balanced := range []bool{false, true} {
 		t.Run(fmt.Sprint("balanced ", balanced), func(t *testing.T) {
@@ -85,7 +85,7 @@ func signalsClients(t *testing.T, proxy *herd.Proxy, send func(*pgconn.PgConn, s
 	sent("pg_cancel_backend", victim.PID())
 	wantState(t, <-sleeper, "57014")
 	mustAsk(t, victim, "SELECT 1")
-	sent("pg_cancel_backend", victim.PID()) // of nothing
+	sent("pg_cancel_backend", victim.PID()) // nothing runs there
 	mustAsk(t, victim, "SELECT 1")
 	sent("pg_terminate_backend", victim.PID()) // it has no server
 	endsWith(t, victim, "57P01")

@@ -17,8 +17,8 @@ const (
 	crowdTurns   = 6
 )
 
-// Two thousand clients share twenty servers: each has its own settings and
-// prepared statements wherever it goes, and nobody waits too long.
+// Two thousand clients share twenty servers. Each has its own settings and prepared
+// statements on every server, and none waits too long.
 func TestCrowdSharesServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: fmt.Sprintf(
@@ -29,7 +29,7 @@ func TestCrowdSharesServers(t *testing.T) {
 		t.Logf("%d clients logged in after %v", len(all), time.Since(began).Round(time.Millisecond))
 		most := watchServers(t)
 		began = time.Now()
-		tag := rand.Uint32() // nobody else's rows are ours
+		tag := rand.Uint32() // so that no other client's rows have the same name
 		err := each(crowdClients, crowdClients, func(i int) error {
 			return newDweller(tag, i, all[i]).live()
 		})
@@ -47,8 +47,8 @@ func TestCrowdSharesServers(t *testing.T) {
 	})
 }
 
-// dweller is one of the crowd. What it sets and prepares differs from what its
-// neighbours set and prepare under the same names.
+// dweller is one of these clients. Its settings and prepared statements differ from those
+// that other clients have under the same names.
 type dweller struct {
 	conn   net.Conn
 	random *rand.Rand
@@ -81,10 +81,10 @@ func (d *dweller) live() error {
 
 func (d *dweller) setting() error { return d.wantAnswer(d.memory(), "SHOW work_mem") }
 
-// memory is odd, as PostgreSQL shows 1024 kB as 1 MB.
+// memory is an odd number of kB, because PostgreSQL shows 1024 kB as 1 MB.
 func (d *dweller) memory() string { return fmt.Sprintf("%dkB", 1001+2*d.i) }
 
-// meaning: the text is everybody's, and what it means depends on the settings.
+// meaning is a text that all clients use, and whose meaning depends on the settings.
 func (d *dweller) meaning() error { return d.wantBound(d.month, "month") }
 
 func (d *dweller) prepared() error {
@@ -92,7 +92,7 @@ func (d *dweller) prepared() error {
 	return d.wantBound(fmt.Sprint(n+d.i%7), "plus", fmt.Sprint(n))
 }
 
-// prepare gives everybody's names to statements that not everybody has.
+// prepare prepares statements that differ between clients under names that all clients use.
 func (d *dweller) prepare() error {
 	var b []byte
 	b = append(b, parseMessage("month", "SELECT extract(month FROM date '01/02/2024')::int")...)

@@ -6,8 +6,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A client that has only flushed has a transaction open: PostgreSQL ends it at
-// the Sync. Until then the server is nobody else's (I1, I2).
+// A client that has sent Flush but no Sync has a transaction open, which PostgreSQL ends
+// at the Sync. Until then no other client gets the server (I1, I2).
 func TestFlushedButNotSynced(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: oneServer + "io_engine = " + engine})
@@ -29,7 +29,7 @@ func TestFlushedButNotSynced(t *testing.T) {
 		}
 		other := connect(t, proxy)
 		answer := make(chan error, 1)
-		go func() { _, err := ask(other, "SELECT 1/0"); answer <- err }() // it would roll back what is not its own
+		go func() { _, err := ask(other, "SELECT 1/0"); answer <- err }() // on the same server it would roll back the other client's transaction
 		waiting(t, watch, 1)
 		if _, err := conn.Write(message('S')); err != nil {
 			t.Fatal(err)

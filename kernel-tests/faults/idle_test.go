@@ -23,8 +23,8 @@ const (
 	busyRest     = 200 * time.Millisecond // so that there is a processor left for the others
 )
 
-// Thousands of clients that hold no server stand beside busy ones, and each of
-// them is answered when it asks. They log in by SCRAM, as the busy ones do.
+// Thousands of clients that have no server are connected beside busy ones, and each
+// is answered when it asks. They log in by SCRAM, as the busy ones do.
 func TestManyIdleClients(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
@@ -55,7 +55,7 @@ func TestManyIdleClients(t *testing.T) {
 	})
 }
 
-// each runs work for 0..n-1, a few at a time, and returns what went wrong first.
+// each runs work for 0..n-1, a few at a time, and returns the first error.
 func each(n, atOnce int, work func(i int) error) error {
 	var next, failures atomic.Int64
 	var first error
@@ -95,7 +95,7 @@ func logInMany(t *testing.T, p *herd.Proxy, n int) []net.Conn {
 	return all
 }
 
-// answerMany has each client ask, and leave so that others get its server.
+// answerMany lets each client ask and leave, so that others get its server.
 func answerMany(t *testing.T, all []net.Conn) {
 	t.Helper()
 	err := each(len(all), loginsAtOnce, func(i int) error {
@@ -118,8 +118,8 @@ func answerMany(t *testing.T, all []net.Conn) {
 	}
 }
 
-// watchServers looks, until told, how many connections pgherd has made for
-// clients. A server that was told to end is not counted while it does.
+// watchServers counts, until it is stopped, the connections that pgherd has made for
+// clients. A server that was told to end is not counted while it is ending.
 func watchServers(t *testing.T) (most func() int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

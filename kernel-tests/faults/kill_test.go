@@ -18,7 +18,7 @@ import (
 
 const loadClients = 12
 
-// endLoad ends l; its clients must have had nothing but right answers.
+// endLoad ends l. Its clients must have got only right answers.
 func endLoad(t *testing.T, l *load) {
 	t.Helper()
 	if err := l.end(); err != nil {
@@ -42,8 +42,8 @@ func (l *load) mustBreak(t *testing.T) {
 	}
 }
 
-// A server process that is killed makes PostgreSQL end all others too and
-// recover; everybody is told, and goes on afterwards.
+// When a server process is killed PostgreSQL ends all others as well and recovers.
+// Every client gets an error, and goes on afterwards.
 func TestServerProcessIsKilled(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -145,7 +145,7 @@ func startChild(t *testing.T, dsn string) *exec.Cmd {
 }
 
 // Clients that are killed in the middle of queries, pipelines, transactions
-// and copies disturb nobody and leave no server behind.
+// and copies disturb no other client, and no server of theirs is left.
 func TestClientsAreKilled(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -165,7 +165,7 @@ func TestClientsAreKilled(t *testing.T) {
 	})
 }
 
-// A server that is ended while in use ends its session only.
+// The end of a server that is in use ends only its session.
 func TestServerIsTerminatedInUse(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -174,7 +174,7 @@ func TestServerIsTerminatedInUse(t *testing.T) {
 			conn := connect(t, proxy)
 			pid := mustAsk(t, conn, "SELECT pg_backend_pid()")
 			answer := make(chan error, 1)
-			if round%2 == 0 { // while it works; else while it waits in a transaction
+			if round%2 == 0 { // while it works; in other rounds while it waits in a transaction
 				go func() { _, err := ask(conn, "SELECT pg_sleep(120)"); answer <- err }()
 				eventually(t, "the query runs", func() error { return isActive(t, pid) })
 			} else {

@@ -18,9 +18,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// own is a pgherd that the test itself runs, so that it sees how it ends.
+// own is a pgherd that the test itself runs, so that the test sees how it ends.
 type own struct {
-	*herd.Proxy // where it is; it is not the herd's to stop
+	*herd.Proxy // its address; the herd does not stop it
 	cmd         *exec.Cmd
 	ended       chan struct{}
 	log         string
@@ -64,7 +64,7 @@ func startOwn(t *testing.T, config string) *own {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = o.cmd.Wait() // its state tells
+		_ = o.cmd.Wait() // the process's state tells how it ended
 		close(o.ended)
 	}()
 	t.Cleanup(func() {
@@ -86,7 +86,7 @@ func (o *own) signal(t *testing.T, sig os.Signal) {
 	}
 }
 
-// wantStopped: it has ended in order and left no pid file.
+// wantStopped checks that pgherd has ended with status 0 and has left no pid file.
 func (o *own) wantStopped(t *testing.T, mode string) {
 	t.Helper()
 	select {
@@ -149,7 +149,7 @@ func wantNoServers(t *testing.T) {
 	})
 }
 
-// A fast stop, also after a smart one, tells every client, whatever it does.
+// A fast stop, also after a smart one, sends every client an error, whatever the client does.
 func TestFastStop(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		o := startOwn(t, "max_node_connections = 3\nio_engine = "+engine)
@@ -198,7 +198,7 @@ func TestFastStop(t *testing.T) {
 	})
 }
 
-// An immediate stop asks nobody.
+// An immediate stop waits for no client.
 func TestImmediateStop(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		o := startOwn(t, "io_engine = "+engine)

@@ -12,7 +12,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// waiting waits until n clients stand in the queue for a server.
+// waiting waits until n clients are in the queue for a server.
 func waiting(t *testing.T, watch *pgconn.PgConn, n int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d clients wait", n), func() error {
@@ -41,7 +41,7 @@ func holder(t *testing.T, p *herd.Proxy, user, options string) *pgconn.PgConn {
 	return conn
 }
 
-// Thirty clients share three servers: whoever asked first is served first.
+// Thirty clients share three servers, and are served in the order in which they have asked.
 func TestQueueIsFIFO(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 3")
@@ -58,7 +58,7 @@ func TestQueueIsFIFO(t *testing.T) {
 				_, err := ask(conn, "SELECT 1")
 				order <- i
 				failed <- err
-				closeConn(conn) // only now can the next be served: two holders stay
+				closeConn(conn) // only now can the next client be served, because two holders stay
 			}()
 			waiting(t, watch, i+1)
 		}
@@ -77,7 +77,7 @@ func TestQueueIsFIFO(t *testing.T) {
 	})
 }
 
-// All at once, and everybody is served.
+// All ask at the same time, and every one is served.
 func TestThirtyClientsThreeServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 3")
@@ -201,7 +201,7 @@ func TestServersAreClosedInTime(t *testing.T) {
 func TestLimitsOfDatabaseAndUser(t *testing.T) {
 	for _, c := range []struct {
 		name, config string
-		user, other  string // who is over the limit, who is not
+		user, other  string // the user who is over the limit, and one who is not
 		otherOptions string
 	}{
 		{"database", "max_db_connections = 2", herd.UserMD5, herd.UserMD5, "dbname=postgres"},
@@ -319,7 +319,7 @@ func TestNothingLeaksToTheNextClient(t *testing.T) {
 	})
 }
 
-// wantParameters: what the client was told is what is in effect.
+// wantParameters checks that the parameters that the client was told are in effect.
 func wantParameters(t *testing.T, conn *pgconn.PgConn) {
 	t.Helper()
 	for _, name := range []string{"client_encoding", "TimeZone", "DateStyle", "standard_conforming_strings", "is_superuser"} {
@@ -329,7 +329,7 @@ func wantParameters(t *testing.T, conn *pgconn.PgConn) {
 	}
 }
 
-// A notification for somebody who listened before reaches nobody after.
+// A notification for a client that has listened before does not reach the next client.
 func TestNotificationIsNotInherited(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 1")
@@ -351,7 +351,7 @@ func TestNotificationIsNotInherited(t *testing.T) {
 		direct(t, "NOTIFY gossip, 'not for you'; NOTIFY news, 'for you'")
 		ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
 		defer cancel()
-		if err := next.WaitForNotification(ctx); err != nil { // it is idle: nothing asks for it
+		if err := next.WaitForNotification(ctx); err != nil { // it comes while the client is idle and asks for nothing
 			t.Fatal(err)
 		}
 		if got := <-heard; got != "for you" {

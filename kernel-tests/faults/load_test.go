@@ -14,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errWrong is an answer to somebody else's question, or half of one (I1).
+// errWrong is the error for the answer to another client's question, or for half an answer (I1).
 var errWrong = errors.New("wrong answer")
 
-// load is a number of clients that ask without end and check every answer.
+// load is a number of clients that ask all the time and check every answer.
 type load struct {
 	dsn      string
 	rest     time.Duration
@@ -30,7 +30,7 @@ type load struct {
 	bad []error
 }
 
-// client is one of them. Its rows in table log carry its name: it knows what
+// client is one of these clients. Its rows in table log have its name: it knows what
 // there must be.
 type client struct {
 	name   string
@@ -46,11 +46,11 @@ func startLoad(dsn string, n int, tolerate func(error) bool) *load {
 	return startPaced(dsn, n, 0, tolerate)
 }
 
-// startPaced is startLoad with clients that rest after each answer.
+// startPaced is startLoad with clients that pause after each answer.
 func startPaced(dsn string, n int, rest time.Duration, tolerate func(error) bool) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{dsn: dsn, rest: rest, tolerate: tolerate, stop: stop}
-	tag := rand.Uint32() // nobody else's rows are ours
+	tag := rand.Uint32() // so that no other client's rows have the same name
 	for i := range n {
 		c := &client{name: fmt.Sprintf("c%d-%d", tag, i), random: rand.New(rand.NewPCG(uint64(i), uint64(n)))}
 		l.clients = append(l.clients, c)
@@ -263,7 +263,7 @@ func (c *client) copyIn(ctx context.Context) error {
 	return c.conn.Exec(ctx, "COMMIT").Close()
 }
 
-// failing wants its own error.
+// failing sends a statement that fails, and requires the error of that statement.
 func (c *client) failing(ctx context.Context) error {
 	word := strings.ReplaceAll(c.word(), "/", "-")
 	_, err := c.conn.Exec(ctx, fmt.Sprintf("SELECT '%s'::int", word)).ReadAll()
@@ -283,8 +283,8 @@ func (c *client) bulky(ctx context.Context) error {
 	return c.wantValue(c.conn.ExecParams(ctx, "SELECT $1::text", [][]byte{[]byte(want)}, nil, nil, nil).Read(), want)
 }
 
-// outage says that err is what clients see of a PostgreSQL or a pgherd that
-// was killed: the connection's end, or being told of it.
+// outage says that err is what clients get when PostgreSQL or pgherd is killed: the
+// connection ends, with or without an error.
 func outage(err error) bool {
 	switch sqlstate(err) {
 	case "57P01", "57P02", "57P03", "08006", "08001":

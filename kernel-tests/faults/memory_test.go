@@ -11,7 +11,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// bulkySQL is a statement that no other is like.
+// bulkySQL is a long statement that differs from all others.
 func bulkySQL(i int) string {
 	return fmt.Sprintf("SELECT '%d', '%s'", i, strings.Repeat("x", 50_000))
 }
@@ -24,7 +24,7 @@ func prepareBulky(t *testing.T, conn *pgconn.PgConn, i int) error {
 	return err
 }
 
-// prepareUntilRefused prepares statements until one is refused, and returns how many were not.
+// prepareUntilRefused prepares statements until one is refused, and returns the number of those before it.
 func prepareUntilRefused(t *testing.T, conn *pgconn.PgConn, code string) int {
 	t.Helper()
 	for i := range 500 {
@@ -37,7 +37,7 @@ func prepareUntilRefused(t *testing.T, conn *pgconn.PgConn, code string) int {
 	return 0
 }
 
-// keptBytes is what pgherd keeps for all clients.
+// keptBytes is the number of bytes that pgherd keeps for all clients.
 func keptBytes(t *testing.T, watch *pgconn.PgConn) int {
 	t.Helper()
 	rows, err := show(watch, "SHOW POOL_MEMORY")
@@ -61,7 +61,7 @@ func nothingKept(t *testing.T, watch *pgconn.PgConn) {
 	})
 }
 
-// memoryModes are those in which statements follow their clients.
+// memoryModes are the pool modes in which statements follow their clients.
 func memoryModes(t *testing.T, config string, test func(t *testing.T, proxy *herd.Proxy)) {
 	for name, c := range map[string]struct {
 		nodes  int
@@ -77,8 +77,8 @@ func memoryModes(t *testing.T, config string, test func(t *testing.T, proxy *her
 	}
 }
 
-// What a client prepares beyond its limit is refused. It goes on, with what it has, and
-// what it closes, in either protocol, makes room.
+// A statement that a client prepares beyond its limit is refused. The client goes on with those
+// that it has, and a statement that it closes, in either protocol, makes room for another.
 func TestClientMemoryLimit(t *testing.T) {
 	memoryModes(t, "client_memory_limit = 1MB", func(t *testing.T, proxy *herd.Proxy) {
 		watch, conn := connectAs(t, proxy, herd.Superuser, ""), connect(t, proxy)
@@ -122,8 +122,8 @@ func TestClientMemoryLimit(t *testing.T) {
 	})
 }
 
-// Many clients together meet the common limit, and nothing of them is counted once they
-// have left, however they did.
+// Many clients together reach the common limit. Once they have left, in whatever way, nothing
+// of theirs is counted any more.
 func TestClientsMemoryLimit(t *testing.T) {
 	memoryModes(t, "clients_memory_limit = 4MB", func(t *testing.T, proxy *herd.Proxy) {
 		watch := connectAs(t, proxy, herd.Superuser, "")
@@ -167,7 +167,7 @@ func TestClientsMemoryLimit(t *testing.T) {
 	})
 }
 
-// Where servers are not shared PostgreSQL keeps the statements, and pgherd nothing.
+// Where servers are not shared PostgreSQL keeps the statements, and pgherd keeps nothing.
 func TestMemoryOfSessionMode(t *testing.T) {
 	proxy := start(t, "auto", "client_memory_limit = 1MB")
 	conn := connect(t, proxy)

@@ -11,11 +11,11 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Unless a test says otherwise there is one server, so that whoever keeps it
-// is seen by the next who wants it.
+// Unless a test says otherwise there is one server, so that the next client notices
+// a client that keeps it.
 const oneServer = "pool_mode = transaction\nmax_db_connections = 1\n"
 
-// myself is what SHOW POOL_CLIENTS tells a client of itself.
+// myself is the row of SHOW POOL_CLIENTS for the client that asks.
 func myself(conn *pgconn.PgConn) (map[string]string, error) {
 	rows, err := show(conn, "SHOW POOL_CLIENTS")
 	if err != nil {
@@ -29,7 +29,7 @@ func myself(conn *pgconn.PgConn) (map[string]string, error) {
 	return nil, fmt.Errorf("none of %d clients is the asker", len(rows))
 }
 
-// wantMyself waits until SHOW POOL_CLIENTS tells conn so of itself.
+// wantMyself waits until SHOW POOL_CLIENTS shows this for conn.
 func wantMyself(t *testing.T, conn *pgconn.PgConn, what string, so func(map[string]string) bool) {
 	t.Helper()
 	eventually(t, "SHOW POOL_CLIENTS: "+what, func() error {
@@ -41,7 +41,7 @@ func wantMyself(t *testing.T, conn *pgconn.PgConn, what string, so func(map[stri
 	})
 }
 
-// wantRefused: err is SQLSTATE 0A000 and its hint says what to do.
+// wantRefused checks that err has SQLSTATE 0A000 and a hint that says what to do.
 func wantRefused(t *testing.T, what string, err error, hint string) {
 	t.Helper()
 	fault, ok := errors.AsType[*pgconn.PgError](err)
@@ -50,7 +50,7 @@ func wantRefused(t *testing.T, what string, err error, hint string) {
 	}
 }
 
-// pins: what keeps a server, the reason that is shown, and what ends it.
+// pins are statements that keep a server, with the reason that is shown and the statement that ends it.
 var pins = []struct{ sql, reason, undo string }{
 	{"CREATE TEMP TABLE mine (i int)", "temporary", "DROP TABLE mine"},
 	{"CREATE TEMP TABLE mine (i int)", "temporary", "DISCARD TEMP"},
@@ -64,8 +64,8 @@ var pins = []struct{ sql, reason, undo string }{
 	{"LISTEN news; CREATE TEMP TABLE mine (i int); SELECT pg_advisory_lock(4711)", "", "DISCARD ALL"},
 }
 
-// A client that has left something on its server keeps it until that is gone;
-// the next one waits, and finds nothing of it.
+// A client that has left something on its server keeps the server until that is gone.
+// The next client waits, and finds nothing of it.
 func TestPinnedUntilTheCauseIsGone(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, oneServer)

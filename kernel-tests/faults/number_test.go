@@ -12,8 +12,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A client that keeps one server is told its number; others are told one that no
-// process has, and are known by it to pgherd.
+// A client that keeps one server is told the server's process number. Other clients are told a
+// number that no process has, by which pgherd knows them.
 func TestNumbers(t *testing.T) {
 	for mode, own := range map[string]bool{"session": true, "transaction": false} {
 		t.Run(mode, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// A client recognizes its own NOTIFY, and is told whose the others are.
+// A client recognizes its own notifications, and is told which client has sent the others.
 func TestNotifyNamesTheClient(t *testing.T) {
 	for _, mode := range []string{"session", "transaction"} {
 		t.Run(mode, func(t *testing.T) {
@@ -95,8 +95,8 @@ func listening(t *testing.T, proxy *herd.Proxy, hear func(*pgconn.Notification))
 	return conn
 }
 
-// Two pgherds before one primary: the slots that pg_basebackup names after the number
-// that it was told do not collide.
+// With two pgherds in front of one primary, the slots that pg_basebackup names after the number that
+// it was told have different names.
 func TestBaseBackupThroughTwo(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		const each = 2

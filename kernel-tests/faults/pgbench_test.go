@@ -8,7 +8,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// pgbenchServers are for all of pgbench's clients together.
+// pgbenchServers is the number of servers for all of pgbench's clients together.
 const pgbenchServers = 10
 
 // pgbenchRuns: every protocol, reading and writing; with and without a log-in
@@ -29,8 +29,8 @@ var pgbenchRuns = []struct {
 	{"-M prepared -C -S", 20, 5, false},
 }
 
-// pgbench's clients share servers twenty to one; no transaction fails, and in
-// the end the books are right.
+// Twenty of pgbench's clients share each server. No transaction fails, and in the
+// end the sums are right.
 func TestPgbenchSharesServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: fmt.Sprintf(
@@ -71,7 +71,7 @@ func wantBooks(t *testing.T, moved int) {
 	}
 }
 
-// wantAtMost: servers that PostgreSQL had at a time.
+// wantAtMost checks how many servers PostgreSQL had at a time.
 func wantAtMost(t *testing.T, servers, limit int) {
 	t.Helper()
 	if servers > limit || servers == 0 {

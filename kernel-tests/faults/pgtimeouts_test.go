@@ -11,7 +11,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// endsWith waits, silent, until the connection ends, and wants to be told why.
+// endsWith sends nothing and waits until the connection ends, which this error has to explain.
 func endsWith(t *testing.T, conn *pgconn.PgConn, code string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
@@ -19,9 +19,8 @@ func endsWith(t *testing.T, conn *pgconn.PgConn, code string) {
 	wantState(t, conn.WaitForNotification(ctx), code)
 }
 
-// PostgreSQL's idle_session_timeout counts for the client that has it, however it has
-// got it, and never against another client of the same servers, nor against a server
-// that nobody has.
+// PostgreSQL's idle_session_timeout ends the client that has set it, in whatever way. It ends neither
+// another client of the same servers nor an idle server.
 func TestIdleSessionTimeout(t *testing.T) {
 	for name, c := range map[string]struct {
 		role         bool // has it
@@ -49,7 +48,7 @@ func TestIdleSessionTimeout(t *testing.T) {
 				if c.set != "" {
 					mustAsk(t, brief, c.set)
 				}
-				if !c.role && c.options == "" { // another client of the server is not meant
+				if !c.role && c.options == "" { // it does not concern another client of the server
 					mustAsk(t, first, "SELECT 1")
 					endsWith(t, brief, "57P05")
 					if got := mustAsk(t, first, "SELECT current_setting('idle_session_timeout')"); got != "0" {
@@ -70,7 +69,7 @@ func TestIdleSessionTimeout(t *testing.T) {
 	}
 }
 
-// A BEGIN that is held back has no server that would end the client.
+// While a BEGIN is held back there is no server that would end the client.
 func TestTimeoutOfAHeldBegin(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		for _, mode := range []string{"session", "transaction"} {

@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Clients that are nothing but a socket. (pgconn's Hijack will not do: now and
-// then its background reader goes on reading what is then ours.)
+// These clients are only a socket. (pgconn's Hijack cannot be used: its background reader
+// sometimes goes on reading, and takes bytes that the test is to read.)
 
 // trustHBA lets such clients in.
 const trustHBA = "host all postgres 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
@@ -33,7 +33,7 @@ func rawLogin(p *herd.Proxy) (net.Conn, error) {
 	return conn, err
 }
 
-// cancelKey is by what a client may cancel what it asked for.
+// cancelKey is the key by which a client may cancel its query.
 type cancelKey struct {
 	pid uint32
 	key []byte

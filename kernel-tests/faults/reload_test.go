@@ -23,8 +23,8 @@ const (
 	buildLimit    = 10 * time.Minute
 )
 
-// Reloads under load, of a configuration that says the same: each client reads what it
-// has set, and nothing that another has. The race detector looks on.
+// Under load an unchanged configuration is reloaded again and again. Each client reads what it has
+// set, and nothing that another client has set. The race detector is on.
 func TestReloadsUnderLoad(t *testing.T) {
 	ctx, cancel := limited(buildLimit)
 	defer cancel()
@@ -59,7 +59,7 @@ func reloadServersIn(mode string) int {
 	return reloadServers
 }
 
-// reloadOften sends SIGHUP until stop, which tells how often it did.
+// reloadOften sends SIGHUP until stop is called, which returns how often it has.
 func reloadOften(t *testing.T, proxy *herd.Proxy) (stop func() int) {
 	end, over, count := make(chan struct{}), sync.WaitGroup{}, 0
 	over.Go(func() {
@@ -105,7 +105,7 @@ func tenantsLife(proxy *herd.Proxy, i int) error {
 	return nil
 }
 
-// setTenant says so in one of several ways.
+// setTenant sets the tenant in one of several ways.
 func setTenant(conn *pgconn.PgConn, turn int, tenant string) error {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// TestResetsLeaveNoWarning: clients that leave, in a transaction or not, leave no
-// line in PostgreSQL's log. The server is free for the next one once it is reset.
+// TestResetsLeaveNoWarning checks that clients that leave, in a transaction or not, cause no line
+// in PostgreSQL's log. The server is free for the next client once it is reset.
 func TestResetsLeaveNoWarning(t *testing.T) {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// residueSetup makes what leaves what DISCARD ALL does not take back, for who may not do
-// it himself, and what tells that it is there.
+// residueSetup makes functions that leave what DISCARD ALL does not take back, for users who may
+// not do that themselves, and functions that tell whether it is there.
 const residueSetup = `
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE FUNCTION slot() RETURNS void LANGUAGE sql SECURITY DEFINER AS
@@ -22,7 +22,7 @@ CREATE FUNCTION run(statement text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EX
 CREATE FUNCTION slots() RETURNS text LANGUAGE sql AS
 	$$ SELECT count(*)::text FROM pg_replication_slots WHERE temporary AND active_pid = pg_backend_pid() $$;`
 
-// remoteSetup is more of it, which nothing can be asked about.
+// remoteSetup makes more such functions, about whose effect the server cannot be asked.
 const remoteSetup = `
 CREATE EXTENSION dblink;
 CREATE FUNCTION remote() RETURNS text LANGUAGE sql SECURITY DEFINER AS
@@ -39,7 +39,7 @@ CREATE FUNCTION remotes() RETURNS text LANGUAGE plpgsql AS $$
 	EXCEPTION WHEN others THEN RETURN coalesce(dblink_get_connections()::text, 'none'); END $$;
 SELECT pg_replication_origin_create('left');`
 
-// residues are what a client does, how the next one sees it, and what it should see.
+// residues are what a client does, the query by which the next client would see it, and the right answer.
 var residues = []struct {
 	database, does, sees, want string
 }{
@@ -62,8 +62,9 @@ var residues = []struct {
 // seeded tells whether random() begins as it does after setseed(0.5).
 const seeded = "SELECT (random() = 0.9851677175347999)::text"
 
-// TestWhatOutlastsDiscardAll is not found by the next client of the same server, nor
-// of any, in every mode; after DISCARD ALL by the client itself neither.
+// TestWhatOutlastsDiscardAll checks, in every mode, that what DISCARD ALL does not take back is not
+// found by the next client of the same server or of another one, and that the client itself does not
+// find it after a DISCARD ALL of its own.
 func TestWhatOutlastsDiscardAll(t *testing.T) {
 	for database, setup := range map[string]string{"residue": residueSetup, "remote": residueSetup + remoteSetup} {
 		direct(t, "CREATE DATABASE "+database)

@@ -9,8 +9,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// What another transaction has drawn may have been drawn on another server:
-// PostgreSQL would answer, for somebody else.
+// A number that another transaction has drawn from a sequence may have been drawn on another
+// server, where PostgreSQL would answer with another client's number.
 func TestSequenceOfAnotherTransaction(t *testing.T) {
 	proxy := start(t, "auto", oneServer)
 	conn, other := connect(t, proxy), connect(t, proxy)

@@ -13,7 +13,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Servers of alice and bob: the superuser's are pgherd's probes and ours.
+// The servers of alice and bob are counted: those of the superuser are pgherd's probes and the test's.
 const (
 	countSQL = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename IN ('alice', 'bob')"
 	showSQL  = "SHOW POOL_POOLS"
@@ -59,8 +59,8 @@ func show(conn *pgconn.PgConn, sql string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// settled waits until PostgreSQL and pgherd agree on which servers there are:
-// none leaked, none believed in that is gone. It returns how many.
+// settled waits until PostgreSQL and pgherd have the same servers: none has leaked, and
+// pgherd has none that has ended. It returns how many there are.
 func settled(t *testing.T, p *herd.Proxy) int {
 	t.Helper()
 	conn := connectAs(t, p, herd.Superuser, "")
@@ -84,7 +84,7 @@ func settled(t *testing.T, p *herd.Proxy) int {
 	return count
 }
 
-// allIdle waits until no client but the asker is left in pgherd.
+// allIdle waits until pgherd has no client except the one that asks.
 func allIdle(t *testing.T, p *herd.Proxy) {
 	t.Helper()
 	conn := connectAs(t, p, herd.Superuser, "")

@@ -2,8 +2,8 @@ package faults_test
 
 import "testing"
 
-// What a client has prepared beside a temporary table of its own is not what the
-// next client of that server has prepared, though the text is the same.
+// A statement that a client has prepared while it had a temporary table is not the statement of the
+// next client of that server, although the text is the same.
 func TestPreparedBesideATemporaryTable(t *testing.T) {
 	direct(t, "CREATE TABLE shadowed (everybodys text); GRANT SELECT ON shadowed TO PUBLIC")
 	defer direct(t, "DROP TABLE shadowed")

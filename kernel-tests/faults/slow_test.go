@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// memoryBound is by how much pgherd may grow while one client does not
-	// read, or one message is huge: a few buffers, and slack for the heap.
+	// memoryBound is how much memory pgherd may add while one client does not
+	// read, or one message is huge: a few buffers, and some more of the heap.
 	memoryBound = 64 << 20
 	rowBytes    = 1024
 	slowRows    = 500 << 10 // 500 MB
@@ -45,7 +45,7 @@ func grown(t *testing.T, p *herd.Proxy, what string, work func()) {
 }
 
 // A client that asks for 500 MB and does not read costs little memory and
-// slows nobody but itself; when it reads, all is there.
+// slows down no other client. When it reads it gets all of it.
 func TestSlowClient(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -157,7 +157,7 @@ func TestHugeMessages(t *testing.T) {
 	})
 }
 
-// stuff writes n bytes that do not repeat, and hashes them.
+// stuff writes n bytes that do not repeat themselves, and returns their hash.
 func stuff(to io.Writer, n int, sum hash.Hash) error {
 	block := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{1}).Read(block)
@@ -166,7 +166,7 @@ func stuff(to io.Writer, n int, sum hash.Hash) error {
 	}
 	for n > 0 {
 		part := block[:min(n, len(block))]
-		copy(part, fmt.Sprintf("%020d", n)) // every block is another
+		copy(part, fmt.Sprintf("%020d", n)) // no two blocks are equal
 		sum.Write(part)
 		if _, err := to.Write(part); err != nil {
 			return err
@@ -176,7 +176,7 @@ func stuff(to io.Writer, n int, sum hash.Hash) error {
 	return nil
 }
 
-// announce is a message's head, with the beginning of its body.
+// announce is the header of a message, with the beginning of its body.
 func announce(kind byte, begin []byte, rest int) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(4+len(begin)+rest)), begin...)
 }
@@ -265,7 +265,7 @@ func hugeRow(conn net.Conn, n int) error {
 	return err
 }
 
-// A client that vanishes in the middle of a huge message disturbs nobody.
+// A client that vanishes in the middle of a huge message disturbs no other.
 func TestClientVanishesWithinHugeMessage(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -291,7 +291,7 @@ func TestClientVanishesWithinHugeMessage(t *testing.T) {
 	})
 }
 
-// vanish closes without a word; by a RST, or by a FIN.
+// vanish closes the connection without a Terminate, by a RST or by a FIN.
 func vanish(conn net.Conn, reset bool) {
 	if reset {
 		_ = conn.(*net.TCPConn).SetLinger(0)

@@ -11,7 +11,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Those who wait in vain are told so, then why, and stay.
+// Clients that wait in vain get a notice, then an error that says why, and stay connected.
 func TestWaitersAreToldAndStay(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		const waiters = 20
@@ -110,8 +110,8 @@ func TestQueryTimeout(t *testing.T) {
 	})
 }
 
-// Silence inside a transaction ends the client; its server is rolled back and
-// serves the next.
+// A client that is silent inside a transaction is ended. Its server is rolled back and
+// serves the next client.
 func TestIdleTransactionTimeout(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: oneServer + "idle_transaction_timeout = 1\nio_engine = " + engine})
@@ -140,7 +140,7 @@ func TestIdleTransactionTimeout(t *testing.T) {
 				t.Errorf("the next got %s, want %s 4MB", got, pid)
 			}
 		}
-		outside, err := rawLogin(proxy) // nobody is ended outside a transaction
+		outside, err := rawLogin(proxy) // no client is ended outside a transaction
 		if err != nil {
 			t.Fatal(err)
 		}

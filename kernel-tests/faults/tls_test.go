@@ -87,7 +87,7 @@ func (a *authority) sign(t *testing.T, file string, c *x509.Certificate, key *ec
 func (a *authority) crt(file string) string     { return filepath.Join(a.dir, file+".crt") }
 func (a *authority) private(file string) string { return filepath.Join(a.dir, file+".key") }
 
-// tlsConfig is TLS on both legs, with certificates of a on the client's side.
+// tlsConfig sets TLS up on both sides, with certificates of a for clients.
 func tlsConfig(a *authority, mode string) string {
 	return fmt.Sprintf("ssl = on\nssl_cert = '%s'\nssl_key = '%s'\nssl_ca_cert = '%s'\nserver_tls_sslmode = '%s'\nserver_tls_ca_file = '%s'\n",
 		a.crt("pgherd"), a.private("pgherd"), a.crt("ca"), mode, world.herd.Certs.CA)
@@ -105,7 +105,7 @@ func verifying(a *authority) string {
 	return fmt.Sprintf("host=localhost sslmode=verify-full sslrootcert=%s", a.crt("ca"))
 }
 
-// Every way to come in by TLS, and TLS to the server behind it.
+// Every way to connect by TLS works, with TLS to the server behind it.
 func TestTLSOnBothLegs(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")
@@ -147,7 +147,7 @@ func (a *authority) client(file string) string {
 	return fmt.Sprintf(" sslcert=%s sslkey=%s", a.crt(file), a.private(file))
 }
 
-// issueInto puts a certificate of ours into another one's folder.
+// issueInto puts a certificate of this authority into the folder of another one.
 func (a *authority) issueInto(t *testing.T, other *authority, file, name string) {
 	t.Helper()
 	moved := *a
@@ -155,7 +155,7 @@ func (a *authority) issueInto(t *testing.T, other *authority, file, name string)
 	moved.issue(t, file, name)
 }
 
-// psqlOverTLS is libpq's own opinion.
+// psqlOverTLS is what libpq says of the connection.
 func psqlOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 	t.Helper()
 	out, err := program(t, "psql", "-XAt", fmt.Sprintf("port=%d user=%s password=%s dbname=%s %s", p.Port, herd.User, herd.User, herd.Database, verifying(a)),
@@ -188,8 +188,8 @@ func TestTLSServerIsVerified(t *testing.T) {
 	})
 }
 
-// Everything that is checked without TLS is right with TLS on both legs, while
-// the certificate is replaced; and servers move between workers.
+// Everything that is checked without TLS holds with TLS on both sides as well, while the
+// certificate is replaced and servers move between workers.
 func TestLoadOverTLS(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")
@@ -213,7 +213,7 @@ func TestLoadOverTLS(t *testing.T) {
 	})
 }
 
-// shownSerial is that of the certificate a client is shown, by direct TLS.
+// shownSerial is the serial number of the certificate that a client gets by direct TLS.
 func shownSerial(t *testing.T, p *herd.Proxy, a *authority) string {
 	t.Helper()
 	text, err := os.ReadFile(a.crt("ca"))
@@ -269,7 +269,7 @@ func largeOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 	}
 }
 
-// One TLS server serves clients on two workers in turn: its TLS goes with it.
+// One server with TLS serves clients on two workers in turn, so its TLS state moves with it.
 func TestTLSServerMovesBetweenWorkers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")

@@ -46,7 +46,7 @@ var (
 	hung       = herdtest.Hung
 )
 
-// world is what every test of this package stands on: one PostgreSQL with a
+// world is what every test of this package uses: one PostgreSQL with a
 // standby, offering TLS, and the program under test.
 var world struct {
 	herd   *herd.Herd
@@ -90,7 +90,7 @@ func runAll(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// setupSQL: a row per thing a client did; the clients count them.
+// setupSQL makes a table that has a row for each write of a client; the clients count them.
 const setupSQL = `
 CREATE UNLOGGED TABLE log (client text, seq int, PRIMARY KEY (client, seq));
 GRANT ALL ON log TO PUBLIC;
@@ -104,7 +104,7 @@ func engines(t *testing.T, test func(t *testing.T, engine string)) {
 	}
 }
 
-// proxyConfig is what most tests want; later lines win. Servers move between
+// proxyConfig is what most tests need. Of two lines for a parameter the later one counts. Servers move between
 // two workers whatever the machine has, and clients that only watch have none.
 const proxyConfig = "workers = 2\nserver_at_login = off\nmax_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
 
@@ -128,7 +128,7 @@ func start(t *testing.T, engine, config string) *herd.Proxy {
 	return startProxy(t, herd.ProxySettings{Config: "io_engine = " + engine + "\n" + config})
 }
 
-// waitPrimary returns once pgherd serves the primary: until its first probe it knows none.
+// waitPrimary returns once pgherd serves the primary, which it does not know before its first probe.
 func waitPrimary(t *testing.T, p *herd.Proxy) {
 	t.Helper()
 	eventually(t, "pgherd finds its primary", func() error {
@@ -149,7 +149,7 @@ func dsn(port int, user string) string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=disable", port, user, user, herd.Database)
 }
 
-// connect logs in as alice, and leaves with the test.
+// connect logs in as alice, and closes the connection at the end of the test.
 func connect(t *testing.T, p *herd.Proxy) *pgconn.PgConn {
 	t.Helper()
 	return connectAs(t, p, herd.User, "")
@@ -184,7 +184,7 @@ func sqlstate(err error) string {
 	return ""
 }
 
-// lost says that err is the end of a connection, told or not.
+// lost says that err is the end of a connection, with or without an error of the server's.
 func lost(err error) bool {
 	return err != nil && !errors.Is(err, errHung) && sqlstate(err) == ""
 }
@@ -206,7 +206,7 @@ func signal(t *testing.T, p *herd.Proxy, sig syscall.Signal) {
 	}
 }
 
-// ended waits until pgherd has.
+// ended waits until pgherd has ended.
 func ended(t *testing.T, p *herd.Proxy) {
 	t.Helper()
 	select {

@@ -18,12 +18,12 @@ import (
 const (
 	large  = 10 << 20 // bytes of a statement
 	levels = 10_000   // of nesting
-	// mostMemory is what pgherd may come to take for them, in KB: a few copies.
+	// mostMemory is how much memory pgherd may use for them, in KB, which is a few copies.
 	mostMemory = 128 << 10
 )
 
-// badInput is what nobody should send, and pgherd cannot or will not look into.
-// By PostgreSQL 15's grammar some of it is right.
+// badInput are statements that no client should send, and that pgherd cannot or does
+// not analyze. By PostgreSQL 15's grammar some of them are correct.
 var badInput = []struct{ name, sql string }{
 	{"a large literal", "SELECT length('" + strings.Repeat("x", large) + "')"},
 	{"a large comment", "SELECT 1 /*" + strings.Repeat("x", large) + "*/"},
@@ -65,8 +65,8 @@ var badInput = []struct{ name, sql string }{
 	{"nothing", ""},
 }
 
-// What cannot be looked into is answered as the primary answers it, in bounded time
-// (that of an answer) and memory; no standby hears of it, and the session goes on.
+// A statement that cannot be analyzed is answered as by the primary, in bounded time
+// (that of an answer) and memory. No standby gets it, and the session goes on.
 func TestBadInput(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// holdBack has the standbys replay what they get only so much later.
+// holdBack delays the replay of the standbys by this much.
 func holdBack(t *testing.T, delay string) {
 	t.Helper()
 	set := func(value string) {
@@ -24,8 +24,8 @@ func holdBack(t *testing.T, delay string) {
 	})
 }
 
-// holdStill has the standbys replay nothing of what they get, however long a test
-// takes. A record that a standby has read is not applied once this has returned.
+// holdStill makes the standbys replay nothing, however long a test takes. Once it
+// has returned, not even a record that a standby has read already is applied.
 func holdStill(t *testing.T) {
 	t.Helper()
 	each := func(sql string) {
@@ -40,8 +40,8 @@ func holdStill(t *testing.T) {
 	})
 }
 
-// A client that reads back at once what it wrote, from standbys that have not got
-// it: with session and global it always finds its row, with eventual it does not.
+// A client reads at once what it has written, while standbys have not replayed it. With
+// session and global it always finds its row, with eventual it does not.
 func TestReadYourOwnWrites(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		config += "backend_weight0 = 0\nstatement_level_load_balance = on\n"
@@ -65,7 +65,7 @@ func TestReadYourOwnWrites(t *testing.T) {
 					}
 					return nil
 				}
-				if c.misses { // a standby that is slow to say that it lives gets no reads for a while
+				if c.misses { // a standby that is slow to answer probes gets no reads for a while
 					eventually(t, "reads miss their row on a standby", check)
 				} else if err := check(); err != nil {
 					t.Error(err)

@@ -11,12 +11,12 @@ import (
 
 // step is sent in one go, up to its last ReadyForQuery.
 type step struct {
-	text  string // for people
+	text  string // for readers of a report
 	reads int    // statements that could go anywhere
 	send  []pgproto3.FrontendMessage
 }
 
-// generator makes up a script.
+// generator invents a script.
 type generator struct {
 	*rand.Rand
 	owner    int
@@ -37,7 +37,7 @@ type kind uint8
 
 const (
 	other  kind = iota
-	read        // could go anywhere
+	read        // could run on any node
 	copyIn      // data follow
 )
 
@@ -46,7 +46,7 @@ const (
 	keys   = 8  // rows of an owner
 )
 
-// generate is a script: all it does is up to the seed.
+// generate makes a script, which depends on nothing but the seed.
 func generate(seed uint64) []step {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), owner: int(seed), prepared: map[string]string{}}
 	g.simple(statement{sql: fmt.Sprintf("DELETE FROM item WHERE owner = %[1]d; DELETE FROM other.item WHERE owner = %[1]d; DELETE FROM quick WHERE owner = %[1]d", g.owner)})
@@ -72,7 +72,7 @@ func (g *generator) scene() {
 		g.send(g.setting())
 		g.send(g.dependent())
 	case 6:
-		if g.IntN(2) == 0 { // DDL has all sessions read from the primary for a while
+		if g.IntN(2) == 0 { // after DDL all sessions read from the primary for a while
 			g.send(g.oddity())
 		}
 	case 7:
@@ -86,7 +86,7 @@ func (g *generator) scene() {
 	}
 }
 
-// block is a transaction, with whatever may happen in one.
+// block is a transaction, with anything that may happen in one.
 func (g *generator) block() {
 	begin := pick(g, begins)
 	if *known && g.IntN(6) == 0 {
@@ -136,7 +136,7 @@ var inside = []string{"SET TRANSACTION READ ONLY", "SET TRANSACTION ISOLATION LE
 
 func (g *generator) key() string { return strconv.Itoa(1 + g.IntN(keys)) }
 
-// of fills in the owner for %d, and gives the rest as parameters.
+// of puts the owner in the place of %d, and passes the rest as parameters.
 func (g *generator) of(kind kind, sql string, args ...string) statement {
 	return statement{sql: strings.ReplaceAll(sql, "%d", strconv.Itoa(g.owner)), args: args, kind: kind}
 }
@@ -236,7 +236,7 @@ func (g *generator) setting() statement {
 		"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"})}
 }
 
-// dependent says something that depends on settings.
+// dependent is a statement whose answer depends on settings.
 func (g *generator) dependent() statement {
 	return g.of(read, pick(g, []string{"SELECT date '2026-02-03', timestamptz '2026-02-03 04:05:06Z', count(*) FROM item WHERE owner = %d",
 		"SELECT 0.1::float8 + 0.2::float8, '\\x0102'::bytea, interval '1 day 2 hours', total(%d)", "SELECT count(*), max(v) FROM item WHERE owner = %d",
@@ -253,7 +253,7 @@ func (g *generator) oddity() statement {
 		"SELECT pg_is_in_recovery()", "VACUUM quick", "COMMIT", "ROLLBACK", "SAVEPOINT alone", "EXPLAIN (COSTS OFF) SELECT 1", "SET TRANSACTION READ ONLY",
 		"DELETE FROM quick WHERE owner = %d", "DEALLOCATE ALL", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'sql'"}))
 	if st.sql == shadow {
-		clear(g.prepared) // PostgreSQL goes on with the other one's plans, a server that has none does not
+		clear(g.prepared) // PostgreSQL would go on with the plans of the other database; a server that has none would not
 	}
 	return st
 }
@@ -266,7 +266,7 @@ func (g *generator) savepoint() {
 	g.send(statement{sql: pick(g, []string{"RELEASE a", "ROLLBACK TO a", "ROLLBACK TO SAVEPOINT a", "ROLLBACK TO nobody"})})
 }
 
-// cursor is one of SQL's.
+// cursor uses a cursor of SQL.
 func (g *generator) cursor() {
 	g.cursors++
 	name := fmt.Sprint("c", g.cursors)
@@ -280,7 +280,7 @@ func (g *generator) cursor() {
 	g.send(statement{sql: pick(g, []string{"FETCH 1 FROM " + name, "CLOSE " + name})})
 }
 
-// portal is a cursor of the protocol, run in pieces with other things between.
+// portal uses a portal, which is run in pieces with other statements between them.
 func (g *generator) portal() {
 	g.cursors++
 	name, st := fmt.Sprint("portal", g.cursors), g.of(read, "SELECT k, v FROM item WHERE owner = %d ORDER BY k")
@@ -301,7 +301,7 @@ func (g *generator) sqlPrepared() {
 	clear(g.prepared) // DISCARD ALL has dropped them, and a Parse of one again would fail otherwise
 }
 
-// several statements are one text.
+// several makes one text of several statements.
 func (g *generator) several() {
 	var texts []string
 	kind := read
@@ -349,7 +349,7 @@ func (g *generator) simple(st statement) {
 	g.add(inlined(st), count(st), append(send, g.data(st)...)...)
 }
 
-// data follow a COPY at once; if it fails, they are skipped.
+// data are sent right behind a COPY. If that fails, the server skips them.
 func (g *generator) data(st statement) []pgproto3.FrontendMessage {
 	if st.kind != copyIn {
 		return nil
@@ -395,11 +395,11 @@ func (g *generator) pipeline(n int) {
 	reads := 0
 	for range n {
 		st := pick(g, []func() statement{g.read, g.read, g.read, g.write, g.wrong})()
-		if g.IntN(10) == 0 { // with a mode, BEGIN is an error after a read in the same go, and pgherd may have parted them
+		if g.IntN(10) == 0 { // BEGIN with a mode is an error behind a read in the same pipeline, unless pgherd sends the two to different nodes
 			st = statement{sql: pick(g, append([]string{"BEGIN"}, ends...))}
 		}
 		if reads += count(st); g.IntN(6) == 0 {
-			send = append(append(send, &pgproto3.Sync{}, &pgproto3.Query{String: inlined(st)}), g.data(st)...) // after an error up to a Sync nobody reads it
+			send = append(append(send, &pgproto3.Sync{}, &pgproto3.Query{String: inlined(st)}), g.data(st)...) // after an error the server skips it up to a Sync
 			text = append(text, "sync", "query "+inlined(st))
 			continue
 		}

@@ -10,9 +10,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// What pgherd cannot read, being newer than the grammar that it knows, is answered by the
-// primary as it would answer directly: with the error of a PostgreSQL that cannot read it
-// either, or carried out, with all that it leaves in its session and in no other.
+// A statement with newer syntax than the grammar that pgherd knows goes to the primary. A PostgreSQL
+// that does not know the syntax either answers with its error. One that does runs the statement, and
+// what that leaves is found in its session and in no other.
 func TestNewerSyntax(t *testing.T) {
 	sessions, home := newer(t)
 	version, err := strconv.Atoi(strings.TrimSpace(on(t, 0, "SHOW server_version_num")))
@@ -59,8 +59,8 @@ func newer(t *testing.T) (sessions [][]string, home []string) {
 	return sessions, home
 }
 
-// newer plays a session on both sides, which have to agree. What its PostgreSQL knows, by
-// the file, is right.
+// newer plays a session through pgherd and directly, and the answers have to be equal. Statements
+// that this PostgreSQL knows, by the file, have to succeed.
 func (h *hunt) newer(lines []string, form string, version int) {
 	h.t.Helper()
 	through, direct := h.open(h.proxy.Addr(), herd.Database), h.open(h.direct, twins)

@@ -23,8 +23,8 @@ const balanced = "backend_weight0 = 0\nread_consistency = session\nread_consiste
 const atOnce = 4
 
 // Whatever a session does, it gets the answers that it would get from the
-// primary alone; and reads do leave it. In two of the runs the standbys are
-// late, so that most reads would miss what their session has written.
+// primary alone, although reads go to standbys. In two of the runs the standbys
+// are late, so that most reads would miss what their session has written.
 func TestAnswersAreThePrimarys(t *testing.T) {
 	first := uint64(1)
 	for _, p := range []struct{ config, delay string }{
@@ -132,7 +132,7 @@ func script(steps []step) string {
 	return strings.Join(lines, "\n")
 }
 
-// play runs a script on both sides: "" if all answers are equal.
+// play runs a script through pgherd and directly. It returns "" if all answers are equal.
 func (h *hunt) play(steps []step, counts bool) string {
 	through, err := open(h.proxy.Addr(), herd.Database)
 	if err != nil {
@@ -165,8 +165,8 @@ func (h *hunt) play(steps []step, counts bool) string {
 }
 
 // undescribed is the one answer that may differ: in a failed block PostgreSQL
-// describes a statement that returns no rows; a server that has not prepared it
-// cannot be made to any more.
+// describes a statement that returns no rows, but a server that has not prepared
+// the statement cannot prepare it there.
 func undescribed(want, got []string) bool {
 	return len(want) == 2 && strings.HasPrefix(want[0], "ParameterDescription") && strings.HasPrefix(want[1], "NoData") &&
 		len(got) > 0 && strings.Contains(got[0], "25P02")
@@ -177,11 +177,11 @@ func refused(line string) bool {
 	return strings.Contains(line, "is not possible in a transaction that reads on a standby")
 }
 
-// conflicts is what a serializable transaction may be told because of another
-// script's, on either side.
+// conflicts are the errors that a serializable transaction may get because of a transaction
+// of another script, on either side.
 func conflicts(line string) bool { return strings.Contains(line, "40001 could not serialize access") }
 
-// missing are the lines of some that are not in others; all of them, if only the order differs.
+// missing are the lines of some that others does not have, or all of them if only the order differs.
 func missing(some, others []string) (all []string) {
 	for _, line := range some {
 		if !slices.Contains(others, line) {
@@ -203,10 +203,10 @@ func (h *hunt) note(st step, answer []string) {
 	h.refused += strings.Count(strings.Join(answer, "\n"), readOnly)
 }
 
-// shrinkLimit bounds a shrink where each try waits for what does not come.
+// shrinkLimit bounds a shrink of which each try waits for an answer in vain.
 const shrinkLimit = 30 * time.Second
 
-// shrink leaves out what is not needed for a failure.
+// shrink removes the steps that a failure does not need.
 func (h *hunt) shrink(steps []step) []step {
 	deadline := time.Now().Add(shrinkLimit)
 	for size := len(steps) / 2; size > 0; size /= 2 {
@@ -231,14 +231,14 @@ func logged(t *testing.T, node int) int {
 	return int(info.Size())
 }
 
-// share is the least part of the reads that has to have left the primary: many
-// are in sessions that left something there, or after a write in its transaction.
+// share is the part of the reads that has to run on standbys at least. Many cannot: their
+// session has left something on the primary, or their transaction has written.
 const share = 0.08
 
-// isRead finds one of a script's.
+// isRead finds a read of a script.
 var isRead = regexp.MustCompile(`LOG:  (statement|execute [^:]*): .*(item|total\(|VALUES \(1)`)
 
-// count looks into the standbys' logs for what was asked of them.
+// count counts the statements in the standbys' logs.
 func (h *hunt) count(from [2]int) {
 	reads, refused := 0, 0
 	for i, offset := range from {

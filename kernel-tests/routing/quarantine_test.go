@@ -10,8 +10,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestForeignNode: a primary of its own beside the herd is neither read from nor
-// written to, whatever its number; SHOW POOL_NODES and the log say so.
+// TestForeignNode checks that a primary of another system gets neither reads nor writes, whatever
+// its number, and that SHOW POOL_NODES and the log say so.
 func TestForeignNode(t *testing.T) {
 	ours, other := herdtest.Start(t, lone(1)), herdtest.Start(t, lone(0))
 	nodes := append(ours.Nodes(), other.Nodes()...)
@@ -32,8 +32,8 @@ func TestForeignNode(t *testing.T) {
 	}
 }
 
-// TestTwoPrimaries: after a start, the higher timeline is the primary, whatever its
-// number; where nothing tells it is nobody.
+// TestTwoPrimaries checks that after a start the node on the higher timeline is the primary, whatever
+// its number, and that there is none if the timelines are equal.
 func TestTwoPrimaries(t *testing.T) {
 	ours := herdtest.Start(t, lone(1))
 	ctx, cancel := limited(herdtest.SetupLimit)
@@ -68,7 +68,7 @@ func startOn(t *testing.T, nodes []herd.Node, config string) *herd.Proxy {
 
 func port(n herd.Node) string { return strconv.Itoa(n.Port) }
 
-// statuses are those that SHOW POOL_NODES tells, with the roles.
+// statuses are the statuses and roles of SHOW POOL_NODES.
 func statuses(t *testing.T, p *herd.Proxy) string {
 	t.Helper()
 	ctx, cancel := limited(answerLimit)

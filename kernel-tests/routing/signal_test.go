@@ -69,7 +69,7 @@ func pidOf(t *testing.T, node int, marker string) (pid uint32) {
 	return pid
 }
 
-// up fails unless every node is.
+// up fails unless every node is up.
 func up(t *testing.T, conn *pgconn.PgConn) {
 	t.Helper()
 	ctx, cancel := limited(answerLimit)
@@ -87,8 +87,8 @@ func up(t *testing.T, conn *pgconn.PgConn) {
 	}
 }
 
-// A signal reaches its process on whatever node that is, ends its session and
-// nothing else, and no node is believed to be down for it.
+// A signal reaches its process whatever node that is on. It ends the session of
+// that process and nothing else, and pgherd does not take the node to be down.
 func TestSignals(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		// A statement that comes when the catalog is due would go to the primary.
@@ -114,7 +114,7 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// wantSent: PostgreSQL has sent it.
+// wantSent checks that PostgreSQL has sent the signal.
 func wantSent(t *testing.T, got string, err error) {
 	t.Helper()
 	if err != nil || got != "t" {

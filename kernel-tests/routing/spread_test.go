@@ -16,8 +16,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// where says which nodes answered n reads, one after the other: what is sent in
-// one go goes to one node.
+// where says which nodes have answered n reads. They are sent one after the other,
+// because those of one pipeline go to one node.
 func where(conn *pgconn.PgConn, n int) (map[string]int, error) {
 	seen := map[string]int{}
 	for range n {
@@ -30,8 +30,8 @@ func where(conn *pgconn.PgConn, n int) (map[string]int, error) {
 	return seen, nil
 }
 
-// everywhere reads until each node has answered: while a busy machine opens a standby's
-// server, which takes it long, the reads that wait for it go to the primary.
+// everywhere reads until each node has answered. While a server of a standby is being opened, which
+// takes long on a busy machine, the reads that wait for it go to the primary.
 func everywhere(conn *pgconn.PgConn) error {
 	for range 100 {
 		seen, err := where(conn, 100)
@@ -42,7 +42,7 @@ func everywhere(conn *pgconn.PgConn) error {
 	return errors.New("a node does not answer reads")
 }
 
-// Every statement is placed anew: the nodes' shares are those of their weights.
+// A node is chosen for every statement, and the nodes' shares are those of their weights.
 func TestWeights(t *testing.T) {
 	const clients = 4
 	engines(t, func(t *testing.T, config string) {
@@ -76,7 +76,7 @@ func TestWeights(t *testing.T) {
 	})
 }
 
-// within is how far a share may be off: 5 times the deviation that chance has.
+// within is how far a share may be off, which is 5 standard deviations.
 const within = 0.03
 
 func wantShares(t *testing.T, seen map[string]int, reads int, shares map[string]float64) {
@@ -93,7 +93,7 @@ func wantShares(t *testing.T, seen map[string]int, reads int, shares map[string]
 	}
 }
 
-// only waits until reads come from these nodes alone, and sees that it stays so.
+// only waits until reads are answered by these nodes alone, and checks that this stays so.
 func only(t *testing.T, conn *pgconn.PgConn, nodes ...string) {
 	t.Helper()
 	check := func() error {
@@ -117,7 +117,7 @@ func only(t *testing.T, conn *pgconn.PgConn, nodes ...string) {
 	}
 }
 
-// A standby that is too far behind gets nothing, and comes back by itself.
+// A standby that is too far behind gets no reads, and gets reads again by itself later.
 func TestDelayThreshold(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\nstatement_level_load_balance = on\ndelay_threshold = 100000\n")
@@ -127,7 +127,7 @@ func TestDelayThreshold(t *testing.T) {
 		t.Cleanup(func() { on(t, 1, "SELECT pg_wal_replay_resume()") })
 		only(t, conn, "node1", "node2") // it is not behind yet
 		on(t, 0, "INSERT INTO item (owner, k, v) SELECT 2000000, i, repeat('x', 100) FROM generate_series(1, 5000) i")
-		only(t, conn, "node0", "node2") // the primary has the late one's share
+		only(t, conn, "node0", "node2") // the primary gets the share of the standby that is late
 		on(t, 1, "SELECT pg_wal_replay_resume()")
 		only(t, conn, "node1", "node2")
 		on(t, 0, "DELETE FROM item WHERE owner = 2000000")
@@ -168,8 +168,8 @@ func sessionsOn(t *testing.T, p *herd.Proxy, node string, n int) (all []*pgconn.
 	return all
 }
 
-// A node whose weight becomes 0 is left by all, each at the end of its
-// transaction, and nobody is disconnected.
+// When the weight of a node becomes 0 all clients leave it, each at the end of its
+// transaction, and no client is disconnected.
 func TestMaintenance(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\nbackend_weight1 = 1\nbackend_weight2 = 1\n")
@@ -211,7 +211,7 @@ func TestMaintenance(t *testing.T) {
 	})
 }
 
-// A standby dies: reads go on elsewhere, and nobody who waits is disconnected.
+// When a standby dies reads go on elsewhere, and no client that waits is disconnected.
 func TestStandbyIsKilled(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\n")

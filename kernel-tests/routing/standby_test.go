@@ -2,7 +2,7 @@ package routing_test
 
 import "testing"
 
-// What no standby does is not asked of one; what one can do is.
+// Statements that a standby refuses never go to one, and those that it can run do.
 func TestOnlyWhatStandbysDo(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\n")

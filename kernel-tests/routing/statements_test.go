@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Whatever looks like a read is answered as the primary alone answers it, in both
-// protocols; and what could write never reaches a standby.
+// A statement that looks like a read is answered as by the primary alone, in both
+// protocols, and one that could write never reaches a standby.
 func TestStatements(t *testing.T) {
 	text, err := os.ReadFile("testdata/statements.txt")
 	if err != nil {
@@ -37,8 +37,8 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// balancedHunt is one through a pgherd that spreads reads; away are the statements that ran
-// on a standby since.
+// balancedHunt is a hunt through a pgherd that spreads reads. away returns the statements that have run
+// on a standby since then.
 func balancedHunt(t *testing.T, config string) (h *hunt, away func() []string) {
 	h = &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
 	h.ready()
@@ -76,7 +76,7 @@ func (h *hunt) once(address, database string, messages []pgproto3.FrontendMessag
 	return c.say(step{send: messages})
 }
 
-// statementsIn are those of clients that a node's log has from there on.
+// statementsIn are the statements of clients in a node's log from this position on.
 func statementsIn(t *testing.T, node, from int) (all []string) {
 	t.Helper()
 	log, err := os.ReadFile(world.herd.Log(node))
@@ -85,7 +85,7 @@ func statementsIn(t *testing.T, node, from int) (all []string) {
 	}
 	for line := range strings.Lines(string(log[from:])) {
 		if !strings.HasPrefix(line, herd.User+"@"+herd.Database+" ") {
-			continue // pgherd's own, or the tail of a statement
+			continue // a statement of pgherd's own, or the rest of one of several lines
 		}
 		for _, before := range []string{"statement: ", "execute <unnamed>: ", "execute pgherd_"} {
 			if _, after, ok := strings.Cut(line, before); ok {

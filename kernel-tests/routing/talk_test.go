@@ -23,7 +23,7 @@ type talk struct {
 	ended  bool
 }
 
-// open logs in, where no password is asked for.
+// open logs in where no password is required.
 func open(address, database string) (*talk, error) {
 	conn, err := net.DialTimeout("tcp", address, answerLimit)
 	if err != nil {
@@ -41,7 +41,7 @@ func open(address, database string) (*talk, error) {
 
 func (t *talk) leave() {
 	t.wire.Send(&pgproto3.Terminate{})
-	_ = t.wire.Flush() // whoever ended is gone anyway
+	_ = t.wire.Flush() // if the other side has ended there is nothing to flush
 	t.conn.Close()
 }
 
@@ -59,9 +59,9 @@ func (t *talk) say(st step) []string {
 }
 
 func (t *talk) exchange(readies int) (lines []string) {
-	_ = t.conn.SetDeadline(time.Now().Add(answerLimit)) // an error is Receive's as well
+	_ = t.conn.SetDeadline(time.Now().Add(answerLimit)) // Receive reports the same error
 	sent := make(chan error, 1)
-	go func() { sent <- t.wire.Flush() }() // neither side may wait for the other
+	go func() { sent <- t.wire.Flush() }() // otherwise each side could wait for the other
 	for readies > 0 {
 		m, err := t.wire.Receive()
 		if err != nil {
@@ -81,7 +81,7 @@ func (t *talk) exchange(readies int) (lines []string) {
 	return lines
 }
 
-// line describes a message; "" is one that is compared otherwise.
+// line describes a message. It is "" for one that is compared in another way.
 func (t *talk) line(m pgproto3.BackendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.ParameterStatus:
@@ -112,7 +112,7 @@ func (t *talk) line(m pgproto3.BackendMessage) string {
 	return ""
 }
 
-// preparedName in a message is that of the server where servers are shared.
+// preparedName is a statement's name on the server, which messages have where servers are shared.
 var preparedName = regexp.MustCompile(`prepared statement "(s[0-9]+|pgherd_[0-9a-z]+)"`)
 
 func fault(e *pgproto3.ErrorResponse) string {
@@ -120,7 +120,7 @@ func fault(e *pgproto3.ErrorResponse) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s at %d", e.Severity, e.Code, message, e.Detail, e.Hint, e.Position))
 }
 
-// parameters are all that was told, as lines.
+// parameters are all parameters that the client was told, as lines.
 func (t *talk) parameters() (all []string) {
 	for _, name := range slices.Sorted(maps.Keys(t.told)) {
 		all = append(all, name+" = "+t.told[name])

@@ -11,8 +11,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// What pgherd asks on a client's server is not ended by the client's own timeouts, which
-// would end the client with it. transaction_timeout came with PostgreSQL 17.
+// pgherd's own queries on a client's server are not ended by the client's timeouts, because that
+// would end the client as well. PostgreSQL has transaction_timeout since 17.
 func TestTimeoutsAreForTheClientAlone(t *testing.T) {
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestTimeoutsAreForTheClientAlone(t *testing.T) {
 	}
 }
 
-// lockCatalog keeps everybody from a table of the system that only pgherd's question reads.
+// lockCatalog locks a system table that only pgherd's question reads.
 func lockCatalog(t *testing.T) (unlock func()) {
 	t.Helper()
 	conn, err := pgconn.Connect(t.Context(), dsn(world.herd.Nodes()[0].Port, herd.Superuser, herd.Database))

@@ -1,10 +1,10 @@
 // Package routing_test proves where statements go: a real pgherd in front of a
-// real primary and two standbys. Reads spread by weight, lag and maintenance;
+// real primary and two standbys. Reads are spread by weight, lag and maintenance,
 // and whatever random sessions do, they get the answers of the primary alone.
 //
-// A random run is its seed: -routing.seed N does it again; a script that fails
-// is shrunk. What is counted is what the nodes say of themselves: node() is the
-// name of the one that runs it, and the standbys log every statement.
+// A random run depends on its seed alone: -routing.seed N repeats it. A script that
+// fails is shrunk. Where a statement ran the nodes themselves say: node() returns the
+// name of the node on which it runs, and the standbys log every statement.
 package routing_test
 
 import (
@@ -43,7 +43,7 @@ var (
 	mustAsk    = herdtest.MustAsk
 )
 
-// world is what every test of this package stands on.
+// world is what every test of this package uses.
 var world struct {
 	herd   *herd.Herd
 	binary string
@@ -60,10 +60,10 @@ func TestMain(m *testing.M) {
 
 const trust = "host all all 127.0.0.1/32 trust"
 
-// twins is the database of those who do without pgherd.
+// twins is the database of the sessions without pgherd.
 const twins = "twins"
 
-// setUp makes what the tests work on, in both databases with the same OIDs.
+// setUp makes the objects that the tests use, in both databases with the same OIDs.
 func setUp(ctx context.Context) error {
 	for _, file := range []string{"testdata/setup.sql", "testdata/statements_setup.sql"} {
 		sql, err := os.ReadFile(file)
@@ -98,11 +98,11 @@ func engines(t *testing.T, test func(t *testing.T, config string)) {
 	}
 }
 
-// asksNode lets reads call node(), into which pgherd cannot look.
+// asksNode allows reads that call node(), a function that pgherd cannot analyze.
 const asksNode = "read_only_function_list = node\nharmless_function_list = node\n"
 
-// start runs pgherd in front of all nodes, both standbys of which get reads by
-// the time it returns; later lines of the configuration win.
+// start runs pgherd in front of all nodes. When it returns both standbys get reads.
+// Of two lines for a parameter the later one counts.
 func start(t *testing.T, config string) *herd.Proxy {
 	t.Helper()
 	proxy := startProxy(t, asksNode+config)
@@ -139,7 +139,7 @@ func tryConnect(p *herd.Proxy) (*pgconn.PgConn, error) {
 	return herdtest.Connect(dsn(p.Port, herd.User, herd.Database))
 }
 
-// connect logs in as alice, and leaves with the test.
+// connect logs in as alice, and closes the connection at the end of the test.
 func connect(t *testing.T, p *herd.Proxy) *pgconn.PgConn {
 	t.Helper()
 	conn, err := tryConnect(p)
