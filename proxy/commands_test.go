@@ -39,8 +39,8 @@ func differing(a, b *session.Settings) (names []string) {
 	return names
 }
 
-// TestPersonal: whatever the manual says a session can set for itself it can,
-// and nothing else changes with it.
+// TestPersonal checks that a session can set for itself whatever the manual says it can, and that
+// nothing else changes with it.
 func TestPersonal(t *testing.T) {
 	open := func(string) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("backend_hostname0 = db0\nbackend_hostname1 = db1\n")), nil
@@ -79,7 +79,8 @@ func TestPersonal(t *testing.T) {
 	}
 }
 
-// TestPgpool: through all of pgherd, in both protocols, over a reload.
+// TestPgpool sends these commands through all of pgherd, in both protocols, before and after a
+// reload.
 func TestPgpool(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, "SELECT 1")

@@ -8,8 +8,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestRulesAskTheWorld: lines for the members of a role, of whom the primary
-// knows, and for a host by its name, of whom the system's resolver knows.
+// TestRulesAskTheWorld has lines for the members of a role, which the primary is asked for, and for
+// a host by its name, which the system's resolver is asked for.
 func TestRulesAskTheWorld(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, `
@@ -47,7 +47,7 @@ func TestRulesAskTheWorld(t *testing.T) {
 	}
 }
 
-// TestNobodyToAsk: the file is taken, the log says what to set.
+// TestNobodyToAsk checks that the file is accepted, and that the log says what to set.
 func TestNobodyToAsk(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, "CREATE ROLE dba", "host all all 127.0.0.1/32 trust")

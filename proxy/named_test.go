@@ -44,8 +44,8 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"listen_addresses = '127.0.0.1,no such name'", "listen_addresses", `listen at "no such name"`},
 }
 
-// TestCheckSaysWhatAStartSays: with one node and with two, what keeps Start from starting is found
-// by Check, with the line of the configuration, in the same words.
+// TestCheckSaysWhatAStartSays checks that, with one node and with two, Check finds what keeps Start
+// from starting, in the same words and with the line of the configuration.
 func TestCheckSaysWhatAStartSays(t *testing.T) {
 	port, err := herd.FreePort()
 	if err != nil {
@@ -81,7 +81,7 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 	}
 }
 
-// TestStartTellsWhoHasThePort: only a start can find that out, and it names the line.
+// TestStartTellsWhoHasThePort checks that a start, which alone can find that out, names the line.
 func TestStartTellsWhoHasThePort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -98,7 +98,7 @@ func TestStartTellsWhoHasThePort(t *testing.T) {
 	}
 }
 
-// TestCheckSaysAllAtOnce: nobody has to mend one line to hear of the next.
+// TestCheckSaysAllAtOnce checks that all errors are reported together.
 func TestCheckSaysAllAtOnce(t *testing.T) {
 	lines := "backend_hostname0 = localhost\nbackend_hostname1 = localhost\nunix_socket_directories = '/none'\n" +
 		"user_redirect_preference_list = 'x,y'\nbalance_expression = 'nope'\nident_file = '/none'\nunix_socket_group = nogroupx\n" +

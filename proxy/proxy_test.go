@@ -128,8 +128,8 @@ func (p *testProxy) check(cases []loginCase) {
 	}
 }
 
-// TestNoPasswordIsStored: auth_query and SCRAM pass-through, to a server that
-// asks for scram-sha-256 or md5.
+// TestNoPasswordIsStored uses auth_query and SCRAM pass-through, with a server that asks for
+// scram-sha-256 or md5.
 func TestNoPasswordIsStored(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, `
@@ -165,8 +165,8 @@ func TestNoPasswordIsStored(t *testing.T) {
 	p.checkChangedPasswords(h)
 }
 
-// checkChangedPasswords: the old password ends, the new one works at once,
-// or for SCRAM at the second attempt, though an hour may be remembered.
+// checkChangedPasswords checks that the old password stops working and the new one works at once,
+// or for SCRAM at the second attempt, though answers are remembered for an hour.
 func (p *testProxy) checkChangedPasswords(h *herd.Herd) {
 	p.t.Helper()
 	time.Sleep(1100 * time.Millisecond) // answers are beyond doubt for a second

@@ -43,7 +43,7 @@ func TestRoutingOf(t *testing.T) {
 	}
 }
 
-// TestRoutingWords: each word of the configuration means what it says.
+// TestRoutingWords checks that each word of the configuration has its meaning.
 func TestRoutingWords(t *testing.T) {
 	for word, want := range map[string]route.OnWrite{"off": route.Off, "transaction": route.Transaction,
 		"trans_transaction": route.TransTransaction, "always": route.Always, "dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction} {
@@ -71,7 +71,8 @@ func TestRoutingWords(t *testing.T) {
 	}
 }
 
-// TestRoutingPatterns: names match as a whole, statements anywhere, in any case.
+// TestRoutingPatterns checks that patterns of names match whole names, and those of statements any
+// part, in upper and lower case.
 func TestRoutingPatterns(t *testing.T) {
 	r, err := readRouting(routed(func(b *config.Balance) {
 		b.ReadFunctions, b.WriteFunctions, b.PrimaryPatterns = []string{"get|get_all", "x"}, []string{`app\.set_.*`}, []string{"from a.*b", "t2"}
@@ -97,7 +98,7 @@ func TestRoutingPatterns(t *testing.T) {
 	}
 }
 
-// TestNoRouting: with one node, or without load_balance_mode, nothing is routed.
+// TestNoRouting checks that nothing is routed with one node, or without load_balance_mode.
 func TestNoRouting(t *testing.T) {
 	one := routed(func(b *config.Balance) { b.Databases = "a:0" })
 	one.Nodes = one.Nodes[:1]
@@ -136,7 +137,8 @@ func warn(t *testing.T, log *strings.Builder, c *config.Config) {
 	warnOfRouting(slog.New(slog.NewTextHandler(log, nil)), c, r)
 }
 
-// TestPreferenceForNobody: such a preference is not heeded, and the operator told.
+// TestPreferenceForNobody checks that a preference for a node that is not configured is ignored,
+// and that the log says so.
 func TestPreferenceForNobody(t *testing.T) {
 	c := routed(func(b *config.Balance) { b.Applications, b.Users = "psql:1,psql:7", "bob:primary" })
 	c.Nodes[1].Index = 1

@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestModesOf: each word of the configuration is a mode of its own.
+// TestModesOf checks that each word of the configuration becomes its pool mode.
 func TestModesOf(t *testing.T) {
 	c := &config.Config{Pool: config.Pool{Mode: "transaction", Modes: []config.PoolMode{
 		{Database: "reports", Mode: "session"}, {User: "batch", Mode: "statement"},
@@ -27,7 +27,7 @@ func TestModesOf(t *testing.T) {
 	}
 }
 
-// TestMaxIndex: whatever node can be configured has its place with the workers.
+// TestMaxIndex checks that workers have a place for every node that can be configured.
 func TestMaxIndex(t *testing.T) {
 	if nodes.MaxIndex < config.MaxIndex {
 		t.Errorf("%d, but nodes may be numbered up to %d", nodes.MaxIndex, config.MaxIndex)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestUserTimeout: sockets have the one that is configured, or else the kernel's.
+// TestUserTimeout checks that sockets have the timeout that is configured, or else the kernel's.
 func TestUserTimeout(t *testing.T) {
 	for _, limit := range []time.Duration{0, 90 * time.Second} {
 		config := net.ListenConfig{Control: setUserTimeout(limit)}

@@ -10,8 +10,8 @@ import (
 	"pgherd/proxy/certs/certstest"
 )
 
-// TestLoginsOverTLS: psql to pgherd to PostgreSQL, bound to the certificate on
-// both ways, no password stored; and certificates by maps.
+// TestLoginsOverTLS logs in by psql through pgherd to PostgreSQL, with channel binding to the
+// certificates on both sides and no password stored, and by certificates with maps.
 func TestLoginsOverTLS(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, "CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE certain LOGIN",

@@ -56,7 +56,7 @@ func TestFindAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzFind: whatever is found is one of ours, and is found again without its
+// FuzzFind checks that whatever is found is a command of pgherd's, and is found again without its
 // spaces, semicolons and capitals.
 func FuzzFind(f *testing.F) {
 	f.Add([]byte(" SHOW Pool_Nodes ;"))

@@ -95,8 +95,8 @@ func TestResumeSaysWhatIsPaused(t *testing.T) {
 	}
 }
 
-// TestOrdersOfNothing: a database that is not there is none of which anything can be ordered;
-// one that is paused is not asked for, as nobody could log in.
+// TestOrdersOfNothing checks that no command is accepted for a database that does not exist.
+// Whether one that is paused exists is not asked, because nobody could log in there.
 func TestOrdersOfNothing(t *testing.T) {
 	none := &wire.Fault{Code: "3D000"}
 	control := orders{paused: map[string]*wire.Fault{"gone": none}}
@@ -115,7 +115,7 @@ func TestOrdersOfNothing(t *testing.T) {
 	}
 }
 
-// TestOrders: who may, and what is understood.
+// TestOrders checks who may give commands, and how they are read.
 func TestOrders(t *testing.T) {
 	for _, row := range []struct{ sql, want, tag string }{
 		{"PAUSE", "pause  alice", "PAUSE"},
@@ -153,7 +153,8 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// TestOrdersOfNodes: what is no number of a node is refused, before anything is done.
+// TestOrdersOfNodes checks that a command whose argument is not the number of a node is refused
+// before anything is done.
 func TestOrdersOfNodes(t *testing.T) {
 	for _, sql := range []string{"DETACH", "DETACH app", "DETACH -1", "ATTACH 1.5"} {
 		var told orders

@@ -34,8 +34,8 @@ sr_check_password = 'hush hush'
 	return &Commands{Config: func() *config.Config { return c }}
 }
 
-// orderRows: what each text does for a session that has set values: a=b, to the
-// values it has then; a result is column: value; an error is its code.
+// orderRows tell what each text does for a session that has set values. The values that it has then
+// are written as a=b, a result as column: value, and an error as its code.
 var orderRows = []struct{ sql, has, want, tag string }{
 	{"PGPOOL SHOW port", "", "port: 9999", "SELECT 1"},
 	{" pgpool\tshow  Client_Idle_Limit ; ", "", "client_idle_limit: 90s", "SELECT 1"},
@@ -144,7 +144,7 @@ func told(order *Order, out Outcome, err error) string {
 	return strings.Join(words, " ")
 }
 
-// TestPgpoolShowGroups: groups and parameters of several numbers, as in
+// TestPgpoolShowGroups compares groups, and parameters of several numbers, with
 // testdata/pgpool_show_NAME.golden.
 func TestPgpoolShowGroups(t *testing.T) {
 	for _, name := range []string{"backend", "watchdog", "heartbeat", "health_check", "backend_weight"} {
@@ -157,7 +157,8 @@ func TestPgpoolShowGroups(t *testing.T) {
 	}
 }
 
-// TestPgpoolShowAll: the groups come first, everything is there once, and no secret is (I9).
+// TestPgpoolShowAll checks that the groups come first, that each parameter is there once, and that
+// no secret is (I9).
 func TestPgpoolShowAll(t *testing.T) {
 	commands := configured(t)
 	order, _ := commands.FindOrder([]byte("PGPOOL SHOW all"))
@@ -187,7 +188,7 @@ func TestPgpoolShowAll(t *testing.T) {
 	}
 }
 
-// TestGroupsAreKnown: each parameter of a group exists, and has a number.
+// TestGroupsAreKnown checks that each parameter of a group exists and has a number.
 func TestGroupsAreKnown(t *testing.T) {
 	for _, g := range groups {
 		for _, name := range append([]string{g.name, g.also}, g.params...) {
@@ -212,8 +213,8 @@ func TestFindOrderLeavesSQL(t *testing.T) {
 	}
 }
 
-// FuzzOrder: whatever comes, it is answered, and only what the table lets a
-// session set is set.
+// FuzzOrder checks that every text gets an answer, and that only what the table lets a session set
+// is set.
 func FuzzOrder(f *testing.F) {
 	for _, sql := range []string{"show all", "set a = 'b'", "set client_idle_limit to 5;", "reset all", "reset '"} {
 		f.Add(sql)

@@ -99,8 +99,8 @@ func (s source) State(ctx context.Context) (*status.State, error) {
 	return s.state, s.err
 }
 
-// TestShow: every command of a fixed state, as in testdata/NAME.golden: one
-// column a line, so that a difference can be read. -update writes them anew.
+// TestShow compares the answer of every command, for a fixed state, with testdata/NAME.golden,
+// which has one column a line, so that a difference can be read. -update writes the files anew.
 func TestShow(t *testing.T) {
 	commands := &Commands{Source: source{state: fixed()}, Config: defaults(t)}
 	for _, row := range shows() {
@@ -159,7 +159,7 @@ func written(t *testing.T, columns []string, rows [][]string) string {
 	return b.String()
 }
 
-// TestShowOfNothing: no node, worker or client is a result without rows.
+// TestShowOfNothing checks that without nodes, workers or clients the result has no rows.
 func TestShowOfNothing(t *testing.T) {
 	commands := &Commands{Source: source{state: &status.State{Nodes: &nodes.View{}}}, Config: defaults(t)}
 	for _, row := range shows() {

@@ -128,8 +128,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// TestUnknownUserLooksKnown: asked for the same, told the same, and the salt
-// stays the same from one attempt to the next.
+// TestUnknownUserLooksKnown checks that an unknown user is asked for the same and gets the same
+// answers as a known one, and that the salt stays the same from one attempt to the next.
 func TestUnknownUserLooksKnown(t *testing.T) {
 	hba, err := ParseHBA("local all all scram-sha-256", nil)
 	if err != nil {
@@ -249,7 +249,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestHostileClients: none gets in, none hangs, all are told or dropped.
+// TestHostileClients checks that none of these clients gets in or hangs, and that each gets an
+// error or is disconnected.
 func TestHostileClients(t *testing.T) {
 	hba, _ := ParseHBA("local s all scram-sha-256\nlocal m all md5\nlocal p all password", nil)
 	policy := &Policy{HBA: hba, Passwd: testPasswd(t)}

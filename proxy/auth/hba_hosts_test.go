@@ -50,8 +50,8 @@ var testHosts = fakeHosts{
 		"other.example.com": {"10.0.0.1"}, "\u212aelvin.example.com": {"10.0.0.8"}},
 }
 
-// TestHostNames: a name of the file is the client's if its address has the
-// name and the name has the address.
+// TestHostNames checks that a host name of the file stands for a client if the client's address has
+// that name, and the name has that address.
 func TestHostNames(t *testing.T) {
 	for _, c := range []struct {
 		line, from string
@@ -101,7 +101,7 @@ func TestHostNames(t *testing.T) {
 	}
 }
 
-// TestHostIsLogged: why a name did not match is in the log, not in the answer.
+// TestHostIsLogged checks that the log, and not the answer, says why a name did not match.
 func TestHostIsLogged(t *testing.T) {
 	hba, _ := ParseHBA("host all all app2.example.com trust\nhost all all liar.example.com trust\nhost all bad .example.com reject", nil)
 	policy := &Policy{HBA: hba, Resolver: testHosts}
@@ -121,7 +121,7 @@ func TestHostIsLogged(t *testing.T) {
 	}
 }
 
-// TestLoginEndsInLookUp: nobody gets in because a look-up outlasted the login.
+// TestLoginEndsInLookUp checks that no client gets in because a look-up has outlasted the login.
 func TestLoginEndsInLookUp(t *testing.T) {
 	hba, _ := ParseHBA("host all all .example.com reject\nlocal all all trust\nhost all all all trust", nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -19,8 +19,8 @@ func membersOf(err error, asked *int) *Members {
 	}, time.Now)
 }
 
-// TestMembers: who is meant by +role, samerole and samegroup. Where the answer
-// is no use, nobody is asked.
+// TestMembers checks whom +role, samerole and samegroup stand for, and that nobody is asked where
+// the answer makes no difference.
 func TestMembers(t *testing.T) {
 	for _, c := range []struct {
 		lines, user, database string
@@ -65,7 +65,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestMembersUnknown: what cannot be found out never lets in whom the file
+// TestMembersUnknown checks that a question without an answer never lets in a client whom the file
 // keeps out.
 func TestMembersUnknown(t *testing.T) {
 	const in, out, refused = "", "28000", "57P03"
@@ -98,7 +98,7 @@ func TestMembersUnknown(t *testing.T) {
 	}
 }
 
-// TestMembersByHost: a host that the line does not mean is not asked about.
+// TestMembersByHost checks that nobody asks about a client whose host the line does not stand for.
 func TestMembersByHost(t *testing.T) {
 	hba, _ := ParseHBA("host all +dba .example.com reject\nhost all all all trust", nil)
 	for from, want := range map[string]string{"10.0.0.1": "57P03", "10.0.0.7": ""} {
@@ -110,7 +110,7 @@ func TestMembersByHost(t *testing.T) {
 	}
 }
 
-// TestMembersAreAskedAgain: an answer is good for a second, none for none.
+// TestMembersAreAskedAgain checks that an answer is used for a second, and a failure not at all.
 func TestMembersAreAskedAgain(t *testing.T) {
 	asked, now := 0, time.Unix(1000, 0)
 	var many []string
@@ -155,8 +155,8 @@ func TestMembersAreWarnedOf(t *testing.T) {
 	}
 }
 
-// TestMembersOfMaps: the third field of a user name map is read as a role of
-// pool_hba.conf is.
+// TestMembersOfMaps checks that the third field of a user name map is read like a role of
+// pool_hba.conf.
 func TestMembersOfMaps(t *testing.T) {
 	for _, c := range []struct {
 		line, system, user string

@@ -36,7 +36,7 @@ func textFiles(files map[string]string) source {
 	}
 }
 
-// TestIncludes: which lines there are, in which order, and where each stands.
+// TestIncludes checks which lines there are, in which order, and in which file each stands.
 func TestIncludes(t *testing.T) {
 	files := map[string]string{
 		"/etc/more.conf":        "local more all trust\n@names all\n", // @names is relative to /etc
@@ -86,7 +86,7 @@ func TestIncludes(t *testing.T) {
 	}
 }
 
-// TestIncludesAreBounded: files that include each other many times over end.
+// TestIncludesAreBounded checks that reading ends for files that include each other many times.
 func TestIncludesAreBounded(t *testing.T) {
 	read := 0
 	all := source{read: func(string) (string, error) { read++; return strings.Repeat("include x\n", 20), nil }}
@@ -112,8 +112,8 @@ func tell(l *line) string {
 	return fmt.Sprintf("%v %s", l.place, strings.Join(list, " "))
 }
 
-// TestEveryErrorIsTold: all of a file and of those it includes, each in a line
-// that begins with its place.
+// TestEveryErrorIsTold checks that all errors of a file and of the files that it includes are
+// reported, each in a line that begins with its place.
 func TestEveryErrorIsTold(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

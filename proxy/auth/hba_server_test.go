@@ -124,7 +124,8 @@ func errorsOf(err error) map[string]string {
 	return found
 }
 
-// TestRulesAreReadAsByPostgreSQL: what a real server makes of each line.
+// TestRulesAreReadAsByPostgreSQL compares what a real server reads in each line with what pgherd
+// reads.
 func TestRulesAreReadAsByPostgreSQL(t *testing.T) {
 	o := startOracle(t)
 	path, lines := o.put("pg_hba.conf")

@@ -229,7 +229,7 @@ func TestLDAP(t *testing.T) {
 	}
 }
 
-// TestLDAPHangs: a login ends in time, and leaves no connection behind.
+// TestLDAPHangs checks that a login ends in time and leaves no connection behind.
 func TestLDAPHangs(t *testing.T) {
 	f := startLDAP(t, false)
 	f.hang = make(chan struct{})
@@ -280,7 +280,7 @@ func TestLDAPOptions(t *testing.T) {
 	}
 }
 
-// TestWarnings: passwords in clear text where TLS is not sure.
+// TestWarnings checks that there is a warning where passwords may travel in clear text.
 func TestWarnings(t *testing.T) {
 	hba, err := ParseHBA("local all all password\nhostssl all all all password\nhost all all 127.0.0.0/8 password\n"+
 		"host all all ::1/128 password\nhost all all all scram-sha-256\nhost all all 10.0.0.0/8 password\n"+

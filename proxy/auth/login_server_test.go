@@ -26,7 +26,7 @@ func testRoles() string {
 	return sql
 }
 
-// TestLogInToPostgreSQL: every method that a real server asks for.
+// TestLogInToPostgreSQL logs in by every method that a real server may ask for.
 func TestLogInToPostgreSQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

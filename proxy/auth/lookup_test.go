@@ -52,7 +52,8 @@ func (f *fakeCatalog) find(_ context.Context, user string) (string, bool, error)
 	return text, found, err
 }
 
-// TestLookupRemembers: for its time, and what is not there like what is.
+// TestLookupRemembers checks that answers are remembered for their time, and so are answers that
+// there is no such user.
 func TestLookupRemembers(t *testing.T) {
 	f := newFakeCatalog(time.Minute, map[string]string{"vera": testVerifier, "null": ""})
 	for _, user := range []string{"vera", "null", "nobody"} {
@@ -98,7 +99,8 @@ func TestLookupAsksOnce(t *testing.T) {
 	}
 }
 
-// TestLookupIsBounded: invented users push out one another, not real ones.
+// TestLookupIsBounded checks that invented users replace one another in the memory, and not real
+// ones.
 func TestLookupIsBounded(t *testing.T) {
 	f := newFakeCatalog(time.Hour, map[string]string{"vera": testVerifier})
 	f.lookup.Find(t.Context(), "vera")
@@ -131,7 +133,7 @@ func TestLookupFails(t *testing.T) {
 	}
 }
 
-// TestLookupMethods: who gets in by what, when only auth_query knows the users.
+// TestLookupMethods checks who gets in by which method when only auth_query knows the users.
 func TestLookupMethods(t *testing.T) {
 	f := newFakeCatalog(time.Hour, map[string]string{"verifier": testVerifier, "hashed": "md5" + md5Hex("pencil", "hashed"),
 		"plain": "pencil", "null": ""})
@@ -171,8 +173,8 @@ func TestLookupMethods(t *testing.T) {
 	}
 }
 
-// TestChangedPassword: at once where the answer can be compared again, at the
-// next attempt with SCRAM, whose salt has been said.
+// TestChangedPassword checks that a changed password works at once where the answer can be compared
+// again, and at the next attempt with SCRAM, of which the salt was sent already.
 func TestChangedPassword(t *testing.T) {
 	other := deriveVerifier("u", "eraser")
 	newer := fmt.Sprintf("%s$%d:%s$%s:%s", scramName, other.iterations, b64(other.salt), b64(other.storedKey), b64(other.serverKey))
@@ -199,7 +201,8 @@ func TestChangedPassword(t *testing.T) {
 	}
 }
 
-// TestLookupForgetsAll: neither what is known stays, nor what was asked before.
+// TestLookupForgetsAll checks that neither what is known stays, nor the answer to a question that
+// was asked before.
 func TestLookupForgetsAll(t *testing.T) {
 	f := newFakeCatalog(time.Hour, map[string]string{"vera": "old"})
 	check := func(user string, times int) {

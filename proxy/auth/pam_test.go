@@ -83,7 +83,7 @@ func TestPAM(t *testing.T) {
 	}
 }
 
-// TestPAMFromManyThreads: each asks with its own password.
+// TestPAMFromManyThreads checks that each of many threads asks with its own password.
 func TestPAMFromManyThreads(t *testing.T) {
 	pamServices(t)
 	var all sync.WaitGroup
@@ -101,7 +101,8 @@ func TestPAMFromManyThreads(t *testing.T) {
 	all.Wait()
 }
 
-// TestOutsideHangs: logins that wait for a judge end; the judge keeps its place.
+// TestOutsideHangs checks that logins that wait for a hanging method end, and that the method keeps
+// its place.
 func TestOutsideHangs(t *testing.T) {
 	o, release := make(outside, 1), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())

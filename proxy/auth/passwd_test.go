@@ -78,8 +78,8 @@ func TestAESVector(t *testing.T) {
 	}
 }
 
-// TestMD5Vector: the hash that PostgreSQL stores for alice with password
-// alice, and what it expects for a salt.
+// TestMD5Vector has the hash that PostgreSQL stores for alice with password alice, and the answer
+// that it expects for a salt.
 func TestMD5Vector(t *testing.T) {
 	s := PlainSecret("alice", "alice")
 	if got := s.md5(); got != "md5579e43b423b454623383471aeb85cd87" {

@@ -2,8 +2,8 @@ package auth
 
 import "testing"
 
-// TestPrepare: the examples of RFC 4013, section 3, and what PostgreSQL does
-// where the RFC says error: the password stays as it is.
+// TestPrepare has the examples of RFC 4013, section 3, and what PostgreSQL does where the RFC has
+// an error: the password stays as it is.
 func TestPrepare(t *testing.T) {
 	for given, want := range map[string]string{
 		"I\u00ADX":                 "IX", // soft hyphen

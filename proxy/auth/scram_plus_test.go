@@ -52,7 +52,8 @@ func TestChannelBinding(t *testing.T) {
 	}
 }
 
-// TestDowngrade: a client that could bind and was not shown our offer.
+// TestDowngrade checks that a client is refused if it could use channel binding, and says that it was
+// not offered, though pgherd has offered it.
 func TestDowngrade(t *testing.T) {
 	for _, c := range []struct {
 		plus    bool
@@ -76,7 +77,7 @@ func TestDowngrade(t *testing.T) {
 	}
 }
 
-// TestLearntKeys: what a proof gives away logs in where the same verifier is
+// TestLearntKeys checks that the keys that a proof reveals log in where the same verifier is
 // stored, and nowhere else.
 func TestLearntKeys(t *testing.T) {
 	v := rfcVerifier(t)
@@ -131,8 +132,8 @@ func clientBound(access Access) func(io.ReadWriter) (bool, error) {
 	}
 }
 
-// FuzzSCRAMPlus: a client that does not know the password is never proved,
-// whatever it binds to; one that does is not, bound to another certificate.
+// FuzzSCRAMPlus checks that a client that does not know the password never gets in, whatever it
+// binds to, and that one that does not with another certificate.
 func FuzzSCRAMPlus(f *testing.F) {
 	f.Add("p=tls-server-end-point,,n=,r=a", "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYmluZGluZw==,r=azzz,p=", "binding", true)
 	f.Add("y,,n=,r=a", "c=eSws,r=azzz,p=", "", false)

@@ -140,7 +140,8 @@ func TestParseVerifier(t *testing.T) {
 	}
 }
 
-// FuzzSCRAMExchange: whatever a client sends, it is never proved and nothing panics.
+// FuzzSCRAMExchange checks that no message that a client may invent lets it in, and that nothing
+// panics.
 func FuzzSCRAMExchange(f *testing.F) {
 	f.Add("n,,"+rfcClientFirst, rfcClientFinal)
 	f.Add("y,,n=,r=a", "c=eSws,r=azzz,p=")
@@ -157,7 +158,8 @@ func FuzzSCRAMExchange(f *testing.F) {
 	})
 }
 
-// FuzzSCRAMProof: whatever a server sends, it is never believed and costs little.
+// FuzzSCRAMProof checks that no message that a server may invent is taken for its proof, and that
+// the check costs little.
 func FuzzSCRAMProof(f *testing.F) {
 	f.Add(rfcServerFirst, rfcServerFinal)
 	f.Add("r=own1,s=AAAA,i=1", "v=")

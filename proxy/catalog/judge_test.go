@@ -102,7 +102,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestDefinitions: what fires event triggers.
+// TestDefinitions lists what fires event triggers.
 func TestDefinitions(t *testing.T) {
 	for source, want := range map[string]bool{
 		"CREATE TABLE x (a int)": true, "COMMENT ON TABLE x IS 'y'": true, "SELECT 1; GRANT a TO b": true,
@@ -114,7 +114,7 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
-// TestNative: what is not read is judged by what it is declared to be.
+// TestNative checks that a function whose body is not read is judged by its declaration.
 func TestNative(t *testing.T) {
 	for _, c := range []struct {
 		name, language, volatility string
@@ -138,7 +138,8 @@ func TestNative(t *testing.T) {
 	}
 }
 
-// TestUnseen: what is not to be seen is as bad as the worst that it could call.
+// TestUnseen checks that a function whose body cannot be seen counts as bad as the worst function
+// that it could call.
 func TestUnseen(t *testing.T) {
 	dynamic := []string{"function", "dynamic", "plpgsql", "vf", "BEGIN EXECUTE x; END"}
 	caller := []string{"function", "caller", "sql", "vf", "SELECT dynamic()"}
@@ -175,7 +176,8 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// TestOutlasting: they are of PostgreSQL's own, and none is forgotten in a body.
+// TestOutlasting checks that the functions whose effect outlasts DISCARD ALL are PostgreSQL's own, and
+// that each is found in a body.
 func TestOutlasting(t *testing.T) {
 	for name := range outlasting {
 		if builtins()[name] != Spoils || judge("SELECT "+name+"()", "sql").verdict != Spoils {

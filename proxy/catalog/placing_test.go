@@ -92,7 +92,8 @@ func checkUnnamed(t *testing.T, d *database) {
 	}
 }
 
-// checkPlacingChanges: the next question notices each, and the answer is another.
+// checkPlacingChanges checks that the next question notices each of these changes, and that the
+// answer then differs.
 func checkPlacingChanges(t *testing.T, d *database) {
 	d.exec(t, "CREATE TABLE moody (a int); CREATE VIEW sees_moody AS SELECT a FROM moody; CREATE FUNCTION moods() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'")
 	last := d.snapshot(t, nil)
@@ -124,7 +125,7 @@ func checkPlacingChanges(t *testing.T, d *database) {
 	}
 }
 
-// checkIsolation: READ COMMITTED is said only where nothing could say otherwise.
+// checkIsolation checks that READ COMMITTED is reported only where nothing could set another level.
 func checkIsolation(t *testing.T, d *database) {
 	fresh := func(options string) *Snapshot {
 		other := &database{d.herd, d.admin, connect(t, d.herd, herd.UserMD5, options)}
@@ -160,7 +161,8 @@ func checkIsolation(t *testing.T, d *database) {
 	}
 }
 
-// TestPlacingBlind: of a database of which nothing is known only the certain is said.
+// TestPlacingBlind checks that of a database of which nothing is known only what is certain is
+// reported.
 func TestPlacingBlind(t *testing.T) {
 	for name, s := range map[string]*Snapshot{"nil": nil, "too long": {version: "1", unread: true}} {
 		p := s.Placing()
@@ -186,7 +188,7 @@ func TestPlacingBlind(t *testing.T) {
 	}
 }
 
-// TestPlacingAllocates: route asks for every statement.
+// TestPlacingAllocates checks that nothing is allocated, because route asks for every statement.
 func TestPlacingAllocates(t *testing.T) {
 	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t/u", ""}, {"function", "f", "sql", "sf1", "SELECT 1"}})
 	if err != nil {
@@ -203,7 +205,7 @@ func TestPlacingAllocates(t *testing.T) {
 	}
 }
 
-// TestPlacingRoutes: route and catalog understand one another.
+// TestPlacingRoutes checks that route uses the catalog's answers.
 func TestPlacingRoutes(t *testing.T) {
 	s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, {"names", "rp", "", "t", ""}, {"names", "ru", "", "u", ""}, {"function", "f", "sql", "vf1", ""}})
 	if err != nil {

@@ -24,8 +24,8 @@ func reachable(t *testing.T) *Snapshot {
 	return s
 }
 
-// TestConcerns: which statements may do something else once the doings of a function or
-// relation have changed. What is not known yet may be named in any function's text.
+// TestConcerns checks which statements may do something else once a function or relation has
+// changed. What is not known yet may be named in the text of any function.
 func TestConcerns(t *testing.T) {
 	s := reachable(t)
 	for _, row := range []struct {

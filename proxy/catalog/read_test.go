@@ -7,7 +7,7 @@ import (
 	"pgherd/proxy/route"
 )
 
-// TestNothingKnown: a nil Snapshot, and one of an answer that was too long.
+// TestNothingKnown looks at a nil Snapshot, and at one of an answer that was too long.
 func TestNothingKnown(t *testing.T) {
 	rows := [][]string{{"version", "1:2", "", "", ""}}
 	for range maxRows {
@@ -40,7 +40,7 @@ func TestNothingKnown(t *testing.T) {
 	}
 }
 
-// TestEmpty: of a database without objects everything is known.
+// TestEmpty checks that everything is known of a database without objects.
 func TestEmpty(t *testing.T) {
 	s, err := Read(nil, [][]string{{"version", "0:0", "", "", ""}})
 	if err != nil {
@@ -58,7 +58,7 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// TestReadRefuses: an answer that is not one must not pass for an empty database.
+// TestReadRefuses checks that a wrong answer does not count as that of an empty database.
 func TestReadRefuses(t *testing.T) {
 	version := []string{"version", "1:2", "", "", ""}
 	for _, rows := range [][][]string{
@@ -84,7 +84,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// TestLongChain: verdicts travel as far as names lead, in circles too.
+// TestLongChain checks that verdicts reach as far as names lead, in circles too.
 func TestLongChain(t *testing.T) {
 	rows := [][]string{{"version", "1", "", "", ""}}
 	last := "x"

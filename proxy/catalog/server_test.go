@@ -207,8 +207,8 @@ func checkAnything(t *testing.T, d *database) {
 	d.exec(t, "DROP EVENT TRIGGER loud")
 }
 
-// checkForgetful: an extension that is known to leave nothing does not make its
-// database one that has what could be left.
+// checkForgetful checks that an extension that is known to leave nothing does not make its database
+// one in which something may be left.
 func checkForgetful(t *testing.T, d *database) {
 	d.exec(t, "DROP EXTENSION dblink, isn; DROP FUNCTION sneaky(text, text, bool)")
 	there := d.rows(t, "SELECT name FROM pg_available_extensions WHERE name = ANY ('"+Forgetful()+"')")
@@ -227,7 +227,8 @@ func checkForgetful(t *testing.T, d *database) {
 	}
 }
 
-// checkChanges: each of these has to be noticed, and what changes nothing has not.
+// checkChanges checks that each of these changes is noticed, and that nothing is noticed without a
+// change.
 func checkChanges(t *testing.T, d *database) {
 	last := d.snapshot(t, nil)
 	for _, sql := range []string{
@@ -257,7 +258,7 @@ func checkChanges(t *testing.T, d *database) {
 	}
 }
 
-// checkSession: asking leaves nothing behind.
+// checkSession checks that the question leaves nothing behind in its session.
 func checkSession(t *testing.T, d *database) {
 	state := "SELECT name, setting FROM pg_settings UNION ALL SELECT 'xact', txid_current_if_assigned()::text ORDER BY 1"
 	before := fmt.Sprint(d.rows(t, state))
@@ -267,7 +268,8 @@ func checkSession(t *testing.T, d *database) {
 	}
 }
 
-// checkOddSessions: a user may hide the catalogs, on purpose or not.
+// checkOddSessions checks that the question works where a user has hidden the catalogs, on purpose
+// or not.
 func checkOddSessions(t *testing.T, d *database) {
 	d.exec(t, "BEGIN ISOLATION LEVEL SERIALIZABLE") // a DEFERRABLE one would wait for its end
 	d.exec(t, "INSERT INTO plain VALUES (2)")

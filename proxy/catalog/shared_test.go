@@ -59,8 +59,8 @@ func TestFailuresAreAskedAgainAndThenTaken(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsLeaveWhatIsKnown: sessions that are ended while they ask, however
-// many in a row, say nothing of the database.
+// TestEndedSessionsLeaveWhatIsKnown checks that sessions that end while they ask, however many in a
+// row, change nothing of what is known of the database.
 func TestEndedSessionsLeaveWhatIsKnown(t *testing.T) {
 	e := NewShared().Entry("app")
 	now, first := time.Unix(1000, 0), new(Snapshot)
@@ -95,8 +95,8 @@ func TestOneEntryPerDatabase(t *testing.T) {
 	}
 }
 
-// TestDefinitionUnderWay: until its end is told, what is known is not what a statement
-// may meet, whatever was read meanwhile.
+// TestDefinitionUnderWay checks that until the end of a definition is reported the catalog's answer
+// does not hold for a statement, whatever was read meanwhile.
 func TestDefinitionUnderWay(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
@@ -144,7 +144,8 @@ func TestWhoNeedsAnAnswerAsks(t *testing.T) {
 	}
 }
 
-// TestPartial: an answer that was asked for before a table was made does not know it.
+// TestPartial checks that an answer that was asked for before a table was made does not have the
+// table.
 func TestPartial(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)

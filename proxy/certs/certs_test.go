@@ -102,7 +102,7 @@ func TestCiphersAndCurves(t *testing.T) {
 	}
 }
 
-// TestNodeNames: common names count where there is no alternative name.
+// TestNodeNames checks that a common name counts where there is no alternative name.
 func TestNodeNames(t *testing.T) {
 	a := certstest.NewAuthority(t, "ours")
 	a.Issue("by-hand", x509.ExtKeyUsageServerAuth)

@@ -106,7 +106,7 @@ unix_socket_directories = 'run,/tmp'
 	}
 }
 
-// TestBalance: every setting of the routing reaches its field.
+// TestBalance checks that every setting of the routing reaches its field.
 func TestBalance(t *testing.T) {
 	if got := parse(t, oneNode).Balance; !reflect.DeepEqual(got, Balance{On: true, Policy: "weight", Consistency: "session",
 		ConsistencyWait: 50 * time.Millisecond, OnWrite: "transaction"}) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// badLines: one line added to a good file, and the whole error.
+// badLines are lines that are added to a good file, each with the whole error.
 var badLines = []struct{ line, want string }{
 	{"prot = 1", `/c:2: unknown parameter "prot"; did you mean "port"?`},
 	{"backend_hostnam1 = 'x'", `/c:2: unknown parameter "backend_hostnam1"; did you mean "backend_hostname1"?`},
@@ -101,8 +101,8 @@ func TestRulesOfWhatIsOff(t *testing.T) {
 	parse(t, oneNode+"min_spare_children = 11\nwd_heartbeat_deadtime = 1\nmemqcache_maxcache = 2MB")
 }
 
-// TestClusteringModes: only those run that are there; one node has no others to be
-// replicated to.
+// TestClusteringModes checks that only the modes that pgherd has are accepted, and that one node
+// needs no others to replicate to.
 func TestClusteringModes(t *testing.T) {
 	param, _ := Find("backend_clustering_mode")
 	for _, mode := range param.Options {

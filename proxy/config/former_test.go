@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// formerLines: lines of an older version in a file with one node, parameters as SHOW has them then, and the
-// warnings. A value of - is the default.
+// formerLines are lines of an older version in a file with one node, with the parameters that SHOW
+// has then, and the warnings. A value of - is the default.
 var formerLines = []struct{ lines, shown, warnings string }{
 	{"white_function_list = 'f,g\\.h'", `read_only_function_list=f,g\.h`, "2: white_function_list is the old name of read_only_function_list, which gets its value"},
 	{"black_function_list = 'nextval,setval'", "write_function_list=nextval,setval read_only_function_list=-", "2: black_function_list is the old name of write_function_list, which gets its value"},
@@ -92,7 +92,8 @@ func TestNamesOfOlderVersions(t *testing.T) {
 	}
 }
 
-// formerErrors: what an old name asks for is refused where today's is, and the line that asks is named.
+// formerErrors are values under old names that are refused as under the present ones, with errors
+// that name the line.
 var formerErrors = []struct{ lines, want string }{
 	{"master_slave_mode = on\nmaster_slave_sub_mode = 'slony'", "/c:3: master_slave_sub_mode slony, the old name of backend_clustering_mode slony, is not supported: give the nodes streaming replication, and remove it"},
 	{"master_slave_mode = on\nmaster_slave_sub_mode = 'logical'", "/c:3: master_slave_sub_mode logical, the old name of backend_clustering_mode logical_replication, is not supported: give the nodes streaming replication, and remove it"},
@@ -118,7 +119,8 @@ func TestErrorsOfOlderVersions(t *testing.T) {
 	}
 }
 
-// TestFormerNamesAreWellFormed: each leads to a parameter, or says what there is instead.
+// TestFormerNamesAreWellFormed checks that each old name leads to a parameter, or says what there
+// is in its place.
 func TestFormerNamesAreWellFormed(t *testing.T) {
 	var seen []string
 	for _, f := range formerNames {
@@ -140,7 +142,7 @@ func TestFormerNamesAreWellFormed(t *testing.T) {
 	}
 }
 
-// TestWarningsHaveALimit: as errors do.
+// TestWarningsHaveALimit checks that the number of warnings is limited, as that of errors is.
 func TestWarningsHaveALimit(t *testing.T) {
 	text := oneNode + strings.Repeat("print_timestamp = on\n", MaxProblems+7)
 	_, warnings, err := Parse(files{"/c": text}.open, "/c", CommandLine{})

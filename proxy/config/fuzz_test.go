@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzParse: no input makes the parser fail in another way than by a bounded list of errors, and what
-// it accepts it shows in a form that it reads back as the same.
+// FuzzParse checks that the parser never fails except with a bounded list of errors, and that what
+// it accepts is shown in a form that it reads as the same.
 func FuzzParse(f *testing.F) {
 	f.Add(Sample())
 	f.Add("include 'c'\ninclude c")

@@ -2,7 +2,8 @@ package config
 
 import "testing"
 
-// TestNearestNames: a hint helps with a slip, and never names what would do the opposite.
+// TestNearestNames checks that a hint names the parameter of a misspelled line, and never one that
+// would do the opposite.
 func TestNearestNames(t *testing.T) {
 	for wrong, want := range map[string]string{
 		"prot": "port", "backend_hostnam1": "backend_hostname1", "backend_hostname01": "backend_hostname1",
@@ -33,8 +34,8 @@ func today(name string) string {
 	return name
 }
 
-// TestNoSlipNamesAnOpposite: whichever letter of a name of a pair is left out, doubled or changed, the hint
-// is not the pair's other name.
+// TestNoSlipNamesAnOpposite checks that whichever letter of a name of a pair is left out, doubled
+// or changed, the hint is not the other name of the pair.
 func TestNoSlipNamesAnOpposite(t *testing.T) {
 	pairs := [][2]string{
 		{"white_function_list", "write_function_list"}, {"read_only_function_list", "write_function_list"},

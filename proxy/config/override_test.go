@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestWith: a session's own values count for it, and change nothing else.
+// TestWith checks that a session's own values hold for that session and change nothing else.
 func TestWith(t *testing.T) {
 	c := parse(t, oneNode+"client_idle_limit = 10\nquery_timeout = 20\nsr_check_password = 'hush'\n")
 	own, err := c.With(map[string]string{"CLIENT_IDLE_LIMIT": "1min", "log_statement": "yes"})
@@ -56,7 +56,8 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// TestSessionsSetNoIndex: what a session sets has one value, not one per node.
+// TestSessionsSetNoIndex checks that what a session can set has one value, and not one for each
+// node.
 func TestSessionsSetNoIndex(t *testing.T) {
 	for _, p := range table {
 		if p.Context == Session && (p.Indexed() || p.Secret) || p.Process && p.Context != Session {

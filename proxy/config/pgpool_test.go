@@ -40,7 +40,7 @@ func ours(row []string) string {
 	return row[len(row)-2]
 }
 
-// TestLinesAsPgpoolReadsThem: what is read of a line, and where it differs from Pgpool-II.
+// TestLinesAsPgpoolReadsThem checks what is read of a line, and where it differs from Pgpool-II.
 func TestLinesAsPgpoolReadsThem(t *testing.T) {
 	for _, row := range tableRows(t, "pgpool-values.txt", 3) {
 		name, value, err := parseLine(row[0])
@@ -80,7 +80,8 @@ func TestListsAsPgpoolSplitsThem(t *testing.T) {
 	}
 }
 
-// TestPatternsOfThePgpoolManual: Pgpool-II's own example, written as there, has these entries.
+// TestPatternsOfThePgpoolManual checks that the example of Pgpool-II's manual, as it is written
+// there, has these entries.
 func TestPatternsOfThePgpoolManual(t *testing.T) {
 	c := parse(t, oneNode+`primary_routing_query_pattern_list = 'SELECT \* FROM table_name1\;;SELECT col1, col2 FROM table_name2 WHERE col1 LIKE \'%a%\'\;;.*table_name3.*'`)
 	want := []string{`SELECT \* FROM table_name1;`, `SELECT col1, col2 FROM table_name2 WHERE col1 LIKE \'%a%\';`, `.*table_name3.*`}
@@ -89,7 +90,8 @@ func TestPatternsOfThePgpoolManual(t *testing.T) {
 	}
 }
 
-// TestBooleansAsPgpoolReadsThem: the beginnings of the words count too, in any letter case.
+// TestBooleansAsPgpoolReadsThem checks that the beginnings of the words count too, in upper and
+// lower case.
 func TestBooleansAsPgpoolReadsThem(t *testing.T) {
 	for _, words := range []string{"on true yes 1 t tr tru y ye ON True YES", "off false no 0 of f fa fal fals n OFF False NO"} {
 		want := strings.HasPrefix(words, "on")

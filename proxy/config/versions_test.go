@@ -38,7 +38,8 @@ func numbered(name, digits string) string {
 	return name
 }
 
-// TestEveryNameOfEveryVersion: a line of it loads, and either is today's or has a warning that says what is.
+// TestEveryNameOfEveryVersion checks that a line with each name loads, and that the name is a
+// present one or there is a warning that says which is.
 func TestEveryNameOfEveryVersion(t *testing.T) {
 	for _, row := range versionRows(t) {
 		name, value := row.at(0)
@@ -81,7 +82,8 @@ func expectLine(t *testing.T, c *Config, name, told, want string) {
 	}
 }
 
-// TestVersionsAreComplete: no name of today's Pgpool-II is missing, and every old name is in some version.
+// TestVersionsAreComplete checks that no name of the present Pgpool-II is missing, and that every
+// old name is in some version.
 func TestVersionsAreComplete(t *testing.T) {
 	text, err := os.ReadFile("testdata/pgpool-params.tsv")
 	if err != nil {
@@ -103,8 +105,8 @@ func TestVersionsAreComplete(t *testing.T) {
 	}
 }
 
-// TestFilesOfEveryVersion: with every parameter of a version and each of its modes, the file loads, or is refused
-// for the mode alone.
+// TestFilesOfEveryVersion checks that a file with every parameter of a version and each of its
+// modes loads, or is refused only because of the mode.
 func TestFilesOfEveryVersion(t *testing.T) {
 	rows, tried := versionRows(t), 0
 	for _, mode := range tableRows(t, "pgpool-modes.txt", 5) {

@@ -14,8 +14,8 @@ import (
 	"pgherd/proxy/certs"
 )
 
-// TestServersBind: SCRAM-SHA-256-PLUS with PostgreSQL, by password and by keys
-// that a client's proof gave away.
+// TestServersBind logs in to PostgreSQL by SCRAM-SHA-256-PLUS, with a password and with keys that a
+// client's proof has revealed.
 func TestServersBind(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, "SELECT 1", "hostssl all all 127.0.0.1/32 scram-sha-256", "hostnossl all alice 127.0.0.1/32 scram-sha-256",

@@ -53,7 +53,7 @@ const admission = "C: Query ...\nS: RowDescription\nS: DataRow 10/5 -3 17.5\nS: 
 
 var admissionFound = pool.Finding{Whose: "10/5", State: "-3", Loaded: "17.5"}
 
-// TestOpenTraces: each trace is a server; code is what Open comes to.
+// TestOpenTraces plays a server for each trace; code is the result of Open.
 func TestOpenTraces(t *testing.T) {
 	const startup = "C: StartupMessage 3.0 user=alice database=app\n"
 	const ready = "S: AuthenticationOk\nS: ParameterStatus server_version 15.4\nS: NoticeResponse WARNING 01000 x\n" +
@@ -125,7 +125,7 @@ func TestOpenTraces(t *testing.T) {
 	}
 }
 
-// TestOpenSendsParameters: those of the target, without its mark.
+// TestOpenSendsParameters checks that the target's parameters are sent, without its mark.
 func TestOpenSendsParameters(t *testing.T) {
 	for _, c := range []struct {
 		target pool.Target
@@ -217,7 +217,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 	}
 }
 
-// TestJudge: the primary has the word; without one nobody is let in.
+// TestJudge checks that the primary decides who is let in, and that without one nobody is.
 func TestJudge(t *testing.T) {
 	server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 user=alice database=app\nS: ErrorResponse FATAL 28P01 no\nC: close"))
 	c := testConnector(t, server.Addr(), certs.Disable)
@@ -247,7 +247,8 @@ func TestSecretFor(t *testing.T) {
 	}
 }
 
-// TestServersOfPostgreSQL: TLS with verification, a Unix socket, a real cancel.
+// TestServersOfPostgreSQL opens real servers by TLS with verification and on a Unix socket, and
+// sends a real cancel.
 func TestServersOfPostgreSQL(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()

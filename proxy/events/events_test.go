@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestKept: what is told is kept with its reasons, and told.
+// TestKept checks that what is logged is kept with its reasons, and still logged.
 func TestKept(t *testing.T) {
 	var out bytes.Buffer
 	ring := new(Ring)
@@ -26,7 +26,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestOldestGoFirst: the ring is bounded.
+// TestOldestGoFirst checks that the ring has a limit, and that the oldest events go first.
 func TestOldestGoFirst(t *testing.T) {
 	ring := new(Ring)
 	log := ring.Keep(slog.New(slog.DiscardHandler))

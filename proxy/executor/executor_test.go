@@ -52,8 +52,8 @@ func (r *real) sql(node int, sql string) string {
 	return out
 }
 
-// TestRevoke: with a standby that receives no more the primary, though alive, can
-// acknowledge no synchronous commit. What the standby has then, it tells.
+// TestRevoke checks that once a standby receives no more the primary can acknowledge no synchronous
+// commit, though it is alive. The standby tells what it has then.
 func TestRevoke(t *testing.T) {
 	r := start(t, 1, "synchronous_standby_names = 'ANY 1 (node1)'")
 	r.sql(0, "CREATE TABLE t (a int)")
@@ -94,8 +94,8 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestPromoteAndFollow: one standby takes over from a primary that was killed, the other
-// follows it, with a slot of the name that it had.
+// TestPromoteAndFollow has one standby take over from a primary that was killed, and the other one
+// follow it, with a slot of the name that it had.
 func TestPromoteAndFollow(t *testing.T) {
 	r := start(t, 2)
 	r.sql(0, "CREATE TABLE t (a int)")
@@ -148,7 +148,8 @@ func TestPromoteAndFollow(t *testing.T) {
 	}
 }
 
-// TestUnreachable: an act on a node that is gone fails by name, and soon.
+// TestUnreachable checks that an act on a node that is gone fails soon, with an error that names
+// the act and the node.
 func TestUnreachable(t *testing.T) {
 	r := start(t, 0)
 	if err := r.herd.Kill(0); err != nil {
@@ -159,7 +160,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestRights: what the user may not do is named by what would allow it.
+// TestRights checks that what the user may not do is reported by the GRANT that would allow it.
 func TestRights(t *testing.T) {
 	r := start(t, 0)
 	r.sql(0, "CREATE ROLE watch LOGIN PASSWORD 'watch'")

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRun: a program on a node's machine, its output, its exit status, and arguments with
-// letters that a shell or SQL takes for its own.
+// TestRun runs a program on a node's machine, and checks its output, its exit status, and arguments
+// with characters that mean something to a shell or to SQL.
 func TestRun(t *testing.T) {
 	r := start(t, 0)
 	script := func(name, text string) {

@@ -80,7 +80,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// TestRefused: the error says why.
+// TestRefused checks that the error says why a command is refused.
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		phase  Phase
@@ -235,7 +235,8 @@ func broken(before Herd, c Command, after Herd, err error, detached map[int]bool
 	}
 }
 
-// TestApplyLeavesTheOldHerd: members keep Views of it.
+// TestApplyLeavesTheOldHerd checks that Apply does not change the herd that it is given, of which
+// members keep Views.
 func TestApplyLeavesTheOldHerd(t *testing.T) {
 	for seed := range uint64(20) {
 		text := ""
@@ -256,7 +257,7 @@ func written(t *testing.T, v any) string {
 	return string(text)
 }
 
-// TestFile: what is written is read again, in doubt.
+// TestFile checks that a herd that was written is read again, and is in doubt.
 func TestFile(t *testing.T) {
 	walk(1, steps, func(_ Herd, _ Command, h Herd, _ error) {
 		got, err := Load([]byte(written(t, h)))
@@ -281,7 +282,8 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestNamesInFiles: they are read by other versions, and by people.
+// TestNamesInFiles fixes the names that status files have, because other versions and people read
+// them.
 func TestNamesInFiles(t *testing.T) {
 	h := herdIn(Promoting)
 	h.Sync, h.Proven, h.Tried = SyncSet{First: true, K: 1, Names: []string{"a", "b"}, Nodes: []int{1}}, 9, []int{2}

@@ -52,8 +52,8 @@ func lose(random *rand.Rand) lost {
 	return l
 }
 
-// TestChooseLosesNothing: whoever is promoted has every commit that may have been
-// acknowledged; and where enough have answered, somebody is.
+// TestChooseLosesNothing checks that the node that is promoted has every commit that may have been
+// acknowledged, and that one is promoted where enough have answered.
 func TestChooseLosesNothing(t *testing.T) {
 	promoted, refused := 0, 0
 	for seed := range uint64(20_000) {
@@ -91,7 +91,8 @@ func TestChooseLosesNothing(t *testing.T) {
 	}
 }
 
-// TestChooseMostOfAll: of several that would do, the one with the most.
+// TestChooseMostOfAll checks that of several nodes that could be promoted the one with the most WAL
+// is.
 func TestChooseMostOfAll(t *testing.T) {
 	for seed := range uint64(5000) {
 		l := lose(rand.New(rand.NewPCG(seed, 3)))

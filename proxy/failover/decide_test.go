@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestReplay: the same inputs, read from a record, give the same steps; and the same
+// TestReplay checks that the same inputs, read from a record, give the same steps, and the same
 // commands the same herd.
 func TestReplay(t *testing.T) {
 	all, asked := files(t), 0
@@ -78,8 +78,8 @@ func anyProgress(random *rand.Rand, h *Herd, members []string) Progress {
 	return p
 }
 
-// TestDecideIsAllowedAndSettles: whatever is seen, what Decide proposes Apply accepts; it
-// comes to an end with the same sights; and it proposes nothing unsafe.
+// TestDecideIsAllowedAndSettles checks that Apply accepts whatever Decide proposes, that the steps
+// come to an end while the sights stay the same, and that nothing unsafe is proposed.
 func TestDecideIsAllowedAndSettles(t *testing.T) {
 	set := Settings{Members: []string{"h1", "h2", "h3"}, Votes: Votes{Consensus: true}, OnError: true, RestartGrace: time.Second, AutoFailback: true}
 	for n := range 4 {

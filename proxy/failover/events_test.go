@@ -57,8 +57,8 @@ var verdicts = map[string]Verdict{
 	"full": Full, "password": WrongPassword, "unresolved": Unresolved, "foreign": WrongCluster, "failing": Failing,
 }
 
-// sees: what is not said of an answer is as in a herd that is well; a node that does not
-// answer keeps what it said last. Death is certain unless a number of probes is told.
+// sees is an answer of a node. What it does not say is as in a herd that is well; a node that does
+// not answer keeps what it said last. Death is certain unless a number of probes is given.
 func (p *play) sees(members []string, n int, words []string) {
 	verdict, known := verdicts[words[0]]
 	if !known {

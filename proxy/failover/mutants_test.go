@@ -151,9 +151,9 @@ func TestMutantsAreNoticed(t *testing.T) {
 	}
 }
 
-// TestEachScenarioCanFail: a leader that never decides anything, and one that fails the
-// primary at any word, and one that sees all well, are noticed by every scenario between
-// them.
+// TestEachScenarioCanFail checks that every scenario fails with one of these leaders at least: one
+// that never decides anything, one that fails the primary without a reason, and one that takes any
+// node for the primary.
 func TestEachScenarioCanFail(t *testing.T) {
 	idle := func(Herd, Input, Settings) Step { return Step{} }
 	hasty := func(h Herd, in Input, s Settings) Step {
@@ -177,7 +177,7 @@ func TestEachScenarioCanFail(t *testing.T) {
 	}
 }
 
-// TestLimitsAreOrdered: sights outlive their telling, and a second is shorter than a minute.
+// TestLimitsAreOrdered checks that limits that depend on each other are in their order.
 func TestLimitsAreOrdered(t *testing.T) {
 	ordered := []time.Duration{answersWithin, returnAfter, demotedFor, notStreaming, doubtedFor}
 	if !slices.IsSorted(ordered) || sightsLast > demotedFor || backAfter < returnAfter {

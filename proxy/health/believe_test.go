@@ -118,7 +118,7 @@ func TestBelieve(t *testing.T) {
 	}
 }
 
-// TestBelieveAfterReload: the primary was taken out of the configuration.
+// TestBelieveAfterReload is about a primary that was taken out of the configuration.
 func TestBelieveAfterReload(t *testing.T) {
 	before := Believe(asked("a", "b"), found("0 standby 1, 1 primary 1"), nil, start)
 	if got := roles(Believe(asked("a"), found("0 unreachable"), before, start)); got != "0 primary" {
@@ -141,8 +141,8 @@ func TestBelieveWhatWasFound(t *testing.T) {
 	}
 }
 
-// TestBelieveReplication: a standby is known to its primary by the name in
-// backend_application_name, or by its address; by no host name.
+// TestBelieveReplication checks that a standby is known to its primary by the name in
+// backend_application_name or by its address, and not by a host name.
 func TestBelieveReplication(t *testing.T) {
 	row := Standby{State: "streaming", SyncState: "quorum", Delay: time.Second}
 	for name, c := range map[string]struct {
@@ -170,8 +170,8 @@ func TestBelieveReplication(t *testing.T) {
 	}
 }
 
-// TestBelieveReplayed: the position of a node that is what it is believed to be,
-// and when it was asked.
+// TestBelieveReplayed checks that a View has the position of a node whose role is the one that it
+// is believed to have, and when it was asked for.
 func TestBelieveReplayed(t *testing.T) {
 	findings := found("0 primary 100, 1 standby 90, 2 unreachable, 3 primary 80, 5 standby 0")
 	for i, f := range findings {

@@ -109,8 +109,8 @@ func chased(t *testing.T, test func(t *testing.T, c *Chaser, s *standbys, log *s
 	})
 }
 
-// TestChase: nobody is asked unless it is wanted; then every few milliseconds,
-// over one connection, which goes in the end.
+// TestChase checks that nodes are asked only while somebody wants their positions, every few
+// milliseconds over one connection, which is closed in the end.
 func TestChase(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		now := s.look()
@@ -170,8 +170,8 @@ func TestChaseGoesOn(t *testing.T) {
 	})
 }
 
-// TestChaseRoles: one that says it is not what it is believed to be has no
-// position that means anything.
+// TestChaseRoles checks that a node that does not have the role that it is believed to have has no
+// position.
 func TestChaseRoles(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		s.do(func() {
@@ -184,8 +184,9 @@ func TestChaseRoles(t *testing.T) {
 	})
 }
 
-// TestChaseFails: nothing is known then, one standby's trouble is not the
-// other's, the log has it once, and what is down is not hammered.
+// TestChaseFails checks that nothing is known of a standby that fails, that the other one is asked
+// as before, that the log has the failure once, and that a standby that is down is not asked all
+// the time.
 func TestChaseFails(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, log *strings.Builder) {
 		s.do(func() { s.lsn[1], s.lsn[2] = 100, 200 })
@@ -223,8 +224,8 @@ func TestChaseFails(t *testing.T) {
 	})
 }
 
-// TestChaseHangs: a standby that answers nothing is given up, while the other is
-// asked all the time; Close does not wait for it.
+// TestChaseHangs checks that a standby that does not answer is given up while the other one is
+// asked all the time, and that Close does not wait for it.
 func TestChaseHangs(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		s.do(func() { s.lsn[1], s.lsn[2], s.hangs[1] = 100, 200, true })
@@ -247,7 +248,7 @@ func TestChaseHangs(t *testing.T) {
 	})
 }
 
-// TestChaseConfiguredAgain: with other nodes, or nobody to ask as.
+// TestChaseConfiguredAgain configures other nodes, and no user to ask as.
 func TestChaseConfiguredAgain(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		c.Want()

@@ -6,7 +6,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestClaims: more than one node says that it is the primary, or one of another system.
+// TestClaims has more than one node that says it is the primary, or one of another system.
 func TestClaims(t *testing.T) {
 	for name, s := range map[string]scenario{
 		"two claim it: the one believed before keeps it": {asked("a", "b", "c"), []moment{
@@ -73,7 +73,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestQuarantineTellsWhy: what the log says, and nothing more where less is known.
+// TestQuarantineTellsWhy checks what the log says, and that it says nothing more where less is
+// known.
 func TestQuarantineTellsWhy(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 primary t1 s7, 1 standby t1 s8": "its system identifier is 8, and that of the primary (node 0) is 7",

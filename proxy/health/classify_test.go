@@ -15,7 +15,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestClassify: which outcome of a probe says what.
+// TestClassify checks which verdict each outcome of a probe has.
 func TestClassify(t *testing.T) {
 	told := func(code, message string) error {
 		return fmt.Errorf("connect to node 1: %w", &pgconn.PgError{Severity: "FATAL", Code: code, Message: message, Routine: "ProcessInterrupts"})

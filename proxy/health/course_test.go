@@ -52,7 +52,7 @@ func probed(t *testing.T, test func(t *testing.T, p *Prober, a *answers, asked f
 	})
 }
 
-// TestPauses: who answers is asked each period, who does not sooner.
+// TestPauses checks that a node that answers is asked each period, and one that does not sooner.
 func TestPauses(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
@@ -78,7 +78,8 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-// TestSuspect: a suspicion has the node asked at once, and a thousand of them once.
+// TestSuspect checks that a suspicion has the node asked at once, and that a thousand suspicions
+// have it asked once.
 func TestSuspect(t *testing.T) {
 	probed(t, func(t *testing.T, p *Prober, a *answers, asked func() []time.Duration, last func() Seen) {
 		time.Sleep(time.Second)
@@ -101,7 +102,8 @@ func TestSuspect(t *testing.T) {
 	})
 }
 
-// TestShutdown: that clients were told of a shutdown is remembered until the node answers.
+// TestShutdown checks that it is remembered until the node answers that its clients were told of a
+// shutdown.
 func TestShutdown(t *testing.T) {
 	probed(t, func(t *testing.T, p *Prober, a *answers, _ func() []time.Duration, last func() Seen) {
 		a.set(func() { a.errs[0] = errRefused })

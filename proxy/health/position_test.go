@@ -2,8 +2,8 @@ package health
 
 import "testing"
 
-// TestRecordsEnd: a page's header in front of nothing is no part of what was
-// inserted.
+// TestRecordsEnd checks that the header of a page behind which nothing was written does not count
+// as inserted.
 func TestRecordsEnd(t *testing.T) {
 	const page, segment = 8192, 16 << 20
 	for _, row := range []struct {

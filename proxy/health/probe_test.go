@@ -77,7 +77,8 @@ func TestSQL(t *testing.T) {
 	})
 }
 
-// checkUnseen: it is not known then, which is no fault of the node's.
+// checkUnseen checks that what the user may not see counts as not known, and is no failure of the
+// node.
 func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node) {
 	const functions = "pg_control_system(), pg_walfile_name(pg_lsn)"
 	if _, err := h.Exec(ctx, "REVOKE EXECUTE ON FUNCTION "+functions+" FROM PUBLIC"); err != nil {
@@ -95,7 +96,7 @@ func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node)
 	}
 }
 
-// checkDelay: a standby that is made to lag is said to, by its primary.
+// checkDelay checks that a primary reports the delay of a standby that is made to lag.
 func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, primary *nodes.Node) {
 	const delay = 300 * time.Millisecond
 	for _, sql := range []string{"ALTER SYSTEM SET recovery_min_apply_delay = '300ms'", "SELECT pg_reload_conf()"} {
@@ -117,8 +118,8 @@ func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, pr
 	}
 }
 
-// checkRefused: the error says why and does not tell the secret (I9), however
-// odd its letters.
+// checkRefused checks that the error says why and does not have the secret (I9), whatever
+// characters it has.
 func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
 	const secret = `wr'ong \ se'cret`
 	f, err := NewSQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, n)
@@ -127,8 +128,8 @@ func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
 	}
 }
 
-// TestSQLHangs: a node whose kernel accepts and that says nothing is
-// unreachable, by the context's deadline.
+// TestSQLHangs checks that a node whose kernel accepts connections, but which says nothing, is
+// unreachable by the context's deadline.
 func TestSQLHangs(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -127,8 +127,8 @@ func TestProberWithoutProbe(t *testing.T) {
 	}
 }
 
-// TestProberConfiguredAgain: what was found stays known, for the nodes that
-// stay; the old probing has ended.
+// TestProberConfiguredAgain checks that what was found of nodes that stay is still known, and that
+// the old probing has ended.
 func TestProberConfiguredAgain(t *testing.T) {
 	a, b := &answers{found: found("0 standby 5, 1 primary 5, 2 standby 5")}, &answers{hangs: map[int]bool{0: true, 1: true}}
 	p, views, _ := newProber(t)
@@ -151,8 +151,8 @@ func TestProberConfiguredAgain(t *testing.T) {
 	}
 }
 
-// TestProberSlowNode: one that hangs delays Configure by the timeout at most,
-// and the other nodes' probes not at all.
+// TestProberSlowNode checks that a node that hangs delays Configure by the timeout at most, and the
+// probes of other nodes not at all.
 func TestProberSlowNode(t *testing.T) {
 	a := &answers{found: found("0 primary 5, 1 standby 5"), hangs: map[int]bool{2: true}}
 	p, views, _ := newProber(t)
@@ -165,8 +165,8 @@ func TestProberSlowNode(t *testing.T) {
 	views.until(t, "0 primary, 1 standby +4, 2 standby")
 }
 
-// TestProberLogsOnce: a node that stays unreachable is not said to be so again
-// and again; when it fails anew it is.
+// TestProberLogsOnce checks that the log says once that a node is unreachable, and says it again
+// when the node fails anew.
 func TestProberLogsOnce(t *testing.T) {
 	a := &answers{found: found("0 primary 5"), errs: map[int]error{1: errors.New("connection refused")}}
 	p, views, log := newProber(t)
@@ -221,8 +221,8 @@ func TestProberTellsOfTheReturn(t *testing.T) {
 	}
 }
 
-// TestProberQuarantines: it is logged once with what to do, and is not over while
-// the node does not answer.
+// TestProberQuarantines checks that a quarantine is logged once, with what to do, and does not end
+// while the node does not answer.
 func TestProberQuarantines(t *testing.T) {
 	a := &answers{found: found("0 primary 5 t1 s7, 1 standby 5 t1 s8")}
 	p, views, log := newProber(t)
@@ -263,7 +263,8 @@ func TestProberQuarantines(t *testing.T) {
 	}
 }
 
-// TestProberTellsOfNoPrimary: loudly, at the start too.
+// TestProberTellsOfNoPrimary checks that the log has an error where there is no primary, at the
+// start too.
 func TestProberTellsOfNoPrimary(t *testing.T) {
 	a := &answers{found: found("0 primary 5 t1 s7, 1 primary 5 t1 s7")}
 	p, views, log := newProber(t)
@@ -281,8 +282,8 @@ func TestProberTellsOfNoPrimary(t *testing.T) {
 	}
 }
 
-// TestProberCloses: even while probes hang, it returns, no goroutine is left,
-// and it may be called again and before Configure.
+// TestProberCloses checks that Close returns even while probes hang, that no goroutine is left, and
+// that it may be called again and before Configure.
 func TestProberCloses(t *testing.T) {
 	before := runtime.NumGoroutine()
 	a := &answers{found: found("0 primary 1, 1 standby 1, 2 standby 1"), hung: make(chan struct{})}

@@ -8,7 +8,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestClientsBind: SCRAM-SHA-256-PLUS with libpq, by password and by verifier.
+// TestClientsBind logs in by SCRAM-SHA-256-PLUS with libpq, where pgherd has the password or a
+// verifier.
 func TestClientsBind(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

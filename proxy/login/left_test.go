@@ -11,7 +11,8 @@ import (
 	"pgherd/proxy/session"
 )
 
-// TestLeft: whoever has ended leaves a place, and a line in the log if that is wanted.
+// TestLeft checks that a client that has ended frees its place, and leaves a line in the log if
+// that is configured.
 func TestLeft(t *testing.T) {
 	for _, told := range []bool{false, true} {
 		log := &testGate{}

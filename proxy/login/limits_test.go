@@ -81,7 +81,8 @@ func TestFailuresAreBounded(t *testing.T) {
 	}
 }
 
-// TestCrowd: never more than the limit inside, nobody forgotten, nothing left.
+// TestCrowd checks that there are never more log-ins than the limit, that none is forgotten, and
+// that none is left in the end.
 func TestCrowd(t *testing.T) {
 	c := limiter{sites: map[netip.Addr]*site{}}
 	var mu sync.Mutex
@@ -185,7 +186,7 @@ func TestGuessesAreBarred(t *testing.T) {
 	}
 }
 
-// TestSlowOnesLeaveRoom: an address that logs in slowly waits for itself.
+// TestSlowOnesLeaveRoom checks that an address whose log-ins are slow delays only its own.
 func TestSlowOnesLeaveRoom(t *testing.T) {
 	g := startGate(t, func(s *Settings) {
 		s.Policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)

@@ -59,7 +59,7 @@ func TestListenTCP(t *testing.T) {
 	}
 }
 
-// TestListenIsAllOrNothing: what was opened before an error is closed again.
+// TestListenIsAllOrNothing checks that what was opened before an error is closed again.
 func TestListenIsAllOrNothing(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Listen(t.Context(), &ListenSettings{SocketDirs: []string{dir, filepath.Join(dir, "missing")}, Port: 5432, SocketMode: 0o777})
@@ -146,7 +146,8 @@ func TestStaleSockets(t *testing.T) {
 	}
 }
 
-// TestLoginOverUnixSocket: host [local], rule local, no TLS.
+// TestLoginOverUnixSocket checks that a log-in on a Unix socket has the host [local], a rule of
+// type local, and no TLS.
 func TestLoginOverUnixSocket(t *testing.T) {
 	g := startGate(t, nil)
 	dir := t.TempDir()
@@ -187,7 +188,8 @@ func (f *failing) Accept() (net.Conn, error) {
 func (f *failing) Addr() net.Addr { return &net.UnixAddr{Name: "failing"} }
 func (f *failing) Close() error   { return nil }
 
-// TestOutOfDescriptors: the gate lives on, does not spin, and says it once.
+// TestOutOfDescriptors checks that the gate goes on without descriptors, does not spin, and logs
+// that once.
 func TestOutOfDescriptors(t *testing.T) {
 	log := &testGate{}
 	g := NewGate(slog.New(slog.NewTextHandler(log, nil)), Uses{})
@@ -203,7 +205,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 }
 
-// TestReload: logins that begin later see the new settings.
+// TestReload checks that log-ins that begin later have the new settings.
 func TestReload(t *testing.T) {
 	g := startGate(t, nil)
 	in := "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I\nS: close"
@@ -220,7 +222,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestServeAfterClose: a listener that comes too late is closed.
+// TestServeAfterClose checks that a listener that comes too late is closed.
 func TestServeAfterClose(t *testing.T) {
 	g := NewGate(slog.New(slog.DiscardHandler), Uses{})
 	g.Close()

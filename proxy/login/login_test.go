@@ -20,7 +20,7 @@ import (
 	"pgherd/proxy/wire/wiretest"
 )
 
-// TestLoginTellsTheSession: what a start-up packet says ends up in Login.
+// TestLoginTellsTheSession checks that Login has what a start-up packet says.
 func TestLoginTellsTheSession(t *testing.T) {
 	long := strings.Repeat("x", 70)
 	for name, c := range map[string]struct {
@@ -97,7 +97,7 @@ func TestSharingIsInTheTarget(t *testing.T) {
 	}
 }
 
-// TestDriverLogsIn: pgx is another hand's idea of the protocol.
+// TestDriverLogsIn logs in with pgx, an implementation of the protocol that is not pgherd's own.
 func TestDriverLogsIn(t *testing.T) {
 	g := startGate(t, nil)
 	for _, c := range []struct{ options, code string }{
@@ -124,7 +124,7 @@ func TestDriverLogsIn(t *testing.T) {
 	}
 }
 
-// TestClientVanishesAtAnyByte: nothing is adopted twice, leaks or hangs.
+// TestClientVanishesAtAnyByte checks that nothing is adopted twice, leaks or hangs.
 func TestClientVanishesAtAnyByte(t *testing.T) {
 	g := startGate(t, nil)
 	script := wiretest.Must(t, "C: GSSENCRequest\nS: answer N\nC: StartupMessage 3.3 user=alice database=app\n"+
@@ -149,7 +149,7 @@ func TestClientVanishesAtAnyByte(t *testing.T) {
 	}
 }
 
-// TestSlowloris: a login ends at its deadline, whatever it waits for.
+// TestSlowloris checks that a log-in ends at its deadline, whatever it waits for.
 func TestSlowloris(t *testing.T) {
 	g := startGate(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
 	for name, c := range map[string]struct{ send, want string }{
@@ -174,7 +174,7 @@ func TestSlowloris(t *testing.T) {
 	}
 }
 
-// TestNoTimeout: authentication_timeout = 0 is no limit.
+// TestNoTimeout checks that authentication_timeout = 0 means no limit.
 func TestNoTimeout(t *testing.T) {
 	g := startGate(t, func(s *Settings) { s.Timeout = 0 })
 	if err := wiretest.Must(t, "C: StartupMessage 3.0 user=free\nS: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
@@ -187,8 +187,8 @@ func startupOf(user, database string) string {
 	return string(packet)
 }
 
-// TestBytesBeforeTLS: clear text that somebody slipped in after SSLRequest
-// never counts as the client's.
+// TestBytesBeforeTLS checks that clear text that was inserted behind the SSLRequest never counts as
+// the client's.
 func TestBytesBeforeTLS(t *testing.T) {
 	g := startGate(t, nil)
 	conn, err := net.Dial("tcp", g.addr)
@@ -244,7 +244,7 @@ func TestTooManyParameters(t *testing.T) {
 	}
 }
 
-// TestLoginsEndAtShutdown: closeLogins tells who is waiting, and returns.
+// TestLoginsEndAtShutdown checks that closeLogins sends clients that wait an error, and returns.
 func TestLoginsEndAtShutdown(t *testing.T) {
 	g := startGate(t, nil)
 	waiting := make(chan error, 1)

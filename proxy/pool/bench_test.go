@@ -13,8 +13,8 @@ type keeper interface {
 	Gone(Key) []Action
 }
 
-// BenchmarkHandOver: 2,000 sessions on 4 workers share 20 servers. One gives
-// its server back, the longest waiter gets it, and the former asks again.
+// BenchmarkHandOver has 2,000 sessions on 4 workers share 20 servers. One gives its server back,
+// the session that has waited longest gets it, and the former asks again.
 func BenchmarkHandOver(b *testing.B) {
 	const sessions, servers = 2000, 20
 	for _, pools := range []int{1, 50, sessions} {
@@ -54,8 +54,8 @@ func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 	}
 }
 
-// BenchmarkOthersWait: 2,000 sessions are held up by the limit of their own
-// pair; a session of another pair gives a server back and takes it again.
+// BenchmarkOthersWait has 2,000 sessions wait because of the limit of their own pair, while a
+// session of another pair gives a server back and takes it again.
 func BenchmarkOthersWait(b *testing.B) {
 	for name, make := range map[string]func(Limits) keeper{
 		"home":   func(l Limits) keeper { return NewAllocator(l) },

@@ -2,7 +2,7 @@ package pool
 
 import "testing"
 
-// TestClients: whose a notification is, while clients come and go.
+// TestClients checks which client a notification belongs to, while clients come and go.
 func TestClients(t *testing.T) {
 	var c Clients
 	is := func(want uint32) {

@@ -118,8 +118,8 @@ func (c *herd) fail(format string, args ...any) {
 	}
 }
 
-// within: with one more of this key no limit is exceeded. Limits that were
-// lowered close nothing, so only what is opened is looked at.
+// within says that with one more of this key no limit is exceeded. Limits that were lowered close
+// nothing, so only what is opened is looked at.
 func (c *herd) within(key Key) {
 	node, base, user := 0, 0, 0
 	for k, n := range c.live {
@@ -139,7 +139,7 @@ func (c *herd) within(key Key) {
 	}
 }
 
-// check: the counts are right, and nobody waits for what is there.
+// check checks that the counts are right, and that no session waits for a server that is there.
 func (c *herd) check() {
 	total := 0
 	for key, n := range c.live {
@@ -227,7 +227,7 @@ func (c *herd) putBack(s *Server, worker int) {
 	}
 }
 
-// arrive: a session wants a server.
+// arrive has a session ask for a server.
 func (c *herd) arrive() {
 	g := &guest{id: uint32(len(c.guests) + 1), worker: c.random.IntN(len(c.inbox)), key: c.someKey()}
 	c.guests = append(c.guests, g)
@@ -241,7 +241,7 @@ func (c *herd) arrive() {
 	c.allocate(func() []Action { return c.allocator.Ask(Ticket{Key: g.key, Worker: g.worker, Session: g.id}) })
 }
 
-// act: a session goes on.
+// act has a session go on.
 func (c *herd) act(g *guest) {
 	switch {
 	case g.holds != nil && c.random.IntN(5) == 0: // broken, or too old
@@ -344,8 +344,8 @@ func (c *herd) run() error {
 	return fmt.Errorf("not everybody was served: %d wait, %d servers, limits %+v", c.allocator.Waiting(), c.allocator.Total(), c.limits)
 }
 
-// accounts: as many servers are counted as stand on lists; with the last of
-// them every counter is gone.
+// accounts checks that as many servers are counted as are on lists, and that no counter is left
+// without any.
 func (c *herd) accounts() error {
 	n := 0
 	for _, idle := range c.lists {
@@ -361,8 +361,8 @@ func (c *herd) accounts() error {
 	return nil
 }
 
-// TestHomeSimulated: never over a limit, first come first served for each
-// pool, nobody starves, nothing is lost.
+// TestHomeSimulated checks that no limit is exceeded, that each pool serves in the order of
+// requests, that every session is served, and that nothing is lost.
 func TestHomeSimulated(t *testing.T) {
 	for seed := range uint64(500) {
 		if err := newHerd(seed).run(); err != nil {

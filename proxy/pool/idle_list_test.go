@@ -85,8 +85,8 @@ func TestShelfDue(t *testing.T) {
 	}
 }
 
-// TestParams: lists are shared between servers, templates and clients, so a
-// change makes a new one.
+// TestParams checks that a change makes a new list, because lists are shared between servers,
+// templates and clients.
 func TestParams(t *testing.T) {
 	shared := []wire.Param{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}}
 	s := &Server{Params: shared}

@@ -174,8 +174,8 @@ func (m *model) check() error {
 	return err
 }
 
-// TestHomeIsTheOracle: whatever happens, an Allocator wants the same done as one
-// that walks the whole queue each time.
+// TestHomeIsTheOracle checks that an Allocator always decides like one that walks through the whole
+// queue each time.
 func TestHomeIsTheOracle(t *testing.T) {
 	for seed := uint64(350); seed < 600; seed++ { // 573 has a rare one: an eviction that a later opening made useful
 		m := newModel(seed)

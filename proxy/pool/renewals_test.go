@@ -30,8 +30,8 @@ func TestRenewals(t *testing.T) {
 	check("other", 4, false)
 }
 
-// TestRenewalsAreBounded: beyond the limit more is renewed than was asked
-// for, never less.
+// TestRenewalsAreBounded checks that beyond the limit more is renewed than was asked for, and never
+// less.
 func TestRenewalsAreBounded(t *testing.T) {
 	var r Renewals
 	for i := range renewalsLimit + 1 {

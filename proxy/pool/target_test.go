@@ -25,8 +25,8 @@ func TestParamsRoundTrip(t *testing.T) {
 	}
 }
 
-// TestParamsAreCanonical: the same parameters in any order are the same pool,
-// others are another one.
+// TestParamsAreCanonical checks that the same parameters in any order give the same pool, and
+// others another one.
 func TestParamsAreCanonical(t *testing.T) {
 	params := []wire.Param{{Name: "DateStyle", Value: "ISO"}, {Name: "application_name", Value: "x"}, {Name: "TimeZone", Value: "UTC"}}
 	want := EncodeParams(params)
@@ -46,7 +46,7 @@ func TestParamsAreCanonical(t *testing.T) {
 	}
 }
 
-// FuzzParams: no two lists that differ look alike, and decoding never panics.
+// FuzzParams checks that no two different lists are encoded alike, and that decoding never panics.
 func FuzzParams(f *testing.F) {
 	f.Add("a", "b", "c", "d")
 	f.Add("", "", "a", "")

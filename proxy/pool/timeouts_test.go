@@ -19,7 +19,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestRestless: what a session has set counts before what the log-in gave.
+// TestRestless checks that what a session has set takes precedence over what the log-in gave.
 func TestRestless(t *testing.T) {
 	s := &Server{}
 	is := func(want bool) {

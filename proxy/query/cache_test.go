@@ -62,8 +62,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestCacheKeepsWhatIsUsed: a flood of strings that come once does not wash out
-// those that come again and again.
+// TestCacheKeepsWhatIsUsed checks that many strings that come once do not remove those that come
+// again and again.
 func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	c := NewCache(256, 1<<20)
 	hot := []byte("SELECT 1")

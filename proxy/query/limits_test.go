@@ -207,7 +207,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestDollarsAreLinear: each "$a" might begin a string and be looked for to the end.
+// TestDollarsAreLinear has texts in which each "$a" might begin a string, whose end would be looked
+// for.
 func TestDollarsAreLinear(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("SELECT ")

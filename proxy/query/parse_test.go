@@ -66,8 +66,8 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// TestCommentsAreNotParsed: pg_query takes time in the square of what a comment has
-// of stars and slashes, 100 s for one of MaxBytes.
+// TestCommentsAreNotParsed is there because pg_query takes time in the square of the stars and
+// slashes of a comment, 100 s for one of MaxBytes.
 func TestCommentsAreNotParsed(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT 1":                          "SELECT 1",
@@ -101,7 +101,7 @@ func TestUnsafeEncodings(t *testing.T) {
 	}
 }
 
-// TestQuickIsRight: what needs no parser is what the parser says.
+// TestQuickIsRight checks that where no parser is needed the answer is the parser's.
 func TestQuickIsRight(t *testing.T) {
 	for _, path := range tables(t) {
 		_, rows := readTable(t, path)
@@ -117,7 +117,7 @@ func TestQuickIsRight(t *testing.T) {
 	}
 }
 
-// TestThreadsComeAndGo: the parser keeps memory for each thread, under a key of
+// TestThreadsComeAndGo is there because the parser keeps memory for each thread, under a key of
 // which a process has 1,024. A thread ends with the goroutine that is locked to it.
 func TestThreadsComeAndGo(t *testing.T) {
 	for range 150 {

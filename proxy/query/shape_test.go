@@ -2,8 +2,8 @@ package query
 
 import "testing"
 
-// TestShape: strings that differ in constants are parsed once; what constants
-// decide is judged by the text.
+// TestShape checks that strings that differ in constants are parsed once, and that what depends on
+// constants is decided by the text.
 func TestShape(t *testing.T) {
 	for _, test := range []struct {
 		first, second string
@@ -31,8 +31,8 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestShapeOfUnsafeEncodings: where bytes of a literal may be half a character, what
-// follows them may be another statement.
+// TestShapeOfUnsafeEncodings is about encodings in which a byte of a literal may be half a
+// character, so that another statement may follow.
 func TestShapeOfUnsafeEncodings(t *testing.T) {
 	unsafe := Syntax{UnsafeEncoding: true}
 	for sql, want := range map[string]Problem{

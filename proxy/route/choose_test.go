@@ -39,7 +39,7 @@ func shares(t *testing.T, client Client, b *Balance, fresh func() []Candidate) [
 	return got
 }
 
-// TestShares: reads follow the weights within 3 %, with preferences and without.
+// TestShares checks that reads follow the weights within 3 %, with preferences and without.
 func TestShares(t *testing.T) {
 	prefer := func(list string) []Preference {
 		all, err := ParsePreferences(list)
@@ -82,8 +82,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestDelay: what a standby that is too far behind would have got goes to the
-// primary, or to the least delayed.
+// TestDelay checks that the reads of a standby that is too far behind go to the primary, or to the
+// standby with the least delay.
 func TestDelay(t *testing.T) {
 	ms := time.Millisecond
 	for name, c := range map[string]struct {
@@ -123,7 +123,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// TestPolicies: what each looks at beside the weights.
+// TestPolicies checks what each policy uses beside the weights.
 func TestPolicies(t *testing.T) {
 	busy := func(active ...int) []Candidate {
 		all := herd(1, 1, 2)
@@ -156,7 +156,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestNobody: there may be no node at all, and no primary.
+// TestNobody checks that there may be no node at all, and no primary.
 func TestNobody(t *testing.T) {
 	b := &Balance{Policy: byWeight, DelayBytes: 1}
 	for name, all := range map[string][]Candidate{

@@ -7,7 +7,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestFresh: which of these have replayed a write.
+// TestFresh checks which of these nodes have replayed a write.
 func TestFresh(t *testing.T) {
 	all := []Candidate{
 		{Index: 1, Role: nodes.Standby, Replayed: 99},

@@ -81,8 +81,8 @@ func TestExpression(t *testing.T) {
 	}
 }
 
-// TestExpressionChooses: weights, preferences and delays among the nodes that are
-// left; the reason says so.
+// TestExpressionChooses checks that weights, preferences and delays apply to the nodes that are
+// left, and that the reason says so.
 func TestExpressionChooses(t *testing.T) {
 	prefer, err := ParsePreferences("report.*:standby")
 	if err != nil {
@@ -125,7 +125,8 @@ func TestExpressionChooses(t *testing.T) {
 	}
 }
 
-// TestExpressionForgets: candidates that are used again are asked again.
+// TestExpressionForgets checks that the expression is evaluated again for candidates that are used
+// again.
 func TestExpressionForgets(t *testing.T) {
 	all := trio()
 	for i, text := range []string{"node.index == 0", "node.index == 1", "node.index == 2"} {
@@ -170,7 +171,7 @@ func TestBadExpressions(t *testing.T) {
 	}
 }
 
-// TestExpressionFails: what costs too much at run time leaves the node out.
+// TestExpressionFails checks that a node is left out if the evaluation costs too much at run time.
 func TestExpressionFails(t *testing.T) {
 	e, err := compile(`primary || (app.contains("a") && app.contains("b"))`, 4)
 	if err != nil {
@@ -195,7 +196,7 @@ func TestExpressionFails(t *testing.T) {
 	}
 }
 
-// TestLongNames: a client cannot make an expression cost more than it may.
+// TestLongNames checks that a client cannot make an expression cost more than the limit.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat("é", 100_000)
 	client := Client{Application: long, Database: long, User: "x" + long}
@@ -210,7 +211,7 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestExpressionOfMany: one expression, many goroutines.
+// TestExpressionOfMany has many goroutines use one expression.
 func TestExpressionOfMany(t *testing.T) {
 	b := &Balance{Policy: byWeight, Expression: expression(t, `app == "even" ? node.index == 2 : node.index == 1 && app.matches("^o.d$")`)}
 	var wait sync.WaitGroup
@@ -231,7 +232,8 @@ func TestExpressionOfMany(t *testing.T) {
 	wait.Wait()
 }
 
-// FuzzExpression: any text is an error or an expression that answers for any client.
+// FuzzExpression checks that any text is an error, or an expression that can be evaluated for any
+// client.
 func FuzzExpression(f *testing.F) {
 	for _, text := range []string{`app.startsWith("report") && node.lag_ms < 200`, `node.index in [1, 2u, -3]`, `app.matches("a+") ? primary : !primary`,
 		`1 + 2 * 3 - 4 / 5 == 6.0`, `((((`, `[[1]] == [[1.5]]`, `{}`, `x{y: 1}`, `b"a" == b'\xff'`, `null == null`, `0x7fffffffffffffff > 1e308`,

@@ -114,7 +114,7 @@ func say(d Decision) string {
 	return text
 }
 
-// TestPlace: every decision can be read in testdata/place.txt.
+// TestPlace checks every decision of testdata/place.txt.
 func TestPlace(t *testing.T) {
 	const path = "testdata/place.txt"
 	text, err := os.ReadFile(path)
@@ -191,8 +191,8 @@ func (everything) Relation(_, _ string) Known { return Reads }
 func (everything) Field(_ string) Known       { return Unheard }
 func (everything) Anything() Known            { return Reads }
 
-// TestEveryForm: of all forms of statements, testdata/forms.txt has the route by
-// their text alone: in a database in which nothing does harm.
+// TestEveryForm compares the routes of all forms of statements with testdata/forms.txt. They follow
+// from the text alone, in a database in which nothing does harm.
 func TestEveryForm(t *testing.T) {
 	const path = "testdata/forms.txt"
 	set := Settings{Balance: true, Comments: true, OnWrite: Transaction}
@@ -220,7 +220,7 @@ func TestEveryForm(t *testing.T) {
 	compare(t, path, string(text), out.String())
 }
 
-// checkRead: what leaves the primary neither writes nor touches its session.
+// checkRead checks that a statement that leaves the primary neither writes nor changes its session.
 func checkRead(t *testing.T, sql string, script *query.Script) {
 	t.Helper()
 	for st := range all(script) {
@@ -230,7 +230,7 @@ func checkRead(t *testing.T, sql string, script *query.Script) {
 	}
 }
 
-// TestNothingKnown: a statement that is too long, or is no SQL, stays.
+// TestNothingKnown checks that a statement that is too long, or is not SQL, stays on the primary.
 func TestNothingKnown(t *testing.T) {
 	set := Settings{Balance: true}
 	for _, sql := range []string{"", "SELEC 1", "SELECT '", "SELECT " + strings.Repeat("(", 20_000), strings.Repeat("SELECT 1;", 200_000)} {

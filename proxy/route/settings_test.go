@@ -63,8 +63,8 @@ func letter(d Decision) byte {
 	return map[Where]byte{Primary: 'P', Anywhere: '.', Here: 'H', Node: 'N'}[d.Where]
 }
 
-// TestEveryFormUnderEverySetting: the route of every form of statement under every
-// setting can be read in testdata/settings.txt.
+// TestEveryFormUnderEverySetting compares the route of every form of statement under every setting
+// with testdata/settings.txt.
 func TestEveryFormUnderEverySetting(t *testing.T) {
 	const path = "testdata/settings.txt"
 	var out strings.Builder

@@ -70,7 +70,7 @@ func (f format) canonical(body []byte) bool {
 	return err == nil && bytes.Equal(again[HeaderLen:], body)
 }
 
-// wrongCode: the layout is right, and pgproto3 does not look at the code.
+// wrongCode says that the layout is right, and that pgproto3 does not look at the code.
 func wrongCode(err error) bool {
 	wrong, ok := errors.AsType[*ViewError](err)
 	return ok && (wrong.Cause == "invalid type byte" || wrong.Cause == "invalid length of the key")

@@ -147,7 +147,7 @@ func TestViewsCannotBeAppendedToInPlace(t *testing.T) {
 	}
 }
 
-// TestBindNames: the names of a Bind are read as soon as they are there.
+// TestBindNames checks that the names of a Bind are read as soon as they are there.
 func TestBindNames(t *testing.T) {
 	body := AppendBind(nil, &BindView{Portal: []byte("p"), Statement: []byte("s1"), Params: MakeValues([]byte("x"))})[HeaderLen:]
 	names := len("p") + 1 + len("s1") + 1
