@@ -68,10 +68,10 @@ func TestTargetsNameWhatExists(t *testing.T) {
 			t.Errorf("%s: there is no peer %s", target.what, target.against)
 		}
 		if target.of != ours && target.of != routed {
-			t.Errorf("%s: nobody judges %s", target.what, target.of)
+			t.Errorf("target %s: no verdict is made of %s", target.what, target.of)
 		}
 		if (target.against == "") != (target.combine == nil) {
-			t.Errorf("%s: nothing to combine, or nobody to combine with", target.what)
+			t.Errorf("target %s: it combines no workloads, or there is no peer to compare with", target.what)
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 // crowded leaves fewer servers than there are clients.
 const crowded = "max_db_connections = 3"
 
-// crowdSteps are what they do; the prepared statements have the scripts' names.
+// crowdSteps are the statements of these clients. The names of their prepared statements are those
+// of the scripts.
 var crowdSteps = [][]byte{
 	mustEncode("Query", "set datestyle = 'German'; set timezone = 'Asia/Tokyo'; set work_mem = '7MB'; set standard_conforming_strings = off"),
 	mustEncode("Query", "set client_encoding = 'LATIN1'; set search_path = pg_catalog; set application_name = 'crowd'"),
@@ -76,7 +77,7 @@ func (c *talk) crowd(random *rand.Rand, stop chan struct{}) error {
 	}
 }
 
-// succeeds reads up to ReadyForQuery and wants no error.
+// succeeds reads up to ReadyForQuery, and requires that there is no error.
 func (c *talk) succeeds() (wrong error) {
 	for {
 		kind, body, err := c.read()

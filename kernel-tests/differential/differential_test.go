@@ -54,7 +54,7 @@ func TestDifferential(t *testing.T) {
 // waits for the rest.
 var waits = []string{"copy-in-disturbed", "invalid-length-huge"}
 
-// isOld says that PostgreSQL is not one that the scripts were written for: up to 13 it
+// isOld says that PostgreSQL is older than those for which the scripts were written: up to 13 it
 // reports a setting at once, and not when it is ready for the next message.
 func isOld(t *testing.T, h *herd.Herd) bool {
 	t.Helper()

@@ -36,7 +36,7 @@ type target struct {
 
 func (to target) addr() string { return net.JoinHostPort(to.host, strconv.Itoa(to.port)) }
 
-// talk is one client: a connection and what its log-in told.
+// talk is one client: a connection, and what it was told at the log-in.
 type talk struct {
 	conn     net.Conn
 	in       *bufio.Reader
@@ -103,12 +103,12 @@ func startup(further map[string]string) []byte {
 	return first(append(body, 0))
 }
 
-// first is a packet without a type, as a connection begins with.
+// first is a packet without a type, with which a connection begins.
 func first(body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
 }
 
-// greeting is what the log-in reported, in an order of its own: PostgreSQL promises none.
+// greeting is what the log-in reported. It is sorted, because PostgreSQL promises no order.
 func (c *talk) greeting() []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.reported)) {

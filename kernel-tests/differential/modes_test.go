@@ -25,7 +25,7 @@ var proxies = []proxy{
 	{name: "transaction, io_uring, balanced, in a crowd", config: "pool_mode = transaction\nio_engine = io_uring\n" + crowded + allAway, shared: true, balanced: true, crowd: 4},
 }
 
-// allAway has every read done by the standby that may be.
+// allAway makes the standby run every read that may leave the primary.
 const allAway = "\nbackend_weight0 = 0\nstatement_level_load_balance = on\n"
 
 type proxy struct {
@@ -49,7 +49,7 @@ func awaitReads(t *testing.T, p *herd.Proxy) (n int) {
 	return n
 }
 
-// readsAway is how many reads the standby was sent.
+// readsAway is the number of reads that the standby was sent.
 func readsAway(t *testing.T, p *herd.Proxy) int {
 	t.Helper()
 	n, err := strconv.Atoi(string(ask(t, p, "SHOW POOL_BACKEND_STATS")[1][5]))
@@ -59,7 +59,7 @@ func readsAway(t *testing.T, p *herd.Proxy) int {
 	return n
 }
 
-// ask is the rows of a query of a client of its own.
+// ask returns the rows of a query, which a client of its own sends.
 func ask(t *testing.T, p *herd.Proxy, sql string) [][][]byte {
 	t.Helper()
 	conn, err := herdtest.Connect(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, herd.User, herd.Database))
@@ -110,7 +110,7 @@ func leaveOut(script string, t transcript) transcript {
 	return out
 }
 
-// compareShared compares with what is different by design left out.
+// compareShared compares, and leaves out what differs by design.
 func compareShared(t *testing.T, s *script, want, got transcript) {
 	t.Helper()
 	compareProxied(t, s, leaveOut(name(s), want), leaveOut(name(s), got))
@@ -131,7 +131,7 @@ func begins(s *script) bool {
 	return slices.ContainsFunc(s.lines, beginPattern.MatchString)
 }
 
-// compareRefused compares up to the BEGIN that was refused.
+// compareRefused compares up to a BEGIN that was refused.
 func compareRefused(t *testing.T, s *script, want, got transcript) {
 	t.Helper()
 	if !got.refused {

@@ -13,9 +13,9 @@ import (
 
 const protocol32 = 3<<16 | 2
 
-// TestProtocol32: a client that asks for protocol 3.2 gets what PostgreSQL 18 gives, a
-// cancel key of more than four bytes, and can cancel by it. An older PostgreSQL bargains
-// it down to 3.0; pgherd, in front of any, does not.
+// TestProtocol32 checks that a client that asks for protocol 3.2 gets what PostgreSQL 18 gives it,
+// a cancel key of more than four bytes, and can cancel by it. An older PostgreSQL negotiates down
+// to 3.0; pgherd does not, whatever the nodes are.
 func TestProtocol32(t *testing.T) {
 	h := startHerd(t)
 	node := h.Nodes()[0]
@@ -43,7 +43,7 @@ func TestProtocol32(t *testing.T) {
 	}
 }
 
-// spoken32 is what is heard in protocol 3.2.
+// spoken32 is what a client receives in protocol 3.2.
 const spoken32 = "a key of more than four bytes; canceled 57014"
 
 // speak32 logs in, runs something that takes long, and cancels it.
@@ -73,7 +73,7 @@ func speak32(t *testing.T, to target) string {
 	return fmt.Sprintf("%s; canceled %s", heard, c.canceled(t))
 }
 
-// canceled cancels what runs until it has ended, and tells its error.
+// canceled cancels the query until it has ended, and returns its error.
 func (c *talk) canceled(t *testing.T) string {
 	t.Helper()
 	ended := make(chan string, 1)

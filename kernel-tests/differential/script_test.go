@@ -70,7 +70,7 @@ func readScript(path string) (*script, error) {
 	return s, nil
 }
 
-// ending is the step in which pgherd ends the session by itself; -1 is none.
+// ending is the step in which pgherd ends the session by itself; -1 means that there is none.
 func (s *script) ending() int {
 	return slices.IndexFunc(s.steps, func(st step) bool { return st.pgherdEnds != "" })
 }

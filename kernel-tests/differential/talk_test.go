@@ -57,7 +57,7 @@ func runScript(ctx context.Context, h *herd.Herd, to target, s *script) (transcr
 	return t, c.finish(&t)
 }
 
-// step sends and reads at the same time, as neither side may wait for the other.
+// step sends and reads at the same time, because otherwise each side could wait for the other.
 func (c *talk) step(ctx context.Context, h *herd.Herd, st *step) (lines []string, summary string, err error) {
 	for _, sql := range st.aside {
 		if _, err := h.Exec(ctx, sql); err != nil {
@@ -134,7 +134,7 @@ func (c *talk) read() (byte, []byte, error) {
 	return header[0], body, nil
 }
 
-// finish proves that nothing more was owed and that the session still works.
+// finish checks that nothing more was owed, and that the session still works.
 func (c *talk) finish(t *transcript) error {
 	last := c.script.steps[len(c.script.steps)-1]
 	if last.until.kind == endOfStream {

@@ -31,7 +31,8 @@ type target struct {
 	saw    map[string]string // by each program, directly
 }
 
-// env is libpq's way to say where the server is; every client here reads it.
+// env tells clients by libpq's environment variables where the server is; every client here reads
+// them.
 func (to target) env() []string {
 	return append(os.Environ(), "PGHOST="+to.host, "PGPORT="+strconv.Itoa(to.port), "PGUSER="+herd.User,
 		"PGPASSWORD="+herd.User, "PGDATABASE="+herd.Database, "PGSSLMODE=disable", "LC_ALL=C.UTF-8", "PGTZ=UTC")
@@ -125,7 +126,8 @@ func program(t *testing.T, to target, stdin, dir, name string, args ...string) (
 	return out.String(), errs.String(), err
 }
 
-// alike wants a program to have seen through pgherd what it saw directly, if that was run.
+// alike requires that a program has seen through pgherd what it has seen directly, if it was run
+// directly.
 func (to target) alike(t *testing.T, saw string) {
 	t.Helper()
 	_, name, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestDrivers/"), "/")
@@ -149,7 +151,7 @@ func script(t *testing.T, to target, n int, dir, name string, args ...string) (s
 	return stdout
 }
 
-// absolute is a file of this folder, for a program that runs in another.
+// absolute is the absolute path of a file of this folder, for a program that runs in another one.
 func absolute(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(name)

@@ -14,13 +14,14 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// terminate ends another's session by the number that it was told when it logged in.
+// terminate ends the session of another connection by the number that this was told when it logged
+// in.
 func terminate(ctx context.Context, conn *pgx.Conn, number uint32) error {
 	return wantValue(ctx, conn, true, "select pg_terminate_backend($1)", number)
 }
 
-// pgxFatal: the next statement of a session that was ended fails, and closes the
-// connection. When the client learns of it is for the network to say: so many times.
+// pgxFatal checks that the next statement of a session that was ended fails, and closes the
+// connection. It does so many times, because the client may learn of the end earlier or later.
 func pgxFatal(ctx context.Context, conn *pgx.Conn, to target) error {
 	for range 20 {
 		broken, err := pgx.Connect(ctx, to.dsn())
@@ -65,7 +66,8 @@ func pgxFatalEach(ctx context.Context, conn *pgx.Conn, to target) error {
 	return nil
 }
 
-// pgxFatalTx ends its own session inside of a transaction; the pool then has another.
+// pgxFatalTx ends its own session inside a transaction, after which the pool has another
+// connection.
 func pgxFatalTx(ctx context.Context, conn *pgx.Conn, to target) error {
 	if err := execute(ctx, conn, "drop table if exists pgx_fatal; create table pgx_fatal (a int)"); err != nil {
 		return err
@@ -101,7 +103,8 @@ func pgxFatalTx(ctx context.Context, conn *pgx.Conn, to target) error {
 	return errors.Join(append(errs, wantValue(ctx, again, 0, "select count(*)::int from pgx_fatal"))...)
 }
 
-// pgxPoolChecks: a pool finds out that all its idle connections are gone, and opens another.
+// pgxPoolChecks checks that a pool finds out that all its idle connections have ended, and opens
+// another one.
 func pgxPoolChecks(ctx context.Context, conn *pgx.Conn, to target) error {
 	config, err := pgxpool.ParseConfig(to.dsn())
 	if err != nil {
@@ -188,8 +191,8 @@ func pgxSQLChecks(ctx context.Context, conn *pgx.Conn, to target) error {
 	return nil
 }
 
-// pgxCheck reads from an idle connection without having written: nothing comes, until
-// its session is ended.
+// pgxCheck reads from an idle connection without having written, and gets nothing until the session
+// is ended.
 func pgxCheck(ctx context.Context, conn *pgx.Conn, to target) error {
 	idle, err := pgconn.Connect(ctx, to.dsn())
 	if err != nil {

@@ -55,7 +55,7 @@ func wantStale(ctx context.Context, q querier, batched bool, want ...any) error 
 	return nil
 }
 
-// wantBroken wants the statement to fail.
+// wantBroken requires the statement to fail.
 func wantBroken(ctx context.Context, q querier, batched bool, state string) error {
 	got, err := staleRow(ctx, q, batched)
 	if wrong := wantState(err, state); wrong != nil {
@@ -114,7 +114,7 @@ func pgxStaleTx(batched bool) func(context.Context, *pgx.Conn, target) error {
 	}
 }
 
-// pgxStaleSavepoint: what a savepoint has taken back is not stale.
+// pgxStaleSavepoint checks that a change that a savepoint has taken back makes no statement stale.
 func pgxStaleSavepoint(ctx context.Context, conn *pgx.Conn, _ target) error {
 	if err := execute(ctx, conn, staleTable); err != nil {
 		return err
@@ -135,8 +135,8 @@ func pgxStaleSavepoint(ctx context.Context, conn *pgx.Conn, _ target) error {
 	})
 }
 
-// pgxStaleEverywhere: another connection alters what several have in their caches; each
-// of them is told so once.
+// pgxStaleEverywhere has another connection alter a table of which several have statements in their
+// caches; each of them gets the error once.
 func pgxStaleEverywhere(ctx context.Context, conn *pgx.Conn, to target) error {
 	if err := execute(ctx, conn, staleTable); err != nil {
 		return err
@@ -162,8 +162,8 @@ func pgxStaleEverywhere(ctx context.Context, conn *pgx.Conn, to target) error {
 	return errors.Join(append(errs, wantStale(ctx, conn, false, int32(1), 10.25, int32(20)))...)
 }
 
-// pgxStaleInsert: the type of a parameter is what the server has said, until it is
-// another one; nothing of this is an error of the server's.
+// pgxStaleInsert checks that the type of a parameter is the one that the server has told, until
+// that changes; none of this is an error of the server's.
 func pgxStaleInsert(ctx context.Context, conn *pgx.Conn, _ target) error {
 	const insert = "insert into pgx_stale (id, f1, f2) values ($1, $2, $3)"
 	return steps(

@@ -124,7 +124,8 @@ func pgxBatch(ctx context.Context, conn *pgx.Conn, _ target) error {
 	return errors.Join(err, results.Close())
 }
 
-// pgxBatchError: the third of five fails; a batch is one transaction, so nothing is left.
+// pgxBatchError has the third of five statements fail. A batch is one transaction, so nothing is
+// left of it.
 func pgxBatchError(ctx context.Context, conn *pgx.Conn, _ target) error {
 	if _, err := conn.Exec(ctx, "create temp table batch (a int primary key)"); err != nil {
 		return err
@@ -199,7 +200,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pgxCopyError: once the client fails, once the data.
+// pgxCopyError has a COPY fail because of the client, and one because of the data.
 func pgxCopyError(ctx context.Context, conn *pgx.Conn, _ target) error {
 	if _, err := conn.Exec(ctx, "create temp table copied (a int)"); err != nil {
 		return err

@@ -102,7 +102,7 @@ func signalsClients(t *testing.T, proxy *herd.Proxy, send func(*pgconn.PgConn, s
 	}
 	mustAsk(t, super, "SELECT 1")
 	if got, err := send(sender, "pg_cancel_backend", 1<<30); err != nil || got != "f" {
-		t.Errorf("nobody's number: %q, %v", got, err)
+		t.Errorf("a number that no process has: %q, %v", got, err)
 	}
 	_, err := send(sender, "pg_terminate_backend", sender.PID())
 	wantState(t, err, "57P01")

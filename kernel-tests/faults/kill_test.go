@@ -38,7 +38,7 @@ func progress(t *testing.T, l *load, n int64) {
 func (l *load) mustBreak(t *testing.T) {
 	t.Helper()
 	if _, broken := l.answers(); broken == 0 {
-		t.Error("nobody noticed: nothing was tested")
+		t.Error("no client noticed it, so nothing was tested")
 	}
 }
 

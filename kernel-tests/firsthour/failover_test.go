@@ -57,7 +57,7 @@ func TestFailoverManual(t *testing.T) {
 		}
 		try, known := tries[kind]
 		if !known {
-			t.Fatalf("%s:%d: nobody knows how to try a block of %q", b.file, b.line, kind)
+			t.Fatalf("%s:%d: there is no way to try a block of kind %q", b.file, b.line, kind)
 		}
 		herdtest.Eventually(t, fmt.Sprintf("%s:%d is as it says", b.file, b.line), func() error { return try(b.text) })
 	}

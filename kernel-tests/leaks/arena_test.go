@@ -37,7 +37,7 @@ type arena struct {
 	clients, twins *pgconn.PgConn // superusers aside, one in either database
 }
 
-// openAside connects as superuser, for the hunt's own business.
+// openAside connects as superuser, for what the hunt itself needs.
 func openAside(address, database string) (*pgconn.PgConn, error) {
 	return herdtest.Connect(fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&application_name=aside", address, database))
 }
@@ -130,7 +130,8 @@ const (
 		`SELECT setval('s1', 1, false), setval('s2', 1, false), setval('s3', 1, false)`
 )
 
-// fresh makes every run begin alike: servers nobody has used, tables without rows.
+// fresh makes every run begin in the same state, with servers that were not used and tables without
+// rows.
 func (a *arena) fresh(on stage) error {
 	if err := a.prepare(on); err != nil {
 		return err
@@ -152,7 +153,7 @@ func (a *arena) fresh(on stage) error {
 	return a.both(emptyTables)
 }
 
-// gone waits until nothing of a client that has left can be met by its successor.
+// gone waits until the next client can see nothing of a client that has left.
 func (a *arena) gone(n int) (left string, err error) {
 	return a.until(fmt.Sprintf(`SELECT l.locktype || ' lock ' || mode || ' ' || coalesce(relation::regclass::text, objid::text) FROM pg_locks l`+
 		` WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())`+

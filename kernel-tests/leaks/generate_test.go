@@ -230,12 +230,12 @@ func (g *generator) name() string { return fmt.Sprint("p", 1+g.rand.IntN(3)) }
 
 func simple(sql string) []message { return []message{{kind: query, sql: sql}} }
 
-// once is what a driver sends to run a statement once, without Sync.
+// once sends what a driver sends to run a statement once, without a Sync.
 func once(name, sql string) []message {
 	return []message{{kind: parse, name: name, sql: sql}, {kind: bind, name: name}, {kind: execute}}
 }
 
-// again runs a statement that is thought to be prepared.
+// again runs a statement that is believed to be prepared.
 func again(name string) []message { return []message{{kind: bind, name: name}, {kind: execute}} }
 
 func join(parts ...[]message) (all []message) {
@@ -258,7 +258,7 @@ var (
 	failing = once("", "SELECT 1 / 0")
 )
 
-// shapes are the ways of the protocol to say things.
+// shapes are the ways in which messages of the protocol run a statement.
 var shapes = []struct {
 	weight int
 	make   func(*generator) []message

@@ -40,7 +40,7 @@ const (
 	shrinkLimit = 2 * time.Minute
 )
 
-// world is what every test of this package stands on.
+// world is what every test of this package uses.
 var world struct {
 	herd     *herd.Herd
 	direct   string // PostgreSQL's address
@@ -165,7 +165,7 @@ func (h *hunt) seeds(first, last uint64) {
 	}
 }
 
-// settings plays with each setting, a few in one run.
+// settings tries each setting, a few of them in one run.
 func (h *hunt) settings(all []setting) bool {
 	for some := range slices.Chunk(all, 20) {
 		name := "settings from " + some[0].name
@@ -198,7 +198,7 @@ func (h *hunt) play(name string, s script) bool {
 	return h.found < *failures
 }
 
-// fails is what shrink asks; past the deadline nothing fails any more.
+// fails is called by shrink. After the deadline nothing fails any more.
 func (h *hunt) fails(deadline time.Time) func(script) *difference {
 	return func(s script) *difference {
 		if time.Now().After(deadline) {
@@ -212,7 +212,8 @@ func (h *hunt) fails(deadline time.Time) func(script) *difference {
 	}
 }
 
-// startArena runs pgherd, of which all clients are on one worker, so that they share one shelf of servers.
+// startArena runs pgherd with all clients on one worker, so that they share one list of idle
+// servers.
 func startArena(t *testing.T, mode string, k kind) *arena {
 	t.Helper()
 	proxy := herdtest.StartProxy(t, herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:k.nodes],

@@ -12,8 +12,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// relay is a pool as it must not be: a server goes to the next client after
-// each transaction, with whatever the last one left on it.
+// relay is a pool with the worst faults: a server goes to the next client after each transaction,
+// with everything that the last client has left on it.
 type relay struct {
 	listener net.Listener
 
@@ -108,7 +108,7 @@ func (r *relay) serve(conn net.Conn) {
 	}
 }
 
-// transaction relays until the server is idle; false is the client's end.
+// transaction relays until the server is idle. It is false if the client has ended.
 func (r *relay) transaction(client *pgproto3.Backend, as who) bool {
 	request, err := client.Receive()
 	if err != nil {
@@ -182,7 +182,7 @@ func (l leak) script() script {
 	return script{stage: plain, user: herd.User, clients: 2, steps: l.steps}
 }
 
-// leaks are the least that the hunt has to see.
+// leaks are the leaks that the hunt has to find at least.
 var leaks = []leak{
 	{"setting", "work_mem", []step{line(1, "SET work_mem = '7MB'"), {client: 2, act: looks}}},
 	{"setting lost", "work_mem", []step{line(1, "SET work_mem = '7MB'"), line(2, "SET work_mem = '8MB'"), {client: 1, act: looks}}},
@@ -208,8 +208,9 @@ var leaks = []leak{
 
 func line(client int, sql string) step { return step{client: client, act: says, send: simple(sql)} }
 
-// TestSeesLeaks: every kind of leak is seen, and is not seen without the relay.
-// (One after the other: an arena waits for the end of all servers of its database.)
+// TestSeesLeaks checks that every kind of leak is found, and is not found without the relay. (They
+// are tried one after the other, because an arena waits for the end of all servers of its
+// database.)
 func TestSeesLeaks(t *testing.T) {
 	sound := startDirect(t)
 	for _, leak := range leaks {
@@ -225,8 +226,8 @@ func TestSeesLeaks(t *testing.T) {
 	}
 }
 
-// TestShrinksLeaks: seeds find the relay's leaks, and what is left of them is
-// short and fails again, alike.
+// TestShrinksLeaks checks that seeds find the relay's leaks, and that the script that is left is
+// short and fails again in the same way.
 func TestShrinksLeaks(t *testing.T) {
 	leaky := startLeaky(t)
 	for seed := range uint64(6) {
@@ -247,7 +248,7 @@ func TestShrinksLeaks(t *testing.T) {
 	}
 }
 
-// TestNoFalseAlarms: clients that share nothing are like their twins.
+// TestNoFalseAlarms checks that clients that share nothing see the same as their twins.
 func TestNoFalseAlarms(t *testing.T) {
 	sound := startDirect(t)
 	for seed := range uint64(10) {

@@ -7,7 +7,7 @@ import (
 	sy "sync"
 )
 
-// difference is what a client saw that its twin did not; nil is none.
+// difference is what a client saw and its twin did not; nil means that there is none.
 type difference struct {
 	at        int // index of the step
 	what      string
@@ -29,7 +29,7 @@ type pair struct {
 	server       string // that the client was last seen on
 }
 
-// tally is what a run has done, to know what a pass is worth.
+// tally counts what a run has done, so that one sees what a pass means.
 type tally struct {
 	steps, looks, refusals int
 	moves                  int // a client was seen on another server than before, within one login
@@ -51,7 +51,8 @@ type run struct {
 	tally  tally
 }
 
-// play runs a script from a fresh start. An error is the arena's trouble, not the program's under test.
+// play runs a script from a fresh start. An error is one of the test's own, and not of the program
+// under test.
 func play(a *arena, s script) (*difference, tally, error) {
 	if err := a.fresh(s.stage); err != nil {
 		return nil, tally{}, err
@@ -152,7 +153,8 @@ func (r *run) step(st step) (*difference, error) {
 	return nil, nil
 }
 
-// compare compares answers, and what both have been told and have heard so far.
+// compare compares the answers, and the parameters and notifications that both have received so
+// far.
 func (p *pair) compare(what string, want, got []string) *difference {
 	if !slices.Equal(want, got) {
 		return &difference{what: what, want: want, got: got}
@@ -192,7 +194,7 @@ func (r *run) look(n int) (*difference, error) {
 // pgherd's, which gets another server.
 func goesWithDiscardAll(line string) bool { return strings.HasPrefix(line, "row temporary slot ") }
 
-// seen notes which server client n is on.
+// seen notes which server client n has.
 func (r *run) seen(n int, server string) {
 	p := r.pairs[n-1]
 	if p.server != "" && p.server != server {

@@ -16,7 +16,7 @@ type setting struct {
 	values []string
 }
 
-// chosen overrules what is derived from a setting's type.
+// chosen takes precedence over what is derived from a setting's type.
 var chosen = map[string][]string{
 	"DateStyle":                           {"ISO, DMY", "SQL, DMY", "German", "Postgres, MDY"},
 	"TimeZone":                            {"UTC", "Europe/Berlin", "America/New_York"},

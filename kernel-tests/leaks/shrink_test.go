@@ -2,7 +2,7 @@ package leaks_test
 
 import "slices"
 
-// mostTries bounds a shrink: each try is a run, well below a second.
+// mostTries bounds a shrink. Each try is a run, which takes well below a second.
 const mostTries = 400
 
 // shrink removes clients and steps while fails still finds a difference, and

@@ -31,7 +31,8 @@ var stateQuery = func() string {
 	return strings.Join(parts, "\nUNION ALL ")
 }()
 
-// preparedQuery is a question of its own: in some modes a server's names are not the client's.
+// preparedQuery is a query of its own, because in some modes a server's names of statements are not
+// the client's.
 const preparedQuery = "\nUNION ALL SELECT 'prepared ' || name, statement || ', by SQL ' || from_sql FROM pg_catalog.pg_prepared_statements"
 
 // state is a session's visible state, one line each, sorted; server is who answered.

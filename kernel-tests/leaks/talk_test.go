@@ -18,7 +18,7 @@ const (
 	firstUserOID = 16384            // types above it are numbered as they were made
 )
 
-// who is what a connection is made as.
+// who is as whom a connection logs in.
 type who struct {
 	user, database string
 	params         []string // of the start-up packet: name, value, name, value ...
@@ -35,7 +35,7 @@ type talk struct {
 	refused string // the last refusal that names pool_mode
 }
 
-// open logs in, where no password is asked for.
+// open logs in where no password is required.
 func open(address string, as who) (*talk, error) {
 	conn, err := net.DialTimeout("tcp", address, answerLimit)
 	if err != nil {

@@ -23,8 +23,8 @@ const (
 	pauseFor  = 20 * time.Millisecond
 )
 
-// TestAltersUnderLoad: a driver that keeps statements prepared reads the number one, as
-// whatever type the column has, or PostgreSQL's error, after which it prepares anew.
+// TestAltersUnderLoad checks that a driver that keeps statements prepared always reads the number
+// one, in whatever type the column has, or gets PostgreSQL's error and prepares anew.
 func TestAltersUnderLoad(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(fmt.Sprint(kind.mode, " ", kind.nodes), func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestAltersUnderLoad(t *testing.T) {
 	}
 }
 
-// alterOften changes the column's type until stop, which tells how often.
+// alterOften changes the type of the column until stop is called, which returns how often it has.
 func alterOften(t *testing.T) (stop func() int) {
 	end, over, n := make(chan struct{}), sync.WaitGroup{}, 0
 	over.Go(func() {

@@ -10,13 +10,14 @@ import (
 
 type broken mutation.Broken
 
-// mutations break, on purpose, what the seeds are there to guard.
+// mutations break, on purpose, what the seeds are to find.
 var mutations = []broken{
 	{"types are not compared", "../../proxy/pool", "Shape.Keeps",
 		"return (!promise.params", "return true || (!promise.params"},
 }
 
-// TestSeedsFindWhatIsBrokenOnPurpose, or they prove nothing.
+// TestSeedsFindWhatIsBrokenOnPurpose checks that the seeds find each of these faults, because
+// otherwise they would prove nothing.
 func TestSeedsFindWhatIsBrokenOnPurpose(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.Name, func(t *testing.T) {

@@ -19,14 +19,14 @@ type statement struct {
 	param  uint32 // the same of its parameter
 }
 
-// client is one of pgherd's.
+// client is one of pgherd's clients.
 type client struct {
 	*talk
 	statements map[string]*statement
 	touched    bool // its open block has locked the tables
 }
 
-// tally says what a pass is worth.
+// tally counts what a run has done, so that one sees what a pass means.
 type tally struct{ right, changed, refreshed int }
 
 // game is one run.
@@ -148,7 +148,7 @@ func (g *game) step(s step) error {
 	return g.run(c, s, st)
 }
 
-// block begins or ends one. A simple query destroys the unnamed statement.
+// block begins or ends a transaction block. A simple query destroys the unnamed statement.
 func (g *game) block(c *client, sql string) error {
 	delete(c.statements, "")
 	return c.query(sql)
@@ -176,7 +176,7 @@ func (g *game) alter(s step) error {
 	return g.settle()
 }
 
-// prepare is a new plan: nothing of another time is told of it.
+// prepare makes a new plan, for which nothing holds that was told of an earlier one.
 func (g *game) prepare(c *client, s step) error {
 	sql := "INSERT INTO u VALUES ($1)"
 	if s.reads {
@@ -261,7 +261,7 @@ func (g *game) run(c *client, s step, st *statement) error {
 	case s.act == shows && a.columns != 1:
 		return fmt.Errorf("told %d times of columns", a.columns)
 	case st.column != 0 && st.column != oids[g.now]:
-		return fmt.Errorf("told type %d, and nobody says that a is %s", st.column, g.now)
+		return fmt.Errorf("the client was told type %d, and not that a is %s now", st.column, g.now)
 	}
 	if s.act == shows {
 		st.column = a.column
@@ -285,7 +285,7 @@ func (g *game) read(st *statement, a answer) error {
 	return nil
 }
 
-// inserted looks at what is in the table: always the number one.
+// inserted checks the rows of the table, which always have the number one.
 func (g *game) inserted(st *statement, a answer) error {
 	if a.code == "42804" && st.parsed != g.altered { // PostgreSQL has no such cast
 		return nil

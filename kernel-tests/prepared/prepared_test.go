@@ -21,7 +21,7 @@ var (
 	show  = flag.Bool("prepared.show", false, "print every step")
 )
 
-// world is what every test of this package stands on.
+// world is what every test of this package uses.
 var world struct {
 	herd   *herd.Herd
 	binary string

@@ -82,7 +82,7 @@ func generate(seed uint64) (steps []step) {
 	return steps
 }
 
-// shrink leaves out what is not needed to fail.
+// shrink removes the steps that a failure does not need.
 func shrink(steps []step, fails func([]step) bool) []step {
 	deadline := time.Now().Add(shrinkLimit)
 	for size := len(steps) / 2; size > 0; size /= 2 {

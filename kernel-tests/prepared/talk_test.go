@@ -13,7 +13,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// answerLimit is for one step's answers: past it, it hangs.
+// answerLimit is how long the answers of one step may take.
 const answerLimit = 30 * time.Second
 
 // talk is one connection.

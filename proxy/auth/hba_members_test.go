@@ -185,6 +185,6 @@ func TestMembersOfMaps(t *testing.T) {
 	ident, _ := parseIdent("m root +dba\nm root ann")
 	s := &search{ctx: t.Context(), policy: &Policy{}, peer: &Peer{User: "ann"}}
 	if got, err := ident.allows("m", "root", "ann", s.roles); !got || err != nil {
-		t.Errorf("nobody to ask: %v, %v", got, err)
+		t.Errorf("without anybody to ask: %v, %v", got, err)
 	}
 }

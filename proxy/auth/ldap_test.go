@@ -221,7 +221,7 @@ func TestLDAP(t *testing.T) {
 		}
 	}
 	if _, err := plainly.logIn(t, `ldapserver=%s ldapport=1 ldapsuffix="@corp"`, "alice", "pencil"); codeOf(err) != "57P03" {
-		t.Errorf("nobody there: %v", err)
+		t.Errorf("no server answers: %v", err)
 	}
 	grant, err := plainly.logIn(t, `ldapserver=%s ldapport=%p ldapbasedn="dc=x"`, "twin", "pencil")
 	if err == nil {

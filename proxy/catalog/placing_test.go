@@ -183,7 +183,7 @@ func TestPlacingBlind(t *testing.T) {
 			}
 		}
 		if s.ReadCommitted() {
-			t.Errorf("%s: nobody has said READ COMMITTED", name)
+			t.Errorf("%s: READ COMMITTED is not reported", name)
 		}
 	}
 }

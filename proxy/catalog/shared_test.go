@@ -9,7 +9,7 @@ func TestOneAsksEachPeriod(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	if _, mine := e.Claim(now, time.Second, false); !mine {
-		t.Error("nobody asks first")
+		t.Error("no session is to ask first")
 	}
 	if _, mine := e.Claim(now.Add(time.Second-1), time.Second, false); mine {
 		t.Error("asked again too soon")
@@ -35,7 +35,7 @@ func TestAnswerFromBeforeAChangeIsOld(t *testing.T) {
 	}
 	fresh, mine := e.Claim(now, time.Second, false)
 	if !mine {
-		t.Error("nobody asks again")
+		t.Error("no session is to ask again")
 	}
 	e.Store(fresh, second)
 	e.Store(old, first)
@@ -104,7 +104,7 @@ func TestDefinitionUnderWay(t *testing.T) {
 	before := e.Tick()
 	n := e.Begin(nil)
 	if e.Tick() == before || !e.Stale() {
-		t.Error("nobody is warned")
+		t.Error("it does not show that a definition is under way")
 	}
 	e.Store(e.Ask(now), new(Snapshot)) // it may have been asked before the definition took effect
 	if !e.Stale() {
@@ -140,7 +140,7 @@ func TestWhoNeedsAnAnswerAsks(t *testing.T) {
 	needed, mine := e.Claim(now, time.Second, true)
 	e.Store(needed, new(Snapshot))
 	if !mine || !e.Answered(asks) {
-		t.Error("nobody asks for who needs it")
+		t.Error("no session is to ask, though one needs the answer")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestPartial(t *testing.T) {
 	after, mine := e.Claim(now, time.Second, false)
 	e.Store(after.Answered(now.Add(time.Second)), new(Snapshot))
 	if !mine || e.Partial() {
-		t.Error("nobody asks, or the answer does not count")
+		t.Error("no session is to ask, or the answer is not stored")
 	}
 	if e.Refresh(now); e.Due(now.Add(time.Second)) || !e.Due(now.Add(time.Second*(1+restFactor))) {
 		t.Error("a question that took long is asked again at once, or never")

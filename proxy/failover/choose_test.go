@@ -73,9 +73,9 @@ func TestChooseLosesNothing(t *testing.T) {
 		case c.Node != None && l.set.K > 0 && c.Position < l.acked:
 			t.Fatalf("seed %d: proved %d, acknowledged %d", seed, c.Position, l.acked)
 		case c.Node == None && l.set.K > 0 && answered >= len(l.set.Nodes)-l.set.K+1:
-			t.Fatalf("seed %d: enough have answered, and nobody is promoted: %s\n%+v", seed, c.Why, l)
+			t.Fatalf("seed %d: enough nodes have answered, and none is promoted: %s\n%+v", seed, c.Why, l)
 		case c.Node == None && l.set.K == 0 && len(l.poll.Answers) > 0:
-			t.Fatalf("seed %d: asynchronous, and nobody is promoted: %s", seed, c.Why)
+			t.Fatalf("seed %d: replication is asynchronous, and no node is promoted: %s", seed, c.Why)
 		}
 		if c.Node == None {
 			refused++
@@ -83,7 +83,7 @@ func TestChooseLosesNothing(t *testing.T) {
 			promoted++
 		}
 		if allowed := Choose(l.herd, l.poll, Settings{AllowLoss: true}); allowed.Node == None && len(l.poll.Answers) > 0 {
-			t.Fatalf("seed %d: loss is allowed, and nobody is promoted: %s", seed, allowed.Why)
+			t.Fatalf("seed %d: loss is allowed, and no node is promoted: %s", seed, allowed.Why)
 		}
 	}
 	if promoted < 1000 || refused < 1000 {

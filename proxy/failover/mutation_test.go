@@ -57,7 +57,7 @@ func TestBrokenRulesAreNoticed(t *testing.T) {
 			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", m.Overlay(t),
 				"-failfast", "-run", "^(TestScenarios|TestInvariants|TestChooseLosesNothing|TestRefused)$", ".").CombinedOutput()
 			if err == nil {
-				t.Fatal("nobody noticed")
+				t.Fatal("no test has noticed it")
 			}
 			if !strings.Contains(string(out), "--- FAIL: ") {
 				t.Fatalf("failed for another reason:\n%s", out)

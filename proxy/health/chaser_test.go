@@ -115,7 +115,7 @@ func TestChase(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		now := s.look()
 		if now.calls != [3]int{} {
-			t.Fatalf("connected though nobody wants it: %v", now.calls)
+			t.Fatalf("there are connections though no position is wanted: %v", now.calls)
 		}
 		s.do(func() { s.lsn = [3]uint64{300, 100, 200} })
 		c.Want()
@@ -270,7 +270,7 @@ func TestChaseConfiguredAgain(t *testing.T) {
 		time.Sleep(chaseLinger)
 		now = s.look()
 		if now.calls[1] != 2 {
-			t.Error("asked though there is nobody to ask as")
+			t.Error("nodes were asked though there is no user to ask as")
 		}
 	})
 }

@@ -217,7 +217,7 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	for until := time.Now().Add(wiretest.Patience); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("waited in vain")
+			t.Fatal("it did not happen in time")
 		}
 	}
 }

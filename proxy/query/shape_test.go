@@ -18,7 +18,7 @@ func TestShape(t *testing.T) {
 	} {
 		cache := NewCache(100, 1<<20)
 		if _, known := cache.Shaped([]byte(test.first), Syntax{}); known {
-			t.Fatalf("%s: known by nobody", test.first)
+			t.Fatalf("%s: an empty cache has it", test.first)
 		}
 		want := cache.Shape([]byte(test.first), Syntax{})
 		got, known := cache.Shaped([]byte(test.second), Syntax{})

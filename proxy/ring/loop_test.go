@@ -153,7 +153,7 @@ func TestAllConnsTogetherHoldLittleMoreThanHeld(t *testing.T) {
 		}
 	}
 	if l.held != 0 {
-		t.Errorf("%d bytes are held by nobody", l.held)
+		t.Errorf("%d bytes count as held, and no Conn holds them", l.held)
 	}
 }
 

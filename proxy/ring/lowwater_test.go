@@ -38,7 +38,7 @@ func raised(t *testing.T, w world, l *ring.Loop, o ring.Owner) (c *ring.Conn, fd
 	if heeds(w) {
 		until(t, w, func() bool { return w.lowWater(fd) > 1 }, l)
 	} else if pass(t, w, 50, l); w.lowWater(fd) != 1 {
-		t.Fatal("a mark that nobody heeds is raised")
+		t.Fatal("the mark is raised of a socket that does not have one")
 	}
 	return c, fd, p
 }

@@ -39,7 +39,7 @@ func newHoard(t *testing.T, w world) *hoard {
 	}
 	pass(t, w, 300, h.loop)
 	if h.loop.Unused() > 0 && h.loop.Counters().NoBuffers == 0 {
-		t.Fatal("nobody was ever refused: the test tests nothing")
+		t.Fatal("no receive was ever refused, so nothing was tested")
 	}
 	return h
 }
@@ -122,7 +122,7 @@ func TestIdleConnsHoldNothing(t *testing.T) {
 			c.Close()
 		}
 		if n := h.loop.Counters().NoBuffers - refused; n != 0 {
-			t.Errorf("%d receives refused though nobody had bytes to receive", n)
+			t.Errorf("%d receives were refused though there were no bytes to receive", n)
 		}
 		h.release(t, w)
 		whole(t, w, h.loop)
