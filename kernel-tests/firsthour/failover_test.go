@@ -61,7 +61,14 @@ func TestFailoverManual(t *testing.T) {
 		}
 		herdtest.Eventually(t, fmt.Sprintf("%s:%d is as it says", b.file, b.line), func() error { return try(b.text) })
 	}
-	for i, is := range []string{"up|standby", "up|primary", "up|standby"} {
+	if err := d.herd.Restart(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	d.becomes(1, "down|standby")
+	if err := d.runs("psql -c 'ATTACH 1'"); err != nil {
+		t.Error(err)
+	}
+	for i, is := range []string{"up|standby", "up|standby", "up|primary"} {
 		d.becomes(i, is)
 	}
 	if rows, err := d.herd.ExecOn(t.Context(), 0, "SELECT note FROM notes ORDER BY note"); err != nil || rows != "after\nbefore" {
