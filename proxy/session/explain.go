@@ -51,7 +51,7 @@ func (c explainRoute) Run(*command.Asker) ([][]string, error) {
 // is now. Inside of a transaction it does not ask.
 func (s *Session) inform() error {
 	e, now := s.entry, s.loop.Now()
-	if !s.routes() || s.away || s.asking != nil || s.status != wire.Idle || !e.Due(now) && !e.Partial() && !e.Stale() {
+	if !s.routes() || s.away || s.primary() < 0 || s.asking != nil || s.status != wire.Idle || !e.Due(now) && !e.Partial() && !e.Stale() {
 		return nil
 	}
 	ticket, mine := e.Claim(now, s.set.CatalogCheck, true)

@@ -24,6 +24,9 @@ func noPrimary(detail string) error {
 func (s *serving) checkOutPrimary() error {
 	deadline := s.loop.Now().Add(s.set.FailoverWait)
 	for {
+		if s.roams && s.primary() < 0 {
+			return errRoams
+		}
 		if err := s.awaitPrimary(deadline); err != nil {
 			return err
 		}
@@ -53,6 +56,10 @@ func (s *serving) lostEarly(err error) bool {
 	}
 	return true
 }
+
+// errRoams ends a read's wait for the primary, because there is none any more: a standby may
+// answer it.
+var errRoams = errors.New("get server: there is no primary now")
 
 // transient says that an error is of a node that is lost, or starts or stops: another try may
 // meet another primary, or the same one again.

@@ -294,12 +294,23 @@ func (s *placement) fetch(d route.Decision) error {
 	return nil
 }
 
-// obtain gets a server of the node that was decided on. A read that gets none on a standby
-// gets one of the primary.
+// obtain gets a server of the node that was decided on. A read for which the primary was
+// chosen goes elsewhere if the primary is lost meanwhile.
 func (s *placement) obtain(d route.Decision) error {
 	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
 		return s.checkoutPrimary()
 	}
+	s.roams = d.Where == route.Anywhere && s.primary() >= 0 && s.set.FailoverWait > 0
+	err := s.obtainChosen(d)
+	if s.roams = false; err == errRoams {
+		err = s.obtainChosen(d)
+	}
+	return err
+}
+
+// obtainChosen gets a server of the node that is chosen now. A read that gets none on a
+// standby gets one of the primary.
+func (s *placement) obtainChosen(d route.Decision) error {
 	node, err := s.choose(d)
 	switch {
 	case err != nil:

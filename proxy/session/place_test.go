@@ -326,3 +326,26 @@ func TestStandbyHasNoServer(t *testing.T) {
 	w.run()
 	w.nodesAsked(1, 0)
 }
+
+// TestReadsGoOnWithoutAPrimary checks that a read for which the primary was chosen goes to a
+// standby once the primary is known to be lost, and that later reads do not wait for a primary
+// to ask it for the catalog.
+func TestReadsGoOnWithoutAPrimary(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 1, 1)
+	w.set.FailoverWait, w.set.CatalogCheck = 30*time.Second, time.Second
+	w.view.Nodes[0].Weight, w.view.Nodes[1].Weight = 1, 0
+	w.free = nil
+	w.greeted(w.sends(simple(read)))
+	w.then(w.is(WaitServer), w.refuses(&wire.Fault{Severity: "FATAL", Code: "08001", Message: "refused"}))
+	w.then(func() {
+		w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 1}}}
+	})
+	w.then(w.grants(s[0]))
+	w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+	w.then(w.told(1, selectedText...), w.passes(time.Minute), w.sends(simple(read)))
+	w.then(w.grants(s[1]))
+	w.then(s[1].words(t, "Query "+read), s[1].says(selected))
+	w.then(w.told(2, selectedText...), w.sends(terminate))
+	w.run()
+	w.nodesAsked(0, 1, 1)
+}

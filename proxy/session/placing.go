@@ -16,6 +16,7 @@ type placing struct {
 	ratio      float64      // the random number by which a preference counts
 	reads      int          // the node that was chosen last for a read; -1 if none was
 	fresh      fresh
+	roams      bool // what waits for the primary may as well go to a standby
 	unheard    bool // a read went to the primary because the catalog did not have its relation yet
 }
 
