@@ -31,20 +31,36 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 	if params != nil && !s.unproved && !s.keepsForLife() {
 		return params, nil
 	}
-	s.hurried = params != nil
 	for range losses {
+		s.hurried = params != nil
 		if err = s.checkOutPrimary(); err == nil {
 			err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
 		}
-		if s.server == nil || !s.lostEarly(err) {
+		s.hurried = false
+		if err == nil {
+			return s.server.Params, nil
+		}
+		if !s.losesPrimary(err) {
 			break
 		}
+		if params, s.admission, s.unproved = s.template(); params != nil {
+			s.unproved = true
+			return params, nil
+		}
 	}
-	s.hurried = false
-	if err != nil {
-		return s.letInUnasked(err)
+	return s.letInUnasked(err)
+}
+
+// losesPrimary says that the primary was lost during a log-in, which then waits for another,
+// and parts with the server.
+func (s *serving) losesPrimary(err error) bool {
+	if s.set.FailoverWait == 0 || !transient(err) {
+		return false
 	}
-	return s.server.Params, nil
+	if !s.lostEarly(err) && s.server != nil {
+		s.release(pool.Discard)
+	}
+	return true
 }
 
 // shareAnswer waits while another log-in to the pool asks PostgreSQL, so that many log-ins at

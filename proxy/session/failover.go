@@ -30,7 +30,11 @@ func (s *serving) checkOutPrimary() error {
 		if err := s.awaitPrimary(deadline); err != nil {
 			return err
 		}
-		err := s.checkOut(s.primary())
+		node := s.primary()
+		err := s.checkOut(node)
+		if err == error(outdatedServer) && node != s.primary() && s.set.FailoverWait > 0 && !over(deadline, s.loop.Now()) {
+			continue // it was the servers of the primary before
+		}
 		if err == nil || s.set.FailoverWait == 0 || s.hurried || over(deadline, s.loop.Now()) || !transient(err) {
 			return err
 		}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"pgherd/proxy/expect"
@@ -46,8 +47,6 @@ func (s *Session) lose(why gone) error {
 	l.reads = last.untold && s.repeatsReads(waiting)
 	if last.implicit {
 		l.block = openBlock
-	} else if s.recent.ended() {
-		l.block = noBlock
 	}
 	if !l.owed && l.block == noBlock { // what the last transaction has left counts
 		s.leaveBehind()
@@ -88,8 +87,14 @@ type present struct {
 // block in which the client has got an error has failed.
 func (s *Session) weigh() (l loss, p present) {
 	l = loss{torn: s.torn, block: s.blockOf()}
+	switch open := s.recent.leaves(l.block != noBlock); {
+	case !open:
+		l.block = noBlock
+	case l.block == noBlock:
+		l.block = openBlock
+	}
 	p = present{untold: s.replies.passed == 0, erred: s.erred, copying: s.expect.Copying(), skipping: s.expect.Skipping,
-		implicit: s.expect.InExtended() && s.status == wire.Idle}
+		implicit: s.expect.InExtended() && l.block == noBlock}
 	if p.erred && l.block == openBlock {
 		l.block = failedBlock
 	}
@@ -124,7 +129,7 @@ func (s *Session) partWithLost() {
 	if s.lost != nil {
 		s.lost()
 	}
-	s.lost, s.unread, s.torn, s.erred = nil, nil, false, false
+	s.lost, s.unread, s.erred = nil, nil, false
 	s.dropping = s.dropping || !s.requests.cut.Between() // the rest of a request, the first pieces of which are lost
 	s.replication, s.exposed, s.portalOf = commitSure, false, nil
 	s.redo, s.recent = redo{}, recent{}
@@ -155,8 +160,11 @@ func (l loss) explain(why gone) error {
 func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, p present, begun *query.Script) {
 	a := lastAnswers{fault: &lostStatement, block: wire.Idle, told: l.block == failedBlock, erred: p.erred, untold: p.untold}
 	switch {
+	case v == unknown && l.block == failedBlock && !slices.ContainsFunc(waiting, revives):
+		a.fault, a.block = &lostOutcome, wire.Failed // what comes behind the block may be committed
+		s.fresh.wrote = s.loop.Now()
 	case v == unknown:
-		a.fault = &lostOutcome
+		a.fault, a.told = &lostOutcome, false
 		s.fresh.wrote = s.loop.Now()
 	case l.block != noBlock:
 		a.fault, a.block = &lostTransaction, wire.Failed
@@ -188,8 +196,12 @@ func scriptOf(about any) *query.Script {
 // committed: a COMMIT, or outside of a block whatever may write. In a block that has failed
 // neither may be, and what has got its error is not.
 func (s *Session) mayHaveCommitted(waiting []expect.Lost, p present) bool {
-	inBlock, failed := s.status != wire.Idle && !s.recent.ended(), s.status == wire.Failed
-	synced := false // what was executed and answered is behind us
+	inBlock, failed := s.recent.leaves(s.status != wire.Idle), s.status == wire.Failed
+	began := s.status != wire.Idle
+	before := func(script *query.Script) bool { return began && script.Commits() || !inBlock && s.mayWriteNow(script) }
+	if !p.erred && s.recent.may(before) && slices.ContainsFunc(waiting, endsSequence) {
+		return true // what was executed in a sequence, and answered, is committed at its end
+	}
 	for i := range waiting {
 		w := &waiting[i]
 		script := scriptOf(w.About)
@@ -208,17 +220,24 @@ func (s *Session) mayHaveCommitted(waiting []expect.Lost, p present) bool {
 			if !inBlock {
 				return true
 			}
-		case wire.Sync:
-			if !synced && !p.erred && s.recent.may(func(script *query.Script) bool {
-				return inBlock && script.Commits() || !inBlock && s.mayWriteNow(script)
-			}) {
-				return true
-			}
 		}
-		synced = synced || wire.ReadyForQuery.Settles(w.Request)
 	}
 	return false
 }
+
+// revives says that a request may end a block that has failed in a way that lastAnswers does
+// not follow.
+func revives(w expect.Lost) bool {
+	if w.Request != wire.Query && w.Request != wire.Execute {
+		return false
+	}
+	script := scriptOf(w.About)
+	return script == nil || script.Unknown() || script.EndsFirst() || script.Recovers() && !(w.Request == wire.Query && script.Ends())
+}
+
+// endsSequence says that a request ends a sequence of the extended protocol: a Query does so
+// as a Sync.
+func endsSequence(w expect.Lost) bool { return wire.ReadyForQuery.Settles(w.Request) }
 
 // repeatsReads says that all the client waits for are reads, of which there is a copy, and
 // none is answered.

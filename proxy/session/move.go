@@ -59,7 +59,11 @@ func (s *placement) failOnPrimary() error {
 		return err
 	}
 	s.query(nonsense, expect.Attempt)
-	return s.relayUntil(s.expect.Empty)
+	err := s.relayUntil(s.expect.Empty)
+	if err != nil {
+		s.transaction.fail() // as the client knows
+	}
+	return err
 }
 
 // letGo parts with the server at hand inside of a block. The server is a standby's, or has

@@ -101,12 +101,12 @@ func (r *recent) may(hold func(*query.Script) bool) bool {
 	return r.many > len(r.ran)
 }
 
-// ended says that one of them has ended the block in which it was executed.
-func (r *recent) ended() bool {
+// leaves says whether a block is open behind them, if one was before.
+func (r *recent) leaves(open bool) bool {
 	for _, st := range r.ran[:min(r.many, len(r.ran))] {
-		if st != nil && st.Script.Ends() {
-			return true
+		if st != nil {
+			open = st.Script.Begins() || open && !st.Script.Ends()
 		}
 	}
-	return false
+	return open
 }

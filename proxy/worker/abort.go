@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -85,13 +87,8 @@ func (w *Worker) closeAborted() {
 // this one, whoever has them, and returns once all have. None of them gets a byte from then
 // on, and those that are still being opened are given up (I8).
 func (ws *Workers) Fence(ctx context.Context, node int, epoch uint64) error {
-	ws.fenced[node].Store(epoch) // before the workers look, so that none is missed
 	done := make(chan struct{}, len(ws.all))
-	for _, w := range ws.all {
-		if !w.Post(func() { w.fence(node); done <- struct{}{} }) {
-			done <- struct{}{} // it has closed, and has no server
-		}
-	}
+	ws.fence(node, epoch, func() { done <- struct{}{} })
 	for range ws.all {
 		select {
 		case <-done:
@@ -100,6 +97,18 @@ func (ws *Workers) Fence(ctx context.Context, node int, epoch uint64) error {
 		}
 	}
 	return nil
+}
+
+// fence calls done for each worker that has closed them.
+func (ws *Workers) fence(node int, epoch uint64, done func()) {
+	fenced := &ws.fenced[node] // changed before the workers look, so that no server is missed
+	for before := fenced.Load(); before < epoch && !fenced.CompareAndSwap(before, epoch); before = fenced.Load() {
+	}
+	for _, w := range ws.all {
+		if !w.Post(func() { w.fence(node); done() }) {
+			done() // it has closed, and has no server
+		}
+	}
 }
 
 // stale says that a server is of an epoch before its node was fenced.
@@ -124,7 +133,7 @@ func (w *Worker) fence(node int) {
 			a.s.Endpoint.(endpoint).conn().Abort()
 		}
 	}
-	for _, t := range w.tasks {
+	for _, t := range w.inOrder() {
 		for _, s := range []*pool.Server{t.session.Server(), t.session.Parked(), t.granted} {
 			if s != nil && s.Key.Node == node && w.workers.stale(node, s.Epoch) {
 				s.Endpoint.(endpoint).conn().Abort()
@@ -163,11 +172,16 @@ func (w *Worker) busy(node int) (n int) {
 	return n
 }
 
+// inOrder are the tasks, in an order that is the same for the same tasks.
+func (w *Worker) inOrder() []*task {
+	return slices.SortedFunc(maps.Values(w.tasks), func(a, b *task) int { return cmp.Compare(a.pid, b.pid) })
+}
+
 // turned tells this worker's sessions that there is another View: who waits for a server of
 // a node that is not used any more looks for another one, and so does who waits for a
 // primary.
 func (w *Worker) turned(view *nodes.View) {
-	for _, t := range w.tasks {
+	for _, t := range w.inOrder() {
 		if t.want != nil && !used(view, t.want.key.Node) {
 			node := t.want.key.Node
 			t.Withdraw()

@@ -15,25 +15,27 @@ import (
 // simClient is an application: it sends rounds of requests, pipelined or one
 // by one, and compares what it gets with what a PostgreSQL of its own answers.
 type simClient struct {
-	id      int
-	peer    *ringtest.Peer
-	rounds  [][]byte
-	eager   bool // does not wait for answers
-	vanish  int  // closes after so many bytes sent; 0: says goodbye
-	rude    bool // vanishes by a reset
-	model   *postgres
-	sent    int
-	greeted bool
-	pid     uint32
-	key     []byte
-	got     []byte // not yet compared
-	done    bool
-	came    int  // what log-ins stood on when it began to log in
-	unkind  bool // servers and connections break: an error, then the end, is right
-	cancels int  // that it has sent and that are not answered
-	cancel  bool // it has sent one
-	doubts  bool // what differs from what it wants has not come wholly
-	struck  bool // one has struck: from there on nobody knows what is right
+	id       int
+	database string
+	peer     *ringtest.Peer
+	rounds   [][]byte
+	eager    bool // does not wait for answers
+	vanish   int  // closes after so many bytes sent; 0: says goodbye
+	rude     bool // vanishes by a reset
+	model    *postgres
+	sent     int
+	greeted  bool
+	pid      uint32
+	key      []byte
+	got      []byte // not yet compared
+	done     bool
+	came     int      // what log-ins stood on when it began to log in
+	unkind   bool     // servers and connections break: an error, then the end, is right
+	cancels  int      // that it has sent and that are not answered
+	cancel   bool     // it has sent one
+	doubts   bool     // what differs from what it wants has not come wholly
+	loss     *simLoss // what lost servers may mean to it; nil: servers are not lost
+	struck   bool     // one has struck: from there on nobody knows what is right
 }
 
 // simRound makes what a client, by its number, sends before it waits.
@@ -255,14 +257,14 @@ func copyRows(n int) (b []byte) {
 	return b
 }
 
-func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode, rounds []simRound, patient bool) *simClient {
+func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode, rounds []simRound, patient bool, apart int) *simClient {
 	c := &simClient{id: id, peer: peer, model: newPostgres(true), eager: random.IntN(2) == 0 && !patient}
 	most := 12
 	if patient {
 		most = 40
 	}
 	for range random.IntN(most) {
-		round := rounds[random.IntN(len(rounds))](id, random.IntN(40))
+		round := rounds[random.IntN(len(rounds))](id, random.IntN(40)+apart*len(c.rounds))
 		if mode == pool.Statement && bytes.Contains(round, []byte(" BEGIN ")) {
 			continue // refused; another test's business
 		}
@@ -290,7 +292,7 @@ func (c *simClient) act(random *rand.Rand) error {
 	if !c.greeted || random.IntN(3) == 0 {
 		return nil
 	}
-	if !c.eager && len(c.model.out) > 0 {
+	if !c.eager && (len(c.model.out) > 0 || c.loss.waits()) {
 		return nil
 	}
 	c.send()
@@ -326,7 +328,11 @@ func (c *simClient) send() {
 }
 
 func (c *simClient) write(b []byte) {
-	c.model.feed(b)
+	if c.loss != nil {
+		c.loss.sends(b)
+	} else {
+		c.model.feed(b)
+	}
 	_, _ = c.peer.Write(b)
 }
 
@@ -334,6 +340,9 @@ func (c *simClient) write(b []byte) {
 func (c *simClient) compare() error {
 	if !c.greeted && !c.greet() {
 		return nil
+	}
+	if c.loss != nil {
+		return c.mourns()
 	}
 	if c.strikes(); c.struck || c.doubts {
 		return nil
@@ -429,6 +438,9 @@ func (c *simClient) greet() bool {
 
 // ended judges the end of the connection.
 func (c *simClient) ended(why error) error {
+	if c.loss != nil {
+		return c.loss.ended(c, why)
+	}
 	if c.sent >= 0 && !c.unkind {
 		return fmt.Errorf("client %d was closed (%v) for no reason it was told; unread %q", c.id, why, clip(c.got))
 	}

@@ -7,6 +7,7 @@ import "strconv"
 type simDatabase struct {
 	evil    bool
 	version int
+	rows    map[string]int // what was written and committed, and how often
 }
 
 // catalog answers pgherd's question.
@@ -41,5 +42,11 @@ func (p *postgres) commit() {
 	if p.defining != nil {
 		p.database.evil = *p.defining
 		p.database.version++
+	}
+	for _, row := range p.written {
+		if p.database.rows == nil {
+			p.database.rows = map[string]int{}
+		}
+		p.database.rows[row]++
 	}
 }

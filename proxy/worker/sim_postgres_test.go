@@ -36,10 +36,13 @@ type postgres struct {
 	failedInside bool
 	inside       int // whose transaction it is in; 0: nobody's
 	database     *simDatabase
-	defining     *bool  // of the open transaction
-	secret       int    // whose state it holds that nobody can ask for; 0: nobody's
-	hiding       int    // the same, of the open transaction
-	fault        string // what no server of pgherd's may ever see
+	defining     *bool       // of the open transaction
+	secret       int         // whose state it holds that nobody can ask for; 0: nobody's
+	hiding       int         // the same, of the open transaction
+	fault        string      // what no server of pgherd's may ever see
+	written      []string    // rows, in the open transaction
+	dies         func() bool // asked after each message; nil: it does not die
+	dead         bool
 	letIn
 }
 
@@ -84,7 +87,10 @@ func (p *postgres) feed(b []byte) (over bool) {
 		p.whole = append(p.whole, m.Bytes...)
 		if m.Last {
 			m.Bytes, p.whole = p.whole, nil
-			p.handle(m)
+			if p.handle(m); p.dies != nil && p.dies() {
+				p.dead = true
+				return true
+			}
 		}
 	}
 	return false
@@ -105,7 +111,12 @@ func (p *postgres) handle(m wire.Message) {
 		p.skipping = false
 		p.ready()
 	case m.Kind == wire.FunctionCall:
-		p.out = wire.AppendFunctionCallResponse(p.out, []byte("called"))
+		if p.status == wire.Failed {
+			p.fail()
+			p.skipping = false
+		} else {
+			p.out = wire.AppendFunctionCallResponse(p.out, []byte("called"))
+		}
 		p.ready()
 	default:
 		p.step(m)
@@ -206,6 +217,11 @@ func (p *postgres) simple(sql string) {
 	case asksStanding(sql):
 		p.tellStanding()
 		return
+	case sql == "BEGIN": // of a block that was lost
+		p.status = wire.InTransaction
+		p.done(sql)
+		p.ready()
+		return
 	case sql == "ABORT", sql == "ROLLBACK":
 		p.end(false)
 		p.done("ROLLBACK")
@@ -272,7 +288,7 @@ func (p *postgres) tellState() {
 	if p.now.style != "0" {
 		p.out = wire.AppendTextRow(p.out, "s", "DateStyle", p.now.style)
 	}
-	if p.owner != 0 {
+	if p.temp {
 		p.out = wire.AppendTextRow(p.out, "t", "", "")
 	}
 	p.done("SELECT")
@@ -385,7 +401,8 @@ func (p *postgres) run(st parsed, extended bool) {
 		}
 	case "DEFINE", "RUN":
 		p.define(words[1], n, words[0])
-	case "SEQUENCES": // pgherd's own, of which there are none
+	case "WRITE", "SEQUENCES": // the latter are pgherd's own, of which there are none
+		p.writes(words)
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
 	case "COPYOUT":
@@ -399,6 +416,13 @@ func (p *postgres) run(st parsed, extended bool) {
 		return
 	}
 	p.done(words[1])
+}
+
+// writes notes a row, which a COMMIT makes last.
+func (p *postgres) writes(words []string) {
+	if words[1] == "WRITE" {
+		p.written = append(p.written, words[2])
+	}
 }
 
 func (p *postgres) copyOut(row string, n int) {
@@ -417,7 +441,7 @@ func (p *postgres) reads(words []string) {
 }
 
 // writes are the verbs of statements that belong to the primary.
-var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true, "DEFINE": true}
+var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true, "DEFINE": true, "WRITE": true}
 
 // end ends the transaction, explicit or not. What was set in it is taken back
 // unless it is committed.
@@ -428,7 +452,7 @@ func (p *postgres) end(commit bool) {
 	} else {
 		p.commit()
 	}
-	p.defining, p.hiding = nil, 0
+	p.defining, p.hiding, p.written = nil, 0, nil
 	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
 }
 

@@ -8,14 +8,12 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
 	"pgherd/proxy/catalog"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
-	"pgherd/proxy/query"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/ring/ringtest"
 	"pgherd/proxy/route"
@@ -27,7 +25,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
-	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions or statements")
+	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions, statements or failover")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -38,6 +36,7 @@ type simServer struct {
 	pid  uint32
 	mean bool // breaks at some moment
 	over bool
+	lot
 }
 
 // sim is pgherd's workers, clients and PostgreSQL on one thread, in one order
@@ -54,6 +53,7 @@ type sim struct {
 	sloth   int // how slow jobs are
 	mode    pool.Mode
 	rounds  []simRound // what clients do in this run
+	apart   int        // how far the numbers are apart that two rounds of a client are made with
 	patient bool       // and wait for each answer
 	unkind  bool       // servers break
 	meddled bool       // an administrator pauses, renews and reloads
@@ -66,6 +66,7 @@ type sim struct {
 	canceling map[uint32]uint32
 	lastPID   uint32
 	databases map[string]*simDatabase
+	herd      *simHerd // nodes are lost; nil: they are not
 }
 
 func newSim(seed uint64) *sim {
@@ -79,6 +80,9 @@ func newSim(seed uint64) *sim {
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
 	s.rounds = simRounds
+	if *simOnly == "failover" || *simOnly == "" && seed%4 == 0 {
+		s.herd = &simHerd{alive: [2]bool{true, true}}
+	}
 	switch s.random.IntN(8) { // what may spoil a session, often, so that it meets
 	case 0, 1, 2:
 		s.rounds = simSettings
@@ -92,6 +96,9 @@ func newSim(seed uint64) *sim {
 		s.rounds, s.patient = simDefinitions, false
 	case "statements":
 		s.rounds, s.patient = simPrepared, false
+	}
+	if s.herd != nil {
+		s.loses()
 	}
 	env := &Environment{
 		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
@@ -111,8 +118,14 @@ func newSim(seed uint64) *sim {
 		Limits:  pool.Limits{Node: s.limit, Pair: s.random.IntN(3), Reserve: s.random.IntN(2), ReserveAfter: time.Second},
 	}
 	view := &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up, Weight: 1}}}
-	if s.random.IntN(2) == 0 {
+	routed := s.random.IntN(2) == 0
+	if routed || s.herd != nil {
 		view.Nodes = append(view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 2})
+	}
+	if s.herd != nil {
+		set.Session.FailoverWait, view.Epoch = simWait, 1
+	}
+	if routed {
 		set.Session.Routing = s.routing()
 		env.PollPositions = s.chase
 	}
@@ -121,6 +134,7 @@ func newSim(seed uint64) *sim {
 	for _, w := range s.workers.all {
 		w.Begin(ring.NewWith(s.net.Engine(), ring.Settings{Buffers: 64, BufferSize: 512, Quota: 4}))
 	}
+	s.workers.started.Store(true)
 	return s
 }
 
@@ -153,55 +167,18 @@ func simCatalogs() *catalog.Shared {
 	return c
 }
 
-// simStatements reads the simulation's statements.
-type simStatements struct{}
-
-func (c simStatements) Shaped(sql []byte, syntax query.Syntax) (*query.Script, bool) {
-	script := c.Shape(sql, syntax)
-	return script, !strings.Contains(script.Text, " ROWS ") || len(sql)%2 == 1
-}
-
-func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
-	words := append(strings.Fields(string(sql)), "", "", "")
-	st := query.Statement{Kind: query.Select, Class: query.Read}
-	switch words[1] {
-	case "SET":
-		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "param", Value: words[2]}
-	case "STYLE":
-		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "datestyle", Value: words[2]}
-	case "LOCAL":
-		st = query.Statement{Kind: query.Set, Class: query.Session, Name: "param", Value: words[2], Local: true}
-	case "BEGIN":
-		st = query.Statement{Kind: query.Begin, Class: query.Control}
-	case "COMMIT":
-		st = query.Statement{Kind: query.Commit, Class: query.Control}
-	case "ROLLBACK":
-		st = query.Statement{Kind: query.Rollback, Class: query.Control}
-	case "COPYIN":
-		st = query.Statement{Kind: query.CopyIn, Class: query.Write}
-	case "FUNC": // like a function, it may do anything that can be asked for
-		st = query.Statement{Kind: query.ResetAll, Class: query.Session}
-	case "TEMP":
-		st = query.Statement{Kind: query.CreateTableAs, Class: query.Write, Effects: query.TempTable}
-	case "DROP":
-		st = query.Statement{Kind: query.CloseAll, Class: query.Session}
-	case "DEFINE": // what f does
-		st = query.Statement{Kind: query.DDL, Class: query.Write, Effects: query.Writes, Objects: []string{"f"}}
-	case "RUN":
-		st.Functions = []query.Function{{Name: "g", Volatile: true}} // which calls f
-		st.Effects = query.UnknownFunction
-	case "ALL":
-		st = query.Statement{Kind: query.DiscardAll, Class: query.Session}
-	}
-	return &query.Script{Text: string(sql), Syntax: syntax, Statements: []query.Statement{st}}
-}
-
 // Open is the Connector's.
 func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
+	if s.herd != nil && !s.herd.alive[key.Node] {
+		return Opened{}, &wire.Fault{Severity: "FATAL", Code: "08001", Message: "could not connect"}
+	}
 	fd, peer := s.net.Pair()
 	s.lastPID++
 	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
-	server.standby, server.postgres.pid = key.Node != 0, s.lastPID
+	server.standby, server.postgres.pid, server.node = key.Node != 0, s.lastPID, key.Node
+	if s.herd != nil {
+		s.herd.endow(s, server)
+	}
 	server.database = s.database(key.Target().Database)
 	s.servers = append(s.servers, server)
 	server.letInOn, server.standing = s.granted, func() int { return s.granted }
@@ -273,16 +250,25 @@ func (s *sim) strike(pid, asker uint32) {
 func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
-	c := newSimClient(id, peer, s.random, s.mode, s.rounds, s.patient)
+	c := newSimClient(id, peer, s.random, s.mode, s.rounds, s.patient, s.apart)
 	c.unkind, c.came = s.unkind, s.granted
+	if s.herd != nil {
+		s.herd.mourner(s, c)
+	}
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
+	c.database = target.Database
 	s.workers.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
 }
 
 // step lets one thing happen.
 func (s *sim) step() error {
 	s.administer()
+	if s.herd != nil {
+		if err := s.herd.turn(s); err != nil {
+			return err
+		}
+	}
 	switch s.random.IntN(6) {
 	case 0:
 		s.net.Step()
@@ -360,13 +346,17 @@ func (s *sim) cancelSometimes(c *simClient) {
 
 // act reads and answers; a mean server sometimes dies or speaks nonsense.
 func (v *simServer) act(random *rand.Rand) error {
-	if v.over {
-		return nil
+	if v.over || v.lost {
+		return v.checkFence()
 	}
 	in := v.peer.ReadSome(1 + random.IntN(4000))
 	over := v.feed(in)
 	if v.fault != "" {
 		return fmt.Errorf("server %d: %s", v.pid, v.fault)
+	}
+	if v.dead {
+		v.die(random)
+		return nil
 	}
 	if v.mean && random.IntN(60) == 0 {
 		switch random.IntN(3) {
@@ -408,7 +398,10 @@ func (s *sim) run() error {
 			return err
 		}
 		if len(s.clients) == clients && s.quiet() {
-			return s.accounts()
+			if err := s.accounts(); err != nil || s.herd == nil {
+				return err
+			}
+			return s.books()
 		}
 	}
 	return fmt.Errorf("not done after %d steps: %s", simPatience, s.state())
@@ -467,10 +460,10 @@ func (s *sim) state() (text string) {
 	for _, w := range s.workers.all {
 		for _, t := range w.tasks {
 			v := t.session.View()
-			text += fmt.Sprintf("session %d on %d %v server=%v; ", v.PID, w.index, v.State, v.Server != nil)
+			text += fmt.Sprintf("session %d on %d %v server=%v want=%+v until %v; ", v.PID, w.index, v.State, v.Server != nil, t.want, t.deadline)
 		}
 	}
-	return text + fmt.Sprintf("servers counted %d, on shelves %d, waiting %d, jobs %d", s.workers.allocator.Total(), s.shelved(), s.workers.allocator.Waiting(), len(s.jobs))
+	return text + fmt.Sprintf("now %v %+v %+v servers counted %d, on shelves %d, waiting %d, jobs %d", s.net.Now(), s.herd, s.view, s.workers.allocator.Total(), s.shelved(), s.workers.allocator.Waiting(), len(s.jobs))
 }
 
 // TestSimulatedRestore: what is discarded beside it changes no setting.

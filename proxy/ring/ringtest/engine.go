@@ -147,8 +147,11 @@ func (e *engine) ShutdownWrite(fd int) error {
 	return nil
 }
 
-// Reset does nothing: a simulated socket drops what was not delivered in any case.
-func (e *engine) Reset(int) {}
+// Reset drops what was not delivered, and the peer sees a reset.
+func (e *engine) Reset(fd int) {
+	s := e.net.socket(fd)
+	s.out.flying, s.out.load, s.reset = nil, len(s.out.waiting), true
+}
 
 func (e *engine) CloseSocket(fd int) {
 	s := e.net.socket(fd)

@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+)
+
+// simWait is how long sessions wait for a primary: longer than a run lasts.
+const simWait = 100 * time.Hour
+
+// simHerd is two nodes, which are lost and replaced. Servers of theirs die between any two
+// messages.
+type simHerd struct {
+	primary int
+	alive   [2]bool
+	phase   int // of a failover: 0 none, 1 the primary is fenced, 2 nobody is primary, 3 the old one is away
+	acks    int // workers that have fenced
+	pins    bool
+}
+
+// lot is what becomes of a server whose node may be lost.
+type lot struct {
+	node    int
+	lost    bool // with its node, or by itself: it does nothing any more
+	fenced  bool
+	arrived int // bytes that it had got when it was fenced
+}
+
+// loses has a run's clients meet lost servers, and nothing else that breaks.
+func (s *sim) loses() {
+	s.herd.pins = s.random.IntN(3) == 0
+	s.net.ResetOneIn, s.unkind = 0, false
+	s.patient = s.random.IntN(2) == 0
+	s.rounds, s.apart = simLosses, 40
+	if s.herd.pins {
+		s.rounds = append(s.rounds, simPins...)
+	}
+}
+
+// endow makes a server one of its node, and mortal.
+func (h *simHerd) endow(s *sim, v *simServer) {
+	v.mean, v.standby = false, v.node != h.primary
+	v.marked = s.mode == pool.Session && !v.standby
+	if s.random.IntN(2) == 0 {
+		v.dies = func() bool { return s.random.IntN(80) == 0 }
+	}
+}
+
+// die ends a server between two messages. Of what it has said last something may be lost.
+func (v *simServer) die(random *rand.Rand) {
+	switch random.IntN(8) {
+	case 0, 1, 2:
+		v.out = nil
+	case 3, 4:
+		v.out = v.out[:messages(v.out[:random.IntN(len(v.out)+1)])]
+	case 5: // a message is torn
+		v.out = v.out[:random.IntN(len(v.out)+1)]
+	}
+	_, _ = v.peer.Write(v.out)
+	v.out, v.lost = nil, true
+	if random.IntN(3) == 0 {
+		v.peer.Reset()
+	} else {
+		v.peer.CloseWrite()
+	}
+}
+
+// checkFence looks whether a server of an older epoch has got something (I8).
+func (v *simServer) checkFence() error {
+	if v.fenced && v.peer.Arrived() > v.arrived {
+		return fmt.Errorf("server %d of node %d got %d bytes after its node was fenced", v.pid, v.node, v.peer.Arrived()-v.arrived)
+	}
+	return nil
+}
+
+// turn may begin a failover, and carries it on.
+func (h *simHerd) turn(s *sim) error {
+	switch {
+	case h.phase == 0 && s.random.IntN(2500) == 0:
+		h.fail(s)
+	case h.phase == 1 && h.acks == len(s.workers.all):
+		h.phase = 2
+		h.fenced(s)
+	case h.phase == 2 && s.random.IntN(300) == 0:
+		h.promote(s)
+	case h.phase == 3 && s.random.IntN(1000) == 0:
+		h.phase, h.alive[1-h.primary] = 0, true
+		h.publish(s, 0)
+	}
+	return nil
+}
+
+// fenced notes, once all workers have fenced the node, what its servers have got. Those that
+// were closed before that may still get what was on its way.
+func (h *simHerd) fenced(s *sim) {
+	for _, v := range s.servers {
+		if v.node == h.primary && !v.over && !v.dead && (v.peer.Closed() != nil || s.workers.processes.Has(v.node, v.pid)) {
+			v.fenced, v.arrived = true, v.peer.Arrived()
+		}
+	}
+}
+
+// fail loses the primary. Some of its servers end at once, the others never answer again.
+func (h *simHerd) fail(s *sim) {
+	h.phase, h.acks, h.alive[h.primary] = 1, 0, false
+	for _, v := range s.servers {
+		if v.node == h.primary && !v.over && !v.lost {
+			if v.lost, v.dead = true, s.random.IntN(2) == 0; v.dead {
+				v.peer.Reset()
+			}
+		}
+	}
+	h.publish(s, 1)
+	s.workers.fence(h.primary, s.view.Epoch, func() { h.acks++ })
+}
+
+// promote makes the other node the primary.
+func (h *simHerd) promote(s *sim) {
+	h.phase, h.primary = 3, 1-h.primary
+	for _, v := range s.servers {
+		if v.node == h.primary {
+			v.standby = false
+		}
+	}
+	h.publish(s, 0)
+}
+
+// publish tells the workers of the nodes as they are.
+func (h *simHerd) publish(s *sim, later uint64) {
+	view := &nodes.View{Epoch: s.view.Epoch + later}
+	for i := range h.alive {
+		n := nodes.Node{Index: i, Role: nodes.Standby, Status: nodes.Up, Weight: float64(1 + i)}
+		if i == h.primary {
+			n.Role = nodes.Primary
+		}
+		if !h.alive[i] {
+			n.Status = nodes.Down
+		}
+		view.Nodes = append(view.Nodes, n)
+	}
+	s.view = view
+	s.workers.Publish(view)
+}
+
+// books compares what is written with what clients were told: once what was reported as done,
+// never what was reported as lost.
+func (s *sim) books() (err error) {
+	for _, c := range s.clients {
+		err = errors.Join(err, c.loss.audit(c, s.database(c.database)))
+	}
+	return err
+}
+
+func (l *simLoss) audit(c *simClient, d *simDatabase) error {
+	for row, state := range l.rows {
+		switch times := d.rows[row]; {
+		case times > 1:
+			return fmt.Errorf("client %d wrote row %s %d times", c.id, row, times)
+		case state == rowOpen || l.unknown[row] || c.struck:
+		case state == rowDone && times == 0:
+			return fmt.Errorf("client %d was told that row %s is written, and it is not", c.id, row)
+		case state == rowLost && times > 0:
+			return fmt.Errorf("client %d was told that row %s is lost, and it is written", c.id, row)
+		}
+	}
+	return nil
+}
+
+// mourner makes a client one that knows of lost servers.
+func (h *simHerd) mourner(s *sim, c *simClient) {
+	c.loss = &simLoss{rows: map[string]rowState{}, unknown: map[string]bool{}, pins: h.pins}
+	if s.mode == pool.Statement {
+		for i := len(c.rounds) - 1; i >= 0; i-- {
+			if strings.Contains(string(c.rounds[i]), " COMMIT ") || strings.Contains(string(c.rounds[i]), " ROLLBACK ") {
+				c.rounds = append(c.rounds[:i], c.rounds[i+1:]...)
+			}
+		}
+	}
+}
