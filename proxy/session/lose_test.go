@@ -1,8 +1,10 @@
 package session
 
 import (
+	"bytes"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,12 @@ var (
 	read  = "SELECT a FROM t"
 	write = "INSERT INTO t VALUES (1)"
 )
+
+// dying is what a server says last when another one has crashed.
+var dying = func() []byte {
+	body := []byte("SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash of another server process\x00Rquickdie\x00\x00")
+	return append([]byte{'N', 0, 0, 0, byte(len(body) + 4)}, body...)
+}()
 
 func unnamed(sql string) []byte { return slices.Concat(parse(sql), execute) }
 
@@ -86,6 +94,47 @@ var lostServers = map[string]lostServer{
 	"a ROLLBACK behind a write": {
 		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(simple(write), simple("ROLLBACK")),
 		hears: []string{"ErrorResponse ERROR 40001", "ReadyForQuery E", "CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a statement that has failed, before its ReadyForQuery": {
+		asks: simple(write), told: fault("ERROR", "22012"), hears: []string{"ErrorResponse ERROR 22012", "ReadyForQuery I"}},
+	"a statement of a block that has failed, before its ReadyForQuery": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: simple(write), told: fault("ERROR", "22012"), hears: []string{"ErrorResponse ERROR 22012", "ReadyForQuery E"},
+		then: simple("COMMIT"), hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a sequence that has failed, before its Sync": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(unnamed(write), wire.AppendFlush(nil)), told: fault("ERROR", "22012"), hears: []string{"ErrorResponse ERROR 22012"},
+		then: slices.Concat(unnamed(read), syncs), hears2: []string{"ReadyForQuery E"}},
+	"a ROLLBACK": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: simple("ROLLBACK"), hears: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a COMMIT of a block that has failed": {
+		before: [][]byte{simple("BEGIN"), begun, simple("SELECT 1/0"), failed("22012")}, asks: simple("COMMIT"),
+		hears: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a write behind a block that has failed": {
+		before: [][]byte{simple("BEGIN"), begun, simple("SELECT 1/0"), failed("22012")}, asks: slices.Concat(simple(read), simple("ROLLBACK"), simple(write)),
+		hears: []string{"ErrorResponse ERROR 25P02", "ReadyForQuery E", "CommandComplete ROLLBACK", "ReadyForQuery I", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a COMMIT of the extended protocol, before its ReadyForQuery": {
+		before: [][]byte{simple("BEGIN"), begun}, asks: slices.Concat(unnamed("COMMIT"), syncs),
+		told:  slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("COMMIT")),
+		hears: []string{"ParseComplete", "BindComplete", "CommandComplete COMMIT", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a BEGIN of the extended protocol, before its ReadyForQuery": {
+		asks: slices.Concat(unnamed("BEGIN"), syncs), told: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("BEGIN")),
+		hears: []string{"ParseComplete", "BindComplete", "CommandComplete BEGIN", "ErrorResponse ERROR 40001", "ReadyForQuery E"}},
+	"a write that a Query commits": {
+		asks:  slices.Concat(unnamed(write), wire.AppendFlush(nil), simple("SET work_mem TO 5")),
+		told:  slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1")),
+		hears: []string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a copy that was sent ahead": {
+		asks:  slices.Concat(simple("COPY t FROM STDIN"), wire.AppendCopyData(nil, "1"), wire.AppendCopyDone(nil)),
+		hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}, then: simple(read), second: []string{"Query " + read}, answers: selected, hears2: selectedText},
+	"a setting behind which a read is sent": {
+		asks: slices.Concat(simple("SET work_mem TO 5"), simple(read)), told: done("SET"), then: simple(read),
+		hears:  []string{"CommandComplete SET", "ReadyForQuery I", "ErrorResponse ERROR 40001", "ReadyForQuery I"},
+		second: []string{"Query SET \"work_mem\" TO '5';", "Query " + read}, answers: append(done("SET"), selected...), hears2: selectedText},
+	"a notice that the server ends": {
+		asks: simple(read), told: dying, second: []string{"Query " + read}, answers: selected, hears2: selectedText},
+	"a write that looks like a read": { // what was described last is not what is executed
+		before: [][]byte{slices.Concat(wire.AppendParse(nil, "w", write, nil), wire.AppendParse(nil, "r", read, nil), syncs),
+			slices.Concat(wire.AppendParseComplete(nil), wire.AppendParseComplete(nil), ready)},
+		asks:  slices.Concat(wire.AppendBind(nil, &wire.BindView{Statement: []byte("w")}), wire.AppendDescribe(nil, 'S', "r"), wire.AppendExecute(nil, "", 0), syncs),
+		hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
 	"a block that has failed": {
 		before: [][]byte{simple("BEGIN"), begun, simple("SELECT 1/0"), failed("22012")}, then: simple("ROLLBACK"),
 		hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
@@ -183,4 +232,83 @@ func TestWaitsForAPrimary(t *testing.T) {
 	w.then(w.hears("ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	w.nodesAsked(0, 1)
+}
+
+// TestLostWithItsSettings checks that a setting which was answered just before the loss stays.
+func TestLostWithItsSettings(t *testing.T) {
+	for _, mode := range []pool.Mode{pool.Transaction, pool.Session} {
+		w, s := movingWorld(t, mode)
+		w.greeted(w.sends(simple("SET work_mem TO 5")))
+		w.then(s[0].says(done("SET")), s[0].hangs(io.EOF), func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == s[0].server }) })
+		w.then(w.hears("CommandComplete SET", "ReadyForQuery I"), w.sends(simple(read)))
+		w.then(s[1].words(t, "Query SET \"work_mem\" TO '5';", "Query "+read), s[1].says(done("SET"), selected))
+		w.then(w.hears(selectedText...), w.sends(terminate))
+		w.run()
+	}
+}
+
+// TestFatalEndsSession checks that a client which its server has told a fatal error is not kept.
+func TestFatalEndsSession(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple(read)))
+	w.then(s[0].says(fault("FATAL", "25P04")), s[0].hangs(io.EOF))
+	w.run()
+	w.hears("ErrorResponse FATAL 25P04")()
+}
+
+// TestTornReplyEndsSession checks that nothing follows half of a message.
+func TestTornReplyEndsSession(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	row := wire.AppendTextRow(nil, strings.Repeat("x", 100))
+	w.greeted(w.sends(simple(read)))
+	w.then(s[0].says(row[:50]), s[0].hangs(io.EOF))
+	w.run()
+	if !bytes.Equal(w.client.out, row[:50]) {
+		t.Errorf("the client got %q", w.client.out)
+	}
+}
+
+// TestLostInTheMiddleOfARequest checks that the rest of a long request whose server is lost goes
+// nowhere, and that the session goes on.
+func TestLostInTheMiddleOfARequest(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	long := simple("INSERT INTO t VALUES ('" + strings.Repeat("x", 2*wire.WholeLimit) + "')")
+	w.greeted(w.sends(long[:wire.WholeLimit]))
+	w.then(s[0].hangs(io.EOF), func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == s[0].server }) })
+	w.then(w.hears("ErrorResponse ERROR 08007", "ReadyForQuery I"), w.sends(long[wire.WholeLimit:]))
+	w.then(w.sends(simple(read)))
+	w.then(s[1].words(t, "Query "+read), s[1].says(selected))
+	w.then(w.hears(selectedText...), w.sends(terminate))
+	w.run()
+}
+
+// TestCancelOfALostServer checks that a cancel that is on its way to a server that is lost holds
+// back nothing, and that its error is not held against the next server (I10).
+func TestCancelOfALostServer(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple(write)))
+	w.then(func() { w.session.Cancel([]byte(cancelKey)) })
+	w.then(s[0].hangs(io.EOF), func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == s[0].server }) })
+	w.then(w.hears("ErrorResponse ERROR 08007", "ReadyForQuery I"), w.sends(simple(read)))
+	w.then(s[1].words(t, "Query "+read), func() { w.session.CancelDone(s[0].server, io.EOF) }, s[1].says(selected))
+	w.then(w.hears(selectedText...), w.sends(terminate))
+	w.run()
+	if len(w.canceled) != 1 || len(w.returned) == 0 || w.returned[len(w.returned)-1] != s[1].server {
+		t.Errorf("%d cancels, returned %v", len(w.canceled), w.returned)
+	}
+}
+
+// TestSignalDoesNotReviveABlock checks that a signal to a client whose block was lost does not
+// begin that block again.
+func TestSignalDoesNotReviveABlock(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(s[0].says(begun))
+	w.then(w.sends(simple(write)), func() { w.client.out = nil })
+	w.then(s[0].hangs(io.EOF))
+	w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery E"), func() { w.session.Summon() })
+	w.then(w.sends(simple(write)))
+	w.then(w.hears("ErrorResponse ERROR 25P02", "ReadyForQuery E"), w.sends(terminate))
+	w.run()
+	s[1].words(t)()
 }
