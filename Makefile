@@ -41,7 +41,7 @@ COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo check test test-versions lint generate bench test-kernel
-.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench
+.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -55,7 +55,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 check: lint check-unit check-simulation check-server ## before every commit: a part of test; under 5 minutes on 2 cores
@@ -140,6 +140,11 @@ test-firsthour: go-version
 	@echo '== the first hour: what README, the manual and a transcript say is typed'
 	@.ci/need $(POSTGRES)
 	$(TEST) ./kernel-tests/firsthour
+
+test-failover: go-version
+	@echo '== failover: nodes are killed, frozen and stopped, and what clients saw is compared with what is there'
+	@.ci/need $(POSTGRES)
+	$(TEST) ./kernel-tests/failover
 
 # Beside Debian's PostgreSQL, which all else runs on.
 test-newest: go-version ## a part of the tests on the newest PostgreSQL

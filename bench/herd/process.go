@@ -59,7 +59,7 @@ func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Si
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = environment()
+	cmd.Env = environment(cred)
 	// A session of its own, because Ctrl-C is for this process, which stops its
 	// children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: cred, Pdeathsig: dying}
@@ -130,7 +130,7 @@ func run(ctx context.Context, cred *syscall.Credential, name string, args ...str
 	cmd := exec.Command(name, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.Env = environment()
+	cmd.Env = environment(cred)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}
 	if cred != nil {
 		cmd.Dir = "/" // this process's folder may be closed to that user
@@ -146,9 +146,12 @@ func run(ctx context.Context, cred *syscall.Credential, name string, args ...str
 	return out.String(), nil
 }
 
-// environment is this process's, without what would influence PostgreSQL's programs.
-func environment() []string {
-	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
+// environment is this process's, without what would influence PostgreSQL's programs. Another
+// user may not look into this one's home, where libpq looks for certificates.
+func environment(cred *syscall.Credential) []string {
+	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, "PG") || cred != nil && strings.HasPrefix(entry, "HOME=")
+	})
 	return append(env, "LC_ALL=C")
 }
 

@@ -1,10 +1,12 @@
 // Package failover loses real nodes behind a running pgherd, and checks what its clients
-// see meanwhile and what is in the database afterwards.
+// see meanwhile and what is in the database afterwards. Each test is a story. Its world is
+// a primary and two standbys, of which one has to acknowledge each commit, and pgherd.
+//
+// Waits have generous deadlines; none is a measurement.
 package failover
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -40,40 +42,94 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// world is a herd of a primary and two standbys, of which one has to acknowledge each commit,
-// and pgherd in front of it.
+// worldLimit bounds one test.
+const worldLimit = 4 * time.Minute
+
+// Rules of synchronous replication; each node has the same, whoever is promoted.
+const (
+	anyOne   = "ANY 1 (node0, node1, node2)"
+	firstOne = "FIRST 1 (node1, node2, node0)"
+	none     = ""
+)
+
+// scene is what a story begins with.
+type scene struct {
+	herd   herd.Settings
+	sync   string // synchronous_standby_names
+	sql    string // run before pgherd starts
+	config []string
+}
+
+// world is a scene that runs.
 type world struct {
 	*testing.T
 	ctx   context.Context
 	herd  *herd.Herd
 	proxy *herd.Proxy
+	set   herd.ProxySettings
+	eye   *pgconn.PgConn // asks pgherd itself; a log-in would wait for a primary
 }
 
-// worldLimit bounds one test.
-const worldLimit = 4 * time.Minute
+// start is a world with synchronous replication and these lines of configuration.
+func start(t *testing.T, config ...string) *world {
+	t.Helper()
+	return scene{sync: anyOne, config: config}.start(t)
+}
 
-func start(t *testing.T, config string) *world {
+func (s scene) start(t *testing.T) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), worldLimit)
 	t.Cleanup(cancel)
-	h := herdtest.Start(t, herd.Settings{Standbys: 2})
-	w := &world{T: t, ctx: ctx, herd: h}
-	w.on(0, "CREATE TABLE ledger (id bigint PRIMARY KEY); GRANT ALL ON ledger TO PUBLIC")
-	w.on(0, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (node0, node1, node2)'")
-	for i := range h.Nodes() {
-		if i > 0 { // who is promoted wants acknowledgements, too
-			w.on(i, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (node0, node1, node2)'")
-		}
+	s.herd.Standbys = 2
+	w := &world{T: t, ctx: ctx, herd: herdtest.Start(t, s.herd)}
+	w.on(0, "CREATE TABLE ledger (id bigint PRIMARY KEY); GRANT ALL ON ledger TO PUBLIC;"+s.sql)
+	for i := range w.herd.Nodes() {
+		w.on(i, "ALTER SYSTEM SET synchronous_standby_names = '"+s.sync+"'")
 		w.on(i, "ALTER SYSTEM SET synchronous_commit = on")
 		w.on(i, "SELECT pg_reload_conf()")
 	}
-	work := t.TempDir()
-	w.proxy = herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: h.Nodes(), Config: strings.Join([]string{
-		"sr_check_user = 'postgres'", "sr_check_password = 'postgres'", "sr_check_database = 'postgres'",
-		"work_dir = '" + work + "'", "load_balance_mode = off", config}, "\n")})
+	w.eventually("the standbys have the tables", func() error { return w.herd.WaitStreaming(ctx) })
+	lines := []string{"sr_check_user = 'postgres'", "sr_check_password = 'postgres'", "sr_check_database = 'postgres'",
+		"work_dir = '" + t.TempDir() + "'", "load_balance_mode = off", "log_min_messages = info"}
+	w.set = herd.ProxySettings{Binary: binary, Nodes: w.herd.Nodes(), Config: strings.Join(append(lines, s.config...), "\n")}
+	w.proxy = herdtest.StartProxy(t, w.set)
+	w.eye = w.connect()
+	t.Cleanup(func() {
+		for i := range w.herd.Nodes() {
+			if text, err := os.ReadFile(w.herd.Log(i)); t.Failed() && err == nil {
+				t.Logf("node %d's log ends:\n%s", i, text[max(0, len(text)-1500):])
+			}
+		}
+	})
 	return w
 }
 
+// restartProxy stops pgherd, does something, and starts it again at the same port.
+func (w *world) restartProxy(between func()) {
+	w.Helper()
+	if err := w.proxy.Stop(); err != nil {
+		w.Fatal(err)
+	}
+	between()
+	w.set.Port = w.proxy.Port
+	w.proxy = herdtest.StartProxy(w.T, w.set)
+	w.eye = w.connect()
+}
+
+// must fails the test if something that the test does to the nodes could not be done.
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) eventually(what string, check func() error) {
+	w.Helper()
+	herdtest.Eventually(w.T, what, check)
+}
+
+// on runs SQL on a node, past pgherd.
 func (w *world) on(node int, sql string) string {
 	w.Helper()
 	out, err := w.herd.ExecOn(w.ctx, node, sql)
@@ -83,29 +139,38 @@ func (w *world) on(node int, sql string) string {
 	return out
 }
 
+func (w *world) dsn() string {
+	return fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable", w.proxy.Host, w.proxy.Port, herd.User, herd.User, herd.Database)
+}
+
 func (w *world) connect() *pgconn.PgConn {
 	w.Helper()
-	conn, err := herdtest.Connect(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable", w.proxy.Host, w.proxy.Port, herd.User, herd.User, herd.Database))
-	if err != nil {
-		w.Fatal(err)
-	}
+	conn, err := herdtest.Connect(w.dsn())
+	w.must(err)
 	w.Cleanup(func() { herdtest.Close(conn) })
 	return conn
 }
 
-// code is the SQLSTATE of an error; "" if there is none; "lost" if the connection was.
-func code(conn *pgconn.PgConn, err error) string {
-	f, told := errors.AsType[*pgconn.PgError](err)
-	switch {
-	case err == nil:
-		return ""
-	case !told || conn.IsClosed():
-		return "lost: " + err.Error()
-	}
-	return f.Code
+// ask asks something that must not fail.
+func (w *world) ask(conn *pgconn.PgConn, sql string) string {
+	w.Helper()
+	return herdtest.MustAsk(w.T, conn, sql)
 }
 
+// log is what pgherd has logged.
 func (w *world) log() string {
-	text, _ := os.ReadFile(w.proxy.Log())
+	text, err := os.ReadFile(w.proxy.Log())
+	w.must(err)
 	return string(text)
+}
+
+// logs waits until pgherd has logged this text.
+func (w *world) logs(text string) {
+	w.Helper()
+	w.eventually("pgherd's log tells "+text, func() error {
+		if strings.Contains(w.log(), text) {
+			return nil
+		}
+		return fmt.Errorf("it does not yet")
+	})
 }

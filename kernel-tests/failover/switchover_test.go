@@ -3,7 +3,6 @@ package failover
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,14 +19,7 @@ func TestSwitchover(t *testing.T) {
 			inside, operator := w.connect(), w.connect()
 			herdtest.MustAsk(t, inside, "BEGIN")
 			herdtest.MustAsk(t, inside, "INSERT INTO ledger VALUES (1)")
-			var writers []*writer
-			var writing sync.WaitGroup
-			stop := make(chan struct{})
-			for i := range 4 {
-				one, conn := &writer{first: (i + 1) * 1_000_000}, w.connect()
-				writers = append(writers, one)
-				writing.Go(func() { one.run(conn, stop) })
-			}
+			writing := w.writes(4)
 			time.Sleep(500 * time.Millisecond)
 			ended := make(chan error, 1)
 			go func() {
@@ -46,22 +38,17 @@ func TestSwitchover(t *testing.T) {
 				t.Errorf("a transaction that was running: %v", err)
 			}
 			time.Sleep(500 * time.Millisecond)
-			close(stop)
-			writing.Wait()
 			if name := w.primary(operator); name != "node2" {
 				t.Fatalf("the primary is %s", name)
 			}
-			acknowledged, unknown := w.check(2, writers)
-			longest := time.Duration(0)
-			for _, one := range writers {
-				longest = max(longest, one.longest)
+			writing.end(2)
+			for _, one := range writing.all {
 				for id, told := range one.told {
 					if told != "" {
 						t.Errorf("row %d: %s", id, told)
 					}
 				}
 			}
-			t.Logf("%d acknowledged, %d unknown, longest %v", acknowledged, unknown, longest.Round(time.Millisecond))
 			if got := w.on(2, "SELECT count(*) FROM ledger WHERE id < 3"); got != "2" {
 				t.Errorf("the transaction that was running has left %s rows", got)
 			}

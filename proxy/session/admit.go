@@ -32,12 +32,7 @@ func (s *serving) letIn() (params []wire.Param, err error) {
 		return params, nil
 	}
 	for range losses {
-		s.hurried = params != nil
-		if err = s.checkOutPrimary(); err == nil {
-			err = s.relayUntil(s.expect.Empty) // the server takes back what another client has set
-		}
-		s.hurried = false
-		if err == nil {
+		if err = s.firstServer(params != nil); err == nil {
 			return s.server.Params, nil
 		}
 		if !s.losesPrimary(err) {
@@ -61,6 +56,16 @@ func (s *serving) losesPrimary(err error) bool {
 		s.release(pool.Discard)
 	}
 	return true
+}
+
+// firstServer gets a server for the log-in; in a hurry if the client may do without.
+func (s *serving) firstServer(hurried bool) error {
+	s.hurried = hurried
+	defer func() { s.hurried = false }()
+	if err := s.checkOutPrimary(); err != nil {
+		return err
+	}
+	return s.relayUntil(s.expect.Empty) // the server takes back what another client has set
 }
 
 // shareAnswer waits while another log-in to the pool asks PostgreSQL, so that many log-ins at

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
@@ -110,6 +111,24 @@ func TestLogInWithoutAServer(t *testing.T) {
 			w.ended("returned")
 		})
 	}
+}
+
+// TestPrimaryIsLostDuringTheLogIn checks that a log-in that cannot be let in unasked, because
+// nothing is known of log-ins to the next primary, waits for a server of that one.
+func TestPrimaryIsLostDuringTheLogIn(t *testing.T) {
+	w := doubtful(t)
+	w.set.FailoverWait = 30 * time.Second
+	s := w.opened()
+	view, template := w.view, w.template
+	w.then(func() {
+		w.template = nil
+		w.view = &nodes.View{Nodes: []nodes.Node{{Index: 0, Role: nodes.Primary, Status: nodes.Down}}}
+	}, w.refuses(pool.Unused{Node: 0}))
+	w.then(w.is(WaitServer), func() { w.view, w.template, w.stale = view, template, false })
+	w.then(w.grants(s))
+	w.greeted(w.client.leaves())
+	w.run()
+	w.ended("returned")
 }
 
 // TestTheNameIsAnothers checks that a session that has logged in as a role, or to a database, that

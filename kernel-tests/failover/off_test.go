@@ -1,0 +1,74 @@
+package failover
+
+import (
+	"strings"
+	"testing"
+
+	"pgherd/bench/herd/herdtest"
+)
+
+// wantAsBefore kills the primary of a pgherd that does not fail over. Its clients are
+// disconnected, nobody is promoted, and once the primary is back, so is the service.
+func (w *world) wantAsBefore() {
+	w.Helper()
+	conn := w.connect()
+	w.ask(conn, "BEGIN; INSERT INTO ledger VALUES (1)")
+	w.must(w.herd.Slay(0))
+	_, err := herdtest.Ask(conn, "SELECT 1")
+	if got := code(conn, err); !strings.HasPrefix(got, "lost") {
+		w.Errorf("a client whose primary died: %q", got)
+	}
+	w.must(w.herd.Restart(w.ctx, 0))
+	w.eventually("the primary is used again", func() error {
+		again, err := herdtest.Connect(w.dsn())
+		if err != nil {
+			return err
+		}
+		defer herdtest.Close(again)
+		_, err = herdtest.Ask(again, "INSERT INTO ledger VALUES (2)")
+		return err
+	})
+	for _, n := range []int{1, 2} {
+		if got := w.on(n, "SELECT pg_is_in_recovery()"); got != "t" {
+			w.Errorf("node %d was promoted", n)
+		}
+	}
+}
+
+// TestFailoverIsOff: with failover_mode = off all is as before there was any.
+func TestFailoverIsOff(t *testing.T) {
+	t.Parallel()
+	w := start(t, "pool_mode = transaction", "failover_mode = off")
+	w.wantAsBefore()
+}
+
+// watchRole is a user for sr_check_user that is no superuser.
+const watchRole = "CREATE ROLE watch LOGIN PASSWORD 'watch'; GRANT pg_monitor TO watch;"
+
+var asWatch = []string{"pool_mode = transaction", "sr_check_user = 'watch'", "sr_check_password = 'watch'", "sr_check_database = 'app'"}
+
+// TestWithoutRights: a user that may not promote a standby is told at the start what it
+// lacks, and failover is off.
+func TestWithoutRights(t *testing.T) {
+	t.Parallel()
+	w := scene{sync: anyOne, sql: watchRole, config: asWatch}.start(t)
+	for _, text := range []string{"failover is off: sr_check_user lacks rights on node", "primary_conninfo", "pg_promote"} {
+		w.logs(text)
+	}
+	w.wantAsBefore()
+}
+
+// TestLeastRights: with the rights that pgherd names, and no others, a standby is promoted,
+// and the other one follows it.
+func TestLeastRights(t *testing.T) {
+	t.Parallel()
+	w := scene{sync: anyOne, config: asWatch, sql: watchRole + "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch;" +
+		"GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO watch; GRANT EXECUTE ON FUNCTION pg_reload_conf() TO watch"}.start(t)
+	w.allUp()
+	writing := w.writes(2)
+	sleepUntilWritten(w)
+	w.must(w.herd.Slay(0))
+	now := w.promoted(0)
+	w.shows(name(3-now), "up")
+	writing.end(now)
+}

@@ -1,0 +1,73 @@
+package failover
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd/herdtest"
+)
+
+// TestPrimaryIsStopped stops the primary as systemctl stop does: its clients are told 57P01.
+// After restart_grace another node takes its place, and nobody is disconnected.
+func TestPrimaryIsStopped(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, "pool_mode = "+mode, "restart_grace = 1")
+			w.allUp()
+			idle, writing := w.connect(), w.writes(4)
+			w.ask(idle, "SET work_mem = '7MB'")
+			sleepUntilWritten(w)
+			w.must(w.herd.Shutdown(0))
+			now := w.promoted(0)
+			if !strings.Contains(w.log(), "after its shutdown") {
+				t.Error("the reason of the failover does not tell of the shutdown")
+			}
+			if got := w.ask(idle, "SHOW work_mem"); got != "7MB" {
+				t.Errorf("an idle session has work_mem %s", got)
+			}
+			writing.end(now)
+		})
+	}
+}
+
+// TestPrimaryIsRestarted restarts the primary within restart_grace: it stays the primary, and
+// whoever was connected is.
+func TestPrimaryIsRestarted(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, "pool_mode = "+mode, "restart_grace = 60")
+			w.allUp()
+			idle, inside, writing := w.connect(), w.connect(), w.writes(4)
+			w.ask(idle, "SET work_mem = '7MB'")
+			w.ask(inside, "BEGIN")
+			w.ask(inside, "INSERT INTO ledger VALUES (77)")
+			sleepUntilWritten(w)
+			w.must(w.herd.Shutdown(0))
+			w.must(w.herd.Restart(w.ctx, 0))
+			w.writesAgain(w.connect())
+			w.stays(idle)
+			if got := w.ask(idle, "SHOW work_mem"); got != "7MB" {
+				t.Errorf("an idle session has work_mem %s", got)
+			}
+			wantCode(t, inside, "COMMIT", "40001")
+			if got := w.ask(inside, "SELECT count(*) FROM ledger WHERE id = 77"); got != "0" {
+				t.Errorf("%s rows of a transaction that was lost", got)
+			}
+			writing.end(0)
+			w.allUp()
+		})
+	}
+}
+
+// wantCode asks something that has to fail with this SQLSTATE, and to leave the client connected.
+func wantCode(t *testing.T, conn *pgconn.PgConn, sql, want string) {
+	t.Helper()
+	_, err := herdtest.Ask(conn, sql)
+	if got := code(conn, err); got != want {
+		t.Errorf("%s: SQLSTATE %q, want %s", sql, got, want)
+	}
+}
