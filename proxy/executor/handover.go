@@ -41,7 +41,8 @@ func (e *Executor) HandOver(ctx context.Context, n, upstream *nodes.Node, name s
 		if err := program(ctx, c, "touch standby.signal"); err != nil {
 			return err
 		}
-		stop := program(ctx, c, `kill -INT "$(head -n 1 postmaster.pid)"`)
+		// PostgreSQL sends SIGTERM to the shell as well, which must not take that for a failure.
+		stop := program(ctx, c, `trap '' TERM; kill -INT "$(head -n 1 postmaster.pid)"`)
 		if nodesql.Code(stop) != "57P01" && stop != nil && !c.Broken() {
 			return errors.Join(stop, program(ctx, c, "rm -f standby.signal"))
 		}
