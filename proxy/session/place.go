@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
@@ -300,12 +301,32 @@ func (s *placement) obtain(d route.Decision) error {
 	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
 		return s.checkoutPrimary()
 	}
-	s.roams = d.Where == route.Anywhere && s.primary() >= 0 && s.set.FailoverWait > 0
-	err := s.obtainChosen(d)
-	if s.roams = false; err == errRoams {
-		err = s.obtainChosen(d)
+	deadline := s.loop.Now().Add(s.set.FailoverWait)
+	for try := 1; ; try++ {
+		s.roams = d.Where == route.Anywhere && s.set.FailoverWait > 0
+		err := s.obtainChosen(d)
+		s.roams = false
+		if err == errRoams && try > 1 { // no node at all is known to be there
+			err = s.awaitNodes(deadline)
+		}
+		if err != nil && err != errRoams {
+			return err
+		}
+		if s.server != nil {
+			return nil
+		}
 	}
-	return err
+}
+
+// awaitNodes waits a little for a node to come up.
+func (s *placement) awaitNodes(deadline time.Time) error {
+	if over(deadline, s.loop.Now()) {
+		return s.awaitPrimary(deadline)
+	}
+	before := s.state
+	s.enter(WaitServer)
+	defer s.enter(before)
+	return s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain)))
 }
 
 // obtainChosen gets a server of the node that is chosen now. A read that gets none on a

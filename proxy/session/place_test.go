@@ -349,3 +349,27 @@ func TestReadsGoOnWithoutAPrimary(t *testing.T) {
 	w.run()
 	w.nodesAsked(0, 1, 1)
 }
+
+// TestReadsFindTheLastStandby checks that a read for which a standby was chosen that is lost too
+// goes to the next one, though there is no primary, and that it ends if no node comes up.
+func TestReadsFindTheLastStandby(t *testing.T) {
+	down := &wire.Fault{Severity: "FATAL", Code: "08001", Message: "refused"}
+	for _, comes := range []bool{true, false} {
+		w, s := routedWorld(t, pool.Transaction, 1)
+		w.set.FailoverWait = 30 * time.Second
+		w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 1}}}
+		w.free = nil
+		w.greeted(w.sends(simple(read)))
+		w.then(w.is(WaitServer), w.refuses(down))
+		if comes {
+			w.then(w.is(WaitServer), w.grants(s[0]))
+			w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+			w.then(w.told(1, selectedText...), w.sends(terminate))
+		} else {
+			w.then(w.refuses(down))
+			w.then(func() { w.view = &nodes.View{} }, w.passes(time.Minute))
+			w.then(w.told(0, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.sends(terminate))
+		}
+		w.run()
+	}
+}
