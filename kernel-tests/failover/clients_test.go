@@ -105,6 +105,7 @@ type reader struct {
 	ask     func(*pgconn.PgConn) (string, error)
 	answers int
 	failed  []string
+	partly  bool // 40001 is right where a part of what was asked at once is answered
 }
 
 // A read that keeps its node busy a little, so that the node is lost while it answers. (What
@@ -157,7 +158,8 @@ func readers() []*reader {
 			}
 			return string(results[0].Rows[0][0]), nil
 		}},
-		{name: "a pipeline, a Sync for each", ask: func(conn *pgconn.PgConn) (string, error) {
+		// Only what was asked since all was answered is asked again, and as a whole.
+		{name: "a pipeline, a Sync for each", partly: true, ask: func(conn *pgconn.PgConn) (string, error) {
 			ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
 			defer cancel()
 			return pipelined(conn.StartPipeline(ctx))
@@ -215,6 +217,7 @@ func (w *world) reads(all []*reader) *reading {
 			for !stopped(rs.stop) && !conn.IsClosed() {
 				value, err := r.ask(conn)
 				switch {
+				case err != nil && r.partly && code(conn, err) == "40001":
 				case err != nil:
 					r.failed = append(r.failed, code(conn, err)+" "+err.Error())
 				case value != itsAnswer:

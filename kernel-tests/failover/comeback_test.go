@@ -15,7 +15,7 @@ func TestOldPrimaryComesBack(t *testing.T) {
 	for _, way := range []string{"rewound", "copied"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			w := scene{herd: herd.Settings{Config: []string{"full_page_writes = on"}}, sync: anyOne, config: []string{"pool_mode = transaction"}}.start(t)
+			w := scene{herd: herd.Settings{Config: []string{"full_page_writes = on"}}, sync: anyOne, config: []string{"pool_mode = transaction", "auto_failback = on"}}.start(t)
 			w.allUp()
 			idle, writing := w.connect(), w.writes(3)
 			w.ask(idle, "SET work_mem = '7MB'")
