@@ -213,7 +213,7 @@ func (s *relaying) observeError(m wire.Message) error {
 // outlasts notes, at the end of a transaction behind which more was sent, what it has left:
 // if the server is lost now, that is not lost with what follows.
 func (s *relaying) outlasts() {
-	if !s.follows || s.disposition != expect.Forward || !s.expect.StatusPendingBehind() {
+	if !s.follows || s.disposition != expect.Forward || s.expect.Len() < 2 {
 		return
 	}
 	if s.tracker.Certain() {

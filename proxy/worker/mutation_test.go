@@ -153,6 +153,27 @@ var ofStatements = []broken{
 		"\ts.server.Prepared.Forget()\n", ""},
 }
 
+// ofFailover are noticed where servers are lost.
+var ofFailover = []broken{
+	{"nobody is fenced", ".", "Workers.fence", "w.fence(node); done()", "done()"},
+	{"a COMMIT or write without an answer was not done", "../session", "Session.mayHaveCommitted",
+		"inBlock && !failed && script.Commits(), !inBlock && s.mayWriteNow(script):", "false:"},
+	{"what a Sync commits was not done", "../session", "Session.mayHaveCommitted", "slices.ContainsFunc(waiting, endsSequence)", "false"},
+	{"what may be committed is repeated", "../session", "loss.judge", "case l.commits:\n\t\treturn unknown", "case l.commits:\n\t\treturn repeats"},
+	{"a read is repeated that was answered in part", "../session", "Session.lose", "last.untold && s.repeatsReads(waiting)", "s.repeatsReads(waiting)"},
+	{"what was noted of lost requests stays", "../expect", "List.Abandon", "back(false)", "_ = back"},
+	{"a lost block is told twice", "../session", "Session.bereft", "\ts.bereaved = false\n", ""},
+	{"the COMMIT of a lost block is a rollback", "../session", "Session.bereft", "script.Ends() && !script.Commits():", "script.Ends():"},
+	{"what was set is lost with the server", "../session", "Session.lose", "s.leaveBehind()", "s.tracker.Begin()"},
+	{"half of a message is followed by another", "../session", "loss.judge", "case l.torn, l.pin", "case l.pin"},
+	{"a pinned session goes on", "../session", "loss.judge", "l.torn, l.pin != \"\", l.uncertain", "l.torn, l.uncertain"},
+	{"what is repeated comes after what was sent later", "../session", "Session.begin", "if s.rerun.due {", "if false {"},
+	{"a request gets two errors", "../session", "lastAnswers.fail", "case a.erred:", "case false:"},
+	{"a lost block is not lost", "../session", "loss.judge", "return failsNext", "return survives"},
+	{"the rest of a lost request goes to the next server", "../session", "Session.partWithLost",
+		"s.dropping = s.dropping || !s.requests.cut.Between()", "_ = s.dropping"},
+}
+
 // mutationSeeds is how many seeds a mutation may survive.
 const mutationSeeds = "6000"
 
@@ -160,11 +181,12 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, mutations)
 	findBroken(t, ofDefinitions, "-sim.only=definitions")
 	findBroken(t, ofStatements, "-sim.only=statements")
+	findBroken(t, ofFailover, "-sim.only=failover")
 }
 
 // TestPlacesToBreak says at once which place in the code has moved.
 func TestPlacesToBreak(t *testing.T) {
-	for _, m := range slices.Concat(mutations, ofDefinitions, ofStatements) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofStatements, ofFailover) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }

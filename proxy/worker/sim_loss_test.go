@@ -27,6 +27,7 @@ type simLoss struct {
 	fatal   bool
 	pins    bool // clients may pin their servers
 	piped   bool // several requests were sent at once, or were not waited for
+	temp    bool // it had something temporary when it was last in no transaction
 	sets    bool // it has set something: what holds may be uncertain for a while
 	seen    bool // an error that was not one of these
 }
@@ -175,7 +176,7 @@ func (l *simLoss) settle(model *postgres, got []byte) {
 			l.rows[row] = rowDone
 		}
 	}
-	l.handled = nil
+	l.handled, l.temp = nil, model.temp
 }
 
 // fails judges an error that the model does not have.
@@ -187,7 +188,7 @@ func (l *simLoss) fails(c *simClient, got []byte) error {
 		return nil
 	case f.Severity == "FATAL" || f.Severity == "PANIC":
 		l.fatal = true
-		if pinned := strings.Contains(f.Detail, "cannot go on with another server: ") && l.pins; c.sent >= 0 && !pinned && !(strings.Contains(f.Detail, "not known what it has set") && (c.eager || l.seen || l.sets)) {
+		if c.sent >= 0 && !l.endsFor(c, f.Detail) {
 			return fmt.Errorf("client %d is ended: %s %s %s", c.id, f.Code, f.Message, f.Detail)
 		}
 		return nil
@@ -220,6 +221,17 @@ func (l *simLoss) endsBehind() bool {
 	return strings.Contains(text, " COMMIT ") || strings.Contains(text, " ROLLBACK ")
 }
 
+// endsFor says that a session may end with its server for that reason.
+func (l *simLoss) endsFor(c *simClient, why string) bool {
+	switch {
+	case strings.Contains(why, "not known what it has set"):
+		return c.eager || l.seen || l.sets || l.pins
+	case strings.Contains(why, "a statement was prepared where a function had changed its meaning"): // or an error had made it uncertain
+		return l.pins || l.sets
+	}
+	return l.pins && strings.Contains(why, "cannot go on with another server: ")
+}
+
 // needless says that a read was not repeated, outside of a block and alone on its way.
 func (l *simLoss) needless(c *simClient, m wire.Message, code string) error {
 	text := string(m.Body())
@@ -237,7 +249,7 @@ func (l *simLoss) suffers(model *postgres, m wire.Message, code string) {
 	commit := m.Kind == wire.Query && strings.Contains(string(m.Body()), " COMMIT ")
 	open := slices.Concat(l.before.written, rowsOf(l.now))
 	*model = l.before
-	model.now, model.lasting = model.before, model.before
+	model.now, model.lasting, model.temp = model.before, model.before, l.temp
 	model.written, model.hiding, model.defining, model.out, model.copying = nil, 0, nil, nil, false
 	if code == "08007" {
 		l.unsure(open, m)
