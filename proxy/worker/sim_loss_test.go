@@ -218,7 +218,7 @@ var readyIdle, readyFailed = wire.AppendReadyForQuery(nil, wire.Idle), wire.Appe
 // endsBehind says that behind the request at hand something was sent that ends a block.
 func (l *simLoss) endsBehind() bool {
 	text := string(bytes.Join(append([][]byte{l.now}, l.queue...), nil))
-	return strings.Contains(text, " COMMIT ") || strings.Contains(text, " ROLLBACK ")
+	return l.now[0] != 'Q' || strings.Contains(text, " COMMIT ") || strings.Contains(text, " ROLLBACK ")
 }
 
 // endsFor says that a session may end with its server for that reason.
