@@ -114,7 +114,7 @@ func (s *serving) served() bool {
 // hold keeps a request that begins a transaction from a primary that hands over to another
 // node. The server is lost in the end; then the request gets another.
 func (s *serving) hold(kind wire.Kind) error {
-	if s.server == nil || s.away || !s.follows || !s.loop.Nodes().Draining || s.set.FailoverWait == 0 || !s.outside() {
+	if s.server == nil || s.away || !s.follows || s.set.FailoverWait == 0 || !s.outside() || !s.loop.Nodes().Draining && !s.deposed() {
 		return nil
 	}
 	switch kind {
@@ -131,10 +131,16 @@ func (s *serving) hold(kind wire.Kind) error {
 			return err
 		}
 	}
-	if s.server.Endpoint.Ended() != nil {
+	if s.server.Endpoint.Ended() != nil || s.deposed() {
 		return lost{s.serverGone()}
 	}
 	return nil
+}
+
+// deposed says that the server is of a node that is the primary no more, and is about to be
+// fenced. What was sent there now would have an unknown outcome.
+func (s *serving) deposed() bool {
+	return s.loop.Nodes().Epoch > s.server.Epoch && s.primary() != s.server.Key.Node
 }
 
 // waitForNodes waits until something has changed, unless nobody wants the answer any more.
