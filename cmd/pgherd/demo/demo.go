@@ -26,8 +26,11 @@ const (
 )
 
 type options struct {
-	port int
-	once bool
+	port   int
+	once   bool
+	chaos  bool
+	json   bool
+	rounds int
 }
 
 // Command is the command line of the demo.
@@ -40,19 +43,27 @@ func Command() *cobra.Command {
 			"prints how to connect and shows the nodes until Ctrl-C, which removes everything.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.once && !c.Flags().Changed("port") {
+			if (o.once || o.chaos) && !c.Flags().Changed("port") {
 				o.port = 0 // nobody needs to know the port
 			}
-			return run(c.Context(), c.OutOrStdout(), o)
+			return run(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), o)
 		},
 	}
 	cmd.Flags().IntVar(&o.port, "port", usualPort, "`port` for pgherd to listen on; 0 is a free one")
 	cmd.Flags().BoolVar(&o.once, "once", false, "run a short mixed workload, print what was seen, and end with status 0 or 1")
+	cmd.Flags().BoolVar(&o.chaos, "chaos", false, "lose nodes one after another under load, print what clients saw of it, and end with status 0 or 1")
+	cmd.Flags().IntVar(&o.rounds, "rounds", 2, "with --chaos: `how often` each fault happens")
+	cmd.Flags().BoolVar(&o.json, "json", false, "with --chaos: print the result as JSON, and the progress to stderr")
+	cmd.MarkFlagsMutuallyExclusive("once", "chaos")
 	return cmd
 }
 
 // run runs until its work is done, ctx ends, or a signal tells it to stop.
-func run(ctx context.Context, out io.Writer, o options) (err error) {
+func run(ctx context.Context, out, errs io.Writer, o options) (err error) {
+	tell := out // who watches
+	if o.json {
+		tell = errs
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -61,25 +72,32 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	setup, done := context.WithTimeout(ctx, setupLimit)
 	defer done()
 
-	fmt.Fprintf(out, "starting a primary and %d standbys ...\n", standbys)
+	fmt.Fprintf(tell, "starting a primary and %d standbys ...\n", standbys)
 	nodes, err := herd.Start(setup, herd.Settings{Standbys: standbys})
 	if err != nil {
 		return stopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, nodes.Stop()) }()
 	for _, n := range nodes.Nodes() {
-		fmt.Fprintf(out, "  node %d at %s:%d, process %d\n", n.Index, n.Host, n.Port, n.PID)
+		fmt.Fprintf(tell, "  node %d at %s:%d, process %d\n", n.Index, n.Host, n.Port, n.PID)
 	}
-	fmt.Fprintln(out, "starting pgherd ...")
+	fmt.Fprintln(tell, "starting pgherd ...")
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	proxy, err := herd.StartProxy(setup, herd.ProxySettings{Binary: self, Nodes: nodes.Nodes(), Port: o.port})
+	config := ""
+	if o.chaos {
+		config = chaosConfig
+	}
+	proxy, err := herd.StartProxy(setup, herd.ProxySettings{Binary: self, Nodes: nodes.Nodes(), Port: o.port, Config: config})
 	if err != nil {
 		return stopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, proxy.Stop()) }()
+	if o.chaos {
+		return runChaos(ctx, out, tell, o, nodes, proxy)
+	}
 	fmt.Fprintf(out, "  pgherd at %s, process %d\n\nconnect with\n\n  %s psql -h %s -p %d -U %s %s\n\n",
 		proxy.Addr(), proxy.PID(), passwordVariable, proxy.Host, proxy.Port, herd.User, herd.Database)
 	if o.once {

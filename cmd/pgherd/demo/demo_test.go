@@ -58,7 +58,7 @@ func TestScreen(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	for _, name := range []string{"port", "once"} {
+	for _, name := range []string{"port", "once", "chaos", "rounds", "json"} {
 		if Command().Flags().Lookup(name) == nil {
 			t.Errorf("demo has no flag %s", name)
 		}

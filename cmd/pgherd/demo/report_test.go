@@ -1,0 +1,64 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+const chaosLog = `2026-11-30 18:17:59.959: main pid 1: WARNING:  probe node node=0 verdict=refused
+2026-11-30 18:17:59.970: main pid 1: LOG:  herd: fail 0 epoch=2 phase=electing reason="x"
+2026-11-30 18:17:59.971: main pid 1: LOG:  herd: fence is done node=0 epoch=2
+2026-11-30 18:18:00.122: main pid 1: LOG:  herd: primary 1 timeline 2 epoch=2 phase=steady
+`
+
+// TestTimesOfTheLog reads the steps of a failover, and misses those that are not there.
+func TestTimesOfTheLog(t *testing.T) {
+	struck := time.Date(2026, 11, 30, 18, 17, 59, 950_000_000, time.Local)
+	var r row
+	r.times(chaosLog, struck)
+	if *r.Detected != 20 || *r.Fenced != 21 || *r.Promoted != 172 {
+		t.Errorf("%v %v %v", *r.Detected, *r.Fenced, *r.Promoted)
+	}
+	kill := fault{primary: true}
+	if err := noticed(chaosLog, kill, struck); err != nil {
+		t.Error(err)
+	}
+	before, _, _ := strings.Cut(chaosLog, "2026-11-30 18:18")
+	if err := noticed(before, kill, struck); err == nil {
+		t.Error("a failover without a promotion counts as noticed")
+	}
+	r.times(before, struck)
+	if r.Promoted != nil {
+		t.Errorf("promoted after %v", *r.Promoted)
+	}
+}
+
+// TestReport: medians and the worst are of the rows of their fault, and commits that were lost
+// make the demo fail, in both forms.
+func TestReport(t *testing.T) {
+	var r report
+	for _, ms := range []time.Duration{300, 100, 200} {
+		r.Rows = append(r.Rows, row{Fault: "killed", FirstWrite: milliseconds(ms * time.Millisecond)}, row{Fault: "stopped"})
+	}
+	r.summarize()
+	if s := r.Summary[0]; s.Runs != 3 || *s.Median["first write"] != 200 || *s.Worst["first write"] != 300 || s.Median["promoted"] != nil {
+		t.Errorf("%+v", s)
+	}
+	var out bytes.Buffer
+	if err := r.write(&out); err != nil || !strings.Contains(out.String(), "median of 3: killed") {
+		t.Errorf("%v, %s", err, &out)
+	}
+	r.Rows[1].CommitsLost = 2
+	for _, form := range []func() error{func() error { return r.write(&out) }, func() error { out.Reset(); return r.writeJSON(&out) }} {
+		if err := form(); err == nil || !strings.Contains(err.Error(), "2 acknowledged commits are lost") {
+			t.Errorf("lost commits: %v", err)
+		}
+	}
+	var back report
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil || len(back.Rows) != 6 || back.Rows[1].CommitsLost != 2 {
+		t.Errorf("%v, %+v", err, back)
+	}
+}
