@@ -51,7 +51,7 @@ build: go-version ## build bin/pgherd, and bin/pgpool beside it (the same progra
 	$(GO) build -o bin/pgherd ./cmd/pgherd
 	@ln -sf pgherd bin/pgpool
 
-demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and ends
+demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and ends, ARGS=--chaos loses nodes
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
