@@ -8,6 +8,9 @@ func (s *serving) park() {
 	at := s.moment()
 	at.Used, at.Expired = false, false
 	if s.routes() && !s.server.Restless() && pool.Transaction.Judge(at) == pool.Return {
+		if s.parked != nil { // one of a node that was the primary before
+			s.loop.Discard(s.parked)
+		}
 		s.parked = s.detach()
 	}
 }
