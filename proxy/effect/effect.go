@@ -103,6 +103,9 @@ func (e *Effect) tag() {
 	e.Tags++
 }
 
+// AdvisoryLock is the one thing that pins a server, can be asked for, and outlives a ROLLBACK.
+const AdvisoryLock = "a session's advisory lock"
+
 // pins notes something that pins the server and that the server shows when it is asked.
 func (e *Effect) pins(why string) {
 	e.Add(Ask)

@@ -101,7 +101,7 @@ func (e *Effect) Include(st *query.Statement, by Judge) {
 	case has(query.TempTable) && !has(query.OnCommitDrop):
 		e.pins("a temporary object")
 	case has(query.AdvisoryLock):
-		e.pins("a session's advisory lock")
+		e.pins(AdvisoryLock)
 	case has(query.HoldCursor):
 		e.pins("a cursor WITH HOLD")
 	}

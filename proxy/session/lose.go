@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -51,8 +52,12 @@ func (s *Session) lose(why gone) error {
 	if !l.owed && l.block == noBlock { // what the last transaction has left counts
 		s.leaveBehind()
 	}
+	outlives := s.tracker.Outlives()
 	pinned, certain := s.tracker.Lose()
 	l.pin, l.uncertain = pinned, !certain
+	if l.block != noBlock { // the client would believe that what it has made there outlives its ROLLBACK
+		l.pin = cmp.Or(pinned, outlives)
+	}
 	begun := s.begun
 	s.partWithLost()
 	switch v := l.judge(); v {

@@ -208,6 +208,31 @@ func TestPinnedSessionEnds(t *testing.T) {
 	}
 }
 
+// TestRollbackDoesNotHideALostLock checks that a session ends whose lost transaction has made
+// what a ROLLBACK leaves: the client would believe that it still has that.
+func TestRollbackDoesNotHideALostLock(t *testing.T) {
+	for sql, pin := range map[string]string{
+		"SELECT pg_advisory_lock(1)": "a session's advisory lock", "CALL p()": "function p",
+		"SELECT pg_advisory_xact_lock(1)": "", "CREATE TEMP TABLE x (a int)": "", "LISTEN x": "",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			w, s := movingWorld(t, pool.Transaction)
+			w.greeted(w.sends(simple("BEGIN"), simple(sql)))
+			w.then(s[0].says(begun, inside("DONE")))
+			w.then(func() { w.client.out = nil }, s[0].hangs(io.EOF))
+			if pin == "" {
+				w.then(w.sends(simple("ROLLBACK")))
+				w.then(w.hears("CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(terminate))
+			}
+			w.run()
+			f, _ := w.err.(*wire.Fault)
+			if pin != "" && (f == nil || !strings.HasSuffix(f.Detail, "The session cannot go on with another server: "+pin+".")) {
+				t.Errorf("the session ends with %v", w.err)
+			}
+		})
+	}
+}
+
 // TestWaitsForAPrimary checks that a request waits while there is no primary, and then runs
 // with what the session has set.
 func TestWaitsForAPrimary(t *testing.T) {

@@ -31,6 +31,7 @@ type Tracker struct {
 	mixed     bool            // the changes may be those of more than one transaction
 	kept      string          // why the server is pinned, whatever it answers; "" if it is not
 	found     string          // why the server is pinned, by its own answer; "" if it is not
+	locks     string          // a lock of the session's that the open transaction may have taken; "" if none
 	suspect   string          // why the server is pinned, unless the statement is a syntax error
 	names     []string        // placeholder settings that may have been set
 	failures  int             // how many questions in a row were not answered
@@ -92,7 +93,7 @@ func (f *Tracker) Settle() {
 // Reset notes that the server is reset, so that nothing pins it any more.
 func (f *Tracker) Reset() {
 	f.Drop()
-	f.Unsure, f.suspect, f.kept, f.found = false, "", "", ""
+	f.Unsure, f.suspect, f.kept, f.found, f.locks = false, "", "", "", ""
 }
 
 // Note notes what a statement that is about to be sent will do. quiet says that the server owes
@@ -112,6 +113,9 @@ func (f *Tracker) Note(e *effect.Effect, quiet bool) {
 	f.changes = append(f.changes, e.Changes...)
 	f.expected += e.Tags
 	f.Unsure = f.Unsure || e.Has(effect.Ask) || e.Has(effect.Partly) && len(f.changes) > 0 || e.Has(effect.Forgets) && f.found != ""
+	if e.Pins == effect.AdvisoryLock {
+		f.locks = e.Pins
+	}
 	for _, name := range e.Names {
 		f.name(name)
 	}
@@ -210,7 +214,7 @@ func (f *Tracker) Commit(reported []wire.Param) {
 }
 
 // Begin notes that another transaction begins: what holds now is left if that is lost.
-func (f *Tracker) Begin() { f.before = before{f.Pinned(), f.Unsure} }
+func (f *Tracker) Begin() { f.before, f.locks = before{f.Pinned(), f.Unsure}, "" }
 
 // Outlasts notes that a transaction has ended while more was sent. What it may have left is
 // left if that is lost; what cannot be told from what is to come is not certain then.
@@ -218,7 +222,7 @@ func (f *Tracker) Outlasts() {
 	if f.Unsure != f.before.unsure || len(f.changes) > 0 || f.suspect != "" {
 		f.before.unsure = true
 	}
-	f.before.pinned = f.Pinned()
+	f.before.pinned, f.locks = cmp.Or(f.Pinned(), f.locks), ""
 }
 
 // before is what held when the open transaction began.
@@ -233,13 +237,17 @@ type before struct {
 func (f *Tracker) Lose() (pinned string, certain bool) {
 	b := f.before
 	f.Drop()
-	f.kept, f.found, f.Unsure, f.suspect, f.before = b.pinned, "", b.unsure, "", before{}
+	f.kept, f.found, f.locks, f.Unsure, f.suspect, f.before = b.pinned, "", "", b.unsure, "", before{}
 	maps.DeleteFunc(f.Runs, func(name string, _ []*query.Statement) bool {
 		_, kept := f.Settings[pool.PreparedName(name)]
 		return !kept // it was prepared in the transaction, or for it
 	})
 	return b.pinned, !b.unsure
 }
+
+// Outlives is what the open transaction may have left that a ROLLBACK does not take back; "":
+// nothing.
+func (f *Tracker) Outlives() string { return cmp.Or(f.kept, f.locks) }
 
 // Doubt notes that the transaction has ended, and that it is not certain which of its changes hold.
 // A ROLLBACK of the next transaction will not take these back.
