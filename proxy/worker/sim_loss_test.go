@@ -249,7 +249,7 @@ func (l *simLoss) suffers(model *postgres, m wire.Message, code string) {
 	commit := m.Kind == wire.Query && strings.Contains(string(m.Body()), " COMMIT ")
 	open := slices.Concat(l.before.written, rowsOf(l.now))
 	*model = l.before
-	model.now, model.lasting, model.temp = model.before, model.before, l.temp
+	model.now, model.lasting, model.temp, model.was.temp = model.before, model.before, l.temp, l.temp
 	model.written, model.hiding, model.defining, model.out, model.copying = nil, 0, nil, nil, false
 	if code == "08007" {
 		l.unsure(open, m)

@@ -26,8 +26,9 @@ type postgres struct {
 	reported string   // style, as ParameterStatus last told; param is not reported
 	stmts    map[string]parsed
 	portals  map[string]parsed
-	temp     bool // it has a temporary object
-	owner    int  // whose session state it holds; 0: nobody's
+	temp     bool    // it has a temporary object
+	was      simHeld // as its last transaction has left it
+	owner    int     // whose session state it holds; 0: nobody's
 	marked   bool
 	standby  bool // it takes no writes
 	pid      uint32
@@ -305,6 +306,12 @@ func (p *postgres) restore(sql string) {
 	}
 }
 
+// simHeld is what a server has of a client's.
+type simHeld struct {
+	temp  bool
+	owner int
+}
+
 // keep makes a temporary object for a client.
 func (p *postgres) keep(id string) {
 	p.temp = true
@@ -334,7 +341,7 @@ func (p *postgres) belong(sql string) {
 		p.fault = fmt.Sprintf("a server in a transaction of client %d got %q", p.inside, sql)
 	}
 	if p.marked {
-		p.owner = id
+		p.owner, p.was.owner = id, id
 	}
 	if strings.Contains(sql, " BEGIN ") {
 		p.inside = id
@@ -398,6 +405,7 @@ func (p *postgres) run(st parsed, extended bool) {
 			p.set("param", words[2])
 		case 1:
 			p.keep(words[0])
+			p.was = simHeld{p.temp, p.owner} // a lock, which a rollback does not take back
 		}
 	case "DEFINE", "RUN":
 		p.define(words[1], n, words[0])
@@ -449,9 +457,11 @@ func (p *postgres) end(commit bool) {
 	p.failedInside = p.status == wire.Failed
 	if !commit || p.failedInside {
 		p.lasting = p.before
+		p.temp, p.owner = p.was.temp, p.was.owner
 	} else {
 		p.commit()
 	}
+	p.was = simHeld{p.temp, p.owner}
 	p.defining, p.hiding, p.written = nil, 0, nil
 	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
 }
