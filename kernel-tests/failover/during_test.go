@@ -145,8 +145,9 @@ func TestCopyGetsAnError(t *testing.T) {
 			if got := code(out, err); got != "40001" && !strings.HasPrefix(got, "lost") {
 				t.Errorf("COPY TO STDOUT: %q", got)
 			}
+			err = <-copied // before the end of the data is sent, of which the outcome would not be known
 			close(stop)
-			if got := code(in, <-copied); got != "40001" {
+			if got := code(in, err); got != "40001" {
 				t.Errorf("COPY FROM STDIN: %q", got)
 			}
 			now := w.promoted(0)
