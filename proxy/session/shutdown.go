@@ -10,8 +10,9 @@ import (
 
 // Limits of the wait for what a FATAL 57P01 means.
 const (
-	shutdownWait = 2 * time.Second      // for the node to be asked; then it counts as shutting down
-	shutdownLook = 5 * time.Millisecond // between two looks
+	shutdownWait = 2 * time.Second        // for the node to be asked; then it counts as shutting down
+	shutdownSure = 100 * time.Millisecond // an answer sooner than that may be of a process that is not told yet to end
+	shutdownLook = 5 * time.Millisecond   // between two looks
 )
 
 // told is the name, in an ErrorResponse, of PostgreSQL's routine that ends a session because
@@ -46,8 +47,12 @@ func (s *relaying) shutsDown(m wire.Message) bool {
 		switch {
 		case n == nil, n.Status == nodes.Down, n.Status == nodes.Quarantine:
 			return true
+		case n.ReplayedAt.After(asked) && !n.Reachable:
+			return true
+		case n.ReplayedAt.After(asked.Add(shutdownSure)):
+			return false
 		case n.ReplayedAt.After(asked):
-			return !n.Reachable
+			s.loop.Suspect(node, &wire.Fault{Code: f.Code}) // it is to be asked again
 		}
 		if s.loop.Wait(sooner(deadline, now.Add(shutdownLook))) != nil {
 			return false

@@ -1,0 +1,51 @@
+package session
+
+import (
+	"encoding/binary"
+	"io"
+	"testing"
+	"time"
+
+	"pgherd/proxy/nodes"
+	"pgherd/proxy/pool"
+)
+
+// endedByOrder is what PostgreSQL says to a session that is told to end.
+func endedByOrder() []byte {
+	body := "SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00RProcessInterrupts\x00\x00"
+	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(len(body)+4)), body...)
+}
+
+// TestShutDownOrTerminated checks that an answer of the node that comes at once does not count
+// for a sign that it lives on: it may be of a process that is not told yet to end.
+func TestShutDownOrTerminated(t *testing.T) {
+	for name, c := range map[string]struct {
+		early, late bool // that the node answers
+		hears       []string
+	}{
+		"terminated":                   {true, true, []string{"ErrorResponse FATAL 57P01"}},
+		"shut down":                    {false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"shut down, seen late":         {true, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"terminated, after a bad line": {false, true, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}}, // nothing is lost by that
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := movingWorld(t, pool.Transaction)
+			var asked time.Time
+			look := func(after time.Duration, answers bool) func() {
+				return func() {
+					w.now = asked.Add(after + time.Millisecond)
+					w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up, Probed: true, Reachable: answers, ReplayedAt: asked.Add(after)}}}
+				}
+			}
+			w.greeted(w.sends(simple(write)))
+			w.then(s[0].says(endedByOrder()), func() { asked = w.now })
+			w.then(look(5*time.Millisecond, c.early))
+			if c.early {
+				w.then(look(shutdownSure+50*time.Millisecond, c.late))
+			}
+			w.then(s[0].hangs(io.EOF), w.sends(terminate))
+			w.run()
+			w.client.gets(t, c.hears...)()
+		})
+	}
+}
