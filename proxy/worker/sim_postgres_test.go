@@ -306,18 +306,6 @@ func (p *postgres) restore(sql string) {
 	}
 }
 
-// simHeld is what a server has of a client's.
-type simHeld struct {
-	temp  bool
-	owner int
-}
-
-// keep makes a temporary object for a client.
-func (p *postgres) keep(id string) {
-	p.temp = true
-	p.owner, _ = strconv.Atoi(id)
-}
-
 // set gives a setting a value for the session.
 func (p *postgres) set(name, value string) {
 	p.now, p.lasting = p.now.with(name, value), p.lasting.with(name, value)
@@ -399,14 +387,8 @@ func (p *postgres) run(st parsed, extended bool) {
 		p.keep(words[0])
 	case "DROP":
 		p.owner, p.temp = 0, false
-	case "FUNC": // it does things unseen
-		switch n % 3 { // not the style: nobody could tell what a statement means that is parsed behind it
-		case 0:
-			p.set("param", words[2])
-		case 1:
-			p.keep(words[0])
-			p.was = simHeld{p.temp, p.owner} // a lock, which a rollback does not take back
-		}
+	case "FUNC":
+		p.unseen(words, n)
 	case "DEFINE", "RUN":
 		p.define(words[1], n, words[0])
 	case "WRITE", "SEQUENCES": // the latter are pgherd's own, of which there are none
