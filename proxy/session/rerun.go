@@ -63,18 +63,7 @@ func (s *Session) askAgain() error {
 	requests := bytes.Clone(s.rerun.bytes)
 	s.rerun.end()
 	s.rerun.spent++
-	cut := wire.CutRequests()
-	for len(requests) > 0 {
-		m, rest, err := cut.Next(requests)
-		if err != nil {
-			return err
-		}
-		requests, m.Copied = rest, true
-		if err := s.handle(m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.handleCopy(requests)
 }
 
 // recent are the statements that were executed since the last Sync, as many as it takes to

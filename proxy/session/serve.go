@@ -126,6 +126,11 @@ func (s *Session) repeat() error {
 	}
 	requests := bytes.Clone(a.bytes)
 	*a = retry{spent: true}
+	return s.handleCopy(requests)
+}
+
+// handleCopy handles requests of which a copy was kept.
+func (s *Session) handleCopy(requests []byte) error {
 	cut := wire.CutRequests()
 	for len(requests) > 0 {
 		m, rest, err := cut.Next(requests)
