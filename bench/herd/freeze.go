@@ -1,9 +1,11 @@
 package herd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,11 +18,22 @@ func (h *Herd) Slay(i int) error {
 	if err != nil {
 		return err
 	}
+	var served []int // they outlive the postmaster for a moment, and hold its shared memory
+	if n.running != nil {
+		served = children(n.running.pid())
+	}
 	if err := h.signal(n, syscall.SIGKILL); err != nil {
 		return err
 	}
 	<-n.running.done
-	return nil
+	return poll(context.Background(), stopLimit, func() (bool, error) { return !slices.ContainsFunc(served, lives), nil })
+}
+
+// lives says that a process is there that has not ended.
+func lives(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
 // Freeze stops every process of node i: its kernel answers for it, and nobody else does.
