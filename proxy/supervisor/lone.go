@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"pgherd/proxy/failover"
 )
@@ -22,7 +24,7 @@ type Lone struct {
 // File is where the herd's state is kept, and of which nodes.
 type File struct {
 	Path  string
-	Nodes []string // their addresses, by index
+	Nodes []string // the number and the address of each, as "0 host:port"
 }
 
 // state is what stands in the file.
@@ -48,7 +50,7 @@ func (f File) Load() (failover.Herd, error) {
 	case err != nil:
 	case s.Nodes == nil:
 		err = errors.New("it names no nodes: it is none that pgherd has written")
-	case !slices.Equal(s.Nodes, f.Nodes):
+	case !f.continues(s.Nodes):
 		err = ErrOtherNodes
 	}
 	if err != nil {
@@ -58,7 +60,42 @@ func (f File) Load() (failover.Herd, error) {
 	if err != nil {
 		return failover.New(), fmt.Errorf("read the herd's state in %s: %w", f.Path, err)
 	}
+	if h.Epoch > 0 && !f.leads(h) {
+		return failover.New(), fmt.Errorf("read the herd's state in %s: %w: its primary is not configured", f.Path, ErrOtherNodes)
+	}
 	return h, nil
+}
+
+// continues says that these nodes and those that are configured now are of one herd: one may be
+// added or removed, but no number may mean another node than it did.
+func (f File) continues(nodes []string) bool {
+	both := 0
+	for _, was := range nodes {
+		for _, is := range f.Nodes {
+			if number(was) == number(is) {
+				if was != is {
+					return false
+				}
+				both++
+			}
+		}
+	}
+	return both > 0
+}
+
+// leads says that the node is configured which leads the herd, or whose place is to be taken.
+func (f File) leads(h failover.Herd) bool {
+	lead := h.Primary
+	if lead == failover.None {
+		lead = h.Former
+	}
+	return slices.ContainsFunc(f.Nodes, func(n string) bool { return number(n) == strconv.Itoa(lead) })
+}
+
+// number is that of a node, with which its line in the file begins.
+func number(line string) string {
+	n, _, _ := strings.Cut(line, " ")
+	return n
 }
 
 // NewLone makes one whose file has this herd; apply is called for each command.

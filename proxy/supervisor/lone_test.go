@@ -58,8 +58,10 @@ func TestFile(t *testing.T) {
 // TestFileOf checks files that are not what Save writes.
 func TestFileOf(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"nodes": ["0 a:5432"], "herd": {"phase": "steady", "primary": -1}}`:             "other nodes",
-		`{"nodes": ["1 b:5432", "0 a:5432"], "herd": {"phase": "steady", "primary": -1}}`: "other nodes",
+		`{"nodes": ["7 c:5432"], "herd": {"phase": "steady", "primary": -1}}`:                                        "other nodes",
+		`{"nodes": ["0 b:5432", "1 a:5432"], "herd": {"phase": "steady", "primary": -1}}`:                            "other nodes",
+		`{"nodes": ["0 a:5432", "7 c:5432"], "herd": {"epoch": 1, "phase": "steady", "primary": 7}}`:                 "its primary is not configured",
+		`{"nodes": ["0 a:5432", "7 c:5432"], "herd": {"epoch": 1, "phase": "electing", "primary": -1, "former": 7}}`: "its primary is not configured",
 		`{}`:                                  "no nodes",
 		`{"nodes": ["0 a:5432", "1 b:5432"]}`: "read",
 		`{"nodes": ["0 a:5432", "1 b:5432"], "herd": {"epoch": 1, "phase": "dancing"}}`:             "there is no phase",
@@ -109,5 +111,22 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	lone.file.Path = f.Path
 	if err := lone.Propose(context.Background(), fail); err != nil || applied != 2 {
 		t.Error(applied, err)
+	}
+}
+
+// TestFileAfterAReload checks that the herd's state is kept when a node is added or removed: who is
+// the primary, and on which timeline, is known after the next start.
+func TestFileAfterAReload(t *testing.T) {
+	h := failover.New()
+	h.Epoch, h.Primary, h.Timeline = 3, 0, 2
+	f := File{Path: filepath.Join(t.TempDir(), "state.json"), Nodes: []string{"0 a:5432", "1 b:5432"}}
+	if err := f.Save(h); err != nil {
+		t.Fatal(err)
+	}
+	for _, now := range [][]string{{"0 a:5432", "1 b:5432", "2 c:5432"}, {"0 a:5432"}, {"0 a:5432", "2 c:5432"}} {
+		f.Nodes = now
+		if got, err := f.Load(); err != nil || got.Epoch != 3 || got.Primary != 0 || got.Timeline != 2 {
+			t.Errorf("with %v: %+v, %v", now, got, err)
+		}
 	}
 }
