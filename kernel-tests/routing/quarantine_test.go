@@ -51,7 +51,7 @@ func TestTwoPrimaries(t *testing.T) {
 		t.Errorf("port %s is written to", got)
 	}
 	other := herdtest.Start(t, lone(0))
-	tied := startOn(t, append(nodes[1:], other.Nodes()...), "")
+	tied := startOn(t, append(nodes[1:], other.Nodes()...), "failover_wait_timeout = 1\n")
 	_, err := tryConnect(tied)
 	if err == nil || !strings.Contains(err.Error(), "no primary node is available") {
 		t.Errorf("one of two independent primaries is written to: %v", err)
