@@ -52,9 +52,7 @@ func (s *serving) losesPrimary(err error) bool {
 	if s.set.FailoverWait == 0 || !transient(err) {
 		return false
 	}
-	if !s.lostEarly(err) && s.server != nil {
-		s.release(pool.Discard)
-	}
+	s.partAfter(err)
 	return true
 }
 

@@ -38,9 +38,7 @@ func (s *serving) checkOutPrimary() error {
 		if err == nil || s.set.FailoverWait == 0 || s.hurried || over(deadline, s.loop.Now()) || !transient(err) {
 			return err
 		}
-		if !s.lostEarly(err) && s.server != nil {
-			s.release(pool.Discard)
-		}
+		s.partAfter(err)
 		if err := s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain))); err != nil {
 			return err
 		}
@@ -59,6 +57,13 @@ func (s *serving) lostEarly(err error) bool {
 		s.release(pool.Discard)
 	}
 	return true
+}
+
+// partAfter parts with a server that cannot be used because its node is lost, starts or stops.
+func (s *serving) partAfter(err error) {
+	if !s.lostEarly(err) && s.server != nil {
+		s.release(pool.Discard)
+	}
 }
 
 // errRoams ends a read's wait for the primary, because there is none any more: a standby may
@@ -92,13 +97,18 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	if s.set.FailoverWait == 0 {
 		return noPrimary("")
 	}
+	if err := s.awaitView(s.served, deadline); err != nil || s.served() {
+		return err
+	}
+	return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
+}
+
+// awaitView waits until something of the nodes holds, or the deadline is over.
+func (s *serving) awaitView(holds func() bool, deadline time.Time) error {
 	before := s.state
 	s.enter(WaitServer)
 	defer func() { s.enter(before) }()
-	for !s.served() {
-		if over(deadline, s.loop.Now()) {
-			return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
-		}
+	for !holds() && !over(deadline, s.loop.Now()) {
 		if err := s.waitForNodes(deadline); err != nil {
 			return err
 		}
@@ -122,14 +132,9 @@ func (s *serving) hold(kind wire.Kind) error {
 	default:
 		return nil
 	}
-	before := s.state
-	s.enter(WaitServer)
-	defer func() { s.enter(before) }()
-	deadline := s.loop.Now().Add(s.set.FailoverWait)
-	for s.loop.Nodes().Draining && s.server.Endpoint.Ended() == nil && !over(deadline, s.loop.Now()) {
-		if err := s.waitForNodes(deadline); err != nil {
-			return err
-		}
+	handedOver := func() bool { return !s.loop.Nodes().Draining || s.server.Endpoint.Ended() != nil }
+	if err := s.awaitView(handedOver, s.loop.Now().Add(s.set.FailoverWait)); err != nil {
+		return err
 	}
 	if s.server.Endpoint.Ended() != nil || s.deposed() {
 		return lost{s.serverGone()}

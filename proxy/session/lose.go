@@ -21,7 +21,7 @@ func (g gone) Unwrap() error { return g.Fault }
 
 // moves says that the session can go on with another server.
 func (s *Session) moves() bool {
-	return s.follows && s.set.FailoverWait > 0 && s.state != Closing && !s.leaving
+	return s.replaceable() && !s.leaving
 }
 
 // outlive decides what becomes of the session after an error. It is nil if that was the loss

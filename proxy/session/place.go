@@ -299,7 +299,7 @@ func (s *placement) fetch(d route.Decision) error {
 // chosen goes elsewhere if the primary is lost meanwhile.
 func (s *placement) obtain(d route.Decision) error {
 	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
-		return s.checkoutPrimary()
+		return s.checkOutCurrentPrimary()
 	}
 	deadline := s.loop.Now().Add(s.set.FailoverWait)
 	for try := 1; ; try++ {
@@ -337,11 +337,11 @@ func (s *placement) obtainChosen(d route.Decision) error {
 	case err != nil:
 		return err
 	case node == s.primary():
-		return s.checkoutPrimary()
+		return s.checkOutCurrentPrimary()
 	}
 	err = s.checkOut(node)
 	if s.lostEarly(err) && d.Where != route.Process {
-		return s.checkoutPrimary()
+		return s.checkOutCurrentPrimary()
 	}
 	if s.parked != nil && elsewhere(err) {
 		s.stayParked = s.loop.Now().Add(parkedStay)
@@ -350,14 +350,14 @@ func (s *placement) obtainChosen(d route.Decision) error {
 		return err
 	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.restarted()) {
-		return s.checkoutPrimary()
+		return s.checkOutCurrentPrimary()
 	}
 	return err
 }
 
-// checkoutPrimary gets a server of the primary. Another node may have become the primary
+// checkOutCurrentPrimary gets a server of the primary. Another node may have become the primary
 // while the session waited; then it tries again there.
-func (s *placement) checkoutPrimary() error {
+func (s *placement) checkOutCurrentPrimary() error {
 	for range rolesTries {
 		if err := s.checkOutPrimary(); err != nil || s.server.Key.Node == s.primary() {
 			return err

@@ -23,9 +23,14 @@ var told = []byte("\x00RProcessInterrupts\x00")
 // because another one has crashed or the shutdown is an immediate one.
 var crashed = []byte("\x00Rquickdie\x00")
 
+// replaceable says that another server can take the place of this one if it is lost.
+func (s *relaying) replaceable() bool {
+	return s.follows && s.set.FailoverWait > 0 && s.state != Closing
+}
+
 // crashes says that a notice is the last that its server says.
 func (s *relaying) crashes(m wire.Message) bool {
-	return s.follows && s.set.FailoverWait > 0 && s.state != Closing && bytes.Contains(m.Body(), crashed)
+	return s.replaceable() && bytes.Contains(m.Body(), crashed)
 }
 
 // shutsDown says that an error ends the server because its node is shut down, and not the
@@ -34,7 +39,7 @@ func (s *relaying) crashes(m wire.Message) bool {
 func (s *relaying) shutsDown(m wire.Message) bool {
 	f := wire.ViewFault(m.Body())
 	switch {
-	case f.Severity != "FATAL" || f.Code != "57P01" || !s.follows || s.set.FailoverWait == 0 || s.state == Closing:
+	case f.Severity != "FATAL" || f.Code != "57P01" || !s.replaceable():
 		return false
 	case !bytes.Contains(m.Body(), told):
 		return true // the postmaster has died
