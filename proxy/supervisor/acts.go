@@ -85,11 +85,11 @@ func (p *progress) fail(d deed, err error) {
 
 // carryOut begins an act, unless it is under way, or has failed just now.
 func (s *Supervisor) carryOut(a failover.Act) {
-	p, now := &s.progress, s.clock()
+	p, now := &s.progress, s.Clock()
 	d := deed{a.Do, a.Node, a.Member}
 	if a.Do == failover.Alarm {
 		if !p.alarmed {
-			s.log.Error("the herd cannot go on by itself", "node", a.Node, "reason", a.Reason)
+			s.Log.Error("the herd cannot go on by itself", "node", a.Node, "reason", a.Reason)
 		}
 		p.alarmed = true
 		return
@@ -120,16 +120,16 @@ func (s *Supervisor) ended(d deed, epoch uint64, note func(*failover.Progress), 
 		return
 	}
 	delete(p.running, d)
-	p.ended[d] = ending{s.clock(), err == nil}
-	s.look(d.node)
+	p.ended[d] = ending{s.Clock(), err == nil}
+	s.Look(d.node)
 	if err == nil {
 		note(&p.of)
-		s.log.Info("herd: "+string(d.do)+" is done", "node", d.node, "epoch", epoch)
+		s.Log.Info("herd: "+string(d.do)+" is done", "node", d.node, "epoch", epoch)
 		return
 	}
 	p.fail(d, err)
 	if !errors.Is(err, context.Canceled) {
-		s.log.Warn("herd: "+string(d.do)+" failed", "node", d.node, "epoch", epoch, "error", err)
+		s.Log.Warn("herd: "+string(d.do)+" failed", "node", d.node, "epoch", epoch, "error", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 	switch {
 	case a.Do == failover.Fence: // it needs no address: the node may be gone from the configuration
 		return func(ctx context.Context) (func(*failover.Progress), error) {
-			err := s.acts.Fence(ctx, a.Node, epoch)
+			err := s.Acts.Fence(ctx, a.Node, epoch)
 			return func(p *failover.Progress) { p.Fenced[member] = true }, err
 		}, nil
 	case n == nil:
@@ -149,9 +149,9 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 	}
 	switch a.Do {
 	case failover.Revoke, failover.AskPosition:
-		ask := s.acts.Revoke
+		ask := s.Acts.Revoke
 		if a.Do == failover.AskPosition {
-			ask = s.acts.Position
+			ask = s.Acts.Position
 		}
 		return func(ctx context.Context) (func(*failover.Progress), error) {
 			answer, err := ask(ctx, n)
@@ -163,7 +163,7 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 	case failover.Promote:
 		after, seen := s.herd.Timeline, s.seen
 		return func(ctx context.Context) (func(*failover.Progress), error) {
-			promoted, names, err := s.acts.Promote(ctx, n, after)
+			promoted, names, err := s.Acts.Promote(ctx, n, after)
 			set := syncSet(names, seen, nil)
 			promoted.Sync = &set
 			return func(p *failover.Progress) { p.Promoted = &promoted }, err
@@ -174,7 +174,7 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 			return nil, fmt.Errorf("hand over to node %d: it is not configured", a.Upstream)
 		}
 		return func(ctx context.Context) (func(*failover.Progress), error) {
-			return func(p *failover.Progress) { p.HandedOff = true }, s.acts.HandOver(ctx, n, upstream)
+			return func(p *failover.Progress) { p.HandedOff = true }, s.Acts.HandOver(ctx, n, upstream)
 		}, nil
 	case failover.Follow:
 		upstream := s.nodeOf(a.Upstream)
@@ -182,7 +182,7 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 			return nil, fmt.Errorf("have node %d follow node %d: that is not configured", a.Node, a.Upstream)
 		}
 		return func(ctx context.Context) (func(*failover.Progress), error) {
-			return func(*failover.Progress) {}, s.acts.Follow(ctx, n, upstream)
+			return func(*failover.Progress) {}, s.Acts.Follow(ctx, n, upstream)
 		}, nil
 	}
 	return nil, fmt.Errorf("%s node %d: pgherd cannot do that", a.Do, a.Node)

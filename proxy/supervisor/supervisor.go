@@ -61,13 +61,7 @@ const (
 
 // Supervisor is a running one. Saw and Configure may be called from any goroutine.
 type Supervisor struct {
-	log     *slog.Logger
-	clock   func() time.Duration // CLOCK_BOOTTIME, or another that is never set
-	date    func() time.Time     // for people
-	acts    Acts
-	publish func(*nodes.View)
-	look    func(node int)
-	changed func(before, next failover.Herd)
+	Uses
 	council Council
 
 	mail    chan func()
@@ -101,7 +95,7 @@ type Uses struct {
 // New makes one that begins with this herd. The council that Start is given calls Apply for
 // each command that lasts, before Propose returns.
 func New(u Uses, herd failover.Herd) *Supervisor {
-	return &Supervisor{log: u.Log, clock: u.Clock, date: u.Date, acts: u.Acts, publish: u.Publish, look: u.Look, changed: u.Changed, herd: herd,
+	return &Supervisor{Uses: u, herd: herd,
 		mail: make(chan func(), mailboxSize), stopped: make(chan struct{}), since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}}
 }
 
@@ -109,7 +103,7 @@ func New(u Uses, herd failover.Herd) *Supervisor {
 func (s *Supervisor) Start(council Council, settings Settings) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.council, s.settings, s.stop = council, settings, cancel
-	s.progress.enter(ctx, s.herd.Epoch, s.clock())
+	s.progress.enter(ctx, s.herd.Epoch, s.Clock())
 	go s.run(ctx)
 }
 
@@ -131,7 +125,7 @@ func (s *Supervisor) post(f func()) bool {
 
 // Saw tells what is known of the nodes now.
 func (s *Supervisor) Saw(all []health.Seen) {
-	s.post(func() { s.seen, s.seenAt = all, s.clock() })
+	s.post(func() { s.seen, s.seenAt = all, s.Clock() })
 }
 
 // Configure replaces the settings.
@@ -256,7 +250,7 @@ func (s *Supervisor) decide(ctx context.Context) {
 			break
 		}
 		if err := s.propose(ctx, *step.Propose); err != nil {
-			s.log.Error("decision is not made to last, and not carried out", "decision", step.Propose.String(), "error", err)
+			s.Log.Error("decision is not made to last, and not carried out", "decision", step.Propose.String(), "error", err)
 			break
 		}
 	}
@@ -264,16 +258,20 @@ func (s *Supervisor) decide(ctx context.Context) {
 }
 
 func (s *Supervisor) input() failover.Input {
-	now := s.clock()
-	own := sights(s.seen, now-s.seenAt, now, s.date(), s.from)
-	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: own}, Progress: s.progress.at(now)}
+	now := s.Clock()
+	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: s.sights(now)}, Progress: s.progress.at(now)}
+}
+
+// sights are what is seen of the nodes now.
+func (s *Supervisor) sights(now time.Duration) map[int]failover.Sight {
+	return sights(s.seen, now-s.seenAt, now, s.Date(), s.from)
 }
 
 // say tells the log what the herd waits for, once.
 func (s *Supervisor) say(waits string) {
 	what := numbers.ReplaceAllString(waits, "")
 	if what != s.said && waits != "" {
-		s.log.Warn("the herd waits", "for", waits)
+		s.Log.Warn("the herd waits", "for", waits)
 	}
 	s.said = what
 }
@@ -285,7 +283,7 @@ var numbers = regexp.MustCompile(`[0-9.]+(s|ms|m|h)?`)
 func (s *Supervisor) propose(ctx context.Context, c failover.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, proposeLimit)
 	defer cancel()
-	c.At = s.date().UTC().Format(time.RFC3339)
+	c.At = s.Date().UTC().Format(time.RFC3339)
 	if _, err := failover.Apply(s.herd, c); err != nil {
 		return err
 	}
@@ -303,22 +301,22 @@ func (s *Supervisor) Apply(c failover.Command) error {
 	promoted := c.Kind == failover.MakePrimary && before.Phase == failover.Promoting
 	stopped := c.Kind == failover.FailNode && before.Phase == failover.Draining // else it would seem to be back already
 	if promoted || stopped {
-		s.from[c.Node] = s.date()
-		s.look(c.Node)
+		s.from[c.Node] = s.Date()
+		s.Look(c.Node)
 	}
 	switch {
 	case next.Epoch != before.Epoch:
-		s.progress.enter(context.Background(), next.Epoch, s.clock())
+		s.progress.enter(context.Background(), next.Epoch, s.Clock())
 	case next.Phase != before.Phase:
-		s.progress.began = s.clock()
+		s.progress.began = s.Clock()
 	}
 	if c.Kind == failover.UndoDrain {
 		s.undone = c.Reason
 	}
-	s.log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
+	s.Log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
 	s.show()
-	if s.changed != nil {
-		s.changed(before, next)
+	if s.Changed != nil {
+		s.Changed(before, next)
 	}
 	return nil
 }
@@ -328,16 +326,15 @@ func (s *Supervisor) show() {
 	if s.seen == nil {
 		return
 	}
-	own := sights(s.seen, s.clock()-s.seenAt, s.clock(), s.date(), s.from)
-	view := viewOf(&s.herd, failover.Seen(s.herd, own, s.settings.Failover), s.seen)
+	view := viewOf(&s.herd, failover.Seen(s.herd, s.sights(s.Clock()), s.settings.Failover), s.seen)
 	for i := range view.Nodes {
 		n := &view.Nodes[i]
 		if before, known := s.before[n.Index]; !known || before != n.Status {
-			s.before[n.Index], s.since[n.Index] = n.Status, s.date()
+			s.before[n.Index], s.since[n.Index] = n.Status, s.Date()
 		}
 		n.Since = s.since[n.Index]
 	}
-	s.publish(view)
+	s.Publish(view)
 }
 
 // nodeOf is a node that was seen.
