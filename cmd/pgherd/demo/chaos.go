@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ pgherd with pool_mode = transaction, ` + chaosHealth + ` = 1 and restart_grace =
 %d clients: %d idle, %d reading, %d writing, %d in transactions of several statements
 `
 
-const noSwitchover = "switchover: left out, pgherd has no command for it yet"
+const noSwitchover = "switchover: left out; kernel-tests/failover has it"
 
 // fault is something that happens to a node.
 type fault struct {
@@ -194,53 +195,42 @@ func (c *chaos) logSince(at int64) string {
 
 // primary is the node that pgherd has for the primary.
 func (c *chaos) primary() (node int, err error) {
-	node = -1
 	err = c.until("there is a primary", func() error {
-		return c.each(func(index int, role, status string) error {
-			if role == "primary" && status == "up" {
-				node = index
-			}
-			return nil
-		}, func() error {
-			if node < 0 {
-				return errors.New("SHOW POOL_NODES has none")
-			}
-			return nil
-		})
+		all, err := c.shown()
+		if err != nil {
+			return err
+		}
+		if node = slices.Index(all, shownNode{"primary", "up"}); node < 0 {
+			return errors.New("SHOW POOL_NODES has none")
+		}
+		return nil
 	})
 	return node, err
 }
 
 func (c *chaos) allUp() error {
 	return c.until("all nodes are up", func() error {
-		return c.each(func(index int, role, status string) error {
-			if status != "up" {
-				return fmt.Errorf("node %d is %s", index, status)
+		all, err := c.shown()
+		for i, n := range all {
+			if n.status != "up" {
+				return fmt.Errorf("node %d is %s", i, n.status)
 			}
-			return nil
-		}, func() error { return nil })
+		}
+		return err
 	})
 }
 
-// each looks at the rows of SHOW POOL_NODES.
-func (c *chaos) each(look func(index int, role, status string) error, end func() error) error {
-	conn, err := connect(c.ctx, c.proxy)
+// shownNode is a row of SHOW POOL_NODES.
+type shownNode struct{ role, status string }
+
+func (c *chaos) shown() (all []shownNode, err error) {
+	result, err := askNodes(c.ctx, c.proxy)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close(c.ctx)
-	results, err := conn.Exec(c.ctx, "SHOW POOL_NODES").ReadAll()
-	if err != nil {
-		return err
+	at := columnsOf(result)
+	for _, row := range result.Rows {
+		all = append(all, shownNode{string(row[at["role"]]), string(row[at["status"]])})
 	}
-	for i, values := range results[0].Rows {
-		of := map[string]string{}
-		for j, f := range results[0].FieldDescriptions {
-			of[f.Name] = string(values[j])
-		}
-		if err := look(i, of["role"], of["status"]); err != nil {
-			return err
-		}
-	}
-	return end()
+	return all, nil
 }

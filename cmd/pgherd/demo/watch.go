@@ -49,30 +49,44 @@ func watch(ctx context.Context, out io.Writer, proxy *herd.Proxy) error {
 	}
 }
 
-// nodesTable asks pgherd over a connection of its own, as any client would.
 func nodesTable(ctx context.Context, proxy *herd.Proxy) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, dsn(proxy))
+	result, err := askNodes(ctx, proxy)
 	if err != nil {
 		return "", err
+	}
+	return formatNodes(result), nil
+}
+
+// askNodes asks pgherd over a connection of its own, as any client would.
+func askNodes(ctx context.Context, proxy *herd.Proxy) (*pgconn.Result, error) {
+	conn, err := connect(ctx, proxy)
+	if err != nil {
+		return nil, err
 	}
 	defer conn.Close(ctx)
 	results, err := conn.Exec(ctx, "SHOW POOL_NODES").ReadAll()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(results) != 1 {
-		return "", fmt.Errorf("SHOW POOL_NODES: %d results", len(results))
+		return nil, fmt.Errorf("SHOW POOL_NODES: %d results", len(results))
 	}
-	return formatNodes(results[0]), nil
+	return results[0], nil
 }
 
-func formatNodes(result *pgconn.Result) string {
+// columnsOf are where the columns of a result are, by their names.
+func columnsOf(result *pgconn.Result) map[string]int {
 	at := map[string]int{}
 	for i, field := range result.FieldDescriptions {
 		at[field.Name] = i
 	}
+	return at
+}
+
+func formatNodes(result *pgconn.Result) string {
+	at := columnsOf(result)
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "  "+strings.Join(columns, "\t"))
