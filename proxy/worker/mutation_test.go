@@ -76,8 +76,6 @@ var mutations = []broken{
 		"had.Restore(s.tracker.Settings)", "had.Restore(had)"},
 	{"another session's settings are not taken back", "../pool", "Settings.Restore",
 		"\t\t\tundo = append(undo, name)", "\t\t\t_ = undo"},
-	{"what was rolled back is committed", "../track", "Tracker.Note",
-		"\tcase !f.mixed && !f.Unsure:\n\t\tf.Drop()", "\tcase !f.mixed && !f.Unsure:"},
 	{"SET LOCAL lasts", "../track", "Tracker.Commit",
 		"\t\tif c.Local {\n\t\t\tcontinue\n\t\t}\n", ""},
 	{"an error leaves no doubt about settings", "../track", "Tracker.Failed",
@@ -108,8 +106,6 @@ var mutations = []broken{
 		"st.Key += \"\\x00\" + name + \" \" + under[name]", "_ = name"},
 	{"a statement is prepared under other settings", "../session", "clientState.under",
 		"\ts.setLocally(now, st.Under)\n\tparse()", "\tparse()"},
-	{"its meaning is as before the transaction", "../track", "Tracker.Note",
-		"\t\tf.Mean = meaning(f.InForce())\n", ""},
 	{"a torn message goes on with another server's bytes", "../session", "exchange.handOn",
 		"s.replies.pass(s.client, m)\n\ts.torn = !m.Last", "s.replies.pass(s.client, m)\n\ts.torn = false"},
 	{"a write stays on a standby", "../session", "placement.moveFor",
@@ -143,6 +139,18 @@ var ofDefinitions = []broken{
 		"open = append(open, s.users[node]...)", "_ = s.users"},
 	{"an answer from before a statement ran is taken for its judgement", "../session", "knowledge.awaitsCatalog",
 		"return k.entry.Stale() && !k.entry.Answered(r.asks)", "return false"},
+}
+
+// ofSettings are noticed where clients do little else than set.
+var ofSettings = []broken{
+	{"what was rolled back is committed", "../track", "Tracker.Note",
+		"\tcase !f.mixed && !f.Unsure:\n\t\tf.Drop()", "\tcase !f.mixed && !f.Unsure:"},
+}
+
+// ofMeaning are noticed where clients wait for what they have set before they prepare.
+var ofMeaning = []broken{
+	{"its meaning is as before the transaction", "../track", "Tracker.Note",
+		"\t\tf.Mean = meaning(f.InForce())\n", ""},
 }
 
 // ofStatements are noticed where clients do little else than prepare the same.
@@ -180,13 +188,15 @@ const mutationSeeds = "6000"
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, mutations)
 	findBroken(t, ofDefinitions, "-sim.only=definitions")
+	findBroken(t, ofSettings, "-sim.only=settings")
+	findBroken(t, ofMeaning, "-sim.only=meaning")
 	findBroken(t, ofStatements, "-sim.only=statements")
 	findBroken(t, ofFailover, "-sim.only=failover")
 }
 
 // TestPlacesToBreak says at once which place in the code has moved.
 func TestPlacesToBreak(t *testing.T) {
-	for _, m := range slices.Concat(mutations, ofDefinitions, ofStatements, ofFailover) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofSettings, ofMeaning, ofStatements, ofFailover) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }

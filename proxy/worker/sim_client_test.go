@@ -329,7 +329,7 @@ func (c *simClient) send() {
 
 func (c *simClient) write(b []byte) {
 	if c.loss != nil {
-		c.loss.sends(b)
+		c.loss.sends(b, len(c.model.out) > 0)
 	} else {
 		c.model.feed(b)
 	}

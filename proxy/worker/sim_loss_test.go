@@ -42,10 +42,10 @@ const (
 
 func (l *simLoss) waits() bool { return l != nil && len(l.queue) > 0 }
 
-// sends notes what the client sends.
-func (l *simLoss) sends(b []byte) {
-	before := len(l.queue)
-	defer func() { l.piped = before > 0 || len(l.queue) > 1 }()
+// sends notes what the client sends, perhaps while it still waits for an answer.
+func (l *simLoss) sends(b []byte, waits bool) {
+	waits = waits || len(l.queue) > 0 || l.piped && len(l.partial) > 0
+	defer func() { l.piped = waits || len(l.queue) > 1 }()
 	l.partial = append(l.partial, b...)
 	for n := messages(l.partial); n > 0; n = messages(l.partial) {
 		one := l.partial[:5]

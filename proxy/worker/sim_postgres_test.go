@@ -35,7 +35,8 @@ type postgres struct {
 	broken   bool // an error came since the last ReadyForQuery
 	// failedInside: the transaction that has just ended could only be rolled back.
 	failedInside bool
-	inside       int // whose transaction it is in; 0: nobody's
+	inside       int  // whose transaction it is in; 0: nobody's
+	bare         bool // that was begun by a BEGIN of pgherd's own
 	database     *simDatabase
 	defining     *bool       // of the open transaction
 	secret       int         // whose state it holds that nobody can ask for; 0: nobody's
@@ -218,8 +219,8 @@ func (p *postgres) simple(sql string) {
 	case asksStanding(sql):
 		p.tellStanding()
 		return
-	case sql == "BEGIN": // of a block that was lost
-		p.status = wire.InTransaction
+	case sql == "BEGIN": // pgherd's own, of a block that was lost and is to fail here
+		p.status, p.bare = wire.InTransaction, true
 		p.done(sql)
 		p.ready()
 		return
@@ -350,6 +351,9 @@ func (p *postgres) run(st parsed, extended bool) {
 		p.fail()
 		return
 	}
+	if id, _ := strconv.Atoi(words[0]); id != 0 && p.bare && p.status == wire.InTransaction {
+		p.fault = fmt.Sprintf("%q runs in a block that was begun in other words than the client's", sql)
+	}
 	p.reads(words)
 	switch words[1] {
 	case "ROWS":
@@ -444,7 +448,7 @@ func (p *postgres) end(commit bool) {
 		p.commit()
 	}
 	p.was = simHeld{p.temp, p.owner}
-	p.defining, p.hiding, p.written = nil, 0, nil
+	p.defining, p.hiding, p.written, p.bare = nil, 0, nil, false
 	p.status, p.now, p.before = wire.Idle, p.lasting, p.lasting
 }
 

@@ -25,7 +25,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
-	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions, statements or failover")
+	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions, failover, meaning, settings or statements")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -94,6 +94,10 @@ func newSim(seed uint64) *sim {
 	switch *simOnly {
 	case "definitions":
 		s.rounds, s.patient = simDefinitions, false
+	case "meaning":
+		s.rounds, s.patient = simMeaning, true
+	case "settings":
+		s.rounds, s.patient = simSettings, false
 	case "statements":
 		s.rounds, s.patient = simPrepared, false
 	}
