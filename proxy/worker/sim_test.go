@@ -79,28 +79,7 @@ func newSim(seed uint64) *sim {
 		s.net.ResetOneIn, s.unkind = 2000, true
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
-	s.rounds = simRounds
-	if *simOnly == "failover" || *simOnly == "" && seed%4 == 0 {
-		s.herd = &simHerd{alive: [2]bool{true, true}}
-	}
-	switch s.random.IntN(8) { // what may spoil a session, often, so that it meets
-	case 0, 1, 2:
-		s.rounds = simSettings
-	case 3:
-		s.rounds, s.patient = simMeaning, true
-	case 4, 5:
-		s.rounds = simDefinitions
-	}
-	switch *simOnly {
-	case "definitions":
-		s.rounds, s.patient = simDefinitions, false
-	case "meaning":
-		s.rounds, s.patient = simMeaning, true
-	case "settings":
-		s.rounds, s.patient = simSettings, false
-	case "statements":
-		s.rounds, s.patient = simPrepared, false
-	}
+	s.mix()
 	if s.herd != nil {
 		s.loses()
 	}
@@ -140,6 +119,32 @@ func newSim(seed uint64) *sim {
 	}
 	s.workers.started.Store(true)
 	return s
+}
+
+// mix chooses what clients do.
+func (s *sim) mix() {
+	s.rounds = simRounds
+	if *simOnly == "failover" || *simOnly == "" && s.seed%4 == 0 {
+		s.herd = &simHerd{alive: [2]bool{true, true}}
+	}
+	switch s.random.IntN(8) { // what may spoil a session, often, so that it meets
+	case 0, 1, 2:
+		s.rounds = simSettings
+	case 3:
+		s.rounds, s.patient = simMeaning, true
+	case 4, 5:
+		s.rounds = simDefinitions
+	}
+	switch *simOnly {
+	case "definitions":
+		s.rounds, s.patient = simDefinitions, false
+	case "meaning":
+		s.rounds, s.patient = simMeaning, true
+	case "settings":
+		s.rounds, s.patient = simSettings, false
+	case "statements":
+		s.rounds, s.patient = simPrepared, false
+	}
 }
 
 // routing has reads spread over the primary and a standby.
