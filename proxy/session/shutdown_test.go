@@ -49,3 +49,18 @@ func TestShutDownOrTerminated(t *testing.T) {
 		})
 	}
 }
+
+// TestTerminatedByAClient checks that a session that another client of pgherd's terminates ends,
+// though nobody can say in time whether the node is shut down.
+func TestTerminatedByAClient(t *testing.T) {
+	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
+		w, s := movingWorld(t, mode)
+		w.greeted(func() { w.session.Summon() })
+		w.then(func() {
+			server, _ := w.session.Summoned()
+			w.same("the server that the signal is for", server, s[0].server)
+		}, s[0].says(endedByOrder()), s[0].hangs(io.EOF))
+		w.run()
+		w.hears("ErrorResponse FATAL 57P01")()
+	}
+}

@@ -136,7 +136,7 @@ func (s *signaling) redirectBind(m *wire.Message) result {
 // Summon makes the session get a server, if it has none, for a signal to its client.
 func (g *signals) Summon() { g.summoned = true }
 
-// Summoned is the server that the session then holds for the signal, until CancelDone (I10).
+// Summoned is the server that the session then holds for the signal, until SignalDone (I10).
 // It is not done while the session waits for a server. It is nil if the session gets none.
 func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	switch {
@@ -147,7 +147,16 @@ func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	}
 	s.summoned = false
 	s.cancels++
+	s.checkout.signals++
 	return s.server, true
+}
+
+// SignalDone notes that a signal to the server that Summoned has given has come, or never will.
+func (s *signaling) SignalDone(server *pool.Server) {
+	if server == s.server {
+		s.checkout.signals--
+	}
+	s.CancelDone(server, nil)
 }
 
 // scarce says that an error, of PostgreSQL's or pgherd's, means that there is no server now.

@@ -229,7 +229,7 @@ func (t *task) letGo(s *pool.Server, ends bool) {
 		return
 	}
 	t.w.Post(func() {
-		t.session.CancelDone(s, nil)
+		t.session.SignalDone(s)
 		t.w.wake(t)
 	})
 }
