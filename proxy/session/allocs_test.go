@@ -30,7 +30,7 @@ func (b *bench) Granted() (*pool.Server, error) { return nil, nil }
 func (b *bench) Withdraw()                      {}
 func (b *bench) Return(*pool.Server)            {}
 func (b *bench) Abort(*pool.Server)             {}
-func (b *bench) Cancel(*pool.Server)            {}
+func (b *bench) Cancel(*pool.Server, time.Time) {}
 func (b *bench) Pinned(*pool.Server)            {}
 func (b *bench) Prove(pool.Key, string)         {}
 func (b *bench) Proven(pool.Key, string) bool   { return false }

@@ -65,7 +65,7 @@ func (s *relaying) strike() (struck bool) {
 // sendCancel sends a cancel to a server, which the session then holds until CancelDone (I10).
 func (s *relaying) sendCancel(server *pool.Server) {
 	s.cancels++
-	s.loop.Cancel(server)
+	s.loop.Cancel(server, s.sent)
 }
 
 // toCome says that something that the cancel is meant for was not sent to a server yet, or

@@ -66,14 +66,15 @@ type owed struct {
 type checkout struct {
 	server       *pool.Server // nil while it needs none
 	replies      stream
-	parsed       []string // the statements that were prepared on it
-	away         bool     // it is on a standby
-	ran          bool     // it was sent something to run
-	signals      int      // how many signals of other clients are on their way to it
-	signalTarget bool     // its node was chosen because a signal is for a process there
-	drawn        bool     // the session may have drawn from a sequence on it
-	waits        bool     // after the last request it may wait for more, as after BEGIN or COPY
-	unasked      bool     // DISCARD ALL was done, and the server has to be asked what that has left
+	sent         time.Time // when it was sent something last
+	parsed       []string  // the statements that were prepared on it
+	away         bool      // it is on a standby
+	ran          bool      // it was sent something to run
+	signals      int       // how many signals of other clients are on their way to it
+	signalTarget bool      // its node was chosen because a signal is for a process there
+	drawn        bool      // the session may have drawn from a sequence on it
+	waits        bool      // after the last request it may wait for more, as after BEGIN or COPY
+	unasked      bool      // DISCARD ALL was done, and the server has to be asked what that has left
 }
 
 // ending is what is known of the session's end.

@@ -66,9 +66,9 @@ type Servers interface {
 	// Abort closes a server that is still at work, and has PostgreSQL cancel that work.
 	// The server's place is free only once PostgreSQL has ended the connection.
 	Abort(*pool.Server)
-	// Cancel asks PostgreSQL to cancel what the server does. The worker calls CancelDone
-	// once PostgreSQL has answered (I10).
-	Cancel(*pool.Server)
+	// Cancel asks PostgreSQL to cancel what the server does, which it was sent at that time.
+	// The worker calls CancelDone once PostgreSQL has answered (I10).
+	Cancel(s *pool.Server, sent time.Time)
 	// Pinned counts that a session has begun to keep its server.
 	Pinned(*pool.Server)
 	// Prove notes that a server of the pool has prepared a statement without an error,

@@ -24,7 +24,7 @@ func (s *exchange) send(kind wire.Kind, w expect.Disposition, undo expect.Undo, 
 // returns.
 func (s *exchange) sendAbout(kind wire.Kind, w expect.Disposition, undo expect.Undo, about any, message []byte) {
 	s.expect.AddAbout(kind, w, undo, about)
-	s.server.Endpoint.Write(message)
+	s.write(message)
 }
 
 // sendSubstitute sends a request that will fail in the place of the client's, so that the server
@@ -32,6 +32,11 @@ func (s *exchange) sendAbout(kind wire.Kind, w expect.Disposition, undo expect.U
 // that code; code "" is any.
 func (s *exchange) sendSubstitute(kind wire.Kind, words []byte, code string, message []byte) {
 	s.expect.AddSubstitute(kind, words, code)
+	s.write(message)
+}
+
+func (s *exchange) write(message []byte) {
+	s.sent = s.loop.Now()
 	s.server.Endpoint.Write(message)
 }
 
@@ -55,9 +60,15 @@ func (o *owed) expectReply(kind wire.Kind, about any) {
 // follow as they are.
 func (s *exchange) passFirst(m *wire.Message) {
 	if len(m.Bytes) > 0 {
-		s.requests.pass(s.server.Endpoint, *m)
+		s.passPiece(*m)
 	}
 	s.passing = !m.Last
+}
+
+// passPiece sends on a piece of a request of the client's.
+func (s *exchange) passPiece(m wire.Message) {
+	s.sent = s.loop.Now()
+	s.requests.pass(s.server.Endpoint, m)
 }
 
 // within runs SQL inside of the client's sequence of the extended protocol. The client gets an

@@ -102,7 +102,7 @@ func (s *Session) handle(m wire.Message) error {
 	}
 	n := len(m.Bytes)
 	if !s.dropping {
-		s.requests.pass(s.server.Endpoint, m)
+		s.passPiece(m)
 		if m.Kind == wire.CopyData && m.Last {
 			n += s.requests.run(s.server.Endpoint, wire.CopyData)
 		}

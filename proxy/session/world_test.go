@@ -137,23 +137,23 @@ func (w *world) ended(want string) {
 	}
 }
 
-func (w *world) Now() time.Time                  { return w.now }
-func (w *world) Nodes() *nodes.View              { return w.view }
-func (w *world) Return(s *pool.Server)           { w.returned = append(w.returned, s) }
-func (w *world) Discard(s *pool.Server)          { w.discarded = append(w.discarded, s) }
-func (w *world) Abort(s *pool.Server)            { w.aborted = append(w.aborted, s) }
-func (w *world) Cancel(s *pool.Server)           { w.canceled = append(w.canceled, s) }
-func (w *world) Pinned(*pool.Server)             { w.pins++ }
-func (w *world) Prove(_ pool.Key, s string)      { w.proven = append(w.proven, s) }
-func (w *world) Withdraw()                       { w.withdrawn++ }
-func (w *world) Granted() (*pool.Server, error)  { return take(&w.granted), take(&w.refused) }
-func (w *world) at(state State)                  { w.same("state", w.session.View().State, state) }
-func (w *world) grants(s *side) func()           { return func() { w.granted = s.server } }
-func (w *world) refuses(err error) func()        { return func() { w.refused = err } }
-func (w *world) passes(d time.Duration) func()   { return func() { w.now = w.now.Add(d) } }
-func (w *world) evicts(why *wire.Fault) func()   { return func() { w.session.Evict(why) } }
-func (w *world) is(state State) func()           { return func() { w.t.Helper(); w.at(state) } }
-func (w *world) same(what string, got, want any) { w.t.Helper(); same2(w.t, what, got, want) }
+func (w *world) Now() time.Time                     { return w.now }
+func (w *world) Nodes() *nodes.View                 { return w.view }
+func (w *world) Return(s *pool.Server)              { w.returned = append(w.returned, s) }
+func (w *world) Discard(s *pool.Server)             { w.discarded = append(w.discarded, s) }
+func (w *world) Abort(s *pool.Server)               { w.aborted = append(w.aborted, s) }
+func (w *world) Cancel(s *pool.Server, _ time.Time) { w.canceled = append(w.canceled, s) }
+func (w *world) Pinned(*pool.Server)                { w.pins++ }
+func (w *world) Prove(_ pool.Key, s string)         { w.proven = append(w.proven, s) }
+func (w *world) Withdraw()                          { w.withdrawn++ }
+func (w *world) Granted() (*pool.Server, error)     { return take(&w.granted), take(&w.refused) }
+func (w *world) at(state State)                     { w.same("state", w.session.View().State, state) }
+func (w *world) grants(s *side) func()              { return func() { w.granted = s.server } }
+func (w *world) refuses(err error) func()           { return func() { w.refused = err } }
+func (w *world) passes(d time.Duration) func()      { return func() { w.now = w.now.Add(d) } }
+func (w *world) evicts(why *wire.Fault) func()      { return func() { w.session.Evict(why) } }
+func (w *world) is(state State) func()              { return func() { w.t.Helper(); w.at(state) } }
+func (w *world) same(what string, got, want any)    { w.t.Helper(); same2(w.t, what, got, want) }
 
 func same2(t *testing.T, what string, got, want any) {
 	t.Helper()

@@ -76,11 +76,12 @@ func (t *task) answerCancels() {
 	t.cancels = nil
 }
 
-// Cancel sends all cancels of the session as one.
-func (t *task) Cancel(s *pool.Server) {
+// Cancel sends all cancels of the session as one. The server was sent something last at that
+// time.
+func (t *task) Cancel(s *pool.Server, sent time.Time) {
 	answers := t.cancels
 	t.cancels = nil
-	t.w.sendCancel(t, s, func() {
+	t.w.sendCancel(t, s, sent, func() {
 		for _, done := range answers {
 			done()
 		}
@@ -94,7 +95,7 @@ type sending struct {
 	s        *pool.Server
 	done     func()
 	deadline time.Time
-	sent     time.Time // when everything was sent to the server; zero: not yet
+	sent     time.Time // when the last of what was sent to the server has left
 }
 
 // sendingLimit is how long a cancel waits until its statement has been sent to the
@@ -105,22 +106,22 @@ const sendingLimit = 10 * time.Second
 const sendingPoll = time.Millisecond
 
 // readingTime is how long the server gets to read what it was sent, because PostgreSQL
-// ignores a cancel that comes earlier.
-const readingTime = 5 * time.Millisecond
+// ignores a cancel that comes earlier. On a busy machine it may take so long.
+const readingTime = 50 * time.Millisecond
 
 // sendCancel makes PostgreSQL stop what the server does for the session.
-func (w *Worker) sendCancel(t *task, s *pool.Server, done func()) {
-	w.sending = append(w.sending, sending{t: t, s: s, done: done, deadline: w.now.Add(sendingLimit)})
+func (w *Worker) sendCancel(t *task, s *pool.Server, sent time.Time, done func()) {
+	w.sending = append(w.sending, sending{t: t, s: s, done: done, deadline: w.now.Add(sendingLimit), sent: sent})
 }
 
-// sendCancels sends the cancels whose statements have been sent.
+// sendCancels sends the cancels whose statements have been read.
 func (w *Worker) sendCancels() {
 	rest := w.sending[:0]
 	for _, c := range w.sending {
-		if c.sent.IsZero() && c.s.Endpoint.Queued() == 0 {
+		if c.s.Endpoint.Queued() > 0 {
 			c.sent = w.now
 		}
-		if read := !c.sent.IsZero() && w.now.Sub(c.sent) >= readingTime; read || w.closing || !w.now.Before(c.deadline) {
+		if w.now.Sub(c.sent) >= readingTime || w.closing || !w.now.Before(c.deadline) {
 			w.goCancel(c.t, c.s, c.done)
 		} else {
 			rest = append(rest, c)
