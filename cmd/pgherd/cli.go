@@ -143,6 +143,8 @@ func reloadCommand(o *options) *cobra.Command {
 		Use:   "reload",
 		Short: "Let the server of a configuration read it again",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return reload(cmd.Context(), o, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return reload(cmd.Context(), o, cmd.OutOrStdout(), cmd.OutOrStdout())
+		},
 	}
 }

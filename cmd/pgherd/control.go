@@ -45,8 +45,9 @@ func stop(o *options, mode string) error {
 	return nil
 }
 
-// reload checks the configuration, makes the server read it, and prints the result.
-func reload(ctx context.Context, o *options, out io.Writer) error {
+// reload checks the configuration, makes the server read it, and prints the result, and what is
+// wrong beside it.
+func reload(ctx context.Context, o *options, out, problems io.Writer) error {
 	ownKey := o.key != ""
 	c, warnings, err := o.load()
 	if c == nil {
@@ -58,7 +59,7 @@ func reload(ctx context.Context, o *options, out io.Writer) error {
 	if !ownKey {
 		c.Files.Key = cmp.Or(running.Key, c.Files.Key)
 	}
-	if err := everyError(ctx, c, err, complain(out, warnings)); err != nil {
+	if err := everyError(ctx, c, err, complain(problems, warnings)); err != nil {
 		return err
 	}
 	pid, process, err := openServer(path)

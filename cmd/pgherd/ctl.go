@@ -32,6 +32,8 @@ var ctl = []struct {
 	{"recovery", "Show how far a recovery is", "SHOW POOL_RECOVERY", none},
 	{"pause [DATABASE]", "Let clients wait, and close the servers they give back", "PAUSE", database},
 	{"resume [DATABASE]", "End a pause", "RESUME", database},
+	{"reconnect [DATABASE]", "Replace every server once its client gives it back", "RECONNECT", database},
+	{"kill [DATABASE]", "End the clients' sessions, and pause", "KILL", database},
 }
 
 // argument is what a command takes.
@@ -83,6 +85,15 @@ func ctlCommand(o *options, use string) *cobra.Command {
 			return tellAnswer(cmd.OutOrStdout(), a, asJSON)
 		}})
 	}
+	again := reloadCommand(o)
+	again.RunE = func(cmd *cobra.Command, _ []string) error {
+		var became strings.Builder
+		if err := reload(cmd.Context(), o, &became, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+		return tellAnswer(cmd.OutOrStdout(), control.Answer{Notice: strings.TrimSuffix(became.String(), "\n")}, asJSON)
+	}
+	root.AddCommand(again)
 	return root
 }
 

@@ -24,7 +24,7 @@ func pgpoolCommand(start starter) *cobra.Command {
 			case args[0] == "stop":
 				return stop(o, mode)
 			case args[0] == "reload":
-				return reload(cmd.Context(), o, cmd.OutOrStdout())
+				return reload(cmd.Context(), o, cmd.OutOrStdout(), cmd.OutOrStdout())
 			}
 			return fmt.Errorf("unknown command %q; accepted are stop and reload", args[0])
 		},

@@ -121,6 +121,16 @@ func TestReload(t *testing.T) {
 		t.Errorf("the server was reloaded %d times", n)
 	}
 
+	// pgherdctl does the same, as text and as JSON.
+	s.write("pgpool.conf", good+"max_client_conn = 7\nport = 5000\n")
+	const portWaits = "warning: not in effect before a restart: port"
+	if out, code := s.pgherd("ctl", "reload", "-f", "pgpool.conf"); code != 0 || out != "reloaded: nothing has changed\n"+portWaits+"\n" {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := s.pgherd("ctl", "reload", "--json", "-f", "pgpool.conf"); code != 0 || !strings.Contains(out, `"notice": "reloaded: nothing has changed\n`+portWaits+`"`) {
+		t.Errorf("%d %s", code, out)
+	}
+
 	// What only the running server finds wrong is part of the answer as well.
 	s.write("pgpool.conf", good)
 	s.write("refuse", "read pool_hba.conf: line 3\nread ident_file: line 1")
