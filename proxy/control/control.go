@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -129,6 +130,15 @@ func peerOf(c net.Conn) (p peer) {
 // may says that a peer may give commands.
 func (p peer) may(own int) bool { return p.ok && (p.uid == 0 || int(p.uid) == own) }
 
+// name is the user's, or the number where the system has no name for it.
+func (p peer) name() string {
+	number := strconv.FormatUint(uint64(p.uid), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return "uid " + number
+}
+
 func answer(w http.ResponseWriter, r *http.Request, run Run) {
 	p, _ := r.Context().Value(peerKey{}).(peer)
 	if !p.may(os.Geteuid()) {
@@ -141,7 +151,7 @@ func answer(w http.ResponseWriter, r *http.Request, run Run) {
 		write(w, http.StatusBadRequest, reply{Error: &Error{Code: "08P01", Message: "read request: " + err.Error()}})
 		return
 	}
-	a, err := run(r.Context(), asked.Command, "uid "+strconv.Itoa(int(p.uid)))
+	a, err := run(r.Context(), asked.Command, p.name())
 	if err == nil {
 		write(w, http.StatusOK, reply{Answer: &a})
 		return

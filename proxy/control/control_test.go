@@ -3,9 +3,9 @@ package control
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -39,7 +39,11 @@ func serve(t *testing.T) string {
 func TestAsk(t *testing.T) {
 	path := serve(t)
 	a, err := Ask(t.Context(), path, "SHOW X")
-	if want := fmt.Sprint("uid ", os.Geteuid()); err != nil || len(a.Rows) != 2 || a.Rows[1][0] != want || a.Columns[0] != "a" {
+	u, unnamed := user.Current()
+	if unnamed != nil {
+		t.Fatal(unnamed)
+	}
+	if want := u.Username; err != nil || len(a.Rows) != 2 || a.Rows[1][0] != want || a.Columns[0] != "a" {
 		t.Errorf("%+v, %v", a, err)
 	}
 	if a, err := Ask(t.Context(), path, "PAUSE"); err != nil || a.Notice != "done" || a.Rows != nil {
