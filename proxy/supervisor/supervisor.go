@@ -74,8 +74,8 @@ type Supervisor struct {
 	seen     []health.Seen
 	seenAt   time.Duration
 	progress progress
-	undone   string            // why the last switchover was given up
-	said     string            // what the herd waits for, as the log was told
+	undone   string // why the last switchover was given up
+	wait     wait
 	from     map[int]time.Time // what a node said before that does not count: it was promoted or stopped then
 	since    map[int]time.Time
 	before   map[int]nodes.Status
@@ -267,13 +267,27 @@ func (s *Supervisor) sights(now time.Duration) map[int]failover.Sight {
 	return sights(s.seen, now-s.seenAt, now, s.Date(), s.from)
 }
 
+// wait is what the herd waits for.
+type wait struct {
+	what  string // without numbers
+	since time.Duration
+	told  bool // the log was
+}
+
+// waitTold is how long a wait lasts before the log is told: a start, a promotion and a
+// switchover have waits of their own, which end by themselves.
+const waitTold = 2 * time.Second
+
 // say tells the log what the herd waits for, once.
 func (s *Supervisor) say(waits string) {
-	what := numbers.ReplaceAllString(waits, "")
-	if what != s.said && waits != "" {
-		s.Log.Warn("the herd waits", "for", waits)
+	now, what := s.Clock(), numbers.ReplaceAllString(waits, "")
+	if what != s.wait.what {
+		s.wait = wait{what: what, since: now}
 	}
-	s.said = what
+	if what != "" && !s.wait.told && now-s.wait.since >= waitTold {
+		s.Log.Warn("the herd waits", "for", waits)
+		s.wait.told = true
+	}
 }
 
 // numbers are what differs between two moments of the same wait.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -383,5 +384,33 @@ func TestViewOf(t *testing.T) {
 	}
 	if v := viewOf(&failover.Herd{Epoch: 2, Primary: failover.None, Former: 0}, []failover.Node{{Index: 0, Status: failover.Down}}, seen); v.Primary() != nil || v.Nodes[1].Found != nodes.Standby {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestWaits checks that the log is told of a wait that lasts, once, and not of one that ends by
+// itself.
+func TestWaits(t *testing.T) {
+	var log strings.Builder
+	now := time.Duration(0)
+	s := &Supervisor{Uses: Uses{Log: slog.New(slog.NewTextHandler(&log, nil)), Clock: func() time.Duration { return now }}}
+	for _, moment := range []struct {
+		at    time.Duration
+		waits string
+		told  int
+	}{
+		{0, "first start: node 1 has not answered yet", 0},
+		{time.Second, "", 0},
+		{2 * time.Second, "node 0 has 4.1s left to come back", 0},
+		{3 * time.Second, "node 0 has 3.1s left to come back", 0}, // the same wait
+		{4 * time.Second, "node 0 has 2.1s left to come back", 1},
+		{9 * time.Second, "node 0 has 1s left to come back", 1},
+		{10 * time.Second, "too few standbys answer", 1},
+		{12 * time.Second, "too few standbys answer", 2},
+	} {
+		now = moment.at
+		s.say(moment.waits)
+		if told := strings.Count(log.String(), "the herd waits"); told != moment.told {
+			t.Errorf("after %v %d waits were told, want %d", now, told, moment.told)
+		}
 	}
 }
