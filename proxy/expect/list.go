@@ -73,6 +73,8 @@ type List struct {
 	// unsynced says that a sequence of the extended protocol is not finished. A transaction may be
 	// open then, whatever status the server has reported last.
 	unsynced bool
+	// begun says that a part of the reply to the oldest request has come.
+	begun bool
 	// Uncertain says that it cannot be known how many replies are still to come, because of an
 	// error after ignored Syncs, or that the session does not trust the server any more. The
 	// server is never reused.
@@ -121,6 +123,9 @@ func (e *List) Runs() bool {
 	}
 	return false
 }
+
+// Begun says that a part of the reply to the oldest request has come.
+func (e *List) Begun() bool { return e.begun }
 
 // OwedToClient is how many of the replies owed are for the client.
 func (e *List) OwedToClient() (n int) {
@@ -172,6 +177,7 @@ func (e *List) Held() int { return e.held }
 // pop removes the oldest entry.
 func (e *List) pop() owed {
 	o := e.list.Pop()
+	e.begun = false
 	e.list.Trim(kept)
 	e.release(o)
 	return o
@@ -284,6 +290,7 @@ func (e *List) Answer(a Answer, torn bool) (now bool) {
 // violated the protocol.
 func (e *List) Admit(kind wire.Kind) (Disposition, error) {
 	head := e.head()
+	e.begun = e.begun || !kind.Unasked()
 	if kind.Unasked() || kind.Within(head.request) {
 		return head.whose, nil
 	}

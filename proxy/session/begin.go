@@ -1,6 +1,7 @@
 package session
 
 import (
+	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/query"
 	"pgherd/proxy/wire"
@@ -31,6 +32,22 @@ func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 		s.transaction.hold(script, s.loop.Now())
 		s.answer(wire.AppendCommandComplete(nil, script.BeginTag()), false)
 	default:
+		return false
+	}
+	return true
+}
+
+// readsHere says that a request does nothing in its block but read, and leaves nothing open.
+func (s *placement) readsHere(m *wire.Message, script *query.Script) bool {
+	switch m.Kind {
+	case wire.Query, wire.Bind:
+		portal, _, _ := s.bound(m)
+		e := s.upcoming
+		return s.onlyReads(script) && (e == nil || len(e.Changes) == 0 && !e.Has(effect.Ask)) && (m.Kind == wire.Query || len(portal) == 0)
+	case wire.Execute:
+		v, err := wire.ViewExecute(m.Body())
+		return err == nil && len(v.Portal) == 0 && v.MaxRows == 0
+	case wire.FunctionCall:
 		return false
 	}
 	return true

@@ -44,12 +44,13 @@ func (a *lastAnswers) add(w *expect.Lost) {
 func (a *lastAnswers) whole(w *expect.Lost) {
 	script, _ := w.About.(*query.Script)
 	ends := a.block == wire.Failed && script.Ends() && (a.told || !script.Commits())
-	if ends && a.untold {
-		a.out = wire.AppendCommandComplete(a.out, "ROLLBACK")
-	} else {
+	switch {
+	case !ends:
 		a.fail()
-	}
-	if ends {
+	case a.untold:
+		a.out = wire.AppendCommandComplete(a.out, "ROLLBACK")
+		fallthrough
+	default: // the client has got that already
 		a.block = wire.Idle
 	}
 	a.ready()

@@ -45,7 +45,7 @@ func (s *Session) lose(why gone) error {
 	}
 	last.implicit = last.implicit && !l.owed && !last.skipping
 	l.commits = s.mayHaveCommitted(waiting, last)
-	l.reads = last.untold && s.repeatsReads(waiting)
+	l.reads = s.replies.passed == 0 && s.repeatsReads(waiting)
 	if last.implicit {
 		l.block = openBlock
 	}
@@ -58,9 +58,14 @@ func (s *Session) lose(why gone) error {
 	if l.block != noBlock { // the client would believe that what it has made there outlives its ROLLBACK
 		l.pin = cmp.Or(pinned, outlives)
 	}
-	begun := s.begun
+	begun, begunAt := s.begun, s.begunAt
+	l.renews = s.renews()
+	v := l.judge()
 	s.partWithLost()
-	switch v := l.judge(); v {
+	if l.block == openBlock && (v == survives || v == repeats) {
+		s.transaction.renew(begun, begunAt)
+	}
+	switch v {
 	case breaks:
 		return l.explain(why)
 	case survives:
@@ -98,7 +103,7 @@ func (s *Session) weigh() (l loss, p present) {
 	case l.block == noBlock:
 		l.block = openBlock
 	}
-	p = present{untold: s.replies.passed == 0, erred: s.erred, copying: s.expect.Copying(), skipping: s.expect.Skipping,
+	p = present{untold: !s.expect.Begun(), erred: s.erred, copying: s.expect.Copying(), skipping: s.expect.Skipping,
 		implicit: s.expect.InExtended() && l.block == noBlock}
 	if p.erred && l.block == openBlock {
 		l.block = failedBlock

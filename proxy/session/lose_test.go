@@ -55,6 +55,16 @@ var lostServers = map[string]lostServer{
 		then:   simple(read), second: []string{"Query SET \"work_mem\" TO '5';", "Query " + read}, answers: append(done("SET"), selected...), hears2: selectedText},
 	"a read": {
 		asks: simple(read), second: []string{"Query " + read}, answers: selected, hears2: selectedText},
+	"a ROLLBACK behind a sequence that it ends": {
+		before: [][]byte{simple("BEGIN"), inside("BEGIN"), slices.Concat(unnamed(write), wire.AppendFlush(nil)),
+			slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1"))},
+		asks: simple("ROLLBACK"), hears: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
+	"a read whose end is to come": {
+		asks: simple(read), told: selected[:len(selected)-len(ready)],
+		hears: []string{"RowDescription", "DataRow 1", "CommandComplete SELECT 1", "ErrorResponse ERROR 40001", "ReadyForQuery I"}},
+	"a ROLLBACK whose end is to come": {
+		before: [][]byte{simple("BEGIN"), inside("BEGIN"), simple(write), inside("INSERT 0 1")},
+		asks:   simple("ROLLBACK"), told: complete("ROLLBACK"), hears: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
 	"a read of the extended protocol": {
 		asks: slices.Concat(unnamed(read), syncs), second: []string{"Parse " + read, "Bind", "Execute", "Sync"},
 		answers: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("SELECT 0"), ready),

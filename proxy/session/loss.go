@@ -25,8 +25,9 @@ type loss struct {
 	uncertain bool   // nobody knows what the session had set before the open transaction
 	owed      bool   // the client waits for replies
 	commits   bool   // of what it waits for something may have been committed
-	reads     bool   // all that it waits for are reads outside of a block, of which nothing was told
+	reads     bool   // all that it waits for are reads, of which nothing was told
 	block     block
+	renews    bool // the open block has only read, and can begin anew on another server
 }
 
 // block is the state of the transaction block in which the client is.
@@ -46,22 +47,25 @@ const (
 //	                         it is pinned, or uncertain
 //	nothing                  is in no block                   survives
 //	nothing                  its block has failed             survives: the block can only be rolled back
-//	nothing                  its block is open                fails with the next request
+//	nothing                  its block is open                survives if the block can begin anew,
+//	                                                          else fails with the next request
+//	something                they are reads, none answered,   repeats them
+//	                         in no block, or in one that can
+//	                         begin anew
 //	something                it may have been committed       fails, and the outcome is unknown
-//	something                they are reads, none answered    repeats them
 //	something                else                             fails
 func (l loss) judge() verdict {
 	switch {
 	case l.torn, l.pin != "", l.uncertain:
 		return breaks
-	case !l.owed && l.block == openBlock:
+	case !l.owed && l.block == openBlock && !l.renews:
 		return failsNext
 	case !l.owed:
 		return survives
+	case l.reads && (l.block == noBlock || l.block == openBlock && l.renews):
+		return repeats
 	case l.commits:
 		return unknown
-	case l.reads && l.block == noBlock:
-		return repeats
 	}
 	return failsNow
 }

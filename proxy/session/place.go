@@ -114,6 +114,7 @@ func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	runs := m.Kind == wire.Query || m.Kind == wire.Bind
 	s.ran = s.ran || runs || m.Kind == wire.FunctionCall
 	s.notePortal(m)
+	s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)
 	if asks {
 		s.noteWrite(r)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"slices"
 
 	"pgherd/proxy/query"
 	"pgherd/proxy/statements"
@@ -13,6 +14,7 @@ import (
 type rerun struct {
 	bytes []byte
 	owed  int  // replies that the copied requests have in all
+	bound bool // the unnamed portal is bound by one of them
 	full  bool // there were more than are copied, or others
 	due   bool // they are to be asked again
 	spent int  // how often they were, since the client had an answer
@@ -30,8 +32,14 @@ func (r *rerun) add(m *wire.Message) {
 		return
 	}
 	switch m.Kind {
-	case wire.Query, wire.Bind, wire.Describe, wire.Execute, wire.Sync:
+	case wire.Query, wire.Describe, wire.Sync:
 		r.owed++
+	case wire.Bind:
+		r.owed++
+		r.bound = true
+	case wire.Execute:
+		r.owed++
+		r.full = r.full || !r.bound // the portal is lost with the server
 	case wire.Flush:
 	case wire.Parse:
 		r.owed++
@@ -66,14 +74,17 @@ func (s *Session) askAgain() error {
 	return s.handleCopy(requests)
 }
 
-// recent are the statements that were executed since the last Sync, as many as it takes to
-// know whether the Sync commits something.
+// recent are the statements that Executes have run since the last Sync, as many as it takes to
+// know whether the Sync commits something. What a Query has run is owed until its end.
 type recent struct {
 	ran  [4]*statements.Statement
 	many int
 }
 
 func (r *recent) add(about any) {
+	if _, ofQuery := about.(*query.Script); ofQuery {
+		return
+	}
 	if st, _ := about.(*statements.Statement); r.many < len(r.ran) {
 		r.ran[r.many] = st
 	}
@@ -99,3 +110,12 @@ func (r *recent) leaves(open bool) bool {
 	}
 	return open
 }
+
+// renews says that the open block can begin anew on another server: each of its statements has a
+// snapshot of its own, and all of them have only read.
+func (s *Session) renews() bool {
+	return s.begun != nil && s.hasOnlyRead && slices.Contains(perStatement, s.isolation())
+}
+
+// perStatement are the isolation levels in which each statement has a snapshot of its own.
+var perStatement = []string{"read committed", "read uncommitted"}

@@ -75,7 +75,7 @@ func endFor(err error) result {
 // caller is to send it as it is. If the server is lost before the request was sent, the
 // request goes through the steps anew.
 func (s *Session) begin() (sent bool, err error) {
-	if s.set.FailoverWait > 0 && s.status == wire.Idle && s.expect.Empty() && !s.expect.InExtended() {
+	if s.set.FailoverWait > 0 && s.expect.OwedToClient() == 0 && !s.expect.InExtended() {
 		s.rerun.end()
 	}
 	for range losses {

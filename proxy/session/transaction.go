@@ -21,14 +21,16 @@ import (
 //	any            parted    Idle            the server is gone; a held-back BEGIN is kept
 //	any            breakOff  Failed          the block was lost with its server
 //	any            mourn     InTransaction   likewise, and the client is told with its next request
+//	Idle           renew     InTransaction   the block goes on without its server: the next gets its BEGIN
 //	any            over      Idle            the block has ended; nothing is kept
 type transaction struct {
-	status  byte                  // wire.Idle, InTransaction or Failed
-	begun   *query.Script         // the BEGIN of the open block, if that was held back; else nil
-	begunAt time.Time             // when it was held back
-	begins  *statements.Statement // a BEGIN whose Bind pgherd has answered, unknown to any server; nil if there is none
-	ended   bool                  // what ends a block was sent, and the server has not reported a status since
-	wrote   bool                  // the transaction has written
+	status      byte                  // wire.Idle, InTransaction or Failed
+	begun       *query.Script         // the BEGIN of the open block, if that was held back; else nil
+	begunAt     time.Time             // when it was held back
+	begins      *statements.Statement // a BEGIN whose Bind pgherd has answered, unknown to any server; nil if there is none
+	ended       bool                  // what ends a block was sent, and the server has not reported a status since
+	wrote       bool                  // the transaction has written
+	hasOnlyRead bool                  // of the block whose BEGIN was held back nothing was sent but reads
 	// bereaved says that the block was lost with its server, and the client was not told yet;
 	// implicit, that it is one that no BEGIN began.
 	bereaved, implicit bool
@@ -51,6 +53,14 @@ func (t *transaction) hold(begin *query.Script, now time.Time) {
 		panic("session: a BEGIN is held back inside of a transaction")
 	}
 	t.begun, t.begunAt, t.begins = begin, now, nil
+	t.hasOnlyRead = true
+	t.enter(wire.InTransaction)
+}
+
+// renew keeps a block open that has lost its server. The next server gets its BEGIN, as if that
+// were still held back.
+func (t *transaction) renew(begun *query.Script, at time.Time) {
+	t.begun, t.begunAt = begun, at
 	t.enter(wire.InTransaction)
 }
 

@@ -168,7 +168,7 @@ var ofFailover = []broken{
 		"inBlock && !failed && script.Commits(), !inBlock && s.mayWriteNow(script):", "false:"},
 	{"what a Sync commits was not done", "../session", "Session.mayHaveCommitted", "slices.ContainsFunc(waiting, endsSequence)", "false"},
 	{"what may be committed is repeated", "../session", "loss.judge", "case l.commits:\n\t\treturn unknown", "case l.commits:\n\t\treturn repeats"},
-	{"a read is repeated that was answered in part", "../session", "Session.lose", "last.untold && s.repeatsReads(waiting)", "s.repeatsReads(waiting)"},
+	{"a read is repeated that was answered in part", "../session", "Session.lose", "s.replies.passed == 0 && s.repeatsReads(waiting)", "s.repeatsReads(waiting)"},
 	{"what was noted of lost requests stays", "../expect", "List.Abandon", "back(false)", "_ = back"},
 	{"a lost block is told twice", "../session", "Session.bereft", "\ts.bereaved = false\n", ""},
 	{"the COMMIT of a lost block is a rollback", "../session", "Session.bereft", "script.Ends() && !script.Commits():", "script.Ends():"},
