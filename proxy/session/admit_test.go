@@ -41,7 +41,7 @@ func TestLogInIsConfirmed(t *testing.T) {
 	w.run()
 	w.ended("returned")
 	if !slices.Equal(w.findings, []pool.Finding{letInOn}) {
-		t.Errorf("noted %v", w.findings)
+		t.Errorf("findings are %v, want %v", w.findings, []pool.Finding{letInOn})
 	}
 }
 
@@ -67,9 +67,9 @@ func TestLogInIsJudgedAnew(t *testing.T) {
 			w.greeted(w.client.leaves())
 			w.run()
 			w.ended("returned discarded")
-			same2(t, "the session stands on the new one", w.session.admission, fresh.server.Admission)
+			same2(t, "the session's Admission", w.session.admission, fresh.server.Admission)
 		})
-		t.Run(name+", and it is refused", func(t *testing.T) {
+		t.Run(name+", and the new log-in is refused", func(t *testing.T) {
 			w := doubtful(t)
 			old := w.letIn(w.admission)
 			if answer == nil {

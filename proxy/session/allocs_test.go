@@ -137,11 +137,11 @@ func newBench(tb testing.TB, c *benchRound) (round func()) {
 		sent, told := server.sent, client.sent
 		say(request, reply)
 		asked := len(request)
-		if c.before != nil { // under a name of ours
+		if c.before != nil { // the server knows it by a name of pgherd's
 			asked += len("pgherd_1") - len("s1")
 		}
 		if server.sent-sent != asked || client.sent-told != len(reply) || s.state != Idle {
-			tb.Fatalf("%d of %d, %d of %d bytes went through, %v", server.sent-sent, len(request), client.sent-told, len(reply), s.state)
+			tb.Fatalf("the server got %d bytes of %d, the client %d of %d; the session's state is %v", server.sent-sent, asked, client.sent-told, len(reply), s.state)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func newBench(tb testing.TB, c *benchRound) (round func()) {
 // benchRound has the messages of one round, which is repeated, and those before the first round.
 type benchRound struct {
 	mode                   pool.Mode
-	routed                 bool // to a standby
+	routed                 bool // reads go to a standby
 	before, request, reply []byte
 }
 
@@ -176,9 +176,9 @@ func TestNoAllocations(t *testing.T) {
 	for name, c := range rounds {
 		t.Run(name, func(t *testing.T) {
 			round := newBench(t, &c)
-			round() // takes its server
+			round() // the first round checks out the server
 			if n := testing.AllocsPerRun(1000, round); n != 0 {
-				t.Errorf("%v allocations", n)
+				t.Errorf("got %v allocations, want none", n)
 			}
 		})
 	}

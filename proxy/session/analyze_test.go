@@ -69,7 +69,7 @@ func TestPins(t *testing.T) {
 			w.run()
 			w.ended("returned")
 			if w.session.tracker.Pinned() != "" || s.server.Used {
-				t.Error("it is returned as it was")
+				t.Error("the pin outlives the reset, or the server still counts as used")
 			}
 		})
 	}
@@ -106,7 +106,7 @@ func TestDescribeBehindDiscardAll(t *testing.T) {
 	w.run()
 }
 
-// TestStatementModeRefusesTransactions checks that the error says which mode would not.
+// TestStatementModeRefusesTransactions checks that the error names the pooling mode that refuses.
 func TestStatementModeRefusesTransactions(t *testing.T) {
 	w, _ := transactionWorld(t)
 	w.set.Modes.Default = pool.Statement
@@ -157,7 +157,7 @@ func TestNoAnswer(t *testing.T) {
 	w.then(s[0].words(t, "Query STATE"), s[0].says(erred("57014")))
 	w.then(s[0].words(t, "Query STATE"), s[0].says(erred("57014")))
 	w.then(s[0].words(t), w.told(0, selectedText...), func() {
-		same2(t, "why it stays", w.session.View().Pinned, "its state cannot be asked for")
+		same2(t, "why the server is pinned", w.session.View().Pinned, "its state cannot be asked for")
 		same2(t, "pins counted", w.pins, 1)
 	}, w.sends(simple("SELECT 1")))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
@@ -173,7 +173,7 @@ func TestPinnedWhileItIsThere(t *testing.T) {
 	w.greeted(w.sends(simple("LISTEN news")))
 	w.then(s[0].words(t, "Query LISTEN news", "Query STATE"), s[0].says(done("LISTEN"), state("l news")))
 	w.then(w.told(0, "CommandComplete LISTEN", "ReadyForQuery I"), func() {
-		same2(t, "why it stays", w.session.View().Pinned, "LISTEN news")
+		same2(t, "why the server is pinned", w.session.View().Pinned, "LISTEN news")
 		same2(t, "pins counted", w.pins, 1)
 		same2(t, "the server may have state", s[0].server.Used, true)
 	}, w.sends(simple("SELECT 1")))
@@ -181,7 +181,7 @@ func TestPinnedWhileItIsThere(t *testing.T) {
 	w.then(w.told(0, selectedText...), w.sends(simple("UNLISTEN *")))
 	w.then(s[0].words(t, "Query UNLISTEN *", "Query STATE"), s[0].says(done("UNLISTEN"), state()))
 	w.then(w.told(1, "CommandComplete UNLISTEN", "ReadyForQuery I"), func() {
-		same2(t, "why it stays", w.session.View().Pinned, "")
+		same2(t, "why the server is pinned", w.session.View().Pinned, "")
 		same2(t, "the server may have state", s[0].server.Used, false)
 	}, w.sends(simple("SELECT 1")))
 	w.then(s[1].words(t, "Query SELECT 1"), s[1].says(selected))
@@ -196,7 +196,7 @@ func TestKeptUntilDiscarded(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.greeted(w.sends(simple("SELECT keeper()")))
 	w.then(s[0].words(t, "Query SELECT keeper()"), s[0].says(selected))
-	w.then(w.told(0, selectedText...), func() { same2(t, "why it stays", w.session.View().Pinned, "function keeper") },
+	w.then(w.told(0, selectedText...), func() { same2(t, "why the server is pinned", w.session.View().Pinned, "function keeper") },
 		w.sends(simple("DISCARD ALL")))
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL"))) // the client's DISCARD ALL, and the question for what it has left
@@ -228,7 +228,7 @@ func (w *world) denied(what string, rest ...string) func() {
 		}
 		f := wire.ViewFault(m.Body())
 		if f.Code != "0A000" || !strings.HasPrefix(f.Message, what) || f.Hint == "" {
-			w.t.Errorf("refused by %+v, want %s", f, what)
+			w.t.Errorf("got error %+v, want one that says %s", f, what)
 		}
 		w.client.words(w.t, append([]string{"ErrorResponse ERROR 0A000"}, rest...)...)()
 	}
@@ -355,7 +355,7 @@ func TestNotParsedAhead(t *testing.T) {
 	w.then(w.told(2, "ParseComplete", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	if s[1].server.Prepared.Find(w.proven[0]) != nil {
-		t.Error("a statement of another meaning has the same key")
+		t.Error("a statement prepared under other settings has the key of the shared one")
 	}
 }
 
@@ -380,7 +380,7 @@ func TestNotifiedInBetween(t *testing.T) {
 	w.run()
 }
 
-// TestCatalogComesFirst checks that nothing is judged before the catalog is known, and that the
+// TestCatalogComesFirst checks that no statement is analyzed before the catalog is known, and that the
 // catalog is asked for again when that is due.
 func TestCatalogComesFirst(t *testing.T) {
 	w, s := sharingWorld(t, 3)
@@ -389,7 +389,7 @@ func TestCatalogComesFirst(t *testing.T) {
 	w.greeted(w.sends(simple("SELECT f()")))
 	w.then(s[0].words(t, "Query CATALOG"), s[0].says(answer))
 	w.then(s[0].words(t, "Query SELECT f()"), s[0].says(selected))
-	w.then(s[0].words(t, "Query CATALOG"), w.client.words(t, selectedText...), s[0].says(answer)) // the entry does not know when the first was asked
+	w.then(s[0].words(t, "Query CATALOG"), w.client.words(t, selectedText...), s[0].says(answer)) // the entry does not know when the first question was sent
 	w.then(w.told(1), w.sends(simple("SELECT f()")))
 	w.then(s[1].words(t, "Query SELECT f()"), s[1].says(selected))
 	w.then(w.told(2, selectedText...), w.passes(time.Minute), w.sends(simple("SELECT f()")))
@@ -424,7 +424,7 @@ func TestCatalogOfShortSessions(t *testing.T) {
 			w.run()
 			w.ended(c.known)
 			if known := entry.Snapshot() != before; known != (name == "answered") || entry.Due(w.now) == known {
-				t.Errorf("known anew: %v, due: %v", known, entry.Due(w.now))
+				t.Errorf("the catalog was read again: %v; it is due: %v", known, entry.Due(w.now))
 			}
 		})
 	}
@@ -448,7 +448,7 @@ func TestKilledWhileTheyAsk(t *testing.T) {
 		w.ended("discarded")
 	}
 	if entry.Snapshot() != before {
-		t.Error("it has forgotten what it knew")
+		t.Error("the catalog's snapshot was replaced, want it kept")
 	}
 }
 

@@ -90,7 +90,7 @@ func TestCommitIsTold(t *testing.T) {
 	w.then(s[0].says(inside("BEGIN"), inside("DELETE 1")), w.passes(time.Second))
 	w.then(w.sends(parse("COMMIT"), execute, wire.AppendFlush(nil)))
 	w.then(s[0].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("COMMIT")))
-	w.then(func() { same2(t, "the last write", w.lastWrite, w.now) }, w.sends(syncs))
+	w.then(func() { same2(t, "time of the last write", w.lastWrite, w.now) }, w.sends(syncs))
 	w.then(s[0].says(ready))
 	w.then(w.sends(terminate))
 	w.run()

@@ -93,7 +93,7 @@ func TestCancelIsDropped(t *testing.T) {
 	w.greeted(w.sends(simple("SELECT 1")))
 	w.then(w.cancels)
 	w.then(s[0].says(done("RESET"), selected)) // both replies come at once
-	w.then(w.strikes(), func() { w.same("remembered", w.session.Wishes(), false) }, w.sends(simple("SELECT 2")))
+	w.then(w.strikes(), func() { w.same("a cancel is pending", w.session.Wishes(), false) }, w.sends(simple("SELECT 2")))
 	w.then(w.strikes(), s[0].says(selected))
 	w.then(w.strikes(), w.sends(terminate))
 	w.run()
@@ -119,7 +119,7 @@ func TestCancelOfAStatementThatIsPrepared(t *testing.T) {
 	w.greeted(w.sends(prepared("a")))
 	w.then(s[0].says(ran()))
 	w.then(func() { s[0].out, w.free = nil, append(w.free, s[0].server) }, w.sends(prepared("b")))
-	w.then(func() { w.same("owed first", w.session.expect.Next(), expect.Swallow) }, w.cancels)
+	w.then(func() { w.same("disposition of the first reply owed", w.session.expect.Next(), expect.Swallow) }, w.cancels)
 	w.then(w.strikes(s[0]), s[0].says(ran(wire.AppendCloseComplete(nil))))
 	w.then(w.answered)
 	w.then(w.sends(terminate))

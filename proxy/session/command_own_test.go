@@ -92,9 +92,9 @@ func TestOwnValues(t *testing.T) {
 	w.then(w.client.gets(t, "CommandComplete SET 7", "ReadyForQuery I"))
 	w.run() // nothing more comes, so the limit ends the session
 	w.client.gets(t, "ErrorResponse FATAL 57P05")()
-	same2(t, "the time", w.now.Sub(time.Unix(1_000_000_000, 0)), 7*time.Second)
+	same2(t, "time until the session ended", w.now.Sub(time.Unix(1_000_000_000, 0)), 7*time.Second)
 	same2(t, "checkouts", len(w.asked), 0)
-	same2(t, "the others' limit", w.set.ClientIdle, time.Hour)
+	same2(t, "other sessions' idle limit", w.set.ClientIdle, time.Hour)
 }
 
 // TestOwnValuesOutliveAReload checks that a session's own values are kept on top of new settings.
@@ -204,7 +204,7 @@ func TestSeveralCommands(t *testing.T) {
 			w.run()
 			same2(t, "checkouts", len(w.asked), 0)
 			if slices.Equal(want, refused) && w.session.values != nil {
-				t.Error("half of it was run")
+				t.Error("a command of the refused string was run")
 			}
 		})
 	}
@@ -261,7 +261,7 @@ func TestOwnWhileStopping(t *testing.T) {
 	w.greeted(w.client.says(simple("pgpool set 5")))
 	w.run()
 	if !errors.Is(w.err, ErrStopped) || w.session.values != nil {
-		t.Error(w.err, w.session.values)
+		t.Error("the session ended with", w.err, "and values", w.session.values, "- want ErrStopped and none")
 	}
 }
 

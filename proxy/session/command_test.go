@@ -70,7 +70,7 @@ func TestShow(t *testing.T) {
 			[]string{"ParseComplete", "CloseComplete", "ReadyForQuery I"}},
 		"a portal closed": {slices.Concat(bound("show a"), wire.AppendClose(nil, 'P', ""), syncs),
 			append(boundText, "DataRow a", "CommandComplete SELECT 1", "CloseComplete", "ReadyForQuery I")},
-		"two of them": {append(simple("show a"), simple("show b")...),
+		"two commands": {append(simple("show a"), simple("show b")...),
 			[]string{"RowDescription", "DataRow a", "CommandComplete SELECT 1", "ReadyForQuery I",
 				"RowDescription", "DataRow b", "CommandComplete SELECT 1", "ReadyForQuery I"}},
 	} {
@@ -166,7 +166,7 @@ func TestNamesAreTakenOver(t *testing.T) {
 			s := w.server()
 			w.greeted(w.client.says(bound("show a"), syncs))
 			w.then(func() { w.client.out = nil }, func() {
-				for _, m := range c.sent { // in pieces, as long messages come
+				for _, m := range c.sent { // long messages arrive in pieces
 					w.client.in = append(w.client.in, m[:len(m)/2], m[len(m)/2:])
 				}
 			})
@@ -199,7 +199,7 @@ func TestShowDuringATornMessage(t *testing.T) {
 	w := newShowWorld(t)
 	s := w.server()
 	note := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("x", 2*wire.WholeLimit)})
-	begun := wire.WholeLimit + 100 // so much is not held back until the rest has come
+	begun := wire.WholeLimit + 100 // a message of this size is forwarded before all of it has arrived
 	w.greeted(w.client.says(simple("listen channel")))
 	w.then(s.gets(t, "Query listen channel"), s.says(done("LISTEN")))
 	w.then(w.client.gets(t, "CommandComplete LISTEN", "ReadyForQuery I"), s.says(note[:begun]))
@@ -221,7 +221,7 @@ func TestPanic(t *testing.T) {
 	w.then(w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.client.says(simple("show bug in find")))
 	w.run()
 	w.client.gets(t, "ErrorResponse FATAL XX000")()
-	s.gets(t, "Query q")() // it is not reset, because its state is not known
+	s.gets(t, "Query q")() // the server is not reset, because its state is not known
 	w.ended("discarded")
 }
 
@@ -235,6 +235,6 @@ func TestPanicInTheTeardown(t *testing.T) {
 	w.run()
 	w.ended("discarded")
 	if w.err == nil || !strings.Contains(w.err.Error(), "panic") {
-		t.Errorf("it ended by %v", w.err)
+		t.Errorf("the session ended by %v, want a panic", w.err)
 	}
 }

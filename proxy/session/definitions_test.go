@@ -23,8 +23,8 @@ func definedAnew(t *testing.T) *catalog.Snapshot {
 	return s
 }
 
-// TestJudgedBeforeItWaits checks that a server stays with the session if another client has changed
-// what a function does while its caller waited for a server, or while it ran.
+// TestJudgedBeforeItWaits checks that a server is pinned if another client has changed what a function
+// does while its caller waited for a server, or while the function ran.
 func TestJudgedBeforeItWaits(t *testing.T) {
 	for name, trace := range map[string]struct{ request, answer []byte }{
 		"simple":   {simple("SELECT quiet()"), selected},
@@ -50,7 +50,7 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 					w.then(change, w.grants(s[0]))
 					w.then(s[0].says(trace.answer))
 				}
-				w.then(w.is(Idle), func() { same2(t, "pinned", w.session.tracker.Pinned(), "function quiet") })
+				w.then(w.is(Idle), func() { same2(t, "why the server is pinned", w.session.tracker.Pinned(), "function quiet") })
 				w.then(func() { same2(t, "servers returned", len(w.returned), 0) }, w.sends(terminate))
 				w.then(s[0].says(done("ABORT"), done("DISCARD ALL")))
 				w.run()
@@ -81,14 +81,14 @@ func TestExecuteIsJudgedAgain(t *testing.T) {
 // has ended.
 func TestDefinitionIsToldFirst(t *testing.T) {
 	create := simple("CREATE FUNCTION a() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-	t.Run("heard", func(t *testing.T) {
+	t.Run("the client waits for the answer", func(t *testing.T) {
 		w, s := sharingWorld(t, 1)
 		entry := w.set.Catalogs.Entry("app")
 		var before, during uint64
 		w.greeted(func() { before = entry.Tick() }, w.sends(create))
 		w.then(func() { during = entry.Tick() }, s[0].says(complete("CREATE FUNCTION")))
 		w.then(w.told(0, "CommandComplete CREATE FUNCTION"), func() {
-			same2(t, "others were warned before it was sent, and told before its author", during > before && entry.Tick() > during, true)
+			same2(t, "other sessions were warned before the definition was sent, and told of it before its client", during > before && entry.Tick() > during, true)
 		}, s[0].says(ready))
 		w.then(func() { s[0].out = nil }, s[0].says(state()))
 		w.then(w.told(0, "ReadyForQuery I"), func() { s[0].out = nil }, s[0].says(wire.AppendTextColumns(nil, "a"), done("SELECT")))
@@ -96,19 +96,19 @@ func TestDefinitionIsToldFirst(t *testing.T) {
 		w.then(s[0].says(done("ABORT"), done("DISCARD ALL")))
 		w.run()
 	})
-	t.Run("left behind", func(t *testing.T) {
+	t.Run("the client does not wait", func(t *testing.T) {
 		w, s := sharingWorld(t, 1)
 		entry := w.set.Catalogs.Entry("app")
 		w.greeted(w.sends(create))
 		w.then(w.client.hangs(errors.New("connection reset by peer")))
 		w.run()
 		w.ended("aborted")
-		same2(t, "it may still take effect", entry.Stale(), true)
+		same2(t, "the catalog is stale while the definition may take effect", entry.Stale(), true)
 		entry.Store(entry.Ask(time.Unix(0, 0)), effecttest.Known(t))
 		same2(t, "and does while others ask", entry.Stale(), true)
 		s[0].server.Closed()
 		entry.Store(entry.Ask(time.Unix(0, 0)), effecttest.Known(t))
-		same2(t, "it may once its server has ended", entry.Stale(), false)
+		same2(t, "the catalog is stale once the server has ended", entry.Stale(), false)
 	})
 }
 

@@ -33,7 +33,7 @@ type herdWorld struct {
 	notices  []string
 	lines    []querylog.Line
 	of       []uint64 // the positions that nodes have replayed
-	catalogs int      // how often the catalog was asked for
+	catalogs int      // number of questions for the catalog
 }
 
 func newHerdWorld(t *testing.T) *herdWorld {
@@ -181,7 +181,7 @@ func (w *herdWorld) live() {
 	w.then(w.serve)
 	w.session = New(w, w.set, w.who, w.client, 77, []byte{1, 2, 3, 4})
 	if err := w.session.Run(); err != errLeft || len(w.moments) > 1 {
-		w.t.Errorf("the session ended by %v with %d moments to come", err, len(w.moments))
+		w.t.Errorf("the session ended by %v, with %d moments not yet run", err, len(w.moments))
 	}
 }
 
@@ -258,7 +258,7 @@ func TestExplainAsksTheCatalog(t *testing.T) {
 			w.sends(simple("EXPLAIN ROUTE " + c.sql))
 			w.then(func() { asked = w.catalogs })
 			if w.live(); asked != want {
-				t.Errorf("%s: %d questions, want %d", c.name, asked, want)
+				t.Errorf("%s: got %d questions for the catalog, want %d", c.name, asked, want)
 			}
 		}
 	}
@@ -284,7 +284,7 @@ func TestExplainVerbose(t *testing.T) {
 		return names
 	}
 	if strings.Count(all, "| - ") < 10 || strings.Contains(some, "| - ") || !slices.Equal(rules(all), rules(some)) {
-		t.Errorf("verbose:\n%s\nelse:\n%s", all, some)
+		t.Errorf("want every rule only with VERBOSE, and the same rules that apply\nwith VERBOSE:\n%s\nwithout:\n%s", all, some)
 	}
 }
 
@@ -319,7 +319,7 @@ func TestExplainRoute(t *testing.T) {
 			}
 			w.then(func() {
 				if rows = w.rows; len(w.got) != sent {
-					t.Errorf("%s: servers got %.80q", c.name, w.got[sent:])
+					t.Errorf("%s: servers got %.80q, want nothing", c.name, w.got[sent:])
 				}
 			})
 			w.live()
@@ -327,7 +327,7 @@ func TestExplainRoute(t *testing.T) {
 			if text = trailing.ReplaceAllString(text, ""); !extended {
 				file.WriteString(text)
 			} else if !strings.HasSuffix(file.String(), text) {
-				t.Errorf("%s, in the extended protocol:\n%s", c.name, text)
+				t.Errorf("%s: the extended protocol has another answer:\n%s", c.name, text)
 			}
 		}
 	}
@@ -339,7 +339,7 @@ func TestExplainRoute(t *testing.T) {
 	}
 	want, err := os.ReadFile(golden)
 	if err != nil || file.String() != string(want) {
-		t.Errorf("%v; -update shows what differs from %s", err, golden)
+		t.Errorf("the explanations differ from the golden file (read: %v); run with -update, and see git diff %s", err, golden)
 	}
 }
 
@@ -372,9 +372,9 @@ func TestExplainTellsTheTruth(t *testing.T) {
 			got := slices.DeleteFunc(slices.Clone(w.got[sent:]), func(s string) bool { return !strings.HasSuffix(s, " "+c.sql) })
 			switch last := said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]; {
 			case len(got) == 0 && strings.Contains(last, "| node"):
-				t.Errorf("%s: nobody got it\n%s", c.name, last)
+				t.Errorf("%s: no server got the statement, but EXPLAIN ROUTE says\n%s", c.name, last)
 			case len(got) > 0 && !strings.Contains(last, "| node "+got[0][:1]+" "):
-				t.Errorf("%s: %q\n%s", c.name, got, last)
+				t.Errorf("%s: got %q, but EXPLAIN ROUTE says\n%s", c.name, got, last)
 			}
 		})
 		w.live()

@@ -57,7 +57,7 @@ func TestNumberOfAServer(t *testing.T) {
 			}, w.client.leaves())
 			w.run()
 			if !c.servers && w.now.Sub(began) > time.Minute {
-				t.Error("it waited for longer")
+				t.Error("the client waited for longer than a minute, want loginWait")
 			}
 		})
 	}
@@ -96,7 +96,7 @@ func TestNotificationNamesAClient(t *testing.T) {
 			w.then(func() { w.client.out = nil }, s.says(note[cut:]))
 			w.then(func() {
 				if got := string(w.client.out); cut > 0 && got != string(wire.AppendNotificationResponse(nil, want, "channel", "payload")) {
-					t.Errorf("process %d: client got %q", pid, got)
+					t.Errorf("a notification of process %d: the client got %q", pid, got)
 				}
 			}, w.client.leaves())
 			w.then(func() { s.in = append(s.in, done("DISCARD ALL")) })

@@ -25,9 +25,9 @@ func (w *world) hears(want ...string) func() { return w.client.gets(w.t, want...
 
 // lostServer is what a client has asked for when its server is lost, and what it gets then.
 type lostServer struct {
-	before  [][]byte // requests of the client, each with the answer to it
-	asks    []byte   // and this when the server is lost
-	told    []byte   // what the server says before that
+	before  [][]byte // requests of the client, each with its answer
+	asks    []byte   // its request when the server is lost
+	told    []byte   // what the server answers before it is lost
 	hears   []string
 	then    []byte   // the client's next request
 	second  []string // what the next server gets, if there is one
@@ -140,7 +140,7 @@ var lostServers = map[string]lostServer{
 		second: []string{"Query SET \"work_mem\" TO '5';", "Query " + read}, answers: append(done("SET"), selected...), hears2: selectedText},
 	"a notice that the server ends": {
 		asks: simple(read), told: dying, second: []string{"Query " + read}, answers: selected, hears2: selectedText},
-	"a write that looks like a read": { // what was described last is not what is executed
+	"a write that looks like a read": { // the statement described last is not the one executed
 		before: [][]byte{slices.Concat(wire.AppendParse(nil, "w", write, nil), wire.AppendParse(nil, "r", read, nil), syncs),
 			slices.Concat(wire.AppendParseComplete(nil), wire.AppendParseComplete(nil), ready)},
 		asks:  slices.Concat(wire.AppendBind(nil, &wire.BindView{Statement: []byte("w")}), wire.AppendDescribe(nil, 'S', "r"), wire.AppendExecute(nil, "", 0), syncs),
@@ -148,7 +148,7 @@ var lostServers = map[string]lostServer{
 	"a block that has failed": {
 		before: [][]byte{simple("BEGIN"), begun, simple("SELECT 1/0"), failed("22012")}, then: simple("ROLLBACK"),
 		hears2: []string{"CommandComplete ROLLBACK", "ReadyForQuery I"}},
-	"what gets to the server and what does not": {
+	"a part of the pipeline reaches the server": {
 		asks: slices.Concat(unnamed(write), wire.AppendFlush(nil)), hears: []string{"ErrorResponse ERROR 08007"},
 		then: syncs, hears2: []string{"ReadyForQuery I"}},
 }
@@ -166,7 +166,7 @@ func TestLostServer(t *testing.T) {
 					w.then(at.says(c.before[i+1]))
 					w.then(func() {
 						w.client.out = nil
-						if mode == pool.Transaction && w.session.server == nil { // the next one would be another server
+						if mode == pool.Transaction && w.session.server == nil { // otherwise the next request would get another server
 							w.free = slices.Insert(w.free, 0, at.server)
 						}
 					})
@@ -192,12 +192,12 @@ func TestLostServer(t *testing.T) {
 				}
 				w.then(func() {
 					if w.session.View().State == Closing {
-						t.Error("the session has ended")
+						t.Error("the session has ended, want it to go on")
 					}
 				}, w.sends(terminate))
 				w.run()
 				if len(w.suspected) != 1 && !(mode == pool.Transaction && name == "between two transactions") {
-					t.Errorf("suspected %v", w.suspected)
+					t.Errorf("suspected nodes %v, want one", w.suspected)
 				}
 			})
 		}
@@ -214,7 +214,7 @@ func TestPinnedSessionEnds(t *testing.T) {
 	w.run()
 	w.hears("ErrorResponse FATAL 08006")()
 	if f, _ := w.err.(*wire.Fault); f == nil || f.Detail != "The connection between pgherd and PostgreSQL was lost. The session cannot go on with another server: function p." {
-		t.Errorf("%v", w.err)
+		t.Errorf("the session ended by %v, want an error that names the pin", w.err)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestRollbackDoesNotHideALostLock(t *testing.T) {
 			w.run()
 			f, _ := w.err.(*wire.Fault)
 			if pin != "" && (f == nil || !strings.HasSuffix(f.Detail, "The session cannot go on with another server: "+pin+".")) {
-				t.Errorf("the session ends with %v", w.err)
+				t.Errorf("the session ended by %v", w.err)
 			}
 		})
 	}
@@ -299,7 +299,7 @@ func TestTornReplyEndsSession(t *testing.T) {
 	w.then(s[0].says(row[:50]), s[0].hangs(io.EOF))
 	w.run()
 	if !bytes.Equal(w.client.out, row[:50]) {
-		t.Errorf("the client got %q", w.client.out)
+		t.Errorf("the client got %q, want nothing behind the half message", w.client.out)
 	}
 }
 
@@ -329,7 +329,7 @@ func TestCancelOfALostServer(t *testing.T) {
 	w.then(w.hears(selectedText...), w.sends(terminate))
 	w.run()
 	if len(w.canceled) != 1 || len(w.returned) == 0 || w.returned[len(w.returned)-1] != s[1].server {
-		t.Errorf("%d cancels, returned %v", len(w.canceled), w.returned)
+		t.Errorf("%d cancels were sent, servers returned: %v", len(w.canceled), w.returned)
 	}
 }
 

@@ -20,18 +20,18 @@ func TestLoss(t *testing.T) {
 		ends := l.torn || l.uncertain || l.pin != ""
 		switch {
 		case ends != (v == breaks):
-			t.Error(name, "- only what cannot go on ends")
+			t.Error(name, "- want the session to end exactly if it is torn, uncertain or pinned")
 		case ends:
 		case l.owed && (v == survives || v == failsNext):
-			t.Error(name, "- a client that waits gets no answer")
+			t.Error(name, "- the client waits for an answer and gets none")
 		case !l.owed && (v == repeats || v == failsNow || v == unknown):
-			t.Error(name, "- an answer that nobody waits for")
+			t.Error(name, "- the client gets an answer for which it does not wait")
 		case v == repeats && (!l.reads || !again):
-			t.Error(name, "- repeated, though it may have been done")
+			t.Error(name, "- the request is repeated, though it may already have taken effect")
 		case l.owed && (l.commits && v != repeats) != (v == unknown):
-			t.Error(name, "- what may have been committed is unknown, and nothing else is")
+			t.Error(name, "- want the outcome unknown exactly if it may have been committed")
 		case !l.owed && (l.block == openBlock && !again) != (v == failsNext):
-			t.Error(name, "- a transaction that is lost is told to be, once")
+			t.Error(name, "- want the next request to fail exactly if an open transaction was lost")
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// meaningSQL has another meaning under another DateStyle.
+// meaningSQL returns another result under another DateStyle.
 const meaningSQL = "SELECT '01/02/03'::date"
 
 // preparesA lets the client prepare statement a on a server that is then returned.
@@ -26,8 +26,8 @@ func (w *world) runsA(s *side, name string, first ...string) {
 		s.says(setLocally, wire.AppendParseComplete(nil), setLocally, wire.AppendBindComplete(nil), complete("SELECT 1"), ready))
 }
 
-// TestMeaningIsKept checks that a statement means on every server what it meant when the client
-// prepared it.
+// TestMeaningIsKept checks that a statement is prepared on every server under the settings under which
+// the client prepared it.
 func TestMeaningIsKept(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	w.preparesA(s[0])
@@ -38,7 +38,7 @@ func TestMeaningIsKept(t *testing.T) {
 	w.then(w.told(3, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
 	if s[2].server.Prepared.Find(meaningSQL+"\x00\x00\x00") == nil {
-		t.Error("it is not the statement that others share")
+		t.Error("the server has no statement by the key that other clients share")
 	}
 }
 
@@ -94,7 +94,7 @@ func TestMeaningIsAskedFor(t *testing.T) {
 		w.then(w.sends(terminate))
 		w.run()
 	})
-	t.Run("it was tried in vain", func(t *testing.T) {
+	t.Run("the question fails", func(t *testing.T) {
 		w, s := sharingWorld(t, 2)
 		w.preparesA(s[0])
 		w.then(w.sends(simple("SELECT keeper()")))
@@ -145,7 +145,7 @@ func TestMayBeGone(t *testing.T) {
 	w.then(w.sends(simple("SELECT keeper()")))
 	w.then(s[1].words(t, "Query SELECT keeper()"), s[1].says(selected))
 	w.then(w.sends(bindOf("a"), syncs))
-	w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // the server has no statement any more
+	w.then(s[1].words(t, "Query STATE"), s[1].says(german)) // the server no longer has the statement
 	w.then(s[1].words(t, "Bind a", "Execute", "Sync"), s[1].says(fault("ERROR", "26000"), ready))
 	w.then(w.client.leaves())
 	w.then(s[1].words(t, "Query DISCARD ALL"), s[1].says(done("DISCARD ALL")))

@@ -20,8 +20,8 @@ func TestClientMemory(t *testing.T) {
 		own, all int
 		code     string
 	}{
-		"its own":     {10_000, 0, "54000"},
-		"all clients": {0, 12_000, "53200"},
+		"limit per client": {10_000, 0, "54000"},
+		"limit of all":     {0, 12_000, "53200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := sharingWorld(t, 3)
@@ -49,10 +49,10 @@ func TestMemoryIsCounted(t *testing.T) {
 			t.Helper()
 			now := w.session.weight()
 			if more != (now > 5000) {
-				t.Errorf("it weighs %d, more: %v", now, more)
+				t.Errorf("the session's weight is %d, want more than 5000: %v", now, more)
 			}
 			if used := int(w.set.Memory.Used()); used < now || used >= now+2*memoryStep+memoryStep {
-				t.Errorf("%d are counted, it weighs %d", used, now)
+				t.Errorf("%d bytes are counted in Memory, want about the session's weight of %d", used, now)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestMemoryIsCounted(t *testing.T) {
 	w.then(s[2].says(done("SET")))
 	w.then(weighs(true), w.sends(simple("RESET application_name")))
 	w.then(s[3].says(done("SET"), done("RESET")))
-	w.then(weighs(false), w.sends(parses("b", 6001), syncs)) // no server of the pool is known to take this statement
+	w.then(weighs(false), w.sends(parses("b", 6001), syncs)) // no server of the pool is known to accept this statement
 	w.then(s[4].says(wire.AppendParseComplete(nil), ready))
 	w.then(weighs(true), w.sends(simple("DEALLOCATE ALL")))
 	w.then(s[5].says(done("DEALLOCATE ALL")), s[5].says(state("i role none", "i session_authorization alice")))
@@ -85,14 +85,14 @@ func TestDoubtedStatementsCount(t *testing.T) {
 	w.greeted(w.sends(pipeline...))
 	w.then(func() {
 		if got := strings.Count(string(s[0].out), nonsense); got == 0 {
-			t.Error("nothing of it is refused")
+			t.Error("no message of the pipeline was refused")
 		}
 	}, s[0].hangs(io.EOF))
 	w.run()
 }
 
-// TestRedoIsBounded checks the limit in bytes. What is beyond it is not judged again, so the server
-// is pinned.
+// TestRedoIsBounded checks the limit in bytes. A text beyond it is not kept to be analyzed again, so
+// the server is pinned.
 func TestRedoIsBounded(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -104,14 +104,14 @@ func TestRedoIsBounded(t *testing.T) {
 	w.then(func() {
 		r := &w.session.redo
 		if r.bytes > redoBytes || !r.opaque {
-			t.Errorf("%d bytes of texts, opaque: %v", r.bytes, r.opaque)
+			t.Errorf("kept %d bytes of texts, opaque: %v, want within redoBytes and opaque", r.bytes, r.opaque)
 		}
 	}, w.sends(simple("COMMIT")))
 	w.then(s[0].says(done("COMMIT")))
 	w.then(func() {
 		for _, script := range w.session.redo.ran[:cap(w.session.redo.ran)] {
 			if script != nil {
-				t.Error("an idle session holds a script")
+				t.Error("an idle session still refers to a parsed script")
 			}
 		}
 	}, w.sends(terminate))
@@ -147,7 +147,7 @@ func TestSettingsAreRefused(t *testing.T) {
 	w.then(s[0].says(failed("42601")))
 	w.then(w.client.words(t, "ErrorResponse ERROR 54000", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
 	w.then(s[0].says(done("ROLLBACK")))
-	w.then(s[0].says(state("i role none", "i session_authorization alice"))) // the question is asked because an error came behind a SET
+	w.then(s[0].says(state("i role none", "i session_authorization alice"))) // the question is asked because an error came after a SET
 	w.then(w.sends(set()))
 	w.then(s[1].says(done("SET")))
 	w.then(w.client.words(t, "CommandComplete ROLLBACK", "ReadyForQuery I", "CommandComplete SET", "ReadyForQuery I"), w.sends(terminate))

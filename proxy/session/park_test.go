@@ -26,13 +26,13 @@ func readsWhileParked(t *testing.T, pause pool.Pause) {
 	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), w.sends(simple("SELECT 1")))
 	w.then(w.is(WaitServer), w.passes(parkedWait))
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected))
-	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // the next read does not try to get a server of the standby
+	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1"))) // the next read does not ask for a server of the standby
 	w.then(s[0].words(t, "Query SELECT 1"), s[0].says(selected), w.passes(parkedStay))
 	w.then(w.told(0, selectedText...), w.sends(simple("SELECT 1")))
 	w.then(w.is(WaitServer), w.sends(terminate), w.client.leaves())
 	w.then(s[0].words(t, "Query DISCARD ALL"), s[0].says(done("DISCARD ALL")))
 	w.run()
 	w.nodesAsked(0, 1, 1)
-	same2(t, "it took no more", w.now.Sub(began), parkedWait+parkedStay)
+	same2(t, "time for both reads", w.now.Sub(began), parkedWait+parkedStay)
 	same2(t, "places in the queue given up", w.withdrawn >= 2, true)
 }

@@ -20,7 +20,7 @@ func TestPausesAreTold(t *testing.T) {
 		pause        pool.Pause
 		notice, code string
 		hint         string
-		failover     time.Duration // where another primary is waited for, a write does not wait twice either
+		failover     time.Duration // while a failover is awaited, a write does not wait twice either
 	}{
 		{"by the limits", pool.Pause{}, busy, "53300", "", 0},
 		{"one database", pool.Pause{Since: since, By: "alice"},
@@ -49,7 +49,7 @@ func TestPausesAreTold(t *testing.T) {
 			}
 			w.client.out = nil
 		}
-		sql := "SELECT 1" // it could go to a standby, but the session does not wait twice
+		sql := "SELECT 1" // a read could go to a standby, but the session does not wait twice
 		if row.pause == (pool.Pause{}) || row.failover > 0 {
 			sql = "INSERT INTO t VALUES (1)"
 		}
@@ -60,14 +60,14 @@ func TestPausesAreTold(t *testing.T) {
 		w.run()
 		hear()
 		if len(said) != 2 {
-			t.Fatalf("%s: %d messages", row.name, len(said))
+			t.Fatalf("%s: the client got %d messages, want a notice and an error", row.name, len(said))
 		}
 		notice, fault := said[0], said[1]
 		if !strings.Contains(notice.Message, row.notice) || !strings.HasPrefix(notice.Message, "waiting for a server connection: ") || notice.Severity != "NOTICE" {
-			t.Errorf("%s: notice %+v", row.name, notice)
+			t.Errorf("%s: the notice is %+v", row.name, notice)
 		}
 		if fault.Code != row.code || !strings.Contains(fault.Hint, row.hint) || row.code == "57P03" && !strings.Contains(fault.Message, row.notice) {
-			t.Errorf("%s: error %+v", row.name, fault)
+			t.Errorf("%s: the error is %+v", row.name, fault)
 		}
 	}
 }

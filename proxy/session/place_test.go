@@ -161,8 +161,8 @@ func TestOwnWritesAreSeen(t *testing.T) {
 		replayed uint64 // after two moments of waiting
 		node     int
 	}{
-		"the standby catches up": {100, 1},
-		"it does not":            {99, 0},
+		"the standby catches up":   {100, 1},
+		"the standby stays behind": {99, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := routedWorld(t, pool.Transaction, 0, c.node)
@@ -199,7 +199,7 @@ func TestRestartedStandby(t *testing.T) {
 		w.then(w.passes(time.Second), func() { s[1].server.Opened = w.now }, w.grants(s[1]))
 		return w, s
 	}
-	t.Run("it is behind", func(t *testing.T) {
+	t.Run("the standby is behind", func(t *testing.T) {
 		w, s := wait(t)
 		w.moments[len(w.moments)-1] = append(w.moments[len(w.moments)-1], func() { w.replayed, w.asked2 = 50, w.now.Add(time.Second) })
 		w.then(s[1].words(t, `Query SET "work_mem" TO '5';`), s[1].says(done("SET")))
@@ -209,7 +209,7 @@ func TestRestartedStandby(t *testing.T) {
 		w.run()
 		w.nodesAsked(0, 0, 1, 0)
 	})
-	t.Run("its server is gone", func(t *testing.T) {
+	t.Run("the server has ended", func(t *testing.T) {
 		w, s := wait(t)
 		w.then(s[1].words(t, `Query SET "work_mem" TO '5';`), s[1].hangs(errBroken))
 		w.then(w.grants(s[2]))

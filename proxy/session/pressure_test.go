@@ -57,7 +57,7 @@ func TestWaitTimesOut(t *testing.T) {
 	w.run()
 	same2(t, "time waited", w.session.View().Waited, w.set.QueryWait)
 	if w.withdrawn == 0 {
-		t.Error("its place in the queue is kept")
+		t.Error("the session has not withdrawn from the queue")
 	}
 }
 
@@ -74,12 +74,12 @@ func TestWaitForEver(t *testing.T) {
 	w.ended("returned")
 }
 
-// cancels is the event that a cancel comes, for what has arrived.
+// cancels is the event that a cancel comes for the request that has arrived.
 func (w *world) cancels() { w.wrongly(cancelKey, true)() }
 
-// wrongly is the event that a cancel comes with this key, or when there is nothing to cancel.
+// wrongly is the event that a cancel comes with this key. heard says whether the session accepts it.
 func (w *world) wrongly(key string, heard bool) func() {
-	return func() { w.t.Helper(); w.same("heard", w.session.Cancel([]byte(key)), heard) }
+	return func() { w.t.Helper(); w.same("the cancel is accepted", w.session.Cancel([]byte(key)), heard) }
 }
 
 // strikes checks, as an event or at the end, that a cancel was sent to these servers since the last
@@ -93,7 +93,7 @@ func (w *world) strikes(want ...*side) func() {
 		}
 		for i := range max(len(got), len(want)) {
 			if i >= len(got) || i >= len(want) || got[i] != want[i].name {
-				w.t.Errorf("cancels were sent to %q, want %d", got, len(want))
+				w.t.Errorf("cancels were sent to servers %q, want %d cancels", got, len(want))
 				return
 			}
 		}
@@ -112,7 +112,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 	w.then(w.is(Idle), w.client.gets(t, "ErrorResponse ERROR 57014", "ReadyForQuery I"), w.client.leaves())
 	w.run()
 	if w.withdrawn == 0 {
-		t.Error("its place in the queue is kept")
+		t.Error("the session has not withdrawn from the queue")
 	}
 }
 
@@ -175,7 +175,7 @@ func TestCancelIsNeverAnswered(t *testing.T) {
 	w.run()
 	w.ended("discarded")
 	if held := w.now.Sub(before); held < cancelHold {
-		t.Errorf("held for %v only", held)
+		t.Errorf("the server was held for %v, want longer", held)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestEvicted(t *testing.T) {
 		w.run()
 		w.client.gets(t, told)()
 		if w.withdrawn == 0 {
-			t.Error("its place in the queue is kept")
+			t.Error("the session has not withdrawn from the queue")
 		}
 	})
 	t.Run("waiting for its first server", func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestClientIdleLimit(t *testing.T) {
 	w.set.ClientIdle = time.Minute
 	s := w.server()
 	w.greeted(w.passes(59*time.Second), w.client.says(simple("q")))
-	w.then(w.is(Active), w.passes(time.Hour), s.says(done("Q"))) // the server took long
+	w.then(w.is(Active), w.passes(time.Hour), s.says(done("Q"))) // the server takes long
 	w.then(w.is(Idle), w.client.gets(t, "CommandComplete Q", "ReadyForQuery I"), w.passes(59*time.Second))
 	w.then(w.is(Idle), w.client.gets(t), w.passes(time.Second))
 	w.then(w.is(Closing), s.says(done("DISCARD ALL")))
@@ -283,10 +283,10 @@ func TestSlowClient(t *testing.T) {
 	rest := 0
 	w.then(func() {
 		if queued := w.client.Queued(); queued < queuedLimit || queued > queuedLimit+len(row) {
-			t.Errorf("%d bytes are queued", queued)
+			t.Errorf("%d bytes are queued for the slow client", queued)
 		}
 		rest = len(s.in)
-		w.client.in = append(w.client.in, simple("another")) // its next request is not taken, either
+		w.client.in = append(w.client.in, simple("another")) // its next request is not read, either
 	})
 	w.then(func() {
 		same2(t, "what is left with the server", len(s.in), rest)
@@ -314,10 +314,10 @@ func TestSlowServer(t *testing.T) {
 	rest := 0
 	w.then(func() {
 		if queued := s.Queued(); queued < queuedLimit || queued > queuedLimit+len(data) {
-			t.Errorf("%d bytes are queued", queued)
+			t.Errorf("%d bytes are queued for the slow server", queued)
 		}
 		rest = len(w.client.in)
-	}, s.says(fault("ERROR", "57014"), ready)) // the error is read all the same
+	}, s.says(fault("ERROR", "57014"), ready)) // the session reads the server's error nevertheless
 	w.then(w.client.gets(t, "CopyInResponse", "ErrorResponse ERROR 57014", "ReadyForQuery I"), func() {
 		same2(t, "what is left with the client", len(w.client.in), rest)
 		s.slow = false
@@ -339,7 +339,7 @@ func TestSlowServerParts(t *testing.T) {
 	})
 	w.then(func() {
 		if len(w.client.in) == 0 {
-			t.Error("the client was not slowed down")
+			t.Error("the client's data are still read, want it slowed down")
 		}
 	}, s.says(fault("ERROR", "57014"), ready))
 	w.then(func() { same2(t, "what is left with the client", len(w.client.in), 0) }, w.client.says(terminate))
@@ -372,7 +372,7 @@ func TestRowsInRuns(t *testing.T) {
 	line := wire.AppendCopyData(nil, "a line")
 	w.greeted(w.client.says(simple("select")))
 	inFew := func(to *side) func() {
-		return func() { same2(t, "few pieces", to.forwarded < 20, true); to.forwarded = 0 }
+		return func() { same2(t, "in few pieces", to.forwarded < 20, true); to.forwarded = 0 }
 	}
 	w.then(s.says(bytes.Repeat(wire.AppendTextRow(nil, "a row"), rows), done("SELECT")))
 	w.then(inFew(w.client), w.client.says(simple("copy to stdout")))
@@ -394,10 +394,10 @@ func TestLongResponse(t *testing.T) {
 	row := wire.AppendTextRow(nil, strings.Repeat("x", streamAfter/4))
 	w.greeted(w.client.says(simple("q")))
 	w.then(s.says(row, row, row))
-	w.then(func() { same2(t, "switches", len(s.stream), 0) }, s.says(row, row))
-	w.then(func() { same2(t, "on", slices.Equal(s.stream, []bool{true}), true) }, s.says(row, row, row, row))
+	w.then(func() { same2(t, "switches to large reads", len(s.stream), 0) }, s.says(row, row))
+	w.then(func() { same2(t, "large reads are on", slices.Equal(s.stream, []bool{true}), true) }, s.says(row, row, row, row))
 	w.then(func() { same2(t, "switches", len(s.stream), 1) }, s.says(done("Q")))
-	w.then(func() { same2(t, "off", slices.Equal(s.stream, []bool{true, false}), true) }, w.client.says(simple("q")))
+	w.then(func() { same2(t, "large reads are off again", slices.Equal(s.stream, []bool{true, false}), true) }, w.client.says(simple("q")))
 	w.then(s.says(row, row, row, done("Q")))
 	w.then(func() { same2(t, "switches", len(s.stream), 2) })
 	w.quits(s)
@@ -412,9 +412,9 @@ func TestLongCopy(t *testing.T) {
 	lines := wire.AppendCopyData(nil, []byte(strings.Repeat("x", streamAfter/2)))
 	w.greeted(w.client.says(simple("copy t from stdin")))
 	w.then(s.says(wire.AppendCopyInResponse(nil, 0, nil)), w.client.says(lines))
-	w.then(func() { same2(t, "switches", len(w.client.stream), 0) }, w.client.says(lines, lines, lines))
-	w.then(func() { same2(t, "on", slices.Equal(w.client.stream, []bool{true}), true) }, w.client.says(wire.AppendCopyDone(nil)))
-	w.then(func() { same2(t, "off", slices.Equal(w.client.stream, []bool{true, false}), true) }, s.says(done("COPY 1")))
+	w.then(func() { same2(t, "switches to large reads", len(w.client.stream), 0) }, w.client.says(lines, lines, lines))
+	w.then(func() { same2(t, "large reads are on", slices.Equal(w.client.stream, []bool{true}), true) }, w.client.says(wire.AppendCopyDone(nil)))
+	w.then(func() { same2(t, "large reads are off", slices.Equal(w.client.stream, []bool{true, false}), true) }, s.says(done("COPY 1")))
 	w.quits(s)
 	w.run()
 	w.ended("returned")
@@ -429,7 +429,7 @@ func TestLastWords(t *testing.T) {
 	w.then(w.client.says(simple("too late")))
 	w.run()
 	if waited := w.now.Sub(before); waited < goodbye || waited > 2*goodbye {
-		t.Errorf("waited for %v", waited)
+		t.Errorf("the session waited for %v", waited)
 	}
 	same2(t, "requests left unread", len(w.client.in), 0)
 }
@@ -457,13 +457,13 @@ func TestView(t *testing.T) {
 	w.then(w.passes(time.Second), func() {
 		v := w.session.View()
 		if v.Secret != nil || v.Application != "psql" || v.PID != 77 || v.State != Active || v.Server == nil || v.Server.PID != 1 || v.Server.Uses != 1 {
-			t.Errorf("%+v, server %+v", v, v.Server)
+			t.Errorf("the View is %+v, its server %+v", v, v.Server)
 		}
 	}, s.says(done("Q")))
 	w.quits(s)
 	w.run()
 	if v := w.session.View(); v.Server != nil || v.State != Closing || v.State.String() != "closing" {
-		t.Errorf("%+v", v)
+		t.Errorf("the View has changed: %+v", v)
 	}
 }
 
@@ -492,7 +492,7 @@ func TestLeftWhileItWaits(t *testing.T) {
 			w.run()
 			w.ended("")
 			if w.withdrawn == 0 {
-				t.Error("its place in the queue is kept")
+				t.Error("the session has not withdrawn from the queue")
 			}
 		})
 	}

@@ -39,7 +39,7 @@ func TestPromiseIsKept(t *testing.T) {
 			w.describes(s[0])
 			w.then(w.sends(bindOf("a"), syncs))
 			typed := string(wire.AppendParse(nil, "pgherd_1", promisedSQL, wire.MakeOIDs(int4)))
-			w.then(func() { same2(t, "the Parse", string(s[1].out[:len(typed)]), typed) }, s[1].words(t, "Parse pgherd_1 "+promisedSQL, "Describe", "Flush"),
+			w.then(func() { same2(t, "the Parse that the server got", string(s[1].out[:len(typed)]), typed) }, s[1].words(t, "Parse pgherd_1 "+promisedSQL, "Describe", "Flush"),
 				s[1].says(wire.AppendParseComplete(nil), shaped(int4, trace.column)))
 			if trace.column == int4 {
 				w.then(s[1].words(t, "Bind pgherd_1", "Execute", "Sync"), s[1].says(wire.AppendBindComplete(nil), done("SELECT 1")))
@@ -89,7 +89,8 @@ func outdatedPlan() []byte {
 }
 
 // TestOutdatedPlan checks that a client that was told nothing of the statement gets the answer of a
-// new one, and that a client that was told gets PostgreSQL's error. Nobody else meets that plan.
+// new one, and that a client that was told gets PostgreSQL's error. No other client runs into that
+// plan.
 func TestOutdatedPlan(t *testing.T) {
 	parsed, bound := wire.AppendParseComplete(nil), wire.AppendBindComplete(nil)
 	t.Run("told nothing", func(t *testing.T) {
@@ -111,7 +112,7 @@ func TestOutdatedPlan(t *testing.T) {
 		w.then(w.sends(bindOf("a"), syncs))
 		w.then(s[0].words(t, "Bind pgherd_1", "Execute", "Sync"), s[0].says(outdatedPlan(), ready))
 		w.then(w.told(2, "ErrorResponse ERROR 0A000", "ReadyForQuery I"), func() {
-			same2(t, "nobody else finds it", s[0].server.Prepared.Find(promisedSQL+"\x00\x00\x00").Outdated, true)
+			same2(t, "the statement is marked as outdated for other clients", s[0].server.Prepared.Find(promisedSQL+"\x00\x00\x00").Outdated, true)
 		}, w.sends(terminate))
 		w.run()
 	})
@@ -123,10 +124,10 @@ func TestSkippedNames(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])
 	w.then(w.sends(parse("SELECT 1/0"), execute, parse("PREPARE a AS SELECT 1"), execute, syncs))
-	w.then(func() { same2(t, "names pass as they are", w.session.exposed, true) }, s[1].words(t, "Parse SELECT 1/0", "Bind", "Execute", "Parse PREPARE a AS SELECT 1", "Parse a "+meaningSQL,
+	w.then(func() { same2(t, "the server is exposed", w.session.exposed, true) }, s[1].words(t, "Parse SELECT 1/0", "Bind", "Execute", "Parse PREPARE a AS SELECT 1", "Parse a "+meaningSQL,
 		"Parse PREPARE a AS SELECT 1", "Bind", "Execute", "Sync"),
 		s[1].says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), fault("ERROR", "22012"), ready))
-	w.then(func() { same2(t, "names pass as they are", w.session.exposed, false) }, w.sends(terminate))
+	w.then(func() { same2(t, "the server is exposed", w.session.exposed, false) }, w.sends(terminate))
 	w.then(s[1].says(done("ABORT"), done("DISCARD ALL")))
 	w.run()
 }

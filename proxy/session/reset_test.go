@@ -12,7 +12,7 @@ func TestOnlyEnds(t *testing.T) {
 		"ABORTWORK": false, "ABOR": false, "RESET ALL": false, "ABORT; DISCARD ALL": false,
 	} {
 		if got := onlyEnds(sql); got != want {
-			t.Errorf("%q: %v", sql, got)
+			t.Errorf("%q became %v", sql, got)
 		}
 	}
 }
@@ -24,9 +24,9 @@ func TestResetEndsNoTransaction(t *testing.T) {
 		answer []byte
 		want   []string
 	}{
-		"idle":            {done("BEGIN"), []string{"Query SELECT 1", "Query DISCARD ALL"}},
-		"in one":          {inside("BEGIN"), []string{"Query abort", "Query SELECT 1", "Query DISCARD ALL"}},
-		"in a failed one": {failed("22012"), []string{"Query abort", "Query SELECT 1", "Query DISCARD ALL"}},
+		"idle":                    {done("BEGIN"), []string{"Query SELECT 1", "Query DISCARD ALL"}},
+		"in one":                  {inside("BEGIN"), []string{"Query abort", "Query SELECT 1", "Query DISCARD ALL"}},
+		"in a failed transaction": {failed("22012"), []string{"Query abort", "Query SELECT 1", "Query DISCARD ALL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

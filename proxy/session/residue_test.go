@@ -20,10 +20,10 @@ func TestResidue(t *testing.T) {
 	}{
 		"session mode, nothing":                                  {pool.Session, nil, "returned"},
 		"session mode, a slot":                                   {pool.Session, []string{"t"}, "discarded"},
-		"session mode, it may hold more":                         {pool.Session, []string{"f", "t"}, "discarded"},
+		"session mode, it may hold another object":               {pool.Session, []string{"f", "t"}, "discarded"},
 		"transaction mode, nothing":                              {pool.Transaction, nil, "returned"},
 		"transaction mode, a slot":                               {pool.Transaction, []string{"t"}, "discarded"},
-		"transaction mode, what more it may hold was looked for": {pool.Transaction, []string{"f", "t"}, "returned"},
+		"transaction mode, other objects were looked for before": {pool.Transaction, []string{"f", "t"}, "returned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := sharingWorld(t, 1)
@@ -64,10 +64,10 @@ func watchedWorld(t *testing.T) (*world, *side) {
 	w.then(w.client.gets(t, selectedText...), w.client.leaves())
 	w.then(s.words(t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 	w.run()
-	w.ended("discarded") // its statements were not watched
+	w.ended("discarded") // the statements before that were not watched
 	entry := w.set.Catalogs.Entry("app")
 	if !entry.Holds() {
-		t.Error("the database is not watched")
+		t.Error("the database is not watched, want it watched")
 	}
 	ticket, _ := entry.Claim(w.now, 1<<40, false)
 	entry.Store(ticket, effecttest.Known(t, []string{"function", "remote", "c", "vf", ""}))
@@ -91,19 +91,19 @@ func TestWatched(t *testing.T) {
 		request []byte
 		want    string
 	}{
-		"nothing":               {simple("SELECT quiet()"), "returned"},
-		"what a reset ends":     {simple("SELECT keeper()"), "returned"},
-		"what stays":            {simple("SELECT 1, remote()"), "discarded"},
-		"code that may call it": {simple("DO $$ BEGIN END $$"), "discarded"},
-		"what is prepared":      {prepared, "discarded"},
-		"it, in SQL":            {simple("PREPARE a AS SELECT remote()"), "discarded"},
-		"what is not known":     {simple("SELECT strange()"), "discarded"},
-		"a definition":          {simple("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"), "discarded"},
-		"a function by number":  {call(20000), "discarded"},
-		"one of PostgreSQL's":   {call(2078), "discarded"},
-		"one for large objects": {call(952), "returned"},
-		"a long text":           {simple("SELECT '" + string(make([]byte, wire.WholeLimit)) + "'"), "discarded"},
-		"LOAD":                  {simple("LOAD 'x'"), "discarded"},
+		"nothing":                       {simple("SELECT quiet()"), "returned"},
+		"what a reset ends":             {simple("SELECT keeper()"), "returned"},
+		"what stays":                    {simple("SELECT 1, remote()"), "discarded"},
+		"a DO block, which may call it": {simple("DO $$ BEGIN END $$"), "discarded"},
+		"a prepared call":               {prepared, "discarded"},
+		"it, in SQL":                    {simple("PREPARE a AS SELECT remote()"), "discarded"},
+		"what is not known":             {simple("SELECT strange()"), "discarded"},
+		"a definition":                  {simple("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"), "discarded"},
+		"a FunctionCall":                {call(20000), "discarded"},
+		"a FunctionCall of PostgreSQL's set_config": {call(2078), "discarded"},
+		"a FunctionCall for large objects":          {call(952), "returned"},
+		"a long text":                               {simple("SELECT '" + string(make([]byte, wire.WholeLimit)) + "'"), "discarded"},
+		"LOAD":                                      {simple("LOAD 'x'"), "discarded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := watchedWorld(t)
@@ -145,7 +145,7 @@ func TestWatchedSuperuser(t *testing.T) {
 func TestWatchedCatalog(t *testing.T) {
 	w, s := watchedWorld(t)
 	w.greeted(func() { w.set.Catalogs.Entry("app").Changed() }, w.client.says(simple("SELECT quiet()")))
-	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected)) // there was no server that could be asked
+	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected)) // no server could be asked by then
 	w.then(w.client.gets(t, selectedText...), w.client.says(slices.Concat(wire.AppendParse(nil, "a", "SELECT 1", nil), syncs)))
 	w.then(s.words(t, "Parse a SELECT 1", "Sync"), s.says(wire.AppendParseComplete(nil), ready))
 	w.then(w.client.gets(t, "ParseComplete", "ReadyForQuery I"), w.client.says(simple("SELECT quiet()")))
@@ -155,7 +155,7 @@ func TestWatchedCatalog(t *testing.T) {
 	w.then(s.words(t, "Query SELECT quiet()"), s.says(selected))
 	w.then(w.client.gets(t, selectedText...), w.client.leaves())
 	w.run()
-	w.ended("discarded") // the function has become another
+	w.ended("discarded") // the function has been replaced
 }
 
 // TestBehindDiscardAll checks that requests behind a DISCARD ALL in one pipeline pin the server if
@@ -167,7 +167,9 @@ func TestBehindDiscardAll(t *testing.T) {
 	w.then(w.client.gets(t, selectedText...), w.sends(parse("DISCARD ALL"), execute, parse("DECLARE c CURSOR WITH HOLD FOR SELECT 1"), execute, syncs))
 	begun := slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil))
 	w.then(s[0].says(begun, complete("DISCARD ALL"), begun, complete("DECLARE CURSOR"), ready))
-	w.then(func() { same2(t, "why it stays", w.session.View().Pinned, "what was sent behind DISCARD ALL") }, w.client.leaves())
+	w.then(func() {
+		same2(t, "why the server is pinned", w.session.View().Pinned, "what was sent behind DISCARD ALL")
+	}, w.client.leaves())
 	w.then(s[0].says(done("DISCARD ALL")))
 	w.run()
 	w.ended("returned")

@@ -52,7 +52,7 @@ func (s *side) words(t *testing.T, want ...string) func() {
 		}
 		s.out = nil
 		if text := strings.Join(got, "\n  "); text != strings.Join(want, "\n  ") {
-			t.Errorf("%s got:\n  %s\nwant:\n  %s", s.name, text, strings.Join(want, "\n  "))
+			t.Errorf("%s received:\n  %s\nwant:\n  %s", s.name, text, strings.Join(want, "\n  "))
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("by the way ", wire.WholeLimit/5)})
-	begun := wire.WholeLimit + 100 // so much is not held back until the rest has come
+	begun := wire.WholeLimit + 100 // a message of this size is forwarded before all of it has arrived
 	w.greeted(w.sends(simple("SET work_mem='1MB'")))
 	w.then(s[0].words(t, "Query SET work_mem='1MB'"), s[0].says(done("SET"), notice[:begun]))
 	w.then(w.told(0, append(setText, "NoticeResponse in pieces")...), w.sends(simple("ROLLBACK")))
@@ -215,7 +215,7 @@ func TestRestoreFails(t *testing.T) {
 		w.client.words(t, "ErrorResponse FATAL 22023")()
 		s[1].words(t)()
 		if w.err == nil || len(w.returned) != 1 || len(w.discarded)+len(w.aborted) != 1 {
-			t.Errorf("%s: ended by %v; %d returned, %d discarded", setting, w.err, len(w.returned), len(w.discarded))
+			t.Errorf("%s: the session ended by %v; %d servers were returned, %d discarded", setting, w.err, len(w.returned), len(w.discarded))
 		}
 	}
 }
@@ -255,7 +255,7 @@ func TestToldWhatServersReport(t *testing.T) {
 			complete("RESET"), wire.AppendParameterStatus(nil, "TimeZone", "UTC"), ready))
 	w.then(w.told(3, "CommandComplete RESET", "ParameterStatus TimeZone=UTC", "ReadyForQuery I"), w.sends(terminate))
 	w.run()
-	same2(t, "what follows", w.session.tracker.Settings.String(), "")
+	same2(t, "settings that follow the session", w.session.tracker.Settings.String(), "")
 }
 
 // TestToldWithoutSettings checks that the client is told if another server reports other values by
@@ -282,8 +282,8 @@ func TestLeavesInATransaction(t *testing.T) {
 		{"a setting", "SET work_mem='1MB'", inside("SET"), []string{"Query ROLLBACK"}, "returned"},
 		{"an error", "SELECT 1/0", failed("22012"), []string{"Query ROLLBACK"}, "returned"},
 		{"a setting that failed", "SET work_mem='x'", failed("22023"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
-		{"what is not known", "SELECT asker()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
-		{"what keeps the server", "SELECT keeper()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
+		{"a function that may set something", "SELECT asker()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
+		{"a function that pins", "SELECT keeper()", inside("SELECT 1"), []string{"Query ABORT", "Query DISCARD ALL"}, "returned"},
 		{"what outlasts DISCARD ALL", "LOAD 'x'", inside("LOAD"), nil, "discarded"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestLeavesInATransaction(t *testing.T) {
 			}
 			w.run()
 			if s[0].words(t)(); len(s[0].server.Settings) > 0 {
-				t.Errorf("the server has %v", s[0].server.Settings)
+				t.Errorf("the server has the settings %v", s[0].server.Settings)
 			}
 			w.ended(row.end)
 		})

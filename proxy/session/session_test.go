@@ -18,7 +18,7 @@ func TestGreetFromTemplate(t *testing.T) {
 	w.greeted(w.is(Idle), w.client.says(terminate))
 	w.run()
 	if len(w.asked) != 0 || w.err != errLeft {
-		t.Errorf("asked for %v, ended by %v", w.asked, w.err)
+		t.Errorf("servers were asked for by %v, want none; the session ended by %v, want that the client left", w.asked, w.err)
 	}
 }
 
@@ -51,9 +51,9 @@ func TestGreetRefused(t *testing.T) {
 		why  error
 		want string
 	}{
-		"wrong database":   {&wire.Fault{Severity: "FATAL", Code: "3D000", Message: "no such database"}, "ErrorResponse FATAL 3D000"},
-		"an error of ours": {errors.New("something else"), "ErrorResponse FATAL XX000"},
-		"one of severity ERROR": {&wire.Fault{Severity: "ERROR", Code: "53300", Message: "too many"},
+		"wrong database":       {&wire.Fault{Severity: "FATAL", Code: "3D000", Message: "no such database"}, "ErrorResponse FATAL 3D000"},
+		"an error of pgherd's": {errors.New("something else"), "ErrorResponse FATAL XX000"},
+		"a fault of severity ERROR": {&wire.Fault{Severity: "ERROR", Code: "53300", Message: "too many"},
 			"ErrorResponse FATAL 53300"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestGreetTimesOut(t *testing.T) {
 	w.run()
 	w.client.gets(t, "ErrorResponse FATAL 53300")()
 	if w.withdrawn == 0 {
-		t.Error("its place in the queue is kept")
+		t.Error("the session has not withdrawn from the queue")
 	}
 }
 
@@ -84,7 +84,7 @@ func TestNoPrimary(t *testing.T) {
 	w.then(w.client.gets(t, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.is(Idle), w.client.leaves())
 	w.run()
 	if len(w.asked) != 0 {
-		t.Error("a server of no node was asked for")
+		t.Error("a server was asked for, though there is no primary")
 	}
 }
 
@@ -112,7 +112,7 @@ func TestSimpleQuery(t *testing.T) {
 	w.ended("returned")
 	same2(t, "checkouts", len(w.asked), 1)
 	if s.server.Used || s.server.Key != w.asked[0] {
-		t.Errorf("returned as %+v", s.server)
+		t.Errorf("the server was returned as %+v", s.server)
 	}
 }
 
@@ -140,8 +140,8 @@ func TestResetFails(t *testing.T) {
 		"still in transaction": {append(complete("X"), wire.AppendReadyForQuery(nil, wire.InTransaction)...), "discarded"},
 		"nonsense":             {[]byte("nonsense that no server says"), "discarded"},
 		"another reply":        {wire.AppendParseComplete(nil), "discarded"},
-		"no answer at all":     {nil, "aborted"},
-		"half of one":          {done("DISCARD ALL")[:12], "aborted"},
+		"no answer":            {nil, "aborted"},
+		"half an answer":       {done("DISCARD ALL")[:12], "aborted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -199,7 +199,7 @@ func TestParametersAreTold(t *testing.T) {
 	w.run()
 	w.ended("returned")
 	same2(t, "the server's TimeZone", pool.Param(s.server.Params, "TimeZone"), "UTC")
-	same2(t, "the template's", w.template[0].Value, "UTC")
+	same2(t, "TimeZone in the template", w.template[0].Value, "UTC")
 	w.client.gets(t)()
 }
 
@@ -257,14 +257,14 @@ func TestClientLeaves(t *testing.T) {
 		heard  []string // what the server gets after the query
 		want   string
 	}{
-		"owed replies: they are waited for":      {simple("q"), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
-		"a goodbye behind the query":             {append(simple("q"), terminate...), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
-		"unfinished sequence: skipped, no Sync":  {parse("q"), io.EOF, fault("ERROR", "42601"), []string{"Flush"}, "discarded"},
-		"unfinished sequence: answered by Flush": {parse("q"), io.EOF, wire.AppendParseComplete(nil), []string{"Flush", "Query DISCARD ALL"}, "returned"},
-		"half a message":                         {append(simple("q"), simple("half")[:8]...), io.EOF, done("Q"), nil, "discarded"},
-		"half a header":                          {append(simple("q"), 'Q', 0), io.EOF, done("Q"), nil, "discarded"},
-		"a broken connection":                    {simple("q"), errors.New("connection reset by peer"), done("Q"), nil, "aborted"},
-		"in the midst of a copy":                 {simple("q"), nil, wire.AppendCopyInResponse(nil, 0, nil), nil, "discarded"},
+		"replies are owed and awaited": {simple("q"), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
+		"a Terminate behind the query": {append(simple("q"), terminate...), io.EOF, done("Q"), []string{"Flush", "Query DISCARD ALL"}, "returned"},
+		"no Sync, the server skips":    {parse("q"), io.EOF, fault("ERROR", "42601"), []string{"Flush"}, "discarded"},
+		"no Sync, the server answers":  {parse("q"), io.EOF, wire.AppendParseComplete(nil), []string{"Flush", "Query DISCARD ALL"}, "returned"},
+		"half a message":               {append(simple("q"), simple("half")[:8]...), io.EOF, done("Q"), nil, "discarded"},
+		"half a header":                {append(simple("q"), 'Q', 0), io.EOF, done("Q"), nil, "discarded"},
+		"a broken connection":          {simple("q"), errors.New("connection reset by peer"), done("Q"), nil, "aborted"},
+		"in the middle of a copy":      {simple("q"), nil, wire.AppendCopyInResponse(nil, 0, nil), nil, "discarded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -300,7 +300,7 @@ func TestLeftInTheMiddle(t *testing.T) {
 		s.gets(t, "Query q")()
 		w.ended("discarded")
 	})
-	t.Run("of copy data that nobody wants", func(t *testing.T) {
+	t.Run("of copy data after a failed copy", func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server()
 		w.greeted(w.client.says(simple("q")))
@@ -308,13 +308,13 @@ func TestLeftInTheMiddle(t *testing.T) {
 		w.then(w.client.says(wire.AppendCopyData(nil, strings.Repeat("x", 100))[:50]), w.client.leaves())
 		before := w.now
 		w.run()
-		same2(t, "time spent on it", w.now.Sub(before), time.Duration(0)) // no reset was tried
+		same2(t, "time spent on a reset", w.now.Sub(before), time.Duration(0)) // no reset was tried
 		s.gets(t, "Query q", "CopyData in pieces")()
 		w.ended("discarded")
 	})
 }
 
-// asText is what of it reaches a server, which is the whole messages without a Terminate.
+// asText is the text of what a server receives of this, the whole messages without a Terminate.
 func asText(sent []byte) (lines []string) {
 	cut := wire.CutRequests()
 	for _, line := range describe(&cut, sent) {
@@ -331,7 +331,7 @@ func TestClientLeavesWhileWaiting(t *testing.T) {
 	w.then(w.is(WaitServer), w.client.leaves())
 	w.run()
 	if w.withdrawn == 0 {
-		t.Error("its place in the queue is kept")
+		t.Error("the session has not withdrawn from the queue")
 	}
 	w.client.gets(t)()
 }
@@ -344,21 +344,21 @@ func TestServerFails(t *testing.T) {
 		end  error
 		want []string
 	}{
-		"it is gone":                        {nil, io.EOF, []string{"ErrorResponse FATAL 08006"}},
-		"its connection broke":              {nil, errors.New("connection reset by peer"), []string{"ErrorResponse FATAL 08006"}},
-		"it said why":                       {fault("FATAL", "57P01"), io.EOF, []string{"ErrorResponse FATAL 57P01"}},
-		"it panicked":                       {fault("PANIC", "XX001"), io.EOF, []string{"ErrorResponse PANIC XX001"}},
-		"an error is not the end":           {fault("ERROR", "22012"), io.EOF, []string{"ErrorResponse ERROR 22012", "ErrorResponse FATAL 08006"}},
-		"nonsense":                          {[]byte("nonsense that no server says"), nil, []string{"ErrorResponse FATAL 08P01"}},
-		"an unknown message":                {[]byte{'y', 0, 0, 0, 4}, nil, []string{"ErrorResponse FATAL 08P01"}},
-		"a length bomb":                     {[]byte{'D', 0x7f, 0xff, 0xff, 0xff}, nil, []string{"ErrorResponse FATAL 08P01"}},
-		"a reply to nothing":                {wire.AppendParseComplete(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
-		"a good reply, then nonsense":       {append(complete("A"), 'y', 0, 0, 0, 4), nil, []string{"CommandComplete A", "ErrorResponse FATAL 08P01"}},
-		"gone in the middle of a row":       {row[:40], io.EOF, []string{"DataRow in pieces"}}, // no error can follow half of a message
-		"gone in the middle of a header":    {row[:3], io.EOF, []string{"ErrorResponse FATAL 08006"}},
-		"gone in the middle of an error":    {fault("ERROR", "22012")[:20], io.EOF, []string{"ErrorResponse FATAL 08006"}},
-		"a password is asked for":           {wire.AppendAuthenticationOk(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
-		"a key is told in mid-conversation": {wire.AppendBackendKeyData(nil, 1, make(wire.Secret, 4)), nil, []string{"ErrorResponse FATAL 08P01"}},
+		"it closes":                           {nil, io.EOF, []string{"ErrorResponse FATAL 08006"}},
+		"its connection broke":                {nil, errors.New("connection reset by peer"), []string{"ErrorResponse FATAL 08006"}},
+		"a FATAL error":                       {fault("FATAL", "57P01"), io.EOF, []string{"ErrorResponse FATAL 57P01"}},
+		"a PANIC error":                       {fault("PANIC", "XX001"), io.EOF, []string{"ErrorResponse PANIC XX001"}},
+		"an ERROR, then it closes":            {fault("ERROR", "22012"), io.EOF, []string{"ErrorResponse ERROR 22012", "ErrorResponse FATAL 08006"}},
+		"nonsense":                            {[]byte("nonsense that no server says"), nil, []string{"ErrorResponse FATAL 08P01"}},
+		"an unknown message":                  {[]byte{'y', 0, 0, 0, 4}, nil, []string{"ErrorResponse FATAL 08P01"}},
+		"a huge length":                       {[]byte{'D', 0x7f, 0xff, 0xff, 0xff}, nil, []string{"ErrorResponse FATAL 08P01"}},
+		"a reply to nothing":                  {wire.AppendParseComplete(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
+		"a good reply, then nonsense":         {append(complete("A"), 'y', 0, 0, 0, 4), nil, []string{"CommandComplete A", "ErrorResponse FATAL 08P01"}},
+		"it closes in the middle of a row":    {row[:40], io.EOF, []string{"DataRow in pieces"}}, // no error can follow half of a message
+		"it closes in the middle of a header": {row[:3], io.EOF, []string{"ErrorResponse FATAL 08006"}},
+		"it closes in the middle of an error": {fault("ERROR", "22012")[:20], io.EOF, []string{"ErrorResponse FATAL 08006"}},
+		"a password is asked for":             {wire.AppendAuthenticationOk(nil), nil, []string{"ErrorResponse FATAL 08P01"}},
+		"a key after the log-in":              {wire.AppendBackendKeyData(nil, 1, make(wire.Secret, 4)), nil, []string{"ErrorResponse FATAL 08P01"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -415,7 +415,7 @@ func TestNonsenseWhileIdle(t *testing.T) {
 func TestClientViolates(t *testing.T) {
 	for name, sent := range map[string][]byte{
 		"an unknown message": {'y', 0, 0, 0, 4},
-		"a length bomb":      {'Q', 0x7f, 0xff, 0xff, 0xff},
+		"a huge length":      {'Q', 0x7f, 0xff, 0xff, 0xff},
 		"a negative length":  {'Q', 0xff, 0xff, 0xff, 0xff},
 		"garbage":            []byte("GET / HTTP/1.1\r\n"),
 		"a late password":    wire.AppendPassword(nil, "x"),
@@ -448,7 +448,7 @@ func TestStopped(t *testing.T) {
 	w.greeted(w.client.says(simple("q")))
 	w.then(s.gets(t, "Query q"), func() { w.stopped = true })
 	w.run()
-	same2(t, "the end", w.err, ErrStopped)
+	same2(t, "the error by which the session ended", w.err, ErrStopped)
 	w.ended("discarded")
 }
 
@@ -457,8 +457,8 @@ func TestStoppedWhileWaiting(t *testing.T) {
 	w.greeted(w.client.says(simple("q")))
 	w.then(w.is(WaitServer), func() { w.stopped = true })
 	w.run()
-	same2(t, "the end", w.err, ErrStopped)
+	same2(t, "the error by which the session ended", w.err, ErrStopped)
 	if w.withdrawn == 0 {
-		t.Error("its place in the queue is kept")
+		t.Error("the session has not withdrawn from the queue")
 	}
 }

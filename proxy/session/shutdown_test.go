@@ -16,17 +16,17 @@ func endedByOrder() []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(len(body)+4)), body...)
 }
 
-// TestShutDownOrTerminated checks that an answer of the node that comes at once does not count
-// for a sign that it lives on: it may be of a process that is not told yet to end.
+// TestShutDownOrTerminated checks that an answer of the node that comes at once does not count as a
+// sign that the node stays up: it may come from a process that has not been told to end yet.
 func TestShutDownOrTerminated(t *testing.T) {
 	for name, c := range map[string]struct {
 		early, late bool // that the node answers
 		hears       []string
 	}{
-		"terminated":                   {true, true, []string{"ErrorResponse FATAL 57P01"}},
-		"shut down":                    {false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-		"shut down, seen late":         {true, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-		"terminated, after a bad line": {false, true, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}}, // nothing is lost by that
+		"terminated":           {true, true, []string{"ErrorResponse FATAL 57P01"}},
+		"shut down":            {false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"shut down, seen late": {true, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"terminated, the node answers only later": {false, true, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}}, // nothing is lost by that
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := movingWorld(t, pool.Transaction)

@@ -28,9 +28,9 @@ func TestSwitchoverHoldsWrites(t *testing.T) {
 		next  func(*world, *side) []func()
 		again bool // the same primary, and the same server
 	}{
-		"the server ends first":    {next: func(w *world, at *side) []func() { return []func(){at.hangs(io.EOF), w.turns(2, false, false)} }},
-		"the epoch is heard first": {next: func(w *world, at *side) []func() { return []func(){w.turns(2, false, false), at.hangs(io.EOF)} }},
-		"it is given up":           {next: func(w *world, _ *side) []func() { return []func(){w.turns(1, false, true)} }, again: true},
+		"the server ends first":      {next: func(w *world, at *side) []func() { return []func(){at.hangs(io.EOF), w.turns(2, false, false)} }},
+		"the epoch is heard first":   {next: func(w *world, at *side) []func() { return []func(){w.turns(2, false, false), at.hangs(io.EOF)} }},
+		"the switchover is given up": {next: func(w *world, _ *side) []func() { return []func(){w.turns(1, false, true)} }, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := movingWorld(t, pool.Session)

@@ -28,7 +28,7 @@ func TestSignalToAClient(t *testing.T) {
 		"/* 1 */ SELECT pg_terminate_backend(1073741824)": "/* 1 */ SELECT pg_terminate_backend(4242)",
 		"SELECT pg_cancel_backend(1073741825)":            "SELECT pg_cancel_backend(1073741825)", // that client has no server
 		"SELECT pg_cancel_backend(1073741826)":            "SELECT pg_cancel_backend(1073741826)", // no client has the number
-		"SELECT pg_terminate_backend(77)":                 "SELECT pg_terminate_backend(1)",       // its own number
+		"SELECT pg_terminate_backend(77)":                 "SELECT pg_terminate_backend(1)",       // the client's own number
 	} {
 		w, s := targetWorld(t)
 		w.greeted(w.sends(simple(sql)))
@@ -36,7 +36,7 @@ func TestSignalToAClient(t *testing.T) {
 		if want == "SELECT pg_cancel_backend(4242)" {
 			held = 1
 		}
-		w.then(s.words(t, "Query "+want), func() { w.same("released early", w.released, 0) }, s.says(selected))
+		w.then(s.words(t, "Query "+want), func() { w.same("releases before the answer", w.released, 0) }, s.says(selected))
 		w.then(func() { w.same(sql+": released", w.released >= held, true) }, s.says(state()), w.sends(terminate))
 		w.run()
 	}
@@ -96,13 +96,13 @@ func TestSignalToAClientIsBound(t *testing.T) {
 				}
 				for value := range got.Params.All() {
 					if string(value) != string(c.want) {
-						t.Errorf("bound %q, want %q", value, c.want)
+						t.Errorf("the server got the parameter %q, want %q", value, c.want)
 					}
 				}
 				if name == "const" && string(got.Statement) != "pgherd_2" {
-					t.Errorf("statement %q is bound", got.Statement)
+					t.Errorf("the Bind names statement %q, want pgherd_2", got.Statement)
 				}
-				w.same("held", w.released, 0)
+				w.same("releases before the answer", w.released, 0)
 				if s.in = append(s.in, wire.AppendParseComplete(nil)); name == "const" {
 					s.in = append(s.in, wire.AppendParseComplete(nil))
 				}
@@ -122,19 +122,19 @@ func TestSummoned(t *testing.T) {
 	w.greeted(func() { w.session.Summon() })
 	w.then(func() {
 		got, done := w.session.Summoned()
-		w.same("its server", got, s[0].server)
-		w.same("found", done, true)
+		w.same("the server found", got, s[0].server)
+		w.same("the lookup is done", done, true)
 	})
-	w.then(func() { w.same("returned", len(w.returned), 0) }, w.answered)
-	w.then(func() { w.same("returned", len(w.returned), 1) }, func() { w.session.Summon() })
+	w.then(func() { w.same("servers returned", len(w.returned), 0) }, w.answered)
+	w.then(func() { w.same("servers returned", len(w.returned), 1) }, func() { w.session.Summon() })
 	w.then(w.is(WaitServer), func() {
 		_, done := w.session.Summoned()
-		w.same("found", done, false)
+		w.same("the lookup is done", done, false)
 	}, w.refuses(tooMany))
 	w.then(func() {
 		got, done := w.session.Summoned()
-		w.same("its server", got, (*pool.Server)(nil))
-		w.same("found", done, true)
+		w.same("the server found", got, (*pool.Server)(nil))
+		w.same("the lookup is done", done, true)
 	}, w.client.gets(t), w.sends(terminate))
 	w.run()
 }
@@ -176,11 +176,11 @@ func TestSignalToEach(t *testing.T) {
 					got, _ := wire.ViewBind(m.Body())
 					for value := range got.Params.All() {
 						if string(value) != string(c.want) {
-							t.Errorf("bound %q, want %q", value, c.want)
+							t.Errorf("the server got the parameter %q, want %q", value, c.want)
 						}
 					}
 				}
-				w.same("held", w.released, 0)
+				w.same("releases before the answer", w.released, 0)
 			}, s.says(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendTextRow(nil, "t"), done("SELECT 3")))
 			w.then(s.says(state()), w.sends(terminate))
 			w.run()

@@ -63,8 +63,8 @@ func TestTells(t *testing.T) {
 			`Describe message from frontend. DETAIL statement: "s"`, `Bind message from frontend. DETAIL portal: "", statement: "s"`,
 			`Execute message from frontend. DETAIL portal: ""`, `Close message from frontend. DETAIL portal: ""`,
 			`Sync message from frontend.`, `Terminate message from frontend.`}, nil},
-		"what is pgherd's own goes to no node": {querylog.Nodes | querylog.NodeNotices, pool.Transaction, true, simple("show a"), nil, nil},
-		"what nobody knows": {querylog.Nodes | querylog.Statements, pool.Transaction, true,
+		"a command to pgherd goes to no node": {querylog.Nodes | querylog.NodeNotices, pool.Transaction, true, simple("show a"), nil, nil},
+		"a statement that was never prepared": {querylog.Nodes | querylog.Statements, pool.Transaction, true,
 			inTransaction(wire.AppendBind(nil, &wire.BindView{Statement: []byte("x")}), wire.AppendExecute(nil, "y", 0), syncs), []string{
 				`DB node id: 0 backend pid: 1 statement: Bind: prepared statement "x"`, `statement: portal "y"`,
 				`DB node id: 0 backend pid: 1 statement: Execute: portal "y"`}, nil},
@@ -82,7 +82,7 @@ func TestTells(t *testing.T) {
 			w.sends()
 			w.live()
 			if got := w.told(); !slices.Equal(got, c.want) {
-				t.Errorf("the log has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+				t.Errorf("the log is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
 			if !slices.Equal(w.notices, c.notices) {
 				t.Errorf("notices are %q, want %q", w.notices, c.notices)
@@ -102,7 +102,7 @@ func TestNoticesComeInOrder(t *testing.T) {
 		s.says(done("Q1"), done("Q2")))
 	w.then(w.client.gets(t, "CommandComplete Q1", "ReadyForQuery I", "NoticeResponse NOTICE 00000", "CommandComplete Q2", "ReadyForQuery I",
 		"NoticeResponse NOTICE 00000"), s.says(wire.AppendParseComplete(nil), fault("ERROR", "42601"), ready))
-	w.then(w.client.gets(t, "ParseComplete", "NoticeResponse NOTICE 00000", "ErrorResponse ERROR 42601", "ReadyForQuery I")) // Execute was skipped
+	w.then(w.client.gets(t, "ParseComplete", "NoticeResponse NOTICE 00000", "ErrorResponse ERROR 42601", "ReadyForQuery I")) // the Execute was skipped
 	w.bows(s)
 	w.run()
 	w.ended("returned")
@@ -117,6 +117,6 @@ func TestTellsNothingOfLongTexts(t *testing.T) {
 	w.sends()
 	w.live()
 	if got := w.told(); len(got) != 1 || !strings.HasPrefix(got[0], "statement: SELECT 'xxx") || len(got[0]) > 2*wire.FirstLimit {
-		t.Errorf("the log has %d of %d: %.80q", len(got), len(got[0]), got)
+		t.Errorf("the log has %d lines, the first of %d bytes: %.80q", len(got), len(got[0]), got)
 	}
 }

@@ -38,14 +38,14 @@ func TestSignalsOfAText(t *testing.T) {
 		"SELECT pg_terminate_backend(' 21 '::int)":                            1,
 		"SELECT /* the slow one */ pg_terminate_backend(21) -- now":           1,
 		"SELECT pg_terminate_backend(10)":                                     0,
-		"SELECT pg_terminate_backend(30)":                                     0, // the primary's as well
-		"SELECT pg_terminate_backend(40)":                                     1, // the first
-		"SELECT pg_terminate_backend(50)":                                     0, // of a node that is not in use
+		"SELECT pg_terminate_backend(30)":                                     0, // a process of the primary, as well
+		"SELECT pg_terminate_backend(40)":                                     1, // the first node that has it
+		"SELECT pg_terminate_backend(50)":                                     0, // the node is not in use
 		"SELECT pg_terminate_backend(99)":                                     0, // unknown
 		"SELECT pg_terminate_backend(-21)":                                    0,
 		"SELECT pg_terminate_backend(4294967317)":                             0, // 21 in 32 bits
 		"SELECT pg_terminate_backend(NULL)":                                   0,
-		"SELECT pg_terminate_backend($1)":                                     0, // the server says what is wrong
+		"SELECT pg_terminate_backend($1)":                                     0, // the server reports the error
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity":              0,
 		"SELECT pg_terminate_backend(21), write()":                            0,
 		"SELECT pg_terminate_backend(21) FROM t":                              0,
@@ -58,7 +58,7 @@ func TestSignalsOfAText(t *testing.T) {
 		"SELECT pg_terminate_backend('21'::mine)":                             0,
 		"SELECT NOT pg_terminate_backend(21)":                                 0,
 		"INSERT INTO t SELECT pg_terminate_backend(21)":                       0,
-		"/*NO LOAD BALANCE*/ SELECT pg_terminate_backend(21)":                 0, // as the client says
+		"/*NO LOAD BALANCE*/ SELECT pg_terminate_backend(21)":                 0, // the client's hint decides
 		"WITH w AS (DELETE FROM t) SELECT pg_terminate_backend(21)":           0,
 		"SELECT pg_terminate_backend(21) INTO x":                              0,
 		"EXPLAIN ANALYZE SELECT pg_terminate_backend(21)":                     0,
@@ -71,7 +71,7 @@ func TestSignalsOfAText(t *testing.T) {
 		w.then(w.client.words(t, selectedText...), s[0].says(), w.sends(terminate), func() { s[0].in = append(s[0].in, state()) })
 		w.run()
 		if got := w.asked[0].Node; got != want {
-			t.Errorf("%s went to node %d, want %d", sql, got, want)
+			t.Errorf("%s: sent to node %d, want %d", sql, got, want)
 		}
 	}
 }
@@ -126,10 +126,10 @@ func TestSignalsOfABind(t *testing.T) {
 		w.then(w.told(2, "ParseComplete", "ReadyForQuery I", "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
 		w.run()
 		if len(w.asked) != 2 || w.asked[1].Node != row.want {
-			t.Errorf("%s: servers were asked of %v, want node %d", name, w.asked, row.want)
+			t.Errorf("%s: servers were asked for by %v, want node %d", name, w.asked, row.want)
 		}
 		if t.Failed() {
-			t.Fatal(name)
+			t.Fatalf("stopped at %s, which has failed", name)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestSignalInOnePipeline(t *testing.T) {
 		w.ended("returned returned")
 		w.nodesAsked(0, 1)
 		if !w.lastWrite.IsZero() {
-			t.Error("a signal counts as a write")
+			t.Error("a signal counts as a write, want not")
 		}
 	}
 }
@@ -301,7 +301,7 @@ func TestSignalLate(t *testing.T) {
 	w.then(w.sends(terminate))
 	w.run()
 	w.nodesAsked(0, 1)
-	w.same("chases", w.chased, 0)
+	w.same("requests for positions", w.chased, 0)
 }
 
 func FuzzSignal(f *testing.F) {
@@ -312,7 +312,7 @@ func FuzzSignal(f *testing.F) {
 			st := script.Statements
 			if len(st) != 1 || st[0].Kind != query.Select || len(st[0].Tables) > 0 || len(st[0].Functions) != 1 ||
 				st[0].Effects != query.Signals|query.Writes || !strings.HasSuffix(st[0].Functions[0].Name, "_backend") || len(st[0].Functions[0].Arguments) == 0 {
-				t.Errorf("%q does something else", sql)
+				t.Errorf("%q is not analyzed as nothing but a signal", sql)
 			}
 		}
 	})

@@ -22,7 +22,7 @@ func TestIdleSessionTimeout(t *testing.T) {
 	})
 	w.run()
 	w.client.words(t, "ErrorResponse FATAL 57P05")()
-	w.same("silence", w.now.Sub(since), 5*time.Second)
+	w.same("time until the client is ended", w.now.Sub(since), 5*time.Second)
 }
 
 // TestIdleSessionTimeoutOfTheLogin checks a timeout that is set for the role, for example. It is in
@@ -42,7 +42,7 @@ func TestIdleSessionTimeoutOfTheLogin(t *testing.T) {
 	before := w.now
 	w.run()
 	if w.now.Sub(before) < 2*time.Minute-time.Second {
-		t.Errorf("it was ended after %v", w.now.Sub(before))
+		t.Errorf("the client was ended after %v", w.now.Sub(before))
 	}
 }
 
@@ -64,7 +64,7 @@ func TestTimeoutsOfAHeldBegin(t *testing.T) {
 			w.then(w.told(0, "CommandComplete BEGIN", "ReadyForQuery T"), func() { since = w.now })
 			w.run()
 			w.client.words(t, c.want)()
-			w.same("after", w.now.Sub(since), time.Second)
+			w.same("time until the end", w.now.Sub(since), time.Second)
 			w.nodesAsked()
 		})
 	}
@@ -84,5 +84,5 @@ func TestTransactionTimeoutOfALateBegin(t *testing.T) {
 	w.then(w.told(0, "CommandComplete DELETE 1", "ReadyForQuery T"), func() { since = w.now })
 	w.run()
 	w.client.words(t, "ErrorResponse FATAL 25P04")()
-	w.same("after", w.now.Sub(since), 10*time.Second+w.set.ResetTimeout) // the server does not answer
+	w.same("time until the end", w.now.Sub(since), 10*time.Second+w.set.ResetTimeout) // the server does not answer
 }

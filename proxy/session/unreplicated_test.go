@@ -39,7 +39,7 @@ func TestUnreplicatedCommit(t *testing.T) {
 			w, s := sharingWorld(t, 1)
 			w.set.Modes.Default = pool.Session
 			w.greeted(w.sends(c.asks))
-			at := slices.Index(c.says, 'N') + 20 // the network may cut the warning anywhere
+			at := slices.Index(c.says, 'N') + 20 // the warning may arrive in two pieces
 			w.then(s[0].says(c.says[:at]), s[0].says(c.says[at:]))
 			w.then(w.hears(c.hears...), w.sends(simple("SELECT 1")))
 			w.then(s[0].says(selected))

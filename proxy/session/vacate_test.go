@@ -37,7 +37,7 @@ func TestVacateFirst(t *testing.T) {
 			w.then(func() {
 				w.same("held", w.held, len(c.want))
 				if !slices.Equal(w.vacated, c.want) || len(s.out) == 0 {
-					t.Errorf("vacated %v, want %v; sent %q", w.vacated, c.want, s.out)
+					t.Errorf("vacated databases %v, want %v; the server got %q", w.vacated, c.want, s.out)
 				}
 				switch name {
 				case "extended":
@@ -61,17 +61,17 @@ func TestVacateForNobody(t *testing.T) {
 	w.users = 2
 	s := w.server()
 	w.greeted(w.client.says(simple("drop database old")))
-	w.then(s.gets(t), w.client.gets(t, "ErrorResponse ERROR 55006", "ReadyForQuery I"), func() { w.same("held", w.held, 0) },
+	w.then(s.gets(t), w.client.gets(t, "ErrorResponse ERROR 55006", "ReadyForQuery I"), func() { w.same("databases held", w.held, 0) },
 		w.client.says(simple("drop database old with (force)")))
 	w.then(s.gets(t, "Query drop database old with (force)"), s.says(complete("DROP DATABASE")))
 	w.then(func() {
 		if !slices.Equal(w.sentAway, []string{"old"}) {
-			t.Errorf("sent away %v", w.sentAway)
+			t.Errorf("clients were sent away from %v, want from \"old\"", w.sentAway)
 		}
 	}, s.says(ready))
 	w.quits(s)
 	w.run()
-	w.same("held", w.held, 0)
+	w.same("databases held", w.held, 0)
 }
 
 // TestVacatedIsLetGo checks that the database is given up however the session ends.

@@ -28,7 +28,7 @@ type world struct {
 	client  *side
 	session *Session
 	moments [][]func()
-	stopped bool // by the worker
+	stopped bool // the worker is closing
 	err     error
 
 	free      []*pool.Server // what Checkout finds
@@ -44,7 +44,7 @@ type world struct {
 	proven    []string
 	canceled  []*pool.Server
 	template  []wire.Param
-	stale     bool // PostgreSQL is to be asked before a client is let in
+	stale     bool // PostgreSQL must be asked before a client is let in
 	admission *pool.Admission
 	findings  []pool.Finding
 	doubts    int
@@ -60,13 +60,13 @@ type world struct {
 	asked2, lastWrite time.Time
 	suspected         []int // nodes that may be gone
 	chased            int
-	known             uint32 // the number by which the client is known, or which another client has
+	known             uint32 // a process number that a client has already been told
 	timeouts          pool.Timeouts
 	clients           map[uint32]Target
 	released          int
-	signaled          bool // the last release was of a server that has a signal coming
+	signaled          bool // a signal was on its way to the last server released
 	notifiers         map[uint32]uint32
-	holds             map[uint32][]int // nodes, by the processes that pgherd has there
+	holds             map[uint32][]int // by process number, the nodes where pgherd has such a server
 }
 
 func newWorld(t *testing.T) *world {
@@ -94,7 +94,7 @@ func (w *world) opened() *side {
 	return s
 }
 
-// then adds a moment, in which these events happen.
+// then adds a moment in which these events happen.
 func (w *world) then(events ...func()) { w.moments = append(w.moments, events) }
 
 // run runs the session to its end and checks what it has left.
@@ -106,7 +106,7 @@ func (w *world) run() {
 	w.session = New(w, w.set, w.who, w.client, 77, []byte{1, 2, 3, 4})
 	w.err = w.session.Run()
 	if len(w.moments) > 0 && !w.t.Failed() {
-		w.t.Errorf("the session ended (%v) with %d moments to come", w.err, len(w.moments))
+		w.t.Errorf("the session ended (%v), with %d moments not yet run", w.err, len(w.moments))
 	}
 	if !w.client.closed || w.session.server != nil {
 		w.t.Error("the client's connection, or a server, is still held")
@@ -122,7 +122,7 @@ func (w *world) run() {
 	same2(w.t, "bytes counted for prepared statements", prepared.Bytes()-prepared.Doubted(), kept)
 	for _, s := range append(w.servers, w.client) {
 		if s.taken != 0 {
-			w.t.Errorf("%d chunks of %s were not released", s.taken, s.name)
+			w.t.Errorf("%d chunks from the %s were not released", s.taken, s.name)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (w *world) ended(want string) {
 	got := strings.Repeat("returned ", len(w.returned)) + strings.Repeat("discarded ", len(w.discarded)) +
 		strings.Repeat("aborted ", len(w.aborted))
 	if strings.TrimSpace(got) != want {
-		w.t.Errorf("the server was %q, want %q", got, want)
+		w.t.Errorf("servers were %q, want %q", got, want)
 	}
 }
 
@@ -229,7 +229,7 @@ func (w *world) Wait(deadline time.Time) error {
 			return ErrStopped
 		}
 	case deadline.IsZero() || w.now.After(deadline):
-		w.t.Errorf("it waits for ever, %v", w.session.View().State)
+		w.t.Errorf("the session waits for ever, in state %v", w.session.View().State)
 		w.stopped = true
 		return ErrStopped
 	default:
@@ -265,17 +265,17 @@ func (w *world) Checkout(key pool.Key, _ any) *pool.Server {
 // side is the other end of a connection, and the Endpoint that leads there.
 type side struct {
 	name   string
-	server *pool.Server // if it is one
-	cut    wire.Cutter  // of what pgherd sends there
-	in     [][]byte     // on its way to pgherd
-	taken  int          // chunks that pgherd holds
-	broken error        // what follows them
+	server *pool.Server // nil for a client
+	cut    wire.Cutter  // cuts what pgherd sends there
+	in     [][]byte     // chunks on their way to pgherd
+	taken  int          // number of chunks that pgherd holds
+	broken error        // the error that follows them
 	out    []byte       // what pgherd has sent
-	slow   bool         // reads nothing
+	slow   bool         // it reads nothing
 	stream []bool
 	closed bool
 
-	forwarded int // pieces of chunks sent on to it
+	forwarded int // number of pieces of chunks that were forwarded to it
 
 	asked   bool     // it was asked what a reset has left, and has not answered yet
 	residue []string // the last two columns of its answer; nil if nothing is left
