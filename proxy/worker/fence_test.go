@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// strict is a connector that opens nothing whose opening is given up, and keeps why.
+// strict is a connector that opens no server if the opening has been given up, and keeps the reason.
 type strict struct {
 	*simConnector
 	gave []error
@@ -22,9 +22,9 @@ func (c *strict) Open(ctx context.Context, key pool.Key, secret any) (Opened, er
 	return c.simConnector.Open(ctx, key, secret)
 }
 
-// TestFenceGivesUpOpenings: a server that is being opened while its node is fenced is given
-// up, for a node that is frozen may let it wait, or let it in once it is thawed (I8). Nobody
-// suspects the node for that, and those that are opened afterwards are not given up.
+// TestFenceGivesUpOpenings checks that a server that is being opened while its node is fenced is given
+// up, because a frozen node may let it wait, or let it in when it is thawed (I8). The node is not
+// suspected for that, and servers that are opened afterwards are not given up.
 func TestFenceGivesUpOpenings(t *testing.T) {
 	y := newYard(t, 1, 1)
 	w := y.workers.all[0]
@@ -32,7 +32,7 @@ func TestFenceGivesUpOpenings(t *testing.T) {
 	w.env.Connect = opens
 	w.env.Suspect = func(node int, _ bool) { t.Errorf("node %d is suspected", node) }
 	y.hurried(0)
-	for range 100 { // until the opening has begun, and not further
+	for range 100 { // until the opening has begun, and no longer
 		if len(y.jobs) == 0 {
 			if err := w.Turn(0); err != nil {
 				t.Fatal(err)
@@ -49,9 +49,9 @@ func TestFenceGivesUpOpenings(t *testing.T) {
 	y.hurried(0)
 	y.turns(20)
 	if len(opens.gave) != 2 || !errors.Is(opens.gave[0], context.Canceled) || opens.gave[1] != nil {
-		t.Errorf("given up: %v", opens.gave)
+		t.Errorf("openings ended with %v, want the first one canceled and the second one not", opens.gave)
 	}
 	if len(w.opening) != 0 {
-		t.Errorf("%d openings are remembered", len(w.opening))
+		t.Errorf("%d openings are still listed, want none", len(w.opening))
 	}
 }

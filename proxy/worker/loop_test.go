@@ -20,11 +20,10 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// patience ends a test on real sockets that should have ended long before.
+// patience is the deadline of a test on real sockets; it should end long before.
 const patience = 20 * time.Second
 
-// realConnector opens connections on loopback, with TLS, to PostgreSQL as the
-// simulation plays it.
+// realConnector opens connections on loopback, with TLS, to a PostgreSQL that the simulation plays.
 type realConnector struct{ t *testing.T }
 
 func (c realConnector) Cancel(context.Context, int, uint32, []byte) error { return nil }
@@ -42,7 +41,7 @@ func (c realConnector) Open(context.Context, pool.Key, any) (Opened, error) {
 	return Opened{Socket: Socket{FD: fd, TLS: secured, Transport: under}, PID: 1}, err
 }
 
-// serve is a PostgreSQL on a connection, until it ends.
+// serve plays PostgreSQL on a connection until it ends.
 func serve(conn net.Conn) {
 	defer conn.Close()
 	p := newPostgres(true)
@@ -79,8 +78,8 @@ func realWorkers(t *testing.T) *Workers {
 	return ws
 }
 
-// login shakes hands on a goroutine, over a net.Conn, and gives the worker the
-// rest.
+// login does the TLS handshake on a goroutine, over a net.Conn, and then hands the connection to the
+// worker.
 func login(t *testing.T, ws *Workers) *tls.Conn {
 	here, there := connected(t)
 	shaken := make(chan error, 1)
@@ -104,18 +103,18 @@ func login(t *testing.T, ws *Workers) *tls.Conn {
 	return client
 }
 
-// greeted reads the end of the log-in, which is known by its last bytes.
+// greeted reads to the end of the log-in, which it recognizes by its last bytes.
 func greeted(t *testing.T, client *tls.Conn) {
 	t.Helper()
 	var got []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(got, ready); got = append(got, b...) {
 		if _, err := client.Read(b); err != nil {
-			t.Fatalf("%q, %v", got, err)
+			t.Fatalf("the log-in answered %q, %v", got, err)
 		}
 	}
 }
 
-// TestTLSOnBothSides: what a client gets through a worker, byte for byte.
+// TestTLSOnBothSides checks, byte for byte, what a client gets through a worker.
 func TestTLSOnBothSides(t *testing.T) {
 	workers := realWorkers(t)
 	for range 3 { // the first opens the server, the others get it from the list of idle servers
@@ -132,19 +131,19 @@ func TestTLSOnBothSides(t *testing.T) {
 			answer := take(&model.out)
 			got := make([]byte, len(answer))
 			if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, answer) {
-				t.Fatalf("%.30q: %v, got %.80q, want %.80q", round, err, got, answer)
+				t.Fatalf("request %.30q: error %v, got %.80q, want %.80q", round, err, got, answer)
 			}
 		}
 		if _, err := client.Write(wire.AppendTerminate(nil)); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := client.Read(make([]byte, 1)); n != 0 || err == nil {
-			t.Errorf("after the goodbye: %d bytes, %v", n, err)
+			t.Errorf("after the Terminate: got %d bytes and %v, want the end of the connection", n, err)
 		}
 	}
 }
 
-// TestStartFails: a worker that gets no loop says so.
+// TestStartFails checks that a worker whose loop cannot be made returns the error.
 func TestStartFails(t *testing.T) {
 	ws := NewWorkers(2, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 	none := unix.ENOMEM

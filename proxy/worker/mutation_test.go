@@ -15,31 +15,31 @@ import (
 
 type broken mutation.Broken
 
-// mutations break, on purpose, what the simulation is there to guard: the
-// release rule, the list of expected replies, the hand-over between workers,
-// the limits. Each must make seeds fail, or the simulation proves nothing.
+// mutations break, on purpose, what the simulation guards: the release rule, the list of expected
+// replies, the hand-over between workers, the limits. Seeds must fail for each of them, or the
+// simulation proves nothing.
 var mutations = []broken{
-	{"a used server goes back without a reset", "../pool", "Mode.Judge",
+	{"a used server returns to the pool without a reset", "../pool", "Mode.Judge",
 		"return Reset // which", "return Return // which"},
-	{"a server that owes replies goes back", "../pool", "Mode.Judge",
+	{"a server that owes replies returns to the pool", "../pool", "Mode.Judge",
 		"case at.Owes != Nothing, at.Expired, at.Single:", "case at.Owes == Uncertain, at.Expired, at.Single:"},
-	{"nobody expects the replies to a reset", "../session", "exchange.sendAbout",
+	{"the replies to a reset are not expected", "../session", "exchange.sendAbout",
 		"\ts.expect.AddAbout(kind, w, undo, about)\n", "\tif kind != wire.Query || w != expect.Swallow {\n\t\ts.expect.AddAbout(kind, w, undo, about)\n\t}\n"},
 	{"replies to pgherd's own queries reach the client's list", "../expect", "List.AddAbout",
 		"\tdefault:\n\t\te.push(owed{request, w, undo, about})\n\t}\n}", "\tdefault:\n\t\te.push(owed{request, Forward, undo, about})\n\t}\n}"},
 	{"an error does not skip to the Sync", "../expect", "List.fail",
 		"for e.list.Len() > 0 && e.head().request != wire.Sync {", "for false {"},
-	{"what is sent while a server skips counts as owed", "../expect", "List.fail",
+	{"requests sent while a server skips count as owed", "../expect", "List.fail",
 		"e.Skipping = e.list.Len() == 0", "e.Skipping = false"},
 	{"a server stays in the list of idle servers when it is taken", "../pool", "IdleList.Take",
 		"s := stack[len(stack)-1]\n\th.Remove(s)", "s := stack[len(stack)-1]"},
 	{"a server of an older log-in state is reused", "../pool", "Admission.Over",
 		"return a != nil && a.over.Load()", "return false"},
-	{"nobody asks whether a log-in still stands", "registry", "Admissions.Proved",
+	{"an Admission counts as proved after a doubt", "registry", "Admissions.Proved",
 		"it.doubts == a.doubts.Load() &&", ""},
-	{"what has changed does not end what others were let in on", "registry", "admitted.admit",
+	{"a changed Admission does not end the one before", "registry", "admitted.admit",
 		"\tbefore.End()\n\treturn before", "\treturn before"},
-	{"a moved server that nobody takes is lost", ".", "Worker.receive",
+	{"a moved server that no session takes is lost", ".", "Worker.receive",
 		"if !w.tasks[ticket.Session].grant(ticket, s, nil) {\n\t\tw.giveBack(s)\n\t}\n",
 		"w.tasks[ticket.Session].grant(ticket, s, nil)\n"},
 	{"a closed server's place is not freed", ".", "Worker.discard",
@@ -48,27 +48,27 @@ var mutations = []broken{
 		"case s == nil:\n\t\tw.missed(ticket)", "case s == nil:"},
 	{"idle servers are not reported to waiters", ".", "Worker.giveBack",
 		"w.workers.spare(s.Key, w.index)", "_ = w.workers"},
-	{"the limit per node is not kept", "../pool", "Allocator.shut",
+	{"the limit per node is not enforced", "../pool", "Allocator.shut",
 		"for _, t := range p.under {\n\t\tif t.full(extra)", "for _, t := range p.under[:ofNode] {\n\t\tif t.full(extra)"},
 	{"a server is not held for a cancel in flight", "../session", "serving.finishOne",
 		"if verdict != pool.Discard && s.awaitCancels() {", "if verdict != pool.Discard {"},
 	{"a server is reused though a cancel for it got no answer", "../session", "relaying.CancelDone",
 		"s.expect.Uncertain = s.expect.Uncertain || err != nil", "_ = err"},
 	{"a cancel is never answered", ".", "Worker.goCancel", "\t\tdefer done()\n", ""},
-	{"a number is not given back", ".", "Worker.end", "\tw.workers.numbers.Give(t.number)\n", ""},
+	{"a client's process number is not given back", ".", "Worker.end", "\tw.workers.numbers.Give(t.number)\n", ""},
 	{"a session is served by the ticket of an earlier wait", ".", "task.grant",
 		" || !t.want.since.Equal(ticket.Since) {", " {"},
 	{"an open transaction is released", "../pool", "Mode.judgeStaying",
 		"at.Owes != Nothing, at.Status != wire.Idle:\n\t\treturn Keep", "at.Owes != Nothing:\n\t\treturn Keep"},
-	{"a session that needs its server parts with it", "../pool", "Mode.judgeStaying",
+	{"a pinned server is released", "../pool", "Mode.judgeStaying",
 		"at.Single, at.Pinned, at.Owes", "at.Single, at.Owes"},
 	{"another client's unnamed statement is executed", "../session", "clientState.ensureUnnamed",
 		"if server.Prepared.Unnamed == s.statements.Unnamed.Number() {", "if server.Prepared.Unnamed != 0 {"},
-	{"a failed Parse stays known", "../session", "clientState.parse",
+	{"a statement whose Parse failed is still recorded", "../session", "clientState.parse",
 		"back(erred)\n", "_ = back\n"},
-	{"a skipped Close is final", "../session", "clientState.prepareClose",
+	{"the client's statement is gone after a skipped Close", "../session", "clientState.prepareClose",
 		"func(bool) { s.statements.Keep(name, st) })", "func(bool) { _ = st })"},
-	{"what may be taken back is built upon", "../session", "relaying.settled",
+	{"the session goes on while replies may still take something back", "../session", "relaying.settled",
 		"return !s.expect.Unsettled() &&", "return "},
 	{"a statement is not prepared on the next server", "../session", "clientState.ensure",
 		"there = s.parse(st, expect.Setup, nil)", "there = func() string { one, _, _ := s.server.Prepared.Add(st.Key, s.set.MaxPrepared); return one.Name }()"},
@@ -78,23 +78,23 @@ var mutations = []broken{
 		"\t\t\tundo = append(undo, name)", "\t\t\t_ = undo"},
 	{"SET LOCAL lasts", "../track", "Tracker.Commit",
 		"\t\tif c.Local {\n\t\t\tcontinue\n\t\t}\n", ""},
-	{"an error leaves no doubt about settings", "../track", "Tracker.Failed",
+	{"settings count as certain after an error", "../track", "Tracker.Failed",
 		"f.Unsure = f.Unsure || len(f.changes) > 0\n\tif code", "if code"},
-	{"a rollback that nobody waited for takes back its own only", "../track", "Tracker.Note",
+	{"a pipelined rollback takes back only its own transaction", "../track", "Tracker.Note",
 		"f.mixed = f.mixed || !quiet && len(f.changes) > 0", "f.mixed = false"},
 	{"a SET that was not executed counts", "../track", "Tracker.Certain",
 		"(len(f.changes) == 0 || f.confirmed == f.expected)", "true"},
 	{"a server's settings are not noted at its release", "../session", "relaying.commit",
 		"\ts.tracker.Commit(s.server.Params)\n\ts.server.Settings = s.tracker.Settings", "\ts.tracker.Commit(s.server.Params)"},
-	{"nobody asks what a function has left", "../track", "Tracker.Note",
+	{"a server is not asked what a function has left", "../track", "Tracker.Note",
 		"f.Unsure = f.Unsure || e.Has(effect.Ask) ||", "f.Unsure = f.Unsure ||"},
-	{"what a server says of its settings is ignored", "../track", "Tracker.Adopt",
+	{"a server's answer about its settings is ignored", "../track", "Tracker.Adopt",
 		"f.Settings, f.found, f.Runs = a.settings, a.found, a.runs", "f.found, f.Runs = a.found, a.runs"},
-	{"what a server says it is kept by is ignored", "../track", "Tracker.Adopt",
+	{"a server's answer about what pins it is ignored", "../track", "Tracker.Adopt",
 		"f.Settings, f.found, f.Runs = a.settings, a.found, a.runs", "f.Settings, f.Runs = a.settings, a.runs"},
-	{"pgherd's own query leaves the unnamed statement", "../session", "exchange.query",
+	{"the unnamed statement outlives a query of pgherd's", "../session", "exchange.query",
 		"\ts.server.Prepared.Sweep()\n", ""},
-	{"a client's query leaves the unnamed statement", "../session", "clientState.prepare",
+	{"the unnamed statement outlives a query of the client's", "../session", "clientState.prepare",
 		"back := s.setUnnamed(nil)", "var back expect.Undo"},
 	{"DISCARD ALL forgets no settings", "../track", "Tracker.Discarded",
 		"*f = Tracker{Alone: f.Alone,", "*f = Tracker{Settings: f.Settings, Alone: f.Alone,"},
@@ -102,58 +102,57 @@ var mutations = []broken{
 		"\t\ts.statements.Unnamed = nil\n\t\ts.statements.Clear()", ""},
 	{"a transaction is only rolled back, whatever it has left", "../session", "serving.resetQueries",
 		"clean := f.Certain() &&", "clean := true ||"},
-	{"a statement's meaning is not part of its key", "../statements", "New",
+	{"the settings of a statement are not part of its key", "../statements", "New",
 		"st.Key += \"\\x00\" + name + \" \" + under[name]", "_ = name"},
 	{"a statement is prepared under other settings", "../session", "clientState.under",
 		"\ts.setLocally(now, st.Under)\n\tparse()", "\tparse()"},
-	{"a torn message goes on with another server's bytes", "../session", "exchange.handOn",
+	{"a torn message is continued with another server's bytes", "../session", "exchange.handOn",
 		"s.replies.pass(s.client, m)\n\ts.torn = !m.Last", "s.replies.pass(s.client, m)\n\ts.torn = false"},
 	{"a write stays on a standby", "../session", "placement.moveFor",
 		"case !(s.away && d.Where == route.Primary) && !s.misses(d):", "case true:"},
-	{"what a standby answers is not waited for", "../session", "placement.sync",
+	{"the session moves before the standby has answered", "../session", "placement.sync",
 		"if err := s.quiesce(); err != nil || s.expect.Skipping || s.failed() || !s.expect.InExtended() {",
 		"if s.expect.Skipping || s.failed() || !s.expect.InExtended() {\n\t\tvar err error"},
-	{"a block that comes back is not begun", "../session", "placement.beginAgain",
+	{"a block that moves to the primary is not begun there", "../session", "placement.beginAgain",
 		"s.query(s.begun.Text, expect.Restore)", "if !s.away && s.ever {\n\t\t\ts.query(s.begun.Text, expect.Restore)\n\t\t}"},
-	{"a block that was held back has none of its words", "../session", "placement.beginAgain",
+	{"a BEGIN that was held back is sent without its options", "../session", "placement.beginAgain",
 		"s.query(s.begun.Text, expect.Restore)", "s.query(\"BEGIN\", expect.Restore)"},
-	{"a request is judged before its wait only", "../session", "analysis.overtaken",
+	{"a request is not analyzed again after its wait", "../session", "analysis.overtaken",
 		"if s.entry == nil || !s.entry.Stale()", "if true || !s.entry.Stale()"},
-	{"what was defined while a statement ran is not looked at", "../session", "analysis.judgeAgain",
+	{"a definition made while a statement ran is ignored", "../session", "analysis.judgeAgain",
 		"\tif s.misjudged() {\n\t\ts.overtake()\n\t}\n", ""},
-	{"a reload changes the settings of the request at hand", "../session", "Session.Configure",
+	{"a reload changes the settings of the current request", "../session", "Session.Configure",
 		"{ s.reloaded = set }", "{ s.set, s.judged = set, judged{} }"},
-	{"a server is left with a cancel in flight", "../session", "placement.giveUp",
+	{"a server is released with a cancel in flight", "../session", "placement.giveUp",
 		"if s.awaitCancels() && pool.Transaction", "if pool.Transaction"},
 }
 
-// ofDefinitions are noticed where clients do nothing else than define, and run what was
-// defined.
+// ofDefinitions are noticed when clients only define functions and run them.
 var ofDefinitions = []broken{
-	{"a definition is told after its author has the answer", "../session", "analysis.announce",
+	{"other sessions learn of a definition after its client has the answer", "../session", "analysis.announce",
 		"n := s.entry.Begin(objects)\n\td.secret, d.open = nil, append(d.open, n)\n\ts.redo.own = append(s.redo.own, n)",
 		"d.secret, d.open = nil, append(d.open, uint64(len(objects)))"},
-	{"what was defined twice is judged by the last", "../session", "analysis.judgeLater",
+	{"a function defined twice is judged by its last definition", "../session", "analysis.judgeLater",
 		"if s.meets(script) > 1 {", "if false {"},
-	{"a definition changes nothing that names another", "../catalog", "Snapshot.touch",
+	{"a definition does not affect functions that call the defined one", "../catalog", "Snapshot.touch",
 		"open = append(open, s.users[node]...)", "_ = s.users"},
-	{"an answer from before a statement ran is taken for its judgement", "../session", "knowledge.awaitsCatalog",
+	{"a statement is judged by a catalog that is older than its run", "../session", "knowledge.awaitsCatalog",
 		"return k.entry.Stale() && !k.entry.Answered(r.asks)", "return false"},
 }
 
-// ofSettings are noticed where clients do little else than set.
+// ofSettings are noticed when clients do little else than set.
 var ofSettings = []broken{
-	{"what was rolled back is committed", "../track", "Tracker.Note",
+	{"a setting that was rolled back counts as committed", "../track", "Tracker.Note",
 		"\tcase !f.mixed && !f.Unsure:\n\t\tf.Drop()", "\tcase !f.mixed && !f.Unsure:"},
 }
 
-// ofMeaning are noticed where clients wait for what they have set before they prepare.
+// ofMeaning are noticed when clients wait for the answer to a SET before they prepare.
 var ofMeaning = []broken{
-	{"its meaning is as before the transaction", "../track", "Tracker.Note",
+	{"a statement is prepared under the settings from before the transaction", "../track", "Tracker.Note",
 		"\t\tf.Mean = meaning(f.InForce())\n", ""},
 }
 
-// ofStatements are noticed where clients do little else than prepare the same.
+// ofStatements are noticed when clients do little else than prepare the same statements.
 var ofStatements = []broken{
 	{"DISCARD ALL leaves the server's statements known", "../session", "relaying.complete",
 		"\t\ts.server.Prepared.Forget()\n\t\ts.statements.Unnamed = nil", "\t\ts.statements.Unnamed = nil"},
@@ -161,28 +160,28 @@ var ofStatements = []broken{
 		"\ts.server.Prepared.Forget()\n", ""},
 }
 
-// ofFailover are noticed where servers are lost.
+// ofFailover are noticed when servers are lost.
 var ofFailover = []broken{
-	{"nobody is fenced", ".", "Workers.fence", "w.fence(node); done()", "done()"},
-	{"a COMMIT or write without an answer was not done", "../session", "Session.mayHaveCommitted",
+	{"no server is fenced", ".", "Workers.fence", "w.fence(node); done()", "done()"},
+	{"a COMMIT or write without an answer counts as not done", "../session", "Session.mayHaveCommitted",
 		"inBlock && !failed && script.Commits(), !inBlock && s.mayWriteNow(script):", "false:"},
-	{"what a Sync commits was not done", "../session", "Session.mayHaveCommitted", "slices.ContainsFunc(waiting, endsSequence)", "false"},
-	{"what may be committed is repeated", "../session", "loss.judge", "case l.commits:\n\t\treturn unknown", "case l.commits:\n\t\treturn repeats"},
-	{"a read is repeated that was answered in part", "../session", "Session.lose", "s.replies.passed == 0 && s.repeatsReads(waiting)", "s.repeatsReads(waiting)"},
-	{"what was noted of lost requests stays", "../expect", "List.Abandon", "back(false)", "_ = back"},
-	{"a lost block is told twice", "../session", "Session.bereft", "\ts.bereaved = false\n", ""},
-	{"the COMMIT of a lost block is a rollback", "../session", "Session.bereft", "script.Ends() && !script.Commits():", "script.Ends():"},
-	{"what was set is lost with the server", "../session", "Session.lose", "s.leaveBehind()", "s.tracker.Begin()"},
+	{"a write that a Sync commits counts as not done", "../session", "Session.mayHaveCommitted", "slices.ContainsFunc(waiting, endsSequence)", "false"},
+	{"a request that may have committed is repeated", "../session", "loss.judge", "case l.commits:\n\t\treturn unknown", "case l.commits:\n\t\treturn repeats"},
+	{"a read that was answered in part is repeated", "../session", "Session.lose", "s.replies.passed == 0 && s.repeatsReads(waiting)", "s.repeatsReads(waiting)"},
+	{"what was recorded for lost requests is not taken back", "../expect", "List.Abandon", "back(false)", "_ = back"},
+	{"the loss of a block is reported twice", "../session", "Session.bereft", "\ts.bereaved = false\n", ""},
+	{"the COMMIT of a lost block is answered as a rollback", "../session", "Session.bereft", "script.Ends() && !script.Commits():", "script.Ends():"},
+	{"settings are lost with the server", "../session", "Session.lose", "s.leaveBehind()", "s.tracker.Begin()"},
 	{"half of a message is followed by another", "../session", "loss.judge", "case l.torn, l.pin", "case l.pin"},
 	{"a pinned session goes on", "../session", "loss.judge", "l.torn, l.pin != \"\", l.uncertain", "l.torn, l.uncertain"},
-	{"what is repeated comes after what was sent later", "../session", "Session.begin", "if s.rerun.due {", "if false {"},
+	{"a repeated request comes after a later one", "../session", "Session.begin", "if s.rerun.due {", "if false {"},
 	{"a request gets two errors", "../session", "lastAnswers.fail", "case a.erred:", "case false:"},
-	{"a lost block is not lost", "../session", "loss.judge", "return failsNext", "return survives"},
+	{"a lost block is not reported", "../session", "loss.judge", "return failsNext", "return survives"},
 	{"the rest of a lost request goes to the next server", "../session", "Session.partWithLost",
 		"s.dropping = s.dropping || !s.requests.cut.Between()", "_ = s.dropping"},
 }
 
-// mutationSeeds is how many seeds a mutation may survive.
+// mutationSeeds is the number of seeds of which at least one must notice a mutation.
 const mutationSeeds = "6000"
 
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
@@ -194,14 +193,14 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, ofFailover, "-sim.only=failover")
 }
 
-// TestPlacesToBreak says at once which place in the code has moved.
+// TestPlacesToBreak fails at once if the code that a mutation replaces has moved.
 func TestPlacesToBreak(t *testing.T) {
 	for _, m := range slices.Concat(mutations, ofDefinitions, ofSettings, ofMeaning, ofStatements, ofFailover) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }
 
-// TestPlacesToBreakAreNamed: what is said of a place that has moved names the function.
+// TestPlacesToBreakAreNamed checks that the error about code that has moved names the function.
 func TestPlacesToBreakAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -225,12 +224,12 @@ func TestPlacesToBreakAreNamed(t *testing.T) {
 			text = err.Error()
 		}
 		if !strings.Contains(text, want) {
-			t.Errorf("%s: %s", function, text)
+			t.Errorf("function %s: got error %q", function, text)
 		}
 	}
 	_, _, err := mutation.Broken{Folder: dir, Function: "init", Old: "{}", New: "{ c() }"}.Source()
 	if err == nil || !strings.Contains(err.Error(), "2 functions are called init") {
-		t.Errorf("two functions of one name: %v", err)
+		t.Errorf("two functions of one name: got error %v", err)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestReplayed: sessions see what was asked last, whoever has told it and in
-// whatever order it came.
+// TestReplayed checks that sessions see the latest position, whoever has asked for it, and in whatever
+// order the answers came.
 func TestReplayed(t *testing.T) {
 	start := time.Unix(1_000_000_000, 0)
 	second := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
@@ -26,25 +26,25 @@ func TestReplayed(t *testing.T) {
 		at   time.Time
 	}{
 		{"never asked", func() {}, 0, time.Time{}},
-		{"a view of one that was not asked", func() { ws.Publish(view(0, time.Time{})) }, 0, time.Time{}},
+		{"a view with a node that was not asked", func() { ws.Publish(view(0, time.Time{})) }, 0, time.Time{}},
 		{"a probe", func() { ws.Publish(view(100, second(1))) }, 100, second(1)},
-		{"the chase", func() { ws.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
+		{"positions asked for while a read waits", func() { ws.NoteReplayed(nodes.MaxIndex, 110, second(2)) }, 110, second(2)},
 		{"the view again, for another node's probe", func() { ws.Publish(view(100, second(1))) }, 110, second(2)},
 		{"a slow answer", func() { ws.NoteReplayed(nodes.MaxIndex, 0, second(1)) }, 110, second(2)},
-		{"a failure: not even when it was is of use", func() { ws.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
-		{"it began anew, from further back", func() { ws.Publish(view(90, second(4))) }, 90, second(4)},
+		{"a failure, of which not even the time counts", func() { ws.NoteReplayed(nodes.MaxIndex, 0, second(3)) }, 0, time.Time{}},
+		{"the standby was restarted and is further back", func() { ws.Publish(view(90, second(4))) }, 90, second(4)},
 	} {
 		step.do()
 		if lsn, at := session.Replayed(nodes.MaxIndex); lsn != step.want || !at.Equal(step.at) {
-			t.Errorf("%s: %d at %v", step.what, lsn, at)
+			t.Errorf("%s: position %d at %v", step.what, lsn, at)
 		}
 		if lsn, at := session.Replayed(0); lsn != 0 || !at.IsZero() {
-			t.Errorf("%s: something is known of a primary: %d at %v", step.what, lsn, at)
+			t.Errorf("%s: the primary has a position: %d at %v, want none", step.what, lsn, at)
 		}
 	}
 }
 
-// TestReplayedAtOnce: of many at the same time the latest stays.
+// TestReplayedAtOnce checks that the latest of many simultaneous positions stays.
 func TestReplayedAtOnce(t *testing.T) {
 	ws := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
 	var all sync.WaitGroup
@@ -58,11 +58,11 @@ func TestReplayedAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	if lsn, _ := (&task{w: ws.all[0]}).Replayed(1); lsn != each*4-1 {
-		t.Errorf("%d", lsn)
+		t.Errorf("position is %d", lsn)
 	}
 }
 
-// TestCounts: what sessions count is in the view, and the view is a copy.
+// TestCounts checks that what sessions count is in the view, and that the view is a copy.
 func TestCounts(t *testing.T) {
 	y := newYard(t, 1, 1)
 	w := y.workers.all[0]
@@ -74,10 +74,10 @@ func TestCounts(t *testing.T) {
 	session.Count(0, metrics.Select)
 	if v.Sent[0] != (metrics.Statements{metrics.Select: 1}) || v.Sent[nodes.MaxIndex] != (metrics.Statements{metrics.Error: 2}) ||
 		v.Sent[1] != (metrics.Statements{}) {
-		t.Errorf("%v", v.Sent)
+		t.Errorf("statements sent are %v", v.Sent)
 	}
 	if n := testing.AllocsPerRun(100, func() { session.Count(1, metrics.Insert) }); n != 0 {
-		t.Errorf("%v allocations a statement", n)
+		t.Errorf("%v allocations per statement, want none", n)
 	}
 }
 
@@ -85,6 +85,6 @@ func TestChaseTellsTheWorld(t *testing.T) {
 	wanted := 0
 	ws := NewWorkers(1, &Environment{Now: time.Now, PollPositions: func() { wanted++ }}, &Settings{}, &nodes.View{})
 	if (&task{w: ws.all[0], pid: 1}).PollPositions(); wanted != 1 {
-		t.Errorf("%d", wanted)
+		t.Errorf("wanted is %d", wanted)
 	}
 }

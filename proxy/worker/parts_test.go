@@ -21,12 +21,12 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// yard has workers on a simulated network, with a clock that can be pushed on,
-// and PostgreSQL as the simulation plays it.
+// yard has workers on a simulated network, a clock that a test can advance, and servers that the
+// simulation plays.
 type yard struct {
 	t       *testing.T
 	net     *ringtest.Network
-	ahead   time.Duration // of the network's clock
+	ahead   time.Duration // how far the clock is ahead of the network's
 	workers *Workers
 	set     *Settings
 	jobs    []func()
@@ -65,12 +65,12 @@ func (y *yard) close() {
 	y.turns(20)
 	for _, w := range y.workers.all {
 		if !w.Over() {
-			y.t.Errorf("worker %d does not close", w.index)
+			y.t.Errorf("worker %d is not over 20 turns after Stop", w.index)
 		}
 	}
 }
 
-// turns lets everything happen for a while.
+// turns lets every part take n turns.
 func (y *yard) turns(n int) {
 	for range n {
 		for _, w := range y.workers.all {
@@ -97,7 +97,7 @@ func take[T any](p *T) (v T) {
 	return v
 }
 
-// until lets everything happen until it is so.
+// until lets every part take turns until the condition holds.
 func (y *yard) until(what string, so func() bool) {
 	y.t.Helper()
 	for range 5000 {
@@ -106,10 +106,10 @@ func (y *yard) until(what string, so func() bool) {
 		}
 		y.turns(1)
 	}
-	y.t.Fatalf("never: %s", what)
+	y.t.Fatalf("this never happened: %s", what)
 }
 
-// later pushes the clock on and lets the chores be done.
+// later advances the clock and lets the workers do their chores.
 func (y *yard) later(d time.Duration) {
 	y.ahead += d
 	y.turns(20)
@@ -124,13 +124,13 @@ func (y *yard) shelved() (n int) {
 
 var appKey = pool.Target{Database: "app", User: "alice"}.On(0)
 
-// shelve opens a server for nobody, on a worker's list.
+// shelve opens a server for no session, so that it comes to a worker's list of idle servers.
 func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
 	y.t.Helper()
 	n := w.idle.Len()
 	y.workers.all[0].Post(func() {
 		if !y.workers.allocator.Reserve(key) {
-			y.t.Error("there is no room")
+			y.t.Error("the allocator permits no more servers")
 		}
 		w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
 	})
@@ -138,8 +138,8 @@ func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
 	return y.servers[len(y.servers)-1]
 }
 
-// TestAlarms: tasks are woken at the deadline of their present wait, not
-// before and not for one that was given up.
+// TestAlarms checks that a task is woken at the deadline of its present wait, not before, and not at
+// the deadline of a wait that was given up.
 func TestAlarms(t *testing.T) {
 	start := time.Unix(1_000_000_000, 0)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
@@ -158,7 +158,7 @@ func TestAlarms(t *testing.T) {
 	check := func(second int, want ...uint32) {
 		t.Helper()
 		if got := woken(second); !slices.Equal(got, want) {
-			t.Errorf("at %d: %v, want %v", second, got, want)
+			t.Errorf("second %d: woken %v, want %v", second, got, want)
 		}
 	}
 	w.arm(a, at(10))
@@ -177,18 +177,18 @@ func TestAlarms(t *testing.T) {
 	w.arm(a, at(40))
 	w.arm(b, at(40))
 	w.arm(a, session.Forever)
-	w.arm(a, at(35)) // and armed anew
+	w.arm(a, at(35)) // armed again
 	check(30)
 	check(35, 1)
 	check(50, 2)
-	w.arm(a, at(45)) // a deadline in the past rings at once
+	w.arm(a, at(45)) // a deadline in the past wakes the task at once
 	check(50, 1)
 	if len(w.alarms) != 0 {
-		t.Errorf("%d alarms are left", len(w.alarms))
+		t.Errorf("%d alarms are left, want none", len(w.alarms))
 	}
 }
 
-// TestAlarmsOfManyTasks against a plain list.
+// TestAlarmsOfManyTasks compares the alarms of many tasks with a plain list of deadlines.
 func TestAlarmsOfManyTasks(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	w := &Worker{now: time.Unix(1_000_000_000, 0)}
@@ -228,7 +228,7 @@ func TestPatience(t *testing.T) {
 	check := func(what string, want time.Duration) {
 		t.Helper()
 		if got := w.patience(); got != want {
-			t.Errorf("%s: %v, want %v", what, got, want)
+			t.Errorf("%s: got %v, want %v", what, got, want)
 		}
 	}
 	check("until the chores", time.Second)
@@ -251,30 +251,30 @@ func TestInbox(t *testing.T) {
 	var got []int
 	wakes := 0
 	if b.take() != nil {
-		t.Error("a message nobody sent")
+		t.Error("an empty inbox has a message")
 	}
 	for i := range 3 {
 		if !b.put(func() { got = append(got, i) }, func() { wakes++ }) {
-			t.Error("refused")
+			t.Error("an open inbox refused a message")
 		}
 	}
 	for _, message := range b.take() {
 		message()
 	}
 	if !slices.Equal(got, []int{0, 1, 2}) || wakes != 3 || b.take() != nil {
-		t.Errorf("%v, woken %d times", got, wakes)
+		t.Errorf("got messages %v, and %d wake-ups", got, wakes)
 	}
 	_ = b.put(func() {}, func() {})
 	b.close()
-	if b.put(func() { t.Error("carried out") }, func() { t.Error("woken") }) {
+	if b.put(func() { t.Error("a refused message was run") }, func() { t.Error("the worker was woken for a refused message") }) {
 		t.Error("a closed inbox took a message")
 	}
 	if len(b.take()) != 1 {
-		t.Error("what was sent before is lost")
+		t.Error("a message that was put before the close is lost")
 	}
 }
 
-// TestInboxOfManySenders: nothing is lost, and each sender's order is kept.
+// TestInboxOfManySenders checks that no message is lost, and that each sender's order is kept.
 func TestInboxOfManySenders(t *testing.T) {
 	var b inbox
 	var senders sync.WaitGroup
@@ -295,7 +295,7 @@ func TestInboxOfManySenders(t *testing.T) {
 				message()
 			}()
 			if counts[s] != i {
-				t.Fatalf("message %d of sender %s came as number %d", i, s, counts[s])
+				t.Fatalf("sender %[2]s: message %[1]d came as number %[3]d", i, s, counts[s])
 			}
 			counts[s]++
 			total++
@@ -304,8 +304,8 @@ func TestInboxOfManySenders(t *testing.T) {
 	senders.Wait()
 }
 
-// TestNextPID: positive as PostgreSQL's, unique among the living, and the
-// remainder tells the worker; also when the numbers begin anew.
+// TestNextPID checks that numbers are positive as PostgreSQL's are, that each belongs to one session
+// at a time, and that the remainder tells the worker, also when the numbers begin again.
 func TestNextPID(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 64} {
 		ws := NewWorkers(workers, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
@@ -315,12 +315,12 @@ func TestNextPID(t *testing.T) {
 			for range 100 {
 				pid := w.nextPID()
 				if int32(pid) <= 0 || pid%uint32(workers) != uint32(w.index) || seen[pid] {
-					t.Fatalf("%d workers: worker %d gave %d", workers, w.index, pid)
+					t.Fatalf("%d workers: worker %d gave the number %d", workers, w.index, pid)
 				}
 				seen[pid] = true
 				w.tasks[pid] = &task{}
 			}
-			w.lastPID = 1<<31/uint32(workers) - 50 // the same once more: all are taken
+			w.lastPID = 1<<31/uint32(workers) - 50 // the numbers begin again, while all are taken
 			if pid := w.nextPID(); seen[pid] {
 				t.Fatalf("%d was given twice", pid)
 			}
@@ -328,7 +328,8 @@ func TestNextPID(t *testing.T) {
 	}
 }
 
-// TestPublish: a node with another role may say other things at log-in.
+// TestPublish checks that templates are forgotten when roles of nodes change, because a node may
+// report other parameters at the log-in in another role.
 func TestPublish(t *testing.T) {
 	view := func(roles ...nodes.Role) *nodes.View {
 		v := &nodes.View{}
@@ -341,21 +342,21 @@ func TestPublish(t *testing.T) {
 		next   *nodes.View
 		forgot bool
 	}{
-		"the same":        {view(nodes.Primary, nodes.Standby), false},
-		"swapped":         {view(nodes.Standby, nodes.Primary), true},
-		"one is gone":     {view(nodes.Primary), true},
-		"there is no one": {view(), true},
+		"the same":         {view(nodes.Primary, nodes.Standby), false},
+		"swapped":          {view(nodes.Standby, nodes.Primary), true},
+		"a node is gone":   {view(nodes.Primary), true},
+		"there is no node": {view(), true},
 	} {
 		workers := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, view(nodes.Primary, nodes.Standby))
 		workers.templates.Learn(&pool.Server{Key: appKey, Params: []wire.Param{{Name: "a"}}})
 		workers.Publish(c.next)
 		if params, _ := workers.templates.Find(appKey); (params == nil) != c.forgot || workers.Nodes() != c.next {
-			t.Errorf("%s: %v", name, params)
+			t.Errorf("%s: the template is %v, or the view is not the published one", name, params)
 		}
 	}
 }
 
-// TestDetach: the descriptor stays non-blocking, is closed on exec, and the
+// TestDetach checks that the descriptor stays non-blocking and is closed on exec, and that the
 // net.Conn is closed while the connection lives on.
 func TestDetach(t *testing.T) {
 	here, there := connected(t)
@@ -365,20 +366,20 @@ func TestDetach(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
-		t.Errorf("flags %x, %v", flags, err)
+		t.Errorf("want a non-blocking descriptor: flags %x, %v", flags, err)
 	}
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		t.Errorf("flags %x, %v", flags, err)
+		t.Errorf("want a descriptor that is closed on exec: flags %x, %v", flags, err)
 	}
 	if _, err := here.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the net.Conn still works: %v", err)
+		t.Errorf("write to the net.Conn: got %v, want net.ErrClosed", err)
 	}
 	if _, err := unix.Write(fd, []byte("alive")); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 5)
 	if _, err := there.Read(got); err != nil || string(got) != "alive" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the far side got %q, %v", got, err)
 	}
 }
 
@@ -386,19 +387,19 @@ func TestDetachFails(t *testing.T) {
 	pipe, other := net.Pipe()
 	defer other.Close()
 	if _, err := Detach(pipe); err == nil {
-		t.Error("a pipe has no descriptor")
+		t.Error("Detach of a pipe, which has no descriptor, succeeded")
 	}
 	if _, err := pipe.Write(nil); err == nil {
-		t.Error("it was not closed")
+		t.Error("the pipe was not closed")
 	}
 	here, _ := connected(t)
 	here.Close()
 	if fd, err := Detach(here); err == nil || fd != -1 {
-		t.Errorf("%d, %v", fd, err)
+		t.Errorf("Detach of a closed connection returned %d, %v", fd, err)
 	}
 }
 
-// connected is a connection on loopback.
+// connected returns both ends of a connection on loopback.
 func connected(t *testing.T) (here, there net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// inch lets one thing happen to one part.
+// inch lets one part, chosen at random, take one step.
 func (y *yard) inch(random *rand.Rand) {
 	y.t.Helper()
 	switch n := random.IntN(6); n {
@@ -36,9 +36,9 @@ func (y *yard) inch(random *rand.Rand) {
 	}
 }
 
-// TestReconnectAtAnyMoment: wherever a server is when RECONNECT is asked for,
-// on a list of idle servers, being opened, being moved or with a client, it does not stay;
-// one opened later does.
+// TestReconnectAtAnyMoment checks that a server does not stay, wherever it is when RECONNECT is asked
+// for: on a list of idle servers, being opened, being moved, or with a client. A server that is opened
+// later stays.
 func TestReconnectAtAnyMoment(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
 		for seed := range uint64(400) {
@@ -55,12 +55,12 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	y := newYard(t, seed, 3, func(s *Settings) {
 		s.Limits.Node, s.Session.Modes.Default, s.Session.Statements, s.Session.Catalogs = 2, mode, simStatements{}, simCatalogs()
 	})
-	y.shelve(y.workers.all[0], appKey) // one to move, and one to be opened
+	y.shelve(y.workers.all[0], appKey) // one server will be moved, and one opened
 	peers := []*ringtest.Peer{y.hurried(1), y.hurried(2), y.hurried(2)}
 	for range random.IntN(200) {
 		y.inch(random)
 	}
-	old := len(y.servers) + len(y.jobs) // these statements need no study, so all jobs open servers, in order
+	old := len(y.servers) + len(y.jobs) // these statements need no question about the catalog, so each job opens a server, in order
 	y.workers.Reconnect(pool.AllDatabases)
 	y.ahead += time.Second
 	for range 200 {
@@ -75,7 +75,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	y.turns(20)
 	for _, s := range y.servers[:old] {
 		if s.peer.Closed() == nil {
-			t.Errorf("server %d is older than the RECONNECT and stays", s.pid)
+			t.Errorf("server %d was opened before the RECONNECT and stays", s.pid)
 		}
 	}
 	peer := y.guest(0)
@@ -88,8 +88,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	y.close()
 }
 
-// hurried is a client that asks, and leaves without waiting for the answer's
-// end to be read.
+// hurried logs in a client that sends a query, and leaves without reading the end of the answer.
 func (y *yard) hurried(worker int) *ringtest.Peer {
 	fd, peer := y.net.Pair()
 	y.workers.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
@@ -105,8 +104,8 @@ func (y *yard) tasks() (n int) {
 	return n
 }
 
-// TestMissedMove: a ticket whose server is not there any more goes back into
-// the queue if its session still waits, and for just that.
+// TestMissedMove checks that a ticket whose server no longer exists goes back into the queue if its
+// session still has the same wait.
 func TestMissedMove(t *testing.T) {
 	y := newYard(t, 1, 2)
 	y.workers.holdBack("app", "admin")
@@ -125,7 +124,7 @@ func TestMissedMove(t *testing.T) {
 		"it still waits":            {func(*pool.Ticket) {}, true},
 		"it waits for another pool": {func(t *pool.Ticket) { t.Key.Node++ }, false},
 		"it has asked anew":         {func(t *pool.Ticket) { t.Since = t.Since.Add(-1) }, false},
-		"it is gone":                {func(t *pool.Ticket) { t.Session += 1000 }, false},
+		"it has ended":              {func(t *pool.Ticket) { t.Session += 1000 }, false},
 	} {
 		y.workers.allocate(func() []pool.Action { y.workers.allocator.Withdraw(1, waits.pid); return nil })
 		missing := ticket
@@ -133,7 +132,7 @@ func TestMissedMove(t *testing.T) {
 		y.workers.all[0].Post(func() { y.workers.all[0].carryOut(pool.Action{Deed: pool.Move, Ticket: missing}) })
 		y.turns(10)
 		if goes := y.workers.allocator.Waiting() == 1; goes != c.goes {
-			t.Errorf("%s: in the queue: %v", name, goes)
+			t.Errorf("%s: the ticket is in the queue: %v, want the opposite", name, goes)
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// certificate is one for all tests; nobody checks it.
+// certificate is one for all tests; no test verifies it.
 var certificate = sync.OnceValue(func() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
@@ -36,15 +36,15 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-// line is the far side's connection: a pipe during the handshake, then the
-// far end of a simulated socket. Corked, it holds back what is written.
+// line is the far side's connection: a pipe during the handshake, then the far end of a simulated
+// socket. While it is corked, it holds back what is written.
 type line struct {
 	net.Conn
 	peer   *ringtest.Peer
 	corked bool
 	held   []byte
 	got    []byte // read from the peer
-	record []byte // all ciphertext that came
+	record []byte // all ciphertext that has arrived
 }
 
 func (l *line) Write(p []byte) (int, error) {
@@ -77,19 +77,19 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// spot is a TLS endpoint on a worker's ring, and its far side.
+// spot is a TLS endpoint on a worker's ring, with its far side.
 type spot struct {
 	*yard
 	w    *Worker
 	e    *secure
-	near *tls.Conn // the endpoint's
+	near *tls.Conn // the endpoint's side
 	far  *tls.Conn
 	line *line
 }
 
-// newSpot does the handshake on goroutines over a net.Conn, as a login does.
-// early is sent right behind it, in one piece with its last flight. The
-// endpoint may be the TLS server's side or the client's.
+// newSpot does the handshake on goroutines over a net.Conn, as a log-in does. It sends early right
+// behind the handshake, in one piece with its last flight. The endpoint is the TLS server's side or
+// the client's.
 func newSpot(t *testing.T, seed uint64, workers int, early string, server bool) *spot {
 	s := &spot{yard: newYard(t, seed, workers)}
 	s.w = s.workers.all[0]
@@ -114,7 +114,7 @@ func newSpot(t *testing.T, seed uint64, workers int, early string, server bool) 
 	return s
 }
 
-// shake is the far side's handshake.
+// shake does the far side's handshake.
 func (s *spot) shake(early string) {
 	if early == "" {
 		if err := s.far.Handshake(); err != nil {
@@ -143,7 +143,7 @@ func (c *corker) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heard is what the far side has got so far.
+// heard is what the far side has received so far.
 func (s *spot) heard() (all []byte) {
 	b := make([]byte, 32<<10)
 	for {
@@ -155,7 +155,7 @@ func (s *spot) heard() (all []byte) {
 	}
 }
 
-// takes collects what the endpoint has received.
+// takes returns what the endpoint has received.
 func (s *spot) takes() (all []byte) {
 	for c := s.e.Take(); c != nil; c = s.e.Take() {
 		all = append(all, c.Bytes()...)
@@ -164,23 +164,23 @@ func (s *spot) takes() (all []byte) {
 	return all
 }
 
-// TestSecureEarlyData: what the tls.Conn has read and perhaps decrypted during
-// the handshake is there at once, before a byte arrives on the ring.
+// TestSecureEarlyData checks that what the tls.Conn has read, and perhaps decrypted, during the
+// handshake can be read at once, before a byte arrives on the ring.
 func TestSecureEarlyData(t *testing.T) {
 	s := newSpot(t, 1, 1, "select 1", true)
 	if got := s.takes(); string(got) != "select 1" || s.e.Ended() != nil {
-		t.Errorf("%q, %v", got, s.e.Ended())
+		t.Errorf("got %q, and the endpoint ended by %v", got, s.e.Ended())
 	}
 }
 
-// TestSecureNothingYet: an endpoint on which nothing has arrived is not over,
-// however often it is looked at.
+// TestSecureNothingYet checks that an endpoint on which nothing has arrived has not ended, however
+// often it is read.
 func TestSecureNothingYet(t *testing.T) {
 	for _, server := range []bool{true, false} {
 		s := newSpot(t, 1, 1, "", server)
 		for range 5 {
 			if c := s.e.Take(); c != nil || s.e.Ended() != nil {
-				t.Fatalf("%v, %v", c, s.e.Ended())
+				t.Fatalf("got chunk %v, and the endpoint ended by %v; want neither", c, s.e.Ended())
 			}
 			s.turns(3)
 		}
@@ -189,12 +189,12 @@ func TestSecureNothingYet(t *testing.T) {
 		s.until("what is sent late", func() bool { got = append(got, s.takes()...); return string(got) == "late" })
 	}
 	if later := net.Error(notYet{}); !later.Timeout() || later.Error() == "" {
-		t.Error("a tls.Conn survives temporary errors only")
+		t.Error("the error for no data is not temporary, and a tls.Conn survives only temporary errors")
 	}
 }
 
-// TestSecureEcho sends a lot both ways at once, records and chunks cut
-// anywhere, parts of chunks forwarded and others copied.
+// TestSecureEcho sends many bytes in both directions at the same time. Records and chunks are cut
+// anywhere; some parts of chunks are forwarded, others copied.
 func TestSecureEcho(t *testing.T) {
 	for seed := range uint64(6) {
 		s := newSpot(t, seed, 1, "", seed%2 == 0)
@@ -217,7 +217,7 @@ func TestSecureEcho(t *testing.T) {
 			return len(got) >= len(sent)
 		})
 		if !bytes.Equal(got, sent) {
-			t.Fatalf("seed %d: something else came back", seed)
+			t.Fatalf("seed %d: the bytes that came back differ from those sent", seed)
 		}
 		s.until("all is sent", func() bool { return s.e.Queued() == 0 })
 	}
@@ -252,25 +252,25 @@ func records(b []byte) (n int) {
 	return n
 }
 
-// TestSecureGathers: parts of one chunk that follow each other become one
-// record, sent when the turn is over; order is kept whatever comes between.
+// TestSecureGathers checks that adjacent parts of one chunk become one record, which is sent at the
+// end of the turn, and that the order is kept whatever comes between them.
 func TestSecureGathers(t *testing.T) {
 	for name, c := range map[string]struct {
 		send    func(s *spot, c wire.Chunk)
 		want    string
 		records int
 	}{
-		"one after the other": {func(s *spot, c wire.Chunk) {
+		"adjacent parts": {func(s *spot, c wire.Chunk) {
 			for i := range 10 {
 				s.e.Forward(c, c.Bytes()[i:i+1])
 			}
 		}, "0123456789", 1},
-		"some left out": {func(s *spot, c wire.Chunk) {
+		"parts with gaps": {func(s *spot, c wire.Chunk) {
 			s.e.Forward(c, c.Bytes()[:3])
 			s.e.Forward(c, c.Bytes()[5:7])
 			s.e.Forward(c, c.Bytes()[7:])
 		}, "01256789", 2},
-		"something else between": {func(s *spot, c wire.Chunk) {
+		"other bytes between parts": {func(s *spot, c wire.Chunk) {
 			s.e.Forward(c, c.Bytes()[:3])
 			s.e.Write([]byte("x"))
 			s.e.Forward(c, c.Bytes()[3:])
@@ -288,7 +288,7 @@ func TestSecureGathers(t *testing.T) {
 			queued := s.e.Queued()
 			chunk.Release()
 			if (queued > 0) != (c.want != "") {
-				t.Errorf("%d bytes are queued", queued)
+				t.Errorf("%d bytes are queued before the turn is over", queued)
 			}
 			var got []byte
 			s.turns(50)
@@ -300,17 +300,17 @@ func TestSecureGathers(t *testing.T) {
 	}
 }
 
-// TestSecureEnds in each way that the far side can.
+// TestSecureEnds checks each way in which the far side can end the connection.
 func TestSecureEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		how   func(s *spot)
 		clean bool
 	}{
-		"a goodbye":                  {func(s *spot) { _ = s.far.CloseWrite() }, true},
-		"the end without a goodbye":  {func(s *spot) { s.line.peer.CloseWrite() }, true},
-		"a broken connection":        {func(s *spot) { s.line.peer.Reset() }, false},
-		"garbage":                    {func(s *spot) { _, _ = s.line.peer.Write([]byte("nonsense that is no record")) }, false},
-		"a record that was tampered": {func(s *spot) { _, _ = s.line.peer.Write(append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...)) }, false},
+		"a close_notify":               {func(s *spot) { _ = s.far.CloseWrite() }, true},
+		"the end without close_notify": {func(s *spot) { s.line.peer.CloseWrite() }, true},
+		"a broken connection":          {func(s *spot) { s.line.peer.Reset() }, false},
+		"garbage":                      {func(s *spot) { _, _ = s.line.peer.Write([]byte("nonsense that is no record")) }, false},
+		"a record that was altered":    {func(s *spot) { _, _ = s.line.peer.Write(append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...)) }, false},
 		"half a record, then the end": {func(s *spot) {
 			_, _ = s.line.peer.Write([]byte{23, 3, 3, 0, 32, 1, 2, 3})
 			s.line.peer.CloseWrite()
@@ -325,16 +325,16 @@ func TestSecureEnds(t *testing.T) {
 			c.how(s)
 			s.until("the end", func() bool { return s.e.Take() == nil && s.e.Ended() != nil })
 			if clean := errors.Is(s.e.Ended(), io.EOF); clean != c.clean {
-				t.Errorf("it ended by %v", s.e.Ended())
+				t.Errorf("the endpoint ended by %v", s.e.Ended())
 			}
 			if s.e.Take() != nil || string(got) != "last words" {
-				t.Errorf("something came after the end, or before it: %q", got)
+				t.Errorf("received %q around the end, want nothing", got)
 			}
 		})
 	}
 }
 
-// TestSecureHalfClosed: after the far side's goodbye it still gets answers.
+// TestSecureHalfClosed checks that the far side still gets answers after its close_notify.
 func TestSecureHalfClosed(t *testing.T) {
 	s := newSpot(t, 6, 1, "", true)
 	_ = s.far.CloseWrite()
@@ -344,8 +344,7 @@ func TestSecureHalfClosed(t *testing.T) {
 	s.until("the answer", func() bool { got = append(got, s.heard()...); return string(got) == "answer" })
 }
 
-// TestSecureCloses: what is left is dropped, nothing is held, and it may be
-// called again.
+// TestSecureCloses checks that Close drops what is left, holds no memory, and may be called again.
 func TestSecureCloses(t *testing.T) {
 	s := newSpot(t, 7, 1, "0123456789", true)
 	chunk := s.e.Take()
@@ -361,13 +360,12 @@ func TestSecureCloses(t *testing.T) {
 	s.e.Close()
 	chunk.Release()
 	if s.e.Take() != nil || s.e.Ended() == nil || s.e.in != nil || s.e.gathered != nil {
-		t.Error("it goes on, or holds memory")
+		t.Error("a closed endpoint goes on, or holds memory")
 	}
 	s.until("the far side sees it", func() bool { s.line.peer.Read(); return s.line.peer.Gone() })
 }
 
-// TestSecureMoves a connection from one ring to another and back, in the
-// middle of a record.
+// TestSecureMoves moves a connection from one ring to another and back, in the middle of a record.
 func TestSecureMoves(t *testing.T) {
 	for seed := range uint64(10) {
 		s := newSpot(t, seed, 2, "", false)
@@ -389,13 +387,13 @@ func TestSecureMoves(t *testing.T) {
 			got = nil
 			s.until("the pong", func() bool { got = append(got, s.takes()...); return len(got) >= 2000 })
 			if !bytes.Equal(got, bytes.Repeat([]byte("pong"), 500)) {
-				t.Fatalf("seed %d, move %d: %d other bytes came", seed, i, len(got))
+				t.Fatalf("seed %d, move %d: got %d bytes, which are not those sent", seed, i, len(got))
 			}
 		}
 	}
 }
 
-// move is what a mover does.
+// move does what a worker does that moves a server.
 func (s *spot) move(to *Worker) {
 	s.t.Helper()
 	s.e.conn().Detach()
@@ -408,12 +406,12 @@ func (s *spot) move(to *Worker) {
 		return ok
 	})
 	if s.e.Take() != nil {
-		s.t.Fatal("something whole was left over")
+		s.t.Fatal("a whole record was left over")
 	}
 	s.e, s.w = to.open(socket, nil).(*secure), to
 }
 
-// TestTransportOnItsRing has no deadlines and is closed by its endpoint.
+// TestTransportOnItsRing checks that the transport has no deadlines, and is closed by its endpoint.
 func TestTransportOnItsRing(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
@@ -423,7 +421,7 @@ func TestTransportOnItsRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := tr.Read(make([]byte, 1)); err == nil {
-		t.Error("a deadline in the past has no effect before")
+		t.Error("a deadline in the past has no effect before the connection is on its ring")
 	}
 	s := newSpot(t, 8, 1, "", true)
 	tr.attach(s.e)
@@ -431,10 +429,10 @@ func TestTransportOnItsRing(t *testing.T) {
 		t.Error(err)
 	}
 	if n, err := tr.Read(make([]byte, 1)); n != 0 || !errors.Is(err, notYet{}) {
-		t.Errorf("%d, %v", n, err)
+		t.Errorf("read %d bytes, error %v", n, err)
 	}
 	if s.e.Ended() != nil {
-		t.Error("the endpoint was closed with it")
+		t.Error("closing the transport has closed the endpoint")
 	}
 }
 

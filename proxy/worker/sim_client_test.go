@@ -12,33 +12,33 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// simClient is an application: it sends rounds of requests, pipelined or one
-// by one, and compares what it gets with what a PostgreSQL of its own answers.
+// simClient is an application. It sends rounds of requests, pipelined or one by one, and compares
+// what it gets with the answers of a PostgreSQL model of its own.
 type simClient struct {
 	id       int
 	database string
 	peer     *ringtest.Peer
 	rounds   [][]byte
-	eager    bool // does not wait for answers
-	vanish   int  // closes after so many bytes sent; 0: says goodbye
-	rude     bool // vanishes by a reset
+	eager    bool // it does not wait for answers
+	vanish   int  // it closes after so many bytes sent; 0: it sends Terminate
+	rude     bool // it closes by a reset
 	model    *postgres
 	sent     int
 	greeted  bool
 	pid      uint32
 	key      []byte
-	got      []byte // not yet compared
+	got      []byte // bytes not yet compared
 	done     bool
-	came     int      // what log-ins stood on when it began to log in
-	unkind   bool     // servers and connections break: an error, then the end, is right
-	cancels  int      // that it has sent and that are not answered
-	cancel   bool     // it has sent one
-	doubts   bool     // what differs from what it wants has not come wholly
-	loss     *simLoss // what lost servers may mean to it; nil: servers are not lost
-	struck   bool     // one has struck: from there on nobody knows what is right
+	came     int      // the version of what log-ins rest on when its log-in began
+	unkind   bool     // servers and connections break, so that an error and then the end are right
+	cancels  int      // number of cancels it has sent that are not answered
+	cancel   bool     // it has sent a cancel
+	doubts   bool     // the message that differs from the model's has not arrived as a whole
+	loss     *simLoss // what lost servers may do to it; nil: servers are not lost
+	struck   bool     // a cancel has struck, after which the right answers are not known
 }
 
-// simRound makes what a client, by its number, sends before it waits.
+// simRound makes the n-th round of requests of a client, which it sends before it waits.
 type simRound func(id, n int) []byte
 
 // simSettings are about what a session sets and prepares.
@@ -53,7 +53,7 @@ var simSettings = []simRound{
 	func(id, n int) []byte { return simple(id, "STYLE", n%3) },
 	func(id, n int) []byte { return simple(id, "LOCAL", n%3) },
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "MEAN", n%3)) },
-	func(id, n int) []byte { // what many clients prepare, under settings of their own
+	func(id, n int) []byte { // a statement that many clients prepare, each under its own settings
 		return wire.AppendSync(wire.AppendParse(nil, name(n%3), sql(0, "MEAN", n%2), nil))
 	},
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendParse(nil, "", sql(0, "MEAN", n%2), nil)) },
@@ -63,29 +63,29 @@ var simSettings = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "SET", n)) },
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "SHOW", n)) },
-	func(id, n int) []byte { // set and rolled back, together with what fails
+	func(id, n int) []byte { // a setting that is rolled back with the statement that fails
 		return wire.AppendSync(append(extended(id, "SET", n), extended(id, "ERR", 0)...))
 	},
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
 	func(id, n int) []byte { return wire.AppendSync(executed("")) },
-	func(id, n int) []byte { // a statement closed and prepared anew, behind a failure that skips it
+	func(id, n int) []byte { // a Close and a Parse of the same name, both skipped after an error
 		b := append(extended(id, "ERR", 0), wire.AppendClose(nil, 'S', name(1))...)
 		return wire.AppendSync(append(b, named(1, id, "ROWS", n%3)...))
 	},
 	func(id, n int) []byte { return wire.AppendSync(named(n%2, 0, "PARSEERR", 0)) },
-	func(id, n int) []byte { // set, and taken back by a rollback that nobody waited for
+	func(id, n int) []byte { // a setting that a pipelined ROLLBACK takes back
 		return slices.Concat(simple(id, "BEGIN", 0), simple(id, "SET", n), simple(id, "ROLLBACK", 0))
 	},
-	func(id, n int) []byte { // bound and not executed: it sets nothing
+	func(id, n int) []byte { // a SET that is bound and not executed, so that it sets nothing
 		b := wire.AppendParse(nil, "", sql(id, "SET", n), nil)
 		return wire.AppendSync(wire.AppendBind(b, &wire.BindView{}))
 	},
 }
 
-// simMeaning is about what statements mean that were prepared under settings.
-// Clients wait for each answer, and nothing is uncertain: where pgherd has yet
-// to ask what is set it may be wrong about a statement.
+// simMeaning is about statements that are prepared under settings. Clients wait for each answer, and
+// nothing is uncertain: as long as pgherd has to ask what is set, it may prepare a statement under
+// other settings.
 var simMeaning = []simRound{
 	func(id, n int) []byte { return simple(id, "STYLE", n%3) },
 	func(id, n int) []byte { return wire.AppendSync(named(n%2, 0, "MEAN", 0)) },
@@ -100,7 +100,7 @@ var simMeaning = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(simple(id, "SET", 7), "DISCARD ALL") },
 }
 
-// simPrepared are about statements that many clients have, on servers that forget them.
+// simPrepared is about statements that many clients have prepared, on servers that forget them.
 var simPrepared = []simRound{
 	func(id, n int) []byte {
 		return wire.AppendSync(wire.AppendParse(nil, name(n%2), sql(0, "MEAN", n%2), nil))
@@ -118,7 +118,7 @@ var simPrepared = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
 }
 
-// simDefinitions are about what a function does, which any client may define anew.
+// simDefinitions is about what a function does, which any client may redefine.
 var simDefinitions = []simRound{
 	func(id, n int) []byte { return simple(id, "DEFINE", n) },
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "DEFINE", n)) },
@@ -142,7 +142,7 @@ var simDefinitions = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
 }
 
-// simRounds are all.
+// simRounds are all rounds, of simSettings and others.
 var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "BEGIN", 0)) },
 	func(id, n int) []byte {
@@ -175,7 +175,7 @@ var simRounds = append([]simRound{
 	func(id, n int) []byte {
 		return wire.AppendCopyDone(append(simple(id, "COPYIN", 0), copyRows(n)...))
 	},
-	func(id, n int) []byte { // a copy that fails half-way; what follows is ignored
+	func(id, n int) []byte { // a copy that fails in the middle; the rest of its data is ignored
 		b := wire.AppendCopyData(append(simple(id, "COPYIN", 0), copyRows(n%4)...), "BAD")
 		return wire.AppendCopyDone(append(b, copyRows(n%3)...))
 	},
@@ -184,7 +184,7 @@ var simRounds = append([]simRound{
 		return wire.AppendFunctionCall(nil, &wire.FunctionCallView{Function: uint32(n)})
 	},
 	func(id, n int) []byte { return wire.AppendSync(extended(id, "ROWS", n)) },
-	func(id, n int) []byte { // a pipeline whose middle fails; the rest is skipped
+	func(id, n int) []byte { // a pipeline that fails in the middle; the rest is skipped
 		b := append(extended(id, "ROWS", n), extended(id, "ERR", 0)...)
 		return wire.AppendSync(append(b, extended(id, "ROWS", 3)...))
 	},
@@ -195,7 +195,7 @@ var simRounds = append([]simRound{
 		b := append(extended(id, "ROWS", 1), simple(id, "BEGIN", 0)...)
 		return wire.AppendSync(append(b, extended(id, "ROWS", 2)...))
 	},
-	func(id, n int) []byte { // libpq's copy: Sync at once, ignored, and again at the end
+	func(id, n int) []byte { // a copy as libpq sends it: a Sync at once, which is ignored, and another at the end
 		b := append(wire.AppendSync(extended(id, "COPYIN", 0)), copyRows(n)...)
 		return forgotten(wire.AppendSync(wire.AppendCopyDone(b)))
 	},
@@ -206,7 +206,7 @@ var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendFlush(extended(id, "ROWS", n)) },
 	func(id, n int) []byte { return wire.AppendSync(named(n%3, id, "ROWS", n%7)) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendParse(nil, "", sql(0, "ROWS", n%3), nil)) },
-	func(id, n int) []byte { // statements of text that other clients prepare too
+	func(id, n int) []byte { // a text that other clients prepare, too
 		return wire.AppendSync(wire.AppendParse(nil, name(n%3), sql(0, "ROWS", n%3), nil))
 	},
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
@@ -214,7 +214,7 @@ var simRounds = append([]simRound{
 	func(id, n int) []byte { return wire.AppendSync(executed("")) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendClose(nil, 'S', name(n%3))) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendDescribe(nil, 'S', name(n%3))) },
-	func(id, n int) []byte { // a long Bind: only its beginning is looked into
+	func(id, n int) []byte { // a long Bind, of which only the beginning is parsed
 		long := wire.MakeValues(make([]byte, 70_000))
 		b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(name(n % 3)), Params: long})
 		return wire.AppendSync(wire.AppendExecute(b, "", 0))
@@ -230,8 +230,8 @@ func named(n, id int, verb string, k int) []byte {
 	return append(wire.AppendParse(nil, name(n), sql(id, verb, k), nil), executed(name(n))...)
 }
 
-// forgotten closes the unnamed statement: who executed it again would owe
-// another copy its data.
+// forgotten closes the unnamed statement, because a client that executed it again would owe another
+// copy its data.
 func forgotten(b []byte) []byte { return wire.AppendSync(wire.AppendClose(b, 'S', "")) }
 
 func executed(statement string) []byte {
@@ -266,7 +266,7 @@ func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode
 	for range random.IntN(most) {
 		round := rounds[random.IntN(len(rounds))](id, random.IntN(40)+apart*len(c.rounds))
 		if mode == pool.Statement && bytes.Contains(round, []byte(" BEGIN ")) {
-			continue // refused; another test's business
+			continue // it would be refused, which another test checks
 		}
 		c.rounds = append(c.rounds, round)
 	}
@@ -276,7 +276,7 @@ func newSimClient(id int, peer *ringtest.Peer, random *rand.Rand, mode pool.Mode
 	return c
 }
 
-// act does one thing: read, compare, perhaps send. An error is a finding.
+// act does one thing: it reads and compares, and perhaps sends. An error is a finding.
 func (c *simClient) act(random *rand.Rand) error {
 	if c.done {
 		return nil
@@ -336,7 +336,7 @@ func (c *simClient) write(b []byte) {
 	_, _ = c.peer.Write(b)
 }
 
-// compare takes off what matches the model.
+// compare removes what agrees with the model from both sides.
 func (c *simClient) compare() error {
 	if !c.greeted && !c.greet() {
 		return nil
@@ -359,7 +359,7 @@ func (c *simClient) compare() error {
 	return nil
 }
 
-// messages is how many of the bytes are whole messages.
+// messages is the length of the whole messages at the beginning of b.
 func messages(b []byte) (n int) {
 	for len(b)-n >= wire.HeaderLen {
 		next := n + 1 + int(binary.BigEndian.Uint32(b[n+1:]))
@@ -371,15 +371,14 @@ func messages(b []byte) (n int) {
 	return n
 }
 
-// farewell says that what differs is an error with which pgherd ends the
-// session: right only where a server broke, and only between two messages.
+// farewell says whether the difference is an error with which pgherd ends the session. That is right
+// only if a server broke, and only between two messages.
 func (c *simClient) farewell() bool {
 	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
 	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
 }
 
-// strikes finds out whether what differs is the error of a statement that was
-// canceled.
+// strikes finds out whether the difference is the error of a statement that was canceled.
 func (c *simClient) strikes() {
 	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
 	c.doubts = c.cancel && len(rest) > 0 && rest[0] == 'E' && messages(rest) == 0
@@ -393,7 +392,7 @@ func (c *simClient) strikes() {
 	}
 }
 
-// alike is how many bytes a and b begin with alike.
+// alike is the length of the common beginning of a and b.
 func alike(a, b []byte) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
@@ -401,7 +400,7 @@ func alike(a, b []byte) (n int) {
 	return n
 }
 
-// startsFatal says that what has arrived behind an 'E' may be a FATAL error.
+// startsFatal says whether the bytes that have arrived after an 'E' may be a FATAL error.
 func startsFatal(b []byte) bool {
 	const fields = "SFATAL\x00"
 	if len(b) <= 4 {
@@ -436,13 +435,13 @@ func (c *simClient) greet() bool {
 	return true
 }
 
-// ended judges the end of the connection.
+// ended checks whether the client was told why its connection ended.
 func (c *simClient) ended(why error) error {
 	if c.loss != nil {
 		return c.loss.ended(c, why)
 	}
 	if c.sent >= 0 && !c.unkind {
-		return fmt.Errorf("client %d was closed (%v) for no reason it was told; unread %q", c.id, why, clip(c.got))
+		return fmt.Errorf("client %d was closed (%v) without being told a reason; unread bytes %q", c.id, why, clip(c.got))
 	}
 	return nil
 }

@@ -2,15 +2,15 @@ package worker
 
 import "strconv"
 
-// simDatabase is what the servers of a database share: what RUN does. Evil, it leaves
-// what nobody can ask for.
+// simDatabase is what the servers of one database share: what RUN does. If it is evil, RUN leaves
+// something for which a server cannot be asked.
 type simDatabase struct {
 	evil    bool
 	version int
 	rows    map[string]int // what was written and committed, and how often
 }
 
-// catalog answers pgherd's question.
+// catalog answers pgherd's question for the catalog.
 func (d *simDatabase) catalog() [][]string {
 	source := "BEGIN RETURN 1; END"
 	if d.evil {
@@ -20,7 +20,7 @@ func (d *simDatabase) catalog() [][]string {
 		{"function", "g", "plpgsql", "sf", "BEGIN PERFORM f(); END"}}
 }
 
-// define says anew what RUN does, or does it.
+// define runs DEFINE, which changes what RUN does, or RUN itself.
 func (p *postgres) define(verb string, n int, id string) {
 	evil := p.database.evil
 	if p.defining != nil {
@@ -34,7 +34,7 @@ func (p *postgres) define(verb string, n int, id string) {
 	}
 }
 
-// commit keeps what is not a setting.
+// commit makes last what is not a setting.
 func (p *postgres) commit() {
 	if p.hiding != 0 {
 		p.secret = p.hiding

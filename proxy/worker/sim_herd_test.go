@@ -11,28 +11,27 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// simWait is how long sessions wait for a primary: longer than a run lasts.
+// simWait is how long sessions wait for a primary, which is longer than a run lasts.
 const simWait = 100 * time.Hour
 
-// simHerd is two nodes, which are lost and replaced. Servers of theirs die between any two
-// messages.
+// simHerd has two nodes, which are lost and replaced. Their servers end between any two messages.
 type simHerd struct {
 	primary int
 	alive   [2]bool
-	phase   int // of a failover: 0 none, 1 the primary is fenced, 2 nobody is primary, 3 the old one is away
-	acks    int // workers that have fenced
+	phase   int // phase of a failover: 0 none, 1 the primary is being fenced, 2 no node is primary, 3 the old primary is still down
+	acks    int // number of workers that have fenced the old primary
 	pins    bool
 }
 
-// lot is what becomes of a server whose node may be lost.
+// lot is the part of a server that tells how it is lost with its node.
 type lot struct {
 	node    int
-	lost    bool // with its node, or by itself: it does nothing any more
+	lost    bool // the server is lost, with its node or by itself, and does nothing more
 	fenced  bool
-	arrived int // bytes that it had got when it was fenced
+	arrived int // number of bytes that it had received when it was fenced
 }
 
-// loses has a run's clients meet lost servers, and nothing else that breaks.
+// loses makes a run in which clients lose servers, and in which nothing else breaks.
 func (s *sim) loses() {
 	s.herd.pins = s.random.IntN(3) == 0
 	s.net.ResetOneIn, s.unkind = 0, false
@@ -43,7 +42,7 @@ func (s *sim) loses() {
 	}
 }
 
-// endow makes a server one of its node, and mortal.
+// endow makes a server one of its node, which may end at any moment.
 func (h *simHerd) endow(s *sim, v *simServer) {
 	v.mean, v.standby = false, v.node != h.primary
 	v.marked = s.mode == pool.Session && !v.standby
@@ -52,7 +51,7 @@ func (h *simHerd) endow(s *sim, v *simServer) {
 	}
 }
 
-// die ends a server between two messages. Of what it has said last something may be lost.
+// die ends a server between two messages. The last part of what it has sent may be lost.
 func (v *simServer) die(random *rand.Rand) {
 	switch random.IntN(8) {
 	case 0, 1, 2:
@@ -71,7 +70,7 @@ func (v *simServer) die(random *rand.Rand) {
 	}
 }
 
-// checkFence looks whether a server of an older epoch has got something (I8).
+// checkFence checks that no server of an older epoch receives anything (I8).
 func (v *simServer) checkFence() error {
 	if v.fenced && v.peer.Arrived() > v.arrived {
 		return fmt.Errorf("server %d of node %d got %d bytes after its node was fenced", v.pid, v.node, v.peer.Arrived()-v.arrived)
@@ -79,7 +78,7 @@ func (v *simServer) checkFence() error {
 	return nil
 }
 
-// turn may begin a failover, and carries it on.
+// turn sometimes begins a failover, and carries it on.
 func (h *simHerd) turn(s *sim) error {
 	switch {
 	case h.phase == 0 && s.random.IntN(2500) == 0:
@@ -96,8 +95,8 @@ func (h *simHerd) turn(s *sim) error {
 	return nil
 }
 
-// fenced notes, once all workers have fenced the node, what its servers have got. Those that
-// were closed before that may still get what was on its way.
+// fenced records, once all workers have fenced the node, how much its servers have received. Servers
+// that were closed before that may still receive what was on its way.
 func (h *simHerd) fenced(s *sim) {
 	for _, v := range s.servers {
 		if v.node == h.primary && !v.over && !v.dead && (v.peer.Closed() != nil || s.workers.processes.Has(v.node, v.pid)) {
@@ -131,7 +130,7 @@ func (h *simHerd) promote(s *sim) {
 	h.publish(s, 0)
 }
 
-// publish tells the workers of the nodes as they are.
+// publish publishes a View of the nodes as they are now.
 func (h *simHerd) publish(s *sim, later uint64) {
 	view := &nodes.View{Epoch: s.view.Epoch + later}
 	for i := range h.alive {
@@ -148,8 +147,8 @@ func (h *simHerd) publish(s *sim, later uint64) {
 	s.workers.Publish(view)
 }
 
-// books compares what is written with what clients were told: once what was reported as done,
-// never what was reported as lost.
+// books compares the rows that are written with what clients were told. A row that was reported as
+// written is there once, and a row that was reported as lost is not there.
 func (s *sim) books() (err error) {
 	for _, c := range s.clients {
 		err = errors.Join(err, c.loss.audit(c, s.database(c.database)))
@@ -161,18 +160,18 @@ func (l *simLoss) audit(c *simClient, d *simDatabase) error {
 	for row, state := range l.rows {
 		switch times := d.rows[row]; {
 		case times > 1:
-			return fmt.Errorf("client %d wrote row %s %d times", c.id, row, times)
+			return fmt.Errorf("row %[2]s of client %[1]d was written %[3]d times, want once", c.id, row, times)
 		case state == rowOpen || l.unknown[row] || c.struck:
 		case state == rowDone && times == 0:
-			return fmt.Errorf("client %d was told that row %s is written, and it is not", c.id, row)
+			return fmt.Errorf("client %d was told that row %s is written, but it is not there", c.id, row)
 		case state == rowLost && times > 0:
-			return fmt.Errorf("client %d was told that row %s is lost, and it is written", c.id, row)
+			return fmt.Errorf("client %d was told that row %s is lost, but it is written", c.id, row)
 		}
 	}
 	return nil
 }
 
-// mourner makes a client one that knows of lost servers.
+// mourner makes a client accept the answers that follow the loss of a server.
 func (h *simHerd) mourner(s *sim, c *simClient) {
 	c.loss = &simLoss{rows: map[string]rowState{}, unknown: map[string]bool{}, pins: h.pins}
 	if s.mode == pool.Statement {

@@ -11,38 +11,38 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// simLoss is what a client makes of lost servers. It has its PostgreSQL handle a request when
-// the answer is compared, so that a request that was lost is one that was never handled.
+// simLoss is how a client treats lost servers. Its PostgreSQL model handles a request only when the
+// answer is compared, so that the model has never handled a request that was lost.
 type simLoss struct {
-	queue   [][]byte // requests that are not compared yet, each a whole message
-	partial []byte   // of a request that was sent in part
-	now     []byte   // the request at hand
-	before  postgres // as it was before that
-	heard   int      // messages of the answer at hand that have come
+	queue   [][]byte // whole requests whose answers are not compared yet
+	partial []byte   // the part of a request that has been sent
+	now     []byte   // the current request
+	before  postgres // the model before that request
+	heard   int      // number of messages of its answer that have arrived
 	rows    map[string]rowState
-	unknown map[string]bool // rows of which that was told
+	unknown map[string]bool // rows of which the client was told that this is not known
 	handled []string        // rows that the model has handled since it was last in no transaction
-	open    bool            // the request at hand came inside of a sequence of the extended protocol
-	ahead   bool            // so will the next
+	open    bool            // the current request is inside a sequence of the extended protocol
+	ahead   bool            // the next one will be, too
 	fatal   bool
 	pins    bool // clients may pin their servers
 	piped   bool // several requests were sent at once, or were not waited for
-	temp    bool // it had something temporary when it was last in no transaction
-	sets    bool // it has set something: what holds may be uncertain for a while
-	seen    bool // an error that was not one of these
+	temp    bool // it had a temporary object when it was last in no transaction
+	sets    bool // it has set something, so that its settings may be uncertain for a while
+	seen    bool // the client has had an error that is not from a loss
 }
 
 type rowState uint8
 
 const (
-	rowLost rowState = iota // it must not be there
-	rowOpen                 // nobody knows
-	rowDone                 // it must be there
+	rowLost rowState = iota // the row must not be there
+	rowOpen                 // it is not known whether the row is there
+	rowDone                 // the row must be there
 )
 
 func (l *simLoss) waits() bool { return l != nil && len(l.queue) > 0 }
 
-// sends notes what the client sends, perhaps while it still waits for an answer.
+// sends records what the client sends, perhaps while it still waits for an answer.
 func (l *simLoss) sends(b []byte, waits bool) {
 	waits = waits || len(l.queue) > 0 || l.piped && len(l.partial) > 0
 	defer func() { l.piped = waits || len(l.queue) > 1 }()
@@ -59,7 +59,7 @@ func (l *simLoss) sends(b []byte, waits bool) {
 	l.sets = l.sets || bytes.Contains(b, []byte(" SET ")) || bytes.Contains(b, []byte(" STYLE ")) || bytes.Contains(b, []byte(" LOCAL "))
 }
 
-// rowsOf are the rows that requests would write.
+// rowsOf returns the rows that these requests would write.
 func rowsOf(b []byte) (rows []string) {
 	for text := string(b); ; {
 		_, after, found := strings.Cut(text, " WRITE ")
@@ -74,8 +74,8 @@ func rowsOf(b []byte) (rows []string) {
 	}
 }
 
-// mourns compares what has come with what the client's PostgreSQL answers, and with what it
-// may mean that a server was lost.
+// mourns compares what has arrived with the model's answer, and with what the loss of a server may
+// change in it.
 func (c *simClient) mourns() error {
 	l := c.loss
 	for !c.struck && !l.fatal {
@@ -84,7 +84,7 @@ func (c *simClient) mourns() error {
 				return nil
 			}
 		}
-		for tells(c.model.out, wire.ParameterStatus) { // when a setting is reported depends on servers
+		for tells(c.model.out, wire.ParameterStatus) { // the moment of such a report depends on which server the session has
 			c.model.out = c.model.out[first(c.model.out):]
 		}
 		n := first(c.got)
@@ -104,7 +104,7 @@ func (c *simClient) mourns() error {
 			l.settle(c.model, got)
 		case got[0] == 'E' && len(want) > 0 && want[0] == 'E' && c.model.status == wire.Failed && codeOf(got) == "25P02":
 			c.model.out = c.model.out[len(want):]
-		case string(got) == string(readyIdle) && string(want) == string(readyFailed) && len(l.queue) > 0: // the block may have ended behind
+		case string(got) == string(readyIdle) && string(want) == string(readyFailed) && len(l.queue) > 0: // the block may have been ended by a later request
 			c.model.status, c.model.out = wire.Idle, nil
 			for _, row := range l.handled {
 				l.unknown[row] = true
@@ -128,10 +128,10 @@ func (l *simLoss) unexpected(c *simClient) error {
 	if k := alike(c.got, c.model.out); k > 40 {
 		c.got, c.model.out = c.got[k-20:], c.model.out[k-20:]
 	}
-	return fmt.Errorf("client %d got %q, wants %q, for %q behind %d messages", c.id, clip(c.got), clip(c.model.out), clip(l.now), l.heard)
+	return fmt.Errorf("client %d got %q, want %q, for request %q after %d messages of its answer", c.id, clip(c.got), clip(c.model.out), clip(l.now), l.heard)
 }
 
-// first is the length of the first message; 0 if it is not there as a whole.
+// first is the length of the first message, or 0 if it has not arrived as a whole.
 func first(b []byte) int {
 	if len(b) < wire.HeaderLen {
 		return 0
@@ -150,7 +150,7 @@ func tells(b []byte, kind wire.Kind) bool {
 
 func codeOf(b []byte) string { return wire.ViewFault(b[wire.HeaderLen:]).Code }
 
-// next has the model handle requests, until there is something to compare.
+// next lets the model handle requests until there is an answer to compare.
 func (l *simLoss) next(model *postgres) bool {
 	for len(l.queue) > 0 && len(model.out) == 0 {
 		l.now, l.queue, l.heard = l.queue[0], l.queue[1:], 0
@@ -166,7 +166,7 @@ func (l *simLoss) next(model *postgres) bool {
 	return len(model.out) > 0
 }
 
-// settle notes what is written, and what is not, once the model is in no transaction.
+// settle records which rows are written, and which are not, once the model is in no transaction.
 func (l *simLoss) settle(model *postgres, got []byte) {
 	if got[0] != 'Z' || model.status != wire.Idle {
 		return
@@ -179,7 +179,7 @@ func (l *simLoss) settle(model *postgres, got []byte) {
 	l.handled, l.temp = nil, model.temp
 }
 
-// fails judges an error that the model does not have.
+// fails checks an error that the model does not have.
 func (l *simLoss) fails(c *simClient, got []byte) error {
 	f := wire.ViewFault(got[wire.HeaderLen:])
 	switch {
@@ -189,17 +189,17 @@ func (l *simLoss) fails(c *simClient, got []byte) error {
 	case f.Severity == "FATAL" || f.Severity == "PANIC":
 		l.fatal = true
 		if c.sent >= 0 && !l.endsFor(c, f.Detail) {
-			return fmt.Errorf("client %d is ended: %s %s %s", c.id, f.Code, f.Message, f.Detail)
+			return fmt.Errorf("client %d was ended without a reason to: %s %s %s", c.id, f.Code, f.Message, f.Detail)
 		}
 		return nil
-	case len(c.model.out) == 0 && len(l.partial) > 0: // what was sent in part is answered
+	case len(c.model.out) == 0 && len(l.partial) > 0: // a request sent in part is answered
 		l.fatal = true
 		return nil
-	case f.Code == "25P02" && l.before.status == wire.Failed && l.now[0] != 'Q' && l.heard == 0: // what would end it was lost
+	case f.Code == "25P02" && l.before.status == wire.Failed && l.now[0] != 'Q' && l.heard == 0: // the request that would end the failed block was lost
 	case f.Code != "40001" && f.Code != "08007", len(c.model.out) == 0:
 		return l.unexpected(c)
 	case l.before.status == wire.Failed && !(f.Code == "08007" && l.endsBehind()):
-		return fmt.Errorf("client %d is told %s of a block that had failed already", c.id, f.Code)
+		return fmt.Errorf("client %d got %s for a block that had failed before", c.id, f.Code)
 	}
 	cut := wire.CutRequests()
 	m, _, err := cut.Next(l.now)
@@ -215,34 +215,35 @@ func (l *simLoss) fails(c *simClient, got []byte) error {
 
 var readyIdle, readyFailed = wire.AppendReadyForQuery(nil, wire.Idle), wire.AppendReadyForQuery(nil, wire.Failed)
 
-// endsBehind says that behind the request at hand something was sent that ends a block.
+// endsBehind says whether the current request, or one behind it, ends a block.
 func (l *simLoss) endsBehind() bool {
 	text := string(bytes.Join(append([][]byte{l.now}, l.queue...), nil))
 	return l.now[0] != 'Q' || strings.Contains(text, " COMMIT ") || strings.Contains(text, " ROLLBACK ")
 }
 
-// endsFor says that a session may end with its server for that reason.
+// endsFor says whether a session may end with its server for that reason.
 func (l *simLoss) endsFor(c *simClient, why string) bool {
 	switch {
 	case strings.Contains(why, "not known what it has set"):
 		return c.eager || l.seen || l.sets || l.pins
-	case strings.Contains(why, "a statement was prepared where a function had changed its meaning"): // or an error had made it uncertain
+	case strings.Contains(why, "a statement was prepared where a function had changed its meaning"): // an error may also have made it uncertain
 		return l.pins || l.sets
 	}
 	return l.pins && strings.Contains(why, "cannot go on with another server: ")
 }
 
-// needless says that a read was not repeated, outside of a block and alone on its way.
+// needless returns an error if a read failed that should have been repeated: it was alone on its way,
+// outside a block, and nothing of its answer had arrived.
 func (l *simLoss) needless(c *simClient, m wire.Message, code string) error {
 	text := string(m.Body())
 	read := strings.Contains(text, " ROWS ") || strings.Contains(text, " SHOW ") || strings.Contains(text, " MEAN ")
 	if m.Kind == wire.Query && read && l.heard == 0 && !l.piped && l.before.status == wire.Idle && !l.before.skipping && len(l.before.written) == 0 && !l.open {
-		return fmt.Errorf("client %d: the read %q gets %s, and nothing of it was told", c.id, text, code)
+		return fmt.Errorf("client %d: the read %q got %s, want it repeated, because nothing of its answer had been sent", c.id, text, code)
 	}
 	return nil
 }
 
-// suffers makes the model one that has lost its server while it handled a request.
+// suffers sets the model back to the loss of its server while it handled the current request.
 func (l *simLoss) suffers(model *postgres, m wire.Message, code string) {
 	block, copied := l.before.status != wire.Idle, l.before.copying
 	extended := l.before.extended
@@ -269,8 +270,8 @@ func (l *simLoss) suffers(model *postgres, m wire.Message, code string) {
 	}
 }
 
-// unsure notes that rows may be written or not: those that are given, and those of the
-// requests up to the next Sync.
+// unsure records that it is not known whether rows are written: these rows, and those of the requests
+// up to the next Sync.
 func (l *simLoss) unsure(rows []string, m wire.Message) {
 	if m.Kind != wire.Query && m.Kind != wire.FunctionCall && m.Kind != wire.Sync {
 		for _, b := range l.queue {
@@ -284,11 +285,11 @@ func (l *simLoss) unsure(rows []string, m wire.Message) {
 	}
 }
 
-// ended judges the end of the connection.
+// ended checks whether the client was told why its connection ended.
 func (l *simLoss) ended(c *simClient, why error) error {
 	torn := len(c.got) > 0 && first(c.got) == 0
 	if c.sent >= 0 && !l.fatal && !torn && !c.struck {
-		return fmt.Errorf("client %d was closed (%v) for no reason it was told; unread %q", c.id, why, clip(c.got))
+		return fmt.Errorf("client %d was closed (%v) without being told a reason; unread bytes %q", c.id, why, clip(c.got))
 	}
 	return nil
 }
@@ -359,13 +360,13 @@ var simLosses = []simRound{
 	func(id, n int) []byte { return wire.AppendSync(executed(name(n % 3))) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendClose(nil, 'S', name(n%3))) },
 	func(id, n int) []byte { return wire.AppendSync(wire.AppendDescribe(nil, 'S', name(n%3))) },
-	func(id, n int) []byte { // a long Bind: only its beginning is looked into
+	func(id, n int) []byte { // a long Bind, of which only the beginning is parsed
 		b := wire.AppendBind(nil, &wire.BindView{Statement: []byte(name(n % 3)), Params: wire.MakeValues(make([]byte, 70_000))})
 		return wire.AppendSync(wire.AppendExecute(b, "", 0))
 	},
 }
 
-// simPins may pin a server, or leave what has to be asked for.
+// simPins may pin a server, or leave something for which it has to be asked.
 var simPins = []simRound{
 	func(id, n int) []byte { return simple(id, "TEMP", n) },
 	func(id, n int) []byte { return simple(id, "DROP", n) },
@@ -374,7 +375,7 @@ var simPins = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(nil, "DISCARD ALL") },
 }
 
-// write writes a row that nobody else writes.
+// write writes a row that no other request writes.
 func write(id, n, k int) []byte { return simple(id, "WRITE", rowOf(id, n, k)) }
 
 func extendedWrite(id, n, k int) []byte { return extended(id, "WRITE", rowOf(id, n, k)) }

@@ -9,52 +9,52 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// postgres is PostgreSQL as the simulation plays it: deterministic, so that a
-// client can run one of its own beside pgherd and knows every byte it is to
-// get. Statements read "ID VERB [ARGUMENT]"; ID is the client's number.
+// postgres is a model of PostgreSQL. It is deterministic, so that a client can run one of its own and
+// knows every byte that it must get from pgherd. Statements read "ID VERB [ARGUMENT]", in which ID is
+// the client's number.
 type postgres struct {
 	out      []byte
 	cut      wire.Cutter
-	whole    []byte // of a message that came in pieces
+	whole    []byte // collects a message that comes in pieces
 	status   byte
 	skipping bool
 	copying  bool
 	extended bool     // the copy began in the extended protocol
-	now      settings // in force
-	lasting  settings // without those of SET LOCAL
-	before   settings // as the transaction began
-	reported string   // style, as ParameterStatus last told; param is not reported
+	now      settings // the settings in force
+	lasting  settings // those without SET LOCAL
+	before   settings // those at the beginning of the transaction
+	reported string   // the style in the last ParameterStatus; param is not reported
 	stmts    map[string]parsed
 	portals  map[string]parsed
 	temp     bool    // it has a temporary object
-	was      simHeld // as its last transaction has left it
-	owner    int     // whose session state it holds; 0: nobody's
+	was      simHeld // what it held at the end of its last transaction
+	owner    int     // the client whose session state it holds; 0: none's
 	marked   bool
 	standby  bool // it takes no writes
 	pid      uint32
 	broken   bool // an error came since the last ReadyForQuery
-	// failedInside: the transaction that has just ended could only be rolled back.
+	// failedInside says that the transaction that has just ended could only be rolled back.
 	failedInside bool
-	inside       int  // whose transaction it is in; 0: nobody's
-	bare         bool // that was begun by a BEGIN of pgherd's own
+	inside       int  // the client whose transaction it is in; 0: none's
+	bare         bool // the transaction was begun by a BEGIN of pgherd's own
 	database     *simDatabase
-	defining     *bool       // of the open transaction
-	secret       int         // whose state it holds that nobody can ask for; 0: nobody's
-	hiding       int         // the same, of the open transaction
-	fault        string      // what no server of pgherd's may ever see
-	written      []string    // rows, in the open transaction
-	dies         func() bool // asked after each message; nil: it does not die
+	defining     *bool       // what the open transaction has defined RUN to do; nil: nothing
+	secret       int         // the client whose state it holds for which it cannot be asked; 0: none's
+	hiding       int         // the same in the open transaction
+	fault        string      // a request that no server of pgherd's may ever get
+	written      []string    // rows written in the open transaction
+	dies         func() bool // called after each message, says whether it ends; nil: never
 	dead         bool
 	letIn
 }
 
-// settings of a session. Statements mean what the style was when they were
+// settings are those of a session. A statement is run under the style that was in force when it was
 // parsed.
 type settings struct{ param, style string }
 
 var untouched = settings{"0", "0"}
 
-// with is settings in which one has a value.
+// with returns the settings with one of them changed.
 func (s settings) with(name, value string) settings {
 	if name == "datestyle" {
 		s.style = value
@@ -64,17 +64,17 @@ func (s settings) with(name, value string) settings {
 	return s
 }
 
-// parsed is a statement and the style that it was parsed under.
+// parsed is a statement, with the style under which it was parsed.
 type parsed struct{ sql, style string }
 
-// newPostgres: marked, it counts as holding a client's state after any
-// statement; else only after one that changes the session.
+// newPostgres makes a model. If it is marked, any statement makes it hold a client's state; otherwise
+// only statements that change the session do.
 func newPostgres(marked bool) *postgres {
 	return &postgres{marked: marked, cut: wire.CutRequests(), status: wire.Idle, now: untouched, lasting: untouched, before: untouched, reported: "0",
 		stmts: map[string]parsed{}, portals: map[string]parsed{}, database: new(simDatabase)}
 }
 
-// feed gives it what a client sent; over: it said goodbye.
+// feed gives it what a client has sent. over says that it has got a Terminate.
 func (p *postgres) feed(b []byte) (over bool) {
 	for len(b) > 0 {
 		m, rest, err := p.cut.Next(b)
@@ -125,7 +125,7 @@ func (p *postgres) handle(m wire.Message) {
 	}
 }
 
-// step is a message of the extended protocol.
+// step handles a message of the extended protocol.
 func (p *postgres) step(m wire.Message) {
 	switch m.Kind {
 	case wire.Parse:
@@ -150,7 +150,7 @@ func (p *postgres) step(m wire.Message) {
 		p.stmts[string(v.Name)] = parsed{string(v.SQL), p.now.style}
 		p.belong(string(v.SQL))
 		if id, _ := strconv.Atoi(strings.Fields(string(v.SQL) + " 0")[0]); id != 0 {
-			p.inside = id // until it is synced
+			p.inside = id // until the Sync
 		}
 		p.out = wire.AppendParseComplete(p.out)
 	case wire.Bind:
@@ -164,7 +164,7 @@ func (p *postgres) step(m wire.Message) {
 		p.out = wire.AppendBindComplete(p.out)
 	case wire.Describe:
 		if v, _ := wire.ViewDescribe(m.Body()); v.What == 'S' {
-			if st, ok := p.stmts[string(v.Name)]; !ok || p.status == wire.Failed && !ends(st.sql) { // it returns rows
+			if st, ok := p.stmts[string(v.Name)]; !ok || p.status == wire.Failed && !ends(st.sql) { // in a failed transaction a statement that returns rows cannot be described
 				p.fail()
 				return
 			}
@@ -219,7 +219,7 @@ func (p *postgres) simple(sql string) {
 	case asksStanding(sql):
 		p.tellStanding()
 		return
-	case sql == "BEGIN": // pgherd's own, of a block that was lost and is to fail here
+	case sql == "BEGIN": // pgherd's own, to make a lost block fail on this server
 		p.status, p.bare = wire.InTransaction, true
 		p.done(sql)
 		p.ready()
@@ -246,7 +246,7 @@ func (p *postgres) simple(sql string) {
 		p.done("SELECT")
 		p.ready()
 		return
-	case strings.Contains(sql, "s.temporary AND"): // nothing of it outlasts DISCARD ALL
+	case strings.Contains(sql, "s.temporary AND"): // the question for what outlasts DISCARD ALL; nothing does here
 		p.out = wire.AppendTextRow(wire.AppendTextColumns(p.out, "seed", "left", "holds"), "f", "f", "f")
 		p.done("SELECT 1")
 		p.ready()
@@ -280,7 +280,7 @@ func (p *postgres) discardAll() {
 	p.done("DISCARD ALL")
 }
 
-// tellState answers what pgherd asks for itself.
+// tellState answers the question by which pgherd asks for a server's state.
 func (p *postgres) tellState() {
 	p.done("SET")
 	p.out = wire.AppendTextColumns(p.out, "what", "name", "value")
@@ -296,11 +296,11 @@ func (p *postgres) tellState() {
 	p.done("SELECT")
 }
 
-// restore is pgherd bringing about a session's settings.
+// restore runs the statements by which pgherd restores a session's settings.
 func (p *postgres) restore(sql string) {
 	for statement := range strings.SplitSeq(strings.TrimSuffix(sql, ";"), ";") {
 		words := append(strings.Fields(statement), "TO", "0")
-		if words[0] != "DISCARD" { // sequences, of which it has none
+		if words[0] != "DISCARD" { // DISCARD SEQUENCES changes nothing here
 			p.set(strings.Trim(words[1], `"`), strings.Trim(words[3], "'"))
 		}
 		p.done(words[0])
@@ -312,19 +312,19 @@ func (p *postgres) set(name, value string) {
 	p.now, p.lasting = p.now.with(name, value), p.lasting.with(name, value)
 }
 
-// belong notes whose session state this server now holds. Another client's
-// while it holds somebody's is the leak that I1 and I2 forbid.
+// belong records whose session state this server now holds. If it gets a statement of one client while
+// it holds the state of another, that is the leak that I1 and I2 forbid.
 func (p *postgres) belong(sql string) {
 	id, _ := strconv.Atoi(strings.Fields(sql + " 0")[0])
 	if id == 0 {
-		return // a text that many clients prepare
+		return // many clients prepare this text
 	}
 	p.welcome(id, sql)
 	if p.owner != 0 && p.owner != id {
 		p.fault = fmt.Sprintf("a server with the state of client %d got %q", p.owner, sql)
 	}
 	if p.secret != 0 && p.secret != id {
-		p.fault = fmt.Sprintf("a server with what a function has left of client %d got %q", p.secret, sql)
+		p.fault = fmt.Sprintf("a server with what a function of client %d has left got %q", p.secret, sql)
 	}
 	if p.inside != 0 && p.inside != id {
 		p.fault = fmt.Sprintf("a server in a transaction of client %d got %q", p.inside, sql)
@@ -337,7 +337,7 @@ func (p *postgres) belong(sql string) {
 	}
 }
 
-// ends says that a failed transaction takes the statement.
+// ends says whether a failed transaction accepts the statement.
 func ends(sql string) bool {
 	return strings.Contains(sql, " ROLLBACK ") || strings.Contains(sql, " COMMIT ")
 }
@@ -377,7 +377,7 @@ func (p *postgres) run(st parsed, extended bool) {
 		p.set("datestyle", words[2])
 		words[1] = "SET"
 	case "LOCAL":
-		if words[0] == "SET" { // pgherd's own, SET LOCAL "datestyle" TO '1'
+		if words[0] == "SET" { // the statement is pgherd's own SET LOCAL "datestyle" TO '1'
 			p.now.style = strings.Replace(strings.Trim(words[4], "'"), "DEFAULT", "0", 1)
 		} else {
 			p.now.param = words[2]
@@ -395,7 +395,7 @@ func (p *postgres) run(st parsed, extended bool) {
 		p.unseen(words, n)
 	case "DEFINE", "RUN":
 		p.define(words[1], n, words[0])
-	case "WRITE", "SEQUENCES": // the latter are pgherd's own, of which there are none
+	case "WRITE", "SEQUENCES": // DISCARD SEQUENCES is pgherd's own, and changes nothing here
 		p.writes(words)
 	case "NOTICE":
 		p.out = wire.AppendNotice(p.out, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: sql})
@@ -412,7 +412,7 @@ func (p *postgres) run(st parsed, extended bool) {
 	p.done(words[1])
 }
 
-// writes notes a row, which a COMMIT makes last.
+// writes records a row, which a COMMIT makes last.
 func (p *postgres) writes(words []string) {
 	if words[1] == "WRITE" {
 		p.written = append(p.written, words[2])
@@ -427,7 +427,7 @@ func (p *postgres) copyOut(row string, n int) {
 	p.out = wire.AppendCopyDone(p.out)
 }
 
-// reads notes what a standby must not get.
+// reads records a fault if a standby gets a statement that belongs to the primary.
 func (p *postgres) reads(words []string) {
 	if p.standby && writes[words[1]] && words[0] != "SET" {
 		p.fault = fmt.Sprintf("a standby got %q", words)
@@ -437,8 +437,7 @@ func (p *postgres) reads(words []string) {
 // writes are the verbs of statements that belong to the primary.
 var writes = map[string]bool{"SET": true, "STYLE": true, "LOCAL": true, "TEMP": true, "DROP": true, "FUNC": true, "COPYIN": true, "DEFINE": true, "WRITE": true}
 
-// end ends the transaction, explicit or not. What was set in it is taken back
-// unless it is committed.
+// end ends the transaction, explicit or not. Unless it is committed, what was set in it is taken back.
 func (p *postgres) end(commit bool) {
 	p.failedInside = p.status == wire.Failed
 	if !commit || p.failedInside {

@@ -6,7 +6,7 @@ import (
 	"pgherd/proxy/query"
 )
 
-// simStatements reads the simulation's statements.
+// simStatements parses the simulation's statements.
 type simStatements struct{}
 
 func (c simStatements) Shaped(sql []byte, syntax query.Syntax) (*query.Script, bool) {
@@ -34,16 +34,16 @@ func (simStatements) Shape(sql []byte, syntax query.Syntax) *query.Script {
 		st = query.Statement{Kind: query.Insert, Class: query.Write}
 	case "COPYIN":
 		st = query.Statement{Kind: query.CopyIn, Class: query.Write}
-	case "FUNC": // like a function, it may do anything that can be asked for
+	case "FUNC": // it may, as a function may, change anything for which a server can be asked
 		st = query.Statement{Kind: query.ResetAll, Class: query.Session}
 	case "TEMP":
 		st = query.Statement{Kind: query.CreateTableAs, Class: query.Write, Effects: query.TempTable}
 	case "DROP":
 		st = query.Statement{Kind: query.CloseAll, Class: query.Session}
-	case "DEFINE": // what f does
+	case "DEFINE": // it changes what f does
 		st = query.Statement{Kind: query.DDL, Class: query.Write, Effects: query.Writes, Objects: []string{"f"}}
 	case "RUN":
-		st.Functions = []query.Function{{Name: "g", Volatile: true}} // which calls f
+		st.Functions = []query.Function{{Name: "g", Volatile: true}} // g calls f
 		st.Effects = query.UnknownFunction
 	case "ALL":
 		st = query.Statement{Kind: query.DiscardAll, Class: query.Session}

@@ -29,18 +29,17 @@ var (
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
-// simServer is one connection to PostgreSQL, as the simulation plays it.
+// simServer is one connection to the model of PostgreSQL.
 type simServer struct {
 	*postgres
 	peer *ringtest.Peer
 	pid  uint32
-	mean bool // breaks at some moment
+	mean bool // it breaks at some moment
 	over bool
 	lot
 }
 
-// sim is pgherd's workers, clients and PostgreSQL on one thread, in one order
-// of events per seed.
+// sim is pgherd's workers, clients and PostgreSQL on one thread. A seed decides the order of events.
 type sim struct {
 	seed    uint64
 	random  *rand.Rand
@@ -48,25 +47,25 @@ type sim struct {
 	workers *Workers
 	clients []*simClient
 	servers []*simServer
-	jobs    []func() // what runs off the workers' threads
+	jobs    []func() // what does not run on the workers' threads
 	limit   int
-	sloth   int // how slow jobs are
+	sloth   int // a job is run one time in so many
 	mode    pool.Mode
 	rounds  []simRound // what clients do in this run
-	apart   int        // how far the numbers are apart that two rounds of a client are made with
-	patient bool       // and wait for each answer
+	apart   int        // distance of the numbers from which two rounds of a client are made
+	patient bool       // clients wait for each answer
 	unkind  bool       // servers break
-	meddled bool       // an administrator pauses, renews and reloads
+	meddled bool       // an administrator pauses, reconnects and reloads
 	set     *Settings
 	view    *nodes.View
-	granted int // how often it was changed what log-ins stand on
-	whims   int // how probable the next time is
+	granted int // number of changes of what log-ins rest on
+	whims   int // probability of the next change, in 2000ths
 	faults  []error
-	// canceling: by which session each server was held as the job that runs now began.
+	// canceling is, by server, the session that held it when the job that runs now was made.
 	canceling map[uint32]uint32
 	lastPID   uint32
 	databases map[string]*simDatabase
-	herd      *simHerd // nodes are lost; nil: they are not
+	herd      *simHerd // its nodes are lost; nil: nodes are not lost
 }
 
 func newSim(seed uint64) *sim {
@@ -127,7 +126,7 @@ func (s *sim) mix() {
 	if *simOnly == "failover" || *simOnly == "" && s.seed%4 == 0 {
 		s.herd = &simHerd{alive: [2]bool{true, true}}
 	}
-	switch s.random.IntN(8) { // what may spoil a session, often, so that it meets
+	switch s.random.IntN(8) { // rare mixtures of requests are run often, so that they meet
 	case 0, 1, 2:
 		s.rounds = simSettings
 	case 3:
@@ -147,21 +146,21 @@ func (s *sim) mix() {
 	}
 }
 
-// routing has reads spread over the primary and a standby.
+// routing spreads reads over the primary and a standby.
 func (s *sim) routing() *session.Routing {
 	return &session.Routing{Rules: route.Settings{Balance: true, OnWrite: route.OnWrite(s.random.IntN(4))},
 		Balance: route.Balance{Policy: route.Policies["weight"]}, PerStatement: s.random.IntN(2) == 0,
 		Consistency: route.Consistency(s.random.IntN(3)), ConsistencyWait: time.Duration(s.random.IntN(2)) * time.Millisecond}
 }
 
-// chase has the nodes asked, sometime, for their positions.
+// chase makes jobs that ask the nodes for their positions.
 func (s *sim) chase() {
 	for node := range 2 {
 		s.jobs = append(s.jobs, func() { s.workers.NoteReplayed(node, uint64(10-s.random.IntN(2)*node), s.net.Now()) })
 	}
 }
 
-// simCatalogs is what is known of databases before anybody has defined anything.
+// simCatalogs is the knowledge of databases in which no client has defined anything yet.
 func simCatalogs() *catalog.Shared {
 	c := catalog.NewShared()
 	empty, err := catalog.Read(nil, new(simDatabase).catalog())
@@ -176,7 +175,7 @@ func simCatalogs() *catalog.Shared {
 	return c
 }
 
-// Open is the Connector's.
+// Open is the Connector's: it opens a simulated server.
 func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	if s.herd != nil && !s.herd.alive[key.Node] {
 		return Opened{}, &wire.Fault{Severity: "FATAL", Code: "08001", Message: "could not connect"}
@@ -193,12 +192,12 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	server.letInOn, server.standing = s.granted, func() int { return s.granted }
 	server.came = func(client int) int { return s.clients[client-1].came }
 	if total := s.workers.allocator.Total(); total > 2*s.limit {
-		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, the limit is %d", total, s.limit))
+		s.faults = append(s.faults, fmt.Errorf("%d servers are counted, want %d of each node at most", total, s.limit))
 	}
 	return Opened{Socket: Socket{FD: fd}, PID: server.pid, Params: []wire.Param{{Name: "DateStyle", Value: "0"}}, Finding: server.finding()}, nil
 }
 
-// database is what all servers of that name share.
+// database returns what all servers of that name share.
 func (s *sim) database(name string) *simDatabase {
 	if s.databases[name] == nil {
 		s.databases[name] = new(simDatabase)
@@ -208,7 +207,7 @@ func (s *sim) database(name string) *simDatabase {
 
 func (s *sim) Secret(string) (any, bool) { return nil, false }
 
-// goes has f run off the workers' threads, sometime.
+// goes makes f a job, which runs later, and not on a worker's thread.
 func (s *sim) goes(f func()) {
 	held := map[uint32]uint32{}
 	for _, w := range s.workers.all {
@@ -224,12 +223,10 @@ func (s *sim) goes(f func()) {
 	})
 }
 
-// Cancel is the Connector's. It arrives late; then the server must still be
-// held by the session for which it was sent, or by nobody because it is
-// closed (I10).
+// Cancel is the Connector's. It arrives late. The session for which it was sent must then still hold
+// the server, or none does because the server is closed (I10).
 //
-// Sometimes the request gets no answer: the error comes first, and the cancel
-// strikes later all the same.
+// Sometimes the request gets no answer: the error comes first, and the cancel strikes later.
 func (s *sim) Cancel(_ context.Context, _ int, pid uint32, _ []byte) error {
 	asker := s.canceling[pid]
 	if s.random.IntN(4) == 0 {
@@ -270,7 +267,7 @@ func (s *sim) arrive() {
 	s.workers.Adopt(s.random.Uint64(), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: target}})
 }
 
-// step lets one thing happen.
+// step lets one part of the simulation do one thing.
 func (s *sim) step() error {
 	s.administer()
 	if s.herd != nil {
@@ -307,9 +304,9 @@ func (s *sim) step() error {
 	return nil
 }
 
-// administer sometimes pauses, resumes or renews the servers of a database, reloads
-// a configuration that says the same, has the nodes found as they were, or changes
-// through pgherd what log-ins stand on. Clients only wait.
+// administer sometimes pauses, resumes or reconnects the servers of a database, reloads the same
+// configuration, publishes the same View, or changes what log-ins rest on through pgherd. Clients only
+// wait because of that.
 func (s *sim) administer() {
 	if !s.meddled {
 		return
@@ -339,7 +336,7 @@ func (s *sim) administer() {
 	}
 }
 
-// cancelSometimes sends a cancel for what c does, at any moment.
+// cancelSometimes sends a cancel for the present request of c, at any moment.
 func (s *sim) cancelSometimes(c *simClient) {
 	if !c.greeted || c.done || s.random.IntN(12) > 0 {
 		return
@@ -353,7 +350,7 @@ func (s *sim) cancelSometimes(c *simClient) {
 	w.Post(func() { w.cancel(at.Session, c.key, func() { c.cancels-- }) })
 }
 
-// act reads and answers; a mean server sometimes dies or speaks nonsense.
+// act reads and answers. A mean server sometimes ends or sends nonsense.
 func (v *simServer) act(random *rand.Rand) error {
 	if v.over || v.lost {
 		return v.checkFence()
@@ -389,8 +386,8 @@ func (v *simServer) act(random *rand.Rand) error {
 	return nil
 }
 
-// Limits of a run: steps until every client must be done, and until all must
-// be quiet.
+// These are the limits of a run: the number of clients, and the steps until all are done and all is
+// quiet.
 const (
 	simClients  = 8
 	simPatience = 2_000_000
@@ -416,7 +413,7 @@ func (s *sim) run() error {
 	return fmt.Errorf("not done after %d steps: %s", simPatience, s.state())
 }
 
-// quiet: every client is done and every session over.
+// quiet says that every client is done and every session has ended.
 func (s *sim) quiet() bool {
 	for _, c := range s.clients {
 		if !c.done || c.cancels > 0 {
@@ -431,7 +428,7 @@ func (s *sim) quiet() bool {
 	return len(s.jobs) == 0 && s.settled()
 }
 
-// settled: as many servers are counted as stand on shelves.
+// settled says that the servers counted are those in the lists of idle servers.
 func (s *sim) settled() bool { return s.workers.allocator.Total() == s.shelved() }
 
 func (s *sim) shelved() (n int) {
@@ -441,21 +438,21 @@ func (s *sim) shelved() (n int) {
 	return n
 }
 
-// accounts: nothing is lost, shared or dirty.
+// accounts checks that no server, ticket or number is lost, shared or dirty.
 func (s *sim) accounts() error {
 	if n := s.workers.allocator.Waiting(); n > 0 {
-		return fmt.Errorf("%d tickets wait for nobody", n)
+		return fmt.Errorf("%d tickets wait, but no session does", n)
 	}
 	if known := s.workers.processes.Len(); known != s.shelved() {
-		return fmt.Errorf("%d servers are known by their numbers, %d are there", known, s.shelved())
+		return fmt.Errorf("%d servers are listed by process number, want %d", known, s.shelved())
 	}
 	if left := s.workers.numbers.Len(); left > 0 {
-		return fmt.Errorf("the numbers of %d clients are known that have left", left)
+		return fmt.Errorf("%d process numbers of clients are still taken, but all clients have left", left)
 	}
 	for _, w := range s.workers.all {
 		for _, v := range w.idle.All() {
 			if server := s.servers[v.PID-1]; server.owner != 0 || server.secret != 0 || server.status != wire.Idle {
-				return fmt.Errorf("server %d stands in the list of idle servers with the state of client %d", v.PID, server.owner+server.secret)
+				return fmt.Errorf("server %d is in the list of idle servers with the state of client %d", v.PID, server.owner+server.secret)
 			}
 		}
 	}
@@ -475,18 +472,18 @@ func (s *sim) state() (text string) {
 	return text + fmt.Sprintf("now %v %+v %+v servers counted %d, on shelves %d, waiting %d, jobs %d", s.net.Now(), s.herd, s.view, s.workers.allocator.Total(), s.shelved(), s.workers.allocator.Waiting(), len(s.jobs))
 }
 
-// TestSimulatedRestore: what is discarded beside it changes no setting.
+// TestSimulatedRestore checks that a DISCARD beside it changes no setting of the model.
 func TestSimulatedRestore(t *testing.T) {
 	p := newPostgres(false)
 	p.feed(wire.AppendQuery(nil, `SET "param" TO 35;RESET "datestyle";DISCARD SEQUENCES;`))
 	if want := (settings{param: "35", style: "0"}); p.now != want || p.lasting != want {
-		t.Errorf("settings are %v, lasting %v", p.now, p.lasting)
+		t.Errorf("settings in force are %v and lasting ones %v, want %v", p.now, p.lasting, want)
 	}
 }
 
-// TestSimulation is the oracle for I1 and I2, and for I10: each client gets
-// exactly the answers to its own requests, in order; no server is shared, lost
-// or handed over dirty; no cancel reaches another client's query.
+// TestSimulation is the oracle for I1, I2 and I10. Each client gets exactly the answers to its own
+// requests, in order; no server is shared, lost or handed over dirty; no cancel reaches another
+// client's query.
 func TestSimulation(t *testing.T) {
 	first, count := *simFirst, *simSeeds
 	if *simSeed != 0 {

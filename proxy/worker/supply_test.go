@@ -16,7 +16,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// simConnector opens servers of the simulation.
+// simConnector opens servers that the simulation plays.
 type simConnector struct{ *yard }
 
 func (c *simConnector) Open(_ context.Context, _ pool.Key, _ any) (Opened, error) {
@@ -32,7 +32,7 @@ func (c *simConnector) Open(_ context.Context, _ pool.Key, _ any) (Opened, error
 func (c *simConnector) Cancel(context.Context, int, uint32, []byte) error { return nil }
 func (c *simConnector) Secret(string) (any, bool)                         { return nil, c.secrets }
 
-// TestIdleWatch: what an idle server says decides whether anybody gets it.
+// TestIdleWatch checks that a message from an idle server decides whether a session gets that server.
 func TestIdleWatch(t *testing.T) {
 	status := wire.AppendParameterStatus(nil, "param", "1")
 	for name, c := range map[string]struct {
@@ -40,15 +40,15 @@ func TestIdleWatch(t *testing.T) {
 		then  func(*ringtest.Peer)
 		stays bool
 	}{
-		"nothing":              {nil, nil, true},
-		"why it ends":          {wire.AppendError(nil, &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "x"}), nil, false},
-		"a notification":       {wire.AppendNotificationResponse(nil, 1, "a", "b"), nil, false},
-		"that it is ready":     {ready, nil, false},
-		"half a message":       {status[:len(status)-2], nil, false},
-		"half a header":        {status[:3], nil, false},
-		"nonsense":             {[]byte("nonsense"), nil, false},
-		"it is gone":           {nil, (*ringtest.Peer).CloseWrite, false},
-		"its connection broke": {nil, (*ringtest.Peer).Reset, false},
+		"nothing":               {nil, nil, true},
+		"a FATAL error":         {wire.AppendError(nil, &wire.Fault{Severity: "FATAL", Code: "57P01", Message: "x"}), nil, false},
+		"a notification":        {wire.AppendNotificationResponse(nil, 1, "a", "b"), nil, false},
+		"a ReadyForQuery":       {ready, nil, false},
+		"half a message":        {status[:len(status)-2], nil, false},
+		"half a header":         {status[:3], nil, false},
+		"nonsense":              {[]byte("nonsense"), nil, false},
+		"it closes":             {nil, (*ringtest.Peer).CloseWrite, false},
+		"its connection breaks": {nil, (*ringtest.Peer).Reset, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newYard(t, 3, 2)
@@ -60,10 +60,10 @@ func TestIdleWatch(t *testing.T) {
 			}
 			y.turns(200)
 			if stays := w.idle.Len() == 1; stays != c.stays || y.workers.allocator.Total() != w.idle.Len() {
-				t.Fatalf("in the list of idle servers: %v, counted: %d", stays, y.workers.allocator.Total())
+				t.Fatalf("the server is in the list of idle servers: %v; %d are counted", stays, y.workers.allocator.Total())
 			}
 			if !c.stays && s.peer.Closed() == nil {
-				t.Error("it was not closed")
+				t.Error("the server was not closed")
 			}
 		})
 	}
@@ -96,8 +96,8 @@ func (s *spoken) Take() wire.Chunk {
 	return p
 }
 
-// TestQuiet: an idle server may tell parameters, which are noted, and notices,
-// however they are cut.
+// TestQuiet checks that an idle server may report parameters, which are recorded, and send notices,
+// wherever the bytes are cut.
 func TestQuiet(t *testing.T) {
 	status := wire.AppendParameterStatus(nil, "param", "1")
 	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("x", 2000)})
@@ -112,7 +112,7 @@ func TestQuiet(t *testing.T) {
 		"a parameter":             {[][]byte{status}, nil, true, "1"},
 		"a long notice":           {[][]byte{notice}, nil, true, "0"},
 		"both":                    {[][]byte{all}, nil, true, "1"},
-		"both, cut":               {slices.Collect(slices.Chunk(all, 7)), nil, true, "1"},
+		"both, in small pieces":   {slices.Collect(slices.Chunk(all, 7)), nil, true, "1"},
 		"half a notice":           {[][]byte{notice[:1000]}, nil, false, "0"},
 		"half a parameter":        {[][]byte{status[:8]}, nil, false, "0"},
 		"a parameter, then more":  {[][]byte{status, ready}, nil, false, "1"},
@@ -122,23 +122,23 @@ func TestQuiet(t *testing.T) {
 		end := &spoken{pieces: c.pieces, end: c.end}
 		s := &pool.Server{Endpoint: end, Params: []wire.Param{{Name: "param", Value: "0"}}}
 		if got := (&Worker{}).quiet(s); got != c.quiet || pool.Param(s.Params, "param") != c.param || end.taken != 0 {
-			t.Errorf("%s: quiet=%v, param %s, %d pieces are held", name, got, pool.Param(s.Params, "param"), end.taken)
+			t.Errorf("%s: quiet is %v, param is %s, and %d pieces are held", name, got, pool.Param(s.Params, "param"), end.taken)
 		}
 	}
 }
 
-// TestIdleTimeout and life time, in virtual time.
+// TestIdleTimeout checks the idle timeout and the lifetime of servers, in virtual time.
 func TestIdleTimeout(t *testing.T) {
 	y := newYard(t, 1, 2, func(s *Settings) { s.IdleTimeout = time.Minute })
 	y.shelve(y.workers.all[0], appKey)
 	y.shelve(y.workers.all[1], appKey)
 	y.later(59 * time.Second)
 	if y.shelved() != 2 {
-		t.Fatalf("%d are left", y.shelved())
+		t.Fatalf("%d idle servers are left before the timeout", y.shelved())
 	}
 	y.later(2 * time.Second)
 	if y.shelved() != 0 || y.workers.allocator.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.workers.allocator.Total())
+		t.Errorf("%d idle servers are left, %d are counted", y.shelved(), y.workers.allocator.Total())
 	}
 }
 
@@ -147,16 +147,16 @@ func TestLifetime(t *testing.T) {
 	y.shelve(y.workers.all[0], appKey)
 	y.later(50 * time.Second)
 	if y.shelved() != 1 {
-		t.Fatal("it is gone before its time")
+		t.Fatal("the server was closed before its lifetime was over")
 	}
 	y.later(11 * time.Second)
 	if y.shelved() != 0 || y.workers.allocator.Total() != 0 {
-		t.Errorf("%d are left, %d counted", y.shelved(), y.workers.allocator.Total())
+		t.Errorf("%d idle servers are left, %d are counted", y.shelved(), y.workers.allocator.Total())
 	}
 }
 
-// TestMinimumSize: kept though idle, opened where they are missing, one after
-// the other, for users whose credentials are stored.
+// TestMinimumSize checks that so many servers are kept though they are idle, and that missing ones are
+// opened, one after the other, for users whose credentials are stored.
 func TestMinimumSize(t *testing.T) {
 	y := newYard(t, 1, 2, func(s *Settings) { s.MinPool, s.IdleTimeout = 3, time.Minute })
 	y.secrets = true
@@ -165,17 +165,17 @@ func TestMinimumSize(t *testing.T) {
 		y.later(choresEvery)
 	}
 	if y.shelved() != 3 {
-		t.Fatalf("%d servers, the minimum is 3", y.shelved())
+		t.Fatalf("got %d servers, want the minimum of 3", y.shelved())
 	}
 	y.shelve(y.workers.all[0], appKey)
 	for range 5 {
 		y.later(time.Hour)
 	}
 	if y.shelved() != 3 || y.workers.allocator.Total() != 3 {
-		t.Errorf("%d servers, %d counted, the minimum is 3", y.shelved(), y.workers.allocator.Total())
+		t.Errorf("got %d servers, %d counted, want the minimum of 3", y.shelved(), y.workers.allocator.Total())
 	}
 	if first.peer.Closed() == nil && y.servers[3].peer.Closed() == nil {
-		t.Error("none of the four was closed")
+		t.Error("none of the four servers was closed")
 	}
 	y.servers[1].peer.CloseWrite()
 	y.servers[2].peer.CloseWrite()
@@ -183,7 +183,7 @@ func TestMinimumSize(t *testing.T) {
 		y.later(choresEvery)
 	}
 	if y.shelved() != 3 {
-		t.Errorf("%d servers after two were lost, the minimum is 3", y.shelved())
+		t.Errorf("got %d servers after two were lost, want the minimum of 3", y.shelved())
 	}
 }
 
@@ -194,15 +194,16 @@ func TestMinimumSizeNeedsCredentials(t *testing.T) {
 		y.later(choresEvery)
 	}
 	if y.shelved() != 1 {
-		t.Fatalf("%d servers", y.shelved())
+		t.Fatalf("got %d servers", y.shelved())
 	}
 	y.later(time.Hour)
 	if y.shelved() != 0 {
-		t.Errorf("%d servers of a user who cannot be logged in are kept", y.shelved())
+		t.Errorf("%d servers of a user whose credentials are not stored are kept", y.shelved())
 	}
 }
 
-// TestMinimumSizeCannotBeOpened: nothing is counted, and it is tried again.
+// TestMinimumSizeCannotBeOpened checks that a failure to open leaves nothing counted, and that opening
+// is tried again.
 func TestMinimumSizeCannotBeOpened(t *testing.T) {
 	y := newYard(t, 1, 1, func(s *Settings) { s.MinPool = 2 })
 	y.secrets = true
@@ -210,16 +211,16 @@ func TestMinimumSizeCannotBeOpened(t *testing.T) {
 	y.fails = errors.New("connection refused")
 	y.later(choresEvery)
 	if y.workers.allocator.Total() != 1 {
-		t.Errorf("%d are counted", y.workers.allocator.Total())
+		t.Errorf("%d servers are counted after a failure to open", y.workers.allocator.Total())
 	}
 	y.fails = nil
 	y.later(choresEvery)
 	if y.shelved() != 2 {
-		t.Errorf("%d servers", y.shelved())
+		t.Errorf("got %d servers", y.shelved())
 	}
 }
 
-// guest logs in a client and waits until it is greeted.
+// guest logs in a client, and waits until it has been greeted.
 func (y *yard) guest(worker int) *ringtest.Peer {
 	y.t.Helper()
 	fd, peer := y.net.Pair()
@@ -232,7 +233,7 @@ func (y *yard) guest(worker int) *ringtest.Peer {
 	return peer
 }
 
-// answered sends a query and waits for its end.
+// answered sends a query, and waits for the end of the answer.
 func (y *yard) answered(peer *ringtest.Peer, sql string) {
 	y.t.Helper()
 	_, _ = peer.Write(wire.AppendQuery(nil, sql))
@@ -243,21 +244,21 @@ func (y *yard) answered(peer *ringtest.Peer, sql string) {
 	})
 }
 
-// TestServerMoves to the worker where somebody waits for it.
+// TestServerMoves checks that a server moves to the worker where a session waits for it.
 func TestServerMoves(t *testing.T) {
 	y := newYard(t, 2, 2, func(s *Settings) { s.Limits.Node = 1 })
 	y.shelve(y.workers.all[0], appKey)
 	peer := y.guest(1)
 	y.answered(peer, "1 ROWS 3")
 	if len(y.servers) != 1 || y.workers.allocator.Total() != 1 || y.shelved() != 0 {
-		t.Errorf("%d servers were opened, %d are counted", len(y.servers), y.workers.allocator.Total())
+		t.Errorf("%d servers were opened and %d are counted", len(y.servers), y.workers.allocator.Total())
 	}
 	_, _ = peer.Write(wire.AppendTerminate(nil))
 	y.until("the server in the list of idle servers of worker 1", func() bool { return y.workers.all[1].idle.Len() == 1 })
 }
 
-// TestAdoptWhileClosing: a client that arrives in the very turn of Stop is
-// closed, and does not keep the worker.
+// TestAdoptWhileClosing checks that a client that arrives in the turn of Stop is closed, and does not
+// keep the worker from ending.
 func TestAdoptWhileClosing(t *testing.T) {
 	y := newYard(t, 1, 1)
 	fd, _ := y.net.Pair()
@@ -266,11 +267,11 @@ func TestAdoptWhileClosing(t *testing.T) {
 	w.Adopt(Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	y.turns(5)
 	if !w.Over() || len(w.tasks) != 0 {
-		t.Errorf("over=%v, %d sessions", w.Over(), len(w.tasks))
+		t.Errorf("the worker is over: %v, with %d sessions", w.Over(), len(w.tasks))
 	}
 }
 
-// TestStop ends sessions in every state, and every server.
+// TestStop checks that Stop ends sessions in every state, and every server.
 func TestStop(t *testing.T) {
 	y := newYard(t, 1, 2, func(s *Settings) { s.Limits.Node = 2 })
 	idle := y.guest(0)
@@ -287,15 +288,15 @@ func TestStop(t *testing.T) {
 	y.turns(50)
 	for name, peer := range map[string]*ringtest.Peer{"idle": idle, "busy": busy, "waiting": waiting} {
 		if !peer.Gone() {
-			t.Errorf("the %s client's connection is open", name)
+			t.Errorf("the connection of the client %q is still open", name)
 		}
 	}
 	for _, s := range y.servers {
 		if !s.peer.Gone() {
-			t.Errorf("server %d is open", s.pid)
+			t.Errorf("server %d is still open", s.pid)
 		}
 	}
 	if y.workers.all[0].Post(func() {}) {
-		t.Error("a closed worker took a message")
+		t.Error("a closed worker accepted a message")
 	}
 }

@@ -14,7 +14,7 @@ var (
 	morning   = time.Unix(1_000_000_000, 0)
 )
 
-// at is when a question begins, in seconds.
+// at is the beginning of a question that is asked in this second.
 func (a *Admissions) at(second int) Asking {
 	return Asking{morning.Add(time.Duration(second) * time.Second), a.doubts.Load()}
 }
@@ -28,18 +28,19 @@ func TestAdmissionsAreProvedForAWhile(t *testing.T) {
 	f := pool.Finding{Whose: "1/2", State: "x", Loaded: "7"}
 	on, changed := a.Opened(appTarget, f, a.at(0))
 	if changed != nil || a.fresh(nil, 0, time.Minute) || !a.fresh(on, 59, time.Minute) || a.fresh(on, 60, time.Minute) || !a.fresh(on, 9999, 0) {
-		t.Error("not proved, or for another time")
+		t.Error("a new server's Admission is not proved, or not for this period")
 	}
 	a.doubts.Add(1)
 	if a.fresh(on, 1, time.Minute) || a.fresh(on, 1, 0) {
-		t.Error("still proved, after a statement that may have changed it")
+		t.Error("the Admission is still proved after a statement that may have changed it")
 	}
 	if newest, changed := a.Asked(appTarget, f, false, a.at(2)); newest != on || changed != nil || !a.fresh(on, 3, time.Minute) {
-		t.Error("not proved by an answer")
+		t.Error("an answer does not prove the Admission")
 	}
 }
 
-// TestAnAnswerIsAsOldAsItsQuestion: what was asked before a change proves nothing after it.
+// TestAnAnswerIsAsOldAsItsQuestion checks that an answer to a question that was asked before a change
+// proves nothing after the change.
 func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	var a Admissions
 	f := pool.Finding{Whose: "1/2", State: "x"}
@@ -47,14 +48,14 @@ func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	early := a.at(1)
 	a.doubts.Add(1)
 	if a.Asked(appTarget, f, false, early); a.fresh(on, 1, time.Minute) {
-		t.Error("proved by a question that was asked before the change")
+		t.Error("an answer to a question from before the change proves the Admission")
 	}
 	later, _ := a.Asked(appTarget, pool.Finding{Whose: "1/2", State: "y"}, false, a.at(2))
 	if newest, changed := a.Asked(appTarget, f, false, early); newest != later || changed != nil || later.Over() || !on.Over() {
-		t.Error("an old answer counts for more than a newer one")
+		t.Error("an old answer replaces a newer one")
 	}
 	if late, changed := a.Opened(appTarget, f, early); !late.Over() || changed != nil || later.Over() {
-		t.Error("a server that was let in before the change counts as one after it")
+		t.Error("a server that was let in before the change counts as let in after it")
 	}
 }
 
@@ -83,22 +84,23 @@ func TestWhatChangesIsOver(t *testing.T) {
 		on, _ := a.Opened(appTarget, f, a.at(0))
 		other, _ := a.Opened(pool.Target{User: "another"}, f, a.at(0))
 		if next := change(&a); !on.Over() || next.Over() || next == on || other.Over() {
-			t.Errorf("%s: over %v, next over %v, another's over %v", name, on.Over(), next.Over(), other.Over())
+			t.Errorf("%s: the Admission is over: %v, want true; the next one: %v, another user's: %v, want false", name, on.Over(), next.Over(), other.Over())
 		}
 	}
 }
 
-// TestReloadIsNoticedOnce: each process has its own idea of when the configuration was read.
+// TestReloadIsNoticedOnce checks that a reload ends Admissions once, although each server process
+// reports its own time at which it read the configuration.
 func TestReloadIsNoticedOnce(t *testing.T) {
 	var a Admissions
 	says := func(loaded string) pool.Finding { return pool.Finding{Whose: "1/2", State: "x", Loaded: loaded} }
 	a.Opened(appTarget, says("7"), a.at(0))
 	after, _ := a.Asked(appTarget, says("8.1"), true, a.at(1))
 	if next, changed := a.Opened(appTarget, says("8"), a.at(2)); next != after || changed != nil {
-		t.Error("the first server after the reload ends what was learnt from an older one")
+		t.Error("the first server opened after the reload ends the Admission that an older server reported after it")
 	}
 	if next, changed := a.Opened(appTarget, says("9"), a.at(3)); next == after || changed == nil {
-		t.Error("the next reload is not noticed")
+		t.Error("the next reload changes no Admission")
 	}
 }
 
@@ -106,17 +108,17 @@ func TestStandbyThatIsBehind(t *testing.T) {
 	var a Admissions
 	old, now := pool.Finding{Whose: "1/2", State: "x"}, pool.Finding{Whose: "1/2", State: "y"}
 	if on := a.Replayed(appTarget, old); on.Over() {
-		t.Error("over, before the primary was asked")
+		t.Error("the Admission of a standby's server is over before the primary was asked")
 	}
 	primary, _ := a.Opened(appTarget, now, a.at(0))
 	if on := a.Replayed(appTarget, now); on != primary {
-		t.Error("a standby that is as far has another admission")
+		t.Error("a standby that has replayed the change has another Admission than the primary")
 	}
 	if on := a.Replayed(appTarget, old); !on.Over() || primary.Over() {
-		t.Error("a server of a standby that is behind is for clients that have come since")
+		t.Error("the Admission of a standby that is behind is not over, or the primary's is")
 	}
 	if a.fresh(primary, 0, time.Minute) {
-		t.Error("the primary is not asked, which may be what has changed")
+		t.Error("the primary's Admission is still proved, but the primary may be what has changed")
 	}
 }
 
@@ -134,29 +136,29 @@ func TestAdmissionsAreLimited(t *testing.T) {
 		}
 	}
 	if len(a.known) != admissionsLimit || over != 5 {
-		t.Errorf("%d are known, %d over", len(a.known), over)
+		t.Errorf("%d Admissions are known, %d are over", len(a.known), over)
 	}
 }
 
-// TestOneAsksForAll who log in at once.
+// TestOneAsksForAll checks that of several simultaneous log-ins one asks PostgreSQL for all.
 func TestOneAsksForAll(t *testing.T) {
 	var a Admissions
 	f := pool.Finding{Whose: "1/2", State: "x"}
 	for range 2 {
 		if !a.Claims(appTarget, a.at(0)) {
-			t.Error("the first log-ins of all wait for each other")
+			t.Error("a log-in waits for another one before any Admission is known")
 		}
 	}
 	a.Opened(appTarget, f, a.at(0))
 	if !a.Claims(appTarget, a.at(1)) || a.Claims(appTarget, a.at(1)) {
-		t.Error("none asks, or two do")
+		t.Error("want one of two log-ins to ask")
 	}
 	a.doubts.Add(1)
 	if !a.Claims(appTarget, a.at(1)) {
-		t.Error("they wait for an answer that is too old")
+		t.Error("a log-in waits for an answer to a question from before the doubt")
 	}
 	a.Asked(appTarget, f, false, a.at(1))
 	if !a.Claims(appTarget, a.at(1)) || !a.Claims(appTarget, a.at(2)) {
-		t.Error("they wait for nobody")
+		t.Error("a log-in waits although no question is under way")
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestProcesses: a number may be given to another process before the end of the
-// first is noticed, and is one of each node.
+// TestProcesses checks that another process may get a number before the end of the first process is
+// noticed, and that a number belongs to one node.
 func TestProcesses(t *testing.T) {
 	var p Processes
 	on := func(node int, pid uint32) *pool.Server {
@@ -18,7 +18,7 @@ func TestProcesses(t *testing.T) {
 	is := func(node int, pid uint32, want bool) {
 		t.Helper()
 		if p.Has(node, pid) != want {
-			t.Errorf("%d on node %d: %v", pid, node, !want)
+			t.Errorf("Has process %d on node %d: got %v", pid, node, !want)
 		}
 	}
 	first, second, other := on(0, 5), on(0, 5), on(1, 5)
@@ -35,6 +35,6 @@ func TestProcesses(t *testing.T) {
 	is(1, 5, true)
 	p.Closed(other)
 	if len(p.open) != 0 {
-		t.Errorf("%v is left", p.open)
+		t.Errorf("processes are left: %v", p.open)
 	}
 }

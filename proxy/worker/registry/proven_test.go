@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestProvenIsBounded in bytes, over all pools; what was added last is known.
+// TestProvenIsBounded checks the limit in bytes over all pools. The statement added last is known.
 func TestProvenIsBounded(t *testing.T) {
 	var p Proven
 	long := strings.Repeat("x", 10_000)
@@ -18,14 +18,14 @@ func TestProvenIsBounded(t *testing.T) {
 		p.Add(key, statement)
 		p.Add(key, statement)
 		if !p.Has(key, statement) {
-			t.Fatalf("statement %d is not known", i)
+			t.Fatalf("statement %d, which was added last, is not known", i)
 		}
 		held := 0
 		for _, known := range p.pools {
 			held += known.Len() * len(long)
 		}
 		if held > provenBytes {
-			t.Fatalf("%d bytes after %d statements", held, i)
+			t.Fatalf("%d bytes are held after %d statements", held, i)
 		}
 	}
 }

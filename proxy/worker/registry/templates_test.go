@@ -23,19 +23,19 @@ func TestTemplates(t *testing.T) {
 		return params
 	}
 	if got := find(keys[3]); len(got) != 1 || got[0].Name != "3" || find(key(9, "", "", "")) != nil {
-		t.Errorf("%v", got)
+		t.Errorf("the template is %v, want the fourth one; want none for an unknown key", got)
 	}
 	if got := s.Keys(); !slices.Equal(got, keys) {
-		t.Errorf("not in order: %v", got)
+		t.Errorf("keys are %v, want them in order", got)
 	}
 	s.Forget()
 	if find(keys[0]) != nil || len(s.Keys()) != 0 {
-		t.Error("not forgotten")
+		t.Error("a template is found after Forget")
 	}
 	for i := range templatesLimit + 1 {
 		s.Learn(&pool.Server{Key: key(i, "a", "x", "")})
 	}
 	if n := len(s.Keys()); n > templatesLimit {
-		t.Errorf("%d are remembered", n)
+		t.Errorf("%d templates are kept, want the limit at most", n)
 	}
 }
