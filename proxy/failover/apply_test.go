@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-const system = 77 // of every herd
+const system = 77 // the system identifier of every herd
 
-// herdIn is a herd of three nodes in each phase: 0 was or is the primary, 2 is down.
+// herdIn is a herd of three nodes in this phase. Node 0 is the primary, or was; node 2 is down.
 func herdIn(phase Phase) Herd {
 	h := Herd{Epoch: 7, Phase: phase, Primary: 0, Former: None, Candidate: None, Timeline: 3, System: system,
 		Nodes: []Node{{Index: 0, Status: Up}, {Index: 1, Status: Up}, {Index: 2, Status: Down}}}
@@ -36,7 +36,7 @@ func order(kind Kind, node int, h *Herd) Command {
 	return c
 }
 
-// TestTransitions is the table of Phase, and nothing beside it changes the phase.
+// TestTransitions checks the table of phases, and that no other command changes the phase.
 func TestTransitions(t *testing.T) {
 	type step struct {
 		from Phase
@@ -71,9 +71,9 @@ func TestTransitions(t *testing.T) {
 				expected, changes := want[step{phase, kind, node}]
 				switch {
 				case changes && (err != nil || got != expected):
-					t.Errorf("%s, %s %d: %s, %v", phase, kind, node, got, err)
+					t.Errorf("%s, %s %d: leads to %s, error %v", phase, kind, node, got, err)
 				case !changes && (after.Phase != h.Phase || after.Epoch != h.Epoch || after.Primary != h.Primary):
-					t.Errorf("%s, %s %d: leads to %s", phase, kind, node, got)
+					t.Errorf("%s, %s %d: leads to %s, want no change of phase", phase, kind, node, got)
 				}
 			}
 		}
@@ -126,15 +126,15 @@ func TestRefused(t *testing.T) {
 		}
 		after, err := Apply(h, command)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "apply "+string(c.kind)) {
-			t.Errorf("%s, %s %d: %v, want %s", c.phase, c.kind, c.node, err, c.want)
+			t.Errorf("%s, %s %d: got error %v, want %s", c.phase, c.kind, c.node, err, c.want)
 		}
 		if !reflect.DeepEqual(after, h) {
-			t.Errorf("%s, %s %d: refused, and changed", c.phase, c.kind, c.node)
+			t.Errorf("%s, %s %d: the command was refused, but the herd has changed", c.phase, c.kind, c.node)
 		}
 	}
 }
 
-// walk is random commands, of which about half are allowed.
+// walk applies random commands, of which about half are allowed.
 func walk(seed uint64, steps int, each func(before Herd, c Command, after Herd, err error)) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	kinds := []Kind{}
@@ -168,7 +168,7 @@ const (
 	steps = 400
 )
 
-// TestInvariants walks random commands.
+// TestInvariants checks the invariants on walks of random commands.
 func TestInvariants(t *testing.T) {
 	seen := map[Kind]int{}
 	for seed := range uint64(walks) {
@@ -190,13 +190,13 @@ func TestInvariants(t *testing.T) {
 	}
 	for kind := range rules {
 		if seen[kind] == 0 {
-			t.Errorf("no walk has seen %s", kind)
+			t.Errorf("no walk has applied the command %s", kind)
 		}
 	}
 }
 
-// broken are the invariants. detached is kept apart from the herd: who was detached, and
-// not attached since.
+// broken are the invariants that a command breaks. detached has the nodes that were detached and not
+// attached since; it is kept apart from the herd.
 func broken(before Herd, c Command, after Herd, err error, detached map[int]bool) map[string]bool {
 	if err == nil {
 		switch c.Kind {
@@ -263,7 +263,7 @@ func TestFile(t *testing.T) {
 		got, err := Load([]byte(written(t, h)))
 		h.Doubt = h.Epoch > 0
 		if err != nil || written(t, got) != written(t, h) {
-			t.Fatalf("%v\n%+v\n%+v", err, got, h)
+			t.Fatalf("read again: error %v, got\n%+v\nwant\n%+v", err, got, h)
 		}
 	})
 	for text, want := range map[string]string{
@@ -277,7 +277,7 @@ func TestFile(t *testing.T) {
 		`{"epoch":3,"phase":"promoting","former":1}`: "nobody failed or is promoted",
 	} {
 		if _, err := Load([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got error %v, want one that says %s", text, err, want)
 		}
 	}
 }
@@ -290,10 +290,10 @@ func TestNamesInFiles(t *testing.T) {
 	want := `{"epoch":7,"phase":"promoting","primary":-1,"former":0,"candidate":1,"timeline":3,"system":"77","sync":{"first":true,"k":1,"names":["a","b"],"nodes":[1]},` +
 		`"proven":9,"tried":[2],"nodes":[{"node":0,"status":"down"},{"node":1,"status":"up"},{"node":2,"status":"down"}]}`
 	if got := written(t, h); got != want {
-		t.Error(got)
+		t.Errorf("got %s, want %s", got, want)
 	}
 	c := Command{Kind: MarkDown, Epoch: 7, Node: 1, Reason: "why", NotStreaming: true}
 	if got := written(t, c); got != `{"kind":"down","epoch":7,"node":1,"reason":"why","not_streaming":true}` {
-		t.Error(got)
+		t.Errorf("the command is written as %s", got)
 	}
 }

@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-// lost is a primary that failed, with what each standby had by then.
+// lost is a herd whose primary has failed, with the WAL that each standby had by then.
 type lost struct {
 	herd  Herd
 	set   SyncSet
 	has   map[int]uint64 // what each of the nodes 1 … has received
 	poll  Poll
-	acked uint64 // the highest position that may have been acknowledged
+	acked uint64 // the highest position that the primary may have acknowledged
 }
 
-// lose makes one up. Who is out of use streamed up to some moment before the primary's
+// lose makes a random one. A standby that is not in use streamed up to some moment before the primary's
 // last answer, and not after it; the primary went on.
 func lose(random *rand.Rand) lost {
 	l := lost{has: map[int]uint64{}, poll: Poll{Answers: map[int]Answer{}}}
 	standbys := 1 + random.IntN(4)
 	l.herd = Herd{Epoch: 7, Phase: Electing, Primary: None, Former: 0, Candidate: None, Timeline: 3, System: system, Nodes: []Node{{Index: 0, Status: Down}}}
-	last := uint64(100 + random.IntN(5)) // where the primary was when it last answered
-	var at []uint64                      // of the set
+	last := uint64(100 + random.IntN(5)) // the primary's position when it last answered
+	var at []uint64                      // positions of the synchronous set
 	for n := 1; n <= standbys; n++ {
 		member, out, answers := random.IntN(4) > 0, random.IntN(3) == 0, random.IntN(3) > 0
 		status := Up
@@ -67,15 +67,15 @@ func TestChooseLosesNothing(t *testing.T) {
 		}
 		switch {
 		case c.Node != None && l.has[c.Node] < l.acked:
-			t.Fatalf("seed %d: node %d has %d, acknowledged %d: %s\n%+v", seed, c.Node, l.has[c.Node], l.acked, c.Why, l)
+			t.Fatalf("seed %d: node %d is promoted with position %d, but %d may have been acknowledged: %s\n%+v", seed, c.Node, l.has[c.Node], l.acked, c.Why, l)
 		case c.Node != None && c.Position > l.has[c.Node]:
-			t.Fatalf("seed %d: it proves %d, and has %d", seed, c.Position, l.has[c.Node])
+			t.Fatalf("seed %d: the proved position is %d, but the node has only %d", seed, c.Position, l.has[c.Node])
 		case c.Node != None && l.set.K > 0 && c.Position < l.acked:
-			t.Fatalf("seed %d: proved %d, acknowledged %d", seed, c.Position, l.acked)
+			t.Fatalf("seed %d: the proved position is %d, but %d may have been acknowledged", seed, c.Position, l.acked)
 		case c.Node == None && l.set.K > 0 && answered >= len(l.set.Nodes)-l.set.K+1:
-			t.Fatalf("seed %d: enough nodes have answered, and none is promoted: %s\n%+v", seed, c.Why, l)
+			t.Fatalf("seed %d: enough nodes have answered, but none is promoted: %s\n%+v", seed, c.Why, l)
 		case c.Node == None && l.set.K == 0 && len(l.poll.Answers) > 0:
-			t.Fatalf("seed %d: replication is asynchronous, and no node is promoted: %s", seed, c.Why)
+			t.Fatalf("seed %d: replication is asynchronous, but no node is promoted: %s", seed, c.Why)
 		}
 		if c.Node == None {
 			refused++
@@ -83,11 +83,11 @@ func TestChooseLosesNothing(t *testing.T) {
 			promoted++
 		}
 		if allowed := Choose(l.herd, l.poll, Settings{AllowLoss: true}); allowed.Node == None && len(l.poll.Answers) > 0 {
-			t.Fatalf("seed %d: loss is allowed, and no node is promoted: %s", seed, allowed.Why)
+			t.Fatalf("seed %d: loss is allowed, but no node is promoted: %s", seed, allowed.Why)
 		}
 	}
 	if promoted < 1000 || refused < 1000 {
-		t.Errorf("%d promoted, %d refused: the test asks too little", promoted, refused)
+		t.Errorf("a node was promoted %d times, and none %d times, want at least 1000 of each", promoted, refused)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestChooseMostOfAll(t *testing.T) {
 		c := Choose(l.herd, l.poll, Settings{Candidates: []int{2, 1, 3}})
 		for n, a := range l.poll.Answers {
 			if c.Node != None && a.Received > l.has[c.Node] {
-				t.Fatalf("seed %d: node %d has more than %d", seed, n, c.Node)
+				t.Fatalf("seed %d: node %d has more WAL than node %d, which is promoted", seed, n, c.Node)
 			}
 		}
 	}
@@ -107,6 +107,6 @@ func TestChooseMostOfAll(t *testing.T) {
 
 func TestPositionInWords(t *testing.T) {
 	if got := lsn(0x16_B374D848); got != "16/B374D848" {
-		t.Error(got)
+		t.Errorf("the position is written as %s", got)
 	}
 }

@@ -19,11 +19,11 @@ func TestReplay(t *testing.T) {
 		for i, q := range p.asked {
 			again := copied(q)
 			if step := copied(Decide(again.Herd, again.Input, again.Settings)); !reflect.DeepEqual(step, q.Step) {
-				t.Errorf("%s, question %d: %+v, before %+v", name, i, step, q.Step)
+				t.Errorf("%s, question %d: got %+v, before it was %+v", name, i, step, q.Step)
 			}
 		}
 		asked += len(p.asked)
-		if p.restarted { // which puts the herd in doubt, without a command
+		if p.restarted { // a restart puts the herd in doubt without a command
 			continue
 		}
 		h := p.began
@@ -34,15 +34,15 @@ func TestReplay(t *testing.T) {
 			}
 		}
 		if written(t, h) != written(t, p.herd) {
-			t.Errorf("%s: replayed to\n%s, before\n%s", name, written(t, h), written(t, p.herd))
+			t.Errorf("%s: the commands lead to\n%s, before they led to\n%s", name, written(t, h), written(t, p.herd))
 		}
 	}
 	if asked < 5*len(all) {
-		t.Errorf("%d questions of %d scenarios", asked, len(all))
+		t.Errorf("only %d decisions were asked for in %d scenarios", asked, len(all))
 	}
 }
 
-// anySight is one of everything.
+// anySight is a random Sight.
 func anySight(random *rand.Rand, h *Herd, now time.Duration) Sight {
 	all := []Verdict{IsPrimary, IsStandby, IsStandby, IsStandby, Refused, Silent, Starting, ShuttingDown, Full, WrongPassword, Unresolved, WrongCluster, Failing}
 	v := Sight{Verdict: all[random.IntN(len(all))], Times: 1 + random.IntN(4), For: time.Duration(random.IntN(90)) * time.Second,
@@ -104,7 +104,7 @@ func TestDecideIsAllowedAndSettles(t *testing.T) {
 				h.Doubt = true
 			}
 			if c := order([]Kind{DrainTo, DetachNode, AttachNode}[random.IntN(3)], random.IntN(4), &h); random.IntN(5) == 0 {
-				h, _ = Apply(h, c) // an operator; if it is refused nothing changes
+				h, _ = Apply(h, c) // a command of an operator; if it is refused, nothing changes
 			}
 		}
 	}
@@ -120,11 +120,11 @@ func settled(t *testing.T, where string, h Herd, in Input, set Settings, propose
 	for range mostMoments {
 		step := Decide(h, in, set)
 		if step.Propose != nil && step.Acts != nil {
-			t.Fatalf("%s: a command and acts", where)
+			t.Fatalf("%s: the step has a command and acts, want one of them", where)
 		}
 		for _, a := range step.Acts {
 			if a.Epoch != h.Epoch || a.Reason == "" || (a.Do == Promote && (h.Phase != Promoting || a.Node != h.Candidate)) {
-				t.Fatalf("%s: %+v while %s", where, a, h.Phase)
+				t.Fatalf("%s: wrong act %+v while %s", where, a, h.Phase)
 			}
 		}
 		if step.Propose == nil {
@@ -132,23 +132,23 @@ func settled(t *testing.T, where string, h Herd, in Input, set Settings, propose
 		}
 		c := *step.Propose
 		if c.Reason == "" || c.Epoch != h.Epoch {
-			t.Fatalf("%s: %+v", where, c)
+			t.Fatalf("%s: the command has no reason, or another epoch: %+v", where, c)
 		}
 		if why := unsafe(h, c, in, set); why != "" {
-			t.Fatalf("%s: %v: %s", where, c, why)
+			t.Fatalf("%s: unsafe command %v: %s", where, c, why)
 		}
 		after, err := Apply(h, c)
 		if err != nil {
-			t.Fatalf("%s: proposed, and refused: %v", where, err)
+			t.Fatalf("%s: the proposed command is refused: %v", where, err)
 		}
 		proposed[c.Kind]++
 		told, h = append(told, c.String()), after
 	}
-	t.Fatalf("%s: it does not settle: %v", where, told)
+	t.Fatalf("%s: the decisions do not come to an end: %v", where, told)
 	return h
 }
 
-// unsafe is what may not be proposed, said anew and apart from how it is decided.
+// unsafe says what may not be proposed, and why. It is written without the code that decides.
 func unsafe(h Herd, c Command, in Input, set Settings) string {
 	inherited := false
 	for _, sights := range in.Sights {

@@ -15,7 +15,7 @@ func (p *play) event(words []string) {
 		for _, m := range p.who(words[1:]) {
 			p.progress.Fenced[m] = true
 		}
-	case words[0] == "licence": // of those that do not answer
+	case words[0] == "licence": // a fence may be licensed for members that do not answer
 		for _, m := range words[1 : len(words)-1] {
 			p.progress.Fenced[m] = true
 		}
@@ -57,8 +57,8 @@ var verdicts = map[string]Verdict{
 	"full": Full, "password": WrongPassword, "unresolved": Unresolved, "foreign": WrongCluster, "failing": Failing,
 }
 
-// sees is an answer of a node. What it does not say is as in a herd that is well; a node that does
-// not answer keeps what it said last. Death is certain unless a number of probes is given.
+// sees is what members see of a node. What the words do not say is as in a healthy herd; a node that
+// does not answer keeps what it said last. It counts as dead unless a number of probes is given.
 func (p *play) sees(members []string, n int, words []string) {
 	verdict, known := verdicts[words[0]]
 	if !known {
@@ -108,7 +108,7 @@ func (v Sight) told(words []string) Sight {
 		if i+1 < len(words) {
 			next = words[i+1]
 		}
-		list := func() (all []int) { // up to the next word
+		list := func() (all []int) { // the numbers up to the next word
 			for i+1 < len(words) && words[i+1][0] <= '9' {
 				i++
 				all = append(all, number(words[i]))
@@ -191,7 +191,7 @@ func (p *play) answers(n int, words []string) {
 	if !a.Revoked || slices.Contains(words, "cascading") {
 		return
 	}
-	for _, m := range p.set.Members { // and is seen to receive no more
+	for _, m := range p.set.Members { // the members also see that it receives no more
 		if v := p.sights[m][n]; v.Verdict == IsStandby {
 			v.Upstream, v.Streaming, v.StreamingFor = None, false, 0
 			p.sights[m][n] = v
@@ -204,7 +204,7 @@ func (p *play) promoted(n int, of map[string]string) {
 	if of["timeline"] != "" {
 		p.progress.Promoted.Timeline = uint32(number(of["timeline"]))
 	}
-	for _, m := range p.set.Members { // and is seen so
+	for _, m := range p.set.Members { // the members also see it so
 		if p.sights[m] != nil && !p.gone[m] {
 			v := p.answer(n, IsPrimary, Sight{})
 			v.Timeline, v.Heard, v.Times, v.Connected, v.Sync = p.progress.Promoted.Timeline, p.now+p.jumped, 2, []int{}, &p.herd.Sync
@@ -213,7 +213,8 @@ func (p *play) promoted(n int, of map[string]string) {
 	}
 }
 
-// operator proposes: "detach 1", "attach 1", "drain 2", "undo", "candidate 2", "stale down 1".
+// operator proposes an operator's command: "detach 1", "attach 1", "drain 2", "undo", "candidate 2",
+// "stale down 1".
 func (p *play) operator(words []string) {
 	c := Command{Epoch: p.herd.Epoch, Node: None, By: "ann", Reason: "an operator wants it"}
 	if words[0] == "stale" {
@@ -226,7 +227,7 @@ func (p *play) operator(words []string) {
 	p.apply(c)
 }
 
-// settings reads "restart_grace=30s" and such.
+// settings reads settings such as "restart_grace=30s".
 func (p *play) settings(words []string) {
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// mutants decide with one rule taken away. The scenarios that are named have to notice.
+// mutants decide with one rule taken away. The scenarios that are named must notice it.
 var mutants = []struct {
 	name   string
 	of     func(decider) decider
 	notice []string
 }{
-	{"nobody waits for the fence", asked(func(h *Herd, in *Input, s *Settings) {
+	{"the fence is not waited for", asked(func(h *Herd, in *Input, s *Settings) {
 		in.Progress.Fenced = map[string]bool{}
 		for _, m := range s.Members {
 			in.Progress.Fenced[m] = true
@@ -22,27 +22,27 @@ var mutants = []struct {
 		step.Acts = slices.DeleteFunc(step.Acts, func(a Act) bool { return a.Do == Fence })
 		return step
 	}), []string{"primary-refused", "switchover", "restart-while-electing"}},
-	{"a standby that still receives is believed", asked(func(h *Herd, in *Input, s *Settings) {
+	{"a standby that still receives counts as revoked", asked(func(h *Herd, in *Input, s *Settings) {
 		for n, a := range in.Progress.Answers {
 			a.Revoked = true
 			in.Progress.Answers[n] = a
 		}
 	}), []string{"primary-cut-from-pgherd-only"}},
-	{"nobody is revoked", answered(func(step Step) Step {
+	{"no standby is revoked", answered(func(step Step) Step {
 		step.Acts = slices.DeleteFunc(step.Acts, func(a Act) bool { return a.Do == Revoke })
 		return step
 	}), []string{"primary-refused", "revoke-fails", "primary-cut-from-pgherd-only"}},
-	{"the first that answers is promoted", firstThatAnswers,
+	{"the first standby that answers is promoted", firstThatAnswers,
 		[]string{"primary-refused", "sync-first-1", "sync-one-was-down-not-covered", "candidates-order-equals", "five-of-five", "only-other-timelines"}},
 	{"the synchronous set does not matter", asked(func(h *Herd, _ *Input, _ *Settings) { h.Sync, h.Before, h.Proven = SyncSet{}, nil, 0 }),
 		[]string{"primary-and-candidate-die-sync", "sync-any-2-of-3-one-answer", "sync-name-that-is-no-node", "sync-detached-one-has-the-most", "candidate-had-more-and-dies-sync"}},
-	{"a set that changes counts at once", asked(func(h *Herd, _ *Input, _ *Settings) { h.Before = nil }),
+	{"a changed synchronous set counts at once", asked(func(h *Herd, _ *Input, _ *Settings) { h.Before = nil }),
 		[]string{"sync-set-changes", "sync-set-has-changed", "sync-becomes-asynchronous"}},
-	{"what was proved is forgotten", asked(func(h *Herd, _ *Input, _ *Settings) { h.Proven = 0 }),
+	{"the proved position is forgotten", asked(func(h *Herd, _ *Input, _ *Settings) { h.Proven = 0 }),
 		[]string{"candidate-dies-while-promoting-sync", "candidate-had-more-and-dies-sync"}},
-	{"who was out before is as good as who was lost", asked(func(h *Herd, _ *Input, _ *Settings) { h.Absent = nil }),
+	{"a standby that was down before counts as lost with the primary", asked(func(h *Herd, _ *Input, _ *Settings) { h.Absent = nil }),
 		[]string{"sync-one-was-down-before"}},
-	{"who was lost is as good as who was out before", asked(func(h *Herd, _ *Input, _ *Settings) {
+	{"a standby that was lost with the primary counts as down before", asked(func(h *Herd, _ *Input, _ *Settings) {
 		for _, n := range h.Nodes {
 			if n.Status == Down {
 				h.Absent = append(slices.Clone(h.Absent), n.Index)
@@ -57,9 +57,9 @@ var mutants = []struct {
 	}), []string{"other-timeline-is-no-candidate", "only-other-timelines", "second-failover-while-following"}},
 	{"the file's timeline does not matter", sights(func(h *Herd, v *Sight) { v.Timeline = max(v.Timeline, h.Timeline+1) }),
 		[]string{"file-primary-dead-old-one-lives", "old-primary-back-with-its-standbys"}},
-	{"a status file is believed", asked(func(h *Herd, _ *Input, _ *Settings) { h.Doubt = false }),
+	{"a status file is believed without confirmation", asked(func(h *Herd, _ *Input, _ *Settings) { h.Doubt = false }),
 		[]string{"file-names-a-dead-primary", "file-primary-down-refuse", "restart-while-draining"}},
-	{"every failure is death", sights(func(_ *Herd, v *Sight) {
+	{"every failure counts as death", sights(func(_ *Herd, v *Sight) {
 		if !v.answered() {
 			v.Verdict, v.Times, v.Shutdown = Refused, 99, false
 		}
@@ -72,16 +72,16 @@ var mutants = []struct {
 			return next(h, in, s)
 		}
 	}, []string{"clock-jumps-ahead", "clock-jumps-back", "old-sights"}},
-	{"there is no grace", asked(func(_ *Herd, _ *Input, s *Settings) { s.RestartGrace = 0 }),
+	{"there is no grace period for a restart", asked(func(_ *Herd, _ *Input, s *Settings) { s.RestartGrace = 0 }),
 		[]string{"restarted-within-grace", "stopped-for-good", "standby-shutdown-grace"}},
-	{"a detach is like any other absence", asked(func(h *Herd, _ *Input, _ *Settings) {
+	{"a detached node counts as down", asked(func(h *Herd, _ *Input, _ *Settings) {
 		for i := range h.Nodes {
 			if h.Nodes[i].Status == Detached {
 				h.Nodes[i].Status = Down
 			}
 		}
 	}), []string{"detached-stays-out", "detached-survives-failover", "out-of-use-is-no-candidate"}},
-	{"what streams from anybody is up", sights(func(h *Herd, v *Sight) {
+	{"a standby that streams from any node is up", sights(func(h *Herd, v *Sight) {
 		if v.Verdict == IsStandby {
 			v.Upstream, v.Timeline, v.Streaming = h.Primary, h.Timeline, true
 		}
@@ -141,10 +141,10 @@ func TestMutantsAreNoticed(t *testing.T) {
 			for _, name := range m.notice {
 				text, ok := all[name]
 				if !ok {
-					t.Errorf("there is no scenario %s", name)
+					t.Errorf("scenario %s does not exist", name)
 				}
 				if ok && len(run(name, text, m.of(Decide)).wrong) == 0 {
-					t.Errorf("%s did not notice", name)
+					t.Errorf("scenario %s did not notice", name)
 				}
 			}
 		})
@@ -172,7 +172,7 @@ func TestEachScenarioCanFail(t *testing.T) {
 	}
 	for name, text := range files(t) {
 		if !slices.ContainsFunc([]decider{idle, hasty, eager}, func(d decider) bool { return len(run(name, text, d).wrong) > 0 }) {
-			t.Errorf("%s cannot fail", name)
+			t.Errorf("scenario %s cannot fail", name)
 		}
 	}
 }
@@ -181,6 +181,6 @@ func TestEachScenarioCanFail(t *testing.T) {
 func TestLimitsAreOrdered(t *testing.T) {
 	ordered := []time.Duration{answersWithin, returnAfter, demotedFor, notStreaming, doubtedFor}
 	if !slices.IsSorted(ordered) || sightsLast > demotedFor || backAfter < returnAfter {
-		t.Errorf("%v", ordered)
+		t.Errorf("limits are not in their order: %v", ordered)
 	}
 }

@@ -10,43 +10,43 @@ import (
 	"pgherd/kernel-tests/mutation"
 )
 
-// mutations break the rules themselves; the scenarios and the walks have to notice.
+// mutations break the rules themselves. The scenarios and the walks must notice them.
 var mutations = []mutation.Broken{
-	{Name: "one refusal is death", Function: "Settings.dead", Old: "return v.Times >= refusals", New: "return v.Times >= 1"},
-	{Name: "a node that is to be kept dies", Function: "Settings.dead", Old: "case s.node(node).Keep:", New: "case false:"},
+	{Name: "one refusal counts as death", Function: "Settings.dead", Old: "return v.Times >= refusals", New: "return v.Times >= 1"},
+	{Name: "a node with the flag Keep counts as dead", Function: "Settings.dead", Old: "case s.node(node).Keep:", New: "case false:"},
 	{Name: "half of an even number is a majority", Function: "Settings.needed", Old: "return n/2 + 1", New: "return (n + 1) / 2"},
-	{Name: "a sight of the future counts", Function: "Settings.fresh", Old: "age >= 0 &&", New: ""},
+	{Name: "a sight from the future counts", Function: "Settings.fresh", Old: "age >= 0 &&", New: ""},
 	{Name: "a Fail stays in its epoch", Function: "fail", Old: "h.Epoch+1, None, wanted", New: "h.Epoch, None, wanted"},
-	{Name: "Absent is taken anew at the second failure", Function: "fail", Old: "h.Former, h.Absent = h.Primary, nil", New: "h.Former, h.Absent = h.Primary, []int{0, 1, 2, 3}"},
+	{Name: "Absent is set again at the second failure", Function: "fail", Old: "h.Former, h.Absent = h.Primary, nil", New: "h.Former, h.Absent = h.Primary, []int{0, 1, 2, 3}"},
 	{Name: "a found primary stays in its epoch", Function: "makePrimary", Old: "epoch++", New: "_ = epoch"},
 	{Name: "a switchover's target is forgotten", Function: "fail", Old: "wanted = h.Candidate", New: "_ = wanted"},
 	{Name: "another epoch's command is applied", Function: "Herd.allows", Old: "c.Epoch != h.Epoch", New: "c.Epoch > h.Epoch"},
 	{Name: "a promotion may stay on its timeline", Function: "refusePrimary", Old: "c.Timeline <= h.Timeline", New: "c.Timeline < h.Timeline"},
-	{Name: "an unknown acknowledger is none", Function: "Herd.provedBy", Old: "unknown, gone := set.size()-len(set.Nodes), 0", New: "unknown, gone := 0, 0"},
+	{Name: "unknown members of the synchronous set are ignored", Function: "Herd.provedBy", Old: "unknown, gone := set.size()-len(set.Nodes), 0", New: "unknown, gone := 0, 0"},
 	{Name: "one answer too few", Function: "Herd.provedBy", Old: "if unknown >= set.K {", New: "if unknown > set.K {"},
-	{Name: "who is gone leaves nothing to cover", Function: "Herd.provedBy", Old: "position = max(position, p.Last.Received)", New: "_ = position"},
-	{Name: "the primary's word of who is connected does not matter", Function: "Herd.gone", Old: " && !slices.Contains(p.Last.Connected, n)", New: ""},
+	{Name: "standbys that were lost need not be covered", Function: "Herd.provedBy", Old: "position = max(position, p.Last.Received)", New: "_ = position"},
+	{Name: "the primary's list of connected standbys is ignored", Function: "Herd.gone", Old: " && !slices.Contains(p.Last.Connected, n)", New: ""},
 	{Name: "the primary is in its own set", Function: "Herd.proved", Old: "set = set.without(h.Former)", New: "_ = set"},
 	{Name: "less than what is needed is enough", Function: "Choose", Old: "a.Received < needed && !s.AllowLoss", New: "false"},
-	{Name: "the list of candidates goes before positions", Function: "Herd.prefer", Old: "\t\tcmp.Compare(y.Received, x.Received),\n", New: "\t\tcmp.Compare(order(a), order(b)),\n\t\tcmp.Compare(y.Received, x.Received),\n"},
-	{Name: "who holds back its replay is as good", Function: "Herd.prefer", Old: "first(!x.Paused, !y.Paused),", New: ""},
-	{Name: "a follower of nobody is a candidate", Function: "Herd.unfit", Old: "case node.NotStreaming && h.Sync.K == 0 && !s.AllowLoss:", New: "case false:"},
-	{Name: "the dead are candidates", Function: "Herd.unfit", Old: "slices.Contains(p.Dead, n)", New: "false"},
+	{Name: "the list of candidates precedes positions", Function: "Herd.prefer", Old: "\t\tcmp.Compare(y.Received, x.Received),\n", New: "\t\tcmp.Compare(order(a), order(b)),\n\t\tcmp.Compare(y.Received, x.Received),\n"},
+	{Name: "a standby whose replay is paused is preferred equally", Function: "Herd.prefer", Old: "first(!x.Paused, !y.Paused),", New: ""},
+	{Name: "a standby that did not stream is a candidate", Function: "Herd.unfit", Old: "case node.NotStreaming && h.Sync.K == 0 && !s.AllowLoss:", New: "case false:"},
+	{Name: "dead nodes are candidates", Function: "Herd.unfit", Old: "slices.Contains(p.Dead, n)", New: "false"},
 	{Name: "a primary on another timeline comes back", Function: "decision.isBack", Old: "v.Timeline == d.h.Timeline &&", New: ""},
 	{Name: "a minority brings the primary back", Function: "decision.isBack", Old: "dead, _ := d.dead(p); dead ||", New: ""},
-	{Name: "whoever was promoted is the heir", Function: "decision.heir", Old: "case answers && old.Verdict == IsStandby:", New: "case old.answered() || !answers:"},
+	{Name: "any promoted node becomes the primary", Function: "decision.heir", Old: "case answers && old.Verdict == IsStandby:", New: "case old.answered() || !answers:"},
 	{Name: "a promoted candidate is given up", Function: "decision.heir", Old: "case slices.Contains(d.h.Tried, n):", New: "case false:"},
 	{Name: "slow standbys are not awaited at all", Function: "decision.electing", Old: "if awaited && d.in.Progress.Asked < answersWithin {", New: "if awaited && false {"},
-	{Name: "those of the synchronous set are believed to cascade", Function: "decision.cascades", Old: "if slices.Contains(set.Nodes, n) {", New: "if set.K < 0 {"},
+	{Name: "members of the synchronous set count as cascading standbys", Function: "decision.cascades", Old: "if slices.Contains(set.Nodes, n) {", New: "if set.K < 0 {"},
 	{Name: "the old set is dropped early", Function: "decision.settled", Old: " && v.Received >= d.h.ChangedAt", New: ""},
-	{Name: "a false primary stays", Function: "decision.falsePrimary", Old: "if !claims || n.Status == Quarantined {", New: "if claims || n.Status != Quarantined {"},
+	{Name: "a false primary is not put in quarantine", Function: "decision.falsePrimary", Old: "if !claims || n.Status == Quarantined {", New: "if claims || n.Status != Quarantined {"},
 	{Name: "auto_failback is always on", Function: "decision.returns", Old: " || d.s.AutoFailback:", New: " || true:"},
 	{Name: "a node that was cut off does not come back", Function: "decision.returns", Old: "case n.Timeline == d.h.Timeline || d.s.AutoFailback:", New: "case d.s.AutoFailback:"},
-	{Name: "a circle of standbys follows", Function: "decision.follows", Old: "\t\tn = v.Upstream\n\t}\n\treturn false", New: "\t\tn = v.Upstream\n\t}\n\treturn true"},
+	{Name: "a circle of standbys counts as following", Function: "decision.follows", Old: "\t\tn = v.Upstream\n\t}\n\treturn false", New: "\t\tn = v.Upstream\n\t}\n\treturn true"},
 	{Name: "the file is given up for an equal timeline", Function: "decision.doubted", Old: "least, dead := d.h.Timeline+1, false", New: "least, dead := d.h.Timeline, false"},
-	{Name: "the file is given up though somebody lives", Function: "decision.doubted", Old: " && !d.somebodyLives()", New: ""},
-	{Name: "the first start is hasty", Function: "decision.firstStart", Old: "case waiting != None:", New: "case false:"},
-	{Name: "the number of standbys decides", Function: "decision.newest", Old: "if len(led) == 1 {", New: "if len(led) > 0 {"},
+	{Name: "the file is given up though one of its nodes lives", Function: "decision.doubted", Old: " && !d.somebodyLives()", New: ""},
+	{Name: "the first start does not wait for nodes", Function: "decision.firstStart", Old: "case waiting != None:", New: "case false:"},
+	{Name: "the primary with most standbys is taken", Function: "decision.newest", Old: "if len(led) == 1 {", New: "if len(led) > 0 {"},
 	{Name: "a detach ends by itself", Function: "decision.nodes", Old: " || n.Status == Detached {", New: " {"},
 }
 
@@ -57,7 +57,7 @@ func TestBrokenRulesAreNoticed(t *testing.T) {
 			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", m.Overlay(t),
 				"-failfast", "-run", "^(TestScenarios|TestInvariants|TestChooseLosesNothing|TestRefused)$", ".").CombinedOutput()
 			if err == nil {
-				t.Fatal("no test has noticed it")
+				t.Fatal("no test has noticed the mutation")
 			}
 			if !strings.Contains(string(out), "--- FAIL: ") {
 				t.Fatalf("failed for another reason:\n%s", out)
@@ -66,7 +66,7 @@ func TestBrokenRulesAreNoticed(t *testing.T) {
 	}
 }
 
-// TestPlacesToBreak says at once which place in the code has moved.
+// TestPlacesToBreak fails at once if the code that a mutation replaces has moved.
 func TestPlacesToBreak(t *testing.T) {
 	for _, m := range mutations {
 		m.Folder = "."

@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// A scenario is a file of testdata; its README tells the words. Everything that is
-// proposed or to be carried out has to be expected, in order.
+// A scenario is a file of testdata, whose README explains the words. All that is proposed or to be
+// carried out must be expected, in order.
 
 const (
-	mostMoments = 30            // commands at one moment: more are a loop
-	longAgo     = 1 * time.Hour // how long all was well before a scenario begins
-	position    = uint64(0x100) // of all nodes then
+	mostMoments = 30            // commands at one moment; more of them are a loop
+	longAgo     = 1 * time.Hour // the time for which all was well before a scenario begins
+	position    = uint64(0x100) // the position of all nodes then
 	scenarios   = "testdata/*.txt"
 )
 
-// decider is Decide, or what a mutant makes of it.
+// decider is Decide, or a mutant of it.
 type decider func(Herd, Input, Settings) Step
 
-// play is a scenario that runs.
+// play is a scenario that is being run.
 type play struct {
 	name    string
 	decide  decider
 	set     Settings
 	herd    Herd
-	began   Herd // before the first moment
+	began   Herd // the herd before the first moment
 	started bool
 
 	now, jumped time.Duration
@@ -45,8 +45,8 @@ type play struct {
 	done   []line // what has happened since the last expectation
 	waits  string
 	wrong  []string
-	taken  []Command  // all that were applied, for the replay
-	asked  []question // all that was asked, for the replay
+	taken  []Command  // all commands that were applied, for the replay
+	asked  []question // all decisions that were asked for, for the replay
 	number int
 
 	restarted, ended bool
@@ -69,7 +69,7 @@ func newPlay(name string, decide decider) *play {
 	return p
 }
 
-// forget is what a new leader knows of what was carried out.
+// forget resets what was carried out, as far as a new leader does not know it.
 func (p *play) forget() {
 	p.progress, p.emitted = Progress{Epoch: p.herd.Epoch, Fenced: map[string]bool{}, Answers: map[int]Answer{}}, map[string]bool{}
 	p.phaseSince, p.askedSince = p.now, -1
@@ -82,7 +82,7 @@ func (p *play) fault(format string, args ...any) {
 	p.wrong = append(p.wrong, fmt.Sprintf("%s:%d: ", p.name, p.number)+fmt.Sprintf(format, args...))
 }
 
-// run plays a file and returns what went otherwise than it says.
+// run plays a file, and returns a play with the differences from it.
 func run(name, text string, decide decider) *play {
 	p := newPlay(name, decide)
 	for each := range strings.SplitSeq(text, "\n") {
@@ -115,7 +115,7 @@ func (p *play) line(words []string, text string) {
 		p.herd.Sync = *syncSet(words[1:])
 	case "before":
 		p.herd.Before, p.herd.ChangedAt = append(p.herd.Before, *syncSet(words[1:])), position
-	case "file": // the herd comes from a status file
+	case "file": // the herd is read from a status file
 		p.restart()
 	case "unseen":
 		p.started = true
@@ -153,7 +153,7 @@ func (p *play) startHerd(words []string) {
 	p.forget()
 }
 
-// allIsWell is what everybody sees as a scenario begins: of nodes that are up.
+// allIsWell is what all members see when a scenario begins: every node that is up is well.
 func (p *play) allIsWell() {
 	p.started = true
 	lead := Sight{Verdict: IsPrimary, Connected: []int{}, Sync: &p.herd.Sync, Upstream: None}
@@ -177,7 +177,7 @@ func (p *play) allIsWell() {
 	}
 }
 
-// moment is "at 1.2s", with an event or without, and what is decided then.
+// moment reads "at 1.2s", with an event or without, and decides then.
 func (p *play) moment(words []string) {
 	if !p.started {
 		p.allIsWell()
@@ -187,7 +187,7 @@ func (p *play) moment(words []string) {
 		p.began = copied(p.herd)
 	}
 	now := duration(words[0])
-	for _, m := range p.set.Members { // who is there goes on telling
+	for _, m := range p.set.Members { // members that are there go on reporting
 		for n, v := range p.sights[m] {
 			if !p.gone[m] {
 				v.For, v.StreamingFor, v.Heard = v.For+now-p.now, v.StreamingFor+now-p.now, now+p.jumped
@@ -204,7 +204,7 @@ func (p *play) moment(words []string) {
 	p.decideAll()
 }
 
-// settle complains of what was done and not expected.
+// settle reports what was done and not expected.
 func (p *play) settle() {
 	for _, l := range p.done {
 		p.fault("not expected: => %s | %s", l.what, l.why)
@@ -251,7 +251,7 @@ func (p *play) end(want string) {
 	}
 }
 
-// decideAll decides until there is nothing new to propose.
+// decideAll decides until there is nothing more to propose.
 func (p *play) decideAll() {
 	for range mostMoments {
 		p.progress.Lasted = p.now - p.phaseSince
@@ -288,7 +288,7 @@ func (p *play) apply(c Command) {
 	}
 }
 
-// carryOut notes the acts that were not asked for yet; those of one kind in one line.
+// carryOut records the acts that were not asked for yet; those of one kind are in one line.
 func (p *play) carryOut(acts []Act) {
 	last := ""
 	for _, a := range acts {
@@ -314,7 +314,7 @@ func (p *play) carryOut(acts []Act) {
 	}
 }
 
-// restart is all that a status file keeps.
+// restart keeps only what a status file keeps.
 func (p *play) restart() {
 	file, err := json.Marshal(p.herd)
 	if err == nil {
@@ -347,7 +347,7 @@ func numbers(words []string) (all []int) {
 	return all
 }
 
-// lsnOf reads 12, and 0/1A0.
+// lsnOf reads positions such as 12 and 0/1A0.
 func lsnOf(text string) uint64 {
 	high, low, isLSN := strings.Cut(text, "/")
 	if !isLSN {
