@@ -13,8 +13,8 @@ import (
 
 var start = time.Unix(1_000_000_000, 0)
 
-// asked makes nodes 0, 1, ... to be asked: "db0", or "db0!" for one that is
-// always the primary.
+// asked makes settings of nodes 0, 1, ... that are probed: "db0", or "db0!" for a node that is always the
+// primary.
 func asked(names ...string) (all []Node) {
 	for i, name := range names {
 		host, always := strings.CutSuffix(name, "!")
@@ -23,9 +23,9 @@ func asked(names ...string) (all []Node) {
 	return all
 }
 
-// found reads "0 primary 100, 1 standby 90 t2 s7, 2 unreachable": positions, and
-// timelines and system identifiers where they are known. What was told last is told
-// of an unreachable node as "2 unreachable primary t2 s7".
+// found reads "0 primary 100, 1 standby 90 t2 s7, 2 unreachable": positions, and timelines and system
+// identifiers where they are known. "2 unreachable primary t2 s7" is an unreachable node with what it
+// said last.
 func found(text string) map[int]Finding {
 	all := map[int]Finding{}
 	byWord := map[string]nodes.Role{"primary": nodes.Primary, "standby": nodes.Standby}
@@ -54,7 +54,7 @@ func found(text string) map[int]Finding {
 	return all
 }
 
-// roles writes what is believed: "0 primary, 1 standby +10".
+// roles writes what is believed, as "0 primary, 1 standby +10".
 func roles(v *nodes.View) string {
 	var all []string
 	for _, n := range v.Nodes {
@@ -70,8 +70,7 @@ func roles(v *nodes.View) string {
 	return strings.Join(all, ", ")
 }
 
-// scenario is a list of moments that follow upon one another: what the probes found,
-// and what is believed then.
+// scenario is a list of moments, one after the other: what the probes find, and what is believed then.
 type (
 	moment   struct{ found, want string }
 	scenario struct {
@@ -85,7 +84,7 @@ func (s scenario) run(t *testing.T) {
 	for i, m := range s.moments {
 		view := Believe(s.nodes, found(m.found), before, start)
 		if got := roles(view); got != m.want {
-			t.Fatalf("moment %d: %s, want %s", i, got, m.want)
+			t.Fatalf("moment %d: got %s, want %s", i, got, m.want)
 		}
 		before = view
 	}
@@ -93,15 +92,15 @@ func (s scenario) run(t *testing.T) {
 
 func TestBelieve(t *testing.T) {
 	for name, s := range map[string]scenario{
-		"nobody is asked: the first is the primary": {asked("a", "b"), []moment{{"", "0 primary, 1 standby"}, {"", "0 primary, 1 standby"}}},
-		"there is no node":                          {nil, []moment{{"", ""}}},
-		"the one that says so":                      {asked("a", "b"), []moment{{"0 standby 5, 1 primary 5", "0 standby, 1 primary"}}},
-		"always the primary, whatever it says":      {asked("a", "b!"), []moment{{"0 primary 9, 1 standby 1", "0 standby in quarantine, 1 primary"}}},
-		"always the primary, though it is gone":     {asked("a", "b!"), []moment{{"0 primary 9 t9, 1 unreachable", "0 standby in quarantine, 1 primary"}}},
-		"always the primary, nobody asked":          {asked("a", "b!"), []moment{{"", "0 standby, 1 primary"}}},
-		"nobody answers: the first":                 {asked("a", "b"), []moment{{"0 unreachable, 1 unreachable", "0 primary, 1 standby"}}},
-		"only standbys answer: the first":           {asked("a", "b"), []moment{{"0 standby 1, 1 standby 1", "0 primary, 1 standby"}}},
-		"it is gone: believed until another claims it": {asked("a", "b"), []moment{
+		"no node is probed, so the first is the primary": {asked("a", "b"), []moment{{"", "0 primary, 1 standby"}, {"", "0 primary, 1 standby"}}},
+		"there is no node":                                  {nil, []moment{{"", ""}}},
+		"a node says that it is the primary":                {asked("a", "b"), []moment{{"0 standby 5, 1 primary 5", "0 standby, 1 primary"}}},
+		"always the primary, though it says standby":        {asked("a", "b!"), []moment{{"0 primary 9, 1 standby 1", "0 standby in quarantine, 1 primary"}}},
+		"always the primary, though it is unreachable":      {asked("a", "b!"), []moment{{"0 primary 9 t9, 1 unreachable", "0 standby in quarantine, 1 primary"}}},
+		"always the primary, no node is probed":             {asked("a", "b!"), []moment{{"", "0 standby, 1 primary"}}},
+		"no node answers, so the first is the primary":      {asked("a", "b"), []moment{{"0 unreachable, 1 unreachable", "0 primary, 1 standby"}}},
+		"only standbys answer, so the first is the primary": {asked("a", "b"), []moment{{"0 standby 1, 1 standby 1", "0 primary, 1 standby"}}},
+		"an unreachable primary is believed until another node claims the role": {asked("a", "b"), []moment{
 			{"0 standby 5, 1 primary 5", "0 standby, 1 primary"},
 			{"0 standby 5, 1 unreachable", "0 standby, 1 primary"},
 			{"0 unreachable, 1 unreachable", "0 standby, 1 primary"},
@@ -109,20 +108,20 @@ func TestBelieve(t *testing.T) {
 		}},
 		"a standby is behind": {asked("a", "b", "c"), []moment{
 			{"0 primary 100, 1 standby 90, 2 standby 100", "0 primary, 1 standby +10, 2 standby"},
-			{"0 primary 100, 1 standby 100, 2 standby 101", "0 primary, 1 standby, 2 standby"}, // asked a little later
+			{"0 primary 100, 1 standby 100, 2 standby 101", "0 primary, 1 standby, 2 standby"}, // the standby was asked a little later
 			{"0 primary 200, 1 unreachable, 2 standby 199", "0 primary, 1 standby, 2 standby +1"},
-			{"0 unreachable, 1 standby 90, 2 standby 100", "0 primary, 1 standby, 2 standby"}, // of a primary unknown
+			{"0 unreachable, 1 standby 90, 2 standby 100", "0 primary, 1 standby, 2 standby"}, // the primary's position is not known
 		}},
 	} {
 		t.Run(name, s.run)
 	}
 }
 
-// TestBelieveAfterReload is about a primary that was taken out of the configuration.
+// TestBelieveAfterReload checks the belief after the primary was taken out of the configuration.
 func TestBelieveAfterReload(t *testing.T) {
 	before := Believe(asked("a", "b"), found("0 standby 1, 1 primary 1"), nil, start)
 	if got := roles(Believe(asked("a"), found("0 unreachable"), before, start)); got != "0 primary" {
-		t.Error(got)
+		t.Errorf("got %s, want the remaining node as the primary", got)
 	}
 }
 
@@ -136,7 +135,7 @@ func TestBelieveWhatWasFound(t *testing.T) {
 		n := view.Nodes[i]
 		if n.Probed != want.Probed || n.Reachable != want.Reachable || n.Found != want.Found || n.Status != nodes.Up ||
 			n.Host != []string{"a", "b", "c"}[i] || n.Weight != 1 {
-			t.Errorf("%+v", n)
+			t.Errorf("node %d: got %+v, want %+v", i, n, want)
 		}
 	}
 }
@@ -150,19 +149,19 @@ func TestBelieveReplication(t *testing.T) {
 		rows    map[string]Standby
 		want    Standby
 	}{
-		"by name":                  {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": row}, row},
-		"by address":               {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"10.0.0.2": row}, row},
-		"by name before address":   {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app1": row, "10.0.0.2": {}}, row},
-		"not by host name":         {Node{Node: nodes.Node{Host: "b"}}, map[string]Standby{"b": row, "": row}, Standby{}},
-		"another":                  {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app2": row}, Standby{}},
-		"not allowed to be looked": {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": {}}, Standby{}},
+		"by name":                 {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": row}, row},
+		"by address":              {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"10.0.0.2": row}, row},
+		"by name before address":  {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app1": row, "10.0.0.2": {}}, row},
+		"not by host name":        {Node{Node: nodes.Node{Host: "b"}}, map[string]Standby{"b": row, "": row}, Standby{}},
+		"another":                 {Node{ApplicationName: "app1", Node: nodes.Node{Host: "10.0.0.2"}}, map[string]Standby{"app2": row}, Standby{}},
+		"the user may not see it": {Node{ApplicationName: "app1", Node: nodes.Node{Host: "b"}}, map[string]Standby{"app1": {}}, Standby{}},
 	} {
 		c.standby.Index = 1
 		list := []Node{asked("a")[0], c.standby}
 		findings := map[int]Finding{0: {Reachable: true, Role: nodes.Primary, Standbys: c.rows}, 1: {Reachable: true, Role: nodes.Standby}}
 		view := Believe(list, findings, nil, start)
 		if n := view.Nodes[1]; n.ReplicationState != c.want.State || n.SyncState != c.want.SyncState || n.Delay != c.want.Delay {
-			t.Errorf("%s: %q %q %v", name, n.ReplicationState, n.SyncState, n.Delay)
+			t.Errorf("%s: state %q, sync state %q, delay %v", name, n.ReplicationState, n.SyncState, n.Delay)
 		}
 		if n := view.Nodes[0]; n.ReplicationState != "" || n.SyncState != "" || n.DelayBytes != 0 || n.Delay != 0 {
 			t.Errorf("%s: the primary is described as a standby: %+v", name, n)
@@ -182,12 +181,12 @@ func TestBelieveReplayed(t *testing.T) {
 	for i, want := range []uint64{100, 90, 0, 0, 0, 0} {
 		n := &view.Nodes[i]
 		if at, asked := findings[i]; n.Replayed != want || n.ReplayedAt != at.At || asked == n.ReplayedAt.IsZero() {
-			t.Errorf("node %d: %d at %v", i, n.Replayed, n.ReplayedAt)
+			t.Errorf("node %d: position %d at %v", i, n.Replayed, n.ReplayedAt)
 		}
 	}
 }
 
-// TestBelieveSince is the time of the status; it stays while that does.
+// TestBelieveSince checks that Since is the time at which the status began, and stays while the status does.
 func TestBelieveSince(t *testing.T) {
 	first := Believe(asked("a", "b"), nil, nil, start)
 	later := start.Add(time.Hour)
@@ -197,10 +196,10 @@ func TestBelieveSince(t *testing.T) {
 		got = append(got, n.Since)
 	}
 	if !slices.Equal(got, []time.Time{start, start, later}) {
-		t.Errorf("%v", got)
+		t.Errorf("times of the statuses are %v", got)
 	}
 	first.Nodes[0].Status = nodes.Down
 	if n := Believe(asked("a"), nil, first, later).Nodes[0]; n.Since != later {
-		t.Errorf("another status, since %v", n.Since)
+		t.Errorf("the status has changed, but Since is %v", n.Since)
 	}
 }

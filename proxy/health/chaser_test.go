@@ -15,24 +15,24 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// standbys is a fake herd that is chased: how each is, and what was done to it.
+// standbys is a fake herd of which a Chaser polls positions: the state of each node, and what was done to it.
 type standbys struct {
 	lock  sync.Mutex
 	lsn   [3]uint64
-	role  [3]nodes.Role // what it says it is
-	errs  [3]error      // of questions
-	down  [3]bool       // refuses connections
-	hangs [3]bool       // answers nothing
+	role  [3]nodes.Role // the role that the node reports
+	errs  [3]error      // the errors of questions
+	down  [3]bool       // the node refuses connections
+	hangs [3]bool       // the node does not answer
 	seen
 }
 
 // seen is what was done to each node.
 type seen struct {
 	calls, asked [3]int
-	open         [3]int // connections now
+	open         [3]int // number of open connections
 	told         [3]uint64
 	at           [3]time.Time
-	zeroes       [3]int // how often nothing was known
+	zeroes       [3]int // how often no position was known
 }
 
 func (s *standbys) do(f func()) {
@@ -41,7 +41,7 @@ func (s *standbys) do(f func()) {
 	f()
 }
 
-// look is what was done once nobody has anything to do now.
+// look returns what was done, once all goroutines wait.
 func (s *standbys) look() (now seen) {
 	synctest.Wait()
 	s.do(func() { now = s.seen })
@@ -88,20 +88,20 @@ func (l *fakeLine) Position(ctx context.Context) (role nodes.Role, lsn uint64, e
 
 func (l *fakeLine) Close() { l.s.do(func() { l.s.open[l.node]-- }) }
 
-// chased runs a test on a chaser of a primary, node 0, standbys 1 and 2, and a node
-// of which nothing is believed, in a time of its own.
+// chased runs a test, in a time of its own, on a Chaser of a primary (node 0), standbys 1 and 2, and a
+// node of which nothing is believed.
 func chased(t *testing.T, test func(t *testing.T, c *Chaser, s *standbys, log *strings.Builder)) {
 	synctest.Test(t, func(t *testing.T) {
 		believed := [...]nodes.Role{nodes.Primary, nodes.Standby, nodes.Standby, nodes.Unknown}
 		s, log := &standbys{role: [3]nodes.Role(believed[:])}, &strings.Builder{}
 		c := NewChaser(slog.New(slog.NewTextHandler(&locked{b: log}, nil)), time.Now, func(node int) nodes.Role { return believed[node] }, s.found)
-		c.Want() // before Configure it does nothing
+		c.Want() // before Configure this does nothing
 		c.Configure(&Settings{Nodes: asked("a", "b", "c", "d"), Timeout: patience, Call: s.call})
 		defer func() {
 			c.Close()
 			c.Close()
 			if now := s.look(); now.open[1] != 0 || now.open[2] != 0 {
-				t.Errorf("connections are left: %v", now.open)
+				t.Errorf("connections are left open: %v", now.open)
 			}
 		}()
 		time.Sleep(time.Hour)
@@ -115,48 +115,48 @@ func TestChase(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		now := s.look()
 		if now.calls != [3]int{} {
-			t.Fatalf("there are connections though no position is wanted: %v", now.calls)
+			t.Fatalf("no position is wanted, but there were calls: %v", now.calls)
 		}
 		s.do(func() { s.lsn = [3]uint64{300, 100, 200} })
 		c.Want()
 		now = s.look()
 		if now.told[0] != 300 || now.told[1] != 100 || now.told[2] != 200 || !now.at[1].Equal(time.Now()) {
-			t.Errorf("not at once: %v, %v", now.told, now.at)
+			t.Errorf("want the positions at once, got %v at %v", now.told, now.at)
 		}
 		s.do(func() { s.lsn[1] = 101 })
 		time.Sleep(chasePause)
 		now = s.look()
 		if now.told[1] != 101 || now.asked[0] != now.asked[1] {
-			t.Errorf("%v, asked %v", now.told, now.asked)
+			t.Errorf("positions %v, asked %v times", now.told, now.asked)
 		}
 		time.Sleep(chaseIdle / 2)
 		now = s.look()
 		after := now.asked[1]
 		if want := int(chaseLinger/chasePause) + 1; after < want-1 || after > want+1 {
-			t.Errorf("asked %d times after one wish, not about %d", after, want)
+			t.Errorf("asked %d times after one Want, want about %d", after, want)
 		}
 		if now.open[1] != 1 {
-			t.Error("the connection is not kept")
+			t.Error("the connection is closed, want it kept")
 		}
 		c.Want()
 		now = s.look()
 		if now.asked[1] != after+1 || now.calls[1] != 1 || now.open[1] != 1 {
-			t.Errorf("the connection is not used again: asked %d, calls %d", now.asked[1], now.calls[1])
+			t.Errorf("want the connection used again: asked %d times over %d connections", now.asked[1], now.calls[1])
 		}
 		time.Sleep(chaseLinger + 2*chaseIdle)
 		now = s.look()
 		if now.open[1] != 0 || now.open[2] != 0 {
-			t.Errorf("idle connections are kept: %v", now.open)
+			t.Errorf("idle connections are still open: %v", now.open)
 		}
 		c.Want()
 		now = s.look()
 		if now.calls[1] != 2 {
-			t.Error("not opened again")
+			t.Error("a connection is not opened again when a position is wanted")
 		}
 	})
 }
 
-// TestChaseGoesOn as long as somebody wants it.
+// TestChaseGoesOn checks that nodes are asked for as long as a session wants positions.
 func TestChaseGoesOn(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		for range 100 {
@@ -165,7 +165,7 @@ func TestChaseGoesOn(t *testing.T) {
 		}
 		now := s.look()
 		if want := int(100 * chaseLinger / 2 / chasePause); now.asked[1] < want-1 || now.calls[1] != 1 {
-			t.Errorf("asked %d times, not %d; %d connections", now.asked[1], want, now.calls[1])
+			t.Errorf("asked %d times, want %d; opened %d connections", now.asked[1], want, now.calls[1])
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestChaseRoles(t *testing.T) {
 		})
 		c.Want()
 		if now := s.look(); now.told != [3]uint64{0, 0, 200} || now.asked != [3]int{1, 1, 1} {
-			t.Errorf("told %v, asked %v", now.told, now.asked)
+			t.Errorf("positions are %v, asked %v times", now.told, now.asked)
 		}
 	})
 }
@@ -200,7 +200,7 @@ func TestChaseFails(t *testing.T) {
 			now = s.look()
 		}
 		if now.told[1] != 0 || now.told[2] != 200 || now.zeroes[1] != 1 || now.open[1] != 0 {
-			t.Errorf("told %v, %v times nothing", now.told, now.zeroes)
+			t.Errorf("positions are %v; not known %v times", now.told, now.zeroes)
 		}
 		s.do(func() { s.down[1] = true })
 		for range 10 {
@@ -209,17 +209,17 @@ func TestChaseFails(t *testing.T) {
 			now = s.look()
 		}
 		if now.calls[1] < 5 || now.calls[1] > 15 || now.zeroes[1] < 5 {
-			t.Errorf("%d tries of one that is down", now.calls[1])
+			t.Errorf("a standby that is down was tried %d times", now.calls[1])
 		}
 		if n := strings.Count(log.String(), "ask node for its position"); n != 1 {
-			t.Errorf("logged %d times: %s", n, log)
+			t.Errorf("the failure was logged %d times, want once: %s", n, log)
 		}
 		s.do(func() { s.down[1], s.errs[1], s.lsn[1] = false, nil, 300 })
 		c.Want()
 		time.Sleep(chaseRetry)
 		now = s.look()
 		if now.told[1] != 300 {
-			t.Error("it is not asked again")
+			t.Error("the standby that answers again has no position")
 		}
 	})
 }
@@ -235,7 +235,7 @@ func TestChaseHangs(t *testing.T) {
 		}
 		now := s.look()
 		if now.asked[1] != 1 || now.zeroes[1] != 1 || now.asked[2] < 100 {
-			t.Errorf("asked %v, %v times nothing", now.asked, now.zeroes)
+			t.Errorf("asked %v times; not known %v times", now.asked, now.zeroes)
 		}
 		c.Want()
 		time.Sleep(chaseRetry)
@@ -243,12 +243,12 @@ func TestChaseHangs(t *testing.T) {
 		before := time.Now()
 		c.Close()
 		if !time.Now().Equal(before) || s.look().zeroes[1] != 1 {
-			t.Error("Close waited, or what was stopped counts as a failure")
+			t.Error("Close waited, or the question that it stopped counts as a failure")
 		}
 	})
 }
 
-// TestChaseConfiguredAgain configures other nodes, and no user to ask as.
+// TestChaseConfiguredAgain checks another configuration of nodes, and one without a user for the questions.
 func TestChaseConfiguredAgain(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		c.Want()
@@ -256,32 +256,32 @@ func TestChaseConfiguredAgain(t *testing.T) {
 		c.Configure(&Settings{Nodes: asked("a", "b"), Timeout: patience, Call: s.call})
 		now := s.look()
 		if now.open[1] != 0 || now.open[2] != 0 {
-			t.Errorf("old connections are left: %v", now.open)
+			t.Errorf("old connections are left open: %v", now.open)
 		}
 		before := now.asked[2]
 		c.Want()
 		time.Sleep(chaseLinger)
 		now = s.look()
 		if now.asked[2] != before || now.calls[1] != 2 {
-			t.Errorf("asked %v, calls %v", now.asked, now.calls)
+			t.Errorf("asked %v times over connections %v", now.asked, now.calls)
 		}
 		c.Configure(&Settings{Nodes: asked("a", "b"), Timeout: patience})
 		c.Want()
 		time.Sleep(chaseLinger)
 		now = s.look()
 		if now.calls[1] != 2 {
-			t.Error("nodes were asked though there is no user to ask as")
+			t.Error("nodes were asked without a user for it")
 		}
 	})
 }
 
-// realChase is a chase of a real standby, node 1.
+// realChase polls the position of a real standby, node 1.
 type realChase struct {
 	*testing.T
 	ctx  context.Context
 	herd *herd.Herd
 	c    *Chaser
-	told [2]chan uint64 // of each node, the newest answer
+	told [2]chan uint64 // by node, the newest answer
 }
 
 func newRealChase(t *testing.T) *realChase {
@@ -324,16 +324,16 @@ func (r *realChase) run(node int, sql string) string {
 	return strings.TrimSpace(text)
 }
 
-// written is the end of what the primary has written.
+// written is the end of the primary's WAL.
 func (r *realChase) written() (lsn uint64) {
 	r.Helper()
 	if _, err := fmt.Sscan(r.run(0, "SELECT pg_current_wal_insert_lsn() - '0/0'"), &lsn); err != nil {
 		r.Fatal(err)
 	}
-	return recordsEnd(lsn, 8192, 16<<20) // as PostgreSQL is built
+	return recordsEnd(lsn, 8192, 16<<20) // PostgreSQL's default sizes of pages and segments
 }
 
-// until looks at a node's answers.
+// until reads a node's answers until one is as wanted.
 func (r *realChase) until(node int, failure string, ok func(lsn uint64) bool) {
 	r.Helper()
 	for {
@@ -349,8 +349,8 @@ func (r *realChase) until(node int, failure string, ok func(lsn uint64) bool) {
 	}
 }
 
-// TestChaseSQL chases a real standby: what it replays is told, what it does not
-// is not, and after a crash nothing is known.
+// TestChaseSQL polls a real standby. What it has replayed is reported, what it has not replayed is not,
+// and after a crash nothing is known.
 func TestChaseSQL(t *testing.T) {
 	t.Parallel()
 	r := newRealChase(t)
@@ -367,7 +367,7 @@ func TestChaseSQL(t *testing.T) {
 	for range 20 {
 		r.until(1, "no answer", func(lsn uint64) bool {
 			if lsn < first || lsn >= second {
-				t.Errorf("%d, though replay stands between %d and %d", lsn, first, second)
+				t.Errorf("got position %d, but replay is between %d and %d", lsn, first, second)
 			}
 			return true
 		})

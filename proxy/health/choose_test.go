@@ -6,34 +6,34 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestClaims has more than one node that says it is the primary, or one of another system.
+// TestClaims checks herds in which several nodes say that they are the primary, or one is of another system.
 func TestClaims(t *testing.T) {
 	for name, s := range map[string]scenario{
-		"two claim it: the one believed before keeps it": {asked("a", "b", "c"), []moment{
+		"of two that claim the role the one believed before keeps it": {asked("a", "b", "c"), []moment{
 			{"0 standby 5, 1 primary 5, 2 standby 5", "0 standby, 1 primary, 2 standby"},
 			{"0 primary 9, 1 primary 5, 2 standby 5", "0 standby in quarantine, 1 primary, 2 standby"},
 			{"0 primary 9 t3, 1 primary 5 t3, 2 primary 7", "0 standby in quarantine, 1 primary, 2 standby in quarantine"},
 			{"0 unreachable primary t3, 1 primary 5 t3, 2 standby 5", "0 standby in quarantine, 1 primary, 2 standby"},
 			{"0 standby 5 t3, 1 primary 5 t3, 2 standby 5", "0 standby, 1 primary, 2 standby"},
 		}},
-		"two claim it and none had it: nobody is, until one does not": {asked("a", "b", "c"), []moment{
+		"of two new claims none counts until one is given up": {asked("a", "b", "c"), []moment{
 			{"0 standby 5, 1 primary 5, 2 primary 5", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
 			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 primary 5 t4 s7", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
 			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 unreachable primary t4 s7", "0 standby, 1 standby in quarantine, 2 standby in quarantine"},
 			{"0 standby 5 t4 s7, 1 primary 5 t4 s7, 2 standby 5 t4 s7", "0 standby, 1 primary, 2 standby"},
 		}},
-		"two of different systems claim it and none had it: nobody is": {asked("a", "b"), []moment{
+		"of two new claims of different systems none counts": {asked("a", "b"), []moment{
 			{"0 primary 5 t1 s7, 1 primary 5 t2 s8", "0 standby in quarantine, 1 standby in quarantine"},
 		}},
-		"two claim it, the old one is gone: nobody is": {asked("a", "b", "c"), []moment{
+		"of two new claims none counts while the old primary is unreachable": {asked("a", "b", "c"), []moment{
 			{"0 primary 5, 1 standby 5, 2 standby 5", "0 primary, 1 standby, 2 standby"},
 			{"0 unreachable primary, 1 primary 5, 2 primary 5", "0 standby in quarantine, 1 standby in quarantine, 2 standby in quarantine"},
 		}},
-		"an older timeline is no primary after a restart": {asked("a", "b", "c"), []moment{
+		"a restarted node on an older timeline is no primary": {asked("a", "b", "c"), []moment{
 			{"0 primary 9 t4 s7, 1 primary 5 t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
 			{"0 primary 9 t4 s7, 1 unreachable primary t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
 		}},
-		"an older timeline is none though the newer primary is not there": {asked("a", "b", "c"), []moment{
+		"a node on an older timeline is no primary, though the newer one is unreachable": {asked("a", "b", "c"), []moment{
 			{"0 primary 9 t4 s7, 1 unreachable, 2 standby 5 t5 s7", "0 standby in quarantine, 1 standby, 2 standby"},
 			{"0 primary 9 t4 s7, 1 primary 5 t5 s7, 2 standby 5 t5 s7", "0 standby in quarantine, 1 primary, 2 standby"},
 		}},
@@ -42,11 +42,11 @@ func TestClaims(t *testing.T) {
 			{"0 primary 9 t4 s7, 1 primary 9 t5 s7, 2 standby 9 t4 s7", "0 standby in quarantine, 1 primary, 2 standby"},
 			{"0 standby 9 t5 s7, 1 primary 9 t5 s7, 2 standby 9 t5 s7", "0 standby, 1 primary, 2 standby"},
 		}},
-		"two are promoted at once: nobody is": {asked("a", "b", "c"), []moment{
+		"of two nodes that are promoted at once none counts": {asked("a", "b", "c"), []moment{
 			{"0 primary 9 t4 s7, 1 standby 9 t4 s7, 2 standby 9 t4 s7", "0 primary, 1 standby, 2 standby"},
 			{"0 primary 9 t4 s7, 1 primary 9 t5 s7, 2 primary 9 t5 s7", "0 standby in quarantine, 1 standby in quarantine, 2 standby in quarantine"},
 		}},
-		"an old primary comes while the newer does not answer": {asked("a", "b"), []moment{
+		"an old primary comes back while the newer one does not answer": {asked("a", "b"), []moment{
 			{"0 unreachable, 1 primary 9 t5 s7", "0 standby, 1 primary"},
 			{"0 primary 9 t4 s7, 1 unreachable primary t5 s7", "0 standby in quarantine, 1 primary"},
 		}},
@@ -65,7 +65,7 @@ func TestClaims(t *testing.T) {
 			{"0 unreachable primary t1 s7, 1 primary 9 t9 s8, 2 standby 9", "0 primary, 1 standby in quarantine, 2 standby"},
 			{"0 primary 9 t1 s7, 1 standby 9 t1 s7, 2 standby 9", "0 primary, 1 standby, 2 standby"},
 		}},
-		"another system than that of the one that is always the primary": {asked("a", "b!"), []moment{
+		"a system other than that of a node that is always the primary": {asked("a", "b!"), []moment{
 			{"0 standby 9 t2 s7, 1 standby 9 t1 s8", "0 standby in quarantine, 1 primary"},
 		}},
 	} {
@@ -85,7 +85,7 @@ func TestQuarantineTellsWhy(t *testing.T) {
 	} {
 		n := Believe(asked("a", "b"), found(text), nil, start).Nodes[1]
 		if n.Why != want || n.ReplicationState != "" || (n.Status == nodes.Quarantine) != (want != "") {
-			t.Errorf("%s: %q, %v, want %q", text, n.Why, n.Status, want)
+			t.Errorf("%s: got reason %q, status %v, want reason %q", text, n.Why, n.Status, want)
 		}
 	}
 }

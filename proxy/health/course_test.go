@@ -23,13 +23,13 @@ var (
 	errSilent  = fmt.Errorf("ask: %w", context.DeadlineExceeded)
 )
 
-// probed runs a test on the prober of one node, in a time of its own. asked has the moments
-// at which the node was asked, from the start.
+// probed runs a test, in a time of its own, on the prober of one node. asked returns the moments at
+// which the node was asked, counted from the start.
 func probed(t *testing.T, test func(t *testing.T, p *Prober, a *answers, asked func() []time.Duration, last func() Seen)) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		a := &answers{found: found("0 primary 5 t1 s7"), errs: map[int]error{}}
-		var lock sync.Mutex // over what follows
+		var lock sync.Mutex // guards what follows
 		var at []time.Duration
 		var seen []Seen
 		locked := func(f func()) { lock.Lock(); defer lock.Unlock(); f() }
@@ -56,21 +56,21 @@ func probed(t *testing.T, test func(t *testing.T, p *Prober, a *answers, asked f
 func TestPauses(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
-		want []time.Duration // between two questions
+		want []time.Duration // pauses between questions
 	}{
-		"it answers":     {nil, []time.Duration{10 * time.Second, 10 * time.Second}},
-		"it refuses":     {errRefused, []time.Duration{refusedAgain, downEvery, downEvery}},
-		"it is silent":   {errSilent, []time.Duration{2 * time.Second, 2 * time.Second}},
-		"something else": {errors.New("unexpected EOF"), []time.Duration{downEvery, downEvery}},
+		"an answer":     {nil, []time.Duration{10 * time.Second, 10 * time.Second}},
+		"a refusal":     {errRefused, []time.Duration{refusedAgain, downEvery, downEvery}},
+		"no answer":     {errSilent, []time.Duration{2 * time.Second, 2 * time.Second}},
+		"another error": {errors.New("unexpected EOF"), []time.Duration{downEvery, downEvery}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			probed(t, func(t *testing.T, _ *Prober, a *answers, asked func() []time.Duration, _ func() Seen) {
 				a.set(func() { a.errs[0] = c.err })
 				time.Sleep(50 * time.Second)
-				moments := asked()[1:] // the first found it well
+				moments := asked()[1:] // the first probe found the node well
 				for i, want := range c.want {
 					if got := moments[i+1] - moments[i]; got < want || got > want+2*leastPause {
-						t.Errorf("pause %d: %v, want %v", i, got, want)
+						t.Errorf("pause %d: got %v, want %v", i, got, want)
 					}
 				}
 			})
@@ -88,13 +88,13 @@ func TestSuspect(t *testing.T) {
 		for range 1000 {
 			p.Suspect(0, false)
 		}
-		p.Suspect(5, false) // there is none
+		p.Suspect(5, false) // this node does not exist
 		if now := asked(); len(now) != before+1 || now[before] != time.Second {
-			t.Fatalf("asked at %v", now)
+			t.Fatalf("the node was asked at %v, want once more, at once", now)
 		}
 		time.Sleep(refusedAgain + 2*leastPause)
 		if c := last().Course; c.Verdict != failover.Refused || c.Times != 2 || c.Shutdown {
-			t.Errorf("%+v", c)
+			t.Errorf("the course is %+v, want two refusals and no shutdown", c)
 		}
 		if s := last(); s.Reachable || s.Last.System != 7 || s.LSN != 5 {
 			t.Errorf("what it said last is forgotten: %+v", s.Finding)
@@ -110,12 +110,12 @@ func TestShutdown(t *testing.T) {
 		p.Suspect(0, true)
 		time.Sleep(time.Minute)
 		if c := last().Course; !c.Shutdown || c.Verdict != failover.Refused {
-			t.Errorf("%+v", c)
+			t.Errorf("the course is %+v, want refusals and a shutdown", c)
 		}
 		a.set(func() { a.errs[0] = nil })
 		time.Sleep(time.Minute)
 		if c := last().Course; c.Shutdown || c.Verdict != failover.IsPrimary || c.Times < 2 {
-			t.Errorf("%+v", c)
+			t.Errorf("the course is %+v, want answers of a primary and no shutdown", c)
 		}
 	})
 }

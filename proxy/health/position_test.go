@@ -10,18 +10,18 @@ func TestRecordsEnd(t *testing.T) {
 		what      string
 		lsn, want uint64
 	}{
-		{"in the midst of a page", 5*page + 4000, 5*page + 4000},
-		{"behind a page's header", 5*page + 24, 5 * page},
+		{"in the middle of a page", 5*page + 4000, 5*page + 4000},
+		{"after a page's header", 5*page + 24, 5 * page},
 		{"a record ends where a segment's header would", 5*page + 40, 5*page + 40},
-		{"behind a segment's header", 3*segment + 40, 3 * segment},
+		{"after a segment's header", 3*segment + 40, 3 * segment},
 		{"at the end of a page", 5 * page, 5 * page},
 		{"nothing", 0, 0},
 	} {
 		if got := recordsEnd(row.lsn, page, segment); got != row.want {
-			t.Errorf("%s: %d, want %d", row.what, got, row.want)
+			t.Errorf("%s: got %d, want %d", row.what, got, row.want)
 		}
 	}
 	if got := recordsEnd(5*page+24, 0, 0); got != 5*page+24 {
-		t.Errorf("pages of unknown length: %d", got)
+		t.Errorf("with pages of unknown length: got %d", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// TestSQL asks a real primary and its standby.
+// TestSQL probes a real primary and its standby.
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	h := herdtest.Start(t, herd.Settings{Standbys: 1})
@@ -32,29 +32,29 @@ func TestSQL(t *testing.T) {
 	}
 	primary, standby := findings[0], findings[1]
 	if !primary.Reachable || primary.Role != nodes.Primary || primary.LSN == 0 {
-		t.Errorf("primary: %+v", primary)
+		t.Errorf("the primary is found as %+v", primary)
 	}
 	if !standby.Reachable || standby.Role != nodes.Standby || standby.LSN == 0 || len(standby.Standbys) != 0 {
-		t.Errorf("standby: %+v", standby)
+		t.Errorf("the standby is found as %+v", standby)
 	}
 	if r := standby.Receiver; !r.Streaming || r.Conninfo == "" || standby.Received < standby.LSN {
-		t.Errorf("the standby receives: %+v", r)
+		t.Errorf("the standby's receiver is %+v", r)
 	}
 	if p, s := primary.Last, standby.Last; p.System == 0 || p.System != s.System || p.Timeline != 1 || s.Timeline != 1 || p.Role != nodes.Primary || s.Role != nodes.Standby {
-		t.Errorf("they say that they are %+v and %+v", p, s)
+		t.Errorf("the nodes say that they are %+v and %+v", p, s)
 	}
 	if row := primary.Standbys["node1"]; row.State != "streaming" || row.SyncState != "async" || row.Delay < 0 {
-		t.Errorf("the primary says of its standbys: %+v", primary.Standbys)
+		t.Errorf("the primary reports the standbys %+v", primary.Standbys)
 	}
 	all[1].ApplicationName = "node1"
 	if v := Believe(all, findings, nil, start); roles(v) != "0 primary, 1 standby" && v.Nodes[1].DelayBytes == 0 || v.Nodes[1].ReplicationState != "streaming" {
-		t.Errorf("%+v", v.Nodes)
+		t.Errorf("the View has the nodes %+v", v.Nodes)
 	}
 	t.Run("a delay in time", func(t *testing.T) { checkDelay(ctx, t, h, probe, &all[0].Node) })
 	t.Run("a user who may not see the standbys", func(t *testing.T) {
 		f, err := NewSQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, &all[0].Node)
 		if err != nil || f.Role != nodes.Primary || f.Standbys["node1"].State != "" {
-			t.Errorf("%+v, %v", f, err)
+			t.Errorf("found %+v, error %v", f, err)
 		}
 	})
 	t.Run("a user who may not see the system's identifier", func(t *testing.T) { checkUnseen(ctx, t, h, &all[0].Node) })
@@ -64,7 +64,7 @@ func TestSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f, err := probe(ctx, &all[1].Node); err != nil || f.Last.Timeline != 2 || f.Last.System != primary.Last.System {
-			t.Errorf("%+v, %v", f, err)
+			t.Errorf("found %+v, error %v", f, err)
 		}
 	})
 	t.Run("a stopped node", func(t *testing.T) {
@@ -72,13 +72,12 @@ func TestSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f, err := probe(ctx, &all[1].Node); err == nil || f.Reachable {
-			t.Errorf("%+v, %v", f, err)
+			t.Errorf("found %+v, error %v", f, err)
 		}
 	})
 }
 
-// checkUnseen checks that what the user may not see counts as not known, and is no failure of the
-// node.
+// checkUnseen checks that what the user may not see counts as not known, and not as a failure of the node.
 func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node) {
 	const functions = "pg_control_system(), pg_walfile_name(pg_lsn)"
 	if _, err := h.Exec(ctx, "REVOKE EXECUTE ON FUNCTION "+functions+" FROM PUBLIC"); err != nil {
@@ -86,13 +85,13 @@ func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node)
 	}
 	access := Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}
 	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("found %+v, error %v", f, err)
 	}
 	if _, err := h.Exec(ctx, "GRANT EXECUTE ON FUNCTION "+functions+" TO PUBLIC"); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("found %+v, error %v", f, err)
 	}
 }
 
@@ -118,13 +117,13 @@ func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, pr
 	}
 }
 
-// checkRefused checks that the error says why and does not have the secret (I9), whatever
-// characters it has.
+// checkRefused checks that the error says why, and does not contain the secret (I9), whatever
+// characters that has.
 func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
 	const secret = `wr'ong \ se'cret`
 	f, err := NewSQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "28P01") || strings.Contains(err.Error(), "cret") {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("found %+v, error %v", f, err)
 	}
 }
 
@@ -141,6 +140,6 @@ func TestSQLHangs(t *testing.T) {
 	n := &nodes.Node{Index: 3, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
 	f, err := NewSQL(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"}).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "node 3") {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("found %+v, error %v", f, err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// answers is a fake Probe that says of each node what the test wants.
+// answers is a fake Probe, which answers for each node as the test wants.
 type answers struct {
 	lock  sync.Mutex
 	found map[int]Finding
 	errs  map[int]error
 	asked map[int]int
-	hangs map[int]bool  // until the context ends
-	hung  chan struct{} // told when one begins to hang, unless nil
+	hangs map[int]bool  // nodes whose probes hang until the context ends
+	hung  chan struct{} // gets a value when a probe begins to hang; may be nil
 }
 
 func (a *answers) probe(ctx context.Context, n *nodes.Node) (Finding, error) {
@@ -50,7 +50,7 @@ func (a *answers) set(change func()) {
 	change()
 }
 
-// listener keeps the views that are published.
+// listener receives the views that are published.
 type listener chan *nodes.View
 
 func (l listener) publish(v *nodes.View) {
@@ -59,15 +59,15 @@ func (l listener) publish(v *nodes.View) {
 		case l <- v:
 			return
 		default:
-			<-l // the oldest is nobody's loss
+			<-l // the oldest view is dropped
 		}
 	}
 }
 
-// patience ends a wait of these tests that should have ended long before.
+// patience is the deadline of waits in these tests; they should end long before.
 const patience = 20 * time.Second
 
-// until waits for a view.
+// until waits for a view with these roles.
 func (l listener) until(t *testing.T, want string) {
 	t.Helper()
 	last := ""
@@ -79,7 +79,7 @@ func (l listener) until(t *testing.T, want string) {
 				return
 			}
 		case <-deadline:
-			t.Fatalf("%s was never published; last: %s", want, last)
+			t.Fatalf("a view with %s was never published; the last one: %s", want, last)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func newProber(t *testing.T) (*Prober, listener, *strings.Builder) {
 	return p, views, log
 }
 
-// locked is a log that several goroutines write.
+// locked is a log to which several goroutines write.
 type locked struct {
 	lock sync.Mutex
 	b    *strings.Builder
@@ -109,13 +109,13 @@ func TestProberPublishes(t *testing.T) {
 	p, views, log := newProber(t)
 	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	if got := roles(<-views); got != "0 standby, 1 primary" {
-		t.Errorf("when Configure returns, %s is believed", got)
+		t.Errorf("when Configure returns, the view is %s", got)
 	}
 	a.set(func() { a.found = found("0 primary 6, 1 standby 5") })
 	views.until(t, "0 primary, 1 standby +1")
 	p.Close()
 	if text := log.String(); !strings.Contains(text, "node has another role") || !strings.Contains(text, "node=0 role=primary before=standby") {
-		t.Errorf("log: %s", text)
+		t.Errorf("the change of roles is not in the log: %s", text)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestProberWithoutProbe(t *testing.T) {
 	p, views, _ := newProber(t)
 	p.Configure(&Settings{Nodes: asked("a", "b")})
 	if v := <-views; roles(v) != "0 primary, 1 standby" || v.Nodes[0].Probed {
-		t.Errorf("%s, %+v", roles(v), v.Nodes[0])
+		t.Errorf("the view is %s, its first node %+v", roles(v), v.Nodes[0])
 	}
 }
 
@@ -135,19 +135,19 @@ func TestProberConfiguredAgain(t *testing.T) {
 	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	views.until(t, "0 standby, 1 primary, 2 standby")
 	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Hour, Timeout: time.Millisecond, Probe: b.probe})
-	views.until(t, "0 standby, 1 primary") // both hang now, and it is believed as before
+	views.until(t, "0 standby, 1 primary") // both nodes hang now, and the belief stays
 	before := a.asked[0]
 	runtime.Gosched()
 	a.set(func() {
 		if a.asked[0] != before {
-			t.Error("the old probes go on")
+			t.Error("the old probes still run")
 		}
 	})
 	p.Configure(&Settings{Nodes: asked("a")})
 	views.until(t, "0 primary")
 	p.Configure(&Settings{Nodes: asked("a", "b")})
 	if v := <-views; v.Nodes[1].Probed {
-		t.Error("what was found of a node is remembered though it was taken out")
+		t.Error("what was found of a node outlives its removal")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestProberSlowNode(t *testing.T) {
 	p.Configure(&Settings{Nodes: asked("a", "b", "c"), Period: time.Millisecond, Timeout: 50 * time.Millisecond, Probe: a.probe})
 	v := <-views
 	if n := v.Nodes[2]; n.Reachable || !n.Probed || roles(v) != "0 primary, 1 standby, 2 standby" {
-		t.Errorf("%s, %+v", roles(v), n)
+		t.Errorf("the view is %s, its third node %+v", roles(v), n)
 	}
 	a.set(func() { a.found = found("0 primary 9, 1 standby 5") })
 	views.until(t, "0 primary, 1 standby +4, 2 standby")
@@ -176,7 +176,7 @@ func TestProberLogsOnce(t *testing.T) {
 	}
 	p.Close()
 	if n := strings.Count(log.String(), "connection refused"); n != 1 {
-		t.Errorf("it was logged %d times", n)
+		t.Errorf("the failure was logged %d times, want once", n)
 	}
 	fails := errors.New("too many connections")
 	a.set(func() { a.errs = map[int]error{} })
@@ -190,7 +190,7 @@ func TestProberLogsOnce(t *testing.T) {
 	}
 }
 
-// TestProberTellsOfTheReturn of a node, once, and counts how often it was asked.
+// TestProberTellsOfTheReturn checks that the return of a node is logged once, and that its probes are counted.
 func TestProberTellsOfTheReturn(t *testing.T) {
 	p, views, log := newProber(t)
 	gone := errors.New("connection refused")
@@ -214,10 +214,10 @@ func TestProberTellsOfTheReturn(t *testing.T) {
 	c := await("it never answers twice", func(c *nodes.Checks) bool { return c.Succeeded >= 2 })
 	p.Close()
 	if text := log.String(); strings.Count(text, "node answers again") != 1 || strings.Count(text, "probe node") != 1 {
-		t.Error(text)
+		t.Errorf("want one failure and one return in the log: %s", text)
 	}
 	if c.LastSucceeded.Before(c.LastFailed) || c.Last() != c.LastSucceeded || c.Longest < c.Shortest || c.Mean() > c.Longest {
-		t.Errorf("%+v", c)
+		t.Errorf("the counts are %+v", c)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestProberQuarantines(t *testing.T) {
 	a.set(func() { a.errs, a.found[1] = map[int]error{1: errors.New("connection refused")}, Finding{} })
 	for v := range views {
 		if roles(v) != "0 primary, 1 standby in quarantine" {
-			t.Fatalf("one that does not answer: %s", roles(v))
+			t.Fatalf("the view of a node that does not answer is %s, want it still in quarantine", roles(v))
 		}
 		if !v.Nodes[1].Reachable {
 			break
@@ -242,14 +242,14 @@ func TestProberQuarantines(t *testing.T) {
 	p.Close()
 	const want = "its system identifier is 8, and that of the primary (node 0) is 7"
 	if text := log.String(); strings.Count(text, want) != 1 || strings.Count(text, "pg_basebackup") != 1 {
-		t.Errorf("log: %s", text)
+		t.Errorf("want the reason and the remedy once in the log: %s", text)
 	}
 	a.set(func() { a.errs, a.found = nil, found("0 primary 5 t1 s7, 1 standby 5 t1 s7") })
 	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	views.until(t, "0 primary, 1 standby")
 	p.Close()
 	if !strings.Contains(log.String(), "node is not in quarantine any more") {
-		t.Errorf("log: %s", log)
+		t.Errorf("the end of the quarantine is not in the log: %s", log)
 	}
 	other := asked("a", "b")
 	other[1].Host = "c"
@@ -259,7 +259,7 @@ func TestProberQuarantines(t *testing.T) {
 	}
 	p.Configure(&Settings{Nodes: other})
 	if v := <-views; v.Nodes[1].Status != nodes.Up {
-		t.Error("what a node said counts for another that has its number")
+		t.Error("the answer of a node counts for another node with its number")
 	}
 }
 
@@ -271,14 +271,14 @@ func TestProberTellsOfNoPrimary(t *testing.T) {
 	p.Configure(&Settings{Nodes: asked("a", "b"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	for range 20 {
 		if v := <-views; v.Primary() != nil {
-			t.Fatal("one of two is taken for the primary")
+			t.Fatal("one of two nodes that claim the role is the primary")
 		}
 	}
 	p.Configure(&Settings{Nodes: asked("a", "b!"), Period: time.Millisecond, Timeout: patience, Probe: a.probe})
 	views.until(t, "0 standby in quarantine, 1 primary")
 	p.Close()
 	if text := log.String(); strings.Count(text, "no node is known to be the primary") != 1 || strings.Count(text, "ALWAYS_PRIMARY") != 1 {
-		t.Errorf("log: %s", text)
+		t.Errorf("want the error once in the log: %s", text)
 	}
 }
 
@@ -304,9 +304,9 @@ func TestProberCloses(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	if n := runtime.NumGoroutine(); n > before {
-		t.Errorf("%d goroutines, %d before", n, before)
+		t.Errorf("%d goroutines run, %d ran before", n, before)
 	}
 	if strings.Contains(log.String(), "canceled") {
-		t.Errorf("what was stopped is logged as a failure: %s", log)
+		t.Errorf("a probe that was stopped is logged as a failure: %s", log)
 	}
 }

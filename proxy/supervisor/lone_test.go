@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/failover"
 )
 
-// herd is one in the middle of an election.
+// herd is a herd in the middle of an election.
 func herd(t *testing.T) failover.Herd {
 	h := failover.New()
 	for _, c := range []failover.Command{
@@ -31,7 +31,7 @@ func herd(t *testing.T) failover.Herd {
 func TestFile(t *testing.T) {
 	f := File{Path: filepath.Join(t.TempDir(), "state.json"), Nodes: []string{"0 a:5432", "1 b:5432"}}
 	if h, err := f.Load(); err != nil || h.Epoch != 0 {
-		t.Errorf("without a file: %+v, %v", h, err)
+		t.Errorf("without a file: got herd %+v, error %v", h, err)
 	}
 	want := herd(t)
 	if err := f.Save(want); err != nil {
@@ -39,18 +39,18 @@ func TestFile(t *testing.T) {
 	}
 	got, err := f.Load()
 	if err != nil || got.Epoch != 2 || got.Phase != failover.Electing || got.Former != 0 || got.System != 1<<64-1 || !got.Doubt || len(got.Nodes) != 2 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("loaded herd %+v, error %v", got, err)
 	}
 	whole, err := os.ReadFile(f.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for length := range len(whole) - 1 { // the last byte ends the line
+	for length := range len(whole) - 1 { // the last byte is only the end of the line
 		if err := os.WriteFile(f.Path, whole[:length], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if h, err := f.Load(); err == nil || errors.Is(err, ErrOtherNodes) || h.Epoch != 0 {
-			t.Errorf("of a file of %d bytes: %+v, %v", length, h, err)
+			t.Errorf("first %d bytes of a file: got herd %+v, error %v", length, h, err)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestFileOf(t *testing.T) {
 		}
 		h, err := f.Load()
 		if err == nil || !strings.Contains(err.Error(), want) || h.Epoch != 0 {
-			t.Errorf("%s: %+v, %v", text, h, err)
+			t.Errorf("%s: got herd %+v, error %v, want error %s", text, h, err, want)
 		}
 	}
 }
@@ -102,11 +102,11 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		t.Error("a command that was not written is applied", err)
 	}
 	if h, err := f.Load(); err != nil || h.Epoch != 1 {
-		t.Errorf("%+v, %v", h, err)
+		t.Errorf("loaded herd %+v, error %v, want the one of epoch 1", h, err)
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("the folder has %v, %v", entries, err)
+		t.Errorf("the folder has %v, error %v, want one file", entries, err)
 	}
 	lone.file.Path = f.Path
 	if err := lone.Propose(context.Background(), fail); err != nil || applied != 2 {
@@ -126,7 +126,7 @@ func TestFileAfterAReload(t *testing.T) {
 	for _, now := range [][]string{{"0 a:5432", "1 b:5432", "2 c:5432"}, {"0 a:5432"}, {"0 a:5432", "2 c:5432"}} {
 		f.Nodes = now
 		if got, err := f.Load(); err != nil || got.Epoch != 3 || got.Primary != 0 || got.Timeline != 2 {
-			t.Errorf("with %v: %+v, %v", now, got, err)
+			t.Errorf("with nodes %v: got herd %+v, error %v", now, got, err)
 		}
 	}
 }

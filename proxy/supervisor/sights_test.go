@@ -12,13 +12,13 @@ import (
 	"pgherd/proxy/health"
 )
 
-// namesOf is a set with its names, which String leaves out.
+// namesOf is a set with its names, which String omits.
 func namesOf(s failover.SyncSet) string {
 	return fmt.Sprintf("%v names %s nodes %v", s, strings.Join(s.Names, "|"), s.Nodes)
 }
 
-// TestSyncSet goes through the forms of synchronous_standby_names that the grammar of
-// PostgreSQL has. Nodes 1 and 2 call themselves s1 and "S 2"; of node 3 nothing is known.
+// TestSyncSet checks the forms of synchronous_standby_names that PostgreSQL's grammar has. Nodes 1 and
+// 2 have the names s1 and "S 2"; of node 3 nothing is known.
 func TestSyncSet(t *testing.T) {
 	seen := []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3), *node(3, 0, 0)}
 	seen[2].Receiver.Name = "S 2"
@@ -86,16 +86,16 @@ func TestUpstream(t *testing.T) {
 		change func(s *health.Seen)
 		want   int
 	}{
-		"it streams":                        {func(*health.Seen) {}, 0},
-		"it is told to, and does not":       {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1 port=5432"} }, 0},
-		"without a port":                    {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1"} }, 0},
-		"another port":                      {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1 port=5433"} }, failover.Elsewhere},
-		"its address goes before its name":  {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=x hostaddr=10.0.0.1"} }, 0},
-		"a standby":                         {func(s *health.Seen) { s.Receiver.Host = hostOf(2) }, 2},
-		"itself":                            {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.2"} }, failover.Elsewhere},
-		"somebody unknown":                  {func(s *health.Seen) { s.Receiver.Host = "db.example" }, failover.Elsewhere},
-		"by another name, the primary says": {func(s *health.Seen) { s.Receiver.Host, s.Receiver.Name = "db.example", "known" }, 0},
-		"nobody":                            {func(s *health.Seen) { s.Receiver = health.Receiver{} }, failover.None},
+		"it streams":                    {func(*health.Seen) {}, 0},
+		"configured, but not streaming": {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1 port=5432"} }, 0},
+		"without a port":                {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1"} }, 0},
+		"another port":                  {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.1 port=5433"} }, failover.Elsewhere},
+		"hostaddr precedes host":        {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=x hostaddr=10.0.0.1"} }, 0},
+		"a standby":                     {func(s *health.Seen) { s.Receiver.Host = hostOf(2) }, 2},
+		"itself":                        {func(s *health.Seen) { s.Receiver = health.Receiver{Conninfo: "host=10.0.0.2"} }, failover.Elsewhere},
+		"an unknown host":               {func(s *health.Seen) { s.Receiver.Host = "db.example" }, failover.Elsewhere},
+		"an unknown host, but known to the primary": {func(s *health.Seen) { s.Receiver.Host, s.Receiver.Name = "db.example", "known" }, 0},
+		"nobody": {func(s *health.Seen) { s.Receiver = health.Receiver{} }, failover.None},
 		"it was revoked": {func(s *health.Seen) {
 			s.Receiver = health.Receiver{Conninfo: "host=/pgherd/revoked port=5432 user=r"}
 		}, failover.None},
@@ -108,12 +108,12 @@ func TestUpstream(t *testing.T) {
 		}
 	}
 	if !executor.Revoked("host=/pgherd/revoked") {
-		t.Error("what Revoke leaves has another form by now")
+		t.Error("this test's form of a revoked primary_conninfo is not Revoke's")
 	}
 	seen := []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3), *standby(3, 0, 3), *node(4, 0, 0)}
 	seen[0].Standbys = map[string]health.Standby{"s1": {State: "streaming"}, "s2": {}, hostOf(3): {State: "catchup"}, "": {State: "streaming"}}
 	if got := connected(seen, &seen[0]); !slices.Equal(got, []int{1, 3}) {
-		t.Errorf("connected are %v", got)
+		t.Errorf("connected standbys are %v", got)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestSameHost(t *testing.T) {
 		{"localhost", "127.0.0.1"}: true, {"fe80::1", "fe80:0:0::1"}: true, {"localhost", "10.0.0.1"}: false, {"/run", "/run"}: true,
 	} {
 		if got := sameHost(pair[0], pair[1]); got != want || got != sameHost(pair[1], pair[0]) {
-			t.Errorf("%q: %v", pair, got)
+			t.Errorf("%q: same host: %v", pair, got)
 		}
 	}
 }
@@ -134,23 +134,23 @@ func TestSights(t *testing.T) {
 	p, s, never := primary(0, 3), standby(1, 0, 3), node(2, 0, 0)
 	p.At, s.At, never.Asked = now, now, false
 	p.Course.Known, p.Course.Since = now.Add(-2*time.Second), now.Add(-time.Minute)
-	s.Received, s.LSN = 5, 9 // it has replayed from an archive
+	s.Received, s.LSN = 5, 9 // the standby has replayed from an archive
 	s.Receiver.Streaming, s.Course.StreamingSince = false, now.Add(-3*time.Second)
 	p.Synchronous = "s1"
 	got := sights([]health.Seen{*p, *s, *never}, time.Second, time.Hour, now, map[int]time.Time{})
 	if len(got) != 2 {
-		t.Errorf("%v", got)
+		t.Errorf("sights are %v, want two", got)
 	}
 	if v := got[0]; v.Verdict != failover.IsPrimary || v.For != time.Minute || v.Heard != time.Hour-time.Second || v.Received != 1000 || v.Sync.K != 1 || v.Upstream != failover.None {
-		t.Errorf("the primary: %+v", v)
+		t.Errorf("the primary's sight is %+v", v)
 	}
 	if v := got[1]; v.Received != 9 || v.Replayed != 9 || v.Streaming || v.StreamingFor != 3*time.Second {
-		t.Errorf("the standby: %+v", v)
+		t.Errorf("the standby's sight is %+v", v)
 	}
 	if got = sights([]health.Seen{*p}, 0, time.Hour, now, map[int]time.Time{0: now}); len(got) != 0 {
-		t.Errorf("a sight as old as the promotion counts: %v", got)
+		t.Errorf("a sight that is as old as the promotion counts: %v", got)
 	}
 	if got = sights([]health.Seen{*p}, 0, time.Hour, now.Add(-time.Hour), map[int]time.Time{}); got[0].Heard > time.Hour || got[0].For != 0 {
-		t.Errorf("the date was set back: %+v", got[0])
+		t.Errorf("after the clock was set back the sight is %+v", got[0])
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// whole is a failover from node 0 to node 1, as it is made to last and carried out.
+// whole is a failover from node 0 to node 1: the commands that are made to last, and the acts.
 var whole = []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3",
 	"lasts primary 1 timeline 4 asynchronous"}
 
@@ -30,7 +30,7 @@ func TestFailover(t *testing.T) {
 			got = append(got, n.Role.String()+" "+n.Status.String())
 		}
 		if text := strings.Join(got, ", "); w.view.Epoch != 2 || text != "standby down, primary up, standby up" {
-			t.Errorf("epoch %d: %s", w.view.Epoch, text)
+			t.Errorf("in epoch %d the view is %s", w.view.Epoch, text)
 		}
 	})
 }
@@ -65,7 +65,7 @@ func TestOneAtATime(t *testing.T) {
 				close(done)
 				w.passes(time.Second)
 				if got := w.did(); len(got) == 0 || !slices.Contains(got, whole[len(whole)-1]) {
-					t.Errorf("it does not go on: %q", got)
+					t.Errorf("the failover does not go on: %q", got)
 				}
 			})
 		})
@@ -76,20 +76,20 @@ func TestOneAtATime(t *testing.T) {
 func TestActs(t *testing.T) {
 	for name, c := range map[string]struct {
 		on   map[string]func(context.Context, *world) error
-		want []string // without the repetitions of an act
+		want []string // what happens, without repetitions of an act
 	}{
-		"a fence that fails is tried again, and nothing goes on": {on: map[string]func(context.Context, *world) error{"fence 0 epoch 2": breaks},
+		"a fence that fails is tried again, and nothing else is done": {on: map[string]func(context.Context, *world) error{"fence 0 epoch 2": breaks},
 			want: []string{"lasts fail 0", "fence 0 epoch 2"}},
 		"a fence that hangs": {on: map[string]func(context.Context, *world) error{"fence 0 epoch 2": hangs},
 			want: []string{"lasts fail 0", "fence 0 epoch 2"}},
 		"a standby that cannot be revoked is not waited for": {on: map[string]func(context.Context, *world) error{"revoke 1": breaks},
 			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous", "follow 1 of 2"}},
-		"nor one that does not answer": {on: map[string]func(context.Context, *world) error{"revoke 1": hangs},
+		"a standby that does not answer is not waited for": {on: map[string]func(context.Context, *world) error{"revoke 1": hangs},
 			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous", "follow 1 of 2"}},
 		"a promotion that fails begins another election": {on: map[string]func(context.Context, *world) error{"promote 1 after 3": func(_ context.Context, w *world) error { w.die(1); w.sup.Saw(w.seen()); return errBroken }},
 			want: []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3", "lasts fail 1",
 				"fence 0 epoch 3", "revoke 2", "lasts candidate 2", "promote 2 after 3", "lasts primary 2 timeline 4 asynchronous"}},
-		"a following that fails harms nobody": {on: map[string]func(context.Context, *world) error{"follow 2 of 1": breaks}, want: append(slices.Clone(whole), "follow 2 of 1")},
+		"a failed follow changes nothing else": {on: map[string]func(context.Context, *world) error{"follow 2 of 1": breaks}, want: append(slices.Clone(whole), "follow 2 of 1")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -117,7 +117,7 @@ func TestActAgain(t *testing.T) {
 			w.die(0)
 			w.passes(2 * time.Second)
 			if got := w.did(); len(got) < 1+times/2 || len(got) > 2+times {
-				t.Errorf("%s: %d times in 2 s", how, len(got)-1)
+				t.Errorf("%s: the act was tried again %d times in 2 s", how, len(got)-1)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func TestPromotionsPause(t *testing.T) {
 		w.die(0)
 		w.passes(2 * time.Second)
 		if w.herd.Epoch < 3 || w.herd.Epoch > 2+11 {
-			t.Errorf("epoch %d", w.herd.Epoch)
+			t.Errorf("after 2 s the epoch is %d", w.herd.Epoch)
 		}
 	})
 }
@@ -146,13 +146,13 @@ func TestLateActs(t *testing.T) {
 		w.on("promote 2 after 3", hangs)
 		w.die(0)
 		w.passes(time.Second)
-		w.die(1) // while it is promoted
+		w.die(1) // during its promotion
 		w.passes(100 * time.Millisecond)
 		close(late)
 		w.passes(time.Second)
 		got := w.did()
 		if !slices.Contains(got, "lasts fail 1") || slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "lasts primary") }) {
-			t.Errorf("%q", got)
+			t.Errorf("got %q, want node 1 to fail, and no primary", got)
 		}
 	})
 }
@@ -186,12 +186,12 @@ func TestCannotWrite(t *testing.T) {
 // TestRestart checks that pgherd goes on, after a restart, in the phase that lasts.
 func TestRestart(t *testing.T) {
 	for name, c := range map[string]struct {
-		hangs string // what is under way when pgherd ends
+		hangs string // the act that is under way when pgherd ends
 		want  []string
 	}{
-		"while it fences":   {"fence 0 epoch 2", whole[1:]},
-		"while it revokes":  {"revoke 1", whole[1:]},
-		"while it promotes": {"promote 1 after 3", whole[5:]},
+		"during a fence":     {"fence 0 epoch 2", whole[1:]},
+		"during a revoke":    {"revoke 1", whole[1:]},
+		"during a promotion": {"promote 1 after 3", whole[5:]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -205,7 +205,7 @@ func TestRestart(t *testing.T) {
 				w.restart()
 				w.on(c.hangs, nil)
 				w.on("revoke 2", nil)
-				time.Sleep(3 * time.Second) // before anything is seen
+				time.Sleep(3 * time.Second) // nothing has been seen yet
 				synctest.Wait()
 				w.expects()
 				w.passes(5 * time.Second)
@@ -213,7 +213,7 @@ func TestRestart(t *testing.T) {
 			})
 		})
 	}
-	t.Run("in peace", func(t *testing.T) {
+	t.Run("in a steady herd", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.begins()
 			w.restart()
@@ -221,7 +221,7 @@ func TestRestart(t *testing.T) {
 			w.expects("lasts primary 0 timeline 3 asynchronous")
 		})
 	})
-	t.Run("while it switches over", func(t *testing.T) {
+	t.Run("during a switchover", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.begins()
 			next, err := failover.Apply(w.herd, failover.Command{Kind: failover.DrainTo, Epoch: w.herd.Epoch, Node: 1})
@@ -267,12 +267,12 @@ func TestSightsBeforeAPromotion(t *testing.T) {
 		})
 		w.passes(10 * time.Second) // longer than a primary may be in recovery
 		if got := w.did(); slices.Contains(got, "lasts fail 1") {
-			t.Errorf("%q", got)
+			t.Errorf("got %q, want node 1 not to fail by an old sight", got)
 		}
-		w.locked(func() { w.nodes[1].At = time.Time{} }) // it says so now
+		w.locked(func() { w.nodes[1].At = time.Time{} }) // the sight is new now
 		w.passes(5 * time.Second)
 		if got := w.did(); !slices.Contains(got, "lasts fail 1") {
-			t.Errorf("%q", got)
+			t.Errorf("got %q, want node 1 to fail by a new sight", got)
 		}
 	})
 }
@@ -294,7 +294,7 @@ func TestFollowersDecideNothing(t *testing.T) {
 		w.passes(time.Second)
 		w.expects("lasts fail 0")
 		if w.view.Epoch != 2 || w.view.Primary() != nil {
-			t.Errorf("%+v", w.view)
+			t.Errorf("the view is %+v, want no primary in epoch 2", w.view)
 		}
 	})
 }
@@ -313,7 +313,7 @@ func TestOrders(t *testing.T) {
 			t.Error(why)
 		}
 		if why := order(failover.DetachNode, 0); !strings.Contains(why, "it is the primary") {
-			t.Errorf("%q", why)
+			t.Errorf("detaching the primary: got error %q", why)
 		}
 		if err := w.sup.Settle(context.Background()); err != nil {
 			t.Error(err)
@@ -322,7 +322,7 @@ func TestOrders(t *testing.T) {
 		w.expects("lasts detach 2 by me")
 		w.sup.Close()
 		if why := order(failover.AttachNode, 2); !strings.Contains(why, "stopping") {
-			t.Errorf("%q", why)
+			t.Errorf("an order while pgherd stops: got error %q", why)
 		}
 		w.start()
 	})
@@ -365,10 +365,10 @@ func TestViewOf(t *testing.T) {
 		decided []failover.Node
 		want    string
 	}{
-		"nothing is decided": {failover.New(), nil, "standby waiting, standby waiting, standby waiting"},
+		"nothing has been decided": {failover.New(), nil, "standby waiting, standby waiting, standby waiting"},
 		"all is well": {failover.Herd{Epoch: 1, Primary: 0, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Up}, {Index: 1, Status: failover.Suspect}, {Index: 2, Status: failover.Detached}},
 			"primary up, standby up, standby down"},
-		"a node that was never decided on": {failover.Herd{Epoch: 1, Primary: 0, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Up}}, "primary up, standby down, standby down"},
+		"a node without a decision": {failover.Herd{Epoch: 1, Primary: 0, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Up}}, "primary up, standby down, standby down"},
 		"an election": {failover.Herd{Epoch: 2, Primary: failover.None, Former: 0}, []failover.Node{{Index: 0, Status: failover.Down}, {Index: 1, Status: failover.Up}, {Index: 2, Status: failover.Recovering}},
 			"primary down, standby up, standby down"},
 		"a false primary": {failover.Herd{Epoch: 2, Primary: 1, Former: failover.None}, []failover.Node{{Index: 0, Status: failover.Quarantined, Reason: "x"}, {Index: 1, Status: failover.Up, Reason: "y"}},
@@ -379,11 +379,11 @@ func TestViewOf(t *testing.T) {
 			got = append(got, strings.TrimSpace(n.Role.String()+" "+n.Status.String()+" "+n.Why))
 		}
 		if text := strings.Join(got, ", "); text != c.want {
-			t.Errorf("%s: %s, want %s", name, text, c.want)
+			t.Errorf("%s: got %s, want %s", name, text, c.want)
 		}
 	}
 	if v := viewOf(&failover.Herd{Epoch: 2, Primary: failover.None, Former: 0}, []failover.Node{{Index: 0, Status: failover.Down}}, seen); v.Primary() != nil || v.Nodes[1].Found != nodes.Standby {
-		t.Errorf("%+v", v)
+		t.Errorf("the view of an election is %+v", v)
 	}
 }
 

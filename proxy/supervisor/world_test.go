@@ -21,11 +21,11 @@ import (
 
 const (
 	system = 77
-	tick   = 50 * time.Millisecond // between two tellings of what is seen
+	tick   = 50 * time.Millisecond // the pause between two reports of what is seen
 )
 
-// world is all that a supervisor has around it, in a time of its own: nodes that are seen,
-// acts that are noted, and a council whose word lasts, or does not.
+// world is all that a supervisor has around it, in a time of its own: nodes that are seen, acts that
+// are recorded, and a council that makes commands last, or does not.
 type world struct {
 	t     *testing.T
 	began time.Time
@@ -33,11 +33,11 @@ type world struct {
 	set   Settings
 
 	lock     sync.Mutex // guards what follows
-	log      []string   // what was made to last, and what was acted on, in order
+	log      []string   // commands that were made to last, and acts, in order
 	nodes    map[int]*health.Seen
-	does     map[string]func(ctx context.Context, w *world) error // what acts come to, by their words; else they succeed
+	does     map[string]func(ctx context.Context, w *world) error // results of acts, by their text; others succeed
 	position map[int]uint64
-	herd     failover.Herd // as it lasts
+	herd     failover.Herd // the herd that has been made to last
 	council  func(context.Context, failover.Command) error
 	view     *nodes.View
 	follower bool // another member leads
@@ -63,7 +63,7 @@ func (w *world) start() {
 	w.sup.Start(w, w.set)
 }
 
-// restart ends the supervisor, and begins one that knows only what lasts.
+// restart ends the supervisor, and starts another that knows only what has been made to last.
 func (w *world) restart() {
 	w.sup.Close()
 	text, err := json.Marshal(w.herd)
@@ -83,7 +83,7 @@ func (w *world) note(format string, args ...any) {
 	w.locked(func() { w.log = append(w.log, fmt.Sprintf(format, args...)) })
 }
 
-// passes lets a time pass, in which the nodes are seen again and again.
+// passes lets time pass, in which the nodes are seen again and again.
 func (w *world) passes(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(tick) {
 		w.sup.Saw(w.seen())
@@ -92,7 +92,7 @@ func (w *world) passes(d time.Duration) {
 	synctest.Wait()
 }
 
-// seen is what probes find now.
+// seen is what the probes find now.
 func (w *world) seen() (all []health.Seen) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -107,7 +107,7 @@ func (w *world) seen() (all []health.Seen) {
 	return all
 }
 
-// did returns what was noted since it was called last. Acts that begin together are sorted.
+// did returns what was recorded since the last call. Acts that begin together are sorted.
 func (w *world) did() (log []string) {
 	w.locked(func() { log, w.log = w.log, nil })
 	verb := func(line string) string { first, _, _ := strings.Cut(line, " "); return first }
@@ -122,7 +122,7 @@ func (w *world) did() (log []string) {
 	return log
 }
 
-// expects checks what was noted since the last check.
+// expects checks what was recorded since the last check.
 func (w *world) expects(want ...string) {
 	w.t.Helper()
 	if got := w.did(); !slices.Equal(got, want) {
@@ -130,14 +130,14 @@ func (w *world) expects(want ...string) {
 	}
 }
 
-// begins brings the herd up: the primary is found, and the standbys are used.
+// begins makes the herd steady: the primary is found, and the standbys are up.
 func (w *world) begins() {
 	w.t.Helper()
 	w.passes(2 * time.Second)
 	w.expects("lasts primary 0 timeline 3 asynchronous", "lasts up 1", "lasts up 2")
 }
 
-// die has a node refuse all from now on.
+// die makes a node refuse all connections from now on.
 func (w *world) die(n int) {
 	w.locked(func() {
 		it := w.nodes[n]
@@ -169,7 +169,7 @@ func node(index int, role nodes.Role, timeline uint32) *health.Seen {
 	return s
 }
 
-// The world is the council, ...
+// The world implements the council, ...
 
 func (w *world) Leads() bool { w.lock.Lock(); defer w.lock.Unlock(); return !w.follower }
 
@@ -192,9 +192,9 @@ func (w *world) Propose(ctx context.Context, c failover.Command) error {
 	return w.sup.Apply(c)
 }
 
-// ... and carries acts out.
+// ... and the executor of acts.
 
-// act notes that one begins, and that it is done if it succeeds.
+// act records that an act begins, and then does what on has set.
 func (w *world) act(ctx context.Context, format string, args ...any) error {
 	words := fmt.Sprintf(format, args...)
 	w.note("%s", words)
@@ -206,7 +206,7 @@ func (w *world) act(ctx context.Context, format string, args ...any) error {
 	return how(ctx, w)
 }
 
-// on says what becomes of an act from now on; nil: it succeeds.
+// on sets the result of an act from now on; nil means that it succeeds.
 func (w *world) on(words string, how func(context.Context, *world) error) {
 	w.locked(func() { w.does[words] = how })
 }
@@ -215,7 +215,7 @@ var errBroken = errors.New("broken")
 
 func breaks(context.Context, *world) error { return errBroken }
 
-// hangs is an act that ends only when it is given up.
+// hangs is the result of an act that ends only when it is given up.
 func hangs(ctx context.Context, _ *world) error { <-ctx.Done(); return ctx.Err() }
 
 func (w *world) Fence(ctx context.Context, node int, epoch uint64) error {
