@@ -12,7 +12,7 @@ import (
 	"pgherd/proxy/ring"
 )
 
-// echo sends everything back and counts.
+// echo sends everything back and counts it.
 type echo struct{ n int }
 
 func (e *echo) Ready(c *ring.Conn) {
@@ -23,7 +23,7 @@ func (e *echo) Ready(c *ring.Conn) {
 	}
 }
 
-// pingPong makes a loop with both ends of a socket, and a message that goes to and fro.
+// pingPong makes a loop with both ends of a socket, and a message that goes back and forth.
 func pingPong(t testing.TB, set ring.Settings, family string) (*ring.Loop, *echo) {
 	t.Helper()
 	l, err := ring.New(set)
@@ -44,7 +44,8 @@ func pingPong(t testing.TB, set ring.Settings, family string) (*ring.Loop, *echo
 	return l, e
 }
 
-// One operation is a message there and back: two sends, two receives, all on the loop's thread.
+// BenchmarkPingPong has as one operation a message there and back: two sends and two receives, all on
+// the loop's thread.
 func BenchmarkPingPong(b *testing.B) {
 	for _, engine := range []string{"io_uring", "epoll"} {
 		for _, family := range []string{"unix", "tcp"} {
@@ -112,7 +113,7 @@ func benchmarkRelay(b *testing.B, engine string) {
 	all.Wait()
 }
 
-// blockingPair is a pair whose second end blocks.
+// blockingPair makes two sockets of which the second one blocks.
 func blockingPair(b *testing.B) [2]int {
 	fds, err := tcpPair()
 	if err != nil {
@@ -166,10 +167,10 @@ func TestTurnDoesNotAllocate(t *testing.T) {
 				turn()
 			}
 			if n := testing.AllocsPerRun(1000, turn); n != 0 {
-				t.Errorf("%v allocations per Turn", n)
+				t.Errorf("got %v allocations per Turn, want none", n)
 			}
 			if e.n < 100 {
-				t.Errorf("only %d messages went through", e.n)
+				t.Errorf("only %d messages were sent back", e.n)
 			}
 		})
 	}
@@ -195,6 +196,6 @@ func occupy(t *testing.T, l *ring.Loop) (b *ring.Buf) {
 			b.Release()
 		}
 	}
-	t.Fatal("no shared buffer")
+	t.Fatal("the receive did not take the shared buffer")
 	return nil
 }

@@ -11,13 +11,13 @@ import (
 	"pgherd/proxy/ring"
 )
 
-// The scenarios below hold on every engine. Each ends with all buffers back.
+// The scenarios below must hold on every engine. At the end of each, all buffers must be back.
 
-// forward sends on what arrives, straight from the buffers, to another Conn while that has not too much queued.
+// forward sends what arrives, straight from the buffers, to another Conn, as long as that one has not too much queued.
 type forward struct {
 	to    *ring.Conn
 	limit int
-	most  int // highest Queued seen
+	most  int // the highest Queued that was seen
 	ended bool
 }
 
@@ -37,7 +37,7 @@ func (f *forward) Ready(c *ring.Conn) {
 	}
 }
 
-// relay joins two Conns; either one's news may be the other's chance.
+// relay joins two Conns. When one is ready, the other one may have become able to go on.
 type relay struct {
 	a, b   *ring.Conn
 	ab, ba *forward
@@ -70,7 +70,7 @@ func TestEcho(t *testing.T) {
 		c.Close()
 		whole(t, w, l)
 		if !p.Gone() {
-			t.Error("socket not closed")
+			t.Error("the socket is not closed")
 		}
 	})
 }
@@ -102,7 +102,7 @@ func TestRelayBothWaysUnderBackPressure(t *testing.T) {
 			return p1.Closed() != nil && p2.Closed() != nil
 		}, l)
 		if at1 != total || at2 != total || p1.Closed() != io.EOF {
-			t.Errorf("%d and %d of %d bytes arrived, then %v", at1, at2, total, p1.Closed())
+			t.Errorf("%d and %d of %d bytes arrived, and the peer closed with %v", at1, at2, total, p1.Closed())
 		}
 		_, size := l.Memory()
 		if most := max(r.ab.most, r.ba.most); most > limit+size {
@@ -120,16 +120,16 @@ func TestQuotaStopsAGreedySocketOnly(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, set)
 		fd, p := w.pair(t)
-		c := l.Open(fd, nil) // takes nothing
+		c := l.Open(fd, nil) // its owner takes nothing
 		p.Write(streamed(1, 0, total))
 		pass(t, w, 300, l)
 		held := c.Held() / set.BufferSize
 		if held < set.Quota || held > set.Buffers/2 {
-			t.Fatalf("Conn holds %d buffers, its quota is %d of %d", held, set.Quota, set.Buffers)
+			t.Fatalf("the Conn holds %d buffers, want its quota of %d; there are %d", held, set.Quota, set.Buffers)
 		}
 		pass(t, w, 50, l)
 		if now := c.Held() / set.BufferSize; now != held {
-			t.Errorf("Conn over its quota went on receiving: %d, then %d", held, now)
+			t.Errorf("a Conn over its quota went on receiving: it held %d buffers, then %d", held, now)
 		}
 
 		fd2, p2 := w.pair(t)
@@ -163,19 +163,19 @@ func TestCloseWhileReceivingAndSending(t *testing.T) {
 		c.Close()
 		c.Close()
 		if c.Take() != nil {
-			t.Error("closed Conn gives bytes")
+			t.Error("a closed Conn returns bytes")
 		}
 		whole(t, w, l)
 		if o.calls != calls {
-			t.Error("Ready after Close")
+			t.Error("Ready is called after Close")
 		}
 		if !p.Gone() {
-			t.Error("socket not closed")
+			t.Error("the socket is not closed")
 		}
 		c.Write(big[:1])
 		c.Detach()
 		if _, ok := c.Detached(); ok || c.Queued() != 0 {
-			t.Error("closed Conn comes back to life")
+			t.Error("a closed Conn is in use again")
 		}
 	})
 }
@@ -191,12 +191,12 @@ func TestPeerReset(t *testing.T) {
 		p.Reset()
 		until(t, w, func() bool { return c.Ended() != nil }, l)
 		if !errors.Is(c.Ended(), syscall.ECONNRESET) {
-			t.Errorf("ended by %v", c.Ended())
+			t.Errorf("the Conn ended by %v", c.Ended())
 		}
 		until(t, w, func() bool { c.Write([]byte("x")); return c.Broken() != nil }, l)
 		c.Write([]byte("dropped"))
 		if c.Queued() != 0 {
-			t.Errorf("%d bytes queued on a broken Conn", c.Queued())
+			t.Errorf("%d bytes are queued on a broken Conn", c.Queued())
 		}
 		c.Close()
 		whole(t, w, l)
@@ -214,7 +214,7 @@ func TestHalfClose(t *testing.T) {
 		p.CloseWrite()
 		until(t, w, func() bool { return c.Ended() != nil }, l)
 		if c.Ended() != io.EOF || string(o.got) != "last words" {
-			t.Fatalf("%q, then %v", o.got, c.Ended())
+			t.Fatalf("got %q, and then the end by %v", o.got, c.Ended())
 		}
 		c.Write(streamed(1, 0, total))
 		c.ShutdownWrite()
@@ -222,11 +222,11 @@ func TestHalfClose(t *testing.T) {
 		until(t, w, func() bool { got = append(got, p.ReadSome(4096)...); return p.Closed() != nil }, l)
 		check(t, "answer", 1, 0, got)
 		if len(got) != total || p.Closed() != io.EOF {
-			t.Errorf("%d of %d bytes, then %v", len(got), total, p.Closed())
+			t.Errorf("got %d of %d bytes, and then %v", len(got), total, p.Closed())
 		}
 		c.Write([]byte("too late"))
 		if c.Queued() != 0 || c.Broken() != syscall.EPIPE {
-			t.Error("Write after ShutdownWrite is not refused")
+			t.Error("a Write after ShutdownWrite is not refused")
 		}
 		c.Close()
 		whole(t, w, l)
@@ -243,16 +243,16 @@ func TestEndedWaitsForTheLastBuf(t *testing.T) {
 		p.Write([]byte("x"))
 		pass(t, w, 50, l)
 		if c.EndSeen() {
-			t.Fatal("an end is seen that is none")
+			t.Fatal("the Conn ended before the peer closed")
 		}
 		p.CloseWrite()
 		until(t, w, func() bool { return c.EndSeen() }, l)
 		if c.Ended() != nil || !told {
-			t.Fatalf("ended before the last Buf was taken: %v; owner told: %v", c.Ended(), told)
+			t.Fatalf("the Conn ended before the last Buf was taken: %v; its owner was told: %v", c.Ended(), told)
 		}
 		c.Take().Release()
 		if c.Ended() != io.EOF {
-			t.Fatalf("then %v", c.Ended())
+			t.Fatalf("after the last Buf the Conn ended by %v", c.Ended())
 		}
 		c.Close()
 		whole(t, w, l)
@@ -269,7 +269,7 @@ func TestEndSeenByReset(t *testing.T) {
 		p.Reset()
 		until(t, w, func() bool { return c.EndSeen() }, l)
 		if c.Ended() != nil || c.Take() == nil || c.Ended() == nil {
-			t.Error("the error hides the bytes before it")
+			t.Error("the bytes before the error are lost")
 		}
 		c.Close()
 	})
@@ -292,16 +292,16 @@ func TestDetachAndOpenElsewhere(t *testing.T) {
 			}
 			c.Detach()
 			if fd, ok := c.Detached(); ok {
-				o.Ready(c) // what arrived meanwhile
+				o.Ready(c) // this takes what has arrived meanwhile
 				moved++
-				c.Close() // of no effect on the socket
+				c.Close() // this has no effect on the socket
 				c = loops[moved%2].Open(fd, nil)
 			}
 			return false
 		}, loops...)
 		check(t, "stream", 1, 0, o.got)
 		if got := p.ReadSome(100); string(got) != "to be sent before the move" {
-			t.Errorf("peer got %q", got)
+			t.Errorf("the peer got %q", got)
 		}
 		c.Close()
 		whole(t, w, loops...)
@@ -322,7 +322,7 @@ func TestDetachTellsTheOwner(t *testing.T) {
 		c.Detach()
 		until(t, w, func() bool { return told[true] > 0 }, l)
 		if _, ok := c.Detached(); ok {
-			t.Error("handed over twice")
+			t.Error("the descriptor was handed over twice")
 		}
 		whole(t, w, l)
 	})
@@ -340,18 +340,18 @@ func TestCoalescing(t *testing.T) {
 		b := l.Get(100)
 		b.Fill(copy(b.Room(), "abcdef"))
 		c.Send(b, b.Bytes()[:2])
-		c.Send(b, b.Bytes()[2:4]) // extends
-		c.Send(b, b.Bytes()[5:])  // leaves a hole
+		c.Send(b, b.Bytes()[2:4]) // this extends the part before
+		c.Send(b, b.Bytes()[5:])  // this leaves a gap, so it is a new part
 		c.Write([]byte("g"))
-		c.Write([]byte("hi")) // goes into the same private buffer
+		c.Write([]byte("hi")) // this goes into the same private buffer
 		b.Release()
 		if c.Parts() != 3 || c.Queued() != 8 {
-			t.Errorf("%d parts, %d bytes queued", c.Parts(), c.Queued())
+			t.Errorf("%d parts with %d bytes are queued", c.Parts(), c.Queued())
 		}
 		var got []byte
 		until(t, w, func() bool { got = append(got, p.ReadSome(100)...); return len(got) == 8 && c.Queued() == 0 }, l)
 		if string(got) != "abcdfghi" {
-			t.Errorf("peer got %q", got)
+			t.Errorf("the peer got %q", got)
 		}
 		c.Close()
 		whole(t, w, l)
@@ -396,7 +396,7 @@ func TestWakeFromOtherThreads(t *testing.T) {
 			})
 		}
 		for n := 0; n < wakers*rounds; {
-			if err := l.Turn(ring.Forever); err != nil { // for ever, should a wake be lost
+			if err := l.Turn(ring.Forever); err != nil { // if a wake-up were lost, this would wait for ever
 				t.Fatal(err)
 			}
 			for more := true; more; {
@@ -425,10 +425,10 @@ func TestSlotReuse(t *testing.T) {
 			c.Write(make([]byte, 100))
 			until(t, w, func() bool { return len(o.got) > i*50 }, l)
 			check(t, "conn", i, 0, o.got)
-			c.Close() // with operations in flight
+			c.Close() // operations are in flight
 		}
 		if len(slots) > 20 {
-			t.Errorf("%d slots for one Conn at a time", len(slots))
+			t.Errorf("%d slots were used for one Conn at a time", len(slots))
 		}
 		whole(t, w, l)
 	})
@@ -446,10 +446,10 @@ func TestBufsOutliveTheirConnAndLoop(t *testing.T) {
 		c.Close()
 		l.Close()
 		if got := string(b.Bytes()); got != want {
-			t.Errorf("%q has become %q", want, got)
+			t.Errorf("a Buf that was held has changed from %q to %q", want, got)
 		}
 		b.Release()
-		l.Wake() // a late one is harmless
+		l.Wake() // a wake-up after the end has no effect
 	})
 }
 
@@ -471,7 +471,7 @@ func TestTurnWithoutWaiting(t *testing.T) {
 		}
 		check(t, "stream", 1, 0, o.got)
 		if len(o.got) != 1000 {
-			t.Errorf("%d of 1000 bytes arrived", len(o.got))
+			t.Errorf("got %d bytes, want 1000", len(o.got))
 		}
 		c.Close()
 		whole(t, w, l)

@@ -13,24 +13,24 @@ import (
 	"pgherd/proxy/ring/iouring"
 )
 
-// What tests may see of the inside.
+// These methods show tests what is inside a Loop and a Conn.
 
-// Unused counts the shared buffers that nobody holds.
+// Unused counts the shared buffers that no Conn or owner holds.
 func (l *Loop) Unused() int { return l.unused() }
 
 // OpenConns counts the Conns whose descriptor is not yet closed or handed over.
 func (l *Loop) OpenConns() int { return l.open }
 
-// Window is the number of shared buffers the engine is to have.
+// Window is the number of shared buffers that the engine should have.
 func (l *Loop) Window() int { return l.window }
 
 // Parts is the number of parts queued to send.
 func (c *Conn) Parts() int { return c.tx.Len() }
 
-// Held is the memory of received Bufs that counts against c.
+// Held is the memory of received Bufs that counts for c.
 func (c *Conn) Held() (bytes int) { return c.held }
 
-// Lent is the private memory that waits for bytes of c.
+// Lent is the private memory into which c may receive.
 func (c *Conn) Lent() (bytes int) {
 	if c.into == nil {
 		return 0
@@ -38,16 +38,16 @@ func (c *Conn) Lent() (bytes int) {
 	return len(c.into.data)
 }
 
-// Slot is the slot c lives in.
+// Slot is the slot of c.
 func (c *Conn) Slot() uint32 { return c.id.Slot() }
 
-// Deadlines is the number of receives that are to end in time.
+// Deadlines is the number of receives that have a deadline.
 func (l *Loop) Deadlines() int {
 	l.timed = slices.DeleteFunc(l.timed, (*Conn).untimed)
 	return len(l.timed)
 }
 
-// clocked is an engine with a clock of the test's.
+// clocked is an engine with a clock that the test sets.
 type clocked struct {
 	Engine
 	now *time.Duration
@@ -55,7 +55,7 @@ type clocked struct {
 
 func (e clocked) Now() time.Duration { return *e.now }
 
-// NewClocked is New with a clock of the test's.
+// NewClocked is New with a clock that the test sets.
 func NewClocked(set Settings, now *time.Duration) (*Loop, error) {
 	if set.Engine == "epoll" {
 		return start(clocked{&epoll{}, now}, set)
@@ -63,11 +63,11 @@ func NewClocked(set Settings, now *time.Duration) (*Loop, error) {
 	return start(clocked{&uring{}, now}, set)
 }
 
-// noURingVariable is set, to anything, for tests on a machine that forbids io_uring.
+// noURingVariable is set, to any value, for tests on a machine that forbids io_uring.
 const noURingVariable = "PGHERD_TEST_NO_IO_URING"
 
-// NoLoop ends a test that got no loop: it is skipped where the kernel is older than
-// io_uring needs or noURingVariable is set, and has failed anywhere else.
+// NoLoop ends a test for which no loop could be made. The test is skipped if the kernel is older than
+// io_uring needs, or if noURingVariable is set; otherwise it fails.
 func NoLoop(t testing.TB, err error) {
 	t.Helper()
 	var name unix.Utsname
@@ -80,7 +80,7 @@ func NoLoop(t testing.TB, err error) {
 	t.Fatalf("%v; where io_uring is forbidden, set %s=1", err, noURingVariable)
 }
 
-// mayLackURing says that err is what is to be expected on such a machine.
+// mayLackURing says whether err is expected on such a machine.
 func mayLackURing(err error, release string, forbidden bool) bool {
 	if missing := (*iouring.MissingError)(nil); !errors.As(err, &missing) {
 		return false
@@ -88,7 +88,7 @@ func mayLackURing(err error, release string, forbidden bool) bool {
 	return forbidden || number(release) < number(iouring.MinKernel)
 }
 
-// number makes a version comparable; what is not one is newer than all.
+// number makes versions comparable. A text that is no version counts as newer than all.
 func number(version string) int {
 	var major, minor int
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 {

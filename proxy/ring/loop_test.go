@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// inert is an engine that does nothing; the test completes operations itself.
+// inert is an engine that does nothing. The test completes operations itself.
 type inert struct {
-	next   func() // run in Turn
+	next   func() // called in Turn
 	wait   time.Duration
 	closed []int
 }
@@ -63,15 +63,15 @@ func TestLateCompletionMissesTheNextConn(t *testing.T) {
 	e.complete(t, l)
 	second := l.Open(4, nil)
 	if second.id.Slot() != first.id.Slot() || second.id == first.id {
-		t.Fatalf("IDs %#x and %#x", first.id, second.id)
+		t.Fatalf("the Conns' IDs are %#x and %#x, want the same slot with another generation", first.id, second.id)
 	}
 	e.complete(t, l)
 	e.complete(t, l, Event{ID: first.id, Op: Received, Shared: 0, N: 10})
 	if second.Take() != nil {
-		t.Error("bytes of the first Conn reached the second")
+		t.Error("bytes of the first Conn have reached the second")
 	}
 	if l.Counters().Late != 1 || l.unused() != len(l.shared) {
-		t.Errorf("late %d, %d of %d buffers back", l.Counters().Late, l.unused(), len(l.shared))
+		t.Errorf("%d completions count as late, and %d of %d buffers are back", l.Counters().Late, l.unused(), len(l.shared))
 	}
 }
 
@@ -86,17 +86,17 @@ func TestSocketIsClosedOnlyWhenNothingIsInFlight(t *testing.T) {
 	e.complete(t, l, Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ECANCELED})
 	e.complete(t, l)
 	if len(e.closed) != 0 || c.tx.Len() != 1 {
-		t.Fatal("closed while a send is in flight")
+		t.Fatal("the Conn is closed while a send is in flight")
 	}
 	e.complete(t, l, Event{ID: c.id, Op: Sent, Shared: NoBuffer, N: 2})
 	e.complete(t, l)
 	if len(e.closed) != 1 || c.tx.Len() != 0 {
-		t.Error("not closed after the last completion")
+		t.Error("the Conn is not closed after the last completion")
 	}
 }
 
-// One refused receive is made up for by one private one, even while its bytes are on their way; the mode for
-// large results changes nothing about that.
+// TestRefusedConnReceivesOnceInPrivate checks that a refused receive is replaced by one private receive, even
+// while its bytes are on their way, and that the mode for large results does not change that.
 func TestRefusedConnReceivesOnceInPrivate(t *testing.T) {
 	e := &inert{}
 	l := NewWith(e, Settings{BufferSize: 1000})
@@ -107,7 +107,7 @@ func TestRefusedConnReceivesOnceInPrivate(t *testing.T) {
 		e.complete(t, l, refuse)
 		e.complete(t, l)
 		if c.recv != recvArmed || c.into == nil || len(c.into.data) != 1024 {
-			t.Fatalf("state %d, into %v", c.recv, c.into)
+			t.Fatalf("the receive is in state %d, into buffer %v", c.recv, c.into)
 		}
 		c.Stream(stream)
 		e.complete(t, l)
@@ -118,12 +118,13 @@ func TestRefusedConnReceivesOnceInPrivate(t *testing.T) {
 		c.Take().Release()
 		e.complete(t, l)
 		if c.recv != recvArmed || stream != (c.into != nil) || c.nextSize < StreamMin {
-			t.Errorf("state %d, into %v, next %d", c.recv, c.into, c.nextSize)
+			t.Errorf("the receive is in state %d, into buffer %v; the next buffer has %d bytes", c.recv, c.into, c.nextSize)
 		}
 	}
 }
 
-// However many Conns there are, what they hold grows only slowly past Held, and each can always go on.
+// TestAllConnsTogetherHoldLittleMoreThanHeld checks that what all Conns hold grows only slowly past Held,
+// however many they are, and that each can always go on.
 func TestAllConnsTogetherHoldLittleMoreThanHeld(t *testing.T) {
 	e := &inert{}
 	set := Settings{Buffers: 2, BufferSize: 1024, Quota: 16, Held: 64 << 10}
@@ -142,18 +143,18 @@ func TestAllConnsTogetherHoldLittleMoreThanHeld(t *testing.T) {
 		}
 	}
 	if most := set.Held + 100*set.Quota*set.BufferSize/scarcity; l.held < set.Held || l.held > most {
-		t.Errorf("%d bytes are held, want %d to %d", l.held, set.Held, most)
+		t.Errorf("all Conns hold %d bytes, want %d to %d", l.held, set.Held, most)
 	}
 	for i, c := range cs {
 		for c.rx.Len() > 0 {
 			c.Take().Release()
 		}
 		if e.complete(t, l); c.held != 0 || c.recv != recvArmed {
-			t.Errorf("Conn %d: holds %d, state %d", i, c.held, c.recv)
+			t.Errorf("Conn %d holds %d bytes, its receive is in state %d", i, c.held, c.recv)
 		}
 	}
 	if l.held != 0 {
-		t.Errorf("%d bytes count as held, and no Conn holds them", l.held)
+		t.Errorf("%d bytes count as held, but no Conn holds them", l.held)
 	}
 }
 
@@ -164,7 +165,7 @@ func TestWindowGrowsWhenItProvesTooSmall(t *testing.T) {
 	for want := firstWindow; want < 1024; want *= 2 {
 		e.complete(t, l)
 		if l.provided != min(want, 256) {
-			t.Errorf("engine has %d buffers, want %d", l.provided, min(want, 256))
+			t.Errorf("the engine has %d buffers, want %d", l.provided, min(want, 256))
 		}
 		e.complete(t, l, Event{ID: c.id, Op: Received, Shared: NoBuffer, Err: syscall.ENOBUFS})
 	}
@@ -183,7 +184,7 @@ func TestMisuseOfBufsPanics(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			defer func() {
 				if recover() == nil {
-					t.Error("no panic")
+					t.Error("the call does not panic")
 				}
 			}()
 			misuse()
@@ -196,12 +197,12 @@ func TestGetReusesWithinBounds(t *testing.T) {
 	for _, n := range []int{0, 1, 1023, 1025, 64 << 10, 256 << 10, 256<<10 + 1} {
 		b := l.Get(n)
 		if len(b.Room()) < n || len(b.Bytes()) != 0 {
-			t.Errorf("Get(%d) has room for %d", n, len(b.Room()))
+			t.Errorf("Get(%d) returns a Buf with room for %d bytes", n, len(b.Room()))
 		}
 		b.Fill(n)
 		b.Release()
 		if again := l.Get(n); n <= 256<<10 && again != b {
-			t.Errorf("Get(%d) does not reuse", n)
+			t.Errorf("Get(%d) does not reuse a Buf", n)
 		} else {
 			again.Release()
 		}
@@ -214,6 +215,6 @@ func TestGetReusesWithinBounds(t *testing.T) {
 		b.Release()
 	}
 	if kept := len(l.free[maxClass]); kept != keepBytes>>maxClass {
-		t.Errorf("%d buffers of 256 KB kept", kept)
+		t.Errorf("%d buffers of 256 KB are kept", kept)
 	}
 }

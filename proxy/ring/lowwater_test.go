@@ -13,38 +13,38 @@ import (
 	"pgherd/proxy/ring"
 )
 
-// steady gives the loops of a kernel a clock that only step advances, and no faster than tick.
+// steady gives the loops of a kernel a clock that only step advances, by no more than tick.
 func steady(w world, tick time.Duration) {
 	if k, ok := w.(*kernel); ok {
 		k.clock, k.tick = new(time.Duration), tick
 	}
 }
 
-// heeds says whether sockets of w obey a mark.
+// heeds says whether the sockets of w obey a low-water mark.
 func heeds(w world) bool {
 	k, ok := w.(*kernel)
 	return !ok || k.family == "tcp"
 }
 
-// raised opens a socket and turns its loop until the mark is raised.
+// raised opens a socket, and turns its loop until the mark is raised.
 func raised(t *testing.T, w world, l *ring.Loop, o ring.Owner) (c *ring.Conn, fd int, p peer) {
 	t.Helper()
 	fd, p = w.pair(t)
 	c = l.Open(fd, o)
 	if w.lowWater(fd) != 1 {
-		t.Fatal("the mark is raised from the beginning")
+		t.Fatal("the mark is raised at the beginning")
 	}
 	c.Stream(true)
 	if heeds(w) {
 		until(t, w, func() bool { return w.lowWater(fd) > 1 }, l)
 	} else if pass(t, w, 50, l); w.lowWater(fd) != 1 {
-		t.Fatal("the mark is raised of a socket that does not have one")
+		t.Fatal("the mark is raised on a socket that has none")
 	}
 	return c, fd, p
 }
 
-// PostgreSQL sends 8 KB at a time, and the loop has a look after each. As no time passes, what is below the
-// mark waits for the rest.
+// TestFastStreamTakesFewReceives checks a stream as PostgreSQL sends it, 8 KB at a time, of which the loop
+// sees each part. As no time passes, bytes below the mark wait for the rest.
 func TestFastStreamTakesFewReceives(t *testing.T) {
 	const total, piece = 4 << 20, 8 << 10
 	for _, engine := range []string{"io_uring", "epoll"} {
@@ -64,10 +64,10 @@ func TestFastStreamTakesFewReceives(t *testing.T) {
 				}
 				n := l.Counters()
 				if each := n.RecvBytes / n.Recvs; !off && each < 64<<10 {
-					t.Errorf("%d receives of %d bytes", n.Recvs, each)
+					t.Errorf("%d receives were used, of %d bytes each", n.Recvs, each)
 				}
 				if mark := k.lowWater(fd); (mark == 1) != off {
-					t.Errorf("mark is %d", mark)
+					t.Errorf("the mark is %d", mark)
 				}
 				k.tick = time.Millisecond
 				until(t, k, func() bool { return len(o.got) == total }, l)
@@ -79,7 +79,8 @@ func TestFastStreamTakesFewReceives(t *testing.T) {
 	}
 }
 
-// What a server sends last is below the mark, and it keeps the connection open.
+// TestTailArrives checks that the end of a stream arrives although it is below the mark and the server keeps
+// the connection open.
 func TestTailArrives(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		steady(w, 100*time.Microsecond)
@@ -96,7 +97,8 @@ func TestTailArrives(t *testing.T) {
 	})
 }
 
-// The same on the engine's own clock, and with a Turn that would wait for ever: it is the deadline that ends it.
+// TestTailEndsTheWait checks the same on the engine's own clock, with a Turn that would wait for ever. The
+// deadline ends it.
 func TestTailEndsTheWait(t *testing.T) {
 	const total = 100_000
 	for _, engine := range []string{"io_uring", "epoll"} {
@@ -109,7 +111,7 @@ func TestTailEndsTheWait(t *testing.T) {
 			c.Stream(true)
 			pass(t, k, 5, l)
 			if p.Write(streamed(1, 0, total)); p.Unsent() > 0 {
-				t.Fatal("the socket does not take that much at once")
+				t.Fatal("the socket does not take so many bytes at once")
 			}
 			for len(o.got) < total {
 				if err := l.Turn(ring.Forever); err != nil {
@@ -123,7 +125,8 @@ func TestTailEndsTheWait(t *testing.T) {
 	}
 }
 
-// A receive buffer that the mark does not fit in: the kernel lowers it to what fits.
+// TestSmallReceiveBuffer checks a receive buffer that is smaller than the mark: the kernel lowers the mark to
+// what fits.
 func TestSmallReceiveBuffer(t *testing.T) {
 	const total = 50_000
 	for _, engine := range []string{"io_uring", "epoll"} {
@@ -157,7 +160,7 @@ func TestTrickleIsNotKeptBack(t *testing.T) {
 			until(t, w, func() bool { return len(o.got) == i+1 }, l)
 			pass(t, w, i, l)
 			if mark := w.lowWater(fd); mark != 1 {
-				t.Fatalf("mark %d after %d bytes, one at a time", mark, i+1)
+				t.Fatalf("the mark is %d after %d bytes, one at a time", mark, i+1)
 			}
 		}
 		check(t, "trickle", 1, 0, o.got)
@@ -190,7 +193,7 @@ func TestMarkFollowsTheSpeed(t *testing.T) {
 				write(1)
 				until(t, k, func() bool { return len(o.got) == written }, l)
 				if mark := k.lowWater(fd); mark != 1 {
-					t.Fatalf("mark %d for one byte", mark)
+					t.Fatalf("the mark is %d for one byte", mark)
 				}
 			}
 			check(t, "stream", 1, 0, o.got)
@@ -200,8 +203,8 @@ func TestMarkFollowsTheSpeed(t *testing.T) {
 	}
 }
 
-// The gravest fault there could be: a server goes back to its pool with its mark raised, and whoever gets it
-// next waits for 128 KB. No deadline helps here: the clock stands still.
+// TestMarkIsLoweredBeforeTheNextOwner checks that no server returns to its pool with a raised mark, because
+// the next session would wait until 128 KB have arrived. No deadline helps here: the clock does not advance.
 func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
 	single := func(t *testing.T, w world, l *ring.Loop, c *ring.Conn, p peer) {
 		t.Helper()
@@ -215,7 +218,7 @@ func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
 	low := func(t *testing.T, w world, fd int) {
 		t.Helper()
 		if mark := w.lowWater(fd); mark != 1 {
-			t.Fatalf("mark is %d", mark)
+			t.Fatalf("the mark is %d", mark)
 		}
 	}
 	hand := func(t *testing.T, w world, l *ring.Loop, c *ring.Conn) (fd int) {
@@ -250,7 +253,7 @@ func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
 			c.Detach()
 			fd, ok := c.Detached()
 			if !ok {
-				t.Fatal("a Conn that does not receive is not detached at once")
+				t.Fatal("a Conn that does not receive is not handed over at once")
 			}
 			low(t, w, fd)
 			for b := c.Take(); b != nil; b = c.Take() {
@@ -271,7 +274,7 @@ func TestMarkIsLoweredBeforeTheNextOwner(t *testing.T) {
 	}
 }
 
-// A copy of a descriptor that is closed outlives it.
+// TestMarkIsLoweredByClose checks that Close lowers the mark, because a copy of the descriptor may outlive it.
 func TestMarkIsLoweredByClose(t *testing.T) {
 	for _, engine := range []string{"io_uring", "epoll"} {
 		t.Run(engine, func(t *testing.T) {
@@ -287,7 +290,7 @@ func TestMarkIsLoweredByClose(t *testing.T) {
 			c.Close()
 			whole(t, k, l)
 			if mark := k.lowWater(other); mark != 1 {
-				t.Errorf("mark is %d", mark)
+				t.Errorf("the mark is %d", mark)
 			}
 		})
 	}
@@ -303,7 +306,7 @@ func TestEndBelowTheMark(t *testing.T) {
 		p.CloseWrite()
 		until(t, w, func() bool { return c.Ended() != nil }, l)
 		if string(o.got) != "last words" || c.Ended() != io.EOF {
-			t.Errorf("%q, then %v", o.got, c.Ended())
+			t.Errorf("got %q, and then the end by %v", o.got, c.Ended())
 		}
 		c.Close()
 
@@ -311,14 +314,15 @@ func TestEndBelowTheMark(t *testing.T) {
 		p.Reset()
 		until(t, w, func() bool { return c.Ended() != nil }, l)
 		if heeds(w) && !errors.Is(c.Ended(), syscall.ECONNRESET) {
-			t.Errorf("reset, then %v", c.Ended())
+			t.Errorf("after a reset the Conn ended by %v", c.Ended())
 		}
 		c.Close()
 		whole(t, w, l)
 	})
 }
 
-// A stream that nobody takes stops, and has no deadline that would wake the loop for nothing.
+// TestBackPressureLeavesNoDeadline checks that a stream that its owner does not take stops, and has no deadline
+// that would wake the loop in vain.
 func TestBackPressureLeavesNoDeadline(t *testing.T) {
 	const total = 2<<20 + 1
 	worlds(t, func(t *testing.T, w world) {
@@ -329,7 +333,7 @@ func TestBackPressureLeavesNoDeadline(t *testing.T) {
 		until(t, w, func() bool { return c.Held() >= ring.StreamHeld }, l)
 		pass(t, w, 20, l)
 		if n := l.Deadlines(); n != 0 {
-			t.Errorf("%d deadlines", n)
+			t.Errorf("%d receives have a deadline, want none", n)
 		}
 		var o collector
 		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
@@ -340,8 +344,9 @@ func TestBackPressureLeavesNoDeadline(t *testing.T) {
 	})
 }
 
-// While the loop holds too much memory a stream goes on in small receives; none of them may wait for a mark
-// that was raised before. The stream is full at first, and its deadline forgotten.
+// TestScarceMemoryLowersTheMark checks that a stream goes on in small receives while the loop holds too much
+// memory, and that none of them waits for a mark raised before. The stream is full at first, so its deadline
+// is gone.
 func TestScarceMemoryLowersTheMark(t *testing.T) {
 	const total = 300_000
 	worlds(t, func(t *testing.T, w world) {
@@ -359,7 +364,7 @@ func TestScarceMemoryLowersTheMark(t *testing.T) {
 		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
 		check(t, "stream", 1, 0, o.got)
 		if mark := w.lowWater(fd); mark != 1 {
-			t.Errorf("mark is %d", mark)
+			t.Errorf("the mark is %d", mark)
 		}
 		c.Close()
 		hoard.Close()

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// marking is an engine that does nothing but note the marks, on a clock of the test's.
+// marking is an engine that only records the marks, on a clock that the test sets.
 type marking struct {
 	inert
 	now    time.Duration
-	asked  int // how often for the time
+	asked  int // how often the time was asked for
 	marks  []int
-	refuse int // LowWater of so many bytes fails
+	refuse int // LowWater fails for this number of bytes
 }
 
 func (e *marking) Now() time.Duration { e.asked++; return e.now }
@@ -36,7 +36,7 @@ func streaming(t *testing.T, e *marking) (*Loop, *Conn) {
 	return l, c
 }
 
-// bring completes the receive in flight with n bytes after took, and starts the next.
+// bring completes the receive in flight with n bytes after took, and starts the next one.
 func (e *marking) bring(t *testing.T, l *Loop, c *Conn, took time.Duration, n int) {
 	t.Helper()
 	e.next = func() {
@@ -66,11 +66,12 @@ func TestMarkIsSetOncePerStretch(t *testing.T) {
 		e.bring(t, l, c, 300*time.Microsecond, LowWater)
 	}
 	if !slices.Equal(e.marks, []int{LowWater}) || c.mark != markRaised || len(l.timed) != 1 {
-		t.Errorf("marks %v, state %d, %d deadlines", e.marks, c.mark, len(l.timed))
+		t.Errorf("the marks set are %v, the state is %d, with %d deadlines", e.marks, c.mark, len(l.timed))
 	}
 }
 
-// The loop waits no longer than until the first deadline: twice what the last receive took, within limits.
+// TestDeadline checks that the loop waits until the first deadline at most, which is twice what the last
+// receive took, within limits.
 func TestDeadline(t *testing.T) {
 	for _, x := range []struct{ took, wait, want time.Duration }{
 		{300 * time.Microsecond, Forever, 600 * time.Microsecond},
@@ -85,11 +86,11 @@ func TestDeadline(t *testing.T) {
 		l, c := streaming(t, e)
 		e.turn(t, l, Forever)
 		if e.wait != LowWaterWait {
-			t.Errorf("first deadline %v", e.wait)
+			t.Errorf("the first deadline is after %v", e.wait)
 		}
 		e.bring(t, l, c, x.took, LowWater)
 		if e.turn(t, l, x.wait); e.wait != x.want {
-			t.Errorf("receive took %v, Turn(%v) waits %v, want %v", x.took, x.wait, e.wait, x.want)
+			t.Errorf("after a receive that took %v, Turn(%v) waits for %v, want %v", x.took, x.wait, e.wait, x.want)
 		}
 	}
 }
@@ -112,10 +113,10 @@ func TestSlowUntilFast(t *testing.T) {
 			e.now += LowWaterWait
 			e.turn(t, l, Forever)
 			if !slices.Equal(e.marks, []int{LowWater, 1}) || c.mark != markSlow {
-				t.Fatalf("marks %v, state %d after the deadline", e.marks, c.mark)
+				t.Fatalf("after the deadline the marks set are %v, the state is %d", e.marks, c.mark)
 			}
 			if e.turn(t, l, Forever); e.wait != Forever {
-				t.Errorf("waits %v for a stream without a deadline", e.wait)
+				t.Errorf("the loop waits for %v for a stream without a deadline", e.wait)
 			}
 			e.now += time.Second
 			e.bring(t, l, c, 0, 1)
@@ -123,20 +124,21 @@ func TestSlowUntilFast(t *testing.T) {
 				e.bring(t, l, c, x.every, x.bytes)
 			}
 			if c.mark != x.mark {
-				t.Errorf("state %d, want %d; marks %v", c.mark, x.mark, e.marks)
+				t.Errorf("the state is %d, want %d; the marks set are %v", c.mark, x.mark, e.marks)
 			}
 		})
 	}
 }
 
-// What the engine has completed in the meantime is not late, however late the loop is.
+// TestLateLoopLowersNothing checks that a receive that the engine has completed in the meantime does not count
+// as late, however late the loop is.
 func TestLateLoopLowersNothing(t *testing.T) {
 	e := &marking{}
 	l, c := streaming(t, e)
 	e.now += time.Hour
 	e.bring(t, l, c, 0, LowWater)
 	if c.mark != markRaised {
-		t.Errorf("state %d, marks %v", c.mark, e.marks)
+		t.Errorf("the state is %d, the marks set are %v", c.mark, e.marks)
 	}
 }
 
@@ -151,11 +153,12 @@ func TestMarkThatCannotBeRaised(t *testing.T) {
 	c.Stream(true)
 	e.turn(t, l, Forever)
 	if c.mark != markBarred || len(e.marks)+len(l.timed) != 0 || c.Broken() != nil || e.wait != Forever {
-		t.Errorf("state %d, marks %v, %v, waits %v", c.mark, e.marks, c.Broken(), e.wait)
+		t.Errorf("the state is %d, the marks set are %v, the Conn broke by %v, the loop waits for %v", c.mark, e.marks, c.Broken(), e.wait)
 	}
 }
 
-// Nobody is to get a socket that keeps bytes back.
+// TestMarkThatCannotBeLowered checks that a socket whose mark cannot be lowered breaks, so that no session gets
+// a socket that keeps bytes back.
 func TestMarkThatCannotBeLowered(t *testing.T) {
 	e := &marking{refuse: 1}
 	l, c := streaming(t, e)
@@ -164,7 +167,7 @@ func TestMarkThatCannotBeLowered(t *testing.T) {
 	c.Stream(false)
 	e.turn(t, l, 0)
 	if c.Broken() == nil || !told {
-		t.Errorf("broken %v, owner told %v", c.Broken(), told)
+		t.Errorf("the Conn broke by %v, and its owner was told: %v", c.Broken(), told)
 	}
 }
 
@@ -176,7 +179,7 @@ func TestSocketGivenUpWithItsMarkRaisedPanics(t *testing.T) {
 	l, c := streaming(t, &marking{})
 	defer func() {
 		if recover() == nil {
-			t.Error("no panic")
+			t.Error("the call does not panic")
 		}
 	}()
 	l.vacate(c)
@@ -193,6 +196,6 @@ func TestClockIsLeftAloneWithoutStreams(t *testing.T) {
 		e.turn(t, l, Forever)
 	}
 	if e.asked != asked {
-		t.Errorf("asked %d times for the time", e.asked-asked)
+		t.Errorf("the engine asked for the time %d times", e.asked-asked)
 	}
 }

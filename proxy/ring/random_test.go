@@ -9,8 +9,8 @@ import (
 	"pgherd/proxy/ring/ringtest"
 )
 
-// chaos does random things to a few sockets on two loops and knows what must come of it: every byte arrives
-// once and in order, a Buf held keeps its bytes, a closed Conn is silent, and all buffers come back.
+// chaos does random things to a few sockets on two loops, and checks the results: every byte arrives once and
+// in order, a Buf that is held keeps its bytes, a closed Conn calls nobody, and all buffers come back.
 type chaos struct {
 	t     *testing.T
 	w     world
@@ -20,7 +20,7 @@ type chaos struct {
 	made  int
 }
 
-// link is one socket and what is known of its two streams.
+// link is one socket, with what is known of its two streams.
 type link struct {
 	seed      int
 	peer      peer
@@ -42,7 +42,7 @@ type heldBuf struct {
 
 func (k *link) Ready(c *ring.Conn) {
 	if k.closed || c != k.conn {
-		panic("Ready on a Conn that is closed or detached")
+		panic("Ready is called for a Conn that is closed or detached")
 	}
 }
 
@@ -120,7 +120,7 @@ func (x *chaos) takes(k *link) {
 	}
 }
 
-// releases gives up n held Bufs, any of them, which must be as they were.
+// releases releases n held Bufs, chosen at random, which must be unchanged.
 func (x *chaos) releases(k *link, n int) {
 	for ; n > 0 && len(k.held) > 0; n-- {
 		i := x.rng.IntN(len(k.held))
@@ -164,11 +164,11 @@ func (x *chaos) moves(k *link) {
 		return
 	}
 	if n := x.w.lowWater(fd); n != 1 {
-		x.t.Fatalf("link %d is handed over with a low-water mark of %d", k.seed, n)
+		x.t.Fatalf("link %d is handed over with a low-water mark of %d, want 1", k.seed, n)
 	}
 	x.drain(k)
 	if k.conn.Ended() != nil {
-		k.reset = true // the error was for the old Conn to see
+		k.reset = true // the old Conn has seen the error
 	}
 	k.detaching = false
 	k.loop = x.loops[x.rng.IntN(len(x.loops))]
@@ -215,7 +215,7 @@ func (x *chaos) run(steps int) {
 	whole(x.t, x.w, x.loops...)
 }
 
-// finished lets everything written arrive.
+// finished lets all that was written arrive.
 func (x *chaos) finished() bool {
 	all := true
 	for _, k := range x.links {

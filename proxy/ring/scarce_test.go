@@ -7,21 +7,21 @@ import (
 	"pgherd/proxy/ring"
 )
 
-// hoard is a loop whose shared buffers are all held by Conns that make no progress: half of them are not
+// hoard is a loop whose shared buffers are all held by Conns that make no progress: half of the Conns are not
 // read, half are forwarded to a peer that does not read.
 type hoard struct {
 	loop   *ring.Loop
 	unread []*ring.Conn
-	stuck  []*ring.Conn // what they receive is queued to dam
+	stuck  []*ring.Conn // what these Conns receive is queued to dam
 	dam    *ring.Conn
 }
 
 const (
 	hoardEach  = 6
-	hoardTotal = 64 << 10 // bytes sent to each
+	hoardTotal = 64 << 10 // bytes sent to each Conn
 )
 
-var hoardSet = ring.Settings{Buffers: 16, BufferSize: 512, Quota: 4} // a third of what the Conns may hold
+var hoardSet = ring.Settings{Buffers: 16, BufferSize: 512, Quota: 4} // the shared buffers are a third of what the Conns may hold
 
 func newHoard(t *testing.T, w world) *hoard {
 	t.Helper()
@@ -39,12 +39,12 @@ func newHoard(t *testing.T, w world) *hoard {
 	}
 	pass(t, w, 300, h.loop)
 	if h.loop.Unused() > 0 && h.loop.Counters().NoBuffers == 0 {
-		t.Fatal("no receive was ever refused, so nothing was tested")
+		t.Fatal("no receive was refused, so nothing was tested")
 	}
 	return h
 }
 
-// release lets go of everything and checks that nothing was lost.
+// release releases everything, and checks that nothing was lost.
 func (h *hoard) release(t *testing.T, w world) {
 	t.Helper()
 	for i, c := range h.unread {
@@ -59,7 +59,7 @@ func (h *hoard) release(t *testing.T, w world) {
 	}
 }
 
-// I5: a slow client slows its server down and nobody else.
+// TestStalledConnsStallNobodyElse checks that a slow client slows down its own server, and no other one (I5).
 func TestStalledConnsStallNobodyElse(t *testing.T) {
 	const total = 20_000
 	worlds(t, func(t *testing.T, w world) {
@@ -68,7 +68,7 @@ func TestStalledConnsStallNobodyElse(t *testing.T) {
 			fd, p := w.pair(t)
 			var o collector
 			c := h.loop.Open(fd, &o)
-			pass(t, w, i, h.loop) // idle for a while, or not
+			pass(t, w, i, h.loop) // the loop is idle for a while, or not
 			p.Write(streamed(i, 0, total))
 			until(t, w, func() bool { return len(o.got) == total }, h.loop)
 			check(t, "conn", i, 0, o.got)
@@ -81,7 +81,7 @@ func TestStalledConnsStallNobodyElse(t *testing.T) {
 	})
 }
 
-// The end of one that stalls is seen too, however much of it is unread.
+// TestEndIsSeenWithoutBuffers checks that the end of a stalled connection is seen, however much of it is unread.
 func TestEndIsSeenWithoutBuffers(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		h := newHoard(t, w)
@@ -92,7 +92,7 @@ func TestEndIsSeenWithoutBuffers(t *testing.T) {
 		var o collector
 		until(t, w, func() bool { o.Ready(c); return c.Ended() == io.EOF }, h.loop)
 		if string(o.got) != "x" {
-			t.Errorf("got %q", o.got)
+			t.Errorf("the owner got %q", o.got)
 		}
 		c.Close()
 		h.release(t, w)
@@ -100,7 +100,7 @@ func TestEndIsSeenWithoutBuffers(t *testing.T) {
 	})
 }
 
-// Thousands of idle Conns must not cost a buffer each.
+// TestIdleConnsHoldNothing checks that thousands of idle Conns do not hold a buffer each.
 func TestIdleConnsHoldNothing(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		h := newHoard(t, w)
@@ -117,25 +117,26 @@ func TestIdleConnsHoldNothing(t *testing.T) {
 		pass(t, w, 100, h.loop)
 		for i, c := range idle {
 			if c.Lent()+c.Held() != 0 {
-				t.Errorf("idle Conn %d holds %d and %d bytes", i, c.Lent(), c.Held())
+				t.Errorf("idle Conn %d holds %d private bytes and %d received bytes", i, c.Lent(), c.Held())
 			}
 			c.Close()
 		}
 		if n := h.loop.Counters().NoBuffers - refused; n != 0 {
-			t.Errorf("%d receives were refused though there were no bytes to receive", n)
+			t.Errorf("%d receives were refused, but there were no bytes to receive", n)
 		}
 		h.release(t, w)
 		whole(t, w, h.loop)
 	})
 }
 
-// Private buffers are for want of shared ones only, and count like them.
+// TestPrivateBuffersAreAStopgap checks that private buffers are used only where shared ones are lacking, and count
+// as those do.
 func TestPrivateBuffersAreAStopgap(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		h := newHoard(t, w)
 		for i, c := range h.unread {
 			if c.Held() > 2*hoardSet.Quota*hoardSet.BufferSize {
-				t.Errorf("Conn %d holds %d bytes", i, c.Held())
+				t.Errorf("Conn %d still holds %d bytes", i, c.Held())
 			}
 		}
 		h.release(t, w)

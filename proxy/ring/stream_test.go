@@ -27,7 +27,7 @@ func TestStreamOnAndOff(t *testing.T) {
 			return got == total
 		}, l)
 		if largest < ring.StreamMin {
-			t.Errorf("largest buffer %d: never in stream mode", largest)
+			t.Errorf("the largest buffer has %d bytes, so the Conn was never in stream mode", largest)
 		}
 		c.Close()
 		whole(t, w, l)
@@ -45,12 +45,12 @@ func TestStreamHoldsNoMoreThanItsLimit(t *testing.T) {
 		pass(t, w, 500, l)
 		held := c.Held()
 		if held < ring.StreamHeld || held >= ring.StreamHeld+ring.StreamMax {
-			t.Errorf("holds %d bytes of private buffers, the limit is %d", held, ring.StreamHeld)
+			t.Errorf("the Conn holds %d bytes of private buffers, the limit is %d", held, ring.StreamHeld)
 		}
 		var o collector
 		until(t, w, func() bool { o.Ready(c); return len(o.got) == total }, l)
 		if !bytes.Equal(o.got, streamed(1, 0, total)) {
-			t.Error("stream is wrong")
+			t.Error("the bytes of the stream are wrong")
 		}
 		c.Close()
 		whole(t, w, l)

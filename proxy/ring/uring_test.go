@@ -36,7 +36,7 @@ func openPair(t *testing.T, l *Loop) (c *Conn, other int) {
 	return l.Open(fds[0], nil), fds[1]
 }
 
-// turns turns until done, at most a thousand times.
+// turns turns the loop until done, a thousand times at most.
 func turns(t *testing.T, l *Loop, done func() bool) {
 	t.Helper()
 	for range 1000 {
@@ -47,15 +47,16 @@ func turns(t *testing.T, l *Loop, done func() bool) {
 			t.Fatal(err)
 		}
 	}
-	t.Fatal("did not come to an end")
+	t.Fatal("the loop was not done after a thousand turns")
 }
 
-// More completions than the queue holds wait in the kernel and none is lost.
+// TestCompletionQueueOverflow checks that completions that do not fit into the queue wait in the kernel, and
+// that none is lost.
 func TestCompletionQueueOverflow(t *testing.T) {
 	l, u := newURing(t, Settings{})
 	c, other := openPair(t, l)
 	for range 3 * iouring.Completions {
-		u.cancel(opMask) // nothing has that name: one completion each
+		u.cancel(opMask) // no operation has this name, so each cancel causes one completion
 	}
 	if _, err := unix.Write(other, []byte("behind them")); err != nil {
 		t.Fatal(err)
@@ -63,12 +64,13 @@ func TestCompletionQueueOverflow(t *testing.T) {
 	var b *Buf
 	turns(t, l, func() bool { b = c.Take(); return b != nil })
 	if string(b.Bytes()) != "behind them" {
-		t.Errorf("got %q", b.Bytes())
+		t.Errorf("received %q", b.Bytes())
 	}
 	b.Release()
 }
 
-// Without the kernel's limit one socket may take the whole window in one turn, but no more.
+// TestWithoutReceiveLimit checks that, without the kernel's limit, one socket may take the whole window in one
+// turn, but no more.
 func TestWithoutReceiveLimit(t *testing.T) {
 	l, u := newURing(t, Settings{Buffers: 256, BufferSize: 256, Quota: 8})
 	u.limits = false
@@ -84,7 +86,7 @@ func TestWithoutReceiveLimit(t *testing.T) {
 	turns(t, l, func() bool { b = modest.Take(); return b != nil })
 	b.Release()
 	if n := greedy.held / l.set.BufferSize; n > 2*firstWindow {
-		t.Errorf("greedy socket took %d buffers", n)
+		t.Errorf("the socket took %d buffers in one turn", n)
 	}
 	got := 0
 	turns(t, l, func() bool {
@@ -105,9 +107,9 @@ func TestTurnOnAnotherThreadFails(t *testing.T) {
 		failed <- l.Turn(time.Millisecond)
 	}()
 	if err := <-failed; err == nil || !strings.Contains(err.Error(), "another thread") {
-		t.Errorf("Turn: %v", err)
+		t.Errorf("Turn on another thread: got error %v", err)
 	}
-	u.queues.Err = nil // on its own thread it works
+	u.queues.Err = nil // on its own thread Turn works
 	if err := l.Turn(time.Millisecond); err != nil {
 		t.Error(err)
 	}
@@ -131,23 +133,23 @@ func TestWhereURingMayBeMissing(t *testing.T) {
 		{unix.EMFILE, "5.15.0", true, false},
 	} {
 		if got := mayLackURing(c.err, c.release, c.forbidden); got != c.want {
-			t.Errorf("%+v: %v", c, got)
+			t.Errorf("%+v: got %v", c, got)
 		}
 	}
 }
 
-// TestWithoutPermission forbids io_uring to a thread of its own, which ends with the test.
+// TestWithoutPermission forbids io_uring to a thread of the test's own, which ends with the test.
 func TestWithoutPermission(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // never unlocked: nobody else shall get this thread
+		runtime.LockOSThread() // it is never unlocked, so that no other goroutine gets this thread
 		if err := forbidURing(); err != nil {
 			t.Logf("cannot forbid io_uring here: %v", err)
 			return
 		}
 		if l, err := New(Settings{Engine: "io_uring"}); err == nil || l != nil {
-			t.Error("engine io_uring started without permission")
+			t.Error("the engine io_uring was started without permission")
 		}
 		l, err := New(Settings{})
 		if err != nil {
@@ -158,7 +160,7 @@ func TestWithoutPermission(t *testing.T) {
 		fs := l.Features()
 		last := fs[len(fs)-1]
 		if l.engine.Name() != "epoll" || last.Name != "io_uring" || last.Used || !strings.Contains(last.Reason, "permission") {
-			t.Errorf("engine %s, features %+v", l.engine.Name(), fs)
+			t.Errorf("got engine %s with features %+v", l.engine.Name(), fs)
 		}
 	}()
 	<-done
@@ -167,7 +169,7 @@ func TestWithoutPermission(t *testing.T) {
 // forbidURing makes io_uring_setup fail with EPERM on this thread, as containers do.
 func forbidURing() error {
 	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // number of the system call
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // loads the number of the system call
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 425, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0x00050000 | uint32(unix.EPERM)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000},

@@ -13,17 +13,17 @@ import (
 	"pgherd/proxy/ring/ringtest"
 )
 
-// world is what the contract is tested on: one engine and the sockets that go with it.
+// world is one engine, with its sockets, on which the contract is tested.
 type world interface {
 	loop(t *testing.T, set ring.Settings) *ring.Loop
 	pair(t *testing.T) (fd int, p peer)
-	lowWater(fd int) int // of a socket that is still open
-	dam() int            // bytes that no socket takes while its peer does not read
+	lowWater(fd int) int // the mark of a socket that is still open
+	dam() int            // so many bytes that no socket takes them while its peer does not read
 	step()               // lets a little time pass
-	wait() time.Duration // what to give to Turn
+	wait() time.Duration // the wait to pass to Turn
 }
 
-// peer is the other end of a socket, played by the test.
+// peer is the other end of a socket, which the test plays.
 type peer interface {
 	Write(p []byte) (int, error)
 	Unsent() int
@@ -34,7 +34,7 @@ type peer interface {
 	Gone() bool
 }
 
-// worlds runs test on every engine this kernel has.
+// worlds runs test on every engine that this kernel has.
 func worlds(t *testing.T, test func(t *testing.T, w world)) {
 	for _, engine := range []string{"io_uring", "epoll"} {
 		for _, family := range []string{"tcp", "unix"} {
@@ -60,15 +60,15 @@ func (s *simulation) dam() int                    { return 64 << 10 }
 func (s *simulation) step()                       { s.Step() }
 func (s *simulation) wait() time.Duration         { return ring.Forever }
 
-// kernel is the machine's own; its peers are plain non-blocking sockets.
+// kernel is the machine's own kernel; its peers are plain non-blocking sockets.
 type kernel struct {
 	engine, family string
 	peers          []*kernelPeer
-	clock          *time.Duration // nil: the engine's own
-	tick           time.Duration  // of clock, in a step
+	clock          *time.Duration // nil: the engine's own clock
+	tick           time.Duration  // by which a step advances clock
 }
 
-// lockThread must come before the loop is made: clean-ups run in reverse.
+// lockThread must be called before the loop is made, because clean-ups run in reverse.
 func lockThread(t testing.TB) {
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
@@ -132,7 +132,7 @@ func (k *kernel) pair(t *testing.T) (int, peer) {
 	return fds[0], p
 }
 
-// tcpPair connects two sockets over loopback, on a port the kernel chooses.
+// tcpPair connects two sockets over loopback, on a port that the kernel chooses.
 func tcpPair() (fds [2]int, err error) {
 	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -213,7 +213,7 @@ func (p *kernelPeer) ReadSome(limit int) []byte {
 
 func (p *kernelPeer) CloseWrite() { p.fin = true; p.pump() }
 
-// Reset sends RST; a Unix socket has none and resets when closed with bytes unread, or just ends.
+// Reset sends RST. A Unix socket has none; it resets if it is closed with unread bytes, and otherwise just ends.
 func (p *kernelPeer) Reset() {
 	p.outbox = nil
 	_ = unix.SetsockoptLinger(p.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -237,10 +237,10 @@ func (p *kernelPeer) close() {
 	}
 }
 
-// patience bounds every wait of a test, in turns.
+// patience limits every wait of a test, in turns.
 const patience = 50_000
 
-// until turns the loops and lets time pass until done.
+// until turns the loops, and lets time pass, until done.
 func until(t *testing.T, w world, done func() bool, loops ...*ring.Loop) {
 	t.Helper()
 	for range patience {
@@ -254,7 +254,7 @@ func until(t *testing.T, w world, done func() bool, loops ...*ring.Loop) {
 		}
 		w.step()
 	}
-	t.Fatal("did not come to an end")
+	t.Fatal("the condition did not come true")
 }
 
 // pass turns the loops n times.
@@ -271,12 +271,12 @@ func whole(t *testing.T, w world, loops ...*ring.Loop) {
 		total := l.Unused()
 		until(t, w, func() bool { total = l.Unused(); return l.OpenConns() == 0 }, l)
 		if memory, size := l.Memory(); total != len(memory)/size {
-			t.Errorf("%d of %d shared buffers came back", total, len(memory)/size)
+			t.Errorf("%d of %d shared buffers are back", total, len(memory)/size)
 		}
 	}
 }
 
-// stream is the byte i of a stream, for checking order and completeness without keeping it.
+// stream is byte i of a stream, so that order and completeness can be checked without keeping the stream.
 func stream(seed, i int) byte { return byte((i*7919 + i>>8*31 + seed*101) >> 3) }
 
 func streamed(seed, from, n int) []byte {
@@ -292,12 +292,12 @@ func check(t *testing.T, what string, seed, from int, p []byte) {
 	t.Helper()
 	for i, b := range p {
 		if b != stream(seed, from+i) {
-			t.Fatalf("%s: byte %d of the stream is wrong", what, from+i)
+			t.Fatalf("%s: byte %d of the stream differs", what, from+i)
 		}
 	}
 }
 
-// collector takes and releases everything that arrives.
+// collector takes everything that arrives, and releases it.
 type collector struct {
 	got   []byte
 	calls int

@@ -19,7 +19,7 @@ func TestMissingErrorNamesFeatureAndVersion(t *testing.T) {
 		err := missing(errno)
 		var m *MissingError
 		if !errors.As(err, &m) || !errors.Is(err, errno) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: %v", errno, err)
+			t.Errorf("%v: got error %v", errno, err)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/ring/ringtest"
 )
 
-// echo sends back what arrives, and notes what has happened.
+// echo sends back what arrives, and records what happens.
 type echo struct {
 	net   *ringtest.Network
 	diary *strings.Builder
@@ -55,13 +55,13 @@ func run(t *testing.T, seed uint64) (diary string) {
 func TestSameSeedSameRun(t *testing.T) {
 	first := run(t, 1)
 	if first != run(t, 1) {
-		t.Error("the same seed gave two runs")
+		t.Error("two runs of the same seed differ")
 	}
 	if first == run(t, 2) {
-		t.Error("two seeds gave the same run")
+		t.Error("the runs of two seeds are the same")
 	}
 	if !strings.Contains(first, syscall.ECONNRESET.Error()) {
-		t.Error("no socket was ever reset")
+		t.Error("no socket was reset in any run")
 	}
 }
 
@@ -84,25 +84,25 @@ func TestPeer(t *testing.T) {
 	c.Write([]byte("hello"))
 	step(t, net, l, 100)
 	if got := string(p.ReadSome(2)) + string(p.Read()); got != "hello" || p.Closed() != nil || p.Gone() {
-		t.Errorf("%q, closed %v", got, p.Closed())
+		t.Errorf("the peer got %q, and closed with %v", got, p.Closed())
 	}
 	p.CloseWrite()
 	if _, err := p.Write([]byte("x")); err != syscall.EPIPE {
-		t.Errorf("write after CloseWrite: %v", err)
+		t.Errorf("a write after CloseWrite: got error %v", err)
 	}
 	c.ShutdownWrite()
 	step(t, net, l, 100)
 	if p.Closed() != io.EOF || p.Gone() || c.Ended() != io.EOF {
-		t.Errorf("half closed: %v, %v, %v", p.Closed(), p.Gone(), c.Ended())
+		t.Errorf("half closed: the peer closed with %v, is gone: %v; the Conn ended by %v", p.Closed(), p.Gone(), c.Ended())
 	}
 	c.Close()
 	step(t, net, l, 100)
 	if !p.Gone() {
-		t.Error("not closed")
+		t.Error("the Conn is not closed")
 	}
 }
 
-// If a peer does not read, the window is filled, and what is queued stays queued.
+// TestBackPressure checks that the window of a peer that does not read fills, and that what is queued stays queued.
 func TestBackPressure(t *testing.T) {
 	net := ringtest.New(1)
 	l := ring.NewWith(net.Engine(), ring.Settings{})
@@ -112,11 +112,11 @@ func TestBackPressure(t *testing.T) {
 	c.Write(make([]byte, 100_000))
 	step(t, net, l, 300)
 	if c.Queued() < 80_000 || p.Arrived() == 0 {
-		t.Errorf("%d bytes still queued, %d arrived", c.Queued(), p.Arrived())
+		t.Errorf("%d bytes are still queued, and %d have arrived", c.Queued(), p.Arrived())
 	}
 }
 
-// A receive completes once the mark is reached, and at once when that is lowered.
+// TestLowWater checks that a receive completes when the mark is reached, and at once when the mark is lowered.
 func TestLowWater(t *testing.T) {
 	net := ringtest.New(1)
 	l := ring.NewWith(net.Engine(), ring.Settings{})
@@ -126,16 +126,16 @@ func TestLowWater(t *testing.T) {
 	c.Stream(true)
 	step(t, net, l, 100)
 	if net.LowWater(fd) != 1 {
-		t.Fatalf("mark %d though its deadline is over", net.LowWater(fd))
+		t.Fatalf("the mark is %d though its deadline is over", net.LowWater(fd))
 	}
 	p.Write([]byte("x"))
 	step(t, net, l, 100)
 	if b := c.Take(); b == nil || string(b.Bytes()) != "x" {
-		t.Error("not received")
+		t.Error("the bytes were not received")
 	}
 }
 
-// The simulation reports a loop that breaks the rules of engines.
+// TestBrokenRulesPanic checks that the simulation panics if a loop breaks the rules of engines.
 func TestBrokenRulesPanic(t *testing.T) {
 	for what, breach := range map[string]func(e ring.Engine, fd int, id ring.ID){
 		"two receives":       func(e ring.Engine, fd int, id ring.ID) { e.Recv(id, fd, nil, 0); e.Recv(id, fd, nil, 0) },
@@ -165,7 +165,7 @@ func TestBrokenRulesPanic(t *testing.T) {
 			}
 			defer func() {
 				if recover() == nil {
-					t.Error("no panic")
+					t.Error("the broken rule causes no panic")
 				}
 			}()
 			breach(e, fd, id)
