@@ -25,7 +25,7 @@ func TestFind(t *testing.T) {
 		"shov pool_nodes":         "",
 		"show pool":               "",
 		"show pool_":              "",
-		"show pool_nodes_":        "pool_...", // there is none
+		"show pool_nodes_":        "pool_...", // no command has this name
 		"show pool_nodes pools":   "",
 		"show pool_nodes; select": "",
 		";show pool_nodes":        "",
@@ -34,24 +34,24 @@ func TestFind(t *testing.T) {
 		"select 1":                "",
 		"show search_path":        "",
 		"show pool_nodes\x00":     "pool_...",
-		"show pool_nodeſ":         "pool_...", // folds to s, and is none
-		"show pool_nodes" + strings.Repeat(" ", longest): "", // too long to be one
+		"show pool_nodeſ":         "pool_...", // this letter folds to s, but is no s
+		"show pool_nodes" + strings.Repeat(" ", longest): "", // the text is too long for a command
 	} {
 		command, ok := (&Commands{}).Find([]byte(sql))
 		if ok != (want != "") || ok && command.name != want {
-			t.Errorf("%q: %v", sql, ok)
+			t.Errorf("%q: found: %v", sql, ok)
 		}
 	}
 }
 
-// TestFindAllocatesNothing for what is none: it is asked of every statement.
+// TestFindAllocatesNothing checks texts that are no commands, because every statement is looked up.
 func TestFindAllocatesNothing(t *testing.T) {
 	commands := &Commands{}
 	for _, sql := range []string{"select 1", "SHOW search_path", "show transaction isolation level; ",
 		"SHOW a_parameter_whose_name_is_longer_than_any_of_our_commands", strings.Repeat("select ", 1000)} {
 		text := []byte(sql)
 		if n := testing.AllocsPerRun(100, func() { commands.Find(text) }); n != 0 {
-			t.Errorf("%.40q: %v allocations", sql, n)
+			t.Errorf("%.40q: got %v allocations, want none", sql, n)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func FuzzFind(f *testing.F) {
 		}
 		plain := strings.Trim(strings.ToLower(string(sql)), "; \t\r\n")
 		if words := strings.Fields(plain); len(words) != 2 || words[0] != "show" || words[1] != command.name && !(command.command == &absent && strings.HasPrefix(words[1], ours)) {
-			t.Fatalf("%q was taken for %s", sql, command.name)
+			t.Fatalf("%q was found as %s", sql, command.name)
 		}
 	})
 }

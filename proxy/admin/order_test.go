@@ -10,7 +10,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// orders notes what a Control is told.
+// orders records what a Control is told.
 type orders struct {
 	told   []string
 	paused map[string]*wire.Fault
@@ -67,7 +67,7 @@ func (o *orders) Paused(db string) *wire.Fault {
 
 func exists(context.Context, string) error { return nil }
 
-// TestResumeSaysWhatIsPaused still, and that there was nothing to end.
+// TestResumeSaysWhatIsPaused checks that RESUME says what is still paused, and that there was nothing to end.
 func TestResumeSaysWhatIsPaused(t *testing.T) {
 	one, all := &wire.Fault{Message: "app is paused"}, &wire.Fault{Message: "all are paused", Hint: "RESUME"}
 	for _, row := range []struct {
@@ -90,7 +90,7 @@ func TestResumeSaysWhatIsPaused(t *testing.T) {
 			got = asker.Notice.Message
 		}
 		if err != nil || got != row.want {
-			t.Errorf("%s, %+v: %q, %v", row.sql, row.control, got, err)
+			t.Errorf("%s with %+v: got notice %q, error %v", row.sql, row.control, got, err)
 		}
 	}
 }
@@ -104,13 +104,13 @@ func TestOrdersOfNothing(t *testing.T) {
 	for _, sql := range []string{"PAUSE x", "KILL x", "RECONNECT x", "RESUME x"} {
 		c, _ := (&Commands{Control: &control}).Find([]byte(sql))
 		if _, err := c.Run(&asker); err != none || len(control.told) > 0 {
-			t.Errorf("%s: %v, %q", sql, err, control.told)
+			t.Errorf("%s: got error %v, and the Control was told %q", sql, err, control.told)
 		}
 	}
 	for _, sql := range []string{"RESUME gone", "PAUSE"} {
 		c, _ := (&Commands{Control: &control}).Find([]byte(sql))
 		if _, err := c.Run(&asker); err != nil {
-			t.Errorf("%s: %v", sql, err)
+			t.Errorf("%s: got error %v", sql, err)
 		}
 	}
 }
@@ -137,10 +137,10 @@ func TestOrders(t *testing.T) {
 		}
 		fault, refused := errors.AsType[*wire.Fault](second(c.Run(&Asker{PID: 1})))
 		if !refused || fault.Code != "42501" || len(told.told) > 0 {
-			t.Errorf("%q: anybody may: %v", row.sql, told.told)
+			t.Errorf("%q: a user who is no administrator may run it: %v", row.sql, told.told)
 		}
 		if _, err := c.Run(&Asker{PID: 1, User: "alice", Admin: true, Exists: exists}); err != nil || !slices.Equal(told.told, []string{row.want}) {
-			t.Errorf("%q: %q, %v", row.sql, told.told, err)
+			t.Errorf("%q: the Control was told %q, error %v", row.sql, told.told, err)
 		}
 		if c.Tag(0) != row.tag || len(c.Columns()) > 0 {
 			t.Errorf("%q completes with %q", row.sql, c.Tag(0))
@@ -148,7 +148,7 @@ func TestOrders(t *testing.T) {
 	}
 	for _, sql := range []string{"pause a b", "pauses", "resume app now", "kill-app", "PAUSE app; select 1"} {
 		if _, ok := (&Commands{}).Find([]byte(sql)); ok {
-			t.Errorf("%q is taken for one of ours", sql)
+			t.Errorf("%q is found as a command of pgherd's", sql)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestOrdersOfNodes(t *testing.T) {
 		c, _ := (&Commands{Control: &told}).Find([]byte(sql))
 		_, err := c.Run(&Asker{Admin: true, Exists: exists})
 		if fault, refused := errors.AsType[*wire.Fault](err); !refused || fault.Code != "22023" || len(told.told) > 0 {
-			t.Errorf("%s: %v, %q", sql, err, told.told)
+			t.Errorf("%s: got error %v, and the Control was told %q", sql, err, told.told)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// configured are commands over a configuration.
+// configured are the commands on a configuration.
 func configured(t *testing.T) *Commands {
 	t.Helper()
 	text := `backend_hostname0 = db0
@@ -34,8 +34,8 @@ sr_check_password = 'hush hush'
 	return &Commands{Config: func() *config.Config { return c }}
 }
 
-// orderRows tell what each text does for a session that has set values. The values that it has then
-// are written as a=b, a result as column: value, and an error as its code.
+// orderRows say what each text does in a session that has set values. The values after it are written as
+// a=b, a result as column: value, and an error as its code.
 var orderRows = []struct{ sql, has, want, tag string }{
 	{"PGPOOL SHOW port", "", "port: 9999", "SELECT 1"},
 	{" pgpool\tshow  Client_Idle_Limit ; ", "", "client_idle_limit: 90s", "SELECT 1"},
@@ -106,7 +106,7 @@ func TestPgpool(t *testing.T) {
 			t.Errorf("%q completes with %q", row.sql, tag)
 		}
 		if !maps.Equal(has, values(row.has)) {
-			t.Errorf("%q changed the values that it was given", row.sql)
+			t.Errorf("%q has changed the values that were passed to it", row.sql)
 		}
 	}
 }
@@ -170,21 +170,21 @@ func TestPgpoolShowAll(t *testing.T) {
 	for _, r := range out.Rows {
 		names = append(names, r[0])
 		if strings.Contains(strings.Join(r, " "), "hush") {
-			t.Errorf("%s shows its secret", r[0])
+			t.Errorf("the row of %s shows the secret", r[0])
 		}
 	}
 	if n := len(commands.Config().Settings()); len(names) != n || names[0] != "backend_hostname0" {
-		t.Errorf("%d rows of %d, %s first", len(names), n, names[0])
+		t.Errorf("got %d rows of %d, the first one is %s", len(names), n, names[0])
 	}
 	at := func(name string) int { return slices.Index(names, name) }
 	for _, pair := range [][2]string{{"backend_weight0", "backend_hostname1"}, {"backend_weight1", "hostname0"},
 		{"hostname0", "heartbeat_hostname0"}, {"heartbeat_hostname0", "health_check_period0"}, {"health_check_period1", "port"}} {
 		if at(pair[0]) < 0 || at(pair[0]) > at(pair[1]) {
-			t.Errorf("%s is not before %s", pair[0], pair[1])
+			t.Errorf("the row of %s does not precede that of %s", pair[0], pair[1])
 		}
 	}
 	if i := at("client_idle_limit"); i < 0 || out.Rows[i][1] != "7s" {
-		t.Error("client_idle_limit is not the session's own")
+		t.Error("the row of client_idle_limit does not have the session's own value")
 	}
 }
 
@@ -194,7 +194,7 @@ func TestGroupsAreKnown(t *testing.T) {
 		for _, name := range append([]string{g.name, g.also}, g.params...) {
 			p, _, ok := config.Named(name)
 			if member := slices.Contains(g.params, name); ok != member || member && !p.Indexed() {
-				t.Errorf("%s of %s", name, g.name)
+				t.Errorf("%s is not a member of group %s", name, g.name)
 			}
 		}
 	}
@@ -205,10 +205,10 @@ func TestFindOrderLeavesSQL(t *testing.T) {
 		"show pool_nodes", strings.Repeat(" ", longest) + "pgpool show port"} {
 		text := []byte(sql)
 		if _, ok := (&Commands{}).FindOrder(text); ok {
-			t.Errorf("%q is taken for one of ours", sql)
+			t.Errorf("%q is found as a command of pgherd's", sql)
 		}
 		if n := testing.AllocsPerRun(100, func() { (&Commands{}).FindOrder(text) }); n != 0 {
-			t.Errorf("%q: %v allocations", sql, n)
+			t.Errorf("%q: got %v allocations, want none", sql, n)
 		}
 	}
 }
@@ -230,11 +230,11 @@ func FuzzOrder(f *testing.F) {
 			return
 		}
 		if _, err := commands.Config().With(out.Values); err != nil {
-			t.Fatalf("%q is accepted, and then refused: %v", sql, err)
+			t.Fatalf("%q is found, but its run is refused: %v", sql, err)
 		}
 		for _, row := range out.Rows {
 			if len(row) != len(order.Columns()) {
-				t.Fatalf("%q: a row of %d columns", sql, len(row))
+				t.Fatalf("%q: a row has %d columns", sql, len(row))
 			}
 		}
 	})

@@ -22,7 +22,7 @@ import (
 
 var update = commandline.Bool("update", false, "write the golden files anew")
 
-// fixed is a pgherd at one moment that has a case of everything.
+// fixed is the state of a pgherd at one moment, with a case of everything.
 func fixed() *status.State {
 	at := func(s string) time.Time {
 		t, err := time.Parse(time.DateTime, "2026-03-01 "+s)
@@ -94,23 +94,23 @@ type source struct {
 
 func (s source) State(ctx context.Context) (*status.State, error) {
 	if _, limited := ctx.Deadline(); !limited {
-		return nil, errors.New("collected without a deadline")
+		return nil, errors.New("the state was collected without a deadline")
 	}
 	return s.state, s.err
 }
 
-// TestShow compares the answer of every command, for a fixed state, with testdata/NAME.golden,
-// which has one column a line, so that a difference can be read. -update writes the files anew.
+// TestShow compares the answer of every command, for a fixed state, with testdata/NAME.golden. That has one
+// column a line, so that a difference can be read. -update writes the files.
 func TestShow(t *testing.T) {
 	commands := &Commands{Source: source{state: fixed()}, Config: defaults(t)}
 	for _, row := range shows() {
-		if row.name == "pool_status" { // as long as the manual
+		if row.name == "pool_status" { // its answer is as long as the manual
 			continue
 		}
 		t.Run(row.name, func(t *testing.T) {
 			command, ok := commands.Find([]byte("SHOW " + row.name))
 			if !ok {
-				t.Fatal("it is not found")
+				t.Fatal("the command is not found")
 			}
 			rows, err := command.Run(&Asker{PID: 12})
 			if err != nil {
@@ -147,7 +147,7 @@ func written(t *testing.T, columns []string, rows [][]string) string {
 	var b strings.Builder
 	for i, row := range rows {
 		if len(row) != len(columns) {
-			t.Fatalf("row %d has %d columns, not %d", i, len(row), len(columns))
+			t.Fatalf("row %d has %d columns, want %d", i, len(row), len(columns))
 		}
 		if i > 0 {
 			b.WriteString("\n")
@@ -167,7 +167,7 @@ func TestShowOfNothing(t *testing.T) {
 		rows, err := command.Run(&Asker{PID: 1})
 		if want := map[string]int{"pool_version": 1, "pool_memory": 2, "pool_cache": 1, "help": len(table) + len(elsewhere),
 			"pool_status": len(defaults(t)().Settings())}[row.name]; err != nil || len(rows) != want {
-			t.Errorf("%s: %d rows, %v", row.name, len(rows), err)
+			t.Errorf("%s: got %d rows, error %v", row.name, len(rows), err)
 		}
 	}
 }
@@ -180,26 +180,26 @@ func TestShowFails(t *testing.T) {
 	}
 }
 
-// TestPoolNodesColumns are Pgpool-II's fourteen, in its order, and two of ours.
+// TestPoolNodesColumns checks that the columns are Pgpool-II's fourteen, in its order, and two of pgherd's.
 func TestPoolNodesColumns(t *testing.T) {
 	want := []string{"node_id", "hostname", "port", "status", "pg_status", "lb_weight", "role", "pg_role", "select_cnt",
 		"load_balance_node", "replication_delay", "replication_state", "replication_sync_state", "last_status_change", "sessions", "reason"}
 	if command, _ := (&Commands{}).Find([]byte("show pool_nodes")); !slices.Equal(command.Columns(), want) {
-		t.Errorf("%q", command.Columns())
+		t.Errorf("columns are %q", command.Columns())
 	}
 }
 
-// TestHealthCheckStatsColumns are Pgpool-II's, in its order.
+// TestHealthCheckStatsColumns checks that the columns are Pgpool-II's, in its order.
 func TestHealthCheckStatsColumns(t *testing.T) {
 	want := []string{"node_id", "hostname", "port", "status", "role", "last_status_change", "total_count", "success_count", "fail_count", "skip_count",
 		"retry_count", "average_retry_count", "max_retry_count", "max_duration", "min_duration", "average_duration", "last_health_check",
 		"last_successful_health_check", "last_skip_health_check", "last_failed_health_check"}
 	if command, _ := (&Commands{}).Find([]byte("show pool_health_check_stats")); !slices.Equal(command.Columns(), want) {
-		t.Errorf("%q", command.Columns())
+		t.Errorf("columns are %q", command.Columns())
 	}
 }
 
-// TestPoolStatusIsTheConfiguration, without its passwords.
+// TestPoolStatusIsTheConfiguration checks that the answer has the configuration without its passwords.
 func TestPoolStatusIsTheConfiguration(t *testing.T) {
 	commands := &Commands{Source: source{state: fixed()}, Config: defaults(t)}
 	command, _ := commands.Find([]byte("SHOW POOL_STATUS"))
@@ -209,16 +209,16 @@ func TestPoolStatusIsTheConfiguration(t *testing.T) {
 	}
 	for _, want := range [][]string{{"backend_hostname0", "db0"}, {"sr_check_password", "*****"}, {"query_wait_timeout", "2min"}} {
 		if !slices.ContainsFunc(rows, func(row []string) bool { return row[0] == want[0] && row[1] == want[1] && row[2] != "" }) {
-			t.Errorf("no %q in %q", want, rows)
+			t.Errorf("%q is missing in %q", want, rows)
 		}
 	}
 }
 
-// TestShowOfWhatIsNot says what there is.
+// TestShowOfWhatIsNot checks that SHOW of an unknown name says which names there are.
 func TestShowOfWhatIsNot(t *testing.T) {
 	command, ok := (&Commands{}).Find([]byte("show pool_foo;"))
 	if !ok {
-		t.Fatal("PostgreSQL is asked, which does not know it either")
+		t.Fatal("the text is not found, so PostgreSQL would be asked")
 	}
 	_, err := command.Run(&Asker{})
 	fault, _ := err.(*wire.Fault)
@@ -227,12 +227,12 @@ func TestShowOfWhatIsNot(t *testing.T) {
 	}
 	for _, row := range shows() {
 		if !strings.Contains(fault.Hint, strings.ToUpper(row.name)) {
-			t.Errorf("%s is not in %q", row.name, fault.Hint)
+			t.Errorf("command %s is missing in the hint %q", row.name, fault.Hint)
 		}
 	}
 }
 
-// defaults is a configuration of one node that says little.
+// defaults is a configuration of one node with few settings.
 func defaults(t *testing.T) func() *config.Config {
 	text := "backend_hostname0 = db0\nsr_check_password = secret\n"
 	open := func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
@@ -243,16 +243,16 @@ func defaults(t *testing.T) func() *config.Config {
 	return func() *config.Config { return c }
 }
 
-// TestNodeStatsColumns are Pgpool-II's, in its order.
+// TestNodeStatsColumns checks that the columns are Pgpool-II's, in its order.
 func TestNodeStatsColumns(t *testing.T) {
 	want := []string{"node_id", "hostname", "port", "status", "role", "select_cnt", "insert_cnt", "update_cnt", "delete_cnt",
 		"ddl_cnt", "other_cnt", "panic_cnt", "fatal_cnt", "error_cnt"}
 	if command, _ := (&Commands{}).Find([]byte("show pool_backend_stats")); !slices.Equal(command.Columns(), want) {
-		t.Errorf("%q", command.Columns())
+		t.Errorf("columns are %q", command.Columns())
 	}
 }
 
-// TestReplicationDelay is in bytes, or in time if that is what counts.
+// TestReplicationDelay checks that the delay is in bytes, or in time if the configuration counts time.
 func TestReplicationDelay(t *testing.T) {
 	for _, row := range []struct {
 		byTime bool
@@ -266,17 +266,17 @@ func TestReplicationDelay(t *testing.T) {
 		{true, nodes.Node{Delay: 2 * time.Second}, "2.000000 seconds"},
 	} {
 		if got := delay(&status.State{DelayByTime: row.byTime}, &row.node); got != row.want {
-			t.Errorf("%+v: %s", row, got)
+			t.Errorf("%+v: the delay is %s", row, got)
 		}
 	}
 }
 
-// TestLoadBalanceNode is that of the client who asks, if it has one.
+// TestLoadBalanceNode checks that the load_balance_node is that of the client who asks, if it has one.
 func TestLoadBalanceNode(t *testing.T) {
 	s := fixed()
 	for asker, want := range map[uint32]int{11: -1, 12: 1, 14: 0, 999: -1} {
 		if got := s.ReadNode(asker); got != want {
-			t.Errorf("client %d: node %d, want %d", asker, got, want)
+			t.Errorf("client %d: got node %d, want %d", asker, got, want)
 		}
 	}
 }
@@ -285,7 +285,7 @@ func TestTableIsInOrder(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range table {
 		if row.doc == "" || row.name != strings.ToLower(row.name) || seen[row.name] || (len(row.columns) == 0) == (row.act == nil) {
-			t.Errorf("%q: no doc, no columns, not lower case, or twice", row.name)
+			t.Errorf("command %q has no doc, no columns, upper-case letters, or a double", row.name)
 		}
 		seen[row.name] = true
 	}
