@@ -22,7 +22,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// converse runs both ends of a connection and returns what each came to.
+// converse runs both ends of a connection, and returns the result of each.
 func converse[A, B any](t *testing.T, ours func(io.ReadWriter) (A, error), theirs func(io.ReadWriter) (B, error)) (a A, aErr error, b B, bErr error) {
 	t.Helper()
 	left, right := net.Pipe()
@@ -41,8 +41,8 @@ func converse[A, B any](t *testing.T, ours func(io.ReadWriter) (A, error), their
 	return a, aErr, b, bErr
 }
 
-// client answers whatever it is asked with what it knows, as libpq would; it
-// reuses our side of a log-in, whose other end is PostgreSQL.
+// client answers any request for authentication with what it knows, as libpq would. It uses pgherd's code for
+// logging in to servers, so PostgreSQL is the model of its other end.
 func client(secret Secret) func(io.ReadWriter) (bool, error) {
 	return func(conn io.ReadWriter) (bool, error) {
 		l := &login{conn: conn, access: Access{Secret: secret}}
@@ -70,7 +70,7 @@ func testPasswd(t testing.TB) *Passwd {
 	return p
 }
 
-// TestMethods is the table of who gets in by what.
+// TestMethods checks the table of which client gets in by which method.
 func TestMethods(t *testing.T) {
 	passwd := testPasswd(t)
 	const in, out = "", "28P01"
@@ -78,7 +78,7 @@ func TestMethods(t *testing.T) {
 		method, user, password string
 		code                   string
 		proof                  Proof
-		kind                   secretKind // of what logs in to servers
+		kind                   secretKind // the kind of secret by which pgherd logs in to servers
 	}{
 		{"trust", "plain", "", in, Here, plain},
 		{"trust", "nobody", "", in, Here, empty},
@@ -87,16 +87,16 @@ func TestMethods(t *testing.T) {
 		{"password", "plain", "pencil", in, Here, plain},
 		{"password", "sealed", "pencil", in, Here, plain},
 		{"password", "hashed", "pencil", in, Here, plain},
-		{"password", "verifier", "pencil", in, Here, plain}, // now it can log in
+		{"password", "verifier", "pencil", in, Here, plain}, // with the password pgherd can log in to servers
 		{"password", "plain", "wrong", out, 0, 0},
 		{"password", "hashed", "wrong", out, 0, 0},
 		{"password", "verifier", "wrong", out, 0, 0},
-		{"password", "nobody", "anything", in, Server, plain}, // the server judges
+		{"password", "nobody", "anything", in, Server, plain}, // the server decides
 
 		{"md5", "plain", "pencil", in, Here, plain},
 		{"md5", "text", "pencil", in, Here, plain},
 		{"md5", "hashed", "pencil", in, Here, md5Hash},
-		{"md5", "verifier", "pencil", in, Here, learnt}, // becomes SCRAM
+		{"md5", "verifier", "pencil", in, Here, learnt}, // the method becomes SCRAM
 		{"md5", "plain", "wrong", out, 0, 0},
 		{"md5", "hashed", "wrong", out, 0, 0},
 		{"md5", "nobody", "pencil", out, 0, 0},
@@ -119,10 +119,10 @@ func TestMethods(t *testing.T) {
 			grant, err, _, _ := converse(t, func(conn io.ReadWriter) (Grant, error) { return policy.Check(t.Context(), conn, peer) },
 				client(PlainSecret(c.user, c.password)))
 			if codeOf(err) != c.code {
-				t.Fatalf("%v, want code %q", err, c.code)
+				t.Fatalf("got error %v, want code %q", err, c.code)
 			}
 			if err == nil && (grant.Proof != c.proof || grant.Secret.kind() != c.kind) {
-				t.Errorf("proof %d, secret of kind %d; want %d, %d", grant.Proof, grant.Secret.kind(), c.proof, c.kind)
+				t.Errorf("got proof %d and a secret of kind %d, want %d and %d", grant.Proof, grant.Secret.kind(), c.proof, c.kind)
 			}
 		})
 	}
@@ -152,13 +152,13 @@ func TestUnknownUserLooksKnown(t *testing.T) {
 			})
 		refusal, ok := errors.AsType[*Refusal](err)
 		if !ok {
-			t.Fatalf("%s: %v", user, err)
+			t.Fatalf("user %s: %v", user, err)
 		}
 		if want := `password authentication failed for user "` + user + `"`; refusal.Fault.Message != want || refusal.Fault.Code != "28P01" {
-			t.Errorf("%s is told %v", user, refusal.Fault)
+			t.Errorf("user %s gets the error %v", user, refusal.Fault)
 		}
 		if len(salt) != 16 || told[user] != "" && told[user] != salt {
-			t.Errorf("%s: salt of %d bytes, or another than before", user, len(salt))
+			t.Errorf("user %s: the salt has %d bytes, or differs from the one before", user, len(salt))
 		}
 		told[user] = salt
 	}
@@ -173,7 +173,7 @@ func TestWithoutRules(t *testing.T) {
 	}{
 		{"plain", "pencil", false, "", Here},
 		{"plain", "wrong", false, "28P01", 0},
-		{"plain", "wrong", true, "28P01", 0}, // an entry must be proved whatever else is allowed
+		{"plain", "wrong", true, "28P01", 0}, // a password of an entry must be proved, whatever else is allowed
 		{"hashed", "pencil", false, "", Here},
 		{"hashed", "wrong", false, "28P01", 0},
 		{"verifier", "pencil", false, "", Here},
@@ -190,15 +190,15 @@ func TestWithoutRules(t *testing.T) {
 				return client(newSecret(&held{kind: plain, user: c.user, text: c.password}))(conn)
 			})
 		if codeOf(err) != c.code || err == nil && grant.Proof != c.proof {
-			t.Errorf("%s %q clear=%v: proof %d, %v", c.user, c.password, c.clear, grant.Proof, err)
+			t.Errorf("user %s, password %q, clear=%v: got proof %d, error %v", c.user, c.password, c.clear, grant.Proof, err)
 		}
 	}
 }
 
-// TestSharing (I1): servers are shared only among those who proved the same.
+// TestSharing checks that only clients that have proved the same share servers (I1).
 func TestSharing(t *testing.T) {
 	grants := map[string]Grant{
-		"settled here":   {Proof: Here, Secret: PlainSecret("u", "p")},
+		"proved here":    {Proof: Here, Secret: PlainSecret("u", "p")},
 		"right password": {Proof: Server, Secret: PlainSecret("u", "p")},
 		"wrong password": {Proof: Server, Secret: PlainSecret("u", "q")},
 		"nobody":         {Proof: Nobody},
@@ -215,7 +215,7 @@ func TestSharing(t *testing.T) {
 		}
 	}
 	if (Grant{Proof: Here}).Sharing("u") != "" {
-		t.Error("the ordinary case needs no mark")
+		t.Error("a proof by pgherd changes the start-up parameters of the pool")
 	}
 }
 
@@ -244,7 +244,7 @@ func TestCertificates(t *testing.T) {
 		_, err := policy.Check(t.Context(), nil, Peer{Addr: netip.MustParseAddr("10.0.0.1"), TLS: true, Certified: c.certified,
 			CommonName: c.name, User: "alice", Database: c.database})
 		if c.message == "" && err != nil || c.message != "" && (codeOf(err) != "28000" || !strings.Contains(err.Error(), c.message)) {
-			t.Errorf("%+v: %v", c, err)
+			t.Errorf("%+v: got error %v", c, err)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestHostileClients(t *testing.T) {
 					return false, err
 				})
 			if err == nil {
-				t.Errorf("%s got in by %s", name, database)
+				t.Errorf("user %s got in by the database %s", name, database)
 			}
 		}
 	}

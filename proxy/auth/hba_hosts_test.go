@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// fakeHosts is what is known of hosts: the name of an address, and the
-// addresses of a name.
+// fakeHosts is a fake name service: the name of each address, and the addresses of each name.
 type fakeHosts struct {
 	names map[string][]string
 	addrs map[string][]string
@@ -56,7 +55,7 @@ func TestHostNames(t *testing.T) {
 	for _, c := range []struct {
 		line, from string
 		want       bool
-		asked      string // in this order
+		asked      string // names and addresses that are looked up, in this order
 	}{
 		{"host all all app1.example.com trust", "10.0.0.1", true, "10.0.0.1 app1.example.com"},
 		{"host all all APP1.EXAMPLE.COM trust", "10.0.0.1", true, "10.0.0.1 app1.example.com"},
@@ -64,23 +63,23 @@ func TestHostNames(t *testing.T) {
 		{"host all all app2.example.com trust", "10.0.0.2", true, "10.0.0.2 APP2.Example.COM"},
 		{"host all all .example.com trust", "10.0.0.1", true, "10.0.0.1 app1.example.com"},
 		{"host all all .com trust", "10.0.0.2", true, "10.0.0.2 APP2.Example.COM"},
-		{"host all all other.example.com trust", "10.0.0.1", false, "10.0.0.1"}, // the first name counts
+		{"host all all other.example.com trust", "10.0.0.1", false, "10.0.0.1"}, // only the first name counts
 		{"host all all app1 trust", "10.0.0.1", false, "10.0.0.1"},
 		{"host all all .example.com trust", "10.0.0.3", false, "10.0.0.3 liar.example.com"},
 		{"host all all .example.com trust", "10.0.0.4", false, "10.0.0.4 gone.example.com"},
 		{"host all all .example.com trust", "10.0.0.5", false, "10.0.0.5"},
-		{"host all all .example.com trust", "10.0.0.6", false, "10.0.0.6"}, // not below itself
+		{"host all all .example.com trust", "10.0.0.6", false, "10.0.0.6"}, // a domain is not below itself
 		{"host all all example.com trust", "10.0.0.6", true, "10.0.0.6 example.com"},
 		{"host all all .example.com trust", "10.0.0.7", false, "10.0.0.7"},
 		{"host all all kelvin.example.com trust", "10.0.0.8", false, "10.0.0.8"}, // U+212A is no K
-		{`host all all "all" trust`, "10.0.0.1", false, "10.0.0.1"},              // a host of that name
+		{`host all all "all" trust`, "10.0.0.1", false, "10.0.0.1"},              // quoted, it is a host of that name
 		{`host all all "" trust`, "10.0.0.1", false, "10.0.0.1"},
-		{"host all other app1.example.com trust", "10.0.0.1", false, ""}, // not asked in vain
+		{"host all other app1.example.com trust", "10.0.0.1", false, ""}, // the name is not looked up in vain
 		{"host other all app1.example.com trust", "10.0.0.1", false, ""},
 		{"hostssl all all app1.example.com trust", "10.0.0.1", false, ""},
 		{"host all all 10.0.0.1/32 trust\nhost all all app1.example.com trust", "10.0.0.1", true, ""},
 		{"host all all 10.0.0.1 trust.example.com trust", "10.0.0.1", false, "error"},
-		{"host all all app2.example.com trust\nhost all all .org trust\nhost all all .com trust", "10.0.0.1", true, "10.0.0.1 app1.example.com"}, // once
+		{"host all all app2.example.com trust\nhost all all .org trust\nhost all all .com trust", "10.0.0.1", true, "10.0.0.1 app1.example.com"}, // looked up once
 		{"host all all .com trust\nhost all all .example.com trust", "10.0.0.3", false, "10.0.0.3 liar.example.com"},
 	} {
 		var asked []string
@@ -89,14 +88,14 @@ func TestHostNames(t *testing.T) {
 		hba, err := ParseHBA(c.line, nil)
 		if err != nil {
 			if c.asked != "error" {
-				t.Errorf("%q: %v", c.line, err)
+				t.Errorf("%q: got error %v", c.line, err)
 			}
 			continue
 		}
 		s := &search{ctx: t.Context(), policy: &Policy{Resolver: hosts}, peer: &Peer{Addr: netip.MustParseAddr(c.from), User: "u", Database: "d"}}
 		r, err := hba.match(s)
 		if (r != nil) != c.want || err != nil || strings.Join(asked, " ") != c.asked {
-			t.Errorf("%q from %s: %v, %v, asked %q", c.line, c.from, r != nil, err, asked)
+			t.Errorf("%q from %s: matched: %v, error %v, looked up %q", c.line, c.from, r != nil, err, asked)
 		}
 	}
 }
@@ -116,7 +115,7 @@ func TestHostIsLogged(t *testing.T) {
 		_, err := policy.Check(t.Context(), nil, Peer{Addr: netip.MustParseAddr(addr), User: user, Database: "d"})
 		refusal, is := errors.AsType[*Refusal](err)
 		if !is || !strings.Contains(err.Error(), want) || strings.Contains(refusal.Fault.Message, "the client's host") {
-			t.Errorf("%s: %v", from, err)
+			t.Errorf("client at %s: got error %v", from, err)
 		}
 	}
 }
@@ -128,6 +127,6 @@ func TestLoginEndsInLookUp(t *testing.T) {
 	cancel()
 	s := &search{ctx: ctx, policy: &Policy{Resolver: fakeHosts{}}, peer: &Peer{Addr: netip.MustParseAddr("10.0.0.1"), User: "u", Database: "d"}}
 	if r, err := hba.match(s); r != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, %v", r, err)
+		t.Errorf("got rule %v, error %v", r, err)
 	}
 }

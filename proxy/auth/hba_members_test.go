@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// testRolesOf are the roles of users, each of itself, too.
+// testRolesOf are the roles of which users are members. Each is a member of itself, too.
 var testRolesOf = map[string][]string{"ann": {"ann", "dba", "staff"}, "bob": {"bob", "staff"}, "shop": {"shop"}, "all": {"all"}}
 
 func membersOf(err error, asked *int) *Members {
@@ -24,14 +24,14 @@ func membersOf(err error, asked *int) *Members {
 func TestMembers(t *testing.T) {
 	for _, c := range []struct {
 		lines, user, database string
-		want, asked           int // the line, how many questions
+		want, asked           int // the line that matches, and the number of questions
 	}{
 		{"local all +dba trust", "ann", "d", 1, 1},
 		{"local all +dba trust", "bob", "d", 0, 1},
 		{"local all +dba,+staff trust", "bob", "d", 1, 1},
-		{"local all +bob trust", "bob", "d", 1, 1}, // everybody is a member of itself
+		{"local all +bob trust", "bob", "d", 1, 1}, // a role is a member of itself
 		{"local all +nobody trust", "nobody", "d", 0, 1},
-		{`local all "+dba" trust`, "ann", "d", 0, 0}, // quoted, it is a name
+		{`local all "+dba" trust`, "ann", "d", 0, 0}, // quoted, it is a user's name
 		{`local all "+dba" trust`, "+dba", "d", 1, 0},
 		{`local all +"dba" trust`, "ann", "d", 1, 1},
 		{"local all +dba,ann trust", "ann", "d", 1, 0},
@@ -39,13 +39,13 @@ func TestMembers(t *testing.T) {
 		{"local samegroup all trust", "ann", "dba", 1, 1},
 		{"local samerole all trust", "ann", "shop", 0, 1},
 		{"local samerole all trust", "shop", "shop", 1, 1},
-		{"local samerole all trust", "nobody", "nobody", 0, 1}, // not even itself: there is no such role
+		{"local samerole all trust", "nobody", "nobody", 0, 1}, // this role does not exist, so it is no member of itself
 		{`local "samerole" all trust`, "ann", "staff", 0, 0},
 		{"local samerole,sameuser all trust", "nobody", "nobody", 1, 0},
 		{"local samerole +staff trust", "bob", "staff", 1, 1},
 		{"local samerole +staff trust", "bob", "shop", 0, 1},
 		{"local samerole +dba trust", "bob", "staff", 0, 1},
-		{"local other +dba trust\nlocal all +staff trust\nlocal all +dba trust", "ann", "d", 2, 1}, // one question
+		{"local other +dba trust\nlocal all +staff trust\nlocal all +dba trust", "ann", "d", 2, 1}, // one question for all lines
 		{"local all +dba reject\nlocal all all trust", "ann", "d", 1, 1},
 		{"local all +dba reject\nlocal all all trust", "bob", "d", 2, 1},
 		{"host all +dba all reject\nlocal all all trust", "ann", "d", 2, 0},
@@ -60,7 +60,7 @@ func TestMembers(t *testing.T) {
 			line = r.Line
 		}
 		if line != c.want || asked != c.asked || err != nil {
-			t.Errorf("%q for %s in %s: line %d, %v, asked %d times", c.lines, c.user, c.database, line, err, asked)
+			t.Errorf("%q for user %s in database %s: got line %d, error %v, asked %d times", c.lines, c.user, c.database, line, err, asked)
 		}
 	}
 }
@@ -69,11 +69,11 @@ func TestMembers(t *testing.T) {
 // keeps out.
 func TestMembersUnknown(t *testing.T) {
 	const in, out, refused = "", "28000", "57P03"
-	for _, c := range []struct{ lines, nobody, away string }{ // nobody to ask; the primary is away
+	for _, c := range []struct{ lines, nobody, away string }{ // without a primary to ask; when the primary does not answer
 		{"local all +dba trust", out, refused},
 		{"local all +dba reject\nlocal all all trust", refused, refused},
 		{"local samerole all reject\nlocal all all trust", refused, refused},
-		{"local all +dba,u reject\nlocal all all trust", out, out}, // u is named
+		{"local all +dba,u reject\nlocal all all trust", out, out}, // user u is named
 		{"local all +dba scram-sha-256\nlocal all all trust", refused, refused},
 		{"local all +dba scram-sha-256\nlocal all all reject", out, refused},
 		{"local all +dba trust\nlocal all all trust", in, refused},
@@ -92,7 +92,7 @@ func TestMembersUnknown(t *testing.T) {
 		} {
 			_, err := policy.Check(t.Context(), nil, Peer{Local: true, User: "u", Database: "d"})
 			if who, code, _ := strings.Cut(want, " "); codeOf(err) != code || code == refused && !strings.Contains(err.Error(), "pool_hba.conf:1: ") {
-				t.Errorf("%q, %s: %v, want %q", c.lines, who, err, code)
+				t.Errorf("%q, %s: got error %v, want code %q", c.lines, who, err, code)
 			}
 		}
 	}
@@ -105,7 +105,7 @@ func TestMembersByHost(t *testing.T) {
 		policy := &Policy{HBA: hba, Resolver: testHosts}
 		_, err := policy.Check(t.Context(), nil, Peer{Addr: netip.MustParseAddr(from), User: "u", Database: "d"})
 		if codeOf(err) != want {
-			t.Errorf("%s: %v, want %q", from, err, want)
+			t.Errorf("client at %s: got error %v, want code %q", from, err, want)
 		}
 	}
 }
@@ -121,12 +121,12 @@ func TestMembersAreAskedAgain(t *testing.T) {
 	}{{0, 1}, {0, 1}, {999 * time.Millisecond, 1}, {time.Millisecond, 2}} {
 		now = now.Add(c.after)
 		if _, err := members.Find(t.Context(), "ann"); err != nil || asked != c.asked {
-			t.Errorf("after %v: asked %d times, %v", c.after, asked, err)
+			t.Errorf("after %v: asked %d times, error %v", c.after, asked, err)
 		}
 	}
 	many = make([]string, maxRoles+1)
 	if _, err := members.Find(t.Context(), "bob"); err == nil {
-		t.Error("there is no limit")
+		t.Error("the number of remembered users has no limit")
 	}
 }
 
@@ -144,12 +144,12 @@ func TestMembersAreWarnedOf(t *testing.T) {
 	} {
 		got := c.policy.Warnings(c.policy.Members != nil)
 		if len(got) != len(c.want) {
-			t.Errorf("%q", got)
+			t.Errorf("got warnings %q", got)
 			continue
 		}
 		for i, want := range c.want {
 			if !strings.HasPrefix(got[i], want) {
-				t.Errorf("%q, want %q", got[i], want)
+				t.Errorf("got warning %q, want %q", got[i], want)
 			}
 		}
 	}
@@ -168,23 +168,23 @@ func TestMembersOfMaps(t *testing.T) {
 		{"m root /^a", "root", "ann", true}, {"m root /^a", "root", "bob", false}, {`m root "/^a"`, "root", "ann", true},
 		{`m /^(.*)@x$ \1`, "ann@x", "ann", true}, {`m /^(.*)@x$ \1`, "all@x", "bob", false}, // \1 is never a keyword
 		{`m /^(.*)@x$ +\1`, "dba@x", "ann", false}, {`m /^(.*)@x$ +dba`, "who@x", "ann", true},
-		{`m /^(.*)@x$ u_\1_\1`, "ann@x", `u_ann_\1`, true}, // the first only
+		{`m /^(.*)@x$ u_\1_\1`, "ann@x", `u_ann_\1`, true}, // only the first \1 is replaced
 		{"m root ann more fields", "root", "ann", true},
 	} {
 		ident, err := parseIdent(c.line)
 		if err != nil {
-			t.Errorf("%q: %v", c.line, err)
+			t.Errorf("%q: got error %v", c.line, err)
 			continue
 		}
 		asked := 0
 		s := &search{ctx: t.Context(), policy: &Policy{Members: membersOf(nil, &asked)}, peer: &Peer{User: c.user}}
 		if got, err := ident.allows("m", c.system, c.user, s.roles); got != c.want || err != nil {
-			t.Errorf("%q: %s as %s: %v, %v", c.line, c.system, c.user, got, err)
+			t.Errorf("%q: system user %s as %s: allowed: %v, error %v", c.line, c.system, c.user, got, err)
 		}
 	}
 	ident, _ := parseIdent("m root +dba\nm root ann")
 	s := &search{ctx: t.Context(), policy: &Policy{}, peer: &Peer{User: "ann"}}
 	if got, err := ident.allows("m", "root", "ann", s.roles); !got || err != nil {
-		t.Errorf("without anybody to ask: %v, %v", got, err)
+		t.Errorf("without a primary to ask: allowed: %v, error %v", got, err)
 	}
 }

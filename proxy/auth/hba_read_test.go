@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// textFiles is a source of files that are nowhere but here.
+// textFiles is a source of files that exist only in memory.
 func textFiles(files map[string]string) source {
 	return source{
 		read: func(path string) (string, error) {
@@ -63,7 +63,7 @@ func TestIncludes(t *testing.T) {
 		{"include /srv/abs.conf", "/srv/abs.conf:1 local abs all trust"},
 		{`"include" "/srv/abs.conf"`, "/srv/abs.conf:1 local abs all trust"},
 		{"include \\\n /srv/abs.conf # comment", "/srv/abs.conf:1 local abs all trust"},
-		{"include a b", "/etc/hba:1 include a b"}, // no directive
+		{"include a b", "/etc/hba:1 include a b"}, // this is no directive
 		{"include none", `/etc/hba:1: could not open file "/etc/none": file does not exist`},
 		{"include_dir none", `/etc/hba:1: could not open directory "/etc/none": file does not exist`},
 		{`include_dir " "`, "/etc/hba:1: empty configuration directory name"},
@@ -74,7 +74,7 @@ func TestIncludes(t *testing.T) {
 		r := &reader{source: textFiles(files)}
 		lines, err := r.file("/etc/hba", 0)
 		if err != nil {
-			t.Errorf("%q: %v", c.text, err)
+			t.Errorf("%q: got error %v", c.text, err)
 		}
 		var got []string
 		for i := range lines {
@@ -93,7 +93,7 @@ func TestIncludesAreBounded(t *testing.T) {
 	r := &reader{source: all}
 	lines, err := r.file("x", 0)
 	if err != nil || read > maxHBABytes/leastBytes+1 || len(lines) > 20*read {
-		t.Errorf("%d lines of %d files, %v", len(lines), read, err)
+		t.Errorf("got %d lines of %d files, error %v", len(lines), read, err)
 	}
 }
 

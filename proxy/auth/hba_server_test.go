@@ -31,14 +31,14 @@ type serverLine struct {
 	User    string   `json:"pg_username"`
 }
 
-// namedFiles are the files that those of testdata name.
+// namedFiles are the files that the files of testdata name.
 var namedFiles = map[string]string{
 	"names": "alice bob,carol # three\n\"dave d\"\n@more", "more": "erin", "empty": "# nobody\n", "method": "trust", "loop": "@loop",
 	"included.conf": "local all all trust\ninclude_dir folder\n", "folder/b.conf": "local b all trust\n", "folder/a.conf": "local a all trust\n",
 	"folder/.hidden.conf": "nonsense", "folder/c.conf~": "nonsense",
 }
 
-// oracle is a server in whose folder the files are.
+// oracle is a PostgreSQL server, with the folder of its files.
 type oracle struct {
 	*herd.Herd
 	t       *testing.T
@@ -46,8 +46,8 @@ type oracle struct {
 	version int
 }
 
-// oldestOracle reads pg_hba.conf as we read pool_hba.conf, whatever the nodes are:
-// continued lines and clientname came with 14, pg_ident_file_mappings with 15.
+// oldestOracle is the first release that reads pg_hba.conf as pgherd reads pool_hba.conf, whatever the nodes
+// are: continued lines and clientname came with 14, pg_ident_file_mappings with 15.
 const oldestOracle = 15
 
 func startOracle(t *testing.T) *oracle {
@@ -62,7 +62,7 @@ func startOracle(t *testing.T) *oracle {
 	o := &oracle{Herd: h, t: t, dir: h.Nodes()[0].Dir}
 	o.version, _ = strconv.Atoi(o.exec("SELECT current_setting('server_version_num')::int / 10000"))
 	if o.version < oldestOracle {
-		t.Skipf("PostgreSQL %d reads pg_hba.conf otherwise than %d and newer", o.version, oldestOracle)
+		t.Skipf("PostgreSQL %d reads pg_hba.conf differently from %d and newer", o.version, oldestOracle)
 	}
 	if err := os.Mkdir(filepath.Join(o.dir, "folder"), 0o755); err != nil {
 		t.Fatal(err)
@@ -82,8 +82,8 @@ func (o *oracle) exec(sql string) string {
 	return out
 }
 
-// put writes a file of testdata into the server's folder, up to what the
-// server is too old for, and gives its lines. Servers read it when asked.
+// put writes a file of testdata into the server's folder, without the end that the server is too old for, and
+// returns its lines. Servers read the file when they are asked for its rows.
 func (o *oracle) put(name string) (path string, lines []string) {
 	o.t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
@@ -112,7 +112,7 @@ func (o *oracle) view(name string) (rows []serverLine) {
 
 var placed = regexp.MustCompile(`(?m)^(\S+?):(\d+): (.*)$`)
 
-// errorsOf are the errors of each place.
+// errorsOf returns the errors by place.
 func errorsOf(err error) map[string]string {
 	found := map[string]string{}
 	if err == nil {
@@ -146,7 +146,7 @@ func TestRulesAreReadAsByPostgreSQL(t *testing.T) {
 	o.compare(path, lines, o.view("pg_hba_file_rules"), rules, wrong)
 }
 
-// TestMapsAreReadAsByPostgreSQL is the same for pg_ident.conf.
+// TestMapsAreReadAsByPostgreSQL checks the same for pg_ident.conf.
 func TestMapsAreReadAsByPostgreSQL(t *testing.T) {
 	o := startOracle(t)
 	path, lines := o.put("pg_ident.conf")
@@ -162,8 +162,8 @@ func TestMapsAreReadAsByPostgreSQL(t *testing.T) {
 	o.compare(path, lines, o.view("pg_ident_file_mappings"), maps, wrong)
 }
 
-// compare goes through the server's rows, each of which ours must be like, and
-// then looks for what is only ours.
+// compare goes through the server's rows, each of which pgherd's reading must equal, and then looks for places
+// that only pgherd has.
 func (o *oracle) compare(path string, lines []string, rows []serverLine, ours map[string][]string, wrong map[string]string) {
 	o.t.Helper()
 	seen := map[string]bool{}
@@ -181,35 +181,35 @@ func (o *oracle) compare(path string, lines []string, rows []serverLine, ours ma
 		seen[at.String()] = true
 		words, _, _ := strings.Cut(row.Error, ":")
 		switch shape := row.shape(); {
-		case strings.HasSuffix(row.Error, "not supported by this build"): // by ours it may be
+		case strings.HasSuffix(row.Error, "not supported by this build"): // pgherd may support it
 		case row.Error != "" && !refused:
-			o.t.Errorf("%v %s: taken as %q, PostgreSQL says %q", at, text, ours[at.String()], row.Error)
+			o.t.Errorf("%v %s: pgherd reads %q, PostgreSQL has the error %q", at, text, ours[at.String()], row.Error)
 		case row.Error != "" && mark != "own words" && !strings.HasPrefix(message, words):
-			o.t.Errorf("%v %s: %q, PostgreSQL says %q", at, text, message, row.Error)
+			o.t.Errorf("%v %s: got error %q, PostgreSQL has %q", at, text, message, row.Error)
 		case row.Error != "":
 		case mark == "not here" && refused:
 		case refused || mark == "not here":
-			o.t.Errorf("%v %s: %q, PostgreSQL takes it", at, text, message)
+			o.t.Errorf("%v %s: got error %q, PostgreSQL has none", at, text, message)
 		case !slices.Contains(ours[at.String()], shape):
-			o.t.Errorf("%v %s: taken as %q, by PostgreSQL as %q", at, text, ours[at.String()], shape)
+			o.t.Errorf("%v %s: pgherd reads %q, PostgreSQL reads %q", at, text, ours[at.String()], shape)
 		}
 	}
 	if len(rows) < 10 {
-		o.t.Errorf("only %d lines: %v", len(rows), rows)
+		o.t.Errorf("PostgreSQL has only %d lines: %v", len(rows), rows)
 	}
 	for at := range ours {
 		if !seen[at] {
-			o.t.Errorf("%s: only ours: %q", at, ours[at])
+			o.t.Errorf("%s: only pgherd reads %q", at, ours[at])
 		}
 	}
 	for at := range wrong {
 		if !seen[at] {
-			o.t.Errorf("%s: an error only here: %s", at, wrong[at])
+			o.t.Errorf("%s: only pgherd has the error %s", at, wrong[at])
 		}
 	}
 }
 
-// shape is what PostgreSQL and we must agree in.
+// shape is what PostgreSQL and pgherd must agree on.
 func (row *serverLine) shape() string {
 	if row.Map != "" {
 		return strings.Join([]string{row.Map, row.System, row.User}, " | ")

@@ -56,12 +56,12 @@ func TestHBAMatch(t *testing.T) {
 	for _, c := range []struct {
 		from, user, database string
 		tls, physical        bool
-		line                 int // 0: no rule
+		line                 int // 0 if no rule matches
 	}{
 		{"", "anybody", "any", false, false, 3},
-		{"", "rep", "", false, true, 0}, // all is not replication
+		{"", "rep", "", false, true, 0}, // "all" does not include replication
 		{"127.0.0.1", `weird "name"`, "all", false, false, 4},
-		{"127.0.0.1", `weird "name"`, "other", false, false, 0}, // quoted, all is a name
+		{"127.0.0.1", `weird "name"`, "other", false, false, 0}, // quoted, "all" is a name
 		{"10.1.2.3", "alice", "db1", true, false, 5},
 		{"10.1.2.3", "bob", "db2", true, false, 5},
 		{"10.1.2.3", "bob", "db2", false, false, 0},
@@ -71,7 +71,7 @@ func TestHBAMatch(t *testing.T) {
 		{"192.168.1.200", "zoe", "other", false, false, 0},
 		{"192.168.2.200", "zoe", "zoe", false, false, 0},
 		{"1.2.3.4", "rep", "", true, true, 7},
-		{"1.2.3.4", "rep", "replication", true, false, 0}, // the word is no database
+		{"1.2.3.4", "rep", "replication", true, false, 0}, // the keyword replication is no database
 		{"::1", "frank", "four five", false, false, 8},
 		{"::1", "eve", "six", false, false, 8},
 		{"::1", "eve", "three", false, false, 0},
@@ -89,7 +89,7 @@ func TestHBAMatch(t *testing.T) {
 		{"10.1.2.7", "x", "gaps", false, false, 15},
 		{"10.1.2.8", "x", "gaps", false, false, 0},
 		{"11.1.2.7", "x", "gaps", false, false, 0},
-		{"a00::7", "x", "gaps", false, false, 0}, // begins with the same bytes
+		{"a00::7", "x", "gaps", false, false, 0}, // the address begins with the same bytes
 		{"1.2.3.4", "x", "nogss", false, false, 16},
 		{"1.2.3.4", "x", "", false, true, 0},
 	} {
@@ -102,17 +102,17 @@ func TestHBAMatch(t *testing.T) {
 			line = r.Line
 		}
 		if line != c.line {
-			t.Errorf("%+v: matched line %d", c, line)
+			t.Errorf("%+v: got line %d", c, line)
 		}
 	}
 }
 
-// matched is the rule for a client, of rules that ask nobody.
+// matched returns the rule for a client, of rules for which no other host is asked.
 func matched(t *testing.T, hba *HBA, peer *Peer) *Rule {
 	t.Helper()
 	r, err := hba.match(&search{ctx: t.Context(), policy: &Policy{}, peer: peer})
 	if err != nil {
-		t.Errorf("%+v: %v", peer, err)
+		t.Errorf("%+v: got error %v", peer, err)
 	}
 	return r
 }
@@ -149,19 +149,19 @@ func TestHBAErrors(t *testing.T) {
 		`local all "open trust`:                         "before authentication method (a quote is not closed)",
 		"local @missing all trust":                      `pool_hba.conf:1: could not open file "missing": file does not exist`,
 		"local @loop all trust":                         `could not open file "loop": maximum nesting depth exceeded`,
-		"local @none all trust":                         "end-of-line before authentication method", // an empty file is no field
+		"local @none all trust":                         "end-of-line before authentication method", // an empty file yields no field
 		"include missing":                               `pool_hba.conf:1: could not open file "missing": file does not exist`,
 		"include pool_hba.conf":                         `pool_hba.conf:1: could not open file "pool_hba.conf": maximum nesting depth`,
 		"include one two":                               `invalid connection type "include"`,
 		"include wrong":                                 `wrong:2: invalid connection type "remote"`,
 		"":                                              "no entries",
 		"# only a comment":                              "no entries",
-		"local all all trust\nlocal all all ident\nx":   `pool_hba.conf:2: authentication method "ident"`, // and all of them:
+		"local all all trust\nlocal all all ident\nx":   `pool_hba.conf:2: authentication method "ident"`, // errors of all lines are reported:
 		"local all all trust\n\nlocal all all gss\nyy":  `pool_hba.conf:4: invalid connection type "yy"`,
 		"local all all \\\ntrust\nzz":                   `pool_hba.conf:3: invalid connection type "zz"`,
 	} {
 		if _, err := ParseHBA(line, testInclude); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v; want %q", line, err, want)
+			t.Errorf("%q: got error %v, want %q", line, err, want)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestHBAMessages(t *testing.T) {
 	} {
 		_, err := policy.Check(t.Context(), nil, c.peer)
 		if codeOf(err) != "28000" || err.Error() != c.want {
-			t.Errorf("%v, want %s", err, c.want)
+			t.Errorf("got error %v, want %s", err, c.want)
 		}
 	}
 }
@@ -197,10 +197,10 @@ func TestLoadHBA(t *testing.T) {
 	os.WriteFile(path, []byte("local all @users trust\n"), 0o600)
 	hba, err := LoadHBA(path)
 	if err != nil || matched(t, hba, &Peer{Local: true, User: "alice", Database: "d"}) == nil {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	if _, err := LoadHBA(path + ".not"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: %v", err)
+		t.Errorf("a missing file: got error %v", err)
 	}
 }
 
@@ -210,7 +210,7 @@ func FuzzParseHBA(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		hba, err := ParseHBA(text, testInclude)
 		if (hba == nil) == (err == nil) {
-			t.Fatalf("%v, %v", hba, err)
+			t.Fatalf("got rules %v, error %v", hba, err)
 		}
 		if hba != nil {
 			policy := &Policy{Resolver: fakeHosts{}}

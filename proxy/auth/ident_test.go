@@ -21,7 +21,7 @@ long    one \
         uno
 `
 
-// parseIdent reads a text, which may name the files of the tests.
+// parseIdent parses a text, which may name the files of the tests.
 func parseIdent(text string) (*Ident, error) {
 	return readIdent("ident", source{read: func(path string) (string, error) {
 		if path == "ident" {
@@ -41,20 +41,20 @@ func TestIdentAllows(t *testing.T) {
 		want               bool
 	}{
 		{"", "bob", "bob", true}, {"", "bob", "robert", false}, {"", "Bob", "bob", false},
-		{"plain", "bob", "robert", true}, {"plain", "bob", "bob", false}, // a map does away with the same name
+		{"plain", "bob", "robert", true}, {"plain", "bob", "bob", false}, // with a map the same name is not allowed by itself
 		{"plain", "Ann Smith", "ann", true}, {"plain", "alice", "alice", true},
 		{"mail", "zoe@example.com", "zoe", true}, {"mail", "zoe@example.com", "bob", false},
 		{"mail", "zoe@example.comx", "zoe", false}, {"mail", "rootling", "postgres", true},
-		{"mail", "@example.com", "", true}, // no user has that name
+		{"mail", "@example.com", "", true}, // no user has an empty name
 		{"dn", "CN=ann,OU=dba,O=x", "ann", true}, {"dn", "CN=ann,OU=web,O=x", "ann", false},
 		{"long", "one", "uno", true}, {"missing", "bob", "bob", false},
 	} {
 		if got, err := m.allows(c.name, c.system, c.user, nil); got != c.want || err != nil {
-			t.Errorf("%+v: %v, %v", c, got, err)
+			t.Errorf("%+v: allowed: %v, error %v", c, got, err)
 		}
 	}
 	if got, _ := (*Ident)(nil).allows("x", "bob", "bob", nil); got {
-		t.Error("a map out of nowhere")
+		t.Error("a map is found that is not defined")
 	}
 }
 
@@ -72,7 +72,7 @@ func TestIdentErrors(t *testing.T) {
 		"include nix":  `ident:1: could not open file "nix": file does not exist`,
 	} {
 		if _, err := parseIdent(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
+			t.Errorf("%q: got error %v, want %q", text, err, want)
 		}
 	}
 	hba, err := ParseHBA("hostssl all all all cert map=other", nil)
@@ -81,11 +81,11 @@ func TestIdentErrors(t *testing.T) {
 	}
 	ident, _ := parseIdent(testIdent)
 	if err := (&Policy{HBA: hba, Ident: ident}).Validate(); err == nil || !strings.Contains(err.Error(), `pool_hba.conf:1: map "other" is not in ident_file`) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// TestCertificateMaps is certificates by name, by subject and by map.
+// TestCertificateMaps checks certificates by name, by subject and by map.
 func TestCertificateMaps(t *testing.T) {
 	hba, err := ParseHBA("hostssl cn all all cert map=plain\nhostssl dn all all cert clientname=DN map=dn\n"+
 		"hostssl full all all trust clientcert=verify-full clientname=DN\nhostssl cert all all cert", nil)
@@ -113,12 +113,12 @@ func TestCertificateMaps(t *testing.T) {
 		_, err := policy.Check(t.Context(), nil, Peer{Addr: netip.MustParseAddr("10.0.0.1"), TLS: true, Certified: true,
 			CommonName: c.cn, Subject: c.dn, User: c.user, Database: c.database})
 		if codeOf(err) != c.code {
-			t.Errorf("%+v: %v", c, err)
+			t.Errorf("%+v: got error %v", c, err)
 		}
 	}
 }
 
-// TestSubjectDN compares with what openssl x509 -nameopt RFC2253 prints.
+// TestSubjectDN compares subjects with what openssl x509 -nameopt RFC2253 prints.
 func TestSubjectDN(t *testing.T) {
 	oid := func(numbers ...int) asn1.ObjectIdentifier { return numbers }
 	subject := pkix.RDNSequence{
@@ -137,7 +137,7 @@ func TestSubjectDN(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if SubjectDN(&x509.Certificate{RawSubject: []byte("nonsense")}) != "" {
-		t.Error("nonsense has a name")
+		t.Error("a malformed subject has a name")
 	}
 }
 
@@ -147,13 +147,13 @@ func FuzzParseIdent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, system, user string) {
 		m, err := parseIdent(text)
 		if (m == nil) == (err == nil) {
-			t.Fatalf("%v, %v", m, err)
+			t.Fatalf("got maps %v, error %v", m, err)
 		}
 		if m == nil || m.has("mail") {
 			return
 		}
 		if allowed, _ := m.allows("mail", system, user, nil); allowed {
-			t.Fatal("allowed by a map that is not there")
+			t.Fatal("the user is allowed by a map that is not defined")
 		}
 	})
 }

@@ -22,13 +22,13 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// fakeLDAP knows some entries by their DN, with a password and a uid each. It
-// speaks just what pgherd asks (RFC 4511).
+// fakeLDAP knows some entries by their DN, with a password and a uid each. It implements only the requests that
+// pgherd sends (RFC 4511).
 type fakeLDAP struct {
 	addr  string
 	cert  *tls.Config
 	roots *x509.CertPool
-	hang  chan struct{} // not nil: answers no bind before it is closed
+	hang  chan struct{} // if not nil, a bind is answered only after it is closed
 }
 
 var ldapEntries = []struct{ dn, uid, password string }{
@@ -117,7 +117,7 @@ func (f *fakeLDAP) bind(op *ber.Packet) int {
 			return ldap.LDAPResultSuccess
 		}
 	}
-	if dn == "" && password == "" || password == "" { // accepted from everybody
+	if dn == "" && password == "" || password == "" { // an anonymous bind is accepted from every client
 		return ldap.LDAPResultSuccess
 	}
 	return ldap.LDAPResultInvalidCredentials
@@ -155,7 +155,7 @@ func send(conn io.Writer, id int64, op *ber.Packet) {
 	conn.Write(p.Bytes())
 }
 
-// logIn goes through a rule with these options; %s is the server, %p its port.
+// logIn logs in by a rule with these options, in which %s is the server and %p its port.
 func (f *fakeLDAP) logIn(t *testing.T, options, user, password string) (Grant, error) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(f.addr)
@@ -183,7 +183,7 @@ func TestLDAP(t *testing.T) {
 	for _, c := range []struct {
 		server                  *fakeLDAP
 		options, user, password string
-		want                    string // "": gets in
+		want                    string // "" if the user gets in
 	}{
 		{plainly, simple, "alice", "pencil", ""},
 		{plainly, simple, "alice", "wrong", denied},
@@ -197,8 +197,8 @@ func TestLDAP(t *testing.T) {
 		{plainly, search, "alice", "pencil", ""},
 		{plainly, search, "alice", "eraser", denied},
 		{plainly, search, "nobody", "pencil", denied},
-		{plainly, search, "twin", "pencil", denied}, // which of them?
-		{plainly, search, "*", "pencil", denied},    // is a name, not a pattern
+		{plainly, search, "twin", "pencil", denied}, // two entries match
+		{plainly, search, "*", "pencil", denied},    // * is a name here, not a pattern
 		{plainly, search, "*", "star", ""},
 		{plainly, search, "x)(uid=alice", "pencil", denied},
 		{plainly, search + " ldapsearchattribute=mail", "alice", "pencil", denied},
@@ -208,24 +208,24 @@ func TestLDAP(t *testing.T) {
 		{plainly, `ldapserver=%s ldapport=%p ldapbasedn="dc=elsewhere"`, "alice", "pencil", away},
 		{plainly, `ldapurl="ldap://%s:%p/dc=x?uid?sub"`, "bob", "eraser", ""},
 		{overTLS, `ldapurl="ldaps://%s:%p/dc=x??sub?(uid=$username)"`, "bob", "eraser", ""},
-		{plainly, `ldapserver="127.0.0.2 %s" ldapport=%p ldapsuffix="@corp"`, "alice", "pencil", ""}, // the first is down
+		{plainly, `ldapserver="127.0.0.2 %s" ldapport=%p ldapsuffix="@corp"`, "alice", "pencil", ""}, // the first server is down
 	} {
 		grant, err := c.server.logIn(t, c.options, c.user, c.password)
 		switch {
 		case c.want == "" && (err != nil || grant.Proof != Here || grant.Secret.password() != c.password):
-			t.Errorf("%s as %s with %q: %v", c.options, c.user, c.password, err)
+			t.Errorf("%s as %s with %q: got error %v", c.options, c.user, c.password, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s as %s with %q: %v, want %s", c.options, c.user, c.password, err, c.want)
+			t.Errorf("%s as %s with %q: got error %v, want %s", c.options, c.user, c.password, err, c.want)
 		case err != nil && (strings.Contains(err.Error(), "pencil") || strings.Contains(err.Error(), "finder")):
-			t.Errorf("a password is in %v", err)
+			t.Errorf("a password is in the error %v", err)
 		}
 	}
 	if _, err := plainly.logIn(t, `ldapserver=%s ldapport=1 ldapsuffix="@corp"`, "alice", "pencil"); codeOf(err) != "57P03" {
-		t.Errorf("no server answers: %v", err)
+		t.Errorf("no server answers: got error %v", err)
 	}
 	grant, err := plainly.logIn(t, `ldapserver=%s ldapport=%p ldapbasedn="dc=x"`, "twin", "pencil")
 	if err == nil {
-		t.Errorf("%v", grant)
+		t.Errorf("the grant is %v", grant)
 	}
 }
 
@@ -245,11 +245,11 @@ func TestLDAPHangs(t *testing.T) {
 		return hba.Rules[0].ldap.judge(ctx, "alice", password)
 	})
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	for until := time.Now().Add(10 * time.Second); len(ldapPlaces) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("the place is not given back")
+			t.Fatal("a log-in that has ended still counts for the limit")
 		}
 	}
 }
@@ -275,7 +275,7 @@ func TestLDAPOptions(t *testing.T) {
 	} {
 		_, err := ParseHBA("local all all ldap "+options, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush") {
-			t.Errorf("%s: %v, want %s", options, err, want)
+			t.Errorf("%s: got error %v, want %s", options, err, want)
 		}
 	}
 }
@@ -290,9 +290,9 @@ func TestWarnings(t *testing.T) {
 	}
 	got := (&Policy{HBA: hba}).Warnings(false)
 	if len(got) != 2 || !strings.Contains(got[0], "pool_hba.conf:6: method password") || !strings.Contains(got[1], "pool_hba.conf:7: method ldap") {
-		t.Errorf("%q", got)
+		t.Errorf("got warnings %q", got)
 	}
 	if (&Policy{}).Warnings(false) != nil || !matched(t, hba, &Peer{Addr: netip.MustParseAddr("::1"), User: "u", Database: "d"}).from.isLoopback() {
-		t.Error("no rules warn, or ::1 is no loopback")
+		t.Error("there is a warning without rules, or for ::1, which is loopback")
 	}
 }

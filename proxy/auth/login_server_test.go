@@ -13,8 +13,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// weird are passwords for which SASLprep matters; the last ones it forbids,
-// and PostgreSQL then takes them byte for byte.
+// weird are passwords for which SASLprep matters. It forbids the last ones, which PostgreSQL then takes byte for
+// byte.
 var weird = []string{"I\u00ADX", "\u2168", "a\u00A0b", "e\u0301", "\uFF21\uFF22", "p\u00e4ssw\u00f6rd", "\u0627\u0628",
 	"\U0001F600\u2168", "\u2168\u200Ex", "\u0627x\u0628", "\u2168\u0221", "'; -- \\ : \t"}
 
@@ -26,7 +26,7 @@ func testRoles() string {
 	return sql
 }
 
-// TestLogInToPostgreSQL logs in by every method that a real server may ask for.
+// TestLogInToPostgreSQL logs in by every method for which a real server may ask.
 func TestLogInToPostgreSQL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -57,7 +57,7 @@ func TestLogInToPostgreSQL(t *testing.T) {
 	hashed := newSecret(&held{kind: md5Hash, user: "bob", text: "md5" + md5Hex("bob", "bob")})
 	known, err := ParsePasswd("weird0:"+strings.TrimSpace(verifier), "")
 	if err != nil {
-		t.Fatalf("PostgreSQL's own verifier: %v", err)
+		t.Fatalf("PostgreSQL's own verifier: got error %v", err)
 	}
 	for _, c := range []struct {
 		user   string
@@ -81,16 +81,16 @@ func TestLogInToPostgreSQL(t *testing.T) {
 	} {
 		welcome, err := logIn(c.user, c.secret)
 		if codeOf(err) != c.code {
-			t.Errorf("%s: %v, want code %q", c.user, err, c.code)
+			t.Errorf("user %s: got error %v, want code %q", c.user, err, c.code)
 		}
 		if err == nil && (welcome.PID == 0 || len(welcome.CancelKey) != 4 || len(welcome.Params) < 10) {
-			t.Errorf("%s: welcomed with %v", c.user, welcome)
+			t.Errorf("user %s: the log-in returned %v", c.user, welcome)
 		}
 	}
 	for i, password := range weird {
 		user := fmt.Sprintf("weird%d", i)
 		if _, err := logIn(user, PlainSecret(user, password)); err != nil {
-			t.Errorf("password %+q: %v", password, err)
+			t.Errorf("password %+q: got error %v", password, err)
 		}
 	}
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// fakeCatalog answers auth_query and counts.
+// fakeCatalog answers auth_query, and counts the questions.
 type fakeCatalog struct {
 	mu     sync.Mutex
 	texts  map[string]string
 	err    error
 	asked  map[string]int
 	now    time.Time
-	block  chan struct{} // nil: answers at once
+	block  chan struct{} // nil if it answers at once
 	lookup *Lookup
 }
 
@@ -70,7 +70,7 @@ func TestLookupRemembers(t *testing.T) {
 			}
 			secret, err := f.lookup.Find(t.Context(), user)
 			if err != nil || (secret.kind() == verified) != (user == "vera") || f.asked[user] != s.asked {
-				t.Errorf("%s, step %d: %v, asked %d times", user, i, err, f.asked[user])
+				t.Errorf("user %s, step %d: got error %v, asked %d times", user, i, err, f.asked[user])
 			}
 		}
 	}
@@ -82,20 +82,20 @@ func TestLookupAsksOnce(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	if _, err := f.lookup.Find(gone, "vera"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a client that left: %v", err)
+		t.Errorf("a client that has left: got error %v", err)
 	}
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
 			if s, err := f.lookup.Find(t.Context(), "vera"); err != nil || s.kind() != verified {
-				t.Errorf("%v", err)
+				t.Errorf("got error %v", err)
 			}
 		})
 	}
 	close(f.block)
 	all.Wait()
 	if f.asked["vera"] != 1 {
-		t.Errorf("asked %d times", f.asked["vera"])
+		t.Errorf("PostgreSQL was asked %d times", f.asked["vera"])
 	}
 }
 
@@ -108,7 +108,7 @@ func TestLookupIsBounded(t *testing.T) {
 		f.lookup.remember(fmt.Sprint("invented", i), answer[Secret]{at: f.now})
 	}
 	if len(f.lookup.unknown) != maxAnswers || len(f.lookup.known) != 1 {
-		t.Errorf("%d unknown, %d known", len(f.lookup.unknown), len(f.lookup.known))
+		t.Errorf("%d unknown and %d known users are remembered", len(f.lookup.unknown), len(f.lookup.known))
 	}
 }
 
@@ -121,15 +121,15 @@ func TestLookupFails(t *testing.T) {
 			return policy.Check(t.Context(), conn, Peer{Local: true, User: user})
 		}, client(PlainSecret(user, "pencil")))
 		if codeOf(err) != "57P03" || !strings.Contains(err.Error(), "the primary is away") {
-			t.Errorf("%s: %v", user, err)
+			t.Errorf("user %s: got error %v", user, err)
 		}
 	}
 	f.change(func() { f.err = nil })
 	if _, err := f.lookup.Find(t.Context(), "vera"); err != nil {
-		t.Errorf("a failure is remembered: %v", err)
+		t.Errorf("a failure is remembered: got error %v", err)
 	}
 	if _, err := f.lookup.Find(t.Context(), "odd"); err == nil || strings.Contains(err.Error(), "oops") {
-		t.Errorf("a broken verifier: %v", err)
+		t.Errorf("a broken verifier: got error %v", err)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestLookupMethods(t *testing.T) {
 		{"password", "verifier", "pencil", "", plain},
 		{"password", "verifier", "wrong", "28P01", 0},
 		{"password", "hashed", "pencil", "", plain},
-		{"password", "nobody", "pencil", "28P01", 0}, // auth_query should know, so no server is asked
+		{"password", "nobody", "pencil", "28P01", 0}, // auth_query must know the user, so no server is asked
 		{"", "verifier", "pencil", "", learnt},
 		{"", "hashed", "pencil", "", md5Hash},
 		{"", "nobody", "pencil", "28P01", 0},
@@ -168,7 +168,7 @@ func TestLookupMethods(t *testing.T) {
 			return policy.Check(t.Context(), conn, Peer{Local: true, User: c.user})
 		}, client(PlainSecret(c.user, c.password)))
 		if codeOf(err) != c.code || err == nil && (grant.Proof != Here || grant.Secret.kind() != c.kind) {
-			t.Errorf("%s %s %s: %v, %v", c.method, c.user, c.password, err, grant.Secret.kind())
+			t.Errorf("method %s, user %s, password %s: got error %v, secret of kind %v", c.method, c.user, c.password, err, grant.Secret.kind())
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestChangedPassword(t *testing.T) {
 			codes = append(codes, codeOf(err))
 		}
 		if got := strings.Join(codes, " "); got != c.codes {
-			t.Errorf("%s: %q, want %q", c.method, got, c.codes)
+			t.Errorf("method %s: got codes %q, want %q", c.method, got, c.codes)
 		}
 	}
 }
@@ -208,7 +208,7 @@ func TestLookupForgetsAll(t *testing.T) {
 	check := func(user string, times int) {
 		t.Helper()
 		if _, err := f.lookup.Find(t.Context(), user); err != nil || f.asked[user] != times {
-			t.Errorf("%s: asked %d times (%v), want %d", user, f.asked[user], err, times)
+			t.Errorf("user %s: asked %d times (error %v), want %d", user, f.asked[user], err, times)
 		}
 	}
 	check("vera", 1)
@@ -224,7 +224,7 @@ func TestLookupForgetsAll(t *testing.T) {
 	for begun := false; !begun; {
 		f.change(func() { begun = f.asked["otto"] == 1 })
 	}
-	f.lookup.ForgetAll() // while the answer is on its way
+	f.lookup.ForgetAll() // the answer is still on its way
 	close(f.block)
 	if err := <-slow; err != nil {
 		t.Error(err)

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// pamServices makes a folder of services, in place of /etc/pam.d.
+// pamServices makes a folder of PAM services in the place of /etc/pam.d.
 func pamServices(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	script := filepath.Join(dir, "judge.sh")
-	// pam_exec gives the password with a zero byte at its end
+	// pam_exec passes the password with a zero byte at its end.
 	write(t, script, "#!/bin/sh\n[ \"$(tr -d '\\0')\" = \"$PAM_USER-pencil\" ] && [ \"$PAM_RHOST\" = '[local]' ]\n", 0o755)
 	for name, text := range map[string]string{
 		"permit":  "auth required pam_permit.so\naccount required pam_permit.so\n",
@@ -68,18 +68,18 @@ func TestPAM(t *testing.T) {
 	} {
 		grant, err := logInByPAM(t, c.options, c.user, c.password)
 		if codeOf(err) != c.code || err != nil && !strings.Contains(err.Error(), c.reason) {
-			t.Errorf("%s as %s with %q: %v", c.options, c.user, c.password, err)
+			t.Errorf("%s as %s with %q: got error %v", c.options, c.user, c.password, err)
 		}
 		want := c.password
 		if c.user == "plain" {
-			want = "pencil" // what pool_passwd has is for servers
+			want = "pencil" // the password in pool_passwd is for servers
 		}
 		if err == nil && (grant.Proof != Here || grant.Secret.password() != want) {
-			t.Errorf("%s as %s: proof %d", c.options, c.user, grant.Proof)
+			t.Errorf("%s as %s: got proof %d", c.options, c.user, grant.Proof)
 		}
 	}
 	if _, err := ParseHBA("local all all pam pam_use_hostname=maybe", nil); err == nil {
-		t.Error("pam_use_hostname=maybe is taken")
+		t.Error("pam_use_hostname=maybe is accepted")
 	}
 }
 
@@ -93,7 +93,7 @@ func TestPAMFromManyThreads(t *testing.T) {
 			for _, password := range []string{user + "-pencil", "user-pencil"} {
 				err := askPAM(&pamQuestion{service: "exec", user: user, password: password, remote: "[local]", configDir: pamConfigDir})
 				if (err == nil) != (password == user+"-pencil") {
-					t.Errorf("%s with %s: %v", user, password, err)
+					t.Errorf("user %s with %s: got error %v", user, password, err)
 				}
 			}
 		})
@@ -116,9 +116,9 @@ func TestOutsideHangs(t *testing.T) {
 		<-release
 		return nil
 	}
-	for range 2 { // the second does not even get a turn
+	for range 2 { // the second log-in does not get a turn
 		if err := o.judge(ctx, "p", hang); err == nil || !strings.Contains(err.Error(), "wait for") {
-			t.Errorf("%v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	close(release)

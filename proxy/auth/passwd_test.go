@@ -36,11 +36,11 @@ func TestParsePasswd(t *testing.T) {
 		"col:on": {plain, `pa:ss\word`}, "nobody": {empty, ""}, "": {empty, ""},
 	} {
 		if s := p.Find(user); s.kind() != want.kind || s.password() != want.password {
-			t.Errorf("%s: kind %d, password %q", user, s.kind(), s.password())
+			t.Errorf("user %s: got a secret of kind %d, password %q", user, s.kind(), s.password())
 		}
 	}
 	if p.Len() != 7 {
-		t.Errorf("%d users", p.Len())
+		t.Errorf("got %d users", p.Len())
 	}
 }
 
@@ -49,7 +49,7 @@ func TestPasswdErrorsHideSecrets(t *testing.T) {
 		"user:AES" + "AAAA\nuser:SCRAM-SHA-256$hunter2\nuser:hunter2\x00\n"
 	_, err := ParsePasswd(text, "wrongkey")
 	if err == nil {
-		t.Fatal("accepted")
+		t.Fatal("a wrong file is accepted")
 	}
 	for line := 1; line <= 9; line++ {
 		if !strings.Contains(err.Error(), fmt.Sprintf("pool_passwd:%d: ", line)) {
@@ -57,57 +57,57 @@ func TestPasswdErrorsHideSecrets(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("a secret shows: %v", err)
+		t.Errorf("the error shows a secret: %v", err)
 	}
 	if _, err := ParsePasswd("u:AESOApDmm2/arO4Fy5tQQcDwA==", ""); err == nil || !strings.Contains(err.Error(), "key file") {
-		t.Errorf("without a key: %v", err)
+		t.Errorf("without a key: got error %v", err)
 	}
 	if _, err := ParsePasswd("u:AESOApDmm2/arO4Fy5tQQcDwA==", "other"); err == nil {
-		t.Error("a wrong key goes unnoticed")
+		t.Error("a wrong key is not reported")
 	}
 }
 
 func TestAESVector(t *testing.T) {
 	if got := EncryptAES("secretpw", "mykey"); got != "AESOApDmm2/arO4Fy5tQQcDwA==" {
-		t.Errorf("EncryptAES: %s", got)
+		t.Errorf("EncryptAES returned %s", got)
 	}
 	for _, password := range []string{"", "x", "sixteen bytes!!!", strings.Repeat("long", 50)} {
 		if got, err := decryptAES(EncryptAES(password, "k")[3:], "k"); err != nil || got != password {
-			t.Errorf("%q became %q, %v", password, got, err)
+			t.Errorf("the password %q became %q, error %v", password, got, err)
 		}
 	}
 }
 
-// TestMD5Vector has the hash that PostgreSQL stores for alice with password alice, and the answer
-// that it expects for a salt.
+// TestMD5Vector checks the hash that PostgreSQL stores for alice with password alice, and the answer that it
+// expects for a salt.
 func TestMD5Vector(t *testing.T) {
 	s := PlainSecret("alice", "alice")
 	if got := s.md5(); got != "md5579e43b423b454623383471aeb85cd87" {
-		t.Errorf("md5: %s", got)
+		t.Errorf("the answer is %s", got)
 	}
 	hashed := newSecret(&held{kind: md5Hash, user: "alice", text: s.md5()})
 	if salt := [4]byte{1, 2, 3, 4}; answerMD5(s, salt) != answerMD5(hashed, salt) {
-		t.Error("the password and its hash answer differently")
+		t.Error("the answers by the password and by its hash differ")
 	}
 }
 
 func TestLoadPasswd(t *testing.T) {
 	dir := t.TempDir()
 	if p, err := LoadPasswd(filepath.Join(dir, "none"), ""); err != nil || p.Len() != 0 {
-		t.Errorf("a missing file: %v", err)
+		t.Errorf("a missing file: got error %v", err)
 	}
 	path := filepath.Join(dir, "key")
 	os.WriteFile(path, []byte("mykey\nsecond line\n"), 0o600)
 	if key, err := ReadKey(path); err != nil || key != "mykey" {
-		t.Errorf("key %q, %v", key, err)
+		t.Errorf("got key %q, error %v", key, err)
 	}
 	var none *Passwd
 	if none.Find("x").kind() != empty || none.Len() != 0 {
-		t.Error("no pool_passwd knows somebody")
+		t.Error("a missing pool_passwd knows a user")
 	}
 }
 
-// TestSecretHides (I9): no way of printing shows it.
+// TestSecretHides checks that a secret is shown by no way of printing (I9).
 func TestSecretHides(t *testing.T) {
 	s := PlainSecret("alice", "hunter2")
 	s.scram()
@@ -130,11 +130,11 @@ func TestSecretHides(t *testing.T) {
 	}
 	for _, form := range []string{"hunter2", fmt.Sprintf("%x", "hunter2"), fmt.Sprint([]byte("hunter2"))} {
 		if strings.Contains(out.String(), form) {
-			t.Errorf("the secret shows: %s", out.String())
+			t.Errorf("the output shows the secret: %s", out.String())
 		}
 	}
 	if !strings.Contains(out.String(), shown) {
-		t.Error("nothing was printed at all")
+		t.Error("nothing was printed")
 	}
 }
 
@@ -143,7 +143,7 @@ func TestWarm(t *testing.T) {
 	p.Warm(func() bool { return false })
 	for _, user := range []string{"plain", "sealed", "verifier"} {
 		if v := p.Find(user).scram(); len(v.storedKey) != 32 {
-			t.Errorf("%s has no verifier", user)
+			t.Errorf("user %s has no verifier", user)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func FuzzParsePasswd(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, key string) {
 		p, err := ParsePasswd(text, key)
 		if (p == nil) == (err == nil) {
-			t.Fatalf("%v, %v", p, err)
+			t.Fatalf("got passwords %v, error %v", p, err)
 		}
 	})
 }

@@ -2,8 +2,8 @@ package auth
 
 import "testing"
 
-// TestPrepare has the examples of RFC 4013, section 3, and what PostgreSQL does where the RFC has
-// an error: the password stays as it is.
+// TestPrepare checks the examples of RFC 4013, section 3, and what PostgreSQL does where the RFC has an error: the
+// password stays as it is.
 func TestPrepare(t *testing.T) {
 	for given, want := range map[string]string{
 		"I\u00ADX":                 "IX", // soft hyphen
@@ -27,7 +27,7 @@ func TestPrepare(t *testing.T) {
 		"I\u1806X":                 "IX",
 		"I\uFE0FX\u180B":           "IX",
 		"a\u200Bb":                 "a b",        // PostgreSQL takes it for a space, the RFC drops it
-		"\u2168\x07":               "\u2168\x07", // one of each table of what is prohibited
+		"\u2168\x07":               "\u2168\x07", // one character of each table of prohibited ones
 		"\u2168\u0085":             "\u2168\u0085",
 		"\u2168\uE000":             "\u2168\uE000",
 		"\u2168\uFDD0":             "\u2168\uFDD0",
@@ -36,7 +36,7 @@ func TestPrepare(t *testing.T) {
 		"\u2168\u0340":             "\u2168\u0340",
 		"\u2168\U000E0001":         "\u2168\U000E0001",
 		"\u2168\u05D0":             "\u2168\u05D0",
-		"\u05D0\uFF11":             "\u05D0\uFF11", // does not end as it begins
+		"\u05D0\uFF11":             "\u05D0\uFF11", // it does not end in the direction in which it begins
 		"\u05D0\uFF11\u05D1":       "\u05D01\u05D1",
 	} {
 		if got := prepare(given); got != want {

@@ -19,26 +19,26 @@ func TestEndPoint(t *testing.T) {
 		x509.SHA384WithRSA: sum384[:], x509.ECDSAWithSHA384: sum384[:], x509.ECDSAWithSHA512: sum512[:], x509.PureEd25519: nil,
 	} {
 		if got := EndPoint(&x509.Certificate{Raw: raw, SignatureAlgorithm: algorithm}); string(got) != string(want) {
-			t.Errorf("%v: %x, want %x", algorithm, got, want)
+			t.Errorf("%v: got binding %x, want %x", algorithm, got, want)
 		}
 	}
 	if EndPoint(nil) != nil {
-		t.Error("no certificate has a binding")
+		t.Error("a missing certificate has a binding")
 	}
 }
 
-// TestChannelBinding plays both sides with all that each may know of the other.
+// TestChannelBinding runs both sides with all that each may know of the other one's certificate.
 func TestChannelBinding(t *testing.T) {
 	const here, there = "our certificate", "another certificate"
 	for name, c := range map[string]struct {
-		ours, theirs string // what each side binds to
+		ours, theirs string // the binding of each side
 		code         string
 	}{
 		"neither":                {"", "", ""},
 		"both":                   {here, here, ""},
-		"somebody in between":    {here, there, "28000"},
-		"only we offer it":       {here, "", ""}, // a client that cannot says so
-		"only the client has it": {"", here, ""}, // and is told that we do not
+		"a man in the middle":    {here, there, "28000"},
+		"only pgherd offers it":  {here, "", ""}, // the client says that it cannot
+		"only the client has it": {"", here, ""}, // pgherd says that it does not offer it
 	} {
 		policy := &Policy{Passwd: testPasswd(t)}
 		grant, err, proved, _ := converse(t,
@@ -47,7 +47,7 @@ func TestChannelBinding(t *testing.T) {
 			},
 			clientBound(Access{Secret: PlainSecret("verifier", "pencil"), Binding: Binding(c.theirs)}))
 		if codeOf(err) != c.code || proved != (c.code == "") || (err == nil) != (grant.Secret.kind() == learnt) {
-			t.Errorf("%s: %v, proved %v", name, err, proved)
+			t.Errorf("%s: got error %v, proved: %v", name, err, proved)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestDowngrade(t *testing.T) {
 	} {
 		x := &scramExchange{verifier: mockVerifier("x"), ownNonce: "zzz", plus: c.plus, binding: Binding(c.binding)}
 		if _, err := x.first(c.first); codeOf(err) != c.code {
-			t.Errorf("%+v: %v", c, err)
+			t.Errorf("%+v: got error %v", c, err)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestLearntKeys(t *testing.T) {
 	v := rfcVerifier(t)
 	stored := newSecret(&held{kind: verified, user: "u", verifier: v})
 	if stored.CanLogIn() {
-		t.Error("a verifier alone logs in")
+		t.Error("a verifier without keys logs in")
 	}
 	x := &scramExchange{verifier: v, ownNonce: rfcServerNonce}
 	x.first("n,," + rfcClientFirst)
@@ -97,11 +97,11 @@ func TestLearntKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !secret.CanLogIn() || proof.verify(rfcServerFinal) != nil {
-		t.Error("learnt keys do not log in")
+		t.Error("the keys learnt from a log-in do not log in")
 	}
 	for _, other := range []string{strings.Replace(rfcServerFirst, "W22Z", "AAAA", 1), strings.Replace(rfcServerFirst, "4096", "8192", 1)} {
 		if _, err := proof.final(other); codeOf(err) != "28P01" {
-			t.Errorf("%s: %v", other, err)
+			t.Errorf("%s: got error %v", other, err)
 		}
 	}
 	for _, asked := range []string{"R\x00\x00\x00\x0c\x00\x00\x00\x05salt", "R\x00\x00\x00\x08\x00\x00\x00\x03"} {
@@ -112,14 +112,14 @@ func TestLearntKeys(t *testing.T) {
 			return conn.Write([]byte(asked))
 		})
 		if codeOf(err) != "28000" || !strings.Contains(err.Error(), "SCRAM keys") {
-			t.Errorf("asked %q: %v", asked, err)
+			t.Errorf("asked for %q: got error %v", asked, err)
 		}
 	}
 }
 
 func anError(_ Welcome, err error) error { return err }
 
-// clientBound is client with more to go by.
+// clientBound is client with channel binding.
 func clientBound(access Access) func(io.ReadWriter) (bool, error) {
 	return func(conn io.ReadWriter) (bool, error) {
 		l := &login{conn: conn, access: access}
@@ -128,7 +128,7 @@ func clientBound(access Access) func(io.ReadWriter) (bool, error) {
 				return l.proved, err
 			}
 		}
-		return false, errors.New("it does not end")
+		return false, errors.New("the conversation does not end")
 	}
 }
 
@@ -147,7 +147,7 @@ func FuzzSCRAMPlus(f *testing.F) {
 				t.Fatal("proved without the password")
 			}
 		}
-		// final, taken for a binding, with the right keys
+		// This is the final message with the right keys, but for another binding.
 		x = &scramExchange{verifier: v, ownNonce: "zzz", plus: true, binding: Binding(binding)}
 		proof := &scramProof{ownNonce: "own", plus: true, binding: Binding(final),
 			secret: newSecret(&held{kind: verified, verifier: v}).learn(k.client)}
@@ -161,10 +161,10 @@ func FuzzSCRAMPlus(f *testing.F) {
 		}
 		reply, proved, err := x.final(answer)
 		if proved != (final == binding) || (err == nil) != proved {
-			t.Fatalf("proved %v, %v", proved, err)
+			t.Fatalf("proved: %v, error %v", proved, err)
 		}
 		if proved && (proof.verify(reply) != nil || !equal(x.clientKey, k.client)) {
-			t.Fatal("the keys do not come through")
+			t.Fatal("the keys are not those of the log-in")
 		}
 	})
 }

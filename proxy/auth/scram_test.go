@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The example of RFC 7677, section 3.
+// These are the messages of the example of RFC 7677, section 3.
 const (
 	rfcClientFirst = "n=user,r=rOprNGfwEbeRWgbNEkqO"
 	rfcServerFirst = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
@@ -31,30 +31,30 @@ func TestSCRAMExchangeOfRFC7677(t *testing.T) {
 	x := &scramExchange{verifier: rfcVerifier(t), ownNonce: rfcServerNonce}
 	reply, err := x.first("n,," + rfcClientFirst)
 	if err != nil || reply != rfcServerFirst {
-		t.Fatalf("first: %q, %v", reply, err)
+		t.Fatalf("the first reply is %q, error %v", reply, err)
 	}
 	reply, proved, err := x.final(rfcClientFinal)
 	if err != nil || !proved || reply != rfcServerFinal {
-		t.Fatalf("final: %q, %v, %v", reply, proved, err)
+		t.Fatalf("the final reply is %q, proved: %v, error %v", reply, proved, err)
 	}
 }
 
 func TestSCRAMProofOfRFC7677(t *testing.T) {
 	x := &scramProof{secret: PlainSecret("user", "pencil"), ownNonce: "rOprNGfwEbeRWgbNEkqO"}
 	if first := x.first(); first != "n,,n=,r=rOprNGfwEbeRWgbNEkqO" {
-		t.Fatalf("first: %q", first)
+		t.Fatalf("the first message is %q", first)
 	}
-	x.clientFirst = rfcClientFirst // the RFC names the user, PostgreSQL's clients do not
+	x.clientFirst = rfcClientFirst // the RFC's client names the user, PostgreSQL's clients do not
 	final, err := x.final(rfcServerFirst)
 	if err != nil || final != rfcClientFinal {
-		t.Fatalf("final: %q, %v", final, err)
+		t.Fatalf("the final message is %q, error %v", final, err)
 	}
 	if err := x.verify(rfcServerFinal); err != nil {
 		t.Fatal(err)
 	}
 	for _, wrong := range []string{"", "v=", "e=other-error", "v=" + base64.StdEncoding.EncodeToString(make([]byte, 32)), rfcServerFinal[:20]} {
 		if x.verify(wrong) == nil {
-			t.Errorf("verify(%q) accepted", wrong)
+			t.Errorf("verify(%q) accepted a wrong message", wrong)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func TestSCRAMProofOfRFC7677(t *testing.T) {
 func TestSCRAMFirstMessages(t *testing.T) {
 	for _, c := range []struct{ message, code string }{
 		{"n,,n=,r=abc", ""},
-		{"y,,n=,r=abc", ""}, // we offer no channel binding, the client is right
+		{"y,,n=,r=abc", ""}, // pgherd offers no channel binding, as the client says
 		{"n,,n=,r=abc,x=ext", ""},
 		{"p=tls-server-end-point,,n=,r=abc", "08P01"},
 		{"n,a=other,n=,r=abc", "0A000"},
@@ -74,7 +74,7 @@ func TestSCRAMFirstMessages(t *testing.T) {
 		x := &scramExchange{verifier: mockVerifier("x"), ownNonce: "zzz"}
 		_, err := x.first(c.message)
 		if got := codeOf(err); got != c.code {
-			t.Errorf("first(%q): %v, want code %q", c.message, err, c.code)
+			t.Errorf("first(%q): got error %v, want code %q", c.message, err, c.code)
 		}
 	}
 }
@@ -93,27 +93,27 @@ func TestSCRAMFinalMessages(t *testing.T) {
 		x := &scramExchange{verifier: rfcVerifier(t), ownNonce: rfcServerNonce}
 		x.first("n,," + rfcClientFirst)
 		if _, proved, err := x.final(change(rfcClientFinal)); proved || codeOf(err) != "08P01" {
-			t.Errorf("%s: proved %v, %v", name, proved, err)
+			t.Errorf("%s: proved: %v, error %v", name, proved, err)
 		}
 	}
 	x := &scramExchange{verifier: rfcVerifier(t), ownNonce: rfcServerNonce}
 	x.first("n,," + rfcClientFirst)
 	wrong := rfcClientFinal[:len(rfcClientFinal)-4] + "AAA="
 	if _, proved, err := x.final(good(wrong)); proved || err != nil {
-		t.Errorf("wrong proof: %v, %v; want not proved, no error", proved, err)
+		t.Errorf("wrong proof: proved: %v, error %v; want not proved and no error", proved, err)
 	}
 }
 
 func TestSCRAMServerFirstMessages(t *testing.T) {
 	for _, message := range []string{
-		"", "r=own", "r=own,s=AAAA,i=1", // our own nonce and nothing more
+		"", "r=own", "r=own,s=AAAA,i=1", // this is pgherd's own nonce and nothing more
 		"r=other123,s=AAAA,i=1", "r=own1,s=,i=1", "r=own1,s=!,i=1", "r=own1,s=AAAA",
 		"r=own1,s=AAAA,i=0", "r=own1,s=AAAA,i=-1", "r=own1,s=AAAA,i=2000000000", "r=own1,s=AAAA,i=1x",
 		"m=ext,r=own1,s=AAAA,i=1",
 	} {
 		x := &scramProof{secret: PlainSecret("u", "p"), ownNonce: "own"}
 		if _, err := x.final(message); codeOf(err) != "08P01" {
-			t.Errorf("final(%q): %v", message, err)
+			t.Errorf("final(%q): got error %v", message, err)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestParseVerifier(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := rfcVerifier(t); !equal(v.storedKey, want.storedKey) || !equal(v.serverKey, want.serverKey) {
-		t.Error("keys differ from those of the password")
+		t.Error("the keys differ from those of the password")
 	}
 	for _, bad := range []string{
 		"", "SCRAM-SHA-256", "SCRAM-SHA-256$", good + ":", good[:len(good)-4], strings.Replace(good, "$4096", "$0", 1),
@@ -133,7 +133,7 @@ func TestParseVerifier(t *testing.T) {
 		strings.Replace(good, "4096:", "4096$", 1), strings.Replace(good, "W22Z", "!!!!", 1),
 	} {
 		if _, err := parseVerifier(bad); err == nil {
-			t.Errorf("parseVerifier(%q) accepted", bad)
+			t.Errorf("parseVerifier(%q) accepted a wrong verifier", bad)
 		} else if strings.Contains(err.Error(), "WG5d8") {
 			t.Errorf("the error shows a key: %v", err)
 		}
@@ -153,7 +153,7 @@ func FuzzSCRAMExchange(f *testing.F) {
 			return
 		}
 		if _, proved, _ := x.final(final); proved {
-			t.Fatal("proved without the password")
+			t.Fatal("the client has proved itself without the password")
 		}
 	})
 }
@@ -165,7 +165,7 @@ func FuzzSCRAMProof(f *testing.F) {
 	f.Add("r=own1,s=AAAA,i=1", "v=")
 	f.Fuzz(func(t *testing.T, first, final string) {
 		if strings.Contains(first, "i=") && len(first) > 0 && strings.Count(first, "0") > 3 {
-			return // many iterations are slow, and counted elsewhere
+			return // many iterations are slow; another test counts them
 		}
 		x := &scramProof{secret: PlainSecret("u", "p"), ownNonce: "own"}
 		x.first()
@@ -173,7 +173,7 @@ func FuzzSCRAMProof(f *testing.F) {
 			return
 		}
 		if x.verify(final) == nil {
-			t.Fatal("believed a server that does not know the password")
+			t.Fatal("a server that does not know the password is accepted")
 		}
 	})
 }
