@@ -38,11 +38,11 @@ func TestBlock(t *testing.T) {
 			got = append(got, "begins "+s.BeginTag())
 		}
 		if slices.Sort(got); strings.Join(got, " ") != want {
-			t.Errorf("%q: %q, want %q", sql, got, want)
+			t.Errorf("%q: got %q, want %q", sql, got, want)
 		}
 	}
 	var none *Script
 	if none.Begins() || none.Ends() || none.Chains() || none.Recovers() || none.EndsFirst() || none.Empty() {
-		t.Error("a text that was not looked into does something")
+		t.Error("a text that was not parsed has an effect")
 	}
 }

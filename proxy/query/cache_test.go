@@ -11,28 +11,28 @@ func TestCacheRemembers(t *testing.T) {
 	c := NewCache(64, 1<<20)
 	sql := []byte("SELECT a FROM t")
 	if _, ok := c.Cached(sql, Syntax{}); ok {
-		t.Fatal("an empty cache knows something")
+		t.Fatal("an empty cache has an entry")
 	}
 	script := c.Parse(sql, Syntax{})
-	copy(sql, "XXXXXX") // the caller's buffer is its own
+	copy(sql, "XXXXXX") // the caller may overwrite its buffer
 	if got, ok := c.Cached([]byte("SELECT a FROM t"), Syntax{}); !ok || got != script {
-		t.Error("not remembered")
+		t.Error("the script is not remembered")
 	}
 	if _, ok := c.Cached([]byte("SELECT a FROM t"), Syntax{BackslashEscapes: true}); ok {
-		t.Error("remembered for another syntax")
+		t.Error("the script is found for another syntax")
 	}
 	if c.Parse([]byte("SELECT a FROM t"), Syntax{}) != script {
-		t.Error("parsed again")
+		t.Error("the text is parsed again")
 	}
 	for sql, want := range map[string]bool{"SELEC": true, "": true, "SELECT 'a": false, strings.Repeat(" ", MaxBytes+1): false} {
 		c.Parse([]byte(sql), Syntax{})
 		if _, ok := c.Cached([]byte(sql), Syntax{}); ok != want {
-			t.Errorf("%.20q: remembered %v, want %v", sql, ok, want)
+			t.Errorf("%.20q: remembered: %v, want %v", sql, ok, want)
 		}
 	}
 }
 
-// counted adds up what the cache holds.
+// counted adds up what the cache has.
 func (c *Cache) counted() (entries int, bytes int64) {
 	for i := range c.slots {
 		if e := c.slots[i].Load(); e != nil {
@@ -49,16 +49,16 @@ func TestCacheIsBounded(t *testing.T) {
 	for i := range 3_000 {
 		c.put(&Script{Text: fmt.Sprint(i, strings.Repeat("x", i%2_000))})
 		if used := c.used.Load(); used > limit {
-			t.Fatalf("%d bytes after %d", used, i)
+			t.Fatalf("%d bytes are used after %d texts", used, i)
 		}
 	}
 	entries, bytes := c.counted()
 	if bytes != c.used.Load() || entries < limit/4_000 {
-		t.Errorf("%d entries of %d bytes, %d accounted for", entries, bytes, c.used.Load())
+		t.Errorf("%d entries have %d bytes, but %d are counted", entries, bytes, c.used.Load())
 	}
 	c.put(&Script{Text: strings.Repeat("x", limit/maxShare)})
 	if _, ok := c.Cached([]byte(strings.Repeat("x", limit/maxShare)), Syntax{}); ok {
-		t.Error("one entry may take all")
+		t.Error("one entry may use the whole cache")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 		c.put(&Script{Text: fmt.Sprint(i)})
 	}
 	if misses > 0 {
-		t.Errorf("%d misses", misses)
+		t.Errorf("got %d misses", misses)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestCacheShared(t *testing.T) {
 	}
 	group.Wait()
 	if _, bytes := c.counted(); bytes != c.used.Load() || bytes > limit {
-		t.Errorf("holds %d bytes, accounted for %d", bytes, c.used.Load())
+		t.Errorf("the cache has %d bytes, but %d are counted", bytes, c.used.Load())
 	}
 }
 
@@ -111,6 +111,6 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 	sql := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
 	c.Parse(sql, Syntax{})
 	if n := testing.AllocsPerRun(100, func() { c.Cached(sql, Syntax{}) }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }

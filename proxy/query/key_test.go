@@ -39,7 +39,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// shapeOf is what a key has to keep of a Script.
+// shapeOf is the part of a Script that a key has to preserve.
 func shapeOf(s *Script) string {
 	var b strings.Builder
 	for i := range s.Statements {
@@ -60,10 +60,10 @@ func checkKey(t *testing.T, sql []byte) {
 	k, ok := AppendKey(nil, sql, Syntax{})
 	text, other := Parse(sql, Syntax{}), Parse(k, Syntax{})
 	if !ok || text.Unknown() || other.Unknown() {
-		return // a literal may be wrong, or be wanted by UESCAPE
+		return // the literal may be wrong, or UESCAPE may need it
 	}
 	if shapeOf(text) != shapeOf(other) {
-		t.Errorf("%q and %q have one key\n%s\n%s", sql, k, shapeOf(text), shapeOf(other))
+		t.Errorf("%q and its key %q differ:\n%s\n%s", sql, k, shapeOf(text), shapeOf(other))
 	}
 }
 
@@ -87,7 +87,7 @@ func TestKeyAllocatesNothing(t *testing.T) {
 	sql := []byte("SELECT abalance, lower('x') FROM pgbench_accounts WHERE aid = 12345 AND b IN ('a', 'b')")
 	buffer := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { AppendKey(buffer, sql, Syntax{}) }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// deep are the ways in which the grammar nests: text before, repeated, between, repeated, after.
+// deep are the ways in which the grammar nests: the text before, what is repeated, the text between, what is
+// repeated, the text after.
 var deep = map[string][5]string{
 	"sum":           {"SELECT 1", "+1", "", "", ""},
 	"operators":     {"SELECT 1", "||1", "", "", ""},
@@ -61,7 +62,7 @@ func nested(shape [5]string, n int) []byte {
 	return []byte(shape[0] + strings.Repeat(shape[1], n) + shape[2] + strings.Repeat(shape[3], n) + shape[4])
 }
 
-// deepest is the most repetitions that check allows, up to a limit.
+// deepest is the largest number of repetitions that check allows, up to a limit.
 func deepest(shape [5]string) int {
 	low, high := 1, 20_000
 	for low < high {
@@ -77,11 +78,11 @@ func deepest(shape [5]string) int {
 
 const (
 	childVariable = "PGHERD_QUERY_CHILD"
-	childStack    = "1024" // KB for every thread; the usual is 8192
+	childStack    = "1024" // stack size of every thread in KB; the usual one is 8192
 )
 
-// TestDeepestAllowed parses the deepest statements that the limits allow, in a
-// process whose stacks are an eighth of the usual. It would die by SIGSEGV.
+// TestDeepestAllowed parses the deepest statements that the limits allow, in a process whose stacks are an eighth
+// of the usual size. If they did not suffice, it would die by SIGSEGV.
 func TestDeepestAllowed(t *testing.T) {
 	if os.Getenv(childVariable) != "" {
 		for name, shape := range deep {
@@ -94,14 +95,14 @@ func TestDeepestAllowed(t *testing.T) {
 	child.Env = append(os.Environ(), childVariable+"=1")
 	out, err := child.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out[:min(len(out), 2000)])
+		t.Fatalf("the child process failed: %v\n%s", err, out[:min(len(out), 2000)])
 	}
 	if !bytes.Contains(out, []byte("function ")) {
 		t.Fatalf("the child parsed nothing: %s", out)
 	}
 }
 
-// treeDepth is how deep the messages of a tree are nested.
+// treeDepth is the depth to which the messages of a tree are nested.
 func treeDepth(m protoreflect.Message) int {
 	deepest := 0
 	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -119,7 +120,7 @@ func treeDepth(m protoreflect.Message) int {
 	return deepest + 1
 }
 
-// bound is the most that the nesting of a string adds up to.
+// bound is the most that the nesting in a string may add up to.
 func bound(sql []byte) int {
 	var n nesting
 	most := 0
@@ -131,7 +132,8 @@ func bound(sql []byte) int {
 	return most
 }
 
-// A nestable token makes a few messages: a node, what it is in, a list. These hold
+// A token that can nest makes a few messages: a node, what contains it, a list. These limits hold for everything
+// below; a way to nest that is not counted would exceed them by far.
 // for everything below; a way to nest that is not counted breaks them by far.
 const (
 	messagesPerToken = 4
@@ -142,10 +144,10 @@ func checkDepth(t *testing.T, sql []byte) {
 	t.Helper()
 	tree, err := pg.Parse(string(sql))
 	if err != nil {
-		return // a shape with too many levels for the grammar, or a syntax error
+		return // the shape has too many levels for the grammar, or a syntax error
 	}
 	if depth, b := treeDepth(tree.ProtoReflect()), bound(sql); depth > messagesPerToken*b+messagesAtLeast {
-		t.Errorf("%.80q: depth %d, bound %d", sql, depth, b)
+		t.Errorf("%.80q: the depth is %d, but the bound %d", sql, depth, b)
 	}
 }
 
@@ -202,13 +204,12 @@ func TestLimits(t *testing.T) {
 		{"lone bytes", []byte("SELECT '\xff\xfe' FROM t\xe9"), None},
 	} {
 		if got := Parse(c.sql, Syntax{}).Problem; got != c.want {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 	}
 }
 
-// TestDollarsAreLinear has texts in which each "$a" might begin a string, whose end would be looked
-// for.
+// TestDollarsAreLinear checks texts in which each "$a" might begin a string, whose end is then searched.
 func TestDollarsAreLinear(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("SELECT ")
@@ -235,12 +236,12 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sql []byte, escapes bool) {
 		script := Parse(sql, Syntax{BackslashEscapes: escapes})
 		if script.Text != string(sql) || script.Unknown() && len(script.Statements) > 0 {
-			t.Fatalf("%q: %+v", sql, script)
+			t.Fatalf("%q: got %+v", sql, script)
 		}
 		describe(script)
 		for _, st := range script.Statements {
 			if st.Offset < 0 || st.Length <= 0 || st.Offset+st.Length > len(sql) {
-				t.Fatalf("%q: statement at %d, %d long", sql, st.Offset, st.Length)
+				t.Fatalf("%q: a statement at %d, with length %d", sql, st.Offset, st.Length)
 			}
 		}
 		if !script.Unknown() && !escapes {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// places writes the text of each statement between bars.
+// places writes the texts of the statements with bars between them.
 func places(s *Script) string {
 	var all []string
 	for _, st := range s.Statements {
@@ -26,7 +26,7 @@ func TestPlaces(t *testing.T) {
 		"SELECT '\xe9\xe8'; SELECT '\xe9'":  "SELECT '\xe9\xe8'|SELECT '\xe9'",
 	} {
 		if got := places(Parse([]byte(sql), Syntax{})); got != want {
-			t.Errorf("%q: %q, want %q", sql, got, want)
+			t.Errorf("%q: got %q, want %q", sql, got, want)
 		}
 	}
 }
@@ -48,10 +48,10 @@ func TestBackslashEscapes(t *testing.T) {
 	}
 	sql := `SELECT 'a\'b';SELECT '\\';  SELECT 3`
 	if got := places(Parse([]byte(sql), off)); got != `SELECT 'a\'b'|SELECT '\\'|SELECT 3` {
-		t.Errorf("places: %s", got)
+		t.Errorf("got places %s", got)
 	}
 	if got := describe(Parse([]byte(`SELECT 'a\'; DELETE FROM t; --'`), Syntax{})); got != "read select ; write delete effects=writes write:t" {
-		t.Errorf("with standard_conforming_strings on: %s", got)
+		t.Errorf("with standard_conforming_strings on: got %s", got)
 	}
 }
 
@@ -62,12 +62,12 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 	st := script.Statements
 	if st[0].Value != "'caf\xe9'" || st[1].Tables[0].Name != "\xe9t\xe9" || st[2].Name != "\xe8" {
-		t.Errorf("%q %q %q", st[0].Value, st[1].Tables[0].Name, st[2].Name)
+		t.Errorf("got value %q, table %q, name %q", st[0].Value, st[1].Tables[0].Name, st[2].Name)
 	}
 }
 
-// TestCommentsAreNotParsed is there because pg_query takes time in the square of the stars and
-// slashes of a comment, 100 s for one of MaxBytes.
+// TestCommentsAreNotParsed checks that comments are removed before the parse. pg_query's time grows with the square
+// of the stars and slashes in a comment: 100 s for one of MaxBytes.
 func TestCommentsAreNotParsed(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT 1":                          "SELECT 1",
@@ -78,25 +78,25 @@ func TestCommentsAreNotParsed(t *testing.T) {
 		"SELECT '\xe9' -- \xe9":             "SELECT 'é'     ",
 	} {
 		if got := readable(sql, Syntax{}).text; got != want {
-			t.Errorf("%q is given to the parser as %q, want %q", sql, got, want)
+			t.Errorf("%q is passed to the parser as %q, want %q", sql, got, want)
 		}
 	}
 	if got := readable(`SELECT '\'--' -- '`, Syntax{BackslashEscapes: true}).text; got != `SELECT  E'\'--'     ` {
-		t.Errorf("where backslashes escape: %q", got)
+		t.Errorf("where backslashes escape: got %q", got)
 	}
 }
 
 func TestUnsafeEncodings(t *testing.T) {
-	sjis := []byte("SELECT E'\x95\x5c'; DELETE FROM t --'") // the backslash is half a character
+	sjis := []byte("SELECT E'\x95\x5c'; DELETE FROM t --'") // the backslash is the second byte of a character
 	if got := Parse(sjis, Syntax{UnsafeEncoding: true}).Problem; got != UnsafeEncoding {
 		t.Error(got)
 	}
 	if got := Parse([]byte("SELECT 'a'"), Syntax{UnsafeEncoding: true}).Problem; got != None {
-		t.Errorf("plain ASCII: %v", got)
+		t.Errorf("plain ASCII: got problem %v", got)
 	}
 	for name, safe := range map[string]bool{"UTF8": true, "latin1": true, "EUC_JP": true, "SJIS": false, "Shift_JIS": false, "shift_jis_2004": false, "GB18030": false, "gbk": false, "Big5": false, "WIN949": false, "Johab": false} {
 		if SafeEncoding(name) != safe {
-			t.Errorf("%s: %v", name, !safe)
+			t.Errorf("encoding %s is safe: %v", name, !safe)
 		}
 	}
 }
@@ -108,17 +108,17 @@ func TestQuickIsRight(t *testing.T) {
 		for _, r := range rows {
 			st, ok := quick([]byte(r.sql), Syntax{})
 			if got := describeStatement(&st); ok && got != r.want {
-				t.Errorf("%s: %s, want %s", r.sql, got, r.want)
+				t.Errorf("%s: got %s, want %s", r.sql, got, r.want)
 			}
 		}
 	}
 	if _, ok := quick([]byte("BEGIN; COMMIT"), Syntax{}); ok {
-		t.Error("two statements are not quick")
+		t.Error("two statements count as a quick one")
 	}
 }
 
-// TestThreadsComeAndGo is there because the parser keeps memory for each thread, under a key of
-// which a process has 1,024. A thread ends with the goroutine that is locked to it.
+// TestThreadsComeAndGo checks that threads can end. The parser keeps memory for each thread under a key, of which a
+// process has 1,024. A thread ends with the goroutine that is locked to it.
 func TestThreadsComeAndGo(t *testing.T) {
 	for range 150 {
 		var group sync.WaitGroup
@@ -129,7 +129,7 @@ func TestThreadsComeAndGo(t *testing.T) {
 					t.Error(got)
 				}
 				if Parse([]byte("SELECT FROM WHERE"), Syntax{}).Problem != BadSyntax {
-					t.Error("no syntax error")
+					t.Error("a syntax error is not reported")
 				}
 			})
 		}
@@ -139,10 +139,10 @@ func TestThreadsComeAndGo(t *testing.T) {
 
 func TestNamesOfEnums(t *testing.T) {
 	if len(kindNames) != int(DDL)+1 || kindNames[ExplainAnalyze] != "explain_analyze" || len(classNames) != int(Control)+1 || len(problemNames) != int(UnsafeEncoding)+1 {
-		t.Error("names and constants do not match")
+		t.Error("the numbers of names and of constants differ")
 	}
 	if effectNames[len(effectNames)-1] != "clock" || effectNamed("clock") != ReadsClock || ReadsClock.String() != "clock" {
-		t.Error("names of effects do not match")
+		t.Error("the numbers of effects and of their names differ")
 	}
 }
 
@@ -190,7 +190,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkParseLimits is the worst that Parse does: as long as the limits allow.
+// BenchmarkParseLimits measures the longest parse that the limits allow.
 func BenchmarkParseLimits(b *testing.B) {
 	for name, sql := range map[string][]byte{
 		"wide":    []byte("SELECT 1" + strings.Repeat(",a", MaxTokens/2-2)),
@@ -207,13 +207,13 @@ func BenchmarkParseLimits(b *testing.B) {
 	}
 }
 
-// TestLiteral means the same whatever standard_conforming_strings says.
+// TestLiteral checks that a literal means the same under any standard_conforming_strings.
 func TestLiteral(t *testing.T) {
 	for value, want := range map[string]string{
 		"": "''", "a": "'a'", "it's": "'it''s'", `\`: `E'\\'`, `a\'b`: `E'a\\''b'`, "a\nb": "'a\nb'",
 	} {
 		if got := Literal(value); got != want {
-			t.Errorf("%q: %s, want %s", value, got, want)
+			t.Errorf("%q: got %s, want %s", value, got, want)
 		}
 		for _, backslashes := range []bool{false, true} {
 			script := Parse([]byte("SET app.x TO "+Literal(value)), Syntax{BackslashEscapes: backslashes})

@@ -12,9 +12,9 @@ import (
 	"pgherd/proxy/query/lex"
 )
 
-// The lexer finds the tokens that the parser finds.
+// These tests check that the lexer finds the tokens that the parser finds.
 
-// parserTokens are the token boundaries that pg_query finds, and whether it finds any.
+// parserTokens are the boundaries of the tokens that pg_query finds. valid says whether it can find them.
 func parserTokens(sql string) (all [][2]int, valid bool) {
 	result, err := pg.Scan(sql)
 	if err != nil {
@@ -26,8 +26,8 @@ func parserTokens(sql string) (all [][2]int, valid bool) {
 	return all, true
 }
 
-// lexerTokens are ours. Strings that go on after a comment are told apart: to
-// pg_query, where comments are tokens, they are two strings, in PostgreSQL one.
+// lexerTokens are those of pgherd's lexer. continued says that a string goes on after a comment: pg_query, for which
+// comments are tokens, has two strings then, PostgreSQL one.
 func lexerTokens(sql string) (all [][2]int, valid, continued bool) {
 	lexer := lex.New([]byte(sql), Syntax{})
 	for {
@@ -44,13 +44,12 @@ func lexerTokens(sql string) (all [][2]int, valid, continued bool) {
 	}
 }
 
-// refusedByValue are strings that PostgreSQL's lexer splits as ours does, and
-// then refuses for what they contain.
+// refusedByValue are strings that PostgreSQL's lexer splits as pgherd's does, and then refuses for what they contain.
 func refusedByValue(sql string) bool {
 	return strings.ContainsAny(sql, `\`) || strings.Contains(strings.ToLower(sql), "u&") || !utf8.ValidString(sql)
 }
 
-// sameTokens forgives pg_query that it does not know where U&'...' and U&"..." end.
+// sameTokens compares, except that pg_query does not know where U&'...' and U&"..." end.
 func sameTokens(sql string, got, want [][2]int) bool {
 	return slices.EqualFunc(got, want, func(g, w [2]int) bool {
 		unicode := strings.HasPrefix(strings.ToLower(sql[g[0]:g[1]]), "u&")
@@ -75,7 +74,7 @@ func FuzzLexer(f *testing.F) {
 			return
 		}
 		if valid != ours {
-			t.Fatalf("%q: parser valid %v, lexer %v %v", sql, valid, ours, got)
+			t.Fatalf("%q: the parser finds it valid: %v, the lexer: %v, tokens %v", sql, valid, ours, got)
 		}
 		if valid && !sameTokens(string(sql), got, want) {
 			t.Fatalf("%q:\n got %v\nwant %v", sql, got, want)

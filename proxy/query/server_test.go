@@ -22,35 +22,34 @@ func ask(t *testing.T, h *herd.Herd, sql string) string {
 	return strings.TrimSpace(out)
 }
 
-// TestAgainstServer compares what we believe with a running PostgreSQL.
+// TestAgainstServer compares the lists of functions, and the parser, with a running PostgreSQL.
 func TestAgainstServer(t *testing.T) {
 	h := herdtest.Start(t, herd.Settings{})
 	t.Run("functions", func(t *testing.T) { checkFunctions(t, h) })
 	t.Run("replay", func(t *testing.T) { checkReplay(t, h) })
 }
 
-// checkFunctions fails if a function has a volatility that the files do not say.
+// checkFunctions fails if a function's volatility differs from that in the files.
 func checkFunctions(t *testing.T, h *herd.Herd) {
 	rows := ask(t, h, `SELECT proname || ' ' || bool_or(provolatile <> 'i') FROM pg_proc
 		WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY proname`)
 	wrong, shared := compareFunctions(rows)
 	if len(wrong) > 0 || shared < 2_000 {
-		t.Errorf("PostgreSQL %s: of %d functions that the files know too: %s", ask(t, h, "SHOW server_version"), shared, strings.Join(wrong, "; "))
+		t.Errorf("PostgreSQL %s: of %d functions that are in the files, these differ: %s", ask(t, h, "SHOW server_version"), shared, strings.Join(wrong, "; "))
 	}
 	version, err := strconv.Atoi(ask(t, h, "SHOW server_version_num"))
 	if missing := unlisted(rows); err != nil || version < nextVersion && len(missing) > fewUnlisted {
-		t.Errorf("%v; %d functions of PostgreSQL %d are not listed: %s", err, len(missing), version, strings.Join(missing, " "))
+		t.Errorf("error %v; %d functions of PostgreSQL %d are missing in the files: %s", err, len(missing), version, strings.Join(missing, " "))
 	}
 }
 
-// The files have the functions of all releases before this one, but for a few that minor
-// releases add.
+// The files have the functions of all releases before this one, except for a few that minor releases have added.
 const (
 	nextVersion = 19_00_00
 	fewUnlisted = 5
 )
 
-// unlisted are the functions that the files lack.
+// unlisted are the functions that are missing in the files.
 func unlisted(rows string) (missing []string) {
 	for line := range strings.Lines(rows) {
 		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -61,16 +60,15 @@ func unlisted(rows string) (missing []string) {
 	return missing
 }
 
-// stricter has what is immutable in some release, where the files say less than that
-// of all releases.
+// stricter has functions that are immutable in some releases, but not in all, so that the files do not list them as
+// immutable.
 var stricter = map[string]bool{
-	"interval_out": true, // immutable up to PostgreSQL 14
+	"interval_out": true, // it is immutable up to PostgreSQL 14
 }
 
-// compareFunctions says which functions have another volatility than the files say,
-// and how many are in both. A server may have functions that the files lack, which
-// count as unknown, and lack others, that nobody can call then: minor releases differ
-// in what pg_upgrade calls, and major ones in more.
+// compareFunctions returns the functions whose volatility differs from that in the files, and the number of functions
+// in both. A server may have functions that are missing in the files, which count as unknown; and it may lack others,
+// which cannot be called then. Minor releases differ in what pg_upgrade calls, and major ones in more.
 func compareFunctions(rows string) (wrong []string, shared int) {
 	for line := range strings.Lines(rows) {
 		name, volatile, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -86,8 +84,8 @@ func compareFunctions(rows string) (wrong []string, shared int) {
 	return wrong, shared
 }
 
-// The check of the lists takes releases that lack functions or have others, as 15.0
-// or 18, and no function of another volatility.
+// TestOtherReleases checks that the comparison accepts releases that lack functions or have others, such as 15.0 or
+// 18, but no function with another volatility.
 func TestOtherReleases(t *testing.T) {
 	var rows []string
 	for name, b := range builtins() {
@@ -104,18 +102,18 @@ func TestOtherReleases(t *testing.T) {
 		{"as the files", rows, nil, 0},
 		{"with fewer functions", rows[40:], nil, 40},
 		{"with more functions", append([]string{"any_other true", "one_more false"}, rows...), nil, 0},
-		{"with a function that is not immutable", append([]string{"abs true"}, slices.Delete(slices.Clone(rows), i, i+1)...),
+		{"with a function that is no longer immutable", append([]string{"abs true"}, slices.Delete(slices.Clone(rows), i, i+1)...),
 			[]string{"abs: volatile false, not immutable in PostgreSQL true"}, 0},
 	} {
 		wrong, shared := compareFunctions(strings.Join(c.rows, "\n"))
 		if !slices.Equal(wrong, c.wrong) || shared != len(rows)-c.missing {
-			t.Errorf("a release %s: %v, %d functions; want %v, %d", c.release, wrong, shared, c.wrong, len(rows)-c.missing)
+			t.Errorf("a release %s: got %v and %d functions, want %v and %d", c.release, wrong, shared, c.wrong, len(rows)-c.missing)
 		}
 	}
 }
 
-// checkReplay sets what the table of sessions sets, once as it was said and once
-// by name and Value, and once more where backslashes escape.
+// checkReplay sets the settings of the table of sessions, once by the statement and once by name and Value, and once
+// more where backslashes escape.
 func checkReplay(t *testing.T, h *herd.Herd) {
 	_, rows := readTable(t, "testdata/sessions.txt")
 	said, checked := map[string]string{}, 0
@@ -125,7 +123,7 @@ func checkReplay(t *testing.T, h *herd.Herd) {
 			show := "; SELECT current_setting('" + st.Name + "')"
 			said[r.sql] = ask(t, h, r.sql+show)
 			if again := ask(t, h, replay(st)+show); again != said[r.sql] {
-				t.Errorf("%s: %q, and %s: %q", r.sql, said[r.sql], replay(st), again)
+				t.Errorf("%s sets %q, but %s sets %q", r.sql, said[r.sql], replay(st), again)
 			}
 			checked++
 		}
@@ -134,7 +132,7 @@ func checkReplay(t *testing.T, h *herd.Herd) {
 	for sql, want := range said {
 		st := Parse([]byte(sql), Syntax{}).Statements[0]
 		if again := ask(t, h, replay(st)+"; SELECT current_setting('"+st.Name+"')"); again != want {
-			t.Errorf("%s: %q, and where backslashes escape %q", sql, want, again)
+			t.Errorf("%s sets %q, but where backslashes escape %q", sql, want, again)
 		}
 	}
 	if checked < 15 {
@@ -158,16 +156,16 @@ func TestFunctionsFile(t *testing.T) {
 			continue
 		}
 		if len(fields) < 3 || len(fields) > 4 || fields[0] <= last || fields[1] != "s" && fields[1] != "v" {
-			t.Errorf("not in order or not of three or four words: %s", lines.Text())
+			t.Errorf("this line is out of order, or does not have three or four words: %s", lines.Text())
 			continue
 		}
 		last = fields[0]
 		if !strings.Contains(" unknown harmless write session ", " "+fields[2]+" ") {
-			t.Errorf("no such mark: %s", lines.Text())
+			t.Errorf("the mark does not exist: %s", lines.Text())
 		}
 		for _, effect := range strings.Split(strings.Join(fields[3:], ""), ",") {
 			if effect != "" && effectNamed(effect) == 0 {
-				t.Errorf("no such effect: %s", lines.Text())
+				t.Errorf("the effect does not exist: %s", lines.Text())
 			}
 		}
 	}

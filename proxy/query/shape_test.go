@@ -18,21 +18,21 @@ func TestShape(t *testing.T) {
 	} {
 		cache := NewCache(100, 1<<20)
 		if _, known := cache.Shaped([]byte(test.first), Syntax{}); known {
-			t.Fatalf("%s: an empty cache has it", test.first)
+			t.Fatalf("%s: an empty cache has this statement", test.first)
 		}
 		want := cache.Shape([]byte(test.first), Syntax{})
 		got, known := cache.Shaped([]byte(test.second), Syntax{})
 		if known != test.shared || known && got != want {
-			t.Errorf("%s and %s: shared %v", test.first, test.second, known)
+			t.Errorf("%s and %s share an entry: %v", test.first, test.second, known)
 		}
 		if again, known := cache.Shaped([]byte(test.first), Syntax{}); !known || again != want {
-			t.Errorf("%s: not remembered", test.first)
+			t.Errorf("%s: the statement is not remembered", test.first)
 		}
 	}
 }
 
-// TestShapeOfUnsafeEncodings is about encodings in which a byte of a literal may be half a
-// character, so that another statement may follow.
+// TestShapeOfUnsafeEncodings checks encodings in which a byte of a literal may be half a character, so that another
+// statement may follow.
 func TestShapeOfUnsafeEncodings(t *testing.T) {
 	unsafe := Syntax{UnsafeEncoding: true}
 	for sql, want := range map[string]Problem{
@@ -45,10 +45,10 @@ func TestShapeOfUnsafeEncodings(t *testing.T) {
 		cache.Shape([]byte("SELECT ''"), unsafe)
 		cache.Shape([]byte("SELECT 1"), unsafe)
 		if script, known := cache.Shaped([]byte(sql), unsafe); known && script.Problem != want {
-			t.Errorf("%q is known to be %s", sql, describe(script))
+			t.Errorf("%q is found as %s, want no entry", sql, describe(script))
 		}
 		if got := cache.Shape([]byte(sql), unsafe).Problem; got != want {
-			t.Errorf("%q: %q, want %q", sql, got, want)
+			t.Errorf("%q: got %q, want %q", sql, got, want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestShapedDoesNotAllocate(t *testing.T) {
 	cache.Shape(sql, Syntax{})
 	other := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 234567")
 	if n := testing.AllocsPerRun(100, func() { cache.Shaped(other, Syntax{}) }); n > 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }
 

@@ -17,8 +17,8 @@ const indent = "    "
 
 type row struct{ sql, want string }
 
-// readTable reads a file of testdata: a statement on a line, what is said of it
-// on the next, indented. Lines that begin with # and empty lines are kept.
+// readTable reads a file of testdata: a statement on one line, and what is said of it on the next, indented. Lines
+// that begin with #, and empty lines, are kept.
 func readTable(t *testing.T, path string) (lines []string, rows map[int]row) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -45,7 +45,7 @@ func tables(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(paths) == 0 {
-		t.Fatal("no tables", err)
+		t.Fatal("no tables found", err)
 	}
 	return paths
 }
@@ -66,7 +66,7 @@ func TestTables(t *testing.T) {
 		}
 	}
 	if total < 250 {
-		t.Errorf("%d statements in testdata, at least 250 expected", total)
+		t.Errorf("testdata has %d statements, want at least 250", total)
 	}
 }
 
@@ -84,8 +84,7 @@ func writeTable(t *testing.T, path string, lines []string, rows map[int]row) {
 	}
 }
 
-// notAlone are nodes whose names end as those of statements, and that the parser
-// never gives as one.
+// notAlone are nodes whose names end as those of statements, but which the parser never returns as a statement.
 var notAlone = map[string]string{
 	"RawStmt":             "the wrapping of every statement",
 	"SetOperationStmt":    "made by analysis",
@@ -94,7 +93,7 @@ var notAlone = map[string]string{
 	"PLAssignStmt":        "only in PL/pgSQL",
 }
 
-// statementNodes are the node types of the grammar that are statements.
+// statementNodes are the grammar's node types that are statements.
 func statementNodes() map[string]bool {
 	names := map[string]bool{}
 	oneof := (&pg.Node{}).ProtoReflect().Descriptor().Oneofs().Get(0)
@@ -111,12 +110,12 @@ func TestEveryStatementNodeHasARule(t *testing.T) {
 	for name := range nodes {
 		_, ruled := rules[protoreflect.Name(name)]
 		if _, excused := notAlone[name]; ruled == excused {
-			t.Errorf("%s: has a rule %v, is excused %v", name, ruled, excused)
+			t.Errorf("node %s: has a rule: %v, is in notAlone: %v; want one of them", name, ruled, excused)
 		}
 	}
 	for name := range rules {
 		if !nodes[string(name)] {
-			t.Errorf("the rule for %s is for no node", name)
+			t.Errorf("the grammar has no node %s, for which there is a rule", name)
 		}
 	}
 }
@@ -138,7 +137,7 @@ func TestEveryStatementNodeHasARow(t *testing.T) {
 	}
 	for name := range statementNodes() {
 		if _, excused := notAlone[name]; !seen[name] && !excused {
-			t.Errorf("no row in testdata for %s", name)
+			t.Errorf("testdata has no row for %s", name)
 		}
 	}
 }

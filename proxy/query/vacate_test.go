@@ -40,7 +40,7 @@ func TestVacates(t *testing.T) {
 		"":                                                           nil,
 	} {
 		if got := Vacates([]byte(sql), Syntax{}); len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v, want %v", sql, got, want)
+			t.Errorf("%s: got %v, want %v", sql, got, want)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestMentions(t *testing.T) {
 		"bbb database": true, "BBB dataBase": true, "datbase datafase": false,
 	} {
 		if mentions([]byte(text)) != want {
-			t.Errorf("%q: not %v", text, want)
+			t.Errorf("%q: got the opposite of %v", text, want)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func BenchmarkVacatesOfOthers(b *testing.B) {
 	sql := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711 AND bid = 12")
 	for b.Loop() {
 		if Vacates(sql, Syntax{}) != nil {
-			b.Fatal("it wants a database")
+			b.Fatal("a harmless statement wants a database for itself")
 		}
 	}
 }
@@ -71,7 +71,7 @@ func FuzzVacates(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sql string) {
 		for _, v := range Vacates([]byte(sql), Syntax{}) {
 			if v.Database == "" || len(v.Database) > longestName {
-				t.Errorf("%q", v.Database)
+				t.Errorf("the database is %q", v.Database)
 			}
 		}
 	})
