@@ -2,8 +2,8 @@ package catalog
 
 import "testing"
 
-// large is a database of 2,000 functions of about 1 KB and 5,000 tables with a
-// default, a check, a foreign key, every fifth with a trigger, and 500 views.
+// large is a database of 2,000 functions of about 1 KB, 5,000 tables with a default, a check and a foreign key,
+// every fifth of them with a trigger, and 500 views.
 const large = `DO $do$ BEGIN
 FOR i IN 1..2000 LOOP
   EXECUTE format('CREATE FUNCTION f%s() RETURNS trigger LANGUAGE plpgsql AS %L', i,

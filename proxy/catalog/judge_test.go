@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// bodies of functions and what they may leave.
+// bodies are bodies of functions, with what these may leave.
 var bodies = []struct {
 	language string
 	want     Verdict
@@ -15,7 +15,7 @@ var bodies = []struct {
 	{"sql", Harmless, ""},
 	{"plpgsql", Harmless, "DECLARE x int; BEGIN SELECT 1 INTO x; UPDATE t SET a = 1; RETURN x; END"},
 
-	// settings
+	// These are about settings.
 	{"sql", Keeps, "SELECT set_config('a.b', $1, false)"},
 	{"sql", Keeps, "SELECT set_config($1, $2, $3)"},
 	{"sql", Keeps, `SELECT "set_config"('a.b', 'x', true AND false)`},
@@ -58,7 +58,7 @@ var bodies = []struct {
 	{"sql", Harmless, "SELECT setting FROM pg_settings"},
 	{"sql", Spoils, "SELECT setseed(0.5)"},
 
-	// dynamic SQL
+	// These run dynamic SQL.
 	{"plpgsql", runs, "BEGIN EXECUTE 'SELECT 1'; END"},
 	{"plpgsql", runs, "BEGIN RETURN QUERY EXECUTE x; END"},
 	{"plpgsql", runs, "BEGIN DO $x$ BEGIN END $x$; END"},
@@ -67,7 +67,7 @@ var bodies = []struct {
 	{"sql", runs, "SELECT query_to_xml($1, true, true, '')"},
 	{"plpgsql", Spoils, "BEGIN LOAD 'x'; END"},
 
-	// temporary objects and what else the server can be asked for
+	// These make temporary objects, or other things for which the server can be asked.
 	{"plpgsql", Asks, "BEGIN CREATE TEMP TABLE x (a int) ON COMMIT DROP; END"},
 	{"plpgsql", Asks, "BEGIN CREATE TABLE x (a int); END"},
 	{"plpgsql", Asks, "BEGIN CREATE OR REPLACE VIEW x AS SELECT 1; END"},
@@ -85,11 +85,11 @@ var bodies = []struct {
 	{"sql", Asks, "SELECT lo_open(1, 2)"},
 	{"sql", Spoils, "SELECT pg_start_backup('x')"},
 
-	// what only looks like it, and what cannot be read
+	// These only look like the above, or cannot be parsed.
 	{"plpgsql", Harmless, "BEGIN -- SET x = 1;\n /* ; EXECUTE /* ; */ ; LISTEN x */ RETURN 'x; SET a.b = 1'; END"},
 	{"plpgsql", Harmless, "BEGIN RETURN $q$; EXECUTE $q$ || E'\\'; EXECUTE '; END"},
 	{"plpgsql", runs, `BEGIN RETURN '\'; EXECUTE x; --'; END`},
-	{"plpgsql", runs, `BEGIN RETURN '\' || '; EXECUTE x; --'; END`}, // where backslashes escape
+	{"plpgsql", runs, `BEGIN RETURN '\' || '; EXECUTE x; --'; END`}, // this is only code if backslashes escape
 	{"plpgsql", runs, "BEGIN RETURN 'unterminated"},
 	{"plpgsql", runs, "BEGIN /* unterminated"},
 }
@@ -97,19 +97,19 @@ var bodies = []struct {
 func TestJudge(t *testing.T) {
 	for _, c := range bodies {
 		if got := judge(c.source, c.language).verdict; got != c.want {
-			t.Errorf("%s %q: %v, want %v", c.language, c.source, got, c.want)
+			t.Errorf("%s %q: got %v, want %v", c.language, c.source, got, c.want)
 		}
 	}
 }
 
-// TestDefinitions lists what fires event triggers.
+// TestDefinitions checks which statements fire event triggers.
 func TestDefinitions(t *testing.T) {
 	for source, want := range map[string]bool{
 		"CREATE TABLE x (a int)": true, "COMMENT ON TABLE x IS 'y'": true, "SELECT 1; GRANT a TO b": true,
 		"SELECT a INTO x": true, "INSERT INTO x VALUES (1)": false, "SELECT comment FROM x": false,
 	} {
 		if got := judge(source, "sql").ddl; got != want {
-			t.Errorf("%q: %v, want %v", source, got, want)
+			t.Errorf("%q: got %v, want %v", source, got, want)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestNative(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := s.Function("", c.name); got != c.want {
-			t.Errorf("%+v: %v", c, got)
+			t.Errorf("%+v: got %v", c, got)
 		}
 	}
 }
@@ -148,12 +148,12 @@ func TestUnseen(t *testing.T) {
 		more []string
 		want Verdict
 	}{
-		"nothing more":         {[]string{"function", "f", "sql", "vf", "SELECT 1"}, Keeps},
-		"a harmless extension": {[]string{"function", "f", "forgetful", "vf", ""}, Keeps},
-		"a pure function in C": {[]string{"function", "f", "c", "if", ""}, Keeps},
-		"another extension":    {[]string{"function", "f", "c", "vf", ""}, Spoils},
-		"a function in plperl": {[]string{"function", "f", "plperl", "vf", ""}, Spoils},
-		"a language, for DO":   {[]string{"language", "plperl", "", "", ""}, Spoils},
+		"nothing more":                 {[]string{"function", "f", "sql", "vf", "SELECT 1"}, Keeps},
+		"a harmless extension":         {[]string{"function", "f", "forgetful", "vf", ""}, Keeps},
+		"a pure function in C":         {[]string{"function", "f", "c", "if", ""}, Keeps},
+		"another extension":            {[]string{"function", "f", "c", "vf", ""}, Spoils},
+		"a function in plperl":         {[]string{"function", "f", "plperl", "vf", ""}, Spoils},
+		"a language, which DO may use": {[]string{"language", "plperl", "", "", ""}, Spoils},
 	} {
 		s, err := Read(nil, [][]string{{"version", "1", "", "", ""}, dynamic, caller, keeper, {"uses", "wt", "fdynamic", "", ""}, {"uses", "a", "fcaller", "", ""}, c.more})
 		if err != nil {
@@ -164,14 +164,14 @@ func TestUnseen(t *testing.T) {
 			"a table": s.Relation("", "t", true), "anything": s.Anything(), "code": s.Unseen(), "of PostgreSQL's own": s.Function("", "query_to_xml"),
 		} {
 			if got != c.want {
-				t.Errorf("%s, %s: %v", name, what, got)
+				t.Errorf("%s, %s: got %v", name, what, got)
 			}
 		}
 		if got := s.Function("", "x"); got != Spoils {
-			t.Errorf("%s: one that was made past pgherd since: %v", name, got)
+			t.Errorf("%s: got %v for an object that was made since, not through pgherd", name, got)
 		}
 		if got := s.Function("", "keeper"); got != Keeps {
-			t.Errorf("%s: what is seen: %v", name, got)
+			t.Errorf("%s: got %v for what the snapshot has", name, got)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func TestUnseen(t *testing.T) {
 func TestOutlasting(t *testing.T) {
 	for name := range outlasting {
 		if builtins()[name] != Spoils || judge("SELECT "+name+"()", "sql").verdict != Spoils {
-			t.Errorf("%s: %v", name, builtins()[name])
+			t.Errorf("function %s: got %v", name, builtins()[name])
 		}
 	}
 }
@@ -192,12 +192,12 @@ func TestKey(t *testing.T) {
 		{long + "yz", long}, {"Größe", "Gr\xf6\xdfe"}, {"Größe", "Gr\x80\x80\x80\x80e"},
 	} {
 		if key(same[0]) != key(same[1]) {
-			t.Errorf("%q and %q are not the same", same[0], same[1])
+			t.Errorf("%q and %q have different results, want the same", same[0], same[1])
 		}
 	}
 	for _, other := range [][2]string{{"a", "A"}, {"Größe", "Gre"}, {long, long[1:]}} {
 		if key(other[0]) == key(other[1]) {
-			t.Errorf("%q and %q are the same", other[0], other[1])
+			t.Errorf("%q and %q have the same result, want different ones", other[0], other[1])
 		}
 	}
 }

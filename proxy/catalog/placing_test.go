@@ -43,13 +43,13 @@ func checkPlacing(t *testing.T, s *Snapshot) {
 				schema, base = "", name
 			}
 			if got := ask(schema, base); got != want {
-				t.Errorf("%s %s: %d, want %s", words[1], name, got, words[0])
+				t.Errorf("%s %s: got %d, want %s", words[1], name, got, words[0])
 			}
 		}
 	}
 }
 
-// placing is the end of TestServer.
+// placing is the last part of TestServer.
 func placing(t *testing.T, d *database) {
 	d.make(t, placingSchema)
 	t.Run("table", func(t *testing.T) { checkPlacing(t, d.snapshot(t, nil)) })
@@ -62,10 +62,10 @@ func placing(t *testing.T, d *database) {
 	t.Run("isolation", func(t *testing.T) { checkIsolation(t, d) })
 }
 
-// checkUnnamed makes what a text does not name, one by one.
+// checkUnnamed creates, one by one, what a text does not name.
 func checkUnnamed(t *testing.T, d *database) {
 	if got := d.snapshot(t, nil).Placing().Anything(); got != route.Reads {
-		t.Errorf("more(computed) can be written like a column, but not without its name: %v", got)
+		t.Errorf("a function written like a column, which the text names, counts as unnamed: %v", got)
 	}
 	before := d.snapshot(t, nil)
 	for _, c := range []struct {
@@ -87,7 +87,7 @@ func checkUnnamed(t *testing.T, d *database) {
 		after := d.snapshot(t, before)
 		d.exec(t, c.undo)
 		if before = d.snapshot(t, after); before.Placing().Anything() != route.Reads || after.Placing().Anything() != c.want {
-			t.Errorf("%s: %v, and without it %v", c.make, after.Placing().Anything(), before.Placing().Anything())
+			t.Errorf("%s: got %v, and without it %v", c.make, after.Placing().Anything(), before.Placing().Anything())
 		}
 	}
 }
@@ -120,23 +120,23 @@ func checkPlacingChanges(t *testing.T, d *database) {
 			ask = last.Placing().Function
 		}
 		if got := ask("", c.name); got != c.want {
-			t.Errorf("%s: %s is %v, want %v", c.sql, c.name, got, c.want)
+			t.Errorf("after %s: %s is %v, want %v", c.sql, c.name, got, c.want)
 		}
 	}
 }
 
-// checkIsolation checks that READ COMMITTED is reported only where nothing could set another level.
+// checkIsolation checks that READ COMMITTED is reported only if nothing can set another level.
 func checkIsolation(t *testing.T, d *database) {
 	fresh := func(options string) *Snapshot {
 		other := &database{d.herd, d.admin, connect(t, d.herd, herd.UserMD5, options)}
 		return other.snapshot(t, nil)
 	}
 	if !fresh("").ReadCommitted() {
-		t.Error("nothing says otherwise")
+		t.Error("the level is not reported as READ COMMITTED")
 	}
 	for _, options := range []string{"default_transaction_isolation=serializable", "default_transaction_isolation='read committed'"} {
 		if fresh(options).ReadCommitted() {
-			t.Errorf("a session with %s does not know the default", options)
+			t.Errorf("a session with %s does not report the database's default", options)
 		}
 	}
 	last := fresh("")
@@ -148,16 +148,16 @@ func checkIsolation(t *testing.T, d *database) {
 	} {
 		d.exec(t, "DO $$BEGIN CREATE ROLE nobody; EXCEPTION WHEN duplicate_object THEN END$$;"+c.make)
 		if last = d.snapshot(t, last); last.ReadCommitted() {
-			t.Errorf("not noticed: %s", c.make)
+			t.Errorf("the next question does not notice: %s", c.make)
 		}
 		d.exec(t, c.undo)
 		if last = d.snapshot(t, last); !last.ReadCommitted() {
-			t.Errorf("not noticed: %s", c.undo)
+			t.Errorf("the next question does not notice: %s", c.undo)
 		}
 	}
 	d.rows(t, "SET default_transaction_isolation = serializable")
 	if other := d.snapshot(t, last); other.ReadCommitted() || other == last || other.version != last.version || !last.ReadCommitted() {
-		t.Error("the session that asks has changed it: another Snapshot of the same version")
+		t.Error("the setting of the session that asks makes another Snapshot of the same version")
 	}
 }
 
@@ -179,7 +179,7 @@ func TestPlacingBlind(t *testing.T) {
 			"public.pg_user": {p.Relation("public", "pg_user"), route.Unheard},
 		} {
 			if c[0] != c[1] {
-				t.Errorf("%s: %s: %v, want %v", name, what, c[0], c[1])
+				t.Errorf("%s: %s: got %v, want %v", name, what, c[0], c[1])
 			}
 		}
 		if s.ReadCommitted() {
@@ -197,11 +197,11 @@ func TestPlacingAllocates(t *testing.T) {
 	got := testing.AllocsPerRun(100, func() {
 		p := s.Placing()
 		if p.Function("", "f") != route.Reads || p.Relation("public", "u") != route.Reads || p.Field("f") != route.Reads || p.Field("a") != route.Unheard || p.Anything() != route.Reads {
-			t.Error("it is not as it was read")
+			t.Error("the script has been changed")
 		}
 	})
 	if got != 0 {
-		t.Errorf("%v allocations", got)
+		t.Errorf("got %v allocations, want none", got)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestPlacingRoutes(t *testing.T) {
 	} {
 		r := route.Request{Text: []byte(text), Script: query.Parse([]byte(text), query.Syntax{}), Catalog: s.Placing()}
 		if got := route.Place(&r, &route.Settings{Balance: true}); got.Where != want {
-			t.Errorf("%s: %v by %s: %s", text, got.Where, got.Rule, got.Why)
+			t.Errorf("%s: placed on %v by rule %s: %s", text, got.Where, got.Rule, got.Why)
 		}
 	}
 }

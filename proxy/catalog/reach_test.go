@@ -8,7 +8,7 @@ import (
 	"pgherd/proxy/query"
 )
 
-// reachable is of a database in which a view and a trigger lead to functions.
+// reachable is the Snapshot of a database in which a view and a trigger lead to functions.
 func reachable(t *testing.T) *Snapshot {
 	t.Helper()
 	s, err := Read(nil, [][]string{{"version", "1", "", "", ""},
@@ -43,7 +43,7 @@ func TestConcerns(t *testing.T) {
 		{"note", "PREPARE p AS INSERT INTO orders VALUES (1)", true},
 		{"note", "EXECUTE p", true},
 		{"note", "DO 'BEGIN END'", true},
-		{"items", "INSERT INTO orders VALUES (1)", true}, // by the trigger's text
+		{"items", "INSERT INTO orders VALUES (1)", true}, // the trigger's function names it
 		{"orders", "SELECT * FROM report", true},
 		{"orders", "SELECT * FROM orders", true},
 		{"plain, note", "SELECT * FROM orders, plain", true},
@@ -62,7 +62,7 @@ func TestConcerns(t *testing.T) {
 	}
 }
 
-// TestConcerning counts what no answer tells apart.
+// TestConcerning counts the definitions that concern what no answer distinguishes.
 func TestConcerning(t *testing.T) {
 	e := NewShared().Entry("app")
 	e.Store(e.Ask(time.Time{}), reachable(t))

@@ -7,7 +7,7 @@ import (
 	"pgherd/proxy/route"
 )
 
-// TestNothingKnown looks at a nil Snapshot, and at one of an answer that was too long.
+// TestNothingKnown checks a nil Snapshot, and the Snapshot of an answer that was too long.
 func TestNothingKnown(t *testing.T) {
 	rows := [][]string{{"version", "1:2", "", "", ""}}
 	for range maxRows {
@@ -18,7 +18,7 @@ func TestNothingKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, err := Read(long, rows[:1]); err != nil || again != long {
-		t.Errorf("an answer that was too long is asked for again: %v", err)
+		t.Errorf("an answer that was too long is not accepted: %v", err)
 	}
 	for name, s := range map[string]*Snapshot{"nil": nil, "too long": long} {
 		for _, got := range []Verdict{
@@ -26,7 +26,7 @@ func TestNothingKnown(t *testing.T) {
 			s.Relation("public", "pg_t", true), s.Anything(), s.DDL(), s.Function("pg_temp_3", "now"),
 		} {
 			if got != Spoils {
-				t.Errorf("%s: %v", name, got)
+				t.Errorf("%s: got %v", name, got)
 			}
 		}
 		for _, got := range []Verdict{
@@ -34,7 +34,7 @@ func TestNothingKnown(t *testing.T) {
 			s.Relation("", "pg_class", false), s.Relation("information_schema", "tables", false),
 		} {
 			if got != Harmless {
-				t.Errorf("%s: %v", name, got)
+				t.Errorf("%s: got %v", name, got)
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func TestEmpty(t *testing.T) {
 		{s.Relation("", "t", true), Harmless}, {s.Relation("pg_temp_1", "t", false), Keeps},
 	} {
 		if c.got != c.want {
-			t.Errorf("%v, want %v", c.got, c.want)
+			t.Errorf("got %v, want %v", c.got, c.want)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestReadRefuses(t *testing.T) {
 		{version, {"names", "r", "", "t", ""}}, {version, {"names", "", "", "t", ""}},
 	} {
 		if s, err := Read(nil, rows); err == nil {
-			t.Errorf("%q: %+v", rows, s)
+			t.Errorf("%q: got %+v", rows, s)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestPlain(t *testing.T) {
 		`a\057b`: "a/b", `\177\200`: "\x7f\x80", `\777`: "\x80", `\+57`: "\x80",
 	} {
 		if got := plain(escaped); got != want {
-			t.Errorf("%q: %q, want %q", escaped, got, want)
+			t.Errorf("%q: got %q, want %q", escaped, got, want)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestLongChain(t *testing.T) {
 	rows = append(rows, []string{"uses", "w" + last, "bset_config", "", ""}, []string{"uses", "wx", "w" + last, "", ""})
 	s, err := Read(nil, rows)
 	if err != nil || s.Relation("", "x", true) != Keeps || s.Relation("", "x", false) != Harmless {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -116,17 +116,17 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if s.Relation("", "t", false) > s.Relation("", "t", true) {
-			t.Error("to write is less than to read")
+			t.Error("a write counts as less than a read")
 		}
 		for name := range s.functions {
 			s.Function("", name)
 			if s.Placing().Function("public", name) == route.Unheard {
-				t.Errorf("%q is not heard of", name)
+				t.Errorf("placing %q is not known", name)
 			}
 		}
 		for name, p := range s.relations {
 			if got := s.Placing().Relation("public", name); got != p.relation() {
-				t.Errorf("%q is %v, asked for %v", name, p, got)
+				t.Errorf("%q is read as %v, asked for %v", name, p, got)
 			}
 		}
 	})

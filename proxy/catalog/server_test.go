@@ -20,10 +20,9 @@ import (
 //go:embed testdata/schema.sql
 var schema string
 
-const longestAnswer = 20 * time.Second // on a busy machine; a question that waits for others never ends
+const longestAnswer = 20 * time.Second // this is enough on a busy machine; a question that waits for other sessions never ends
 
-// database is one of a running PostgreSQL, with connections of its superuser and of
-// an ordinary user.
+// database is a database of a running PostgreSQL, with connections of its superuser and of an ordinary user.
 type database struct {
 	herd        *herd.Herd
 	admin, user *pgconn.PgConn
@@ -56,8 +55,7 @@ func (d *database) exec(t testing.TB, sql string) {
 
 var atomicBody = regexp.MustCompile(`(?m)BEGIN ATOMIC (.*); END;$`)
 
-// make creates what a file says. Before PostgreSQL 14 bodies are text, and there is
-// as much to be found out about that.
+// make creates the objects of a file. Before PostgreSQL 14 bodies of functions are texts, which reveal as much.
 func (d *database) make(t testing.TB, sql string) {
 	t.Helper()
 	if d.hasText(t) {
@@ -71,9 +69,9 @@ func (d *database) hasText(t testing.TB) bool {
 	return err == nil && version < 14_00_00
 }
 
-// verdicts is what is expected of what schema.sql makes.
+// verdicts are the expected verdicts on the objects of schema.sql.
 func (d *database) verdicts(t testing.TB) string {
-	if d.hasText(t) { // a text in which pg_settings is updated is taken for set_config
+	if d.hasText(t) { // a text that updates pg_settings counts as set_config
 		return strings.Replace(verdicts, "asks function updates_settings_atomic", "keeps function updates_settings_atomic\nasks function", 1)
 	}
 	return verdicts
@@ -109,7 +107,7 @@ func (d *database) snapshot(t testing.TB, previous *Snapshot) *Snapshot {
 	return s
 }
 
-// of is the verdict that a line of testdata/verdicts.txt asks for.
+// of returns the verdict on the object of a line of testdata/verdicts.txt.
 func (s *Snapshot) of(kind, name string) Verdict {
 	switch kind {
 	case "function":
@@ -124,7 +122,7 @@ func (s *Snapshot) of(kind, name string) Verdict {
 	return s.DDL()
 }
 
-// pgbench is what "pgbench -i --foreign-keys" makes.
+// pgbench has the tables that "pgbench -i --foreign-keys" creates.
 const pgbench = `CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));
 CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int REFERENCES pgbench_branches, tbalance int, filler char(84));
 CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int REFERENCES pgbench_branches, abalance int, filler char(84));
@@ -139,12 +137,12 @@ func TestServer(t *testing.T) {
 	empty := d.snapshot(t, nil)
 	checkEmpty(t, empty)
 	if again, rows := d.snapshot(t, empty), d.rows(t, Question(empty)); again != empty || len(rows) != 1 {
-		t.Error("nothing has changed, and yet the snapshot has")
+		t.Error("nothing has changed, but the snapshot has")
 	}
 	d.exec(t, pgbench)
 	bench := d.snapshot(t, empty)
 	if checkEmpty(t, bench); bench == empty {
-		t.Error("pgbench's tables were not noticed")
+		t.Error("the creation of pgbench's tables was not noticed")
 	}
 	d.make(t, schema)
 	full := d.snapshot(t, bench)
@@ -161,7 +159,7 @@ func checkEmpty(t *testing.T, s *Snapshot) {
 	t.Helper()
 	quiet := s.Anything() == Harmless && s.DDL() == Harmless && s.Placing().Anything() == route.Reads
 	if len(s.functions)+len(s.reads)+len(s.writes)+len(s.calls) > 0 || !quiet {
-		t.Errorf("a database without objects: %+v", s)
+		t.Errorf("a database without objects: got %+v", s)
 	}
 }
 
@@ -174,13 +172,13 @@ func checkVerdicts(t *testing.T, s *Snapshot, lines string) {
 		}
 		for _, name := range words[2:] {
 			if got := s.of(words[1], name); got.String() != words[0] {
-				t.Errorf("%s %s: %v, want %s", words[1], name, got, words[0])
+				t.Errorf("%s %s: got %v, want %s", words[1], name, got, words[0])
 			}
 		}
 	}
 }
 
-// checkAnything makes what a text does not name, one by one.
+// checkAnything creates, one by one, what a text does not name.
 func checkAnything(t *testing.T, d *database) {
 	before := d.snapshot(t, nil)
 	for _, c := range []struct{ make, undo string }{
@@ -196,19 +194,19 @@ func checkAnything(t *testing.T, d *database) {
 		after := d.snapshot(t, before)
 		d.exec(t, c.undo)
 		if before = d.snapshot(t, after); before.Anything() != Harmless || after.Anything() == Harmless {
-			t.Errorf("%s: %v, and without it %v", c.make, after.Anything(), before.Anything())
+			t.Errorf("%s: got %v, and without it %v", c.make, after.Anything(), before.Anything())
 		}
 	}
 	d.exec(t, "CREATE EVENT TRIGGER loud ON ddl_command_end EXECUTE FUNCTION on_ddl()")
 	s := d.snapshot(t, nil)
 	if s.DDL() != Keeps || s.Anything() != Harmless || s.Function("", "defines") != Keeps {
-		t.Errorf("event trigger: DDL %v, anything %v, function with DDL %v", s.DDL(), s.Anything(), s.Function("", "defines"))
+		t.Errorf("with an event trigger: DDL is %v, anything is %v, a function with DDL is %v", s.DDL(), s.Anything(), s.Function("", "defines"))
 	}
 	d.exec(t, "DROP EVENT TRIGGER loud")
 }
 
-// checkForgetful checks that an extension that is known to leave nothing does not make its database
-// one in which something may be left.
+// checkForgetful checks that an extension that is known to leave nothing does not change what may be left in
+// its database.
 func checkForgetful(t *testing.T, d *database) {
 	d.exec(t, "DROP EXTENSION dblink, isn; DROP FUNCTION sneaky(text, text, bool)")
 	there := d.rows(t, "SELECT name FROM pg_available_extensions WHERE name = ANY ('"+Forgetful()+"')")
@@ -218,12 +216,12 @@ func checkForgetful(t *testing.T, d *database) {
 	for _, row := range there {
 		d.exec(t, fmt.Sprintf("SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS %q CASCADE", row[0]))
 		if s := d.snapshot(t, nil); s.Unseen() != Keeps {
-			t.Errorf("with %s: %v", row[0], s.Unseen())
+			t.Errorf("with %s: got %v", row[0], s.Unseen())
 		}
 	}
 	d.exec(t, "CREATE EXTENSION dblink")
 	if s := d.snapshot(t, nil); s.Unseen() != Spoils {
-		t.Errorf("with dblink: %v", s.Unseen())
+		t.Errorf("with dblink: got %v", s.Unseen())
 	}
 }
 
@@ -245,7 +243,7 @@ func checkChanges(t *testing.T, d *database) {
 		d.exec(t, sql)
 		before := last
 		if last = d.snapshot(t, before); last == before {
-			t.Errorf("not noticed: %s", sql)
+			t.Errorf("this change was not noticed: %s", sql)
 		}
 	}
 	for _, sql := range []string{
@@ -253,23 +251,22 @@ func checkChanges(t *testing.T, d *database) {
 		"CREATE TEMP TABLE t (a int DEFAULT 1 CHECK (a > 0)); CREATE TEMP VIEW v AS TABLE t; CREATE TEMP TABLE u () INHERITS (t)",
 	} {
 		if d.exec(t, sql); d.snapshot(t, last) != last {
-			t.Errorf("changes nothing: %s", sql)
+			t.Errorf("this was noticed as a change: %s", sql)
 		}
 	}
 }
 
-// checkSession checks that the question leaves nothing behind in its session.
+// checkSession checks that the question changes nothing in its session.
 func checkSession(t *testing.T, d *database) {
 	state := "SELECT name, setting FROM pg_settings UNION ALL SELECT 'xact', txid_current_if_assigned()::text ORDER BY 1"
 	before := fmt.Sprint(d.rows(t, state))
 	d.snapshot(t, nil)
 	if after := fmt.Sprint(d.rows(t, state)); after != before || d.user.TxStatus() != 'I' {
-		t.Errorf("the session was changed: %s, before %s", after, before)
+		t.Errorf("the session's settings are %s, want as before: %s", after, before)
 	}
 }
 
-// checkOddSessions checks that the question works where a user has hidden the catalogs, on purpose
-// or not.
+// checkOddSessions checks that the question works even if a user has hidden the catalogs, on purpose or not.
 func checkOddSessions(t *testing.T, d *database) {
 	d.exec(t, "BEGIN ISOLATION LEVEL SERIALIZABLE") // a DEFERRABLE one would wait for its end
 	d.exec(t, "INSERT INTO plain VALUES (2)")
@@ -287,7 +284,7 @@ func checkOddSessions(t *testing.T, d *database) {
 		}
 		s, err := Read(nil, other.rows(t, Question(nil)))
 		if err != nil {
-			t.Fatalf("%s: %v", options, err)
+			t.Fatalf("with %s: %v", options, err)
 		}
 		checkVerdicts(t, s, d.verdicts(t))
 	}

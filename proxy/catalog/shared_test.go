@@ -9,17 +9,17 @@ func TestOneAsksEachPeriod(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	if _, mine := e.Claim(now, time.Second, false); !mine {
-		t.Error("no session is to ask first")
+		t.Error("Claim refuses the first question")
 	}
 	if _, mine := e.Claim(now.Add(time.Second-1), time.Second, false); mine {
-		t.Error("asked again too soon")
+		t.Error("Claim allows another question before the period is over")
 	}
 	if _, mine := e.Claim(now.Add(time.Second), time.Second, false); !mine {
-		t.Error("not asked again")
+		t.Error("Claim refuses another question after the period")
 	}
 	e.Changed()
 	if _, mine := e.Claim(now.Add(time.Second), time.Second, false); !mine {
-		t.Error("a change is not asked for")
+		t.Error("Claim refuses a question after a change")
 	}
 }
 
@@ -29,18 +29,18 @@ func TestAnswerFromBeforeAChangeIsOld(t *testing.T) {
 	first, second := new(Snapshot), new(Snapshot)
 	old, _ := e.Claim(now, time.Second, false)
 	e.Changed()
-	e.Store(old, first) // better than nothing
+	e.Store(old, first) // an old answer is better than none
 	if e.Snapshot() != first || !e.Stale() || !e.Known() {
-		t.Error("it is not known, or not known to be old")
+		t.Error("an old answer is not stored, or does not count as stale")
 	}
 	fresh, mine := e.Claim(now, time.Second, false)
 	if !mine {
-		t.Error("no session is to ask again")
+		t.Error("Claim refuses another question after an old answer")
 	}
 	e.Store(fresh, second)
 	e.Store(old, first)
 	if e.Snapshot() != second || e.Stale() {
-		t.Error("the newer answer was not kept")
+		t.Error("an older answer replaces a newer one")
 	}
 }
 
@@ -50,12 +50,12 @@ func TestFailuresAreAskedAgainAndThenTaken(t *testing.T) {
 	for range failuresLimit {
 		ticket, mine := e.Claim(now, time.Second, false)
 		if !mine || e.Known() {
-			t.Fatal("it is not asked again")
+			t.Fatal("Claim refuses another question after a failure")
 		}
 		e.Failed(ticket)
 	}
 	if !e.Known() || e.Snapshot() != nil {
-		t.Error("it is asked for ever")
+		t.Error("Claim allows questions without a limit")
 	}
 }
 
@@ -68,12 +68,12 @@ func TestEndedSessionsLeaveWhatIsKnown(t *testing.T) {
 	for range failuresLimit {
 		ticket, mine := e.Claim(now, time.Second, false)
 		if !mine {
-			t.Fatal("it is not asked again")
+			t.Fatal("Claim refuses another question after a failure")
 		}
 		e.Unanswered(ticket)
 	}
 	if e.Snapshot() != first {
-		t.Error("what is known is forgotten")
+		t.Error("the known answer is forgotten after failures")
 	}
 }
 
@@ -83,7 +83,7 @@ func TestNothingKnownIsNotAskedForEver(t *testing.T) {
 		e.Unanswered(e.Ask(time.Unix(1000, 0)))
 	}
 	if !e.Known() {
-		t.Error("it is asked for ever")
+		t.Error("Claim allows questions without a limit")
 	}
 }
 
@@ -91,7 +91,7 @@ func TestOneEntryPerDatabase(t *testing.T) {
 	s := NewShared()
 	first, again, other := s.Entry("a"), s.Entry("a"), s.Entry("b")
 	if first != again || first == other {
-		t.Error("entries are mixed up")
+		t.Error("databases share an entry")
 	}
 }
 
@@ -104,43 +104,43 @@ func TestDefinitionUnderWay(t *testing.T) {
 	before := e.Tick()
 	n := e.Begin(nil)
 	if e.Tick() == before || !e.Stale() {
-		t.Error("it does not show that a definition is under way")
+		t.Error("the entry does not show that a definition is under way")
 	}
-	e.Store(e.Ask(now), new(Snapshot)) // it may have been asked before the definition took effect
+	e.Store(e.Ask(now), new(Snapshot)) // the question may have been asked before the definition took effect
 	if !e.Stale() {
-		t.Error("what was read while it was under way counts for afterwards")
+		t.Error("an answer to a question asked during the definition counts after it")
 	}
 	during := e.Tick()
 	e.Changed()
 	e.End(n)
 	if e.Tick() == during || !e.Stale() {
-		t.Error("its effect is not told")
+		t.Error("the entry does not show that the definition has taken effect")
 	}
 	fresh, mine := e.Claim(now, time.Second, false)
 	e.Store(fresh, new(Snapshot))
 	if !mine || e.Stale() {
-		t.Error("what was read afterwards is not enough")
+		t.Error("an answer to a question asked after the definition does not count")
 	}
 }
 
-// TestWhoNeedsAnAnswerAsks, if nobody else is asking; an answer to a question from
-// before is none.
+// TestWhoNeedsAnAnswerAsks checks that a session that needs an answer asks for it if no other session is asking.
+// An answer to a question from before does not count.
 func TestWhoNeedsAnAnswerAsks(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)
 	periodic, _ := e.Claim(now, time.Second, false)
 	asks := e.Asks()
 	if _, mine := e.Claim(now, time.Second, true); mine {
-		t.Error("two ask at once")
+		t.Error("two sessions ask at the same time")
 	}
 	e.Store(periodic, new(Snapshot))
 	if e.Answered(asks) {
-		t.Error("an answer from before is taken")
+		t.Error("an answer to a question from before counts")
 	}
 	needed, mine := e.Claim(now, time.Second, true)
 	e.Store(needed, new(Snapshot))
 	if !mine || !e.Answered(asks) {
-		t.Error("no session is to ask, though one needs the answer")
+		t.Error("Claim refuses a session that needs the answer")
 	}
 }
 
@@ -153,18 +153,18 @@ func TestPartial(t *testing.T) {
 	e.Refresh(now)
 	e.Store(before, new(Snapshot))
 	if !e.Partial() || e.Stale() {
-		t.Error("all is known, or statements may do more")
+		t.Error("a database whose answer is too long counts as known, or its statements may do more")
 	}
 	now = now.Add(settles)
 	after, mine := e.Claim(now, time.Second, false)
 	e.Store(after.Answered(now.Add(time.Second)), new(Snapshot))
 	if !mine || e.Partial() {
-		t.Error("no session is to ask, or the answer is not stored")
+		t.Error("Claim refuses, or the answer is not stored")
 	}
 	if e.Refresh(now); e.Due(now.Add(time.Second)) || !e.Due(now.Add(time.Second*(1+restFactor))) {
-		t.Error("a question that took long is asked again at once, or never")
+		t.Error("a question that took long is allowed again at once, or never")
 	}
 	if _, mine := e.Claim(now.Add(time.Second), time.Second, true); !mine {
-		t.Error("who needs it does not ask")
+		t.Error("Claim refuses a session that needs the answer")
 	}
 }
