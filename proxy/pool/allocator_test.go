@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A scenario in testdata/home is a list of lines; indented lines are what the
-// home wants done because of the line above them, in order:
+// A scenario in testdata/home is a list of lines. Indented lines are what the allocator wants done because of the
+// line above them, in order:
 //
 //	case NAME                     begins anew
 //	limits node=2 db=1 user=3     no limit where none is given
@@ -59,7 +59,7 @@ func playScenarios(t *testing.T, text string) {
 		}
 		got, err := p.do(s.line)
 		if err != nil || !slices.Equal(got, s.want) {
-			t.Fatalf("line %d: case %s: %s: %q, want %q, %v", s.number, p.name, s.line, got, s.want, err)
+			t.Fatalf("line %d: case %s: %s: got %q, want %q, error %v", s.number, p.name, s.line, got, s.want, err)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func steps(text string) (all []step) {
 type scenario struct {
 	name  string
 	home  *Allocator
-	moved map[string]Ticket // by worker and session
+	moved map[string]Ticket // the tickets of moves, by worker and session
 }
 
 func (p *scenario) do(line string) ([]string, error) {
@@ -124,7 +124,7 @@ func (p *scenario) do(line string) ([]string, error) {
 	return nil, fmt.Errorf("no such step")
 }
 
-// told writes actions as the scenarios do.
+// told writes actions in the words of the scenarios.
 func (p *scenario) told(actions []Action) (lines []string) {
 	for _, a := range actions {
 		t := a.Ticket
@@ -168,7 +168,7 @@ func TestClosedTwicePanics(t *testing.T) {
 	h := NewAllocator(Limits{})
 	defer func() {
 		if recover() == nil {
-			t.Error("it was counted below zero")
+			t.Error("a counter has gone below zero")
 		}
 	}()
 	h.Gone(Key{})

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// keeper is what an Allocator and the oracle have in common.
+// keeper has the methods that an Allocator and the oracle have in common.
 type keeper interface {
 	Ask(Ticket) []Action
 	Spare(Key, int) []Action
 	Gone(Key) []Action
 }
 
-// BenchmarkHandOver has 2,000 sessions on 4 workers share 20 servers. One gives its server back,
-// the session that has waited longest gets it, and the former asks again.
+// BenchmarkHandOver shares 20 servers among 2,000 sessions on 4 workers. One session gives its server back, the
+// session that has waited longest gets it, and the first one asks again.
 func BenchmarkHandOver(b *testing.B) {
 	const sessions, servers = 2000, 20
 	for _, pools := range []int{1, 50, sessions} {
@@ -43,7 +43,7 @@ func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 	for i := 0; b.Loop(); i++ {
 		from := holders[i%servers]
 		given := k.Spare(from.Key, from.Worker)
-		if len(given) == 1 && given[0].Deed == Evict { // its place goes to another pool
+		if len(given) == 1 && given[0].Deed == Evict { // the place goes to another pool
 			given = k.Gone(from.Key)
 		}
 		if len(given) != 1 {
@@ -54,8 +54,8 @@ func handOver(b *testing.B, k keeper, sessions, servers, pools int) {
 	}
 }
 
-// BenchmarkOthersWait has 2,000 sessions wait because of the limit of their own pair, while a
-// session of another pair gives a server back and takes it again.
+// BenchmarkOthersWait has 2,000 sessions that wait because of their own pair's limit, while a session of another
+// pair gives a server back and takes it again.
 func BenchmarkOthersWait(b *testing.B) {
 	for name, make := range map[string]func(Limits) keeper{
 		"home":   func(l Limits) keeper { return NewAllocator(l) },

@@ -8,7 +8,7 @@ func TestClients(t *testing.T) {
 	is := func(want uint32) {
 		t.Helper()
 		if got := c.Notified(); got != want {
-			t.Errorf("it is of %d, want %d", got, want)
+			t.Errorf("the process is found as that of client %d, want %d", got, want)
 		}
 	}
 	is(0)
@@ -16,11 +16,11 @@ func TestClients(t *testing.T) {
 	is(1)
 	c.Notifies()
 	c.Lent(2)
-	is(1) // its NOTIFY is on its way
+	is(1) // the client's NOTIFY may be on its way
 	c.Lent(2)
 	is(1)
 	c.Lent(3)
-	is(3) // nothing takes that long
+	is(3) // no notification takes that long
 	c.Renamed(4)
 	is(4)
 }

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// herd is what surrounds an Allocator in a run of random events: workers with their
-// lists, sessions that come, use a server, give up and go, and messages that
-// arrive late, in order per worker.
+// herd is what surrounds an Allocator in a run of random events: workers with their lists of idle servers,
+// sessions that come, use a server, give up and leave, and messages that arrive late, in order for each worker.
 type herd struct {
 	random    *rand.Rand
 	allocator *Allocator
@@ -17,8 +16,8 @@ type herd struct {
 	inbox     [][]func()
 	lists     []*IdleList
 	guests    []*guest
-	live      map[Key]int // open or being opened, as the outside sees it
-	started   bool        // no new guests come
+	live      map[Key]int // servers that are open or being opened, counted apart from the Allocator
+	started   bool        // no new sessions come
 	now       time.Time
 	err       error
 }
@@ -96,7 +95,7 @@ func (c *herd) gone(key Key) {
 	c.allocate(func() []Action { c.live[key]--; return c.allocator.Gone(key) })
 }
 
-// look checks an order the moment it is given: nobody older was passed over.
+// look checks an order when it is given: no session that has waited longer was passed over.
 func (c *herd) look(a Action) {
 	if a.Deed == Evict {
 		return
@@ -118,8 +117,8 @@ func (c *herd) fail(format string, args ...any) {
 	}
 }
 
-// within says that with one more of this key no limit is exceeded. Limits that were lowered close
-// nothing, so only what is opened is looked at.
+// within checks that with one more server of this key no limit is exceeded. A limit that was lowered closes no
+// server, so only servers that are opened are checked.
 func (c *herd) within(key Key) {
 	node, base, user := 0, 0, 0
 	for k, n := range c.live {
@@ -163,7 +162,7 @@ func (c *herd) check() {
 	}
 }
 
-// carryOut is what a worker does with an order.
+// carryOut does what a worker does with an order.
 func (c *herd) carryOut(a Action) {
 	idle := c.lists[a.Worker]
 	switch a.Deed {
@@ -205,7 +204,7 @@ func (c *herd) open(t Ticket) {
 			c.grant(t, &Server{Key: t.Key})
 			return
 		}
-		c.gone(t.Key) // PostgreSQL would not let us in
+		c.gone(t.Key) // PostgreSQL refuses the log-in
 		if g := c.guest(t); g != nil {
 			g.wants, g.served = false, true
 		}
@@ -227,7 +226,7 @@ func (c *herd) putBack(s *Server, worker int) {
 	}
 }
 
-// arrive has a session ask for a server.
+// arrive makes a session that asks for a server.
 func (c *herd) arrive() {
 	g := &guest{id: uint32(len(c.guests) + 1), worker: c.random.IntN(len(c.inbox)), key: c.someKey()}
 	c.guests = append(c.guests, g)
@@ -241,10 +240,10 @@ func (c *herd) arrive() {
 	c.allocate(func() []Action { return c.allocator.Ask(Ticket{Key: g.key, Worker: g.worker, Session: g.id}) })
 }
 
-// act has a session go on.
+// act makes a session go on.
 func (c *herd) act(g *guest) {
 	switch {
-	case g.holds != nil && c.random.IntN(5) == 0: // broken, or too old
+	case g.holds != nil && c.random.IntN(5) == 0: // the server is broken, or too old
 		g.holds = nil
 		c.gone(g.key)
 	case g.holds != nil:
@@ -320,10 +319,10 @@ func (c *herd) quiet() bool {
 	return true
 }
 
-// Limits of a run.
+// These are the limits of a run.
 const (
 	busySteps  = 400
-	quietSteps = 200_000 // by then everybody must have been served
+	quietSteps = 200_000 // after so many steps every session must have been served
 )
 
 func (c *herd) run() error {
@@ -341,11 +340,10 @@ func (c *herd) run() error {
 			return c.accounts()
 		}
 	}
-	return fmt.Errorf("not everybody was served: %d wait, %d servers, limits %+v", c.allocator.Waiting(), c.allocator.Total(), c.limits)
+	return fmt.Errorf("not every session was served: %d wait, there are %d servers, the limits are %+v", c.allocator.Waiting(), c.allocator.Total(), c.limits)
 }
 
-// accounts checks that as many servers are counted as are on lists, and that no counter is left
-// without any.
+// accounts checks that the servers counted are those on lists, and that no counter is left without a server.
 func (c *herd) accounts() error {
 	n := 0
 	for _, idle := range c.lists {
@@ -356,7 +354,7 @@ func (c *herd) accounts() error {
 	}
 	h := c.allocator
 	if left := len(h.nodes) + len(h.bases) + len(h.users) + len(h.pairs) + len(h.pools) + len(h.waiters); h.leaving != 0 || h.rubbing != 0 || h.Total() != 0 || left != 0 || h.Waiting() != 0 || len(h.spares) != 0 {
-		return fmt.Errorf("%d servers were on lists, %d are still counted, in %d counters", n, h.Total(), left)
+		return fmt.Errorf("after all %d servers on lists were closed, %d are still counted, in %d counters", n, h.Total(), left)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// facts is a Moment in the words of testdata/release.txt.
+// facts are those of a Moment, in the words of testdata/release.txt.
 func facts(m Moment) map[string]bool {
 	return map[string]bool{
 		"client gone": m.Ended, "client stays": !m.Ended, "owes": m.Owes == Replies, "uncertain": m.Owes == Uncertain,
@@ -18,7 +18,7 @@ func facts(m Moment) map[string]bool {
 	}
 }
 
-// moments are all there are.
+// moments are all possible ones.
 func moments() (all []Moment) {
 	for bits := range 1 << 5 {
 		on := func(bit int) bool { return bits&(1<<bit) != 0 }
@@ -31,7 +31,7 @@ func moments() (all []Moment) {
 	return all
 }
 
-// holds says whether the facts of a line are true of the moment.
+// holds says whether the facts in a line are true of the moment.
 func holds(t *testing.T, line string, known map[string]bool) bool {
 	for fact := range strings.SplitSeq(line, ", ") {
 		name, negated := strings.CutPrefix(fact, "not ")
@@ -70,13 +70,13 @@ func TestReleaseTable(t *testing.T) {
 			if holds(t, conditions, facts(m)) {
 				covered[fmt.Sprint(mode, m)]++
 				if got := mode.Judge(m).String(); got != verdict {
-					t.Errorf("%+v: %s, the table says %s", m, got, verdict)
+					t.Errorf("%+v: got %s, the table says %s", m, got, verdict)
 				}
 			}
 		}
 	}
 	if want := len(modes) * len(moments()); len(covered) != want {
-		t.Errorf("%d states of %d are in the table", len(covered), want)
+		t.Errorf("the table has %d moments, want all %d", len(covered), want)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestModesOf(t *testing.T) {
 		{"reports", "alice", Statement},
 		{"reports", "", Session},
 		{"", "batch", Statement},
-		{"app", "batch", Session}, // never reached
+		{"app", "batch", Session}, // an earlier entry matches first
 	}}
 	for _, row := range []struct {
 		what           string
@@ -94,24 +94,24 @@ func TestModesOf(t *testing.T) {
 	}{
 		{"database and user", "reports", "alice", Statement},
 		{"the same database, another user", "reports", "bob", Session},
-		{"the database comes before the user", "reports", "batch", Session},
+		{"the database precedes the user", "reports", "batch", Session},
 		{"any database", "app", "batch", Statement},
 		{"neither", "app", "alice", Transaction},
 		{"a name in another case is another name", "Reports", "bob", Transaction},
 		{"a part of a name is not the name", "report", "batch2", Transaction},
-		{"what is not known yet", "", "", Transaction},
+		{"an unknown database and user", "", "", Transaction},
 	} {
 		if got := modes.Of(row.database, row.user); got != row.want {
-			t.Errorf("%s: %s/%s: %s, want %s", row.what, row.database, row.user, got, row.want)
+			t.Errorf("%s: %s/%s: got %s, want %s", row.what, row.database, row.user, got, row.want)
 		}
 	}
 }
 
 func TestModesOfNothing(t *testing.T) {
 	if got := (Modes{}).Of("app", "alice"); got != Session {
-		t.Errorf("without entries: %s", got)
+		t.Errorf("without entries: got %s", got)
 	}
 	if got := (Modes{Default: Session, Entries: []ModeEntry{{Mode: Transaction}}}).Of("app", "alice"); got != Transaction {
-		t.Errorf("an entry for all: %s", got)
+		t.Errorf("an entry for all: got %s", got)
 	}
 }

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// model plays the same random events to an Allocator and to the oracle.
+// model sends the same random events to an Allocator and to the oracle.
 type model struct {
 	random  *rand.Rand
 	home    *Allocator
 	oracle  *oracle
 	now     time.Time
-	open    []Key    // servers that are open or being opened
-	moves   []Ticket // under way; their server may be gone
-	evicts  []Key    // under way
-	asked   []Ticket // of whom to withdraw
+	open    []Key    // keys of servers that are open or being opened
+	moves   []Ticket // moves under way, whose server may be gone
+	evicts  []Key    // evictions under way
+	asked   []Ticket // tickets that may be withdrawn
 	session uint32
-	busy    int // how many wait, about
+	busy    int // about so many sessions wait
 }
 
 func newModel(seed uint64) *model {
@@ -41,10 +41,10 @@ func (m *model) key() Key {
 		User: fmt.Sprint("user", m.random.IntN(4)), Params: []string{"", "x"}[m.random.IntN(2)]}.On(m.random.IntN(2))
 }
 
-// both has an Allocator and the oracle do the same.
+// both sends the same event to an Allocator and to the oracle, and compares the actions.
 func (m *model) both(home, oracle []Action) error {
 	if !slices.Equal(home, oracle) {
-		return fmt.Errorf("it wants %v done, the oracle %v", home, oracle)
+		return fmt.Errorf("the Allocator wants %v done, the oracle %v", home, oracle)
 	}
 	for _, a := range home {
 		switch a.Deed {
@@ -59,7 +59,7 @@ func (m *model) both(home, oracle []Action) error {
 	return nil
 }
 
-// some removes a random element.
+// some removes a random element of the list.
 func some[T any](m *model, list *[]T) (v T, ok bool) {
 	if len(*list) == 0 {
 		return v, false
@@ -72,7 +72,7 @@ func some[T any](m *model, list *[]T) (v T, ok bool) {
 
 func (m *model) gone(key Key) error { return m.both(m.home.Gone(key), m.oracle.Gone(key)) }
 
-// step lets one thing happen.
+// step makes one event happen.
 func (m *model) step() (string, error) {
 	m.now = m.now.Add(1)
 	switch m.random.IntN(16) {
@@ -117,7 +117,7 @@ func (m *model) step() (string, error) {
 	return "nothing", nil
 }
 
-// seldom is what administrators and chores do.
+// seldom does what administrators and chores do.
 func (m *model) seldom() (string, error) {
 	key := m.key()
 	base := []string{AllDatabases, key.Target().Database, key.Target().Database}[m.random.IntN(3)]
@@ -149,13 +149,12 @@ func (m *model) seldom() (string, error) {
 
 func same[T comparable](home, oracle T) error {
 	if home != oracle {
-		return fmt.Errorf("it says %v, the oracle %v", home, oracle)
+		return fmt.Errorf("the Allocator says %v, the oracle %v", home, oracle)
 	}
 	return nil
 }
 
-// check compares what both know, and holds the books of the Allocator against its
-// queue.
+// check compares what both know, and the counters of the Allocator with its queue.
 func (m *model) check() error {
 	h, key := m.home, m.key()
 	err := same([4]int{h.Waiting(), h.Total(), h.Count(key), len(h.spares)},
@@ -168,7 +167,7 @@ func (m *model) check() error {
 			err = same(w.Ticket, m.oracle.waiting[i])
 		}
 		if at := w.pool.at; err == nil && !w.pool.paused && (at == nil || !slices.Contains(at.gate, w.pool)) {
-			err = fmt.Errorf("the pool of %v stands in no gate", w.Ticket)
+			err = fmt.Errorf("the pool of %v is in the list of no limit", w.Ticket)
 		}
 	}
 	return err
@@ -177,7 +176,7 @@ func (m *model) check() error {
 // TestHomeIsTheOracle checks that an Allocator always decides like one that walks through the whole
 // queue each time.
 func TestHomeIsTheOracle(t *testing.T) {
-	for seed := uint64(350); seed < 600; seed++ { // 573 has a rare one: an eviction that a later opening made useful
+	for seed := uint64(350); seed < 600; seed++ { // in seed 573 a later opening makes an eviction useful, which is rare
 		m := newModel(seed)
 		for i := range 500 {
 			what, err := m.step()

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// oracle is an Allocator as simple as can be: it walks the whole queue on every
-// event. It is what Allocator is measured against.
+// oracle is an Allocator as simple as possible: it walks the whole queue at every event. Allocator is compared
+// with it.
 type oracle struct {
 	book
 	now     time.Time
-	paused  map[string]bool // databases nobody gets a server of; AllDatabases for all
-	waiting []Ticket        // by order
+	paused  map[string]bool // databases of which no session gets a server; AllDatabases for all
+	waiting []Ticket        // in order
 	spares  []oracleSpare
 	order   uint64
-	leaving map[Key]int // evictions under way
+	leaving map[Key]int // number of evictions under way
 }
 
 // oracleSpare is an idle server that a worker has reported.
@@ -29,16 +29,16 @@ func newOracle(limits Limits) *oracle {
 	return &oracle{book: newBook(limits), leaving: map[Key]int{}, paused: map[string]bool{}}
 }
 
-// Tick tells the time. Whoever has waited long enough gets of the reserve.
+// Tick sets the time. A session that has waited long enough may use the reserve.
 func (h *oracle) Tick(now time.Time) []Action {
 	h.now = now
 	return h.serve()
 }
 
-// Pause has nobody get a server of the database, until Resume.
+// Pause keeps servers of the database from all sessions, until Resume.
 func (h *oracle) Pause(database string) { h.paused[database] = true }
 
-// Resume ends a Pause; that of all databases ends every one.
+// Resume ends a Pause; Resume of all databases ends every Pause.
 func (h *oracle) Resume(database string) []Action {
 	if database == AllDatabases {
 		clear(h.paused)
@@ -50,7 +50,7 @@ func (h *oracle) Resume(database string) []Action {
 // Paused says whether servers of the database are kept back.
 func (h *oracle) Paused(database string) bool { return h.paused[database] || h.paused[AllDatabases] }
 
-// CountDatabase is how many servers of the database are open or being opened.
+// CountDatabase is the number of servers of the database that are open or being opened.
 func (h *oracle) CountDatabase(database string) int {
 	if database == AllDatabases {
 		return h.open
@@ -58,22 +58,22 @@ func (h *oracle) CountDatabase(database string) int {
 	return h.bases[database]
 }
 
-// SetLimits changes the limits; more room serves waiters at once.
+// SetLimits changes the limits. If there is more room now, waiting sessions are served at once.
 func (h *oracle) SetLimits(limits Limits) []Action {
 	h.limits = limits
 	return h.serve()
 }
 
-// Waiting is how many wait.
+// Waiting is the number of tickets that wait.
 func (h *oracle) Waiting() int { return len(h.waiting) }
 
-// Count is how many servers of the key are open or being opened.
+// Count is the number of servers of the key that are open or being opened.
 func (h *oracle) Count(key Key) int { return h.keys[key] }
 
-// Total is how many servers are open or being opened in all.
+// Total is the number of all servers that are open or being opened.
 func (h *oracle) Total() int { return h.open }
 
-// Ask puts a ticket into the queue and serves whom it can.
+// Ask puts a ticket into the queue, and serves the tickets that it can.
 func (h *oracle) Ask(t Ticket) []Action {
 	h.order++
 	t.order = h.order
@@ -88,8 +88,8 @@ func (h *oracle) AskAgain(t Ticket) []Action {
 	return h.serve()
 }
 
-// Withdraw removes the ticket of a session that no longer waits. A grant that
-// is already under way finds out at its worker.
+// Withdraw removes the ticket of a session that no longer waits. If a grant is already under way, its worker
+// finds out.
 func (h *oracle) Withdraw(worker int, session uint32) {
 	h.waiting = slices.DeleteFunc(h.waiting, func(t Ticket) bool {
 		return t.Worker == worker && t.Session == session
@@ -126,8 +126,8 @@ func (h *oracle) Kept(key Key) []Action {
 	return h.serve()
 }
 
-// Shrink allows the closing of an idle server of the key, unless that would
-// leave fewer than minimum. Gone or Kept is to follow.
+// Shrink allows the closing of an idle server of the key, unless fewer than minimum would be left. Gone or Kept
+// must follow.
 func (h *oracle) Shrink(key Key, minimum int) bool {
 	if h.keys[key]-h.leaving[key] <= minimum {
 		return false
@@ -136,8 +136,8 @@ func (h *oracle) Shrink(key Key, minimum int) bool {
 	return true
 }
 
-// Reserve counts a server opened for nobody in particular, for a minimum
-// size; false when a limit forbids it or somebody waits.
+// Reserve counts a server that is opened for no session, for a minimum size. It returns false if a limit forbids
+// that, or if a session waits.
 func (h *oracle) Reserve(key Key) bool {
 	if len(h.waiting) > 0 || h.Paused(key.Target().Database) || !h.room(key, 0) {
 		return false
@@ -146,8 +146,7 @@ func (h *oracle) Reserve(key Key) bool {
 	return true
 }
 
-// serve goes through the queue, longest waiter first, and does for each what
-// can be done.
+// serve goes through the queue, beginning with the longest waiter, and does for each ticket what can be done.
 func (h *oracle) serve() (actions []Action) {
 	var still []Ticket
 	for _, t := range h.waiting {
@@ -168,7 +167,7 @@ func (h *oracle) serve() (actions []Action) {
 	return actions
 }
 
-// extra is what a ticket may have of the reserve.
+// extra is the part of the reserve that a ticket may use.
 func (h *oracle) extra(t *Ticket) int {
 	if h.limits.Reserve > 0 && h.now.Sub(t.Since) >= h.limits.ReserveAfter {
 		return h.limits.Reserve
@@ -176,14 +175,14 @@ func (h *oracle) extra(t *Ticket) int {
 	return 0
 }
 
-// settle forgets the spares once nobody waits: workers serve themselves again.
+// settle forgets the spares when no session waits, because workers then serve themselves.
 func (h *oracle) settle() {
 	if len(h.waiting) == 0 {
 		h.spares = nil
 	}
 }
 
-// takeSpare moves a reported server to the ticket, one of its own worker first.
+// takeSpare moves a reported server to the ticket, preferably one of its own worker.
 func (h *oracle) takeSpare(t Ticket, actions *[]Action) bool {
 	best := -1
 	for i, s := range h.spares {
@@ -199,8 +198,8 @@ func (h *oracle) takeSpare(t Ticket, actions *[]Action) bool {
 	return true
 }
 
-// evictFor closes one idle server of another key that holds a place t needs,
-// unless as many are leaving already as there are waiters before and with t.
+// evictFor closes one idle server of another key whose place t needs, unless as many are leaving as there are
+// waiters up to t.
 func (h *oracle) evictFor(t Ticket, before int, actions *[]Action) {
 	leaving := 0
 	for _, n := range h.leaving {
@@ -221,7 +220,7 @@ func (h *oracle) evictFor(t Ticket, before int, actions *[]Action) {
 
 func (k Key) pair() pair { return pair{k.Node, k.Target().Database, k.Target().User} }
 
-// book counts servers.
+// book has the counts of servers.
 type book struct {
 	limits Limits
 	open   int
@@ -237,8 +236,8 @@ func newBook(limits Limits) book {
 		pairs: map[pair]int{}, keys: map[Key]int{}}
 }
 
-// room says that one more server of the key is within every limit; extra is
-// what the pair may have beyond its own.
+// room says that one more server of the key is within every limit. extra is what the pair may have beyond its own
+// limit.
 func (l *book) room(key Key, extra int) bool {
 	return !oracleFull(l.nodes[key.Node], l.limits.Node) && !oracleFull(l.bases[key.Target().Database], l.limits.Database) &&
 		!oracleFull(l.users[key.Target().User], l.limits.User) && !l.pairFull(key, extra)

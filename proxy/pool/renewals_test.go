@@ -12,7 +12,7 @@ func TestRenewals(t *testing.T) {
 		t.Helper()
 		s := &Server{Key: Target{Database: database}.On(0), Opened: start.Add(time.Duration(second) * time.Second)}
 		if r.Outdated(s) != want {
-			t.Errorf("%s of second %d: outdated=%v", database, second, !want)
+			t.Errorf("a server of %s from second %d: outdated: %v", database, second, !want)
 		}
 	}
 	check("app", 0, false)
@@ -37,12 +37,12 @@ func TestRenewalsAreBounded(t *testing.T) {
 	for i := range renewalsLimit + 1 {
 		r.Renew(fmt.Sprint("db", i), start)
 		if n := len(*r.last.Load()); n > renewalsLimit {
-			t.Fatalf("%d are remembered", n)
+			t.Fatalf("%d renewals are remembered", n)
 		}
 	}
 	for i := range renewalsLimit + 1 {
 		if !r.Outdated(&Server{Key: Target{Database: fmt.Sprint("db", i)}.On(0), Opened: start}) {
-			t.Fatalf("db%d was forgotten", i)
+			t.Fatalf("the renewal of db%d was forgotten", i)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestRestore(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := test.have.Restore(test.want)
 			if r.Settings != test.sql || !slices.Equal(r.Prepared, test.prepared) || r.Sure == test.unsure {
-				t.Errorf("%+v", r)
+				t.Errorf("the restore is %+v", r)
 			}
 		})
 	}
@@ -43,6 +43,6 @@ func TestSettingsAreShared(t *testing.T) {
 	b := a.With("x", "'2'").With("y", "'3'")
 	c := b.With("x", "")
 	if a["x"] != "'1'" || len(a) != 1 || b["x"] != "'2'" || len(b) != 2 || len(c) != 1 {
-		t.Error(a, b, c)
+		t.Error("the settings are", a, b, c)
 	}
 }

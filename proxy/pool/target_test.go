@@ -17,7 +17,7 @@ func TestParamsRoundTrip(t *testing.T) {
 		{{Name: "", Value: "b"}},
 		{{Name: "", Value: ""}},
 		{{Name: "a", Value: "b"}, {Name: "c", Value: "-c x=y"}},
-		{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, // the last one counts, so their order does
+		{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, // the last one counts, so their order matters
 	} {
 		if got := DecodeParams(EncodeParams(params)); !slices.Equal(got, params) {
 			t.Errorf("%q became %q", params, got)
@@ -35,14 +35,14 @@ func TestParamsAreCanonical(t *testing.T) {
 		random.Shuffle(len(params), func(i, j int) { params[i], params[j] = params[j], params[i] })
 		before := slices.Clone(params)
 		if got := EncodeParams(params); got != want {
-			t.Fatalf("%q is not %q", got, want)
+			t.Fatalf("got %q, want %q", got, want)
 		}
 		if !slices.Equal(before, params) {
-			t.Fatal("the list given was changed")
+			t.Fatal("the list that was passed has changed")
 		}
 	}
 	if EncodeParams([]wire.Param{{Name: "a", Value: "bc"}}) == EncodeParams([]wire.Param{{Name: "ab", Value: "c"}}) {
-		t.Error("two targets look alike")
+		t.Error("two targets have the same key")
 	}
 }
 
@@ -53,7 +53,7 @@ func FuzzParams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c, d string) {
 		DecodeParams(a)
 		if strings.Contains(a+b+c+d, "\x00") {
-			return // not to be had on the wire
+			return // the protocol cannot have this
 		}
 		params := []wire.Param{{Name: a, Value: b}, {Name: c, Value: d}}
 		if c < a {

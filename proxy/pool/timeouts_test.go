@@ -14,7 +14,7 @@ func TestTimeout(t *testing.T) {
 		"": 0, "''": 0, "default": 0, "5 weeks": 0, "-1": 0,
 	} {
 		if got := Timeout(value); got != want {
-			t.Errorf("%q is %v, want %v", value, got, want)
+			t.Errorf("%q is read as %v, want %v", value, got, want)
 		}
 	}
 }
@@ -25,7 +25,7 @@ func TestRestless(t *testing.T) {
 	is := func(want bool) {
 		t.Helper()
 		if s.Restless() != want {
-			t.Errorf("settings %v, log-in %v: restless %v", s.Settings, s.Timeouts, !want)
+			t.Errorf("settings %v, timeouts of the log-in %v: restless: %v", s.Settings, s.Timeouts, !want)
 		}
 	}
 	is(false)
@@ -45,7 +45,7 @@ func TestUntimed(t *testing.T) {
 		"17.0": both, "18beta1": both, "18.4 (Debian 18.4-1)": both, "100.1": both} {
 		s := &Server{Params: []wire.Param{{Name: "server_version", Value: version}}}
 		if got := s.Untimed(); got != want {
-			t.Errorf("%s: %s, want %s", version, got, want)
+			t.Errorf("version %s: got %s, want %s", version, got, want)
 		}
 	}
 }
