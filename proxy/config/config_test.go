@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// files is a set of configuration files by path.
+// files are configuration files by path.
 type files map[string]string
 
 func (f files) open(path string) (io.ReadCloser, error) {
@@ -23,7 +23,7 @@ func (f files) open(path string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(text)), nil
 }
 
-// oneNode is the least a configuration needs.
+// oneNode is the shortest configuration.
 const oneNode = "backend_hostname0 = db0\n"
 
 func parse(t *testing.T, text string) *Config {

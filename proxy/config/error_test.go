@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What is not used must not keep an existing configuration from working.
+// TestRulesOfWhatIsOff checks that a value of a feature that is off does not make a configuration invalid.
 func TestRulesOfWhatIsOff(t *testing.T) {
 	parse(t, oneNode+"min_spare_children = 11\nwd_heartbeat_deadtime = 1\nmemqcache_maxcache = 2MB")
 }
@@ -109,7 +109,7 @@ func TestClusteringModes(t *testing.T) {
 		for nodes, text := range map[int]string{1: oneNode, 2: oneNode + "backend_hostname1 = b\n"} {
 			_, warnings, err := Parse(files{"/c": text + "backend_clustering_mode = " + mode}.open, "/c", CommandLine{})
 			if runs := mode == streamingMode || mode == "raw" && nodes == 1; runs != (err == nil) || len(warnings) > 0 {
-				t.Errorf("%s with %d nodes: %v, %v", mode, nodes, err, warnings)
+				t.Errorf("%s with %d nodes: got error %v, warnings %v", mode, nodes, err, warnings)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	}
 }
 
-// sameLines ignores the order of lines.
+// sameLines compares the lines in any order.
 func sameLines(a, b string) bool {
 	count := map[string]int{}
 	for line := range strings.SplitSeq(a, "\n") {
@@ -164,7 +164,7 @@ func TestManyErrorsAreCounted(t *testing.T) {
 	}
 }
 
-// I9: neither errors nor prints of a Config show a password.
+// TestSecretsStaySecret checks that neither errors nor prints of a Config show a password (I9).
 func TestSecretsStaySecret(t *testing.T) {
 	const secret = "hunter2"
 	bad := []string{"sr_check_password = 'x' hunter2", "sr_check_password = 'hunter2", "sr_check_password:hunter2",
@@ -172,7 +172,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	for _, line := range bad {
 		_, _, err := Parse(files{"/c": oneNode + line}.open, "/c", CommandLine{})
 		if err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: %v", line, err)
+			t.Errorf("%s: got error %v", line, err)
 		}
 	}
 	c := parse(t, oneNode+"sr_check_password = hunter2\nrecovery_password = hunter2\nwd_authkey = hunter2\nhealth_check_password = hunter2\nhealth_check_password0 = hunter2")
@@ -183,7 +183,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	for _, s := range c.Settings() {
 		if s.Value == secret {
-			t.Errorf("%s is shown", s.Name)
+			t.Errorf("the secret %s is shown", s.Name)
 		}
 	}
 }

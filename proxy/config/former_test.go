@@ -33,7 +33,7 @@ var formerLines = []struct{ lines, shown, warnings string }{
 	{"debug_level = 0", "log_min_messages=-", "2: debug_level is a parameter of older versions: without effect, see log_min_messages"},
 	{"print_timestamp = on", "log_line_prefix=-", "2: print_timestamp is a parameter of older versions: without effect, see log_line_prefix, %m and %t"},
 	{"system_db_password = 'hush'", "", "2: system_db_password is a parameter of older versions: without effect, as it belonged to parallel_mode"},
-	// The watchdog's numbers.
+	// These are the numbers of the watchdog's parameters.
 	{"wd_hostname = 'h'\nwd_port = 9001\nwd_heartbeat_port = 9695", "hostname0=h wd_port0=9001 heartbeat_port0=9695",
 		"2: wd_hostname is the old name of hostname0, which gets its value\n3: wd_port is the old name of wd_port0, which gets its value\n4: wd_heartbeat_port is the old name of heartbeat_port0, which gets its value"},
 	{"other_pgpool_hostname0 = 'h'\nother_pgpool_port0 = 9998\nother_wd_port1 = 9002", "hostname1=h pgpool_port1=9998 wd_port2=9002",
@@ -42,7 +42,7 @@ var formerLines = []struct{ lines, shown, warnings string }{
 		"2: heartbeat_destination0 is the old name of heartbeat_hostname1, which gets its value\n3: heartbeat_destination_port0 is the old name of heartbeat_port1, which gets its value\n4: heartbeat_device0 is the old name of heartbeat_device1, which gets its value"},
 	{"heartbeat_hostname0 = 'h'\nheartbeat_device0 = 'eth0'", "heartbeat_hostname0=h heartbeat_device0=eth0", ""},
 	{"hostname1 = 'new'\nother_pgpool_hostname0 = 'old'", "hostname1=new", "3: other_pgpool_hostname0 is the old name of hostname1, which is given too and takes precedence"},
-	// Modes.
+	// These are modes.
 	{"master_slave_mode = on", "backend_clustering_mode=streaming_replication", "2: master_slave_mode is an old name of backend_clustering_mode, which is streaming_replication"},
 	{"master_slave_sub_mode = 'stream'", "backend_clustering_mode=-", "2: master_slave_sub_mode is an old name of backend_clustering_mode, which does not change by it"},
 	{"master_slave_mode = true\nmaster_slave_sub_mode = stream\nreplication_mode = false", "backend_clustering_mode=streaming_replication replication_mode=off",
@@ -52,12 +52,12 @@ var formerLines = []struct{ lines, shown, warnings string }{
 	{"parallel_mode = off", "backend_clustering_mode=-", "2: parallel_mode is an old name of backend_clustering_mode, which does not change by it"},
 	{"backend_clustering_mode = streaming_replication\nreplication_mode = on\nparallel_mode = on", "backend_clustering_mode=streaming_replication",
 		"3: replication_mode is an old name of backend_clustering_mode, which is given too and takes precedence\n4: parallel_mode is an old name of backend_clustering_mode, which is given too and takes precedence"},
-	// Words.
+	// These are old words for values.
 	{"relcache_query_target = master", "relcache_query_target=primary", "2: relcache_query_target: master is the old word for primary"},
 	{"backend_flag0 = 'DISALLOW_TO_FAILOVER|ALWAYS_MASTER'", "backend_flag0=DISALLOW_TO_FAILOVER|ALWAYS_PRIMARY", "2: backend_flag0: ALWAYS_MASTER is the old word for ALWAYS_PRIMARY"},
 	{"log_min_messages = debug", "log_min_messages=debug2", "2: log_min_messages: debug is the old word for debug2"},
 	{"check_temp_table = true", "check_temp_table=on", "2: check_temp_table: true is the old word for on"},
-	// Nodes at a Unix socket.
+	// These are nodes at a Unix socket.
 	{"backend_hostname0 = ''\nbackend_port0 = 5432", "backend_hostname0=/tmp", "2: backend_hostname0 is empty, which is the Unix socket in \"/tmp\""},
 	{"backend_hostname0 = ''\nbackend_port0 = 5432\nbackend_socket_dir = '/run/pg'", "backend_hostname0=/run/pg",
 		"4: backend_socket_dir is a parameter of older versions: it is where an empty backend_hostnameN is; give the folder there\n2: backend_hostname0 is empty, which is the Unix socket in \"/run/pg\""},
@@ -67,7 +67,7 @@ func TestNamesOfOlderVersions(t *testing.T) {
 	for _, row := range formerLines {
 		c, warnings, err := Parse(files{"/c": oneNode + row.lines}.open, "/c", CommandLine{})
 		if err != nil {
-			t.Errorf("%s: %v", row.lines, err)
+			t.Errorf("%s: got error %v", row.lines, err)
 			continue
 		}
 		for pair := range strings.FieldsSeq(row.shown) {
@@ -77,7 +77,7 @@ func TestNamesOfOlderVersions(t *testing.T) {
 				want = s.Param.display(defaults[s.Param])
 			}
 			if !ok || s.Value != want {
-				t.Errorf("%s: %s is %q", row.lines, name, s.Value)
+				t.Errorf("%s: parameter %s is %q", row.lines, name, s.Value)
 			}
 		}
 		var got []string
@@ -129,14 +129,14 @@ func TestFormerNamesAreWellFormed(t *testing.T) {
 			now += "1"
 		}
 		if _, _, ok := Named(now); ok != (f.now != "") || f.now == "" && f.gone == "" || slices.Contains(seen, f.name) {
-			t.Errorf("%s: leads to %q, says %q", f.name, f.now, f.gone)
+			t.Errorf("old name %s: leads to %q, and its text is %q", f.name, f.now, f.gone)
 		}
 		seen = append(seen, f.name)
 	}
 	for _, p := range table {
 		for word, now := range p.Former {
 			if !slices.Contains(p.Options, now) || slices.Contains(p.Options, word) || word != strings.ToLower(word) {
-				t.Errorf("%s: %s for %s", p.Name, word, now)
+				t.Errorf("parameter %s: old word %s leads to %s", p.Name, word, now)
 			}
 		}
 	}
@@ -147,6 +147,6 @@ func TestWarningsHaveALimit(t *testing.T) {
 	text := oneNode + strings.Repeat("print_timestamp = on\n", MaxProblems+7)
 	_, warnings, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
 	if err != nil || len(warnings) != MaxProblems+1 || warnings[MaxProblems].Text != "and 7 more warnings" {
-		t.Errorf("%d warnings, %v", len(warnings), err)
+		t.Errorf("got %d warnings, error %v", len(warnings), err)
 	}
 }

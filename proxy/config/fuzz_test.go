@@ -29,15 +29,15 @@ func FuzzParse(f *testing.F) {
 		}
 		again, _, err := Parse(files{"/c": written(c)}.open, "/c", CommandLine{})
 		if err != nil {
-			t.Fatalf("written out:\n%s\n%v", written(c), err)
+			t.Fatalf("the configuration written to a file:\n%s\nis refused: %v", written(c), err)
 		}
 		if ch := again.Diff(c); len(ch.Reload)+len(ch.Restart) != 0 {
-			t.Fatalf("differs in %v", ch)
+			t.Fatalf("the configuration read again differs in %v", ch)
 		}
 	})
 }
 
-// written is a file with what c was given.
+// written is a file with the values that c was given.
 func written(c *Config) string {
 	var b strings.Builder
 	for k, e := range c.settings().set {

@@ -7,16 +7,16 @@ import "testing"
 func TestNearestNames(t *testing.T) {
 	for wrong, want := range map[string]string{
 		"prot": "port", "backend_hostnam1": "backend_hostname1", "backend_hostname01": "backend_hostname1",
-		// Slips in names of older versions lead to today's.
+		// Slips in names of older versions lead to present names.
 		"white_functon_list": "read_only_function_list", "whte_function_list": "read_only_function_list", "black_functon_list": "write_function_list",
 		"black_query_patern_list": "primary_routing_query_pattern_list", "white_memqcache_tables_list": "cache_safe_memqcache_table_list",
 		"follow_master_comand": "follow_primary_command", "other_pgpool_hostnam2": "hostname3", "wd_hostnam": "hostname0",
 		"writ_function_list": "write_function_list", "readonly_function_list": "read_only_function_list",
 		"cache_unsafe_memqcache_tables": "cache_unsafe_memqcache_table_list", "cache_saf_memqcache_table_list": "cache_safe_memqcache_table_list",
 		"log_disconnection": "log_disconnections", "log_connection": "log_connections", "enble_pool_hba": "enable_pool_hba",
-		// Either may be meant.
+		// For these either of two names may be meant.
 		"wite_function_list": "", "cache_usafe_memqcache_table_list": "",
-		// There is only the opposite.
+		// For these only the opposite exists.
 		"read_function_list": "", "disable_pool_hba": "", "disble_pool_hba": "", "max_pool_size": "",
 		"failback_on_backend_error": "", "server_idle_limit": "server_idle_timeout", "if_dwn_cmd": "if_down_cmd",
 	} {
@@ -26,7 +26,7 @@ func TestNearestNames(t *testing.T) {
 	}
 }
 
-// today is a name of today for one of any version.
+// today is the present name for a name of any version.
 func today(name string) string {
 	if f, now, ok := findFormer(name, nil); ok && f.now != "" {
 		return now
@@ -54,7 +54,7 @@ func TestNoSlipNamesAnOpposite(t *testing.T) {
 						continue
 					}
 					if got := Nearest(wrong); got == today(other) {
-						t.Errorf("%s: %s", wrong, got)
+						t.Errorf("%s: got %s", wrong, got)
 					}
 				}
 			}

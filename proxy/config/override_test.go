@@ -14,7 +14,7 @@ func TestWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	if own.Timeouts.ClientIdle != time.Minute || own.Timeouts.Query != 20*time.Second || len(own.Nodes) != 1 {
-		t.Errorf("it has %+v", own.Timeouts)
+		t.Errorf("the session's timeouts are %+v", own.Timeouts)
 	}
 	for name, want := range map[string]string{"client_idle_limit": "1min", "log_statement": "on", "query_timeout": "20s",
 		"sr_check_password": Masked, "backend_hostname0": "db0"} {
@@ -26,21 +26,21 @@ func TestWith(t *testing.T) {
 		t.Errorf("the configuration itself was changed: %s", s.Value)
 	}
 	if ch := own.Diff(c); len(ch.Reload) != 2 || len(ch.Restart) != 0 {
-		t.Errorf("it differs in %v", ch)
+		t.Errorf("the session's configuration differs in %v", ch)
 	}
 }
 
 func TestWithRefuses(t *testing.T) {
 	c := parse(t, oneNode)
 	for name, row := range map[string][2]string{
-		"a wrong value": {"client_idle_limit", "soon"},
-		"no parameter":  {"client_idle", "1"},
-		"a reload's":    {"max_client_conn", "1"},
-		"a start's":     {"port", "1"},
-		"a node's":      {"backend_weight0", "0"},
+		"a wrong value":    {"client_idle_limit", "soon"},
+		"not a parameter":  {"client_idle", "1"},
+		"set by a reload":  {"max_client_conn", "1"},
+		"set at the start": {"port", "1"},
+		"set for a node":   {"backend_weight0", "0"},
 	} {
 		if _, err := c.With(map[string]string{row[0]: row[1]}); err == nil || !strings.Contains(err.Error(), row[0]) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestNamed(t *testing.T) {
 		"backend_hostname03": "", "backend_hostname128": "", "port1": "", "": "", "all": "",
 	} {
 		if _, own, ok := Named(name); ok != (want != "") || own != want {
-			t.Errorf("%q is %q", name, own)
+			t.Errorf("%q is set to %q", name, own)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestNamed(t *testing.T) {
 func TestSessionsSetNoIndex(t *testing.T) {
 	for _, p := range table {
 		if p.Context == Session && (p.Indexed() || p.Secret) || p.Process && p.Context != Session {
-			t.Errorf("%s cannot be set by a session", p.Name)
+			t.Errorf("a session cannot set %s", p.Name)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// tableRows reads a text file of rows whose columns are parted by " | ". Lines that begin with ## are comments.
+// tableRows reads a text file of rows whose columns are separated by " | ". Lines that begin with ## are comments.
 func tableRows(t *testing.T, file string, columns int) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + file)
@@ -32,7 +32,7 @@ func tableRows(t *testing.T, file string, columns int) [][]string {
 	return rows
 }
 
-// ours is the last of a row's columns, or Pgpool-II's before it.
+// ours is the last column of a row, which is pgherd's value; if that is missing, it is Pgpool-II's.
 func ours(row []string) string {
 	if own := row[len(row)-1]; own != "the same" {
 		return own
@@ -58,7 +58,7 @@ func TestLinesAsPgpoolReadsThem(t *testing.T) {
 			continue
 		}
 		if again, rest, err := cutQuoted(quote(value)[1:]); again != value || rest != "" || err != nil {
-			t.Errorf("%s: written as %s it is read as %s, rest %q, %v", row[0], quote(value), again, rest, err)
+			t.Errorf("%s: written as %s, it is read as %s, with the rest %q, error %v", row[0], quote(value), again, rest, err)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestListsAsPgpoolSplitsThem(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", row[0], got, ours(row))
 		}
 		if again := splitList(joinList(items, sep), sep); !slices.Equal(again, items) {
-			t.Errorf("%s: joined as %s it is %q", row[0], joinList(items, sep), again)
+			t.Errorf("%s: joined as %s, it is split into %q", row[0], joinList(items, sep), again)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestBooleansAsPgpoolReadsThem(t *testing.T) {
 		want := strings.HasPrefix(words, "on")
 		for word := range strings.FieldsSeq(words) {
 			if c := parse(t, oneNode+"log_connections = "+word); c.Log.Connections != want {
-				t.Errorf("%s is %v", word, c.Log.Connections)
+				t.Errorf("word %s is read as %v", word, c.Log.Connections)
 			}
 		}
 	}

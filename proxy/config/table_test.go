@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// differs lists what is meant to differ from Pgpool-II; the doc text of a changed default says so.
+// differs lists what differs from Pgpool-II on purpose. The doc text says so if the default differs.
 var differs = map[string]bool{
 	"backend_port default": true, "backend_weight default": true, "connection_life_time default": true,
 	"connection_life_time context": true, "logdir default": true,
@@ -14,7 +14,7 @@ var differs = map[string]bool{
 	"wd_authkey hidden": true, "backend_clustering_mode words": true,
 }
 
-// TestEveryPgpoolParameter compares the table with Pgpool-II's list of parameters.
+// TestEveryPgpoolParameter compares the table of parameters with Pgpool-II's list.
 func TestEveryPgpoolParameter(t *testing.T) {
 	text, err := os.ReadFile("testdata/pgpool-params.tsv")
 	if err != nil {
@@ -58,14 +58,14 @@ func TestEveryPgpoolParameter(t *testing.T) {
 
 func yes(b bool) string { return map[bool]string{true: "yes", false: "no"}[b] }
 
-// kindWords is the table's kind in the list's words.
+// kindWords is the table's kind in the words of the list.
 func kindWords(p *Param) string {
 	words := map[Kind]string{String: "string", Bool: "bool", Integer: "integer", Real: "real", Enum: "enum", List: "string list"}[p.Kind]
 	if p.Max == maxLong {
 		words = "integer(long)"
 	}
 	if p.Name == "backend_flag" || p.Name == "log_destination" {
-		words = "string" // lists of words here
+		words = "string" // here it is a list of words
 	}
 	if p.Indexed() {
 		words += " (per-index array)"
@@ -90,26 +90,26 @@ func TestTableIsWellFormed(t *testing.T) {
 		lower := strings.ToLower(p.Name)
 		switch {
 		case seen[lower]:
-			t.Errorf("%s is there twice", p.Name)
+			t.Errorf("parameter %s is in the table twice", p.Name)
 		case p.Doc == "" || !strings.HasSuffix(p.Doc, "."):
-			t.Errorf("%s: doc is not a sentence", p.Name)
+			t.Errorf("parameter %s: its doc is not a sentence", p.Name)
 		case groupTitles[p.Group] == "":
-			t.Errorf("%s: group %q has no title", p.Name, p.Group)
+			t.Errorf("parameter %s: its group %q has no title", p.Name, p.Group)
 		case (p.Kind == Integer || p.Kind == Real) != (p.Max > p.Min):
-			t.Errorf("%s: range %v to %v", p.Name, p.Min, p.Max)
+			t.Errorf("parameter %s: its range is %v to %v", p.Name, p.Min, p.Max)
 		case p.IntoNode != nil && !p.Indexed():
-			t.Errorf("%s: per node, but not indexed", p.Name)
+			t.Errorf("parameter %s is set per node, but has no index", p.Name)
 		case strings.ContainsAny(p.Name[len(p.Name)-1:], "0123456789"):
-			t.Errorf("%s: a digit at the end would be an index", p.Name)
+			t.Errorf("parameter %s ends in a digit, which would be an index", p.Name)
 		case p.Kind == Enum && len(p.Options) == 0:
-			t.Errorf("%s: enum without words", p.Name)
+			t.Errorf("parameter %s is an enum without words", p.Name)
 		}
 		seen[lower] = true
 	}
 	for _, c := range checks {
 		for _, name := range c.uses {
 			if byName[name] == nil {
-				t.Errorf("a check uses unknown %s", name)
+				t.Errorf("a check uses the unknown parameter %s", name)
 			}
 		}
 	}
@@ -128,9 +128,9 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	plain := parse(t, Sample())
 	want := parse(t, "backend_hostname0 = 'localhost'")
 	if ch := plain.Diff(want); len(ch.Reload)+len(ch.Restart) != 0 {
-		t.Errorf("sample differs in %v", ch)
+		t.Errorf("the sample differs from the defaults in %v", ch)
 	}
-	// With every comment sign before a setting removed, it is still the defaults, and names everything.
+	// With every comment sign before a setting removed, the sample still has the defaults, and names everything.
 	var full strings.Builder
 	for line := range strings.Lines(Sample()) {
 		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") && !strings.Contains(line, "backend_hostname0") {
@@ -140,7 +140,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	}
 	all := parse(t, full.String())
 	if ch := all.Diff(want); len(ch.Reload)+len(ch.Restart) != 0 {
-		t.Errorf("uncommented sample differs in %v", ch)
+		t.Errorf("the uncommented sample differs from the defaults in %v", ch)
 	}
 	for _, p := range Params() {
 		if !all.settings().given(strings.ToLower(p.Name), noIndex) && !all.settings().given(strings.ToLower(p.Name), 0) {

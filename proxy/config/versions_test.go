@@ -19,10 +19,10 @@ func versionRows(t *testing.T) []versionRow {
 	return rows
 }
 
-// inVersion compares versions of one digit before and one behind the point.
+// inVersion compares versions with one digit before the point and one after it.
 func inVersion(version, from, to string) bool { return from <= version && (to == "-" || version <= to) }
 
-// at is the row's line for one number.
+// at is the row's line for this number.
 func (r versionRow) at(number int) (name, value string) {
 	digits := fmt.Sprint(number)
 	return numbered(r.name, digits), strings.ReplaceAll(r.value, "hostN", "host"+digits)
@@ -30,7 +30,7 @@ func (r versionRow) at(number int) (name, value string) {
 
 func numbered(name, digits string) string {
 	if strings.HasSuffix(name, "N+1") {
-		return strings.TrimSuffix(name, "N+1") + "1" // of number 0
+		return strings.TrimSuffix(name, "N+1") + "1" // the number after 0
 	}
 	if base, ok := strings.CutSuffix(name, "N"); ok {
 		return base + digits
@@ -45,7 +45,7 @@ func TestEveryNameOfEveryVersion(t *testing.T) {
 		name, value := row.at(0)
 		c, warnings, err := Parse(files{"/c": oneNode + name + " = " + value}.open, "/c", CommandLine{})
 		if err != nil {
-			t.Errorf("%s: %v", row.name, err)
+			t.Errorf("%s: got error %v", row.name, err)
 			continue
 		}
 		var told string
@@ -60,13 +60,13 @@ func TestEveryNameOfEveryVersion(t *testing.T) {
 			expectLine(t, c, name, told, "")
 		case today == "gone":
 			if !strings.HasPrefix(told, name+" is a parameter of older versions: ") {
-				t.Errorf("%s: told %q", row.name, told)
+				t.Errorf("%s: got warning %q", row.name, told)
 			}
 		case word != today:
 			expectLine(t, c, name, told, name+": "+value+" is the old word for "+word)
 		case today == clusteringMode:
 			if !strings.HasPrefix(told, name+" is an old name of "+today) {
-				t.Errorf("%s: told %q", row.name, told)
+				t.Errorf("%s: got warning %q", row.name, told)
 			}
 		default:
 			expectLine(t, c, numbered(today, "0"), told, name+" is the old name of "+numbered(today, "0")+", which gets its value")
@@ -74,11 +74,11 @@ func TestEveryNameOfEveryVersion(t *testing.T) {
 	}
 }
 
-// expectLine wants the second line to have set a parameter, and these words about it.
+// expectLine checks that the second line has set a parameter, with this warning.
 func expectLine(t *testing.T, c *Config, name, told, want string) {
 	t.Helper()
 	if s, ok := c.Show(name); !ok || s.Source != "/c:2" || told != want {
-		t.Errorf("%s: is set by %q, told %q", name, s.Source, told)
+		t.Errorf("%s: is set by %q, with the warning %q", name, s.Source, told)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestVersionsAreComplete(t *testing.T) {
 		}
 	}
 	for _, f := range formerNames {
-		if !has[f.name] && !has[f.name+"N"] && f.name != "backend_use_ssl" { // which files have, but no version knows
+		if !has[f.name] && !has[f.name+"N"] && f.name != "backend_use_ssl" { // files have this one, but no version knows it
 			t.Errorf("%s is missing", f.name)
 		}
 	}
@@ -128,7 +128,7 @@ func TestFilesOfEveryVersion(t *testing.T) {
 				t.Errorf("%s with %s and %s nodes:\n got: %s\nwant: %s", version, mode[3], mode[2], got, mode[4])
 			}
 			if c != nil && (fmt.Sprint(len(c.Nodes)) != mode[2] || c.Nodes[0].Host != "host0" || len(c.Pool.ResetQueries) != 2) {
-				t.Errorf("%s with %s: %+v", version, mode[3], c.Nodes)
+				t.Errorf("%s with %s: got nodes %+v", version, mode[3], c.Nodes)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func TestFilesOfEveryVersion(t *testing.T) {
 	}
 }
 
-// fileOf is a file with all parameters of a version; what a mode sets stands behind it, and wins.
+// fileOf is a file with all parameters of a version. The settings of a mode come last, so that they count.
 func fileOf(version string, rows []versionRow, two bool) string {
 	var b strings.Builder
 	for _, row := range rows {

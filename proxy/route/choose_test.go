@@ -11,7 +11,7 @@ import (
 
 var byWeight = Policies["weight"]
 
-// herd is a primary, node 0, and standbys, with these weights.
+// herd has node 0 as the primary, and standbys, with these weights.
 func herd(weights ...float64) (all []Candidate) {
 	for i, w := range weights {
 		c := Candidate{Index: i, Role: nodes.Standby, Weight: w}
@@ -23,7 +23,7 @@ func herd(weights ...float64) (all []Candidate) {
 	return all
 }
 
-// shares are the parts of many reads that go to each node.
+// shares are the shares of many reads that go to each node.
 func shares(t *testing.T, client Client, b *Balance, fresh func() []Candidate) []float64 {
 	t.Helper()
 	const reads = 10_000
@@ -32,7 +32,7 @@ func shares(t *testing.T, client Client, b *Balance, fresh func() []Candidate) [
 	for range reads {
 		c := Choose(fresh(), client, b, random.Float64(), random.Float64())
 		if c.Index < 0 || c.Why == "" {
-			t.Fatalf("%+v", c)
+			t.Fatalf("no node was chosen: %+v", c)
 		}
 		got[c.Index] += 1.0 / reads
 	}
@@ -55,14 +55,14 @@ func TestShares(t *testing.T) {
 		want    []float64
 	}{
 		"alike":                     {Balance{}, []float64{1, 1, 1}, []float64{1. / 3, 1. / 3, 1. / 3}},
-		"the primary has none":      {Balance{}, []float64{0, 1, 3}, []float64{0, 0.25, 0.75}},
-		"nobody has any":            {Balance{}, []float64{0, 0, 0}, []float64{1, 0, 0}},
-		"one only":                  {Balance{}, []float64{0, 0, 5}, []float64{0, 0, 1}},
+		"the primary has no weight": {Balance{}, []float64{0, 1, 3}, []float64{0, 0.25, 0.75}},
+		"no node has a weight":      {Balance{}, []float64{0, 0, 0}, []float64{1, 0, 0}},
+		"one node has a weight":     {Balance{}, []float64{0, 0, 5}, []float64{0, 0, 1}},
 		"by application":            {Balance{Applications: prefer("other:1,rep.*:2")}, []float64{1, 1, 0}, []float64{0, 0, 1}},
 		"the whole name":            {Balance{Applications: prefer("rep:2")}, []float64{1, 1, 0}, []float64{0.5, 0.5, 0}},
-		"half of them":              {Balance{Applications: prefer("report:2(0.5)")}, []float64{1, 1, 0}, []float64{0.25, 0.25, 0.5}},
-		"none of them":              {Balance{Applications: prefer("report:2(0)")}, []float64{1, 1, 0}, []float64{0.5, 0.5, 0}},
-		"the first that fits":       {Balance{Applications: prefer("re.*:1,report:2")}, []float64{1, 1, 1}, []float64{0, 1, 0}},
+		"half of the reads":         {Balance{Applications: prefer("report:2(0.5)")}, []float64{1, 1, 0}, []float64{0.25, 0.25, 0.5}},
+		"none of the reads":         {Balance{Applications: prefer("report:2(0)")}, []float64{1, 1, 0}, []float64{0.5, 0.5, 0}},
+		"the first that matches":    {Balance{Applications: prefer("re.*:1,report:2")}, []float64{1, 1, 1}, []float64{0, 1, 0}},
 		"application before others": {Balance{Applications: prefer("report:1"), Databases: prefer("app:2"), Users: prefer("alice:0")}, []float64{1, 1, 1}, []float64{0, 1, 0}},
 		"database before user":      {Balance{Databases: prefer("app:2"), Users: prefer("alice:0")}, []float64{1, 1, 1}, []float64{0, 0, 1}},
 		"user":                      {Balance{Users: prefer("a.*:primary")}, []float64{0, 1, 1}, []float64{1, 0, 0}},
@@ -93,14 +93,14 @@ func TestDelay(t *testing.T) {
 		weights []float64
 		want    []float64
 	}{
-		"no limit":                {Balance{}, []int64{0, 1 << 40, 0}, nil, []float64{0, 1, 1}, []float64{0, 0.5, 0.5}},
-		"as far as it may be":     {Balance{DelayBytes: 100}, []int64{0, 100, 0}, nil, []float64{0, 1, 1}, []float64{0, 0.5, 0.5}},
-		"one is late":             {Balance{DelayBytes: 100}, []int64{0, 101, 0}, nil, []float64{0, 1, 1}, []float64{0.5, 0, 0.5}},
-		"by time, which wins":     {Balance{DelayBytes: 100, DelayTime: 5 * ms}, []int64{0, 101, 101}, []time.Duration{0, 6 * ms, 5 * ms}, []float64{0, 1, 1}, []float64{0.5, 0, 0.5}},
-		"the other one is better": {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 50}, nil, []float64{0, 1, 1}, []float64{0, 0, 1}},
-		"the least of the others": {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 50, 40}, nil, []float64{0, 1, 0, 0.000001}, []float64{0, 0, 0, 1}},
-		"all are late":            {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 102}, nil, []float64{0, 1, 1}, []float64{1, 0, 0}},
-		"a primary is never late": {Balance{DelayBytes: 100}, []int64{1000, 0, 0}, nil, []float64{1, 0, 0}, []float64{1, 0, 0}},
+		"no limit":                 {Balance{}, []int64{0, 1 << 40, 0}, nil, []float64{0, 1, 1}, []float64{0, 0.5, 0.5}},
+		"just within the limit":    {Balance{DelayBytes: 100}, []int64{0, 100, 0}, nil, []float64{0, 1, 1}, []float64{0, 0.5, 0.5}},
+		"one is too far behind":    {Balance{DelayBytes: 100}, []int64{0, 101, 0}, nil, []float64{0, 1, 1}, []float64{0.5, 0, 0.5}},
+		"by time, which counts":    {Balance{DelayBytes: 100, DelayTime: 5 * ms}, []int64{0, 101, 101}, []time.Duration{0, 6 * ms, 5 * ms}, []float64{0, 1, 1}, []float64{0.5, 0, 0.5}},
+		"the other one is better":  {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 50}, nil, []float64{0, 1, 1}, []float64{0, 0, 1}},
+		"the least delay of all":   {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 50, 40}, nil, []float64{0, 1, 0, 0.000001}, []float64{0, 0, 0, 1}},
+		"all are too far behind":   {Balance{DelayBytes: 100, PreferLower: true}, []int64{0, 101, 102}, nil, []float64{0, 1, 1}, []float64{1, 0, 0}},
+		"the primary has no delay": {Balance{DelayBytes: 100}, []int64{1000, 0, 0}, nil, []float64{1, 0, 0}, []float64{1, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.balance.Policy = byWeight
@@ -138,7 +138,7 @@ func TestPolicies(t *testing.T) {
 		want   int
 	}{
 		{"least_active", []int{0, 1, 1}, 0},
-		{"least_active", []int{2, 2, 3}, 2}, // for its weight
+		{"least_active", []int{2, 2, 3}, 2}, // it has more weight
 		{"least_active", []int{1, 0, 4}, 1},
 		{"lowest_latency", []int{0, 1, 1}, 0},
 		{"lowest_latency", []int{1, 2, 1}, 2},
@@ -146,13 +146,13 @@ func TestPolicies(t *testing.T) {
 		for chance := 0.0; chance < 1; chance += 0.1 {
 			got := Choose(busy(c.active...), Client{}, &Balance{Policy: Policies[c.policy]}, chance, 0)
 			if got.Index != c.want {
-				t.Errorf("%s of %v: %+v, want %d", c.policy, c.active, got, c.want)
+				t.Errorf("%s among %v: got %+v, want node %d", c.policy, c.active, got, c.want)
 			}
 		}
 	}
 	alike := shares(t, Client{}, &Balance{Policy: Policies["least_active"]}, func() []Candidate { return busy(0, 0, 0) })
 	if math.Abs(alike[2]-0.5) > 0.03 {
-		t.Errorf("by weight among those alike: %.3f", alike)
+		t.Errorf("among equal nodes the weight decides: got %.3f", alike)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestNobody(t *testing.T) {
 		"a standby with no weight": {{Index: 1, Role: nodes.Standby}},
 	} {
 		if c := Choose(all, Client{}, b, 0.5, 0.5); c.Index != -1 || c.Why == "" {
-			t.Errorf("%s: %+v", name, c)
+			t.Errorf("%s: got %+v", name, c)
 		}
 	}
 }
@@ -173,11 +173,11 @@ func TestNobody(t *testing.T) {
 func TestBadPreferences(t *testing.T) {
 	for _, list := range []string{"x", "x:", ":1", "x:1(2)", "x:1(-1)", "x:secondary", "x:1(0.1.2)", "(:1", "a:1,b", "x:-1"} {
 		if all, err := ParsePreferences(list); err == nil {
-			t.Errorf("%q: %+v", list, all)
+			t.Errorf("%q: got %+v", list, all)
 		}
 	}
 	if all, err := ParsePreferences(" a : 1 , b:standby ( 0.3 ) ,"); err != nil || len(all) != 2 || all[1].Ratio != 0.3 {
-		t.Errorf("%+v, %v", all, err)
+		t.Errorf("got %+v, error %v", all, err)
 	}
 }
 
@@ -186,6 +186,6 @@ func TestChooseAllocatesNothing(t *testing.T) {
 	b.Users, _ = ParsePreferences("alice:standby(0.5)")
 	all := herd(0, 1, 2)
 	if n := testing.AllocsPerRun(100, func() { Choose(all, Client{User: "alice"}, b, 0.7, 0.2) }); n > 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }

@@ -23,7 +23,7 @@ func expression(t testing.TB, text string) *Expression {
 	return e
 }
 
-// trio is a primary, node 0; node 1, a good standby; node 2, a late, busy one.
+// trio is node 0, the primary; node 1, a good standby; and node 2, a standby that is late and busy.
 func trio() []Candidate {
 	ms := time.Millisecond
 	return []Candidate{
@@ -33,7 +33,7 @@ func trio() []Candidate {
 	}
 }
 
-// TestExpression is for a DBA to read: which of the three nodes may be chosen.
+// TestExpression is a table for DBAs: it shows which of the three nodes an expression leaves.
 func TestExpression(t *testing.T) {
 	report := Client{Application: "report-7", Database: "sales", User: "alice"}
 	for _, c := range []struct {
@@ -69,7 +69,7 @@ func TestExpression(t *testing.T) {
 		for _, candidate := range trio() {
 			yes, err := e.Ask(report, candidate)
 			if err != nil {
-				t.Errorf("%s: %v", c.text, err)
+				t.Errorf("%s: got error %v", c.text, err)
 			}
 			if yes {
 				got = append(got, candidate.Index)
@@ -94,21 +94,21 @@ func TestExpressionChooses(t *testing.T) {
 		text    string
 		balance Balance
 		shares  []float64 // of nodes 0, 1 and 2
-		why     string    // of the reads that get the smallest share
+		why     string    // the reason of the reads with the smallest share
 	}{
 		"all, by weight":             {`true`, Balance{}, []float64{0.5 / 3.5, 1 / 3.5, 2 / 3.5}, "by weight" + leaves},
 		"two, by weight":             {`node.index != 1`, Balance{}, []float64{0.2, 0, 0.8}, "by weight" + leaves},
 		"one":                        {`node.active == 8`, Balance{}, []float64{0, 0, 1}, "by weight" + leaves},
 		"none":                       {`node.lag_ms < 0`, Balance{}, []float64{1, 0, 0}, "balance_expression leaves no node"},
 		"of the preferred":           {`node.lag_ms < 200`, Balance{Applications: prefer}, []float64{0, 1, 0}, "preferred for the application" + leaves},
-		"none of the preferred":      {`primary`, Balance{Applications: prefer}, []float64{1, 0, 0}, "balance_expression leaves no node"},
-		"it is late":                 {`!primary && node.index == 2`, Balance{DelayBytes: 5000}, []float64{1, 0, 0}, "node 2 is too far behind"},
-		"the least late":             {`node.index == 2 || node.index == 1`, Balance{DelayBytes: 5000, PreferLower: true}, []float64{0, 1, 0}, "by weight" + leaves},
-		"the least late is not left": {`node.index == 2`, Balance{DelayBytes: 5000, PreferLower: true}, []float64{1, 0, 0}, "node 2 is too far behind, and so are all"},
+		"no preferred node is left":  {`primary`, Balance{Applications: prefer}, []float64{1, 0, 0}, "balance_expression leaves no node"},
+		"the node is too far behind": {`!primary && node.index == 2`, Balance{DelayBytes: 5000}, []float64{1, 0, 0}, "node 2 is too far behind"},
+		"the smallest delay":         {`node.index == 2 || node.index == 1`, Balance{DelayBytes: 5000, PreferLower: true}, []float64{0, 1, 0}, "by weight" + leaves},
+		"all are too far behind":     {`node.index == 2`, Balance{DelayBytes: 5000, PreferLower: true}, []float64{1, 0, 0}, "node 2 is too far behind, and so are all"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.balance.Policy, c.balance.Expression = byWeight, expression(t, c.text)
-			const reads = 200 // whose chances are all alike
+			const reads = 200 // with evenly spread chances
 			got := make([]float64, 3)
 			for i := range reads {
 				got[Choose(trio(), report, &c.balance, float64(i)/reads, 0).Index] += 1. / reads
@@ -132,7 +132,7 @@ func TestExpressionForgets(t *testing.T) {
 	for i, text := range []string{"node.index == 0", "node.index == 1", "node.index == 2"} {
 		b := Balance{Policy: byWeight, Expression: expression(t, text)}
 		if c := Choose(all, Client{}, &b, 0.5, 0); c.Index != i {
-			t.Errorf("%s: %+v", text, c)
+			t.Errorf("%s: got %+v", text, c)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func TestBadExpressions(t *testing.T) {
 	} {
 		e, err := ParseExpression(text)
 		if err == nil || e != nil || !strings.HasPrefix(err.Error(), "parse expression: ") || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.50q: %v, want %s", text, err, want)
+			t.Errorf("%.50q: got error %v, want %s", text, err, want)
 		}
 	}
 }
@@ -180,19 +180,19 @@ func TestExpressionFails(t *testing.T) {
 	client := Client{Application: "ab"}
 	all := trio()
 	if yes, err := e.Ask(client, all[0]); !yes || err != nil {
-		t.Error(yes, err)
+		t.Error("the expression returned", yes, err)
 	}
 	yes, err := e.Ask(client, all[1])
 	var cancelled interpreter.EvalCancelledError
 	if yes || !errors.As(err, &cancelled) || cancelled.Cause != interpreter.CostLimitExceeded || !strings.Contains(err.Error(), "node 1") {
-		t.Error(yes, err)
+		t.Error("the expression returned", yes, err)
 	}
 	b := &Balance{Policy: byWeight, Expression: e}
 	if c := Choose(all, client, b, 0.9, 0); c != (Choice{0, "by weight, of those that balance_expression leaves; it failed for some"}) {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	if c := Choose(trio()[1:], client, b, 0.9, 0); c != (Choice{-1, "balance_expression leaves no node; it failed for some, and there is no primary"}) {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 }
 
@@ -202,16 +202,16 @@ func TestLongNames(t *testing.T) {
 	client := Client{Application: long, Database: long, User: "x" + long}
 	e := expression(t, `app == database && app.matches("^é+$") && user.endsWith("é") && !user.contains("\ufffd") && !(app + user).startsWith("x")`)
 	if yes, err := e.Ask(client, trio()[0]); !yes || err != nil {
-		t.Error(yes, err)
+		t.Error("the expression returned", yes, err)
 	}
 	for name, want := range map[string]int{long: 62, "x" + long: 63, long[:63]: 63, strings.Repeat("\x80", 70): 59} {
 		if got := cut(name); len(got) != want {
-			t.Errorf("%.6q: %d bytes, want %d", name, len(got), want)
+			t.Errorf("%.6q: got %d bytes, want %d", name, len(got), want)
 		}
 	}
 }
 
-// TestExpressionOfMany has many goroutines use one expression.
+// TestExpressionOfMany checks an expression that many goroutines use at the same time.
 func TestExpressionOfMany(t *testing.T) {
 	b := &Balance{Policy: byWeight, Expression: expression(t, `app == "even" ? node.index == 2 : node.index == 1 && app.matches("^o.d$")`)}
 	var wait sync.WaitGroup
@@ -223,7 +223,7 @@ func TestExpressionOfMany(t *testing.T) {
 			}
 			for range 500 {
 				if c := Choose(trio(), client, b, 0.5, 0); c.Index != want {
-					t.Errorf("%+v, want %d", c, want)
+					t.Errorf("got %+v, want node %d", c, want)
 					return
 				}
 			}

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write what Place says into testdata/*.t
 
 const indent = "    "
 
-// database is what the tables of testdata say of it.
+// database is the database of the tables in testdata.
 type database struct{}
 
 func (database) Function(_, name string) Known {
@@ -30,7 +30,7 @@ func (database) Field(name string) Known {
 
 func (database) Anything() Known { return Reads }
 
-// wild is the same with an operator that writes.
+// wild is the same database with an operator that writes.
 type wild struct{ database }
 
 func (wild) Anything() Known { return Writes }
@@ -42,7 +42,7 @@ func (database) Relation(_, name string) Known {
 	return map[string]Known{"t": Reads, "u": Reads, "scratch": Temporary, "log": Unlogged, "sees_vol": Writes}[name]
 }
 
-// setting reads what stands in brackets.
+// setting reads the words in brackets.
 func setting(t *testing.T, text string) (set Settings, r Request) {
 	t.Helper()
 	set, r.Catalog = Settings{Balance: true, OnWrite: Transaction}, database{}
@@ -101,11 +101,11 @@ func configure(t *testing.T, set *Settings, name, value string) {
 	case "pattern":
 		set.PrimaryPatterns = list()
 	default:
-		t.Fatalf("nothing is called %s", name)
+		t.Fatalf("no setting is called %s", name)
 	}
 }
 
-// say is a decision in the words of testdata.
+// say writes a decision in the words of testdata.
 func say(d Decision) string {
 	text := fmt.Sprintf("%v by %s: %s", d.Where, d.Rule, d.Why)
 	if d.Where == Node {
@@ -157,12 +157,11 @@ func compare(t *testing.T, path, want, got string) {
 		}
 	}
 	if len(a) != len(b) {
-		t.Fatalf("%s has %d lines, %d wanted", path, len(a), len(b))
+		t.Fatalf("%s has %d lines, want %d", path, len(a), len(b))
 	}
 }
 
-// statementsOf are those of package query's tables, which have every form that
-// the grammar knows.
+// statementsOf are the statements of package query's tables, which have every form that the grammar knows.
 func statementsOf(t *testing.T) (all []string) {
 	t.Helper()
 	paths, err := filepath.Glob("../query/testdata/*.txt")
@@ -200,7 +199,7 @@ func TestEveryForm(t *testing.T) {
 	out.WriteString("# Where each statement of ../../query/testdata goes, if no function and no relation does harm.\n")
 	all := statementsOf(t)
 	if len(all) < 400 {
-		t.Fatalf("%d statements, 400 wanted", len(all))
+		t.Fatalf("got %d statements, want at least 400", len(all))
 	}
 	for _, sql := range all {
 		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
@@ -210,7 +209,7 @@ func TestEveryForm(t *testing.T) {
 			checkRead(t, sql, r.Script)
 		}
 		if r.Catalog = nil; Place(&r, &set).Where == Anywhere {
-			t.Errorf("%s leaves the primary though nothing is known", sql)
+			t.Errorf("%s leaves the primary, but nothing is known of the database", sql)
 		}
 	}
 	text, err := os.ReadFile(path)
@@ -225,7 +224,7 @@ func checkRead(t *testing.T, sql string, script *query.Script) {
 	t.Helper()
 	for st := range all(script) {
 		if bad := st.Effects &^ (query.UnknownFunction | query.ReadsClock); bad != 0 || st.Class == query.Write || st.Class == query.Session {
-			t.Errorf("%s may go anywhere: %v, %v", sql, st.Class, bad)
+			t.Errorf("%s may go anywhere, but its class is %v and its effect %v", sql, st.Class, bad)
 		}
 	}
 }
@@ -236,28 +235,28 @@ func TestNothingKnown(t *testing.T) {
 	for _, sql := range []string{"", "SELEC 1", "SELECT '", "SELECT " + strings.Repeat("(", 20_000), strings.Repeat("SELECT 1;", 200_000)} {
 		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
 		if d := Place(&r, &set); d.Where != Primary || d.Rule != "unknown" {
-			t.Errorf("%.20q: %s", sql, say(d))
+			t.Errorf("%.20q: got %s", sql, say(d))
 		}
 	}
 	if d := Place(&Request{}, &set); d.Where != Primary {
-		t.Error(say(d))
+		t.Errorf("got %s", say(d))
 	}
 }
 
-// TestExplain ends with what Place says, and with no rule after it.
+// TestExplain checks that Explain ends with Place's decision, and with no rule after it.
 func TestExplain(t *testing.T) {
 	set := Settings{Balance: true}
 	for sql, want := range map[string]int{"SELECT 1": len(rules) + 1, "UPDATE t SET a = 1": ofSession + 7, "": ofSession + 4, "/*NO LOAD BALANCE*/ SELECT 1": ofSession + 3} {
 		r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Catalog: everything{}}
 		steps, d := Explain(&r, &set)
 		if len(steps) != want || steps[len(steps)-1].Decision != d || d != Place(&r, &set) {
-			t.Errorf("%q: %d steps, %+v", sql, len(steps), steps)
+			t.Errorf("%q: got %d steps, %+v", sql, len(steps), steps)
 		}
 	}
 }
 
-// TestSignals go to their process's node, whatever else is believed of it, but not
-// out of a transaction that keeps its node, nor against the client's words.
+// TestSignals checks that signals go to the node of their process, whatever else is believed of it, but not out of a
+// transaction that keeps its node, nor against a hint of the client's.
 func TestSignals(t *testing.T) {
 	for _, row := range []struct {
 		text      string
@@ -278,7 +277,7 @@ func TestSignals(t *testing.T) {
 			Signals: true, Elsewhere: row.elsewhere, Owner: 2}
 		d := Place(&r, &Settings{Balance: true, Comments: true, OnWrite: Always})
 		if d.Where != row.want || d.Where == Process && d.Index != 2 {
-			t.Errorf("%+v: %s", row, say(d))
+			t.Errorf("%+v: got %s", row, say(d))
 		}
 		if MayWrite(&r, &Settings{}) {
 			t.Error("a signal counts as a write")
@@ -292,10 +291,10 @@ func TestPlaceAllocatesNothing(t *testing.T) {
 	r := Request{Text: sql, Script: query.Parse(sql, query.Syntax{}), Catalog: everything{}}
 	if n := testing.AllocsPerRun(100, func() {
 		if Place(&r, &set).Where != Anywhere {
-			t.Fatal("it should go anywhere")
+			t.Fatal("the statement may not go anywhere, want that it may")
 		}
 	}); n > 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }
 

@@ -18,23 +18,23 @@ func TestSession(t *testing.T) {
 		{"no server", "SELECT 1", Session{}, "anywhere by read: it only reads what every node has"},
 		{"a server of the primary", "SELECT 1", Session{Server: OfPrimary, Pin: "a temporary table"}, "here by server: the session has a server of the primary"},
 		{"a pipeline that failed", "SELECT 1", Session{State: Skipping, Pin: "LISTEN"}, "here by server: what came before it has failed"},
-		{"a transaction that failed", "SELECT 1", Session{Server: OfStandby, State: Stuck}, "here by server: its transaction has failed"},
-		{"one that failed, and the next", "ROLLBACK; UPDATE t SET a = 1", Session{Server: OfStandby, State: Stuck, Transaction: Block{Open: true, Held: true}},
+		{"a failed transaction", "SELECT 1", Session{Server: OfStandby, State: Stuck}, "here by server: its transaction has failed"},
+		{"a failed transaction and another statement", "ROLLBACK; UPDATE t SET a = 1", Session{Server: OfStandby, State: Stuck, Transaction: Block{Open: true, Held: true}},
 			"primary by server: it ends its transaction and goes on with another"},
 		{"a snapshot on a standby", "UPDATE t SET a = 1", Session{Server: OfStandby, Transaction: snapshot}, "here by snapshot: all statements of its transaction share a snapshot"},
-		{"a snapshot, and the next", "COMMIT; SELECT 1", Session{Server: OfStandby, Transaction: snapshot}, "primary by snapshot: it ends its transaction and goes on with another"},
+		{"a snapshot and another transaction", "COMMIT; SELECT 1", Session{Server: OfStandby, Transaction: snapshot}, "primary by snapshot: it ends its transaction and goes on with another"},
 		{"a pin", "SELECT 1", Session{Pin: "LISTEN"}, "primary by pin: LISTEN"},
-		{"nobody knows", "SELECT 1", Session{Uncertain: true}, "primary by pin: what its session has left on the primary is not known yet"},
+		{"its state is not known", "SELECT 1", Session{Uncertain: true}, "primary by pin: what its session has left on the primary is not known yet"},
 		{"an old catalog", "SELECT 1", Session{Outdated: true}, "primary by catalog_check_period: what is known of the database is not up to date, and asked for with the next statement"},
 		{"it changes its session", "SELECT 1", Session{Changes: true}, "primary by session: it may change its session"},
 		{"it changes its session and names a node", "/*NODE:1*/ SELECT 1", Session{Changes: true}, "primary by session: it may change its session"},
-		{"a write is one by itself", "UPDATE t SET a = 1", Session{Changes: true}, "primary by statement: it writes"},
+		{"a write, which needs no other reason", "UPDATE t SET a = 1", Session{Changes: true}, "primary by statement: it writes"},
 		{"READ WRITE", "SELECT 1", Session{Transaction: Block{Insists: true}}, "primary by session: its transaction is of a kind that no standby has"},
 	} {
 		r := Request{Text: []byte(row.sql), Script: query.Parse([]byte(row.sql), query.Syntax{}), Session: row.session, Catalog: everything{}}
 		set := Settings{Balance: true, Comments: true}
 		if got := say(Place(&r, &set)); got != row.want {
-			t.Errorf("%s, %q: %s; want %s", row.name, row.sql, got, row.want)
+			t.Errorf("%s, %q: got %s, want %s", row.name, row.sql, got, row.want)
 		}
 		if steps, d := Explain(&r, &set); steps[len(steps)-1].Decision != d || say(d) != row.want {
 			t.Errorf("%s, %q: EXPLAIN ROUTE ends with %+v", row.name, row.sql, steps[len(steps)-1])
@@ -53,7 +53,7 @@ func TestSignalsOfSessions(t *testing.T) {
 			sql := "SELECT pg_cancel_backend(5)"
 			r := Request{Text: []byte(sql), Script: query.Parse([]byte(sql), query.Syntax{}), Session: session, Signals: true, Elsewhere: true, Owner: 2}
 			if d := Place(&r, &Settings{Balance: true}); d.Where != want {
-				t.Errorf("%+v: %s", session, say(d))
+				t.Errorf("%+v: got %s", session, say(d))
 			}
 		}
 	}

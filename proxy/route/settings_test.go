@@ -9,8 +9,7 @@ import (
 	"pgherd/proxy/query"
 )
 
-// uniform is a database of which one thing is true of all functions, and one of
-// all relations.
+// uniform is a database in which all functions are alike, and all relations.
 type uniform struct{ functions, relations Known }
 
 func (u uniform) Function(_, _ string) Known { return u.functions }
@@ -18,8 +17,8 @@ func (u uniform) Relation(_, _ string) Known { return u.relations }
 func (u uniform) Field(_ string) Known       { return Unheard }
 func (uniform) Anything() Known              { return Reads }
 
-// columns of testdata/settings.txt. As in place.txt, what is configured and what
-// the session has done stands in brackets there; front is put before the statement.
+// columns are those of testdata/settings.txt. As in place.txt, the brackets have what is configured and what the
+// session has done; front is put before the statement.
 var columns = []struct {
 	what, set, front string
 	known            Catalog
@@ -75,7 +74,7 @@ func TestEveryFormUnderEverySetting(t *testing.T) {
 	}
 	for _, sql := range statementsOf(t) {
 		line := make([]byte, 0, len(columns))
-		scripts := map[string]*query.Script{} // by what is in front
+		scripts := map[string]*query.Script{} // by the text put before the statement
 		for _, c := range columns {
 			set, r := setting(t, c.set)
 			r.Text, r.Catalog = []byte(c.front+sql), c.known
@@ -86,7 +85,7 @@ func TestEveryFormUnderEverySetting(t *testing.T) {
 			line = append(line, letter(Place(&r, &set)))
 		}
 		if line[0] == 'P' && strings.ContainsAny(string(line), ".N") {
-			t.Errorf("%s %s: a setting lets it leave the primary", line, sql)
+			t.Errorf("%s %s: a setting makes it leave the primary", line, sql)
 		}
 		fmt.Fprintf(&out, "%s %s\n", line, sql)
 	}

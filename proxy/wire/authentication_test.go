@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// anyAuthentication is pgproto3's types behind one, picked by the code.
+// anyAuthentication is one type for all of pgproto3's, chosen by the code.
 type anyAuthentication struct{ message3 }
 
 func (a *anyAuthentication) Decode(body []byte) error {
@@ -39,7 +39,7 @@ func (a *anyAuthentication) Decode(body []byte) error {
 	}
 	err := a.message3.Decode(body)
 	if sasl, ok := a.message3.(*pgproto3.AuthenticationSASL); ok && slices.Contains(sasl.AuthMechanisms, "") {
-		return fmt.Errorf("an empty name ends the list, pgproto3 reads on")
+		return fmt.Errorf("an empty name ends the list, but pgproto3 reads on")
 	}
 	return err
 }
@@ -83,7 +83,7 @@ func TestSASLInitialResponse(t *testing.T) {
 	} {
 		built := AppendSASLInitialResponse(nil, want.AuthMechanism, want.Data)
 		if theirs, _ := want.Encode(nil); string(theirs) != string(built) {
-			t.Errorf("built %q, wanted %q", built, theirs)
+			t.Errorf("built %q, want %q", built, theirs)
 		}
 		v, err := ViewSASLInitialResponse(built[HeaderLen:])
 		if err != nil || string(v.Mechanism) != want.AuthMechanism || string(v.Data) != string(want.Data) {
@@ -104,7 +104,7 @@ func TestSASLInitialResponse(t *testing.T) {
 	}
 }
 
-// I9: neither fmt nor the log may show a password or a key.
+// TestSecretsDoNotShow checks that neither fmt nor the log shows a password or a key (I9).
 func TestSecretsDoNotShow(t *testing.T) {
 	v := PasswordView{Password: Secret("hunter2")}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

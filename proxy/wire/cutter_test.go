@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// gather cuts stream, handed over in pieces as cut says, and returns the
-// messages put together again.
+// gather cuts the stream, which it passes in pieces as cut says, and returns the messages as wholes.
 func gather(t testing.TB, c Cutter, stream []byte, cut func() int) (got [][]byte, err error) {
 	t.Helper()
 	open := false
@@ -25,7 +24,7 @@ func gather(t testing.TB, c Cutter, stream []byte, cut func() int) (got [][]byte
 				continue
 			}
 			if m.First == open {
-				t.Fatalf("%v: first=%v inside a message=%v", m.Kind, m.First, open)
+				t.Fatalf("%v: first is %v inside of a message: %v", m.Kind, m.First, open)
 			}
 			if m.First {
 				got = append(got, nil)
@@ -58,7 +57,7 @@ func TestCutterFindsMessagesHoweverTheyArrive(t *testing.T) {
 		most := 1 + random.IntN(20_000)
 		got, err := gather(t, CutReplies(), stream, func() int { return random.IntN(most) })
 		if err != nil || len(got) != len(want) {
-			t.Fatalf("seed %d: %d messages, %v", seed, len(got), err)
+			t.Fatalf("seed %d: got %d messages, error %v", seed, len(got), err)
 		}
 		for i := range want {
 			if !bytes.Equal(got[i], want[i]) {
@@ -74,15 +73,15 @@ func TestCutterDeliversWholeWhatSessionsLookInto(t *testing.T) {
 	for i := range len(q) - 1 {
 		m, rest, err := c.Next(q[i : i+1])
 		if err != nil || len(m.Bytes) != 0 || len(rest) != 0 {
-			t.Fatalf("byte %d: %v %v %v", i, m, rest, err)
+			t.Fatalf("byte %d: got message %v, rest %v, error %v", i, m, rest, err)
 		}
 	}
 	m, _, err := c.Next(q[len(q)-1:])
 	if err != nil || !m.First || !m.Last || !m.Copied || !bytes.Equal(m.Bytes, q) {
-		t.Fatalf("got %+v, %v", m, err)
+		t.Fatalf("got %+v, error %v", m, err)
 	}
 	if !c.Between() {
-		t.Fatal("not between messages")
+		t.Fatal("the Cutter is not between messages")
 	}
 }
 
@@ -96,14 +95,14 @@ func TestCutterRefusesWhatIsNotTheProtocol(t *testing.T) {
 		{"unknown type from a server", CutReplies(), []byte{'P', 0, 0, 0, 4}},
 		{"length below its own four bytes", CutRequests(), []byte{'S', 0, 0, 0, 3}},
 		{"negative length", CutRequests(), []byte{'Q', 0xff, 0xff, 0xff, 0xff}},
-		{"length bomb in a small kind", CutRequests(), []byte{'E', 0x3f, 0, 0, 0}},
-		{"length bomb over 1 GB", CutRequests(), []byte{'Q', 0x40, 0, 0, 0}},
+		{"a huge length of a small kind", CutRequests(), []byte{'E', 0x3f, 0, 0, 0}},
+		{"a length over 1 GB", CutRequests(), []byte{'Q', 0x40, 0, 0, 0}},
 		{"ReadyForQuery without its state", CutReplies(), []byte{'Z', 0, 0, 0, 4}},
 		{"ReadyForQuery with more", CutReplies(), []byte{'Z', 0, 0, 0, 6}},
 	} {
 		for _, most := range []int{1, 100} {
 			if _, err := gather(t, row.cutter, row.bytes, func() int { return most }); err == nil {
-				t.Errorf("%s: accepted", row.name)
+				t.Errorf("%s: the bytes are accepted", row.name)
 			}
 		}
 	}
@@ -117,7 +116,7 @@ func TestCutterDoesNotAllocateOnRows(t *testing.T) {
 			_, p, _ = c.Next(p)
 		}
 	}); n != 0 {
-		t.Fatalf("%v allocations", n)
+		t.Fatalf("got %v allocations, want none", n)
 	}
 }
 
@@ -129,7 +128,7 @@ func FuzzCutter(f *testing.F) {
 			whole, err1 := gather(t, c, stream, func() int { return len(stream) })
 			pieces, err2 := gather(t, c, stream, func() int { return int(step) })
 			if (err1 == nil) != (err2 == nil) {
-				t.Fatalf("in one: %v, in pieces: %v", err1, err2)
+				t.Fatalf("in one piece: got error %v, in several: %v", err1, err2)
 			}
 			for i := range min(len(whole), len(pieces)) {
 				if err1 == nil && !bytes.Equal(whole[i], pieces[i]) {
@@ -160,7 +159,7 @@ func TestRun(t *testing.T) {
 	} {
 		cut := CutReplies()
 		if got := cut.Run(test.p, DataRow); got != test.want {
-			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}
 	cut := CutReplies()

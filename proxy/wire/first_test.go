@@ -25,11 +25,11 @@ func TestStartupKeepsOrderAndSeparatesOptions(t *testing.T) {
 	packet = packet[len("before"):]
 	n, err := FirstLength([4]byte(packet))
 	if err != nil || n != len(packet)-4 {
-		t.Fatalf("length %d, %v", n, err)
+		t.Fatalf("got length %d, error %v", n, err)
 	}
 	f, err := ViewFirst(packet[4:])
 	if err != nil || f.Kind != FirstStartup || f.Protocol != Protocol32 {
-		t.Fatalf("got %+v, %v", f, err)
+		t.Fatalf("got %+v, error %v", f, err)
 	}
 	if want := []Param{sent[0], sent[2], sent[3]}; !slices.Equal(f.Params, want) || !slices.Equal(f.Options, sent[1:2]) {
 		t.Errorf("got %v and %v", f.Params, f.Options)
@@ -38,11 +38,11 @@ func TestStartupKeepsOrderAndSeparatesOptions(t *testing.T) {
 		t.Errorf("the user is %q", user)
 	}
 	if _, found := f.Value("options"); found {
-		t.Error("found what was not sent")
+		t.Error("a parameter that was not sent is found")
 	}
 	var theirs pgproto3.StartupMessage
 	if err := theirs.Decode(packet[4:]); err != nil || theirs.Parameters["user"] != "bob" {
-		t.Errorf("the reference: %+v, %v", theirs, err)
+		t.Errorf("pgproto3 reads %+v, error %v", theirs, err)
 	}
 }
 
@@ -60,14 +60,14 @@ func TestFirstPacketsAgainstTheReference(t *testing.T) {
 	} {
 		want, _ := row.theirs.Encode(nil)
 		if !bytes.Equal(row.built, want) {
-			t.Errorf("%v: built %q, wanted %q", row.kind, row.built, want)
+			t.Errorf("%v: built %q, want %q", row.kind, row.built, want)
 		}
 		f, err := ViewFirst(row.built[4:])
 		if err != nil || f.Kind != row.kind {
-			t.Errorf("%v: got %v, %v", row.kind, f.Kind, err)
+			t.Errorf("%v: got %v, error %v", row.kind, f.Kind, err)
 		}
 		if f.Kind == FirstCancelRequest && (f.PID != 9 || !bytes.Equal(f.Key, want[12:])) {
-			t.Errorf("cancel: %d %d bytes", f.PID, len(f.Key))
+			t.Errorf("cancel: got process %d and a key of %d bytes", f.PID, len(f.Key))
 		}
 	}
 }
@@ -92,13 +92,13 @@ func TestFirstRefuses(t *testing.T) {
 	} {
 		_, err := ViewFirst([]byte(body))
 		if _, ok := errors.AsType[*ViewError](err); !ok {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 	for _, code := range []string{"\x00\x02\x00\x00", "\x00\x04\x00\x00", "\x04\xd2\x16\x2d", "GET "} {
 		_, err := ViewFirst([]byte(code + "/ HTTP/1.1"))
 		if _, ok := errors.AsType[*UnsupportedProtocolError](err); !ok {
-			t.Errorf("%q: %v", code, err)
+			t.Errorf("code %q: got error %v", code, err)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestFirstRefuses(t *testing.T) {
 func TestFirstAcceptsMinorVersionsNobodyKnows(t *testing.T) {
 	f, err := ViewFirst([]byte("\x00\x03\x27\x0f\x00"))
 	if err != nil || f.Protocol != 3<<16|9999 || len(f.Params) != 0 {
-		t.Errorf("got %+v, %v", f, err)
+		t.Errorf("got %+v, error %v", f, err)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestFirstLength(t *testing.T) {
 		string([]byte{TLSRecord, 3, 1, 2}): 0,
 	} {
 		if n, err := FirstLength([4]byte([]byte(head))); n != want || (err == nil) != (want > 0) {
-			t.Errorf("%q: %d, %v", head, n, err)
+			t.Errorf("%q: got %d, error %v", head, n, err)
 		}
 	}
 }
@@ -127,9 +127,9 @@ func TestStartupCannotBeUsedToSmuggle(t *testing.T) {
 		{"user", "x\x00user\x00admin"}, {"a\x00b", "c"}, {"", "x"}, {"user", strings.Repeat("x", 10_000)},
 	} {
 		if got, err := AppendStartup([]byte("kept"), Protocol30, p); err == nil || string(got) != "kept" {
-			t.Errorf("%q: %q, %v", p.Name, got, err)
+			t.Errorf("parameter %q: got %q, error %v", p.Name, got, err)
 		} else if strings.Contains(err.Error(), "admin") {
-			t.Errorf("%v shows a value", err)
+			t.Errorf("the error %v shows a value", err)
 		}
 	}
 }

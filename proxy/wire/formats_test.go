@@ -8,22 +8,22 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// message3 is what pgproto3's messages have in common.
+// message3 has the methods that pgproto3's messages have in common.
 type message3 interface {
 	Decode([]byte) error
 	Encode([]byte) ([]byte, error)
 }
 
-// format is how the tests see one kind of message.
+// format is one kind of message, as the tests use it.
 type format struct {
 	kind Kind
 	// rebuild views a body and builds the same message from the view.
 	rebuild func(body []byte) ([]byte, error)
-	// look only views, and must not allocate.
+	// look only views the body, and must not allocate.
 	look func(body []byte) error
-	// theirs makes pgproto3's type.
+	// theirs makes a message of pgproto3's type.
 	theirs func() message3
-	// samples are messages of pgproto3 that must survive ours unchanged.
+	// samples are messages of pgproto3 that must pass through pgherd's type unchanged.
 	samples []message3
 }
 
@@ -54,7 +54,7 @@ func formatOfCopy(k Kind, build func([]byte, byte, Formats) []byte, samples ...m
 		func(dst []byte, v CopyResponseView) []byte { return build(dst, v.Format, v.Columns) }, samples...)
 }
 
-// formats is the table of all messages that have views.
+// formats are all messages that have views.
 func formats() []format {
 	return slices.Concat(requestFormats(), replyFormats(), formatsWithoutBody(), []format{authenticationFormat()})
 }
@@ -106,8 +106,7 @@ func formatsWithoutBody() []format {
 	}
 }
 
-// refused are bodies that no view may accept, beside those that the tests
-// make by cutting good ones short.
+// refused are bodies that no view may accept. The tests also make such bodies by cutting good ones short.
 var refused = map[Kind][]string{
 	Bind: {
 		"\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfe\x00\x00", // a value of length -2

@@ -28,9 +28,8 @@ func FuzzParameterStatus(f *testing.F)          { fuzz(f, ParameterStatus) }
 func FuzzReadyForQuery(f *testing.F)            { fuzz(f, ReadyForQuery) }
 func FuzzRowDescription(f *testing.F)           { fuzz(f, RowDescription) }
 
-// fuzz holds the views of one kind to this: no body makes them panic, what
-// they accept is built again byte for byte, and what the reference reads and
-// writes back unchanged they accept too, unless a code in it is wrong.
+// fuzz checks the views of one kind. No body makes them panic; a body that they accept is built again byte for byte; and
+// they accept any body that pgproto3 reads and writes back unchanged, unless a code in it is wrong.
 func fuzz(f *testing.F, k Kind) {
 	format := formatOf(k)
 	for _, sample := range format.samples {
@@ -46,7 +45,7 @@ func fuzz(f *testing.F, k Kind) {
 			t.Fatalf("accepted %q, built %q", body, built[HeaderLen:])
 		}
 		if err != nil && format.canonical(body) && !wrongCode(err) {
-			t.Fatalf("%v, but the reference understands %q", err, body)
+			t.Fatalf("got error %v, but pgproto3 reads %q", err, body)
 		}
 	})
 }
@@ -60,7 +59,7 @@ func formatOf(k Kind) format {
 	panic("no such format")
 }
 
-// canonical says that the reference reads body and writes it back unchanged.
+// canonical says that pgproto3 reads body and writes it back unchanged.
 func (f format) canonical(body []byte) bool {
 	m := f.theirs()
 	if m.Decode(body) != nil {
@@ -70,7 +69,7 @@ func (f format) canonical(body []byte) bool {
 	return err == nil && bytes.Equal(again[HeaderLen:], body)
 }
 
-// wrongCode says that the layout is right, and that pgproto3 does not look at the code.
+// wrongCode says that the layout is right, but the code is wrong, at which pgproto3 does not look.
 func wrongCode(err error) bool {
 	wrong, ok := errors.AsType[*ViewError](err)
 	return ok && (wrong.Cause == "invalid type byte" || wrong.Cause == "invalid length of the key")

@@ -31,20 +31,20 @@ func checkSample(t *testing.T, f format, sample message3) {
 	body := want[HeaderLen:]
 	got, err := f.rebuild(body)
 	if err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("built %q, %v\nwanted %q", got, err, want)
+		t.Fatalf("built %q, error %v\nwant %q", got, err, want)
 	}
 	if err := f.theirs().Decode(got[HeaderLen:]); err != nil {
-		t.Errorf("the reference refuses what was built: %v", err)
+		t.Errorf("pgproto3 refuses what was built: %v", err)
 	}
 	if low, high := f.kind.BodyLimits(); len(body) < low || len(body) > high || want[0] != f.kind.Tag() {
-		t.Errorf("a Cutter would not let it pass: type %q, %d bytes", want[0], len(body))
+		t.Errorf("a Cutter would refuse it: type %q, %d bytes", want[0], len(body))
 	}
 	for n := range body {
 		checkRefused(t, f, body[:n], "cut short")
 	}
 	checkRefused(t, f, append(bytes.Clone(body), 'x'), "with a byte left over")
 	if n := testing.AllocsPerRun(100, func() { _ = f.look(body) }); n != 0 {
-		t.Errorf("viewing allocates %v times", n)
+		t.Errorf("a view allocates %v times, want none", n)
 	}
 }
 
@@ -57,10 +57,10 @@ func checkRefused(t *testing.T, f format, body []byte, how string) {
 	if f.openEnded() {
 		return
 	}
-	t.Errorf("%s, %q: %v", how, body, err)
+	t.Errorf("%s, %q: got error %v", how, body, err)
 }
 
-// openEnded says that the body ends in bytes of any number.
+// openEnded says that the body may end in any number of bytes.
 func (f format) openEnded() bool {
 	return slices.Contains([]Kind{BackendKeyData, Authentication}, f.kind)
 }
@@ -69,7 +69,7 @@ func TestTextRows(t *testing.T) {
 	var columns pgproto3.RowDescription
 	built := AppendTextColumns(nil, "name", "")
 	if err := columns.Decode(built[HeaderLen:]); err != nil || len(columns.Fields) != 2 {
-		t.Fatalf("%+v, %v", columns, err)
+		t.Fatalf("got %+v, error %v", columns, err)
 	}
 	want := pgproto3.FieldDescription{Name: []byte("name"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1}
 	if got := columns.Fields[0]; fmt.Sprint(got) != fmt.Sprint(want) {
@@ -117,12 +117,12 @@ func TestWalkingAViewDoesNotAllocate(t *testing.T) {
 			total++
 		}
 		if total != 1004 {
-			t.Fatalf("walked over %d", total)
+			t.Fatalf("the values have %d bytes in all", total)
 		}
 		b.Statement = renamed
 		dst = AppendBind(dst[:0], &b)
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }
 
@@ -130,11 +130,11 @@ func TestNullIsNotEmpty(t *testing.T) {
 	v, err := ViewDataRow(AppendDataRow(nil, nil, []byte{})[HeaderLen:])
 	got := slices.Collect(v.Values.All())
 	if err != nil || len(got) != 2 || got[0] != nil || got[1] == nil {
-		t.Errorf("got %#v, %v", got, err)
+		t.Errorf("got %#v, error %v", got, err)
 	}
 	f, err := ViewFunctionCallResponse(AppendFunctionCallResponse(nil, []byte{})[HeaderLen:])
 	if err != nil || f.Value == nil {
-		t.Errorf("got %#v, %v", f.Value, err)
+		t.Errorf("got %#v, error %v", f.Value, err)
 	}
 }
 
@@ -154,10 +154,10 @@ func TestBindNames(t *testing.T) {
 	for n := range len(body) + 1 {
 		portal, statement, ok := BindNames(body[:n])
 		if ok != (n >= names) {
-			t.Errorf("%d bytes: %v", n, ok)
+			t.Errorf("with %d bytes: found: %v", n, ok)
 		}
 		if ok && (string(portal) != "p" || string(statement) != "s1") {
-			t.Errorf("%d bytes: %q, %q", n, portal, statement)
+			t.Errorf("with %d bytes: got portal %q, statement %q", n, portal, statement)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestEveryMessageIsInATrace(t *testing.T) {
 	}
 	for i := range messages {
 		if m := &messages[i]; !seen[m] {
-			t.Errorf("%c: %s", m.side, m.name)
+			t.Errorf("no script uses the message %c: %s", m.side, m.name)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestStepsReadBackAsWritten(t *testing.T) {
 			for _, step := range script.steps {
 				again, err := parseStep(step.String())
 				if err != nil || again.String() != step.String() || string(again.built) != string(step.built) && step.repeat == 1 {
-					t.Errorf("%s: %s became %s, %v", step.at, step.String(), again.String(), err)
+					t.Errorf("%s: %s became %s, error %v", step.at, step.String(), again.String(), err)
 				}
 			}
 		}
@@ -69,10 +69,10 @@ func TestDifferencesNameTheLineWantedAndGot(t *testing.T) {
 		{"another message", `S: DataRow *`, `S: ErrorResponse ERROR 42P01 "no such table"`,
 			"wanted S: DataRow *", `S: ErrorResponse ERROR 42P01 "no such table"`},
 		{"too many fields", `S: DataRow 1`, `S: DataRow 1 2`, "wanted S: DataRow 1", "S: DataRow 1 2"},
-		{"too few", `S: DataRow 1 *`, `S: DataRow 1`, "wanted S: DataRow 1 *", "S: DataRow 1"},
+		{"too few fields", `S: DataRow 1 *`, `S: DataRow 1`, "wanted S: DataRow 1 *", "S: DataRow 1"},
 		{"NULL is not NULL", `S: DataRow NULL`, `S: DataRow "NULL"`, "S: DataRow NULL", `got S: DataRow "NULL"`},
 		{"the end", `S: DataRow 1`, `S: close`, "S: DataRow 1", "EOF"},
-		{"no end", `S: close`, `S: DataRow 1`, "S: close", "S: DataRow 1"},
+		{"a message in place of the end", `S: close`, `S: DataRow 1`, "S: close", "S: DataRow 1"},
 		{"half a message", `S: DataRow 1`, "S: cut 7 DataRow 1\nS: close", "S: DataRow 1", "unexpected EOF"},
 		{"a wrong length", `S: ReadyForQuery I`, "S: length 3 ReadyForQuery I", "S: ReadyForQuery I", "length 3"},
 		{"an unknown type", `S: ReadyForQuery I`, `S: bytes "!" 0x00000004`, "S: ReadyForQuery I", "unknown type '!'"},
@@ -84,7 +84,7 @@ func TestDifferencesNameTheLineWantedAndGot(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			err, _ := meet(t, Must(t, "\n"+row.client), Must(t, row.server))
 			if err == nil || !strings.Contains(err.Error(), row.wanted) || !strings.Contains(err.Error(), row.got) {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v", err)
 			}
 		})
 	}
@@ -141,7 +141,7 @@ func TestServerDiesAtEveryByte(t *testing.T) {
 			t.Fatalf("%d of %d bytes: server: %v", n, length, server)
 		}
 		if n > length && client != nil {
-			t.Errorf("alive, yet %v", client)
+			t.Errorf("the connection is alive, but the client has the error %v", client)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestTracesThatMakeNoSense(t *testing.T) {
 		"C: Execute p 4294967296", "C: Close X name",
 	} {
 		if _, err := Parse("trace", trace); err == nil || !strings.Contains(err.Error(), "read trace line 1: ") {
-			t.Errorf("%s: %v", trace, err)
+			t.Errorf("%s: got error %v", trace, err)
 		}
 	}
 }
@@ -174,11 +174,11 @@ func TestConnectionsBeyondTheScriptsAreAnError(t *testing.T) {
 		conn.Close()
 	}
 	if err := l.Wait(); err == nil || !strings.Contains(err.Error(), "1 connections more") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// A client that is not ours agrees with the fake server.
+// TestAgainstPgconn checks that pgconn, which is not pgherd's, agrees with the fake server.
 func TestAgainstPgconn(t *testing.T) {
 	for _, row := range []struct{ method, mode string }{
 		{"password secret", "disable"}, {"md5 alice secret", "disable"}, {"scram-sha-256 secret", "disable"},
@@ -205,15 +205,15 @@ func TestAgainstPgconn(t *testing.T) {
 		conn, err := pgconn.Connect(context.Background(), fmt.Sprintf(
 			"host=%s port=%s user=alice password=secret dbname=app sslmode=%s", host, port, row.mode))
 		if err != nil {
-			t.Fatalf("%v: %v", row, err)
+			t.Fatalf("%v: got error %v", row, err)
 		}
 		results, err := conn.Exec(context.Background(), "select 1").ReadAll()
 		if err != nil || len(results) != 1 || string(results[0].Rows[0][0]) != "1" {
-			t.Errorf("%v: %v, %v", row, results, err)
+			t.Errorf("%v: got results %v, error %v", row, results, err)
 		}
 		conn.Close(context.Background())
 		if err := l.Wait(); err != nil {
-			t.Errorf("%v: %v", row, err)
+			t.Errorf("%v: got error %v", row, err)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func FuzzParse(f *testing.F) {
 			for _, step := range script.steps {
 				again, err := parseStep(step.String())
 				if err != nil || again.String() != step.String() {
-					t.Fatalf("%q became %q, %v", step.String(), again.String(), err)
+					t.Fatalf("%q became %q, error %v", step.String(), again.String(), err)
 				}
 			}
 		}
