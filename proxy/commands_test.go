@@ -17,7 +17,7 @@ import (
 	"pgherd/proxy/session"
 )
 
-// another is a value of p other than its default.
+// another returns a value of p other than its default.
 func another(p *config.Param) string {
 	switch p.Kind {
 	case config.Bool:
@@ -28,7 +28,7 @@ func another(p *config.Param) string {
 	return "77"
 }
 
-// differing are the names of the fields that differ, functions aside.
+// differing returns the names of the fields that differ, except functions.
 func differing(a, b *session.Settings) (names []string) {
 	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
 	for i := range x.NumField() {
@@ -68,14 +68,14 @@ func TestPersonal(t *testing.T) {
 			t.Errorf("%s = %s changes %v", p.Name, another(p), fields)
 		}
 		if back, err := own.Override(nil); back != set || err != nil {
-			t.Errorf("%s: %v, without it", p.Name, err)
+			t.Errorf("%s is not among the parameters, but changes %v", p.Name, err)
 		}
 	}
 	if tried < 6 {
 		t.Errorf("only %d parameters", tried)
 	}
 	if _, err := set.Override(map[string]string{"port": "1"}); err == nil {
-		t.Error("port can be set")
+		t.Error("a session can set port")
 	}
 }
 
@@ -111,17 +111,17 @@ func testPgpool(t *testing.T, h *herd.Herd, mode string) {
 		{"PGPOOL SET query_timeout = never", "22023"},
 		{"SHOW POOL_VERSION; SELECT 1", "0A000"},
 		{"PGPOOL SET query_wait_timeout = 3", ""},
-		{"EXPLAIN ROUTE SELECT pg_sleep(30)", "3"}, // the last step's number: there is one node
+		{"EXPLAIN ROUTE SELECT pg_sleep(30)", "3"}, // the number of the last step, because there is one node
 		{"EXPLAIN ROUTE", "42601"},
 	} {
 		if got := simply(t, conn, row.sql); got != row.want {
-			t.Errorf("%s: %q, want %q", row.sql, got, row.want)
+			t.Errorf("%s: got %q, want %q", row.sql, got, row.want)
 		}
 		if strings.Contains(row.sql, "; ") {
-			row.want = "42601" // PostgreSQL prepares one statement at a time, and so do we
+			row.want = "42601" // PostgreSQL and pgherd prepare one statement at a time
 		}
 		if got := prepared(t, conn, row.sql); got != row.want {
-			t.Errorf("%s, prepared: %q, want %q", row.sql, got, row.want)
+			t.Errorf("%s, prepared: got %q, want %q", row.sql, got, row.want)
 		}
 	}
 	p.write("pgpool.conf", strings.Replace(p.read("pgpool.conf"), "query_timeout = 300", "query_timeout = 600", 1))
@@ -134,7 +134,7 @@ func testPgpool(t *testing.T, h *herd.Herd, mode string) {
 		{"PGPOOL RESET ALL", ""}, {"PGPOOL SHOW query_wait_timeout", "100s"},
 	} {
 		if got := prepared(t, conn, row.sql); got != row.want {
-			t.Errorf("after the reload, %s: %q, want %q", row.sql, got, row.want)
+			t.Errorf("after the reload, %s: got %q, want %q", row.sql, got, row.want)
 		}
 	}
 	if out, err := p.psql("user=postgres dbname=app", "postgres", "PGPOOL SHOW ALL"); err != nil || strings.Contains(out, "=postgres\n") ||
@@ -143,7 +143,7 @@ func testPgpool(t *testing.T, h *herd.Herd, mode string) {
 	}
 }
 
-// simply asks by the simple protocol: the last value, or the SQLSTATE.
+// simply sends a command by the simple protocol, and returns the last value, or the SQLSTATE.
 func simply(t *testing.T, conn *pgconn.PgConn, sql string) string {
 	results, err := conn.Exec(t.Context(), sql).ReadAll()
 	if err != nil || len(results) == 0 {
@@ -152,7 +152,7 @@ func simply(t *testing.T, conn *pgconn.PgConn, sql string) string {
 	return lastOf(results[len(results)-1])
 }
 
-// prepared asks by the extended protocol, with a Describe.
+// prepared sends a command by the extended protocol, with a Describe.
 func prepared(t *testing.T, conn *pgconn.PgConn, sql string) string {
 	result := conn.ExecParams(t.Context(), sql, nil, nil, nil, nil).Read()
 	if result.Err != nil {

@@ -8,8 +8,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestRulesAskTheWorld has lines for the members of a role, which the primary is asked for, and for
-// a host by its name, which the system's resolver is asked for.
+// TestRulesAskTheWorld checks rules for the members of a role, for which the primary is asked, and for a host by its
+// name, for which the system's resolver is asked.
 func TestRulesAskTheWorld(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, `
@@ -29,18 +29,18 @@ func TestRulesAskTheWorld(t *testing.T) {
 		{"user=zoe dbname=app", "", true, rejects},
 		{"user=ben dbname=app", "", true, none},
 		{"user=ben dbname=postgres", "", true, none},
-		{"user=sue dbname=app", "", true, none}, // a superuser is no member because of that
+		{"user=sue dbname=app", "", true, none}, // being a superuser makes no member
 		{"user=sue dbname=postgres", "", true, none},
 		{"user=nobody dbname=app", "", true, none},
 	})
 	if out, err := p.psql("user=postgres dbname=app", "", "GRANT postgres TO ben"); err != nil {
 		t.Fatal(err, out)
 	}
-	p.check([]loginCase{{"user=ben dbname=postgres", "", false, "ben"}}) // pgherd has seen the GRANT
+	p.check([]loginCase{{"user=ben dbname=postgres", "", false, "ben"}}) // the GRANT went through pgherd
 	if _, err := h.Exec(t.Context(), "REVOKE postgres FROM ben"); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1100 * time.Millisecond) // an answer is good for a second
+	time.Sleep(1100 * time.Millisecond) // an answer is used for a second
 	p.check([]loginCase{{"user=ben dbname=postgres", "", true, none}})
 	if log := p.logged(); !strings.Contains(log, "the client's host is") {
 		t.Error("the log does not tell what the client's host is")

@@ -14,8 +14,8 @@ import (
 	"pgherd/proxy/config"
 )
 
-// wrongLines are lines of a configuration that a start fails by, and what it says of the line
-// with that parameter. DIR is a folder with what the test has made.
+// wrongLines are lines of a configuration with which a start fails, the parameter whose line the error names, and what
+// it says. DIR is a folder with files of the test.
 var wrongLines = []struct{ lines, parameter, says string }{
 	{"app_name_redirect_preference_list = 'analytics:replica'", "app_name_redirect_preference_list", `"replica" is not a node: use a number, primary or standby`},
 	{"database_redirect_preference_list = 'a:standby(2)'", "database_redirect_preference_list", `"2" is not a ratio from 0 to 1`},
@@ -68,14 +68,14 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 			}
 			err := Check(t.Context(), c, log)
 			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), strings.ReplaceAll(row.says, "DIR", dir)) {
-				t.Errorf("%s: %v, want %s ... %s", row.lines, err, want, row.says)
+				t.Errorf("%s: got error %v, want %s ... %s", row.lines, err, want, row.says)
 				continue
 			}
 			if p, started := Start(t.Context(), c, log, ""); started == nil {
 				p.Drain(Immediate)
-				t.Errorf("%s: it starts", row.lines)
+				t.Errorf("%s: pgherd starts", row.lines)
 			} else if started.Error() != err.Error() {
-				t.Errorf("%s: check says %v, a start %v", row.lines, err, started)
+				t.Errorf("%s: the check returns %v, but a start %v", row.lines, err, started)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func TestStartTellsWhoHasThePort(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Start(t.Context(), c, log, ""); err == nil || !strings.HasPrefix(err.Error(), lineOf(c, lines, "listen_addresses")) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestCheckSaysAllAtOnce(t *testing.T) {
 		"server_tls_cert_file = '/none'\nserver_tls_key_file = '/none'\n"
 	err := Check(t.Context(), parsed(t, "/nowhere/pgherd.conf", lines), slog.New(slog.DiscardHandler))
 	if got := strings.Split(err.Error(), "\n"); len(got) != 12 {
-		t.Errorf("%d errors:\n%v", len(got), err)
+		t.Errorf("got %d errors:\n%v", len(got), err)
 	}
 }
 
@@ -120,7 +120,7 @@ func parsed(t *testing.T, file, lines string) *config.Config {
 	return c
 }
 
-// lineOf is how an error about a parameter begins: by the last line that sets it.
+// lineOf is the beginning of an error about a parameter, which names the last line that sets it.
 func lineOf(c *config.Config, lines, parameter string) string {
 	number := 0
 	for i, line := range strings.Split(lines, "\n") {

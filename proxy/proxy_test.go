@@ -17,7 +17,7 @@ import (
 	"pgherd/proxy/config"
 )
 
-// testProxy is all of pgherd in front of a herd, in this process.
+// testProxy is all of pgherd, in this process, in front of a herd.
 type testProxy struct {
 	*Proxy
 	t    *testing.T
@@ -40,8 +40,8 @@ func (p *testProxy) logged() string {
 	return p.log.String()
 }
 
-// startProxy runs pgherd with these files beside its configuration; lines are
-// added to pgpool.conf, and win.
+// startProxy runs pgherd with these files beside its configuration. lines are added at the end of pgpool.conf, where
+// they take precedence.
 func startProxy(t *testing.T, h *herd.Herd, files map[string]string, lines ...string) *testProxy {
 	t.Helper()
 	p := &testProxy{t: t, dir: t.TempDir()}
@@ -110,8 +110,7 @@ func (p *testProxy) psql(options, password, sql string) (string, error) {
 	return herdtest.Psql(p.t, fmt.Sprintf("host=127.0.0.1 port=%d %s", p.port, options), password, sql)
 }
 
-// loginCase is one login through psql: want is the user that PostgreSQL sees,
-// or what the error says.
+// loginCase is one log-in by psql. want is the user that PostgreSQL sees, or a part of the error.
 type loginCase struct {
 	options, password string
 	fails             bool
@@ -123,7 +122,7 @@ func (p *testProxy) check(cases []loginCase) {
 	for _, c := range cases {
 		out, err := p.psql(c.options, c.password, "select current_user")
 		if (err != nil) != c.fails || !strings.Contains(out, c.want) {
-			p.t.Errorf("%s with password %q: %v, %s; want %q", c.options, c.password, err, out, c.want)
+			p.t.Errorf("%s with password %q: got error %v, output %s; want %q", c.options, c.password, err, out, c.want)
 		}
 	}
 }
@@ -169,7 +168,7 @@ func TestNoPasswordIsStored(t *testing.T) {
 // or for SCRAM at the second attempt, though answers are remembered for an hour.
 func (p *testProxy) checkChangedPasswords(h *herd.Herd) {
 	p.t.Helper()
-	time.Sleep(1100 * time.Millisecond) // answers are beyond doubt for a second
+	time.Sleep(1100 * time.Millisecond) // answers are used for a second
 	for _, sql := range []string{"ALTER ROLE carol PASSWORD 'carol2-secret'", "ALTER ROLE paul PASSWORD 'paul2-secret'",
 		"SET password_encryption = md5; ALTER ROLE mike PASSWORD 'mikes2-secret'"} {
 		if _, err := h.Exec(p.t.Context(), sql); err != nil {

@@ -11,7 +11,7 @@ import (
 	"pgherd/proxy/session"
 )
 
-// routed is a configuration of two nodes that balances.
+// routed is a configuration of two nodes between which reads are balanced.
 func routed(change func(b *config.Balance)) *config.Config {
 	c := &config.Config{Nodes: make([]config.Node, 2), Balance: config.Balance{On: true, Policy: "weight", OnWrite: "transaction",
 		Consistency: "session", ConsistencyWait: time.Second}}
@@ -19,7 +19,7 @@ func routed(change func(b *config.Balance)) *config.Config {
 	return c
 }
 
-// readRouting is routingOf with what is wrong.
+// readRouting is routingOf, with its error.
 func readRouting(c *config.Config) (*session.Routing, error) {
 	f := &faults{config: c}
 	return routingOf(c, f), f.err()
@@ -39,7 +39,7 @@ func TestRoutingOf(t *testing.T) {
 	if !r.PerStatement || !r.Rules.Comments || !r.Rules.Balance || r.Rules.OnWrite != route.Always || r.ConsistencyWait != time.Second ||
 		x.Policy.Why != route.Policies["least_active"].Why || x.Expression == nil || x.DelayBytes != 7 || x.DelayTime != time.Minute || !x.PreferLower ||
 		len(x.Applications) != 1 || len(x.Databases) != 2 || len(x.Users) != 1 || x.Users[0].Ratio != 0.5 {
-		t.Errorf("%+v", r)
+		t.Errorf("the routing is %+v", r)
 	}
 }
 
@@ -48,24 +48,24 @@ func TestRoutingWords(t *testing.T) {
 	for word, want := range map[string]route.OnWrite{"off": route.Off, "transaction": route.Transaction,
 		"trans_transaction": route.TransTransaction, "always": route.Always, "dml_adaptive": route.Transaction, "dml_adaptive_global": route.Transaction} {
 		if r, err := readRouting(routed(func(b *config.Balance) { b.OnWrite = word })); err != nil || r.Rules.OnWrite != want {
-			t.Errorf("%s: %v, %v", word, r, err)
+			t.Errorf("%s: got %v, error %v", word, r, err)
 		}
 	}
 	for word, want := range map[string]route.Consistency{"eventual": route.Eventual, "session": route.Own, "global": route.Global} {
 		if r, err := readRouting(routed(func(b *config.Balance) { b.Consistency = word })); err != nil || r.Consistency != want {
-			t.Errorf("%s: %v, %v", word, r, err)
+			t.Errorf("%s: got %v, error %v", word, r, err)
 		}
 	}
 	global := func(b *config.Balance) { b.OnWrite, b.Consistency = "dml_adaptive_global", "eventual" }
 	if r, err := readRouting(routed(global)); err != nil || r.Consistency != route.Global {
-		t.Errorf("dml_adaptive_global: %v, %v", r, err)
+		t.Errorf("dml_adaptive_global: got %v, error %v", r, err)
 	}
-	for _, p := range config.Params() { // no word of the table is without a meaning
+	for _, p := range config.Params() { // every word of the table has a meaning
 		for _, word := range p.Options {
 			_, isPolicy := route.Policies[word]
 			_, isOnWrite := onWrite[word]
 			if p.Name == "load_balance_policy" && !isPolicy || p.Name == "disable_load_balance_on_write" && !isOnWrite {
-				t.Errorf("%s: %s means nothing", p.Name, word)
+				t.Errorf("%s: the word %s has no meaning", p.Name, word)
 			}
 		}
 	}
@@ -85,15 +85,15 @@ func TestRoutingPatterns(t *testing.T) {
 		got  bool
 		want bool
 	}{
-		{"the longer alternative", r.Rules.ReadFunctions[0].MatchString("get_all"), true},
+		{"the longer of two alternatives", r.Rules.ReadFunctions[0].MatchString("get_all"), true},
 		{"more than the name", r.Rules.ReadFunctions[0].MatchString("get_alls"), false},
 		{"case", r.Rules.WriteFunctions[0].MatchString("App.Set_x"), true},
-		{"two lines", r.Rules.PrimaryPatterns[0].MatchString("SELECT 1 FROM A\n JOIN B"), true},
-		{"the second one", r.Rules.PrimaryPatterns[1].MatchString("select * from t2 where"), true},
+		{"a statement of two lines", r.Rules.PrimaryPatterns[0].MatchString("SELECT 1 FROM A\n JOIN B"), true},
+		{"the second pattern", r.Rules.PrimaryPatterns[1].MatchString("select * from t2 where"), true},
 		{"another", r.Rules.PrimaryPatterns[1].MatchString("select * from t1"), false},
 	} {
 		if row.got != row.want {
-			t.Errorf("%s: %v", row.text, row.got)
+			t.Errorf("%s: matched: %v", row.text, row.got)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func TestNoRouting(t *testing.T) {
 	off := routed(func(b *config.Balance) { b.On, b.Users = false, "a:0" })
 	for _, c := range []*config.Config{one, off} {
 		if r, err := readRouting(c); r != nil || err != nil {
-			t.Errorf("%+v, %v", r, err)
+			t.Errorf("got %+v, error %v", r, err)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestBadRouting(t *testing.T) {
 		`/pgpool.conf: user_redirect_preference_list: read preference "a:1(7)": "7" is not a ratio from 0 to 1`:            func(b *config.Balance) { b.Users = "a:1(7)" },
 		"/pgpool.conf: balance_expression: parse expression: ":                                                             func(b *config.Balance) { b.Expression = "1" },
 	} {
-		for _, nodes := range []int{1, 2} { // with one node, too: another may be added
+		for _, nodes := range []int{1, 2} { // one node is checked, too, because another may be added
 			c := routed(change)
 			c.File, c.Nodes = "/pgpool.conf", c.Nodes[:nodes]
 			if _, err := readRouting(c); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -127,7 +127,7 @@ func TestBadRouting(t *testing.T) {
 	}
 }
 
-// warn writes what the operator is told of c.
+// warn returns what the operator is told about c.
 func warn(t *testing.T, log *strings.Builder, c *config.Config) {
 	t.Helper()
 	r, err := readRouting(c)
@@ -146,7 +146,7 @@ func TestPreferenceForNobody(t *testing.T) {
 	c.Balance.Consistency = "eventual"
 	warn(t, &log, c)
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "node=7") {
-		t.Error(got)
+		t.Errorf("the operator is told %q", got)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestWarnOfRouting(t *testing.T) {
 		c.Streaming.User, c.Streaming.Period = row.user, time.Second
 		warn(t, &log, c)
 		if got := log.String(); !strings.Contains(got, row.want) || (got == "") != (row.want == "") || strings.Count(got, "\n") > 1 {
-			t.Errorf("%+v: %s", row, got)
+			t.Errorf("%+v: the operator is told %s", row, got)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestModesOf(t *testing.T) {
 		{"reports", "batch", pool.Session}, {"app", "batch", pool.Statement},
 	} {
 		if got := modes.Of(row.database, row.user); got != row.want {
-			t.Errorf("%s/%s: %s, want %s", row.database, row.user, got, row.want)
+			t.Errorf("%s/%s: got %s, want %s", row.database, row.user, got, row.want)
 		}
 	}
 }
@@ -30,6 +30,6 @@ func TestModesOf(t *testing.T) {
 // TestMaxIndex checks that workers have a place for every node that can be configured.
 func TestMaxIndex(t *testing.T) {
 	if nodes.MaxIndex < config.MaxIndex {
-		t.Errorf("%d, but nodes may be numbered up to %d", nodes.MaxIndex, config.MaxIndex)
+		t.Errorf("nodes.MaxIndex is %d, but the configuration allows numbers up to %d", nodes.MaxIndex, config.MaxIndex)
 	}
 }

@@ -12,7 +12,7 @@ import (
 func TestUserTimeout(t *testing.T) {
 	for _, limit := range []time.Duration{0, 90 * time.Second} {
 		config := net.ListenConfig{Control: setUserTimeout(limit)}
-		config.SetMultipathTCP(false) // it would not tell its timeout
+		config.SetMultipathTCP(false) // multipath TCP does not report this timeout
 		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -29,7 +29,7 @@ func TestUserTimeout(t *testing.T) {
 			t.Fatal(err, failed)
 		}
 		if got != int(limit.Milliseconds()) {
-			t.Errorf("%v: %d ms", limit, got)
+			t.Errorf("limit %v: the socket has %d ms", limit, got)
 		}
 	}
 }

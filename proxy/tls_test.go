@@ -43,7 +43,7 @@ func TestLoginsOverTLS(t *testing.T) {
 		{"user=certain dbname=app sslmode=require", "", true, "valid client certificate"},
 		{"user=dn dbname=app sslmode=require" + with("certain@example.com"), "", true, cert},
 	})
-	// What the login learnt opens servers again.
+	// The secret learnt from the log-in opens servers again.
 	p.psql("user=carol dbname=app sslmode=require", "carol-secret", "select pg_terminate_backend(pg_backend_pid())")
 	p.check([]loginCase{{"user=carol dbname=app sslmode=require", "carol-secret", false, "carol"}})
 	p.write("pgpool.conf", strings.ReplaceAll(p.read("pgpool.conf"), "server_channel_binding = prefer", "server_channel_binding = require"))
@@ -54,7 +54,7 @@ func TestLoginsOverTLS(t *testing.T) {
 	p.check([]loginCase{{"user=carol dbname=app sslmode=require channel_binding=require", "carol-secret", false, "carol"}})
 }
 
-// TestAuthQueryFails, and what it may be instead of the default.
+// TestAuthQueryFails checks failures of auth_query, and other queries that may take the place of the default.
 func TestAuthQueryFails(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, `CREATE ROLE carol LOGIN PASSWORD 'carol-secret'; CREATE ROLE asker LOGIN PASSWORD 'asker-secret';
@@ -87,7 +87,7 @@ func TestAuthQueryFails(t *testing.T) {
 			t.Errorf("%s: the log does not say %q", c.lines, c.log)
 		}
 	}
-	// A reload forgets: the new password works at the first attempt.
+	// After a reload nothing is remembered, so the new password works at the first attempt.
 	if _, err := h.Exec(t.Context(), "ALTER ROLE carol PASSWORD 'carol2-secret'"); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAuthQueryFails(t *testing.T) {
 	herdtest.Eventually(t, "connections for auth_query end", func() error {
 		n, err := h.Exec(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgherd auth_query'")
 		if err == nil && n != "0" {
-			err = errors.New(n + " are there")
+			err = errors.New(n + " connections for auth_query are open")
 		}
 		return err
 	})

@@ -45,7 +45,7 @@ func TestForClientsErrors(t *testing.T) {
 		}
 	}
 	f := settingsOf(a)
-	f.CADir = a.Path("") // text and keys in it are passed over
+	f.CADir = a.Path("") // other text, and keys, in the folder are ignored
 	if _, err := ForClients(f, slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
@@ -58,7 +58,7 @@ func TestEncryptedKeys(t *testing.T) {
 		f := settingsOf(a)
 		f.Key, f.Passphrase = encrypted(a, "se cret%", prf), `printf 'se cret%%%%\nsecond line' ; : %p`
 		if _, err := ForClients(f, slog.New(slog.DiscardHandler)); err != nil {
-			t.Errorf("%s: %v", prf, err)
+			t.Errorf("%s: got error %v", prf, err)
 		}
 	}
 }
@@ -84,21 +84,21 @@ func TestCiphersAndCurves(t *testing.T) {
 		"ECDHE-RSA-AES128-SHA:!ECDHE-RSA-AES128-SHA":                {},
 	} {
 		if got := cipherSuites(list, logger); !slices.Equal(got, want) || (got == nil) != (want == nil) {
-			t.Errorf("%q: %v, want %v", list, got, want)
+			t.Errorf("%q: got %v, want %v", list, got, want)
 		}
 	}
 	if got := cipherSuites("HIGH:!ECDHE-RSA-AES128-SHA", logger); len(got) == 0 || slices.Contains(got, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA) {
-		t.Errorf("struck out: %v", got)
+		t.Errorf("after the exclusion: got %v", got)
 	}
 	cipherSuites("DHE-RSA-AES128-SHA", logger)
 	if !strings.Contains(log.String(), "DHE-RSA-AES128-SHA") {
-		t.Error("a suite that is not there goes unnoticed")
+		t.Error("an unknown cipher suite is not reported")
 	}
 	if got := curves("X25519:secp384r1:brainpoolP256r1", logger); !slices.Equal(got, []tls.CurveID{tls.X25519, tls.CurveP384}) {
-		t.Errorf("curves: %v", got)
+		t.Errorf("curves: got %v", got)
 	}
 	if got := curves("prime256v1", logger); got != nil {
-		t.Errorf("the default is a choice: %v", got)
+		t.Errorf("the default sets curves: %v", got)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestNodeNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := verifyName(pair.Leaf, c.host); (err == nil) != c.ok {
-			t.Errorf("%s at %q: %v", c.cert, c.host, err)
+			t.Errorf("certificate %s for host %q: got error %v", c.cert, c.host, err)
 		}
 	}
 }
@@ -127,10 +127,10 @@ func TestNodeNames(t *testing.T) {
 func TestForNodesErrors(t *testing.T) {
 	for want, mode := range map[string]Mode{"unknown sslmode": "perhaps", "needs the authorities": VerifyCA, "sslmode verify-full needs": VerifyFull} {
 		if _, err := ForNodes(mode, &NodeSettings{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", mode, err)
+			t.Errorf("%s: got error %v", mode, err)
 		}
 	}
 	if _, err := ForNodes(Require, &NodeSettings{Cert: "/none"}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing certificate: %v", err)
+		t.Errorf("a missing certificate: got error %v", err)
 	}
 }

@@ -13,8 +13,7 @@ import (
 	"pgherd/proxy/certs/certstest"
 )
 
-// prfOIDs are the pseudo-random functions by name; sha1 is the default and
-// is left out of the file.
+// prfOIDs are the pseudo-random functions by name. sha1 is the default, which the file omits.
 var prfOIDs = map[string]asn1.ObjectIdentifier{"sha1": nil,
 	"sha256": {1, 2, 840, 113549, 2, 9}, "sha512": {1, 2, 840, 113549, 2, 11}}
 
@@ -38,7 +37,7 @@ func sealPKCS8(key []byte, passphrase, prf string) []byte {
 	return der
 }
 
-// deriveParams leaves the default function out, as it must be.
+// deriveParams omits the default function, as it must.
 func deriveParams(d kdf) any {
 	if d.PRF.Algorithm == nil {
 		return struct {
@@ -61,7 +60,7 @@ func must(err error) {
 	}
 }
 
-// encrypted seals localhost.key and returns where it is.
+// encrypted encrypts localhost.key, and returns the path of the result.
 func encrypted(a *certstest.Authority, passphrase, prf string) string {
 	text, err := os.ReadFile(a.Path("localhost.key"))
 	must(err)

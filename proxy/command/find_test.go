@@ -13,10 +13,10 @@ func TestMayHold(t *testing.T) {
 	} {
 		text := []byte(sql)
 		if mayHold(text) != want {
-			t.Errorf("%q: %v", sql, !want)
+			t.Errorf("%q: found: %v", sql, !want)
 		}
 		if n := testing.AllocsPerRun(100, func() { mayHold(text) }); n != 0 {
-			t.Errorf("%q: %v allocations", sql, n)
+			t.Errorf("%q: got %v allocations, want none", sql, n)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func TestServersBind(t *testing.T) {
 		{certs.Require, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), ""},
 		{certs.Disable, "prefer", "alice", learntSecret(t, h, "alice", "alice"), ""},
 		{certs.Disable, bindingRequired, "alice", learntSecret(t, h, "alice", "alice"), "28000"},
-		{certs.Disable, bindingRequired, "postgres", auth.Secret{}, "28000"}, // trust is no binding
+		{certs.Disable, bindingRequired, "postgres", auth.Secret{}, "28000"}, // trust has no channel binding
 		{certs.Disable, "prefer", "postgres", auth.Secret{}, ""},
 	} {
 		c2 := bindingConnector(t, h, c.mode, c.binding)
@@ -42,7 +42,7 @@ func TestServersBind(t *testing.T) {
 		target.User = c.user
 		err := c2.Verify(t.Context(), 0, target, c.secret)
 		if code, _ := faultOf(err); code != c.code || (err == nil) != (c.code == "") {
-			t.Errorf("%s, binding %s, %s: %v, want %q", c.mode, c.binding, c.user, err, c.code)
+			t.Errorf("%s, binding %s, user %s: got error %v, want code %q", c.mode, c.binding, c.user, err, c.code)
 		}
 	}
 	learnt := learntSecret(t, h, "alice", "alice")
@@ -51,7 +51,7 @@ func TestServersBind(t *testing.T) {
 	}
 	err := bindingConnector(t, h, certs.Require, "prefer").Verify(t.Context(), 0, appKey.Target(), learnt)
 	if code, message := faultOf(err); code != "28P01" || !strings.Contains(message, "SCRAM verifier") {
-		t.Errorf("keys of an old verifier: %v", err)
+		t.Errorf("keys of an old verifier: got error %v", err)
 	}
 }
 
@@ -66,7 +66,7 @@ func bindingConnector(t *testing.T, h *herd.Herd, mode certs.Mode, binding strin
 		0: {Name: "node 0", Network: "tcp", Address: net.JoinHostPort(node.Host, strconv.Itoa(node.Port)), TLS: tls.To(node.Host)}}})
 }
 
-// learntSecret is what a login of the user, known by PostgreSQL's verifier, leaves.
+// learntSecret is the secret that remains of a user's log-in, checked by PostgreSQL's verifier.
 func learntSecret(t *testing.T, h *herd.Herd, user, password string) auth.Secret {
 	t.Helper()
 	verifier, err := h.Exec(t.Context(), "SELECT rolpassword FROM pg_authid WHERE rolname = '"+user+"'")
@@ -89,7 +89,7 @@ func learntSecret(t *testing.T, h *herd.Herd, user, password string) auth.Secret
 	return grant.Secret
 }
 
-// skipStartup reads a start-up packet away.
+// skipStartup reads a start-up packet and ignores it.
 func skipStartup(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if _, err := conn.Read(make([]byte, 1024)); err != nil {

@@ -29,7 +29,7 @@ func testConnector(t *testing.T, addr string, mode certs.Mode) *Connector {
 		Nodes: map[int]Address{0: {Name: "node 0 (test)", Network: "tcp", Address: addr, TLS: node}}})
 }
 
-// connectorOf is one that takes node 0 for the primary.
+// connectorOf makes a Connector for which node 0 is the primary.
 func connectorOf(s *Settings) *Connector {
 	c := New(func() (int, bool) { return 0, true })
 	c.Configure(s)
@@ -48,12 +48,12 @@ func faultOf(err error) (code, message string) {
 	return "", ""
 }
 
-// admission is what a server is asked once it is there, and its answer.
+// admission is the question that a server is asked when it is open, and its answer.
 const admission = "C: Query ...\nS: RowDescription\nS: DataRow 10/5 -3 17.5\nS: CommandComplete \"SELECT 1\"\nS: ReadyForQuery I\n"
 
 var admissionFound = pool.Finding{Whose: "10/5", State: "-3", Loaded: "17.5"}
 
-// TestOpenTraces plays a server for each trace; code is the result of Open.
+// TestOpenTraces plays a server for each trace. code is that of the error that Open returns.
 func TestOpenTraces(t *testing.T) {
 	const startup = "C: StartupMessage 3.0 user=alice database=app\n"
 	const ready = "S: AuthenticationOk\nS: ParameterStatus server_version 15.4\nS: NoticeResponse WARNING 01000 x\n" +
@@ -63,38 +63,38 @@ func TestOpenTraces(t *testing.T) {
 		trace string
 		code  string
 	}{
-		"trust":                      {certs.Disable, startup + ready, ""},
-		"password":                   {certs.Disable, startup + "S: authenticate password pencil\n" + ready, ""},
-		"md5":                        {certs.Disable, startup + "S: authenticate md5 alice pencil\n" + ready, ""},
-		"scram":                      {certs.Disable, startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
-		"TLS":                        {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\n" + startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
-		"TLS wanted, none there":     {certs.Prefer, "C: SSLRequest\nS: answer N\n" + startup + ready, ""},
-		"TLS demanded, none there":   {certs.Require, "C: SSLRequest\nS: answer N\nC: close", "08001"},
-		"no answer to SSLRequest":    {certs.Prefer, "C: SSLRequest\nS: close", "08001"},
-		"an error before TLS":        {certs.Require, "C: SSLRequest\nS: ErrorResponse FATAL 53300 \"a lie\"\nC: reset", "08001"},
-		"a negotiation":              {certs.Disable, startup + "S: NegotiateProtocolVersion 3.0\n" + ready, ""},
-		"an error":                   {certs.Disable, startup + "S: ErrorResponse FATAL 57P03 \"the database system is starting up\"\nC: close", "57P03"},
-		"an error after all":         {certs.Disable, startup + "S: AuthenticationOk\nS: ErrorResponse FATAL 3D000 \"no such database\"\nC: close", "3D000"},
-		"wrong password":             {certs.Disable, startup + "S: authenticate scram-sha-256 other refuse\nS: ErrorResponse FATAL 28P01 no\nC: close", "28P01"},
-		"gone":                       {certs.Disable, startup + "S: close", "08006"},
-		"gone with a RST":            {certs.Disable, startup + "S: reset", "08006"},
-		"gone in a message":          {certs.Disable, startup + "S: cut 7 ParameterStatus a b\nS: close", "08006"},
-		"a query result":             {certs.Disable, startup + "S: AuthenticationOk\nS: DataRow x\nC: close", "08P01"},
-		"http":                       {certs.Disable, startup + "S: bytes \"HTTP/1.1 400 Bad Request\\r\\n\"\nC: close", "08P01"},
-		"length bomb":                {certs.Disable, startup + "S: bytes \"E\" 0x7fffffff\nC: close", "08P01"},
-		"in a transaction":           {certs.Disable, startup + "S: AuthenticationOk\nS: ReadyForQuery T\nC: close", "08P01"},
-		"ready before it let us in":  {certs.Disable, startup + "S: ReadyForQuery I\nC: close", "08P01"},
-		"never ready":                {certs.Disable, startup + "S: AuthenticationOk\nS: repeat 1100 ParameterStatus a b", "08P01"},
-		"GSSAPI":                     {certs.Disable, startup + "S: bytes \"R\" 0x0000000800000007\nC: close", "28000"},
-		"SCRAM-SHA-256-PLUS only":    {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256-PLUS\nC: close", "28000"},
-		"in without its proof":       {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationOk\nC: close", "08P01"},
-		"a proof before the end":     {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLFinal v=eA==\nC: close", "08P01"},
-		"another nonce":              {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=4096\"\nC: close", "08P01"},
-		"a billion iterations":       {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=1000000000\"\nC: close", "08P01"},
-		"SCRAM out of nowhere":       {certs.Disable, startup + "S: AuthenticationSASLContinue \"r=x,s=c2FsdA==,i=1\"\nC: close", "08P01"},
-		"two authentications":        {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
-		"asked after it was let in":  {certs.Disable, startup + "S: AuthenticationOk\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
-		"a key that is far too long": {certs.Disable, startup + "S: AuthenticationOk\nS: length 4000 BackendKeyData 1 abcd\nC: close", "08P01"},
+		"trust":                                 {certs.Disable, startup + ready, ""},
+		"password":                              {certs.Disable, startup + "S: authenticate password pencil\n" + ready, ""},
+		"md5":                                   {certs.Disable, startup + "S: authenticate md5 alice pencil\n" + ready, ""},
+		"scram":                                 {certs.Disable, startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS":                                   {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\n" + startup + "S: authenticate scram-sha-256 pencil\n" + ready, ""},
+		"TLS preferred, not offered":            {certs.Prefer, "C: SSLRequest\nS: answer N\n" + startup + ready, ""},
+		"TLS required, not offered":             {certs.Require, "C: SSLRequest\nS: answer N\nC: close", "08001"},
+		"no answer to SSLRequest":               {certs.Prefer, "C: SSLRequest\nS: close", "08001"},
+		"an error before TLS":                   {certs.Require, "C: SSLRequest\nS: ErrorResponse FATAL 53300 \"a lie\"\nC: reset", "08001"},
+		"a negotiation":                         {certs.Disable, startup + "S: NegotiateProtocolVersion 3.0\n" + ready, ""},
+		"an error":                              {certs.Disable, startup + "S: ErrorResponse FATAL 57P03 \"the database system is starting up\"\nC: close", "57P03"},
+		"an error after AuthenticationOk":       {certs.Disable, startup + "S: AuthenticationOk\nS: ErrorResponse FATAL 3D000 \"no such database\"\nC: close", "3D000"},
+		"wrong password":                        {certs.Disable, startup + "S: authenticate scram-sha-256 other refuse\nS: ErrorResponse FATAL 28P01 no\nC: close", "28P01"},
+		"gone":                                  {certs.Disable, startup + "S: close", "08006"},
+		"a reset connection":                    {certs.Disable, startup + "S: reset", "08006"},
+		"closed in a message":                   {certs.Disable, startup + "S: cut 7 ParameterStatus a b\nS: close", "08006"},
+		"a query result":                        {certs.Disable, startup + "S: AuthenticationOk\nS: DataRow x\nC: close", "08P01"},
+		"http":                                  {certs.Disable, startup + "S: bytes \"HTTP/1.1 400 Bad Request\\r\\n\"\nC: close", "08P01"},
+		"a huge length":                         {certs.Disable, startup + "S: bytes \"E\" 0x7fffffff\nC: close", "08P01"},
+		"in a transaction":                      {certs.Disable, startup + "S: AuthenticationOk\nS: ReadyForQuery T\nC: close", "08P01"},
+		"ready before the log-in":               {certs.Disable, startup + "S: ReadyForQuery I\nC: close", "08P01"},
+		"never ready":                           {certs.Disable, startup + "S: AuthenticationOk\nS: repeat 1100 ParameterStatus a b", "08P01"},
+		"GSSAPI":                                {certs.Disable, startup + "S: bytes \"R\" 0x0000000800000007\nC: close", "28000"},
+		"SCRAM-SHA-256-PLUS only":               {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256-PLUS\nC: close", "28000"},
+		"let in without the server's proof":     {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationOk\nC: close", "08P01"},
+		"a proof before the end":                {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLFinal v=eA==\nC: close", "08P01"},
+		"another nonce":                         {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=4096\"\nC: close", "08P01"},
+		"a billion iterations":                  {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationSASLContinue \"r=other,s=c2FsdA==,i=1000000000\"\nC: close", "08P01"},
+		"SCRAM that was not asked for":          {certs.Disable, startup + "S: AuthenticationSASLContinue \"r=x,s=c2FsdA==,i=1\"\nC: close", "08P01"},
+		"two authentications":                   {certs.Disable, startup + "S: AuthenticationSASL SCRAM-SHA-256\nC: SASLInitialResponse ...\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"a password asked for after the log-in": {certs.Disable, startup + "S: AuthenticationOk\nS: AuthenticationCleartextPassword\nC: close", "08P01"},
+		"a key that is far too long":            {certs.Disable, startup + "S: AuthenticationOk\nS: length 4000 BackendKeyData 1 abcd\nC: close", "08P01"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +102,7 @@ func TestOpenTraces(t *testing.T) {
 			opened, err := testConnector(t, server.Addr(), c.mode).Open(t.Context(), appKey, aliceSecret)
 			code, _ := faultOf(err)
 			if code != c.code || (err == nil) != (c.code == "") {
-				t.Errorf("%v, want code %q", err, c.code)
+				t.Errorf("got error %v, want code %q", err, c.code)
 			}
 			if err != nil && strings.Contains(err.Error(), "pencil") {
 				t.Errorf("the password is in the error: %v", err)
@@ -155,13 +155,13 @@ func TestOpenFails(t *testing.T) {
 	c := testConnector(t, addr, certs.Disable)
 	_, err = c.Open(t.Context(), appKey, nil)
 	if code, message := faultOf(err); code != "08001" || message != "cannot connect to node 0 (test)" {
-		t.Errorf("refused: %v", err)
+		t.Errorf("a refused connection: got error %v", err)
 	}
 	unknown := appKey
 	unknown.Node = 7
 	_, err = c.Open(t.Context(), unknown, nil)
 	if code, _ := faultOf(err); code != "08001" {
-		t.Errorf("unknown node: %v", err)
+		t.Errorf("an unknown node: got error %v", err)
 	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -174,7 +174,7 @@ func TestOpenFails(t *testing.T) {
 		_, err = c.Open(ctx, appKey, nil)
 		cancel()
 		if code, _ := faultOf(err); code != "08006" && code != "08001" {
-			t.Errorf("a silent server: %v", err)
+			t.Errorf("a silent server: got error %v", err)
 		}
 	}
 }
@@ -185,12 +185,12 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 		trace string
 		fails bool
 	}{
-		"plain":        {certs.Disable, "C: CancelRequest 42 key4\nS: close", false},
-		"long key":     {certs.Disable, "C: CancelRequest 42 0123456789abcdef0123456789abcdef\nS: close", false},
-		"TLS":          {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\nC: CancelRequest 42 key4\nS: close", false},
-		"reset":        {certs.Disable, "C: CancelRequest 42 key4\nS: reset", false},
-		"no TLS there": {certs.Require, "C: SSLRequest\nS: answer N\nC: close", true},
-		"a flood":      {certs.Disable, "C: CancelRequest 42 key4\nS: repeat 10000 NoticeResponse WARNING 01000 x\nC: reset", true},
+		"plain":           {certs.Disable, "C: CancelRequest 42 key4\nS: close", false},
+		"long key":        {certs.Disable, "C: CancelRequest 42 0123456789abcdef0123456789abcdef\nS: close", false},
+		"TLS":             {certs.Require, "C: SSLRequest\nS: answer S\nC: TLS\nC: CancelRequest 42 key4\nS: close", false},
+		"reset":           {certs.Disable, "C: CancelRequest 42 key4\nS: reset", false},
+		"TLS not offered": {certs.Require, "C: SSLRequest\nS: answer N\nC: close", true},
+		"a flood":         {certs.Disable, "C: CancelRequest 42 key4\nS: repeat 10000 NoticeResponse WARNING 01000 x\nC: reset", true},
 	} {
 		key := "key4"
 		if name == "long key" {
@@ -199,10 +199,10 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 		server := wiretest.Listen(t, wiretest.Must(t, c.trace))
 		err := testConnector(t, server.Addr(), c.mode).Cancel(t.Context(), 0, 42, []byte(key))
 		if (err != nil) != c.fails {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 		if err := server.Wait(); err != nil && !c.fails {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -222,14 +222,14 @@ func TestJudge(t *testing.T) {
 	server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 user=alice database=app\nS: ErrorResponse FATAL 28P01 no\nC: close"))
 	c := testConnector(t, server.Addr(), certs.Disable)
 	if code, _ := faultOf(c.Judge(t.Context(), appKey.Target(), aliceSecret)); code != "28P01" {
-		t.Errorf("code %q of a server that refuses", code)
+		t.Errorf("got code %q for a server that refuses", code)
 	}
 	if err := server.Wait(); err != nil {
 		t.Error(err)
 	}
 	c = New(func() (int, bool) { return 0, false })
 	if code, _ := faultOf(c.Judge(t.Context(), appKey.Target(), aliceSecret)); code != "57P03" {
-		t.Errorf("code %q without a primary", code)
+		t.Errorf("got code %q without a primary", code)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestSecretFor(t *testing.T) {
 	c := connectorOf(&Settings{Passwd: passwd})
 	for user, want := range map[string]bool{"alice": true, "vera": false, "nobody": false} {
 		if _, can := c.Secret(user); can != want {
-			t.Errorf("%s: %v", user, can)
+			t.Errorf("user %s: can be logged in: %v", user, can)
 		}
 	}
 }
@@ -270,7 +270,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 		host string
 		code string
 	}{
-		{certs.Disable, "localhost", "28000"}, // hostssl only
+		{certs.Disable, "localhost", "28000"}, // pg_hba.conf has only hostssl
 		{certs.Prefer, "", ""},
 		{certs.Require, "elsewhere", ""},
 		{certs.VerifyCA, "elsewhere", ""},
@@ -280,7 +280,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	} {
 		_, err := open(c.mode, c.host, h.Certs.CA)
 		if code, _ := faultOf(err); code != c.code || (err == nil) != (c.code == "") {
-			t.Errorf("%s %s: %v, want %q", c.mode, c.host, err, c.code)
+			t.Errorf("mode %s, host %s: got error %v, want code %q", c.mode, c.host, err, c.code)
 		}
 	}
 	c, err := open(certs.VerifyFull, "localhost", h.Certs.CA)
@@ -299,7 +299,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	conn.Write(wire.AppendQuery(nil, "select pg_sleep(100)"))
 	var answer []byte
-	for !strings.Contains(string(answer), "57014") { // the statement may not have begun
+	for !strings.Contains(string(answer), "57014") { // the statement may not have begun at the first cancel
 		if err := c.Cancel(ctx, 0, opened.PID, opened.CancelKey); err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +308,7 @@ func TestServersOfPostgreSQL(t *testing.T) {
 		n, err := conn.Read(piece)
 		answer = append(answer, piece[:n]...)
 		if ctx.Err() != nil {
-			t.Fatalf("not cancelled: %q, %v", answer, err)
+			t.Fatalf("the statement was not canceled: got %q, error %v", answer, err)
 		}
 	}
 }

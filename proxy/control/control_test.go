@@ -35,7 +35,7 @@ func serve(t *testing.T) string {
 	return path
 }
 
-// TestAsk: rows, notices and errors come as they are.
+// TestAsk checks that rows, notices and errors arrive unchanged.
 func TestAsk(t *testing.T) {
 	path := serve(t)
 	a, err := Ask(t.Context(), path, "SHOW X")
@@ -44,29 +44,30 @@ func TestAsk(t *testing.T) {
 		t.Fatal(unnamed)
 	}
 	if want := u.Username; err != nil || len(a.Rows) != 2 || a.Rows[1][0] != want || a.Columns[0] != "a" {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("got answer %+v, error %v", a, err)
 	}
 	if a, err := Ask(t.Context(), path, "PAUSE"); err != nil || a.Notice != "done" || a.Rows != nil {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("got answer %+v, error %v", a, err)
 	}
 	_, err = Ask(t.Context(), path, "NONSENSE")
 	if e, told := errors.AsType[*Error](err); !told || e.Code != "42601" || e.Hint != "SHOW HELP" {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	if _, err := Ask(t.Context(), path, strings.Repeat("x", requestLimit)); err == nil {
-		t.Error("a request without end is read")
+		t.Error("a request without an end is read without a limit")
 	}
 }
 
-// TestSocket: it is its owner's only; one that is left over is replaced, one that is in use is not.
+// TestSocket checks that only the owner may use the socket, that a socket that is left over is replaced, and that one
+// in use is not.
 func TestSocket(t *testing.T) {
 	path := serve(t)
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("the socket's mode is %v, error %v", info.Mode(), err)
 	}
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another pgherd") {
-		t.Errorf("the socket of another: %v", err)
+		t.Errorf("the socket of another pgherd: got error %v", err)
 	}
 	left := filepath.Join(t.TempDir(), "left")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: left})
@@ -81,38 +82,38 @@ func TestSocket(t *testing.T) {
 	}
 	again.Close()
 	if _, err := Ask(t.Context(), left, "SHOW X"); err == nil || !strings.Contains(err.Error(), "is it running?") {
-		t.Errorf("nobody is there: %v", err)
+		t.Errorf("no pgherd listens: got error %v", err)
 	}
 }
 
-// TestOthersMayNot: neither by the file's mode nor, where that was changed, by their number.
+// TestOthersMayNot checks that other users are refused by the file's mode, and where that was changed, by their number.
 func TestOthersMayNot(t *testing.T) {
 	for _, c := range []struct {
 		p    peer
 		want bool
 	}{{peer{0, true}, true}, {peer{1000, true}, true}, {peer{1001, true}, false}, {peer{0, false}, false}} {
 		if got := c.p.may(1000); got != c.want {
-			t.Errorf("%+v: %v", c.p, got)
+			t.Errorf("%+v: got %v", c.p, got)
 		}
 	}
 	if os.Geteuid() != 0 {
-		return // only root can be another user
+		return // only root can become another user
 	}
 	path := serve(t)
 	if err := errors.Join(os.Chmod(path, 0o777), os.Chmod(filepath.Dir(path), 0o777), os.Chmod(filepath.Dir(filepath.Dir(path)), 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	if got := asNobody(t, path, "POST /run HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\n\r\n{\"command\":\"PAUSE\"}"); !strings.HasPrefix(got, "HTTP/1.1 403") || strings.Contains(got, "done") {
-		t.Errorf("nobody is let in: %s", got)
+		t.Errorf("the user nobody is let in: %s", got)
 	}
 }
 
-// asNobody sends a request from a thread of another user's.
+// asNobody sends a request from a thread that belongs to another user.
 func asNobody(t *testing.T, path, request string) string {
 	const nobody = 65534
 	answer := make(chan string)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // it is never unlocked, so that the thread ends with the goroutine
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
 			answer <- errno.Error()
 			return

@@ -14,8 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write what effect.Of says into testdata/effects.txt, to be reviewed")
 
-// TestEffects reads testdata/effects.txt, which has a script on a line and its effect on the next,
-// indented.
+// TestEffects checks testdata/effects.txt, which has a script on one line and its effect on the next, indented.
 func TestEffects(t *testing.T) {
 	const file, indent = "testdata/effects.txt", "    "
 	text, err := os.ReadFile(file)
@@ -44,7 +43,7 @@ func TestEffects(t *testing.T) {
 		}
 	}
 	if rows < 100 {
-		t.Errorf("%d scripts are judged, at least 100 were", rows)
+		t.Errorf("effects.txt has %d scripts, want at least 100", rows)
 	}
 }
 
@@ -67,22 +66,22 @@ func TestEffectsOfDatabases(t *testing.T) {
 		{"an operator that keeps", anything, query.Syntax{}, "SELECT 1", "ask; keep " + everything},
 		{"an operator that asks", asks, query.Syntax{}, "SELECT 1", "ask"},
 		{"an event trigger", events, query.Syntax{}, "DROP TABLE x", "ask; keep an event trigger; forgets; drawn; defines"},
-		{"an event trigger, and a table of what is read", events, query.Syntax{}, "SELECT 1 INTO x", "ask; keep an event trigger; drawn; defines"},
-		{"the event trigger of no definition", events, query.Syntax{}, "SELECT 1", "nothing"},
+		{"an event trigger, and a table made by SELECT INTO", events, query.Syntax{}, "SELECT 1 INTO x", "ask; keep an event trigger; drawn; defines"},
+		{"an event trigger that no statement fires", events, query.Syntax{}, "SELECT 1", "nothing"},
 		{"nothing is known of the database", nil, query.Syntax{}, "SELECT 1", "ask; keep " + everything + "; spoils"},
-		{"nor of its tables", nil, query.Syntax{}, "SELECT * FROM plain", "ask; keep table plain; spoils"},
+		{"nothing is known of its tables", nil, query.Syntax{}, "SELECT * FROM plain", "ask; keep table plain; spoils"},
 		{"what outlasts DISCARD ALL", lasting, query.Syntax{}, "SELECT remote()", "ask; keep function remote; drawn; spoils"},
-		{"it, in a table", lasting, query.Syntax{}, "INSERT INTO plain VALUES (1)", "ask; keep table plain; drawn; spoils"},
-		{"what is seen leaves no more for it", lasting, query.Syntax{}, "SELECT keeper()", "ask; keep function keeper; drawn"},
-		{"code that may call it", lasting, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn; spoils"},
-		{"code that nothing can be called by", quiet, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn"},
-		{"a function that nobody knows", lasting, query.Syntax{}, "SELECT strange()", "ask; keep function strange; drawn; spoils"},
+		{"what outlasts DISCARD ALL, in a table", lasting, query.Syntax{}, "INSERT INTO plain VALUES (1)", "ask; keep table plain; drawn; spoils"},
+		{"a known function, which leaves no more", lasting, query.Syntax{}, "SELECT keeper()", "ask; keep function keeper; drawn"},
+		{"a DO block that may call such a function", lasting, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn; spoils"},
+		{"a DO block without such a function", quiet, query.Syntax{}, "DO $$ BEGIN END $$", "ask; keep DO; drawn"},
+		{"an unknown function", lasting, query.Syntax{}, "SELECT strange()", "ask; keep function strange; drawn; spoils"},
 		{"SQL given as text", lasting, query.Syntax{}, "SELECT query_to_xml('SELECT remote()', true, true, '')", "ask; keep function query_to_xml; drawn; spoils"},
-		{"what cannot be read", lasting, query.Syntax{}, "SELEKT remote()",
+		{"a text that cannot be parsed", lasting, query.Syntax{}, "SELEKT remote()",
 			"ask; keep a statement that pgherd cannot read (syntax error); alone; drawn; peeks; suspect; spoils; stays"},
 		{"nothing", lasting, query.Syntax{}, "SELECT 1", "nothing"},
 		{"backslashes escape", quiet, query.Syntax{BackslashEscapes: true}, `SELECT '\'' , keeper() --'`, "ask; keep function keeper; drawn"},
-		{"backslashes do not", quiet, query.Syntax{}, `SELECT '\'' , keeper() --'`, "nothing"},
+		{"backslashes do not escape", quiet, query.Syntax{}, `SELECT '\'' , keeper() --'`, "nothing"},
 		{"an encoding with quotes in its characters", quiet, query.Syntax{UnsafeEncoding: true}, "SELECT '\x81'",
 			"ask; keep a statement that pgherd cannot read (non-ASCII text in an unsafe client encoding); alone; drawn; peeks; suspect; stays"},
 		{"a long text", quiet, query.Syntax{}, "SELECT '" + strings.Repeat("x", query.MaxBytes) + "'",

@@ -19,7 +19,7 @@ func TestKept(t *testing.T) {
 	events := ring.Last()
 	if len(events) != 2 || events[0].Text != "node does not answer" || events[0].Details != "node=1 probe.error=refused" ||
 		events[0].Level != slog.LevelWarn || events[0].Time.IsZero() || events[1].Text != "node answers again" || events[1].Details != "" {
-		t.Errorf("kept: %+v", events)
+		t.Errorf("the events kept are %+v", events)
 	}
 	if log := out.String(); !strings.Contains(log, "probe.error=refused") || strings.Contains(log, "again") {
 		t.Errorf("the log has %q", log)
@@ -35,6 +35,6 @@ func TestOldestGoFirst(t *testing.T) {
 	}
 	events := ring.Last()
 	if len(events) != Limit || events[0].Text != "3" || events[Limit-1].Text != fmt.Sprint(Limit+2) {
-		t.Errorf("%d kept, from %s to %s", len(events), events[0].Text, events[len(events)-1].Text)
+		t.Errorf("%d events are kept, from %s to %s", len(events), events[0].Text, events[len(events)-1].Text)
 	}
 }

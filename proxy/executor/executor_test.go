@@ -11,10 +11,10 @@ import (
 	"pgherd/proxy/nodesql"
 )
 
-// patience bounds a test with real nodes.
+// patience limits a test with real nodes.
 const patience = 2 * time.Minute
 
-// real is a herd whose nodes are acted upon.
+// real is a herd of real nodes on which acts are carried out.
 type real struct {
 	*testing.T
 	ctx   context.Context
@@ -63,34 +63,34 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	if before.Revoked || before.System == 0 || before.Timeline != 1 || before.Received == 0 || before.Paused {
-		t.Errorf("position: %+v", before)
+		t.Errorf("the position is %+v", before)
 	}
-	for range 2 { // a second time changes nothing
+	for range 2 { // the second revoke changes nothing
 		after, err := r.does.Revoke(r.ctx, &r.nodes[1])
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !after.Revoked || after.System != before.System || after.Received < before.Received {
-			t.Errorf("revoked: %+v, before %+v", after, before)
+			t.Errorf("revoked: got %+v, before it was %+v", after, before)
 		}
 	}
 	waits, cancel := context.WithTimeout(r.ctx, 2*time.Second)
 	defer cancel()
 	if _, err := r.herd.ExecOn(waits, 0, "SET synchronous_commit = on; INSERT INTO t VALUES (2)"); err == nil {
-		t.Error("a commit was acknowledged that no standby has")
+		t.Error("a commit that no standby has was acknowledged")
 	}
 	if got := r.sql(1, "SELECT count(*) FROM t WHERE a = 2"); got != "0" {
-		t.Error("the standby still receives")
+		t.Error("the standby still receives after a revoke")
 	}
 	if err := r.does.Follow(r.ctx, &r.nodes[1], &r.nodes[0]); err != nil {
 		t.Fatal(err)
 	}
 	r.sql(0, "SET synchronous_commit = remote_apply; INSERT INTO t VALUES (3)")
 	if got := r.sql(1, "SELECT count(*) FROM t WHERE a = 3"); got != "1" {
-		t.Error("the standby does not receive again")
+		t.Error("the standby does not receive again after the revoke was undone")
 	}
 	if got := nodesql.ParseConninfo(r.sql(1, "SHOW primary_conninfo")).Get("application_name"); got != "node1" {
-		t.Errorf("how to log in was lost: application_name %q", got)
+		t.Errorf("the settings of the log-in were lost: application_name is %q", got)
 	}
 }
 
@@ -115,27 +115,27 @@ func TestPromoteAndFollow(t *testing.T) {
 	}
 	promoted, sync, err := r.does.Promote(r.ctx, &r.nodes[1], 1)
 	if err != nil || promoted.Node != 1 || promoted.Timeline != 2 || promoted.System == 0 || sync != "" {
-		t.Fatalf("%+v, %q, %v", promoted, sync, err)
+		t.Fatalf("promoted: got %+v, set %q, error %v", promoted, sync, err)
 	}
 	again, _, err := r.does.Promote(r.ctx, &r.nodes[1], 1)
 	if err != nil || again != promoted {
-		t.Errorf("promoted again: %+v, %v", again, err)
+		t.Errorf("promoted again: got %+v, error %v", again, err)
 	}
 	if _, _, err := r.does.Promote(r.ctx, &r.nodes[1], 2); err == nil || !strings.Contains(err.Error(), "timeline 2") {
-		t.Errorf("a primary of an old timeline counts: %v", err)
+		t.Errorf("a primary on an old timeline counts: got error %v", err)
 	}
 	if err := r.does.Follow(r.ctx, &r.nodes[2], &r.nodes[1]); err != nil {
 		t.Fatal(err)
 	}
 	r.sql(1, "INSERT INTO t VALUES (1)")
 	for r.sql(2, "SELECT count(*) FROM t") != "1" {
-		time.Sleep(time.Millisecond) // r.ctx bounds it
+		time.Sleep(time.Millisecond) // r.ctx limits this loop
 	}
-	if err := r.herd.Kill(1); err != nil { // it is lost at once, too
+	if err := r.herd.Kill(1); err != nil { // the new primary is lost at once, too
 		t.Fatal(err)
 	}
 	if a, err := r.does.Revoke(r.ctx, &r.nodes[2]); err != nil || a.Timeline != 2 {
-		t.Errorf("what follows timeline 2 tells %+v, %v", a, err)
+		t.Errorf("a standby that follows timeline 2 answers %+v, error %v", a, err)
 	}
 	if err := r.herd.Restart(r.ctx, 1); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.does.Revoke(r.ctx, &r.nodes[0]); err == nil || !strings.HasPrefix(err.Error(), "revoke acknowledgements of node 0: ") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -167,20 +167,20 @@ func TestRights(t *testing.T) {
 	watch := New(nodesql.Access{User: "watch", Password: "watch", Database: herd.Database, SSLMode: "disable"})
 	missing, err := watch.Rights(r.ctx, &r.nodes[0])
 	if err != nil || len(missing) != 4 || !strings.Contains(strings.Join(missing, "; "), "GRANT EXECUTE ON FUNCTION pg_promote") {
-		t.Errorf("%q, %v", missing, err)
+		t.Errorf("missing rights are %q, error %v", missing, err)
 	}
 	if missing, err := r.does.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
-		t.Errorf("a superuser: %q, %v", missing, err)
+		t.Errorf("a superuser: missing rights are %q, error %v", missing, err)
 	}
 	r.sql(0, "GRANT pg_monitor TO watch; GRANT EXECUTE ON FUNCTION pg_promote, pg_reload_conf TO watch")
 	if r.sql(0, "SELECT current_setting('server_version_num')::int >= 150000") == "t" {
 		r.sql(0, "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch")
 		if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
-			t.Errorf("with all grants: %q, %v", missing, err)
+			t.Errorf("with all grants: missing rights are %q, error %v", missing, err)
 		}
 		return
 	}
 	if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || len(missing) != 1 || !strings.Contains(missing[0], "superuser") {
-		t.Errorf("before PostgreSQL 15: %q, %v", missing, err)
+		t.Errorf("before PostgreSQL 15: missing rights are %q, error %v", missing, err)
 	}
 }

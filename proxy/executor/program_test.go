@@ -21,15 +21,15 @@ func TestRun(t *testing.T) {
 	odd := `it's \ "odd" $HOME ; é` + "\t|"
 	output, err := r.does.Run(r.ctx, &r.nodes[0], "good", odd, "")
 	if want := strings.Replace(odd, "é", "", 1) + "||" + r.herd.Nodes()[0].Dir; err != nil || output != want {
-		t.Errorf("%q, want %q, %v", output, want, err)
+		t.Errorf("got %q, want %q, error %v", output, want, err)
 	}
 	script("bad", `i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; echo "no space left" >&2; exit 7`)
 	_, err = r.does.Run(r.ctx, &r.nodes[0], "bad")
 	failed, is := errors.AsType[*Exited](err)
 	if !is || failed.Status != 7 || !strings.HasSuffix(failed.Output, "no space left") || len(failed.Output) > outputBytes {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	if _, err := r.does.Run(r.ctx, &r.nodes[0], "missing"); err == nil || !strings.Contains(err.Error(), "status 127") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }

@@ -130,7 +130,7 @@ func (p *model) step(a ask) {
 		p.say(a.whose, wire.CopyOutResponse, wire.CopyRow, wire.CopyEnd, wire.CommandComplete)
 	case a.kind == wire.Execute && a.fate == suspends:
 		p.say(a.whose, wire.DataRow, wire.PortalSuspended)
-	case a.kind == wire.Describe && a.fate == suspends: // of a portal without rows
+	case a.kind == wire.Describe && a.fate == suspends: // the portal returns no rows
 		p.say(a.whose, wire.NoData)
 	default:
 		p.say(a.whose, replies...)
@@ -263,12 +263,12 @@ func (k *talk) deliver() error {
 		return err
 	}
 	if got != w.whose {
-		return fmt.Errorf("%v is %d's, it was taken for %d's", w.kind, w.whose, got)
+		return fmt.Errorf("%v has the disposition %d, the list says %d", w.kind, w.whose, got)
 	}
 	k.e.Settle(w.kind)
 	k.inCopy = k.inCopy && (len(k.unread)+len(k.server.out) > 0 || k.server.copying != wire.Unknown)
 	if k.e.Uncertain && !slices.Contains(k.sent[w.began:], wire.Sync) {
-		return fmt.Errorf("the list is uncertain though no Sync was sent in the copy")
+		return fmt.Errorf("the list is uncertain, but no Sync was sent in the copy")
 	}
 	k.got = append(k.got, w)
 	for a, ok := k.e.NextLocal(); ok; a, ok = k.e.NextLocal() {
@@ -281,17 +281,17 @@ func (k *talk) deliver() error {
 func (k *talk) check() error {
 	owes := k.server.owes(k.unread)
 	if k.e.Empty() && owes {
-		return fmt.Errorf("the list is empty and the server owes replies (I2)")
+		return fmt.Errorf("the list is empty, but the server owes replies (I2)")
 	}
 	idle := len(k.unread) == 0 && len(k.server.out) == 0
 	if idle && !owes && !k.e.Empty() {
-		return fmt.Errorf("the server owes nothing, the list %d, skipping=%v, copying=%v", k.e.list.Len(), k.e.Skipping, k.e.copying)
+		return fmt.Errorf("the server owes nothing, but the list has %d replies, skipping=%v, copying=%v", k.e.list.Len(), k.e.Skipping, k.e.copying)
 	}
 	if idle && k.e.Empty() && k.server.open && !k.e.InExtended() {
-		return fmt.Errorf("the list is empty, its sequence finished, and the server's transaction open (I2)")
+		return fmt.Errorf("the list is empty and its sequence finished, but the server's transaction is open (I2)")
 	}
 	if idle && owes && k.e.RepliesPending() {
-		return fmt.Errorf("the list expects replies without a request, the server waits for one")
+		return fmt.Errorf("the list expects replies without another request, but the server waits for one")
 	}
 	return nil
 }
@@ -300,11 +300,11 @@ func (k *talk) check() error {
 func (k *talk) heard() error {
 	for i, w := range k.mirror.out {
 		if i < len(k.got) && (k.got[i].kind != w.kind || k.got[i].whose != w.whose || w.whose == Local && k.got[i].id != int(byte(w.id))) {
-			return fmt.Errorf("word %d is %v, not %v", i, k.got[i], w)
+			return fmt.Errorf("reply %d is %v, want %v", i, k.got[i], w)
 		}
 	}
 	if len(k.got) > len(k.mirror.out) {
-		return fmt.Errorf("%d words too many", len(k.got)-len(k.mirror.out))
+		return fmt.Errorf("the client got %d replies too many", len(k.got)-len(k.mirror.out))
 	}
 	return nil
 }
@@ -334,7 +334,7 @@ func (k *talk) run(rounds int) error {
 		}
 	}
 	if len(k.got) != len(k.mirror.out) {
-		return fmt.Errorf("the client got %d words of %d", len(k.got), len(k.mirror.out))
+		return fmt.Errorf("the client got %d replies of %d", len(k.got), len(k.mirror.out))
 	}
 	return nil
 }
@@ -344,11 +344,11 @@ func (k *talk) run(rounds int) error {
 func (k *talk) despair() error {
 	for len(k.server.out) > 0 {
 		if k.deliver() != nil {
-			return nil // the session ends, and the server with it
+			return nil // the session ends, and its server, too
 		}
 	}
 	if k.server.hopeless && !k.e.Uncertain {
-		return fmt.Errorf("a copy failed after an ignored Sync, and the list is certain")
+		return fmt.Errorf("a copy failed after an ignored Sync, but the list is certain")
 	}
 	return nil
 }
@@ -379,7 +379,7 @@ func FuzzExpect(f *testing.F) {
 			switch tag := b & 0x7f; {
 			case b == 0xff:
 				if e.Answer(Answer{Bytes: []byte{1, 2}}, false) && e.list.Len() > 0 {
-					t.Fatal("an answer overtakes what is owed")
+					t.Fatal("an answer of pgherd's comes before replies that are owed")
 				}
 			case b >= 0x80:
 				e.Add(wire.RequestKind(tag), Forward, nil)
@@ -403,13 +403,13 @@ func FuzzExpect(f *testing.F) {
 				held += len(e.locals.At(i).Bytes)
 			}
 			if held != e.Held() {
-				t.Fatalf("%d bytes of our own answers wait, %d are counted", held, e.Held())
+				t.Fatalf("%d bytes of pgherd's own answers wait, but %d are counted", held, e.Held())
 			}
 			if locals != e.locals.Len() {
-				t.Fatalf("%d answers of our own, %d places for them", e.locals.Len(), locals)
+				t.Fatalf("the list has %d answers of pgherd's own, but %d places for them", e.locals.Len(), locals)
 			}
 			if e.copying && e.list.Len() == 0 || e.Skipping && e.list.Len() > 0 {
-				t.Fatalf("owed %d, copying=%v, skipping=%v", e.list.Len(), e.copying, e.Skipping)
+				t.Fatalf("%d replies are owed, copying=%v, skipping=%v, want none", e.list.Len(), e.copying, e.Skipping)
 			}
 		}
 	})

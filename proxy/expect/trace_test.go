@@ -81,14 +81,14 @@ func playFile(t *testing.T, file, text string) {
 
 func (p *play) finish(t *testing.T, file, name string) {
 	if p != nil && len(p.turns) > 0 {
-		t.Fatalf("%s: case %s: %q is sent and the trace does not say so", file, name, p.turns)
+		t.Fatalf("%s: case %s: %q is sent, but the trace does not say so", file, name, p.turns)
 	}
 }
 
 func (p *play) step(line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	if len(p.turns) > 0 && verb != "answer" {
-		return fmt.Errorf("before it, %q is sent", p.turns)
+		return fmt.Errorf("%q is sent before it", p.turns)
 	}
 	switch verb {
 	case ">":
@@ -115,7 +115,7 @@ func (p *play) step(line string) error {
 
 func same[T comparable](got, want T) error {
 	if got != want {
-		return fmt.Errorf("it is %v", got)
+		return fmt.Errorf("got %v", got)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (p *play) reply(words []string) error {
 		return err
 	}
 	if len(words) != 2 {
-		return fmt.Errorf("whose is it?")
+		return fmt.Errorf("the line lacks forward, swallow or local")
 	}
 	w, err := p.Admit(kind)
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *play) turn(quoted string) error {
 		return err
 	}
 	if len(p.turns) == 0 || p.turns[0] != name {
-		return fmt.Errorf("what is sent: %q", p.turns)
+		return fmt.Errorf("sent was %q", p.turns)
 	}
 	p.turns = p.turns[1:]
 	return nil
@@ -203,7 +203,7 @@ func (p *play) state() string {
 	return strings.Join(words, ", ")
 }
 
-// kindOf is the kind with this name in the specification.
+// kindOf returns the kind that has this name in the specification.
 func kindOf(name string, find func(byte) wire.Kind) (wire.Kind, error) {
 	for tag := range 256 {
 		if kind := find(byte(tag)); kind != wire.Unknown && kind.String() == name {

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestQueue compares a queue with a plain list, and wants it to hold on to nothing that it
-// has given away.
+// TestQueue compares a queue with a plain list, and checks that the queue no longer refers to what was taken.
 func TestQueue(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var q Queue[*int]
@@ -20,7 +19,7 @@ func TestQueue(t *testing.T) {
 		case 4, 5, 6:
 			if len(want) > 0 {
 				if got := q.Pop(); got != want[0] {
-					t.Fatalf("step %d: not the oldest", i)
+					t.Fatalf("step %d: the element taken is not the oldest", i)
 				}
 				want = want[1:]
 			}
@@ -38,12 +37,12 @@ func TestQueue(t *testing.T) {
 func check(t *testing.T, step int, q *Queue[*int], want []*int) {
 	t.Helper()
 	if q.Len() != len(want) || len(want) > 0 && *q.Last() != want[len(want)-1] {
-		t.Fatalf("step %d: %d elements, %d expected, or another is the last", step, q.Len(), len(want))
+		t.Fatalf("step %d: the queue has %d elements, want %d, or its last one differs", step, q.Len(), len(want))
 	}
 	held := 0
 	for i, v := range want {
 		if *q.At(i) != v {
-			t.Fatalf("step %d: element %d is another", step, i)
+			t.Fatalf("step %d: element %d differs", step, i)
 		}
 	}
 	for _, v := range q.items[:cap(q.items)] {
@@ -52,24 +51,24 @@ func check(t *testing.T, step int, q *Queue[*int], want []*int) {
 		}
 	}
 	if held != len(want) {
-		t.Fatalf("step %d: %d elements held, %d are in the queue", step, held, len(want))
+		t.Fatalf("step %d: the array has %d elements, the queue %d", step, held, len(want))
 	}
 }
 
-// A queue that moves on needs no more memory than the most that it has held takes.
+// TestMemory checks that a queue whose elements come and go needs memory only for the most that it has held.
 func TestMemory(t *testing.T) {
 	var q Queue[int]
 	q.Push(0)
 	q.Push(0)
 	if n := testing.AllocsPerRun(100, func() { q.Push(0); q.Pop() }); n != 0 {
-		t.Errorf("%v allocations for an element", n)
+		t.Errorf("got %v allocations per element, want none", n)
 	}
 	for range 1000 {
 		q.Push(0)
 		q.Pop()
 	}
 	if cap(q.items) > 8 {
-		t.Errorf("room for %d where three were held at most", cap(q.items))
+		t.Errorf("the queue has room for %d elements, but held three at most", cap(q.items))
 	}
 }
 
@@ -81,14 +80,14 @@ func TestTrim(t *testing.T) {
 	q.Trim(32)
 	for range 100 {
 		if q.items == nil {
-			t.Fatal("trimmed while it holds something")
+			t.Fatal("the queue is trimmed while it has elements")
 		}
 		q.Pop()
 	}
 	if q.Trim(cap(q.items)); q.items == nil {
-		t.Error("trimmed though no more is held than may be")
+		t.Error("the queue is trimmed though its memory is within the limit")
 	}
 	if q.Trim(32); q.items != nil {
-		t.Error("not trimmed")
+		t.Error("the queue is not trimmed")
 	}
 }

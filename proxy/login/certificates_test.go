@@ -17,8 +17,7 @@ import (
 	"pgherd/proxy/wire/wiretest"
 )
 
-// knock logs in as alice to database safe with a client certificate and
-// returns what the gate answers with.
+// knock logs in as alice to database safe with a client certificate, and returns the gate's answer.
 func knock(t *testing.T, g *testGate, a *certstest.Authority, cert, protocol string) (string, error) {
 	t.Helper()
 	config := &tls.Config{InsecureSkipVerify: true}
@@ -30,7 +29,7 @@ func knock(t *testing.T, g *testGate, a *certstest.Authority, cert, protocol str
 		if err != nil {
 			t.Fatal(err)
 		}
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil } // asked for or not
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil } // the certificate is sent whether it is asked for or not
 	}
 	socket, err := net.Dial("tcp", g.addr)
 	if err != nil {
@@ -76,7 +75,7 @@ func TestClientCertificates(t *testing.T) {
 	} {
 		answer, err := knock(t, g, c.by, c.cert, c.protocol)
 		if c.want == handshakeFails && (err == nil || answer != "") || !strings.Contains(answer, c.want) {
-			t.Errorf("%s of %s, ALPN %q: %q, %v", c.cert, c.by.Name(), c.protocol, answer, err)
+			t.Errorf("certificate %s of %s, ALPN %q: got answer %q, error %v", c.cert, c.by.Name(), c.protocol, answer, err)
 		}
 	}
 	g.closeAll()
@@ -90,13 +89,13 @@ func TestRevokedCertificates(t *testing.T) {
 	a.Issue("localhost", x509.ExtKeyUsageServerAuth, "localhost")
 	serial := a.Issue("alice", x509.ExtKeyUsageClientAuth)
 	later := time.Now().Add(time.Hour)
-	other := certstest.NewAuthority(t, "ours") // the same name, another key
+	other := certstest.NewAuthority(t, "ours") // it has the same name and another key
 	for name, c := range map[string]struct {
 		crl string
 		in  bool
 	}{
 		"another one is revoked": {a.Revoke("other", later, big.NewInt(99)), true},
-		"it is revoked":          {a.Revoke("alice", later, serial), false},
+		"this one is revoked":    {a.Revoke("alice", later, serial), false},
 		"the list is old":        {a.Revoke("old", time.Now().Add(-time.Minute)), false},
 		"a forged list":          {other.Revoke("forged", later), false},
 	} {
@@ -108,7 +107,7 @@ func TestRevokedCertificates(t *testing.T) {
 		g := startGate(t, func(s *Settings) { s.TLS = config })
 		answer, err := knock(t, g, a, "alice", "")
 		if in := strings.HasPrefix(answer, "R"); in != c.in {
-			t.Errorf("%s: %q, %v", name, answer, err)
+			t.Errorf("%s: got answer %q, error %v", name, answer, err)
 		}
 	}
 }

@@ -34,10 +34,10 @@ host  app         all   127.0.0.1/8 scram-sha-256
 const testPasswords = "alice:TEXTpencil-alice\n" +
 	"vera:SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\n"
 
-// secrets must not be in any log of a test gate (I9).
+// secrets must not be in the log of any test gate (I9).
 var secrets = []string{"pencil", "accepted", "denied", "W22Za", "WG5d8", "wfPLw"}
 
-// testGate is a gate with stand-ins for everybody it uses.
+// testGate is a gate with fakes of all that it uses.
 type testGate struct {
 	*Gate
 	addr string
@@ -54,7 +54,7 @@ func (g *testGate) Write(p []byte) (int, error) {
 	return g.log.Write(p)
 }
 
-// finish is what a session does first, and then it leaves.
+// finish does what a session does first, and then leaves.
 func (g *testGate) finish(l worker.Login) {
 	g.mu.Lock()
 	g.adopted = append(g.adopted, l)

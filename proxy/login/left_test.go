@@ -21,7 +21,7 @@ func TestLeft(t *testing.T) {
 		g.clients.Store(3)
 		g.Left(session.View{}, errors.New("the wire was cut"))
 		if n := g.clients.Load(); n != 2 {
-			t.Errorf("%d clients", n)
+			t.Errorf("%d clients are counted", n)
 		}
 		if got := log.logged(); strings.Contains(got, "the wire was cut") != told {
 			t.Errorf("log_disconnections %v: %s", told, got)
@@ -29,14 +29,14 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestSessionTime is written as PostgreSQL's log_disconnections writes it.
+// TestSessionTime checks the form that PostgreSQL's log_disconnections has.
 func TestSessionTime(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0:00:00.000", 5*time.Second + 123456*time.Microsecond: "0:00:05.123", 59*time.Second + 999600*time.Microsecond: "0:01:00.000",
 		25*time.Hour + 61*time.Minute + 7*time.Second: "26:01:07.000",
 	} {
 		if got := sessionTime(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
+			t.Errorf("%v: got %s, want %s", d, got, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func TestFailuresLeak(t *testing.T) {
 	f, r := newFailures(func() time.Time { return now }), FailureRule{Limit: 3, Window: time.Minute}
 	for i, c := range []struct {
 		do             string // failed USER, good USER, wait DURATION
-		eve, ann, anna bool   // is each of them lockedOut afterwards, and any stranger of the address
+		eve, ann, anna bool   // whether each is locked out afterwards, anna as any unknown user of the address
 	}{
 		{"failed eve", false, false, false},
 		{"failed eve", false, false, false},
@@ -39,7 +39,7 @@ func TestFailuresLeak(t *testing.T) {
 		{"good ann", false, false, false},
 		{"failed eve", false, false, false},
 		{"failed bob", false, false, false},
-		{"failed tom", true, false, false}, // ann has been there before: the address is not shut as a whole
+		{"failed tom", true, false, false}, // ann has logged in before, so the address is not locked out as a whole
 		{"failed ann", true, false, false},
 		{"failed ann", true, false, false},
 		{"failed ann", true, true, false},
@@ -55,15 +55,15 @@ func TestFailuresLeak(t *testing.T) {
 			now = now.Add(d)
 		}
 		if eve, ann, all := f.barredUser(site1, "eve", r), f.barredUser(site1, "ann", r), f.lockedOut(site1, r); eve != c.eve || ann != c.ann || all != c.anna {
-			t.Errorf("step %d, %s: eve %v, ann %v, all %v", i, c.do, eve, ann, all)
+			t.Errorf("step %d, %s: locked out: eve %v, ann %v, unknown users %v", i, c.do, eve, ann, all)
 		}
 		if f.lockedOut(site2, r) || f.barredUser(site2, "eve", r) {
-			t.Errorf("step %d: another address is lockedOut", i)
+			t.Errorf("step %d: another address is locked out", i)
 		}
 	}
 	off := FailureRule{Window: time.Minute}
 	if f.failed(site1, "eve", off) || f.barredUser(site1, "eve", off) {
-		t.Error("lockedOut without a limit")
+		t.Error("a user is locked out though there is no limit")
 	}
 }
 
@@ -73,11 +73,11 @@ func TestFailuresAreBounded(t *testing.T) {
 		f.failed(site1, fmt.Sprint(i), r)
 	}
 	if len(f.counts) > maxOrigins {
-		t.Errorf("%d counts", len(f.counts))
+		t.Errorf("%d counts are kept", len(f.counts))
 	}
 	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff:1")
 	if siteOf(a) != siteOf(b) || siteOf(site1) == siteOf(site2) || siteOf(a) == siteOf(netip.MustParseAddr("2001:db8:0:1::1")) {
-		t.Error("networks are told apart wrongly")
+		t.Error("addresses of one network are counted apart, or those of two networks together")
 	}
 }
 
@@ -92,7 +92,7 @@ func TestCrowd(t *testing.T) {
 		all.Go(func() {
 			turn, ok := c.enter(site1, 7)
 			if !ok {
-				t.Error("no room to wait")
+				t.Error("there is no place to wait")
 				return
 			}
 			if turn != nil && i%3 == 0 {
@@ -118,11 +118,11 @@ func TestCrowd(t *testing.T) {
 	}
 	all.Wait()
 	if most > 7 || len(c.sites) != 0 || c.waiting != 0 {
-		t.Errorf("%d inside at most, %d sites and %d waiting left, %d gave up", most, len(c.sites), c.waiting, gaveUp)
+		t.Errorf("%d log-ins ran at most; %d sites and %d waiting are left; %d gave up", most, len(c.sites), c.waiting, gaveUp)
 	}
 }
 
-// from dials g from a loopback address of its own.
+// from connects to g from this loopback address.
 func (g *testGate) from(t testing.TB, ip string) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
@@ -144,12 +144,13 @@ func (g *testGate) logInFrom(t testing.TB, ip string, secret auth.Secret, user s
 	}
 	fault, told := errors.AsType[*wire.Fault](err)
 	if !told {
-		t.Fatalf("%s as %s: %v", ip, user, err)
+		t.Fatalf("from %s as user %s: got error %v", ip, user, err)
 	}
 	return fault.Code + " " + fault.Message
 }
 
-// TestGuessesAreBarred before they cost anything, and hurt nobody else.
+// TestGuessesAreBarred checks that wrong passwords are refused before they cost anything, and that other clients are
+// not affected.
 func TestGuessesAreBarred(t *testing.T) {
 	g := startGate(t, func(s *Settings) {
 		s.Policy.HBA, _ = auth.ParseHBA("host app all 127.0.0.0/8 scram-sha-256", nil)
@@ -173,11 +174,11 @@ func TestGuessesAreBarred(t *testing.T) {
 		{"127.0.0.3", "mallory", wrong, failed},
 		{"127.0.0.3", "mallory", wrong, lockedOut},
 		{"127.0.0.3", "bob", wrong, lockedOut},
-		{"127.0.0.3", "alice", right, ""}, // has been there before
+		{"127.0.0.3", "alice", right, ""}, // this user has logged in from there before
 		{"127.0.0.3", "alice", wrong, failed},
 	} {
 		if got := g.logInFrom(t, c.ip, c.secret, c.user); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
-			t.Errorf("step %d: %q, want %q", i, got, c.want)
+			t.Errorf("step %d: got %q, want %q", i, got, c.want)
 		}
 	}
 	g.closeAll()
@@ -199,16 +200,16 @@ func TestSlowOnesLeaveRoom(t *testing.T) {
 	go func() { waiting <- g.logInFrom(t, "127.0.0.2", alice, "alice") }()
 	waitFor(t, func() bool { return strings.Count(g.logged(), "client connected") == 3 })
 	if got := g.logInFrom(t, "127.0.0.1", alice, "alice"); got != "" {
-		t.Errorf("another address: %s", got)
+		t.Errorf("another address: got %s", got)
 	}
 	select {
 	case got := <-waiting:
-		t.Errorf("a third login of the slow address did not wait: %q", got)
+		t.Errorf("a third log-in from the slow address did not wait: got %q", got)
 	default:
 	}
 	slow[0].Close()
 	if got := <-waiting; got != "" {
-		t.Errorf("when there is room: %s", got)
+		t.Errorf("when there is a place: got %s", got)
 	}
 	slow[1].Close()
 }
@@ -217,17 +218,16 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	for until := time.Now().Add(wiretest.Patience); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("it did not happen in time")
+			t.Fatal("the condition did not come true in time")
 		}
 	}
 }
 
-// guessesPerSecond come from one other address in the benchmark.
+// guessesPerSecond is the rate of wrong passwords from another address in the benchmark.
 const guessesPerSecond = 1000
 
-// BenchmarkRightLogin is the latency of a right login, alone and while wrong
-// ones come in; ms/median is the figure. By method password a wrong one costs
-// a PBKDF2.
+// BenchmarkRightLogin measures the latency of a right log-in, alone and while wrong ones come in. Its figure is
+// ms/median. With the method password a wrong log-in costs a PBKDF2.
 func BenchmarkRightLogin(b *testing.B) {
 	for _, method := range []string{"scram-sha-256", "password"} {
 		for _, c := range []struct {

@@ -21,7 +21,7 @@ import (
 func TestListenTCP(t *testing.T) {
 	for _, c := range []struct {
 		addresses []string
-		want      string // of the error
+		want      string // a part of the error
 		reach     []string
 	}{
 		{[]string{"127.0.0.1"}, "", []string{"127.0.0.1"}},
@@ -29,7 +29,7 @@ func TestListenTCP(t *testing.T) {
 		{[]string{"localhost"}, "", nil},
 		{[]string{" 127.0.0.1", "127.0.0.2"}, "", []string{"127.0.0.1"}},
 		{[]string{"0.0.0.0"}, "", []string{"127.0.0.1"}},
-		{[]string{"192.0.2.1"}, "not an address of this host", nil}, // reserved for documents
+		{[]string{"192.0.2.1"}, "not an address of this host", nil}, // this address is reserved for documents
 		{[]string{"127.0.0.1", "192.0.2.1"}, "not an address of this host", nil},
 		{[]string{"198.51.100.1", "127.0.0.1", "192.0.2.1"}, "\nlisten at \"192.0.2.1\"", nil},
 		{nil, "neither listen_addresses nor unix_socket_directories", nil},
@@ -38,7 +38,7 @@ func TestListenTCP(t *testing.T) {
 		control := func(string, string, syscall.RawConn) error { controlled = true; return nil }
 		listeners, err := Listen(t.Context(), &ListenSettings{Addresses: c.addresses, Control: control})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%v: %v, want %q", c.addresses, err, c.want)
+			t.Errorf("%v: got error %v, want %q", c.addresses, err, c.want)
 			continue
 		}
 		if c.want == "" && !controlled {
@@ -48,7 +48,7 @@ func TestListenTCP(t *testing.T) {
 			_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
 			conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
 			if err != nil {
-				t.Errorf("%v: %v", c.addresses, err)
+				t.Errorf("%v: got error %v", c.addresses, err)
 				continue
 			}
 			conn.Close()
@@ -67,7 +67,7 @@ func TestListenIsAllOrNothing(t *testing.T) {
 		t.Fatal("a missing folder was accepted")
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-		t.Errorf("left behind: %v", entries)
+		t.Errorf("sockets are left behind: %v", entries)
 	}
 }
 
@@ -81,12 +81,12 @@ func TestListenUnix(t *testing.T) {
 	path := filepath.Join(dir, ".s.PGSQL.5999")
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSocket || info.Mode().Perm() != 0o640 {
-		t.Fatalf("%v, %v", info, err)
+		t.Fatalf("the socket's file is %v, error %v", info, err)
 	}
 	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "another program listens") {
-		t.Errorf("a second listener: %v", err)
+		t.Errorf("a second listener: got error %v", err)
 	}
-	conn, err := net.Dial("unix", path) // the second one has not removed it
+	conn, err := net.Dial("unix", path) // the second listener has not removed the socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestForbiddenUntilPermitted(t *testing.T) {
 	}
 	defer l.Close()
 	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0 {
-		t.Errorf("%v, %v: want no permission at all", info.Mode(), err)
+		t.Errorf("the mode is %v, error %v, want no permission", info.Mode(), err)
 	}
 }
 
@@ -128,21 +128,21 @@ func TestStaleSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "not a socket") {
-		t.Errorf("over a file: %v", err)
+		t.Errorf("over a file: got error %v", err)
 	}
 	if kept, _ := os.ReadFile(path); string(kept) != "precious" {
-		t.Error("the file is gone")
+		t.Error("the file was removed")
 	}
 	s.SocketDirs = []string{t.TempDir() + strings.Repeat("/x", 60)}
 	if err := os.MkdirAll(s.SocketDirs[0], 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
-		t.Errorf("a long path: %v", err)
+		t.Errorf("a long path: got error %v", err)
 	}
 	s.SocketDirs, s.SocketGroup = []string{t.TempDir()}, "no-such-group"
 	if _, err := Listen(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no-such-group") {
-		t.Errorf("an unknown group: %v", err)
+		t.Errorf("an unknown group: got error %v", err)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestLoginOverUnixSocket(t *testing.T) {
 	}
 }
 
-// failing is a listener that fails n times, then is closed.
+// failing is a listener that fails n times, and then is closed.
 type failing struct {
 	net.Listener
 	n      int
@@ -198,7 +198,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Error(err)
 	}
 	if took := f.paused[len(f.paused)-1].Sub(f.paused[0]); took < 3*acceptPause {
-		t.Errorf("three failures took only %v", took)
+		t.Errorf("three failures took only %v, want pauses", took)
 	}
 	if n := strings.Count(log.logged(), "too many open files"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log.logged())
@@ -235,6 +235,6 @@ func TestServeAfterClose(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", listeners[0].Addr().String()); err == nil {
-		t.Error("it listens")
+		t.Error("a listener without addresses listens")
 	}
 }

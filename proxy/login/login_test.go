@@ -57,8 +57,8 @@ func TestLoginTellsTheSession(t *testing.T) {
 	}
 }
 
-// TestSharingIsInTheTarget (I1): a client that proved nothing, or a password
-// that only the server judges, never meets servers of those who proved more.
+// TestSharingIsInTheTarget checks that a client that has proved nothing, or only a password that the server judges,
+// shares no servers with clients that have proved more (I1).
 func TestSharingIsInTheTarget(t *testing.T) {
 	passwd, err := auth.ParsePasswd(testPasswords, "")
 	if err != nil {
@@ -92,7 +92,7 @@ func TestSharingIsInTheTarget(t *testing.T) {
 			t.Errorf("%s: the mark would be sent to the server: %v", c.name, params)
 		}
 		if strings.Contains(fmt.Sprint(target), "accepted") {
-			t.Errorf("the password is in the target: %+v", target)
+			t.Errorf("the target has the password: %+v", target)
 		}
 	}
 }
@@ -142,10 +142,10 @@ func TestClientVanishesAtAnyByte(t *testing.T) {
 	}
 	g.closeAll()
 	if died < 50 {
-		t.Errorf("the client died only %d times", died)
+		t.Errorf("the client's connection ended only %d times", died)
 	}
-	if n := len(g.logins()); n > 2 { // at the last byte it may be in already
-		t.Errorf("%d clients were adopted", n)
+	if n := len(g.logins()); n > 2 { // at the last bytes the client may have logged in already
+		t.Errorf("%d clients were passed to workers", n)
 	}
 }
 
@@ -153,12 +153,12 @@ func TestClientVanishesAtAnyByte(t *testing.T) {
 func TestSlowloris(t *testing.T) {
 	g := startGate(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
 	for name, c := range map[string]struct{ send, want string }{
-		"nothing":            {"", ""},
-		"half a header":      {"\x00\x00", ""},
-		"half a packet":      {"\x00\x00\x00\x20\x00\x03\x00\x00user", ""},
-		"half a handshake":   {"\x16\x03\x01\x02\x00\x01", ""},
-		"silent when asked":  {startupOf("alice", "app"), "57014"},
-		"silent over GSSENC": {"\x00\x00\x00\x08\x04\xd2\x16\x30", ""},
+		"nothing":                          {"", ""},
+		"half a header":                    {"\x00\x00", ""},
+		"half a packet":                    {"\x00\x00\x00\x20\x00\x03\x00\x00user", ""},
+		"half a handshake":                 {"\x16\x03\x01\x02\x00\x01", ""},
+		"silent when asked for a password": {startupOf("alice", "app"), "57014"},
+		"silent after GSSENCRequest":       {"\x00\x00\x00\x08\x04\xd2\x16\x30", ""},
 	} {
 		conn, err := net.Dial("tcp", g.addr)
 		if err != nil {
@@ -168,7 +168,7 @@ func TestSlowloris(t *testing.T) {
 		io.WriteString(conn, c.send)
 		got, err := io.ReadAll(conn)
 		if err != nil && !strings.Contains(err.Error(), "reset") || c.want != "" && !strings.Contains(string(got), c.want) {
-			t.Errorf("%s: got %q, %v", name, got, err)
+			t.Errorf("%s: got %q, error %v", name, got, err)
 		}
 		conn.Close()
 	}
@@ -200,11 +200,11 @@ func TestBytesBeforeTLS(t *testing.T) {
 	conn.Write(append(wire.AppendSSLRequest(nil), startupOf("free", "app")...))
 	got, _ := io.ReadAll(conn)
 	if len(got) == 0 || got[0] != 'S' || strings.Contains(string(got), "R\x00\x00\x00\x08") {
-		t.Errorf("answered %q", got)
+		t.Errorf("the gate answered %q", got)
 	}
 	g.closeAll()
 	if len(g.logins()) != 0 {
-		t.Error("the injected start-up packet was taken")
+		t.Error("the injected start-up packet was accepted")
 	}
 }
 
@@ -217,7 +217,7 @@ func TestWithoutTLS(t *testing.T) {
 		t.Error(err)
 	}
 	if err := wiretest.Must(t, "C: TLS alpn=postgresql").Run(g.addr); err == nil {
-		t.Error("TLS out of nowhere")
+		t.Error("TLS without a certificate is accepted")
 	}
 }
 
@@ -231,7 +231,7 @@ func TestTooManyClients(t *testing.T) {
 	}{{2, in}, {3, out}, {4, out}, {0, in}} {
 		g.clients.Store(c.clients)
 		if err := wiretest.Must(t, c.trace).Run(g.addr); err != nil {
-			t.Errorf("step %d: %v", i, err)
+			t.Errorf("step %d: got error %v", i, err)
 		}
 	}
 }
@@ -262,7 +262,7 @@ func TestLoginsEndAtShutdown(t *testing.T) {
 		close(asked)
 		got, err := io.ReadAll(conn)
 		if err == nil && !strings.Contains(string(got), "57P03") {
-			err = fmt.Errorf("told %q", got)
+			err = fmt.Errorf("got answer %q", got)
 		}
 		waiting <- err
 	}()
@@ -272,7 +272,7 @@ func TestLoginsEndAtShutdown(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", g.addr); err == nil {
-		t.Error("it still listens")
+		t.Error("the gate still listens")
 	}
 }
 
@@ -291,19 +291,19 @@ func TestThousandLogins(t *testing.T) {
 	all.Wait()
 	close(failed)
 	for err := range failed {
-		t.Fatalf("%d of 1000 failed, one of them: %v", len(failed)+1, err)
+		t.Fatalf("%d of 1000 log-ins failed, one of them with %v", len(failed)+1, err)
 	}
 	if n := len(g.logins()); n != 1000 || g.clients.Load() != 1000 {
-		t.Errorf("%d were adopted, %d are counted", n, g.clients.Load())
+		t.Errorf("%d clients were passed to workers, %d are counted", n, g.clients.Load())
 	}
 }
 
-// TestFailuresAreLoggedOnce, with the reason that the client is not told.
+// TestFailuresAreLoggedOnce checks that a failed log-in is logged once, with the reason that the client is not told.
 func TestFailuresAreLoggedOnce(t *testing.T) {
 	g := startGate(t, nil)
 	for _, script := range []string{
 		"C: StartupMessage 3.0 user=mallory database=app\nS: authenticate scram-sha-256 pencil refuse\nS: ErrorResponse ...\nS: close",
-		"C: close", // probes of load balancers
+		"C: close", // load balancers probe like this
 		"C: reset",
 	} {
 		if err := wiretest.Must(t, script).Run(g.addr); err != nil {

@@ -21,11 +21,11 @@ func TestPercentilesAreRightToAQuarterOfAnOctave(t *testing.T) {
 		exact := all[min(len(all)-1, max(0, int(float64(len(all))*p/100)-1))]
 		got := h.Percentile(p)
 		if got < exact || float64(got) > float64(exact)*1.26+2000 {
-			t.Errorf("p%v is %v, exactly %v", p, got, exact)
+			t.Errorf("percentile %v is %v, the exact one is %v", p, got, exact)
 		}
 	}
 	if h.Count() != 10_000 || h.Max() != all[len(all)-1] {
-		t.Errorf("count %d, max %v", h.Count(), h.Max())
+		t.Errorf("the count is %d, the maximum %v", h.Count(), h.Max())
 	}
 }
 
@@ -42,14 +42,14 @@ func TestHistogramsMerge(t *testing.T) {
 	}
 	a.Merge(&b)
 	if a != both {
-		t.Error("the sum of two differs from the whole")
+		t.Error("the sum of two histograms differs from the whole one")
 	}
 }
 
 func TestEdges(t *testing.T) {
 	var h Histogram
 	if h.Percentile(50) != 0 {
-		t.Error("nothing counted, yet there is a median")
+		t.Error("an empty histogram has a median")
 	}
 	for _, d := range []time.Duration{-1, 0, 1, time.Microsecond, time.Hour * 1000} {
 		h.Add(d)

@@ -11,31 +11,31 @@ func TestAddress(t *testing.T) {
 		{"unix", "/run/postgresql/x y/.s.PGSQL.543"}: {Host: "/run/postgresql/x y", Port: 543},
 	} {
 		if network, address := n.Address(); [2]string{network, address} != want {
-			t.Errorf("%s %s, want %v", network, address, want)
+			t.Errorf("got %s %s, want %v", network, address, want)
 		}
 	}
 }
 
-// TestPrimary is the one that is used: not one that is down or in quarantine.
+// TestPrimary checks that the primary is the one in use, and none that is down or in quarantine.
 func TestPrimary(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes []Node
 		want  int
 	}{
-		"no node":            {nil, -1},
-		"no primary":         {[]Node{{Index: 0, Role: Standby, Status: Up}, {Index: 1, Status: Up}}, -1},
-		"one":                {[]Node{{Index: 0, Role: Standby, Status: Up}, {Index: 1, Role: Primary, Status: Up}}, 1},
-		"never used yet":     {[]Node{{Index: 2, Role: Primary, Status: Waiting}}, 2},
-		"it is down":         {[]Node{{Index: 0, Role: Primary, Status: Down}}, -1},
-		"in quarantine":      {[]Node{{Index: 0, Role: Primary, Status: Quarantine}}, -1},
-		"the old one is out": {[]Node{{Index: 0, Role: Primary, Status: Down}, {Index: 1, Role: Primary, Status: Up}}, 1},
+		"no node":             {nil, -1},
+		"no primary":          {[]Node{{Index: 0, Role: Standby, Status: Up}, {Index: 1, Status: Up}}, -1},
+		"one":                 {[]Node{{Index: 0, Role: Standby, Status: Up}, {Index: 1, Role: Primary, Status: Up}}, 1},
+		"not used yet":        {[]Node{{Index: 2, Role: Primary, Status: Waiting}}, 2},
+		"the primary is down": {[]Node{{Index: 0, Role: Primary, Status: Down}}, -1},
+		"in quarantine":       {[]Node{{Index: 0, Role: Primary, Status: Quarantine}}, -1},
+		"the old one is down": {[]Node{{Index: 0, Role: Primary, Status: Down}, {Index: 1, Role: Primary, Status: Up}}, 1},
 	} {
 		got := -1
 		if p := (&View{Nodes: c.nodes}).Primary(); p != nil {
 			got = p.Index
 		}
 		if got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
+			t.Errorf("%s: got node %d, want %d", name, got, c.want)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func TestNode(t *testing.T) {
 		t.Errorf("%v", n)
 	}
 	if v.Node(1) != nil || v.Node(-1) != nil {
-		t.Error("a node that is not there was found")
+		t.Error("a node that does not exist was found")
 	}
 }
 
@@ -56,7 +56,7 @@ func TestWords(t *testing.T) {
 		"unknown": Unknown.String(), "primary": Primary.String(), "standby": Standby.String(),
 	} {
 		if got != want {
-			t.Errorf("%s, want %s", got, want)
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

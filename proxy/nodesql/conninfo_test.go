@@ -15,10 +15,10 @@ func TestConninfo(t *testing.T) {
 	} {
 		got := ParseConninfo(text).At("h", 6)
 		if got.String() != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
+			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 		if again := ParseConninfo(got.String()).At("h", 6); again.String() != want {
-			t.Errorf("%q read again: %s", text, again)
+			t.Errorf("%q, written and read again: got %s", text, again)
 		}
 	}
 	if got := ParseConninfo("host=a host=b").Get("host"); got != "b" {
@@ -31,12 +31,12 @@ func FuzzConninfo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		once := ParseConninfo(text).At("h", 6)
 		for _, p := range once {
-			if p.keyword == "" { // PostgreSQL accepts none
+			if p.keyword == "" { // PostgreSQL does not accept an empty keyword
 				return
 			}
 		}
 		if again := ParseConninfo(once.String()); again.String() != once.String() {
-			t.Errorf("%q: %q, then %q", text, once, again)
+			t.Errorf("%q: written as %q, and again as %q", text, once, again)
 		}
 	})
 }

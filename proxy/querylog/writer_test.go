@@ -19,7 +19,7 @@ func TestWriter(t *testing.T) {
 	w.Close()
 	if n := strings.Count(out.String(), "statement: x"); n != queueLimit || !strings.Contains(out.String(), "lines=3") ||
 		!strings.Contains(out.String(), "client.user=alice") || w.bytes.Load() != 0 {
-		t.Errorf("%d lines, %d bytes left, %.300s", n, w.bytes.Load(), out.String())
+		t.Errorf("%d lines were written, %d bytes are left: %.300s", n, w.bytes.Load(), out.String())
 	}
 }
 
@@ -31,6 +31,6 @@ func TestQueueIsBounded(t *testing.T) {
 		w.Add(long)
 	}
 	if len(w.queue) != 2 || w.lost.Load() != 1 {
-		t.Errorf("%d queued, %d lost", len(w.queue), w.lost.Load())
+		t.Errorf("%d lines are queued, %d are lost", len(w.queue), w.lost.Load())
 	}
 }

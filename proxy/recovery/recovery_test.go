@@ -13,13 +13,13 @@ import (
 	"pgherd/proxy/nodes"
 )
 
-// hands does what a recovery wants done, or fails at it.
+// hands carries out a recovery's steps, or fails at them.
 type hands struct {
 	did     []string
-	fails   map[string]error // by what is done
+	fails   map[string]error // errors, by step
 	answers bool
 	up      bool
-	hangs   time.Duration // of the copy
+	hangs   time.Duration // the time that the copy takes
 }
 
 func (h *hands) do(what string) error {
@@ -46,37 +46,37 @@ func plan() Plan {
 	return Plan{Target: node(2), Primary: node(0), Command: "copy.sh", Timeout: time.Minute}
 }
 
-// TestSteps: one after the other, with Pgpool-II's arguments.
+// TestSteps checks that the steps run one after the other, with Pgpool-II's arguments.
 func TestSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hands{hangs: 3 * time.Second}
 		r := New(h, time.Now)
 		if _, known := r.State(); known {
-			t.Error("there was one before the first")
+			t.Error("there is a recovery before the first one")
 		}
 		ended := make(chan error)
 		go func() { ended <- r.Run(t.Context(), plan(), "alice") }()
 		time.Sleep(2 * time.Second)
 		if s, _ := r.State(); s.Step != Copies || s.Percent != 42 || s.Node != 2 || s.By != "alice" {
-			t.Errorf("%+v", s)
+			t.Errorf("the state is %+v", s)
 		}
 		if err := r.Run(t.Context(), plan(), "bob"); err == nil || !strings.Contains(err.Error(), "running already") {
-			t.Errorf("a second one: %v", err)
+			t.Errorf("a second recovery at the same time: got error %v", err)
 		}
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"copy.sh on 0 /data0 db2 /data2 5430 2 5432 db0", "pgpool_remote_start on 0 db2 /data2", "attach 2 alice"}
 		if !slices.Equal(h.did, want) {
-			t.Errorf("%q", h.did)
+			t.Errorf("the steps were %q", h.did)
 		}
 		if s, _ := r.State(); s.Step != Done || s.Ended.IsZero() {
-			t.Errorf("%+v", s)
+			t.Errorf("the state is %+v", s)
 		}
 	})
 }
 
-// TestFailures: the step that fails is named, with why, and nothing is done after it.
+// TestFailures checks that the error names the step that fails, with its reason, and that nothing is done after it.
 func TestFailures(t *testing.T) {
 	broken := errors.New("no space left on device")
 	for name, c := range map[string]struct {
@@ -84,13 +84,13 @@ func TestFailures(t *testing.T) {
 		want   string
 		did    int
 	}{
-		"the primary":        {func(_ *hands, p *Plan) { p.Target = p.Primary }, "recover node 0, preflight: it is the primary", 0},
-		"no command":         {func(_ *hands, p *Plan) { p.Command = "" }, "preflight: recovery_1st_stage_command is not set", 0},
-		"no data folder":     {func(_ *hands, p *Plan) { p.Target.DataDirectory = "" }, "preflight: backend_data_directory0 and backend_data_directory2", 0},
-		"PostgreSQL runs":    {func(h *hands, _ *Plan) { h.answers = true }, "preflight: PostgreSQL answers there", 0},
-		"the copy":           {func(h *hands, _ *Plan) { h.fails = map[string]error{"copy.sh": broken} }, "recover node 2, 1st stage: no space left on device", 1},
-		"the start":          {func(h *hands, _ *Plan) { h.fails = map[string]error{startCommand: broken} }, "start: no space left on device", 2},
-		"it does not follow": {func(h *hands, _ *Plan) { h.fails = map[string]error{"stream": broken} }, "follow: it does not stream", 3},
+		"the primary":                 {func(_ *hands, p *Plan) { p.Target = p.Primary }, "recover node 0, preflight: it is the primary", 0},
+		"no command":                  {func(_ *hands, p *Plan) { p.Command = "" }, "preflight: recovery_1st_stage_command is not set", 0},
+		"no data folder":              {func(_ *hands, p *Plan) { p.Target.DataDirectory = "" }, "preflight: backend_data_directory0 and backend_data_directory2", 0},
+		"PostgreSQL runs":             {func(h *hands, _ *Plan) { h.answers = true }, "preflight: PostgreSQL answers there", 0},
+		"the copy":                    {func(h *hands, _ *Plan) { h.fails = map[string]error{"copy.sh": broken} }, "recover node 2, 1st stage: no space left on device", 1},
+		"the start":                   {func(h *hands, _ *Plan) { h.fails = map[string]error{startCommand: broken} }, "start: no space left on device", 2},
+		"the standby does not stream": {func(h *hands, _ *Plan) { h.fails = map[string]error{"stream": broken} }, "follow: it does not stream", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -99,10 +99,10 @@ func TestFailures(t *testing.T) {
 				r := New(h, time.Now)
 				err := r.Run(t.Context(), p, "alice")
 				if err == nil || !strings.Contains(err.Error(), c.want) || len(h.did) != c.did {
-					t.Errorf("%v; did %q", err, h.did)
+					t.Errorf("got error %v; the steps were %q", err, h.did)
 				}
 				if s, _ := r.State(); s.Step != Failed || s.Why == "" || s.In == "" {
-					t.Errorf("%+v", s)
+					t.Errorf("the state is %+v", s)
 				}
 			})
 		})

@@ -30,7 +30,7 @@ func TestExpand(t *testing.T) {
 	}
 	none := Subject{Node: Node{Index: None}, Primary: Node{Index: None}, Former: Node{Index: None}}
 	if got := Expand("x %d %h %p %D %m %N", none); got != `x -1 "" "" "" -1 ""` {
-		t.Errorf("of nothing: %s", got)
+		t.Errorf("of an empty change: got %s", got)
 	}
 }
 
@@ -41,11 +41,11 @@ func TestRun(t *testing.T) {
 	}{
 		"well":                     {command: "echo it is; echo done >&2", output: "it is\ndone"},
 		"fails":                    {command: "echo no such host; exit 3", fault: "exit status 3; its output ends:\nno such host"},
-		"is not there":             {command: "/no/such/script.sh 1", fault: "exit status 127"},
+		"does not exist":           {command: "/no/such/script.sh 1", fault: "exit status 127"},
 		"hangs":                    {command: "echo begun; sleep 1000", fault: "it was not done after 100ms; its output ends:\nbegun", limit: 100 * time.Millisecond},
 		"hangs in a child":         {command: "(sleep 1000 & wait)", fault: "it was not done after 100ms", limit: 100 * time.Millisecond},
-		"leaves a server":          {command: "sleep 3 & echo started $! > /dev/null; echo up", output: "up"},
-		"writes a hundred million": {command: "head -c 100000000 /dev/zero | tr '\\0' x; echo end", output: strings.Repeat("x", outputBytes-4) + "end"},
+		"leaves a server process":  {command: "sleep 3 & echo started $! > /dev/null; echo up", output: "up"},
+		"writes 100,000,000 bytes": {command: "head -c 100000000 /dev/zero | tr '\\0' x; echo end", output: strings.Repeat("x", outputBytes-4) + "end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunIsGivenUp: a newer epoch ends the context, and the command must not go on.
+// TestRunIsGivenUp checks that a command does not go on after its context was ended, as a newer epoch does.
 func TestRunIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	begun, went := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "went on")
@@ -74,15 +74,15 @@ func TestRunIsGivenUp(t *testing.T) {
 		cancel()
 	}()
 	if _, err := Run(ctx, "touch "+begun+"; (sleep 1; touch '"+went+"') & wait", time.Minute); err == nil {
-		t.Error("it was told to be done")
+		t.Error("a command that was given up returned no error")
 	}
 	time.Sleep(1200 * time.Millisecond)
 	if _, err := os.Stat(went); err == nil {
-		t.Error("what it had begun went on")
+		t.Error("a process that the command had started went on")
 	}
 }
 
-// herd is one with node 0 the primary, and these statuses.
+// herd has node 0 as its primary, and nodes with these statuses.
 func herd(statuses ...failover.Status) failover.Herd {
 	h := failover.New()
 	h.Epoch, h.Primary = 1, 0
@@ -101,18 +101,18 @@ func TestChanges(t *testing.T) {
 		before, next failover.Herd
 		want         []Change
 	}{
-		"nothing":                     {herd(failover.Up, failover.Up), herd(failover.Up, failover.Up), nil},
-		"a standby is lost":           {herd(failover.Up, failover.Up), herd(failover.Up, failover.Down), []Change{{Node: 1}}},
-		"a standby is detached":       {herd(failover.Up, failover.Up), herd(failover.Up, failover.Detached), []Change{{Node: 1}}},
-		"a lost one is detached":      {herd(failover.Up, failover.Down), herd(failover.Up, failover.Detached), nil},
-		"it is back":                  {herd(failover.Up, failover.Down), herd(failover.Up, failover.Up), []Change{{1, true}}},
-		"it is recovered":             {herd(failover.Up, failover.Recovering), herd(failover.Up, failover.Up), []Change{{1, true}}},
-		"it is only not streaming":    {herd(failover.Up, failover.Up), lagging, nil},
-		"it streams again":            {lagging, herd(failover.Up, failover.Up), nil},
-		"the first sight":             {failover.New(), herd(failover.Up, failover.Up), nil},
-		"the primary is lost":         {herd(failover.Up, failover.Up), elected, nil},
-		"the primary is back":         {elected, herd(failover.Up, failover.Up), nil},
-		"its data are not the herd's": {herd(failover.Up, failover.Up), herd(failover.Up, failover.Quarantined), nil},
+		"nothing":                    {herd(failover.Up, failover.Up), herd(failover.Up, failover.Up), nil},
+		"a standby is lost":          {herd(failover.Up, failover.Up), herd(failover.Up, failover.Down), []Change{{Node: 1}}},
+		"a standby is detached":      {herd(failover.Up, failover.Up), herd(failover.Up, failover.Detached), []Change{{Node: 1}}},
+		"a lost standby is detached": {herd(failover.Up, failover.Down), herd(failover.Up, failover.Detached), nil},
+		"a standby is back":          {herd(failover.Up, failover.Down), herd(failover.Up, failover.Up), []Change{{1, true}}},
+		"a standby was recovered":    {herd(failover.Up, failover.Recovering), herd(failover.Up, failover.Up), []Change{{1, true}}},
+		"a standby stops streaming":  {herd(failover.Up, failover.Up), lagging, nil},
+		"a standby streams again":    {lagging, herd(failover.Up, failover.Up), nil},
+		"the first sight":            {failover.New(), herd(failover.Up, failover.Up), nil},
+		"the primary is lost":        {herd(failover.Up, failover.Up), elected, nil},
+		"the primary is back":        {elected, herd(failover.Up, failover.Up), nil},
+		"a standby in quarantine":    {herd(failover.Up, failover.Up), herd(failover.Up, failover.Quarantined), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Changes(c.before, c.next); !reflect.DeepEqual(got, c.want) {

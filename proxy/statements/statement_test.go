@@ -38,12 +38,12 @@ func TestKeyHasTheSettings(t *testing.T) {
 func TestTyped(t *testing.T) {
 	st := New("SELECT $1\x00\x00\x00", nil, nil)
 	if got := st.Typed(); got != st.Text {
-		t.Errorf("before it was described: %q", got)
+		t.Errorf("before the Describe: got %q", got)
 	}
 	types := "\x00\x01\x00\x00\x00\x17" // one parameter, of type 23
 	st.Promise.Hear(reply(wire.ParameterDescription, types))
 	if got := st.Typed(); got != "SELECT $1\x00"+types {
-		t.Errorf("after it was described: %q", got)
+		t.Errorf("after the Describe: got %q", got)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestSetCounts(t *testing.T) {
 	want := func(what string, n int) {
 		t.Helper()
 		if got := s.Bytes(); got != n {
-			t.Errorf("%s: %d bytes, want %d", what, got, n)
+			t.Errorf("%s: got %d bytes, want %d", what, got, n)
 		}
 	}
 	s.Keep("a", a)
@@ -111,12 +111,12 @@ func TestBound(t *testing.T) {
 	} {
 		v := wire.BindView{Params: wire.MakeValues([]byte(c.value))}
 		bind := wire.AppendBind(nil, &v)[wire.HeaderLen:]
-		if c.binary { // one format for all parameters
+		if c.binary { // the Bind has one format for all parameters
 			bind = []byte("\x00\x00\x00\x01\x00\x01" + string(bind[4:]))
 		}
 		n, known := (&Statement{Text: c.parse}).Bound(bind, 0, c.from)
 		if known != c.known || known && n != c.want {
-			t.Errorf("%s: %d, %v", c.name, n, known)
+			t.Errorf("%s: got %d, known: %v", c.name, n, known)
 		}
 	}
 }

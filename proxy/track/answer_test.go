@@ -28,7 +28,7 @@ func TestReadState(t *testing.T) {
 		found    string
 	}{
 		{"nothing", nil, "", ""},
-		{"nobody special", [][]string{{"i", "session_authorization", "alice"}, {"i", "role", "none"}}, "", ""},
+		{"the user of the log-in", [][]string{{"i", "session_authorization", "alice"}, {"i", "role", "none"}}, "", ""},
 		{"a setting", [][]string{{"s", "work_mem", "1024"}, {"s", "DateStyle", "ISO, MDY"}}, "datestyle='ISO, MDY' work_mem='1024'", ""},
 		{"a value with quotes", [][]string{{"s", "application_name", `it's \`}}, `application_name=E'it''s \\'`, ""},
 		{"a list of names", [][]string{{"s", "search_path", `"$user", public`}}, "search_path='$user', 'public'", ""},
@@ -45,7 +45,7 @@ func TestReadState(t *testing.T) {
 		{"a statement of a script", [][]string{{"p", "p", "PREPARE p AS SELECT 1; SELECT 2"}}, "", "PREPARE p"},
 		{"a statement prepared by another", [][]string{{"p", "p", "DO 'BEGIN PREPARE p AS SELECT 1; END'"}}, "", "PREPARE p"},
 		{"a statement of another name", [][]string{{"p", "p", "PREPARE q AS SELECT 1"}}, "", "PREPARE p"},
-		{"a statement that cannot be read", [][]string{{"p", "p", "PREPARE p AS SELEKT"}}, "", "PREPARE p"},
+		{"a statement that cannot be parsed", [][]string{{"p", "p", "PREPARE p AS SELEKT"}}, "", "PREPARE p"},
 		{"a cursor", [][]string{{"c", "c1", ""}}, "", "cursor c1"},
 		{"a channel", [][]string{{"l", "news", ""}}, "", "LISTEN news"},
 		{"a lock", [][]string{{"a", "ExclusiveLock", ""}}, "", "advisory lock"},
@@ -54,7 +54,7 @@ func TestReadState(t *testing.T) {
 	} {
 		a := Read(row.rows, "alice", query.Syntax{})
 		if got := a.settings.String(); got != row.settings || a.found != row.found {
-			t.Errorf("%s: %s, found %q; want %s, %q", row.what, got, a.found, row.settings, row.found)
+			t.Errorf("%s: got settings %s, found %q; want %s, %q", row.what, got, a.found, row.settings, row.found)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func TestSplitList(t *testing.T) {
 		}
 		for _, between := range []string{",", ", ", " , "} {
 			if got := splitList(strings.Join(quoted, between)); !slices.Equal(got, items) {
-				t.Errorf("%q became %q", items, got)
+				t.Errorf("the list %q was read as %q", items, got)
 			}
 		}
 	}
@@ -93,12 +93,12 @@ func FuzzSplitList(f *testing.F) {
 	f.Add(`"`)
 	f.Fuzz(func(t *testing.T, list string) {
 		if strings.ContainsAny(settingValue("search_path", list), "\x00") != strings.Contains(list, "\x00") {
-			t.Error("a zero byte came or went")
+			t.Error("a zero byte was added or lost")
 		}
 	})
 }
 
-// base is a running PostgreSQL, which is asked as an ordinary user.
+// base is a running PostgreSQL, which an ordinary user asks.
 type base struct {
 	t    *testing.T
 	herd *herd.Herd
@@ -110,7 +110,7 @@ func startBase(t *testing.T) *base {
 	return &base{t, h}
 }
 
-// link is one connection, which uses simple Queries.
+// link is one connection, by the simple protocol.
 type link struct {
 	t    *testing.T
 	conn *pgconn.PgConn
@@ -129,7 +129,7 @@ func (b *base) link(user string) *link {
 	return &link{b.t, conn, user}
 }
 
-const longestAnswer = 20 * time.Second // on a busy machine
+const longestAnswer = 20 * time.Second // this is enough on a busy machine
 
 func (l *link) try(sql string) (rows [][]string, err error) {
 	ctx, done := context.WithTimeout(l.t.Context(), longestAnswer)
@@ -156,7 +156,7 @@ func (l *link) do(sql string) [][]string {
 	return rows
 }
 
-// state asks the state question.
+// state asks the question for the state of the session.
 func (l *link) state(names ...string) *Answer {
 	l.t.Helper()
 	return Read(l.do(Question(names, false)), l.user, query.Syntax{})

@@ -55,7 +55,7 @@ func life(t *testing.T, f *Tracker, by effect.Judge, reported []wire.Param, even
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if got != want {
-		t.Errorf("%s: %v, want %v", what, got, want)
+		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
@@ -65,14 +65,14 @@ func TestLifeOfSettings(t *testing.T) {
 	for _, row := range []struct {
 		what   string
 		events string // separated by " | "
-		want   string // what follows the session
+		want   string // the settings that follow the session
 		asked  int
 	}{
 		{"nothing", "SELECT 1 | =SELECT 1 | end", "", 0},
 		{"a SET by itself", "SET work_mem='1MB' | =SET | end", "work_mem='1MB'", 0},
-		{"the last one counts", "SET work_mem='1MB' | =SET | end | SET work_mem='2MB' | =SET | end", "work_mem='2MB'", 0},
-		{"one that fails", "SET work_mem='x' | !22023 | end", "", 1},
-		{"one that fails after another", "SET work_mem='1MB' | =SET | end | SET work_mem='x' | !22023 | end | says work_mem='1MB' | end", "work_mem='1MB'", 1},
+		{"the last of two SETs counts", "SET work_mem='1MB' | =SET | end | SET work_mem='2MB' | =SET | end", "work_mem='2MB'", 0},
+		{"a SET that fails", "SET work_mem='x' | !22023 | end", "", 1},
+		{"a SET that fails after another one", "SET work_mem='1MB' | =SET | end | SET work_mem='x' | !22023 | end | says work_mem='1MB' | end", "work_mem='1MB'", 1},
 		{"taken back by name", "SET work_mem='1MB' | =SET | end | RESET work_mem | =RESET | end", "", 0},
 		{"taken back as the default", "SET work_mem='1MB' | =SET | end | SET work_mem TO DEFAULT | =SET | end", "", 0},
 		{"committed", "BEGIN | =BEGIN | SET work_mem='1MB' | =SET | COMMIT | =COMMIT | end", "work_mem='1MB'", 0},
@@ -80,7 +80,7 @@ func TestLifeOfSettings(t *testing.T) {
 		{"rolled back to what it was", "SET work_mem='1MB' | =SET | end | BEGIN | =BEGIN | SET work_mem='2MB' | =SET | ROLLBACK | =ROLLBACK | end", "work_mem='1MB'", 0},
 		{"several in one transaction", "BEGIN | =BEGIN | SET work_mem='1MB' | =SET | SET lock_timeout=5 | =SET | SET work_mem='3MB' | =SET | COMMIT | =COMMIT | end",
 			"lock_timeout='5' work_mem='3MB'", 0},
-		{"until the transaction's end", "BEGIN | =BEGIN | SET LOCAL work_mem='1MB' | =SET | COMMIT | =COMMIT | end", "", 0},
+		{"a SET LOCAL, until the transaction's end", "BEGIN | =BEGIN | SET LOCAL work_mem='1MB' | =SET | COMMIT | =COMMIT | end", "", 0},
 		{"for the session, then for the transaction", "BEGIN | =BEGIN | SET work_mem='1MB' | =SET | SET LOCAL work_mem='2MB' | =SET | COMMIT | =COMMIT | end", "work_mem='1MB'", 0},
 		{"for the transaction, then for the session", "BEGIN | =BEGIN | SET LOCAL work_mem='1MB' | =SET | SET work_mem='2MB' | =SET | COMMIT | =COMMIT | end", "work_mem='2MB'", 0},
 		{"a transaction that has failed cannot be committed", "BEGIN | =BEGIN | SET work_mem='1MB' | =SET | SELECT 1/0 | !22012 | COMMIT | =ROLLBACK | end | says", "", 1},
@@ -91,29 +91,29 @@ func TestLifeOfSettings(t *testing.T) {
 		{"rolled back and chained", "BEGIN | =BEGIN | SET work_mem='1MB' | =SET | ROLLBACK AND CHAIN | =ROLLBACK | COMMIT | =COMMIT | end | says", "", 1},
 		{"a script, as a whole", "SET work_mem='1MB'; SET lock_timeout=5 | =SET | =SET | end | says work_mem='1MB' lock_timeout='5'", "lock_timeout='5' work_mem='1MB'", 1},
 		{"pipelined", "SET work_mem='1MB' | +SET lock_timeout=5 | =SET | =SET | end", "lock_timeout='5' work_mem='1MB'", 0},
-		{"pipelined with what takes back nobody knows how much", "SET work_mem='1MB' | +ROLLBACK | =SET | =ROLLBACK | end | says work_mem='1MB'", "work_mem='1MB'", 1},
+		{"pipelined with a rollback that may take it back", "SET work_mem='1MB' | +ROLLBACK | =SET | =ROLLBACK | end | says work_mem='1MB'", "work_mem='1MB'", 1},
 		{"pipelined with a rollback of its own transaction", "BEGIN | +SET work_mem='1MB' | +ROLLBACK | =BEGIN | =SET | =ROLLBACK | end | says", "", 1},
 		{"bound and never executed", "SET work_mem='1MB' | end | says", "", 1},
 		{"something that may have set anything", "SELECT asker() | =SELECT 1 | end | says work_mem='7MB'", "work_mem='7MB'", 1},
-		{"asked at the end of the transaction, not within", "BEGIN | =BEGIN | SELECT asker() | =SELECT 1 | SET work_mem='1MB' | =SET | COMMIT | =COMMIT | end | says work_mem='1MB' lock_timeout='9'",
+		{"the server is asked at the end of the transaction, not within it", "BEGIN | =BEGIN | SELECT asker() | =SELECT 1 | SET work_mem='1MB' | =SET | COMMIT | =COMMIT | end | says work_mem='1MB' lock_timeout='9'",
 			"lock_timeout='9' work_mem='1MB'", 1},
-		{"rolled back, but what has gone on is not known", "BEGIN | =BEGIN | SELECT asker() | =SELECT 1 | SET work_mem='1MB' | =SET | ROLLBACK | =ROLLBACK | end | says", "", 1},
-		{"the server's word is the last", "SET work_mem='1MB' | =SET | end | SELECT asker() | =SELECT 1 | end | says", "", 1},
+		{"rolled back after something that may have set anything", "BEGIN | =BEGIN | SELECT asker() | =SELECT 1 | SET work_mem='1MB' | =SET | ROLLBACK | =ROLLBACK | end | says", "", 1},
+		{"the server's answer counts", "SET work_mem='1MB' | =SET | end | SELECT asker() | =SELECT 1 | end | says", "", 1},
 		{"everything is discarded", "SET work_mem='1MB' | =SET | end | DISCARD ALL | =DISCARD ALL | discarded | end", "", 0},
-		{"who it is", "SET ROLE r | =SET | end", "role='r'", 0},
-		{"who it is no more", "SET ROLE r | =SET | end | RESET ROLE | =RESET | end", "", 0},
-		{"what the server writes in full", "SET DateStyle = German | =SET | SET TIME ZONE 'utc' | =SET | end", "datestyle='ISO, \"MDY\"' timezone='Etc/UTC'", 0},
-		{"what it reports is not taken for what is taken back", "SET TIME ZONE 'utc' | =SET | end | RESET TIME ZONE | =RESET | end", "", 0},
+		{"a role", "SET ROLE r | =SET | end", "role='r'", 0},
+		{"a role that is reset", "SET ROLE r | =SET | end | RESET ROLE | =RESET | end", "", 0},
+		{"values that the server reports in full", "SET DateStyle = German | =SET | SET TIME ZONE 'utc' | =SET | end", "datestyle='ISO, \"MDY\"' timezone='Etc/UTC'", 0},
+		{"a report of a value that is reset", "SET TIME ZONE 'utc' | =SET | end | RESET TIME ZONE | =RESET | end", "", 0},
 	} {
 		by := effect.Judge{Known: effecttest.Known(t)}
 		var f Tracker
 		reported := []wire.Param{{Name: "DateStyle", Value: `ISO, "MDY"`}, {Name: "TimeZone", Value: "Etc/UTC"}, {Name: "work_memory", Value: "x"}}
 		asked := life(t, &f, by, reported, strings.Split(row.events, " | ")...)
 		if got := f.Settings.String(); got != row.want || asked != row.asked {
-			t.Errorf("%s: %q, want %q; the server was asked %d times, not %d", row.what, got, row.want, asked, row.asked)
+			t.Errorf("%s: got %q, want %q; the server was asked %d times, want %d", row.what, got, row.want, asked, row.asked)
 		}
 		if row.asked == 0 && (len(f.changes) > 0 || f.confirmed != 0) {
-			t.Errorf("%s: between transactions there are %v", row.what, f.changes)
+			t.Errorf("%s: between transactions there are changes %v", row.what, f.changes)
 		}
 	}
 }
@@ -130,12 +130,12 @@ func TestWhatKeepsTheServer(t *testing.T) {
 		{"SELEKT", "", "a statement that pgherd cannot read (syntax error)"},
 		{"SELEKT | !42601", "", ""}, // the server cannot parse it, either
 		{"SELEKT | !22012", "", "a statement that pgherd cannot read (syntax error)"},
-		{"PREPARE p AS SELECT keeper()", "", ""}, // nothing runs yet
+		{"PREPARE p AS SELECT keeper()", "", ""}, // the function does not run yet
 	} {
 		var f Tracker
 		life(t, &f, by, nil, strings.Split(row.events, " | ")...)
 		if f.Pinned() != row.kept || f.suspect != row.suspect {
-			t.Errorf("%s: %q, want %q; suspect %q, want %q", row.events, f.Pinned(), row.kept, f.suspect, row.suspect)
+			t.Errorf("%s: pinned by %q, want %q; suspect %q, want %q", row.events, f.Pinned(), row.kept, f.suspect, row.suspect)
 		}
 	}
 }
@@ -174,6 +174,6 @@ func TestPlaceholdersAreAskedFor(t *testing.T) {
 		f.name(fmt.Sprint("app.n", i))
 	}
 	if len(f.names) > namesLimit {
-		t.Errorf("%d names are asked for", len(f.names))
+		t.Errorf("the question asks for %d names", len(f.names))
 	}
 }
