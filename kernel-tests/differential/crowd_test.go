@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// A crowd are clients that share the servers with the one whose answers are
-// compared: between two of its transactions somebody else has had its server,
-// and has set, prepared and broken what it could. They answer for nothing but
-// that each of their own statements ends as it should. None sleeps: that is how
-// a script knows that its own statement runs.
+// A crowd is a number of clients that share the servers with the client whose answers are compared. Between
+// two of its transactions another client has had its server, and has set, prepared and broken what it could.
+// For the clients of the crowd it is only checked that each of their statements ends as it should. None of
+// them sleeps, because a script finds its own statement by that.
 
 // crowded leaves fewer servers than there are clients.
 const crowded = "max_db_connections = 3"
@@ -33,7 +32,7 @@ var crowdSteps = [][]byte{
 		append(mustEncode("Execute", "", "0"), mustEncode("Sync")...)...),
 }
 
-// startCrowd runs n such clients until the test is over.
+// startCrowd runs n such clients until the end of the test.
 func startCrowd(t *testing.T, to target, n int) {
 	t.Helper()
 	stop, failed := make(chan struct{}), make(chan error, n)

@@ -1,8 +1,8 @@
-// Package differential runs the same protocol messages against PostgreSQL and
-// through pgherd, in every pool mode, with and without a standby that gets the reads, and compares the answers byte for byte (I1).
+// Package differential runs the same protocol messages against PostgreSQL and through pgherd, in every pool
+// mode, with and without a standby that gets the reads, and compares the answers byte for byte (I1).
 //
-// What is sent is written down in testdata/*.txt. Every script also says, in
-// short, what PostgreSQL answers, so that a script that tests nothing is seen.
+// The messages are in testdata/*.txt. Every script also says, in short, what PostgreSQL answers, so that a
+// script that tests nothing is noticed.
 package differential
 
 import (
@@ -50,8 +50,7 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
-// waits are scripts with messages that no client sends, of which PostgreSQL up to 13
-// waits for the rest.
+// waits are scripts with messages that no client sends. PostgreSQL up to 13 waits for the rest of them.
 var waits = []string{"copy-in-disturbed", "invalid-length-huge"}
 
 // isOld says that PostgreSQL is older than those for which the scripts were written: up to 13 it
@@ -76,7 +75,7 @@ func runProxy(t *testing.T, binary string, h *herd.Herd, p proxy, scripts []*scr
 		before := awaitReads(t, running)
 		defer func() {
 			if after := readsAway(t, running); after < before+len(scripts) {
-				t.Errorf("the standby got %d reads of %d scripts", after-before, len(scripts))
+				t.Errorf("the standby got only %d reads, though %d scripts were run", after-before, len(scripts))
 			}
 		}()
 	}
@@ -92,7 +91,7 @@ func runProxy(t *testing.T, binary string, h *herd.Herd, p proxy, scripts []*scr
 				compareProxied(t, s, want, got)
 			case p.refuses && begins(s):
 				compareRefused(t, s, want, got)
-				if _, err := h.Exec(t.Context(), "TRUNCATE sink"); err != nil { // it ended early
+				if _, err := h.Exec(t.Context(), "TRUNCATE sink"); err != nil { // the script ended early
 					t.Error(err)
 				}
 			default:
@@ -108,7 +107,7 @@ func readScripts(t *testing.T) []*script {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("find scripts: %d found, %v", len(paths), err)
+		t.Fatalf("find scripts: got %d, error %v", len(paths), err)
 	}
 	var all []*script
 	for _, path := range paths {
@@ -141,9 +140,9 @@ func startProxy(t *testing.T, binary string, nodes []herd.Node, config string) *
 	return herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: nodes, Config: "workers = 2\n" + config, HBA: trust})
 }
 
-// runDirect runs s against PostgreSQL, twice: an answer that is not the same
-// both times cannot be compared with pgherd's, and needs a mask.
-// The script says what PostgreSQL answers, if it is one that the scripts were written for.
+// runDirect runs s against PostgreSQL, twice. An answer that differs between the runs cannot be compared with
+// pgherd's, and needs a mask. If PostgreSQL is a release for which the scripts were written, its answers must
+// be those in the script.
 func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *script, says bool) transcript {
 	t.Helper()
 	first, err := runScript(ctx, h, to, s)
@@ -161,7 +160,7 @@ func runDirect(t *testing.T, ctx context.Context, h *herd.Herd, to target, s *sc
 	}
 	for i, st := range s.steps {
 		if got := first.summaries[i]; says && got != st.want {
-			t.Errorf("%s line %d: PostgreSQL answers\n%s\nand the script says\n%s", s.path, st.line+1, got, st.want)
+			t.Errorf("%s line %d: PostgreSQL answers\n%s\nwant, by the script,\n%s", s.path, st.line+1, got, st.want)
 		}
 	}
 	return first
@@ -188,18 +187,18 @@ func compareProxied(t *testing.T, s *script, want, got transcript) {
 		return
 	}
 	if got.summaries[last] != s.steps[last].pgherdEnds {
-		t.Errorf("%s line %d: pgherd answers\n%s\nand the script says\n%s", s.path, s.steps[last].line+1, got.summaries[last], s.steps[last].pgherdEnds)
+		t.Errorf("%s line %d: pgherd answers\n%s\nwant, by the script,\n%s", s.path, s.steps[last].line+1, got.summaries[last], s.steps[last].pgherdEnds)
 	}
-	// Log-in comes first among the steps of a transcript, so these are the ones before.
+	// The log-in is the first step of a transcript, so these are the steps before.
 	compare(t, transcript{steps: want.steps[:last+1]}, transcript{steps: got.steps[:last+1]})
 }
 
-// compare reports the first difference of two runs, with the step it is in.
+// compare reports the first difference between two runs, with its step.
 func compare(t *testing.T, want, got transcript) {
 	t.Helper()
 	for i := range max(len(want.steps), len(got.steps)) {
 		if i >= len(want.steps) || i >= len(got.steps) {
-			t.Errorf("%d steps answered, expected %d", len(got.steps), len(want.steps))
+			t.Errorf("got answers to %d steps, want %d", len(got.steps), len(want.steps))
 			return
 		}
 		if slices.Equal(want.steps[i], got.steps[i]) {
@@ -226,7 +225,7 @@ func firstDifference(want, got []string) string {
 	return "none"
 }
 
-// around is the part of line where it begins to differ from the other, when it is long.
+// around is the part of a long line where it begins to differ from the other one.
 func around(line, other string) string {
 	const before, after = 200, 800
 	at := 0

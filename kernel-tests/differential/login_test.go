@@ -15,23 +15,22 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Clients are nothing but a socket: a library reads ahead, answers by itself,
-// and hides what we want to compare.
+// The clients are only sockets. A library reads ahead, answers by itself, and hides what is to be compared.
 
 const (
 	loginLimit    = 20 * time.Second
 	protocol30    = 3 << 16
 	cancelRequest = 1234<<16 | 5678
-	// trust lets them in without a password.
+	// trust lets these clients in without a password.
 	trust = "host all all 127.0.0.1/32 trust\n"
 )
 
-// target is where a script is run.
+// target is a server against which a script is run.
 type target struct {
 	name   string
 	host   string
 	port   int
-	direct bool // PostgreSQL itself
+	direct bool // the target is PostgreSQL itself
 }
 
 func (to target) addr() string { return net.JoinHostPort(to.host, strconv.Itoa(to.port)) }
@@ -41,13 +40,13 @@ type talk struct {
 	conn     net.Conn
 	in       *bufio.Reader
 	addr     string
-	script   *script // none if it runs none
+	script   *script // nil if the client runs no script
 	reported map[string]string
 	status   string
-	key      []byte // process and secret, as a CancelRequest wants them
+	key      []byte // process number and secret, as in a CancelRequest
 }
 
-// dial logs in as alice with further parameters.
+// dial logs in as alice, with further parameters.
 func dial(to target, s *script) (*talk, error) {
 	conn, err := net.DialTimeout("tcp", to.addr(), loginLimit)
 	if err != nil {
@@ -117,7 +116,7 @@ func (c *talk) greeting() []string {
 	return append(lines, "ReadyForQuery "+c.status)
 }
 
-// cancel returns when the other side has closed the cancel connection.
+// cancel sends a cancel request, and returns when the other side has closed that connection.
 func (c *talk) cancel() error {
 	conn, err := net.DialTimeout("tcp", c.addr, loginLimit)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// proxies are the ways pgherd is run in front of the same node. In statement
-// mode scripts are cut short, so it comes last.
+// proxies are the ways in which pgherd is run in front of the same node. In statement mode scripts are cut
+// short, so that mode comes last.
 var proxies = []proxy{
 	{name: "session, epoll", config: "pool_mode = session\nio_engine = epoll"},
 	{name: "session, io_uring", config: "pool_mode = session\nio_engine = io_uring"},
@@ -30,19 +30,19 @@ const allAway = "\nbackend_weight0 = 0\nstatement_level_load_balance = on\n"
 
 type proxy struct {
 	name, config string
-	shared       bool // servers are, between transactions
-	crowd        int  // clients that keep the servers busy, and changed, meanwhile
-	refuses      bool // explicit transactions
+	shared       bool // servers are shared between transactions
+	crowd        int  // number of clients that use and change the servers meanwhile
+	refuses      bool // explicit transactions are refused
 	balanced     bool // a standby gets the reads
 }
 
-// awaitReads returns once the standby gets reads, and how many it has got.
+// awaitReads waits until the standby gets reads, and returns their number.
 func awaitReads(t *testing.T, p *herd.Proxy) (n int) {
 	t.Helper()
 	herdtest.Eventually(t, "the standby gets reads", func() error {
 		ask(t, p, "SELECT 1")
 		if n = readsAway(t, p); n == 0 {
-			return errors.New("none so far")
+			return errors.New("the standby has got no reads so far")
 		}
 		return nil
 	})
@@ -81,9 +81,8 @@ type difference struct {
 	pattern     *regexp.Regexp
 }
 
-// differences are what a client may see where servers are shared: in which
-// script, what of PostgreSQL's answer or pgherd's is left out of the comparison,
-// and why.
+// differences are what a client may see where servers are shared: the script, the part of PostgreSQL's or
+// pgherd's answer that is left out of the comparison, and the reason.
 var differences = []difference{
 	{"pipeline-error-in-bind", "the server knows the statement by a name of pgherd's, which its error cites",
 		regexp.MustCompile(`prepared statement \\"(s|pgherd_\w+)\\" requires`)},
@@ -95,7 +94,7 @@ var differences = []difference{
 		regexp.MustCompile(`(?m)^(E .*Mcached plan must not change result type.*|2 ""\nD "\\x00\\x02.*\nC .*)`)},
 }
 
-// leaveOut removes what may differ from the steps of a run.
+// leaveOut removes from the steps of a run what may differ.
 func leaveOut(script string, t transcript) transcript {
 	out := transcript{summaries: t.summaries, refused: t.refused}
 	for _, lines := range t.steps {
@@ -116,7 +115,7 @@ func compareShared(t *testing.T, s *script, want, got transcript) {
 	compareProxied(t, s, leaveOut(name(s), want), leaveOut(name(s), got))
 	listed := slices.ContainsFunc(differences, func(d difference) bool { return d.script == name(s) })
 	if listed && !got.refused && slices.EqualFunc(want.steps, got.steps, slices.Equal[[]string]) {
-		t.Error("no difference is left: take it off the list of differences")
+		t.Error("the answers no longer differ: remove the script from the list of differences")
 	}
 }
 

@@ -23,11 +23,11 @@ func TestProtocol32(t *testing.T) {
 	if version, err := h.Exec(t.Context(), "SELECT current_setting('server_version_num')::int / 10000"); err != nil {
 		t.Fatal(err)
 	} else if v := strings.TrimSpace(version); v < "18" {
-		t.Logf("PostgreSQL %s, not 18, says %q", v, direct)
+		t.Logf("PostgreSQL %s, which is not 18, answers %q", v, direct)
 		direct = spoken32
 	}
 	if direct != spoken32 {
-		t.Errorf("directly: %s", direct)
+		t.Errorf("without pgherd: got %s", direct)
 	}
 	binary, err := herd.Build(t.Context(), t.TempDir())
 	if err != nil {
@@ -37,7 +37,7 @@ func TestProtocol32(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			running := startProxy(t, binary, h.Nodes()[:1], p.config)
 			if got := speak32(t, target{p.name, running.Host, running.Port, false}); got != direct {
-				t.Errorf("%s, directly %s", got, direct)
+				t.Errorf("got %s, want as without pgherd %s", got, direct)
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func TestProtocol32(t *testing.T) {
 // spoken32 is what a client receives in protocol 3.2.
 const spoken32 = "a key of more than four bytes; canceled 57014"
 
-// speak32 logs in, runs something that takes long, and cancels it.
+// speak32 logs in, runs a statement that takes long, and cancels it.
 func speak32(t *testing.T, to target) string {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", to.addr(), loginLimit)
@@ -98,7 +98,7 @@ func (c *talk) canceled(t *testing.T) string {
 		select {
 		case how := <-ended:
 			return how
-		case <-time.After(100 * time.Millisecond): // it had not begun
+		case <-time.After(100 * time.Millisecond): // the query had not begun
 		}
 	}
 }

@@ -24,22 +24,22 @@ type script struct {
 	steps   []step
 }
 
-// step is: maybe something aside, then send, then read until a condition is met.
+// step is one step: it may do something aside, then it sends, then it reads until a condition is met.
 type step struct {
-	aside  []string // SQL on a connection of its own, as superuser
-	cancel bool     // a CancelRequest for this session
+	aside  []string // SQL that a superuser runs on another connection
+	cancel bool     // whether a CancelRequest for this session is sent
 	send   []byte
-	pieces int // bytes per write; 0 is everything in one
+	pieces int // bytes per write; 0 means that everything is sent at once
 	until  until
 	line   int    // index in script.lines of its expect-until
 	want   string // the summary after "="
 
-	// pgherdEnds, if set, is how pgherd answers instead, after which it has closed
-	// the connection: what it cannot read it does not pass on.
+	// pgherdEnds, if set, is the answer with which pgherd closes the connection instead, because it does not pass
+	// on what it cannot parse.
 	pgherdEnds string
 }
 
-// until says when a step has read enough: a number of messages, or a kind.
+// until says when a step has read enough: after a number of messages, or at a kind of message.
 type until struct {
 	kind  byte // 0: count messages of any kind; endOfStream: the connection's end
 	count int
@@ -102,7 +102,7 @@ func (s *script) readLine(current *step, i int, line string) error {
 		current.pgherdEnds = args.next()
 	case "pieces":
 		current.pieces = args.number()
-	case "again": // sent once so far
+	case "again": // it has been sent once so far
 		current.send = bytes.Repeat(current.send, args.number()+1)
 	case "expect-until":
 		current.until, err = readUntil(&args)
@@ -151,7 +151,7 @@ func encode(word string, args *arguments) ([]byte, error) {
 		return hex.DecodeString(args.next())
 	case "message":
 		return encodeAny(args)
-	case "fill": // one byte many times, for what is too long to write down
+	case "fill": // one byte many times, for texts that are too long for a file
 		return bytes.Repeat([]byte(args.next()), args.number()), nil
 	}
 	build, known := messages[word]
@@ -205,7 +205,7 @@ func formats16(formats []int16) []uint16 {
 	return all
 }
 
-// encodeAny frames any body as a message of any type.
+// encodeAny makes a message of any type with any body.
 func encodeAny(args *arguments) ([]byte, error) {
 	kind := args.next()[0]
 	body, err := hex.DecodeString(args.next())

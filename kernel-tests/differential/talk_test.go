@@ -20,8 +20,8 @@ const (
 	longestReply = 64 << 20         // bytes in one message
 )
 
-// transcript is what a run saw: per step, one readable line for every message,
-// masked, otherwise complete to the byte; and the summary of the same.
+// transcript is what a run has received: for each step, a readable line for every message, complete to the byte
+// except for masks; and a summary of it.
 type transcript struct {
 	steps     [][]string
 	summaries []string
@@ -77,7 +77,7 @@ func (c *talk) step(ctx context.Context, h *herd.Herd, st *step) (lines []string
 	var short summarizer
 	lines, err = c.readUntil(st.until, &short)
 	if wrote := <-sent; err == nil && st.until.kind != endOfStream {
-		err = wrote // after its end, a connection may refuse the rest
+		err = wrote // a connection that has ended may refuse the rest
 	}
 	return lines, short.String(), err
 }
@@ -98,7 +98,7 @@ func (c *talk) readUntil(u until, short *summarizer) ([]string, error) {
 	var lines []string
 	for n := 0; n < u.count; {
 		kind, body, err := c.read()
-		// Reset: the other side closed before it had read all that we sent.
+		// This is a reset: the other side has closed before it had read all that was sent.
 		if u.kind == endOfStream && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
 			short.add("EOF")
 			return append(lines, "EOF"), nil
@@ -125,7 +125,7 @@ func (c *talk) read() (byte, []byte, error) {
 	}
 	length := int(binary.BigEndian.Uint32(header[1:])) - 4
 	if length < 0 || length > longestReply {
-		return 0, nil, fmt.Errorf("message %q of %d bytes", header[0], length)
+		return 0, nil, fmt.Errorf("message %q has a length of %d bytes", header[0], length)
 	}
 	body := make([]byte, length)
 	if _, err := io.ReadFull(c.in, body); err != nil {
@@ -161,11 +161,11 @@ func mustEncode(word string, args ...string) []byte {
 	return encoded
 }
 
-// firstUserOID is where OIDs of tables made by users begin; they differ from run to run.
+// firstUserOID is the first OID of users' tables, which differ from run to run.
 const firstUserOID = 16384
 
-// describe writes a message down to the byte, but for what rightly differs:
-// process numbers of notifications, OIDs of users' tables, and the script's masks.
+// describe writes a message complete to the byte, except for what differs between runs: process numbers of
+// notifications, OIDs of users' tables, and what the script masks.
 func describe(kind byte, body []byte, masks []*regexp.Regexp) string {
 	switch kind {
 	case 'A':
@@ -197,7 +197,7 @@ func maskTables(body []byte) []byte {
 	}
 }
 
-// summary is a message in a few letters: its kind, and what its state or SQLSTATE is.
+// summary is a message in a few letters: its kind, and its state or SQLSTATE.
 func summary(kind byte, body []byte) string {
 	switch kind {
 	case 'Z':
@@ -212,8 +212,8 @@ func summary(kind byte, body []byte) string {
 	return string(kind)
 }
 
-// summarizer joins summaries, writing "D*3" for a run of three, and
-// "(T D C Z:I)*3" for three equal answers up to ReadyForQuery.
+// summarizer joins summaries. It writes "D*3" for a run of three, and "(T D C Z:I)*3" for three equal answers up
+// to ReadyForQuery.
 type summarizer struct{ answer, answers runs }
 
 func (s *summarizer) add(word string) {

@@ -13,7 +13,7 @@ type token struct {
 	quoted bool
 }
 
-// tokenize splits a line at blanks; strings are quoted as in Go; # begins a comment.
+// tokenize splits a line at blanks. Strings are quoted as in Go, and # begins a comment.
 func tokenize(line string) ([]token, error) {
 	var all []token
 	for {
@@ -40,8 +40,7 @@ func tokenize(line string) ([]token, error) {
 	}
 }
 
-// arguments are the tokens of a line that are not yet used. What is missing
-// reads as "?", which end reports.
+// arguments are the tokens of a line that have not been used yet. A missing one reads as "?", which end reports.
 type arguments []token
 
 func (a *arguments) more() bool { return len(*a) > 0 }
