@@ -1,7 +1,7 @@
-// Package drivers runs real clients: first against PostgreSQL, which proves the
-// checks themselves, then through pgherd, which has to look the same.
+// Package drivers runs real clients, first against PostgreSQL, which proves the checks themselves, and then
+// through pgherd, where they must see the same.
 //
-// A client that is not installed is a failure: `make test` installs them all.
+// A client that is not installed is a failure; `make test` installs them all.
 package drivers
 
 import (
@@ -20,15 +20,15 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-const programLimit = 3 * time.Minute // for one client program to end
+const programLimit = 3 * time.Minute // the deadline of one client program
 
-// target is a server that clients are pointed at.
+// target is a server to which clients connect.
 type target struct {
 	herd   *herd.Herd
 	host   string
 	port   int
 	direct bool
-	saw    map[string]string // by each program, directly
+	saw    map[string]string // by program, what it has seen without pgherd
 }
 
 // env tells clients by libpq's environment variables where the server is; every client here reads
@@ -56,8 +56,8 @@ var clients = []struct {
 	{"jdbc", runJDBC},
 }
 
-// proxies are the ways pgherd is run in front of the same nodes: the primary, and
-// where there is one a standby that gets every read that it may.
+// proxies are the ways in which pgherd is run in front of the same nodes: the primary, and in some of them a
+// standby that gets every read that it may.
 var proxies = []struct {
 	name, config string
 	nodes        int
@@ -77,7 +77,7 @@ func TestDrivers(t *testing.T) {
 		runClients(t, target{h, node.Host, node.Port, true, saw})
 	})
 	if t.Failed() {
-		return // the checks themselves are wrong
+		return // a check that fails against PostgreSQL is wrong itself
 	}
 	binary, err := herd.Build(t.Context(), t.TempDir())
 	if err != nil {
@@ -134,11 +134,11 @@ func (to target) alike(t *testing.T, saw string) {
 	if to.direct {
 		to.saw[name] = saw
 	} else if want, ok := to.saw[name]; ok && saw != want {
-		t.Errorf("another output than directly: %s", firstLine(want, saw))
+		t.Errorf("the output differs from that without pgherd: %s", firstLine(want, saw))
 	}
 }
 
-// script runs a program that prints "ok NAME" for each of its checks, and wants n of them.
+// script runs a program that prints "ok NAME" for each of its checks, and requires n of them.
 func script(t *testing.T, to target, n int, dir, name string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, stderr, err := program(t, to, "", dir, name, args...)
@@ -146,7 +146,7 @@ func script(t *testing.T, to target, n int, dir, name string, args ...string) (s
 		t.Fatalf("%v\n%s%s", err, stdout, stderr)
 	}
 	if ok := len(regexp.MustCompile(`(?m)^ok `).FindAllString(stdout, -1)); ok != n {
-		t.Errorf("%d checks passed, expected %d:\n%s%s", ok, n, stdout, stderr)
+		t.Errorf("%d checks passed, want %d:\n%s%s", ok, n, stdout, stderr)
 	}
 	return stdout
 }

@@ -18,9 +18,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestPrimaryIsLost kills the primary under five connections of each driver: one does nothing,
-// two are inside transactions, one writes and one reads. docs/manual/failover.md says what
-// each driver makes of that.
+// TestPrimaryIsLost kills the primary while five connections of each driver use it: one is idle, two are inside
+// transactions, one writes and one reads. docs/manual/failover.md says what each driver makes of that.
 func TestPrimaryIsLost(t *testing.T) {
 	binary, err := herd.Build(t.Context(), t.TempDir())
 	if err != nil {
@@ -44,16 +43,16 @@ func TestPrimaryIsLost(t *testing.T) {
 			proxy := startProxy(t, binary, h.Nodes(), "pool_mode = transaction\nload_balance_mode = off")
 			saw := driver.run(t, target{herd: h, host: proxy.Host, port: proxy.Port}, func() { slayBusy(t, h) })
 			if saw != driver.saw {
-				t.Errorf("it saw\n%s\nexpected\n%s", saw, driver.saw)
+				t.Errorf("the driver saw\n%s\nwant\n%s", saw, driver.saw)
 			}
 			if rows, err := h.ExecOn(t.Context(), 1, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM lost"); err != nil || rows != "10 20" {
-				t.Errorf("the rows are %q, %v", rows, err)
+				t.Errorf("the rows are %q, error %v", rows, err)
 			}
 		})
 	}
 }
 
-// lostAs is what a driver tells, with its names for the two errors.
+// lostAs is what a driver prints, with its own names of the two errors.
 func lostAs(again, unknown string) string {
 	return fmt.Sprintf(`idle: 7MB, open
 statement: 40001 %[1]s, open
@@ -66,13 +65,13 @@ read: 6000000, open
 `, again, unknown)
 }
 
-// slayBusy kills the primary once the writer and the reader are at work there.
+// slayBusy kills the primary once the writer and the reader have statements there.
 func slayBusy(t *testing.T, h *herd.Herd) {
 	herdtest.Eventually(t, "both statements run", func() error {
 		n, err := h.Exec(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE state = 'active' AND (query LIKE 'insert%pg\_sleep%' OR query LIKE 'select%generate\_series%')`)
 		if err == nil && n != "2" {
-			err = fmt.Errorf("%s of 2 run", n)
+			err = fmt.Errorf("%s of 2 statements run", n)
 		}
 		return err
 	})
@@ -81,7 +80,7 @@ func slayBusy(t *testing.T, h *herd.Herd) {
 	}
 }
 
-// programLost runs a program that prints "ready", waits for a line, and prints what it saw.
+// programLost runs a program that prints "ready", waits for a line, and prints what it has seen.
 func programLost(name string, args ...string) func(*testing.T, target, func()) string {
 	return func(t *testing.T, to target, lose func()) string {
 		ctx, cancel := context.WithTimeout(t.Context(), programLimit)
@@ -174,7 +173,7 @@ func pgxLost(t *testing.T, to target, lose func()) string {
 	return saw.String()
 }
 
-// pgxTold is what an application is told, and what has become of its connection.
+// pgxTold is what an application is told, and the state of its connection afterwards.
 func pgxTold(conn *pgx.Conn, saw string, err error) string {
 	if err != nil {
 		saw = fmt.Sprintf("%T %v", err, err)

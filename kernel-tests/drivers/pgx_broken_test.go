@@ -39,7 +39,7 @@ func pgxFatal(ctx context.Context, conn *pgx.Conn, to target) error {
 	return nil
 }
 
-// pgxFatalEach ends several sessions by one statement, as pools' own tests do.
+// pgxFatalEach ends several sessions by one statement, as the tests of connection pools do.
 func pgxFatalEach(ctx context.Context, conn *pgx.Conn, to target) error {
 	var all []*pgx.Conn
 	var numbers []uint32
@@ -98,7 +98,7 @@ func pgxFatalTx(ctx context.Context, conn *pgx.Conn, to target) error {
 	}
 	defer again.Release()
 	if again.Conn() == ended || again.Conn().PgConn().PID() == ended.PgConn().PID() {
-		errs = append(errs, errors.New("the pool gave the session again that has ended"))
+		errs = append(errs, errors.New("the pool returned the session that has ended"))
 	}
 	return errors.Join(append(errs, wantValue(ctx, again, 0, "select count(*)::int from pgx_fatal"))...)
 }

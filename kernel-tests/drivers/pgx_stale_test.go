@@ -25,7 +25,7 @@ type querier interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// staleRow is the one row of staleSQL; batched: between two other statements of a batch.
+// staleRow reads the one row of staleSQL; if batched, between two other statements of a batch.
 func staleRow(ctx context.Context, q querier, batched bool) ([]any, error) {
 	row := func(rows pgx.Rows, err error) ([]any, error) {
 		if err != nil {
@@ -55,7 +55,7 @@ func wantStale(ctx context.Context, q querier, batched bool, want ...any) error 
 	return nil
 }
 
-// wantBroken requires the statement to fail.
+// wantBroken requires the statement to fail with this SQLSTATE.
 func wantBroken(ctx context.Context, q querier, batched bool, state string) error {
 	got, err := staleRow(ctx, q, batched)
 	if wrong := wantState(err, state); wrong != nil {
@@ -71,7 +71,7 @@ func execute(ctx context.Context, q querier, sql string, args ...any) error {
 	return nil
 }
 
-// pgxStale alters the table itself: the statement fails once, and then is another one.
+// pgxStale alters the table itself. The statement fails once, and is then prepared again.
 func pgxStale(batched bool) func(context.Context, *pgx.Conn, target) error {
 	return func(ctx context.Context, conn *pgx.Conn, _ target) error {
 		if err := execute(ctx, conn, staleTable); err != nil {
@@ -89,7 +89,7 @@ func pgxStale(batched bool) func(context.Context, *pgx.Conn, target) error {
 	}
 }
 
-// pgxStaleTx does so inside of a transaction, which fails and takes the ALTER back.
+// pgxStaleTx does that inside a transaction, which fails and takes the ALTER back.
 func pgxStaleTx(batched bool) func(context.Context, *pgx.Conn, target) error {
 	return func(ctx context.Context, conn *pgx.Conn, _ target) error {
 		if err := execute(ctx, conn, staleTable); err != nil {
@@ -150,7 +150,7 @@ func pgxStaleEverywhere(ctx context.Context, conn *pgx.Conn, to target) error {
 		defer other.Close(ctx)
 		others = append(others, other)
 	}
-	errs := []error{to.herd.WaitStreaming(ctx)} // what another has written may be read from a standby
+	errs := []error{to.herd.WaitStreaming(ctx)} // another connection's writes may be read from a standby
 	for _, other := range others {
 		errs = append(errs, wantStale(ctx, other, false, int32(1), int32(10), int32(20)))
 	}
@@ -186,7 +186,7 @@ func pgxStaleInsert(ctx context.Context, conn *pgx.Conn, _ target) error {
 	)
 }
 
-// steps runs up to the first one that fails.
+// steps runs functions up to the first one that fails.
 func steps(all ...func() error) error {
 	for i, step := range all {
 		if err := step(); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const pgxLimit = 30 * time.Second // for one check
+const pgxLimit = 30 * time.Second // the deadline of one check
 
 // runPgx gives each check a connection of its own, which must be usable after it.
 func runPgx(t *testing.T, to target) {
@@ -84,7 +84,7 @@ func pgxTypes(ctx context.Context, conn *pgx.Conn, _ target) error {
 	)
 }
 
-// pgxStatements uses the same statement by every protocol pgx has.
+// pgxStatements runs the same statement by every protocol that pgx has.
 func pgxStatements(ctx context.Context, conn *pgx.Conn, _ target) error {
 	var errs []error
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
@@ -124,8 +124,8 @@ func pgxBatch(ctx context.Context, conn *pgx.Conn, _ target) error {
 	return errors.Join(err, results.Close())
 }
 
-// pgxBatchError has the third of five statements fail. A batch is one transaction, so nothing is
-// left of it.
+// pgxBatchError runs a batch of five statements, the third of which fails. A batch is one transaction, so
+// nothing of it is left.
 func pgxBatchError(ctx context.Context, conn *pgx.Conn, _ target) error {
 	if _, err := conn.Exec(ctx, "create temp table batch (a int primary key)"); err != nil {
 		return err
@@ -141,7 +141,7 @@ func pgxBatchError(ctx context.Context, conn *pgx.Conn, _ target) error {
 		errs = append(errs, err)
 	}
 	_, third := results.Exec()
-	_ = results.Close() // reports the third's error again
+	_ = results.Close() // this reports the error of the third statement again
 	return errors.Join(append(errs, wantState(third, "23505"), wantValue(ctx, conn, 0, "select count(*)::int from batch"))...)
 }
 
@@ -200,7 +200,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pgxCopyError has a COPY fail because of the client, and one because of the data.
+// pgxCopyError makes one COPY fail because of the client, and one because of the data.
 func pgxCopyError(ctx context.Context, conn *pgx.Conn, _ target) error {
 	if _, err := conn.Exec(ctx, "create temp table copied (a int)"); err != nil {
 		return err
@@ -256,7 +256,7 @@ func pgxListen(ctx context.Context, conn *pgx.Conn, to target) error {
 	return err
 }
 
-// pgxCancel cancels a statement that is seen running; the connection lives on.
+// pgxCancel cancels a statement once that runs. The connection can still be used.
 func pgxCancel(ctx context.Context, conn *pgx.Conn, to target) error {
 	const sql = "select pg_sleep(60) /* pgx cancel */"
 	done := make(chan error, 1)

@@ -12,26 +12,26 @@ import (
 	"pgherd/bench/herd"
 )
 
-// runPsql compares both outputs of psql, as their order between each other is not
-// defined, with those that it has directly: its own words and the server's differ by release.
+// runPsql compares each of psql's two outputs with that without pgherd. The order between the outputs is not
+// defined, and texts of psql and the server differ between releases.
 func runPsql(t *testing.T, to target) {
 	scripts, err := filepath.Glob("testdata/*.sql")
 	if err != nil || len(scripts) == 0 {
-		t.Fatalf("find psql's scripts: %d, %v", len(scripts), err)
+		t.Fatalf("find psql's scripts: got %d, error %v", len(scripts), err)
 	}
 	pid := regexp.MustCompile(`PID \d+`)
 	for _, path := range scripts {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			stdout, stderr, err := program(t, to, path, t.TempDir(), "psql", "-X", "-q")
 			if err != nil || stdout == "" {
-				t.Errorf("%v, and %d bytes of output: %s", err, len(stdout), stderr)
+				t.Errorf("psql: error %v, with %d bytes of output: %s", err, len(stdout), stderr)
 			}
 			to.alike(t, pid.ReplaceAllString("-- stdout\n"+stdout+"-- stderr\n"+stderr, "PID masked"))
 		})
 	}
 }
 
-// firstLine shows the first line in which two texts differ.
+// firstLine is the first line in which two texts differ.
 func firstLine(want, got string) string {
 	wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
 	for i := range min(len(wants), len(gots)) {
@@ -42,7 +42,7 @@ func firstLine(want, got string) string {
 	return fmt.Sprintf("%d lines, want %d; all that came:\n%s", len(gots), len(wants), got)
 }
 
-// runPgbench moves money in every protocol mode and then counts it.
+// runPgbench moves money in every protocol mode, and then compares the sums.
 func runPgbench(t *testing.T, to target) {
 	if out, stderr, err := program(t, to, "", "", "pgbench", "-i", "-q", "-s", "1"); err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
@@ -74,7 +74,7 @@ func runPgbench(t *testing.T, to target) {
 	got, err := to.herd.Exec(t.Context(), `SELECT count(*), sum(delta) = (SELECT sum(abalance) FROM pgbench_accounts),
 		sum(delta) = (SELECT sum(tbalance) FROM pgbench_tellers), sum(delta) = (SELECT sum(bbalance) FROM pgbench_branches) FROM pgbench_history`)
 	if want := fmt.Sprintf("%d|t|t|t", moved); err != nil || got != want {
-		t.Errorf("the books say %q, %v; want %q", got, err, want)
+		t.Errorf("the sums are %q, error %v; want %q", got, err, want)
 	}
 }
 
@@ -117,8 +117,8 @@ func runPerl(t *testing.T, to target) {
 	to.alike(t, script(t, to, 12, t.TempDir(), "perl", absolute(t, "perl/check.pl")))
 }
 
-// runDjango tests a project as its author would: with a test database that is made,
-// kept, used again, and then made anew and copied for each of two processes.
+// runDjango tests a project as its author would: with a test database that is made, kept and used again, and
+// then made again and copied for each of two processes.
 func runDjango(t *testing.T, to target) {
 	if _, err := to.herd.Exec(t.Context(), "ALTER ROLE "+herd.User+" CREATEDB"); err != nil {
 		t.Fatal(err)
@@ -135,20 +135,20 @@ func runDjango(t *testing.T, to target) {
 		args := append([]string{"-B", absolute(t, "django/manage.py"), "test", "-v", "2"}, strings.Fields(run.args)...)
 		stdout, stderr, err := program(t, to, "", absolute(t, "django"), "/usr/bin/python3", args...)
 		if err != nil {
-			t.Fatalf("test %s: %v\n%s%s", run.args, err, stdout, stderr)
+			t.Fatalf("django test %s: error %v\n%s%s", run.args, err, stdout, stderr)
 		}
 		lines := djangoLines.FindAllString(stdout+stderr, -1)
-		slices.Sort(lines) // two processes tell in any order
+		slices.Sort(lines) // the lines of two processes come in any order
 		saw = append(append(saw, run.args), lines...)
 		if passed := strings.Count(stdout+stderr, " ... ok\n"); passed != run.tests {
-			t.Errorf("test %s: %d passed, expected %d:\n%s%s", run.args, passed, run.tests, stdout, stderr)
+			t.Errorf("django test %s: %d tests passed, want %d:\n%s%s", run.args, passed, run.tests, stdout, stderr)
 		}
 	}
 	to.alike(t, strings.Join(saw, "\n"))
 	if left, err := to.herd.Exec(t.Context(), "SELECT count(*) FROM pg_database WHERE datname LIKE 'test\\_django%'"); err != nil || left != "0" {
-		t.Errorf("%s test databases are left, %v", left, err)
+		t.Errorf("%s test databases are left, error %v", left, err)
 	}
 }
 
-// djangoLines say what was done to the databases, and which test ended how.
+// djangoLines are the lines about databases, and about how each test ended.
 var djangoLines = regexp.MustCompile(`(?m)^(?: *Applying|test_|Creating|Using|Cloning|Destroying|Got).*$`)
