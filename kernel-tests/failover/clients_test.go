@@ -11,11 +11,10 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// writer inserts one row after another, each a transaction of its own, and keeps what it was
-// told of each.
+// writer inserts one row after another, each in a transaction of its own, and keeps what it is told about each.
 type writer struct {
 	first int
-	told  map[int]string // by id: the SQLSTATE; "" if it was acknowledged
+	told  map[int]string // by id, the SQLSTATE; "" if the row was acknowledged
 	lost  string
 }
 
@@ -31,7 +30,7 @@ func (w *writer) run(conn *pgconn.PgConn, stop <-chan struct{}) {
 	}
 }
 
-// pace is how long a client rests after each thing that it has asked: the tests share few cores.
+// pace is the pause of a client after each request, because the tests share few cores.
 const pace = 2 * time.Millisecond
 
 func stopped(stop <-chan struct{}) bool {
@@ -49,7 +48,7 @@ type writing struct {
 	all     []*writer
 	runs    sync.WaitGroup
 	stop    chan struct{}
-	mayLose bool // replication is asynchronous
+	mayLose bool // acknowledged rows may be lost, because replication is asynchronous
 }
 
 // writes starts writers, each on a connection of its own.
@@ -64,9 +63,9 @@ func (w *world) writes(many int) *writing {
 	return ws
 }
 
-// end stops the writers, and compares what they were told with what is on a node: every
-// acknowledged row, and none that was reported as not done. Of 08007 both are right. Nobody
-// was disconnected.
+// end stops the writers, and compares what they were told with the rows on a node: every row that was
+// acknowledged is there, and none that was reported as not done. After 08007 a row may be there or not. No
+// writer was disconnected.
 func (ws *writing) end(node int) {
 	ws.w.Helper()
 	close(ws.stop)
@@ -84,11 +83,11 @@ func (ws *writing) end(node int) {
 			is := there[fmt.Sprint(id)]
 			switch {
 			case told == "" && !is && !ws.mayLose:
-				ws.w.Errorf("row %d was acknowledged, and is not there", id)
+				ws.w.Errorf("row %d was acknowledged, but is not there", id)
 			case told == "40001" && is:
-				ws.w.Errorf("row %d was reported as not done, and is there", id)
+				ws.w.Errorf("row %d was reported as not done, but is there", id)
 			case told != "" && told != "40001" && told != "08007":
-				ws.w.Errorf("row %d: %s", id, told)
+				ws.w.Errorf("row %d: got the unexpected answer %s", id, told)
 			}
 			count[told]++
 		}
@@ -99,17 +98,17 @@ func (ws *writing) end(node int) {
 	}
 }
 
-// reader asks in one way again and again, and keeps what came of it.
+// reader sends one kind of read again and again, and keeps the results.
 type reader struct {
 	name    string
 	ask     func(*pgconn.PgConn) (string, error)
 	answers int
 	failed  []string
-	partly  bool // 40001 is right where a part of what was asked at once is answered
+	partly  bool // 40001 is allowed if a part of a pipeline has been answered
 }
 
-// A read that keeps its node busy a little, so that the node is lost while it answers. (What
-// tells of the node itself is never asked of a standby.)
+// This read takes its node a little time, so that the node is lost while it answers. (A read that says which node
+// answers is never sent to a standby.)
 const (
 	aRead      = "SELECT count(*) FROM generate_series(1, 5000)"
 	itsAnswer  = "5000"
@@ -158,7 +157,7 @@ func readers() []*reader {
 			}
 			return string(results[0].Rows[0][0]), nil
 		}},
-		// Only what was asked since all was answered is asked again, and as a whole.
+		// Only requests that were sent since all were answered are repeated, and only as a whole.
 		{name: "a pipeline, a Sync for each", partly: true, ask: func(conn *pgconn.PgConn) (string, error) {
 			ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
 			defer cancel()
@@ -174,7 +173,7 @@ func first(r *pgconn.Result) (string, error) {
 	return string(r.Rows[0][0]), nil
 }
 
-// pipelined asks several things before it reads an answer.
+// pipelined sends several requests before it reads an answer.
 func pipelined(p *pgconn.Pipeline) (value string, err error) {
 	for range aPipeline {
 		p.SendQueryParams(aRead, nil, nil, nil, nil)
@@ -182,7 +181,7 @@ func pipelined(p *pgconn.Pipeline) (value string, err error) {
 			return "", err
 		}
 	}
-	for range 2 * aPipeline { // each has a result, and the end of its Sync
+	for range 2 * aPipeline { // each read has a result, and the end of its Sync
 		result, gotten := p.GetResults()
 		if gotten != nil {
 			err = gotten
@@ -230,28 +229,28 @@ func (w *world) reads(all []*reader) *reading {
 	return rs
 }
 
-// gets waits until each of these nodes was asked so many more reads.
+// gets waits until each of these nodes has been sent so many more reads.
 func (rs *reading) gets(more int, nodes ...string) {
 	rs.w.Helper()
 	before := rs.w.nodes()
 	for _, node := range nodes {
 		rs.w.eventually("reads go to "+node, func() error {
 			if now := rs.w.nodes(); now[node].reads < before[node].reads+more {
-				return fmt.Errorf("%d before, %d now", before[node].reads, now[node].reads)
+				return fmt.Errorf("reads before: %d, now: %d", before[node].reads, now[node].reads)
 			}
 			return nil
 		})
 	}
 }
 
-// end stops the readers; none of them may have seen an error.
+// end stops the readers, none of which may have had an error.
 func (rs *reading) end() {
 	rs.w.Helper()
 	close(rs.stop)
 	rs.runs.Wait()
 	for _, r := range rs.all {
 		if len(r.failed) > 0 {
-			rs.w.Errorf("a client that reads (%s): %d failures of %d: %s", r.name, len(r.failed), r.answers, r.failed[0])
+			rs.w.Errorf("a client that reads (%s): %d failures, %d answers: %s", r.name, len(r.failed), r.answers, r.failed[0])
 		}
 	}
 }

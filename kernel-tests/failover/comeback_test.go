@@ -8,9 +8,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// TestOldPrimaryComesBack starts the old primary again after a failover. It is not used, and
-// SHOW POOL_NODES says why. Made a standby, by pg_rewind or as a fresh copy, it comes up by
-// itself. Then the new primary is killed too, and the third node takes its place.
+// TestOldPrimaryComesBack starts the old primary again after a failover. pgherd does not use it, and SHOW
+// POOL_NODES says why. Once it has been made a standby, by pg_rewind or as a fresh copy, it comes up by itself.
+// Then the new primary is killed, too, and the third node takes its place.
 func TestOldPrimaryComesBack(t *testing.T) {
 	for _, way := range []string{"rewound", "copied"} {
 		t.Run(way, func(t *testing.T) {
@@ -23,11 +23,11 @@ func TestOldPrimaryComesBack(t *testing.T) {
 			w.must(w.herd.Slay(0))
 			now := w.promoted(0)
 			if is := w.shows("node0", "down"); !strings.Contains(is.reason, "refused") {
-				t.Errorf("node 0 is down, and the reason is %q", is.reason)
+				t.Errorf("node 0 is down with the wrong reason %q", is.reason)
 			}
 			w.must(w.herd.Restart(w.ctx, 0))
 			if is := w.shows("node0", "quarantine"); !strings.Contains(is.reason, "says that it is primary") {
-				t.Errorf("node 0 is in quarantine, and the reason is %q", is.reason)
+				t.Errorf("node 0 is in quarantine with the wrong reason %q", is.reason)
 			}
 			standby := map[string]func(context.Context, int, int) error{"rewound": w.herd.Rewind, "copied": w.herd.Copy}[way]
 			if way == "rewound" {
@@ -46,9 +46,9 @@ func TestOldPrimaryComesBack(t *testing.T) {
 	}
 }
 
-// TestSecondFailure kills the primary, and the one that takes its place as well, while the
-// first is not back: the third node takes over, for it has all that was acknowledged. Commits
-// are acknowledged again once there is a standby.
+// TestSecondFailure kills the primary, and also the node that takes its place, while the first one is not back. The
+// third node takes over, because it has all that was acknowledged. Commits are acknowledged again once there is a
+// standby.
 func TestSecondFailure(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "auto_failback = on")
@@ -66,7 +66,7 @@ func TestSecondFailure(t *testing.T) {
 	w.must(w.herd.Copy(w.ctx, 0, third))
 	w.shows("node0", "up")
 	if got := w.writesAgain(idle); got != name(third) {
-		t.Errorf("the primary is %s", got)
+		t.Errorf("after the second failure the primary is %s", got)
 	}
 	writing.end(third)
 }

@@ -10,8 +10,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestProcessIsKilled kills one of the primary's processes, after which PostgreSQL ends all of
-// them and recovers. That is no failover, and sessions survive it.
+// TestProcessIsKilled kills one of the primary's processes, after which PostgreSQL ends all of them and recovers.
+// That is no failover, and sessions survive it.
 func TestProcessIsKilled(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -25,8 +25,8 @@ func TestProcessIsKilled(t *testing.T) {
 			w.must(err)
 			w.must(syscall.Kill(pid, syscall.SIGKILL))
 			w.eventually("the primary recovers", func() error {
-				if log := nodeLog(w, 0); strings.Count(log, "ready to accept connections") < 2+1 { // its first start, and that after the copy
-					return errors.New("it does not yet")
+				if log := nodeLog(w, 0); strings.Count(log, "ready to accept connections") < 2+1 { // the log has its first start, and the start after the copy
+					return errors.New("the node has not started again yet")
 				}
 				return nil
 			})
@@ -40,8 +40,8 @@ func TestProcessIsKilled(t *testing.T) {
 	}
 }
 
-// TestProcessIsTerminated ends a session by pg_terminate_backend on the node: the client is
-// told so and disconnected, as by PostgreSQL itself, and nothing else happens.
+// TestProcessIsTerminated ends a session by pg_terminate_backend on the node. The client is told so and
+// disconnected, as by PostgreSQL itself, and nothing else happens.
 func TestProcessIsTerminated(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestProcessIsTerminated(t *testing.T) {
 				t.Helper()
 				w.eventually("the process is ended", func() error {
 					if got := w.on(0, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '"+what+"%'"); got != "1" {
-						return errors.New("it is not there")
+						return errors.New("the session's process is not there")
 					}
 					return nil
 				})
@@ -78,6 +78,6 @@ func TestProcessIsTerminated(t *testing.T) {
 func wantEnded(t *testing.T, err error) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), "57P01") {
-		t.Errorf("a session whose process was ended: %v", err)
+		t.Errorf("a session whose process was ended: got error %v", err)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestAsynchronous: without synchronous replication the standby that has most is promoted.
-// What was acknowledged may be lost, as with PostgreSQL itself; what was reported as not done
-// is not done, and nobody is disconnected.
+// TestAsynchronous checks that without synchronous replication the standby with the most WAL is promoted.
+// Acknowledged writes may be lost, as with PostgreSQL itself. Writes that were reported as not done are not done,
+// and no client is disconnected.
 func TestAsynchronous(t *testing.T) {
 	t.Parallel()
 	w := scene{sync: none, config: []string{"pool_mode = transaction"}}.start(t)
@@ -28,8 +28,8 @@ func TestAsynchronous(t *testing.T) {
 	writing.end(w.promoted(0))
 }
 
-// gap kills the primary and a standby, so that nobody is promoted until it is over: it starts
-// the standby again. What is asked meanwhile waits.
+// gap kills the primary and a standby, so that no node is promoted until over starts the standby again. Requests
+// wait meanwhile.
 func (w *world) gap() (over func()) {
 	w.Helper()
 	w.must(w.herd.Slay(1))
@@ -38,19 +38,18 @@ func (w *world) gap() (over func()) {
 	return func() { w.Helper(); w.must(w.herd.Restart(w.ctx, 1)) }
 }
 
-// gapLasts is for how long a test lets the gap last, so that clients are waiting in it.
+// gapLasts is the time for which a test lets the gap last, so that clients wait in it.
 const gapLasts = 300 * time.Millisecond
 
-// later runs something while the test goes on.
+// later runs do while the test goes on.
 func later(do func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	return done
 }
 
-// TestWhileThereIsNoPrimary: log-ins wait and succeed, a statement that waits can be
-// cancelled, and one that waits runs in the end. Who is idle in a transaction is told with
-// the next statement.
+// TestWhileThereIsNoPrimary checks that log-ins wait and succeed, and that a statement that waits can be canceled,
+// and otherwise runs in the end. A client that is idle in a transaction gets the error with its next statement.
 func TestWhileThereIsNoPrimary(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -81,15 +80,15 @@ func TestWhileThereIsNoPrimary(t *testing.T) {
 			time.Sleep(gapLasts)
 			w.must(cancels.CancelRequest(w.ctx))
 			if got := code(cancels, <-canceled); got != "57014" {
-				t.Errorf("a statement that was cancelled while it waited: %q", got)
+				t.Errorf("a statement that was canceled while it waited: got %q", got)
 			}
 			over()
 			if err := <-waiting; err != nil {
-				t.Errorf("a statement that waited: %v", err)
+				t.Errorf("a statement that waited: got error %v", err)
 			}
 			for _, login := range logins {
 				if err := <-login; err != nil {
-					t.Errorf("a log-in that waited: %v", err)
+					t.Errorf("a log-in that waited: got error %v", err)
 				}
 			}
 			wantCode(t, idles, "INSERT INTO ledger VALUES (51)", "40001")
@@ -106,7 +105,7 @@ func TestWhileThereIsNoPrimary(t *testing.T) {
 	}
 }
 
-// slow gives its bytes one after another, until it is told to end.
+// slow is a reader that returns its bytes slowly, until it is told to end.
 type slow struct {
 	row  int
 	stop <-chan struct{}
@@ -122,8 +121,8 @@ func (s *slow) Read(p []byte) (int, error) {
 	return copy(p, fmt.Sprintf("%d\n", 10_000+s.row)), nil
 }
 
-// TestCopyGetsAnError: COPY that is under way, in and out, gets an error. Nothing of it is in
-// the table, and the client is connected still, unless half a message was passed on.
+// TestCopyGetsAnError checks that a COPY under way, in either direction, gets an error. None of its rows are in the
+// table, and the client stays connected, unless half a message was passed on.
 func TestCopyGetsAnError(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -143,12 +142,12 @@ func TestCopyGetsAnError(t *testing.T) {
 			w.must(w.herd.Slay(0))
 			err := <-sent
 			if got := code(out, err); got != "40001" && !strings.HasPrefix(got, "lost") {
-				t.Errorf("COPY TO STDOUT: %q", got)
+				t.Errorf("COPY TO STDOUT: got %q", got)
 			}
-			err = <-copied // before the end of the data is sent, of which the outcome would not be known
+			err = <-copied // this comes before the end of the data is sent; after that, the outcome would not be known
 			close(stop)
 			if got := code(in, err); got != "40001" {
-				t.Errorf("COPY FROM STDIN: %q", got)
+				t.Errorf("COPY FROM STDIN: got %q", got)
 			}
 			now := w.promoted(0)
 			for _, conn := range []*pgconn.PgConn{in, out} {
@@ -160,13 +159,13 @@ func TestCopyGetsAnError(t *testing.T) {
 				}
 			}
 			if got := w.ask(in, "SELECT count(*) FROM ledger WHERE id > 10000"); got != "0" {
-				t.Errorf("%s rows of a COPY that failed", got)
+				t.Errorf("%s rows of a failed COPY are there", got)
 			}
 		})
 	}
 }
 
-// TestNodesWithTLS: all connections to nodes are by TLS, those of pgherd itself as well.
+// TestNodesWithTLS checks that all connections to nodes are by TLS, including those of pgherd itself.
 func TestNodesWithTLS(t *testing.T) {
 	t.Parallel()
 	w := scene{
@@ -180,7 +179,7 @@ func TestNodesWithTLS(t *testing.T) {
 	w.must(w.herd.Slay(0))
 	now := w.promoted(0)
 	if got := w.ask(idle, "SELECT ssl::text || current_setting('work_mem') FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "true7MB" {
-		t.Errorf("the session has %s", got)
+		t.Errorf("the session's setting is %s", got)
 	}
 	w.shows(name(3-now), "up")
 	writing.end(now)

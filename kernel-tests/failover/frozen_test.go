@@ -10,12 +10,12 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// loud nodes log every connection and statement.
+// loud are the settings of nodes that log every connection and statement.
 var loud = herd.Settings{Config: []string{"log_statement = all", "log_connections = on"}}
 
-// TestPrimaryFreezes freezes the primary: its kernel goes on answering for it. Another node
-// takes its place. When it is thawed, it believes that it is the primary still; but nobody
-// sends it anything, and no client ever sees it.
+// TestPrimaryFreezes freezes the primary, for which its kernel still answers. Another node takes its place. When the
+// old one is thawed, it still believes that it is the primary; but nothing is sent to it, and no client gets an
+// answer of it.
 func TestPrimaryFreezes(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -34,20 +34,20 @@ func TestPrimaryFreezes(t *testing.T) {
 			w.must(w.herd.Thaw(0))
 			is := w.shows("node0", "quarantine")
 			if !strings.Contains(is.reason, "primary") {
-				t.Errorf("node 0 is in quarantine, and the reason is %q", is.reason)
+				t.Errorf("node 0 is in quarantine with the wrong reason %q", is.reason)
 			}
 			for i := range 50 {
 				sql := fmt.Sprintf("/* after the thaw */ INSERT INTO ledger VALUES (%d); SELECT current_setting('cluster_name')", 1000+i)
 				for _, got := range []string{w.ask(idle, sql), w.ask(after, strings.Replace(sql, "(1", "(2", 1)), w.primary(w.connect())} {
 					if got != name(now) {
-						t.Fatalf("%s answers, the primary is node %d", got, now)
+						t.Fatalf("%s answers, but the primary is node %d", got, now)
 					}
 				}
 			}
 			writing.end(now)
 			for line := range strings.SplitSeq(nodeLog(w, 0)[logged:], "\n") {
 				if strings.Contains(line, "after the thaw") || strings.Contains(line, "connection authorized: user=alice") {
-					t.Errorf("node 0 was sent something after the thaw: %s", line)
+					t.Errorf("after the thaw node 0 got: %s", line)
 				}
 			}
 		})
@@ -60,21 +60,21 @@ func nodeLog(w *world, node int) string {
 	return string(text)
 }
 
-// sleepUntilWritten waits until the writers have written something.
+// sleepUntilWritten waits until the writers have written some rows.
 func sleepUntilWritten(w *world) {
 	w.Helper()
 	conn := w.connect()
 	defer herdtest.Close(conn)
 	w.eventually("rows are written", func() error {
 		if n := w.ask(conn, "SELECT count(*) FROM ledger"); len(n) < 2 {
-			return fmt.Errorf("%s rows", n)
+			return fmt.Errorf("only %s rows are written", n)
 		}
 		return nil
 	})
 }
 
-// TestThawInTheMiddle thaws the old primary while the election goes on or has just ended: it
-// either goes on as the primary, or nothing of what it does counts.
+// TestThawInTheMiddle thaws the old primary while the election goes on or has just ended. It either stays the
+// primary, or nothing that it does counts.
 func TestThawInTheMiddle(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "health_check_timeout = 1")

@@ -11,8 +11,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestPrimaryIsFull fills the primary with clients, so that it lets nobody in any more, not
-// even pgherd's health check. It is alive: there is no failover, and who is connected works on.
+// TestPrimaryIsFull fills the primary with clients, so that it accepts no more connections, not even that of pgherd's
+// health check. It is alive, so there is no failover, and connected clients go on.
 func TestPrimaryIsFull(t *testing.T) {
 	t.Parallel()
 	w := scene{herd: herd.Settings{Config: []string{"max_connections = 30"}}, sync: anyOne, config: []string{"pool_mode = transaction"}}.start(t)
@@ -31,7 +31,7 @@ func TestPrimaryIsFull(t *testing.T) {
 	w.eventually("the primary is full", func() error {
 		for !full() {
 		}
-		// The connection of the health check is taken, too.
+		// This takes the connection of the health check, too.
 		herdtest.MustAsk(t, fill[0], "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'postgres' AND datname = 'postgres' AND backend_type = 'client backend'")
 		for range 10 {
 			if !full() {
@@ -41,7 +41,7 @@ func TestPrimaryIsFull(t *testing.T) {
 		if strings.Contains(w.log(), "verdict=full") {
 			return nil
 		}
-		return fmt.Errorf("the health check has a connection still")
+		return fmt.Errorf("the health check still has a connection")
 	})
 	w.ask(conn, "INSERT INTO ledger VALUES (2)")
 	w.stays(conn)

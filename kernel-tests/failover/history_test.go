@@ -20,7 +20,7 @@ var (
 	runFor    = flag.Duration("history.run", 3*time.Second, "how long the clients of one run work")
 )
 
-// What the clients of a history share, few so that they meet.
+// The clients of a history share these, which are few, so that clients meet.
 const (
 	lists     = 3
 	registers = 3
@@ -31,28 +31,28 @@ var historySchema = fmt.Sprintf(`CREATE TABLE lists (k int PRIMARY KEY, v text N
 INSERT INTO lists SELECT i, '' FROM generate_series(1, %d) i; INSERT INTO registers SELECT i, 0 FROM generate_series(1, %d) i;
 GRANT ALL ON lists, registers TO PUBLIC;`, lists, workers*registers)
 
-// outcome is what a client knows of something that it wrote.
+// outcome is what a client knows about something that it wrote.
 type outcome uint8
 
 const (
 	committed outcome = iota // acknowledged
 	undone                   // reported as rolled back
-	uncertain                // 08007, or the client was disconnected
+	uncertain                // the client got 08007, or was disconnected
 )
 
-// worker is one client of a history. What it writes is unique: its number and a count.
+// worker is one client of a history. All that it writes is unique: it consists of its number and a count.
 type worker struct {
 	number int
 	random *rand.Rand
 	conn   *pgconn.PgConn
 	count  int
-	wrote  map[string][]outcome // the elements that it appended: each is in one list or in two
+	wrote  map[string][]outcome // the elements that it has appended, each to one list or to two
 	pairs  [][2]string          // elements that were appended by one transaction
-	// register: the newest value acknowledged, and those of which it is not known.
+	// For each register: the newest value acknowledged, and the values of which that is not known.
 	newest  [registers]int
 	maybe   [registers]map[int]bool
 	bad     []string
-	settled int // answers
+	settled int // number of answers
 }
 
 func (c *worker) run(stop <-chan struct{}) {
@@ -66,7 +66,7 @@ func (c *worker) run(stop <-chan struct{}) {
 	}
 }
 
-// element is a new unique one.
+// element makes a new unique element.
 func (c *worker) element() string {
 	c.count++
 	return fmt.Sprintf("%d-%d", c.number, c.count)
@@ -76,12 +76,12 @@ func (c *worker) appending(element string) string {
 	return fmt.Sprintf("UPDATE lists SET v = v || ' %s' WHERE k = %d", element, 1+c.random.IntN(lists))
 }
 
-// outcomeOf tells what an error means; an error that must not be is returned.
+// outcomeOf returns what an error means, or the error itself if it is not allowed.
 func (c *worker) outcomeOf(err error) (outcome, error) {
 	switch got := code(c.conn, err); got {
 	case "":
 		return committed, nil
-	case "40001", "40P01", "25P02": // 40P01: a deadlock of the clients among themselves
+	case "40001", "40P01", "25P02": // 40P01 is a deadlock between the clients
 		return undone, nil
 	case "08007":
 		return uncertain, nil
@@ -111,8 +111,8 @@ func (c *worker) appendExtended() error {
 	return c.note(c.conn.ExecParams(ctx, c.appending(e)+" AND $1::int = 1", [][]byte{[]byte("1")}, nil, nil, nil).Read().Err, e)
 }
 
-// appendTwice appends in a transaction of several statements: both are there, or none. Now
-// and then all of it is sent at once.
+// appendTwice appends in a transaction of several statements, so that both elements are there, or none. Sometimes it
+// sends all statements at once.
 func (c *worker) appendTwice() error {
 	a, b := c.element(), c.element()
 	c.pairs = append(c.pairs, [2]string{a, b})
@@ -135,20 +135,20 @@ func (c *worker) appendTwice() error {
 	return bad
 }
 
-// rollBack appends and takes it back itself: whatever the answer is, nothing is there.
+// rollBack appends and rolls back, so that nothing is there, whatever the answer is.
 func (c *worker) rollBack() error {
 	e := c.element()
 	c.wrote[e] = append(c.wrote[e], undone)
 	for _, sql := range []string{"BEGIN", c.appending(e), "ROLLBACK"} {
 		_, err := herdtest.Ask(c.conn, sql)
 		if _, bad := c.outcomeOf(err); bad != nil || err != nil && c.conn.TxStatus() == 'I' {
-			return bad // without its BEGIN the rest would be committed
+			return bad // without the BEGIN the rest would be committed
 		}
 	}
 	return nil
 }
 
-// set writes a register that nobody else writes.
+// set writes a register that no other client writes.
 func (c *worker) set() error {
 	r := c.random.IntN(registers)
 	c.count++
@@ -165,8 +165,8 @@ func (c *worker) set() error {
 
 func (c *worker) key(r int) int { return 1 + c.number*registers + r }
 
-// get reads a register back: it has what was acknowledged last, or something written since
-// of which that is not known. What is read once counts as known.
+// get reads a register, which has the value acknowledged last, or a later one of which that is not known. A value
+// that was read counts as known from then on.
 func (c *worker) get() error {
 	r := c.random.IntN(registers)
 	got, err := herdtest.Ask(c.conn, fmt.Sprintf("SELECT v FROM registers WHERE k = %d", c.key(r)))
@@ -188,23 +188,23 @@ func (c *worker) holds(r int, got string) error {
 	return nil
 }
 
-// check compares what the clients know with what the lists and registers have.
+// check compares what the clients know with the lists and registers.
 func (c *worker) check(there map[string]int, registers map[int]string) (bad []error) {
 	for e, outcomes := range c.wrote {
 		for _, what := range outcomes {
 			switch n := there[e]; {
 			case n > 1:
-				bad = append(bad, fmt.Errorf("%s is there %d times", e, n))
+				bad = append(bad, fmt.Errorf("element %s is there %d times", e, n))
 			case what == committed && n == 0:
-				bad = append(bad, fmt.Errorf("%s was acknowledged, and is not there", e))
+				bad = append(bad, fmt.Errorf("element %s was acknowledged, but is not there", e))
 			case what == undone && n > 0:
-				bad = append(bad, fmt.Errorf("%s was reported as rolled back, and is there", e))
+				bad = append(bad, fmt.Errorf("element %s was reported as rolled back, but is there", e))
 			}
 		}
 	}
 	for _, pair := range c.pairs {
 		if there[pair[0]] != there[pair[1]] {
-			bad = append(bad, fmt.Errorf("of one transaction %s is there %d times, %s %d times", pair[0], there[pair[0]], pair[1], there[pair[1]]))
+			bad = append(bad, fmt.Errorf("of one transaction element %s is there %d times, but %s %d times", pair[0], there[pair[0]], pair[1], there[pair[1]]))
 		}
 	}
 	for r := range c.newest {
@@ -215,9 +215,9 @@ func (c *worker) check(there map[string]int, registers map[int]string) (bad []er
 	return bad
 }
 
-// TestHistory has clients append to lists and write registers while a node is killed, frozen,
-// stopped or crashes, as a seed says. In the end every acknowledged commit is there once,
-// nothing is of what was reported as rolled back, and of 08007 either.
+// TestHistory has clients that append to lists and write registers while nodes are killed, frozen, stopped or crash, as
+// a seed says. In the end every acknowledged commit is there once, nothing is there that was reported as rolled back,
+// and what got 08007 is there once or not at all.
 func TestHistory(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -265,14 +265,14 @@ func history(t *testing.T, seed uint64) {
 			t.Errorf("client %d: %v", c.number, bad)
 		}
 	}
-	t.Logf("%s mode: %d things done, %d elements there", mode, answers, len(there))
+	t.Logf("%s mode: %d answers, %d elements are there", mode, answers, len(there))
 	if len(there) == 0 {
 		t.Error("nothing was written")
 	}
 }
 
-// hurt does one thing after another to the primary or a standby, and takes it back so far that
-// there is somebody to acknowledge commits.
+// hurt does one thing after another to the primary or a standby, and each time brings back enough nodes for commits to
+// be acknowledged.
 func (w *world) hurt(random *rand.Rand, whole time.Duration) {
 	w.Helper()
 	const faults = 2
@@ -304,7 +304,7 @@ func (w *world) hurt(random *rand.Rand, whole time.Duration) {
 	time.Sleep(whole / 4)
 }
 
-// leads waits until a node that is not the victim is primary.
+// leads waits until a node other than the victim is the primary.
 func (w *world) leads(victim int) (lead string) {
 	w.Helper()
 	w.eventually("there is a primary", func() error {
@@ -314,7 +314,7 @@ func (w *world) leads(victim int) (lead string) {
 				return nil
 			}
 		}
-		return errors.New("there is none")
+		return errors.New("there is no other primary")
 	})
 	return lead
 }

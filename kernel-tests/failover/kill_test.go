@@ -9,8 +9,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestPrimaryDies kills the primary while clients write, read, are inside a transaction, and
-// do nothing. Nobody is disconnected, and nothing acknowledged is lost.
+// TestPrimaryDies kills the primary while clients write, read, are inside a transaction, or are idle. No client is
+// disconnected, and nothing acknowledged is lost.
 func TestPrimaryDies(t *testing.T) {
 	for _, mode := range []string{"transaction", "session", "statement"} {
 		t.Run(mode, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestPrimaryDies(t *testing.T) {
 			}
 			for range 4 {
 				if mode == "statement" {
-					break // which has no transactions of several statements
+					break // this mode has no transactions of several statements
 				}
 				conn := w.connect()
 				w.ask(conn, "BEGIN")
@@ -37,7 +37,7 @@ func TestPrimaryDies(t *testing.T) {
 			killed := time.Now()
 			w.must(w.herd.Slay(0))
 			w.writesAgain(w.connect())
-			t.Logf("writes again after %v", time.Since(killed).Round(time.Millisecond))
+			t.Logf("the writers go on after %v", time.Since(killed).Round(time.Millisecond))
 			time.Sleep(time.Second)
 			for _, conn := range idle {
 				if got := w.ask(conn, "SHOW work_mem"); got != "7MB" {
@@ -47,7 +47,7 @@ func TestPrimaryDies(t *testing.T) {
 			for i, conn := range inside {
 				_, err := herdtest.Ask(conn, []string{"COMMIT", "SELECT 1"}[i%2])
 				if got := code(conn, err); got != "40001" {
-					t.Errorf("a session inside a transaction: %q", got)
+					t.Errorf("a session inside a transaction: got %q", got)
 				}
 				if i%2 == 1 {
 					w.ask(conn, "ROLLBACK")

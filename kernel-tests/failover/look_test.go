@@ -12,9 +12,9 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// What pgherd and its clients see of the nodes.
+// These functions return what pgherd and its clients see of the nodes.
 
-// code is the SQLSTATE of an error; "" if there is none; "lost" if the connection was.
+// code is the SQLSTATE of an error, "" if there is none, or "lost" if the connection has ended.
 func code(conn *pgconn.PgConn, err error) string {
 	f, told := errors.AsType[*pgconn.PgError](err)
 	switch {
@@ -29,10 +29,10 @@ func code(conn *pgconn.PgConn, err error) string {
 // seen is a row of SHOW POOL_NODES.
 type seen struct {
 	status, role, reason string
-	reads                int // that were sent to it
+	reads                int // number of reads that were sent to the node
 }
 
-// nodes is what SHOW POOL_NODES tells.
+// nodes is the answer of SHOW POOL_NODES.
 func (w *world) nodes() map[string]seen {
 	w.Helper()
 	results, err := w.eye.Exec(w.ctx, "SHOW POOL_NODES").ReadAll()
@@ -59,7 +59,7 @@ func (w *world) shows(node string, statuses ...string) (is seen) {
 				return nil
 			}
 		}
-		return fmt.Errorf("it is %+v", is)
+		return fmt.Errorf("the node is %+v", is)
 	})
 	return is
 }
@@ -74,8 +74,8 @@ func (w *world) allUp() {
 
 func name(node int) string { return fmt.Sprint("node", node) }
 
-// primary is the name of the node to which pgherd sends writes. It is asked again if the node
-// is lost meanwhile.
+// primary is the name of the node to which pgherd sends writes. The question is repeated if the node is lost
+// meanwhile.
 func (w *world) primary(conn *pgconn.PgConn) (name string) {
 	w.Helper()
 	w.eventually("the primary answers", func() (err error) {
@@ -90,19 +90,19 @@ func (w *world) primary(conn *pgconn.PgConn) (name string) {
 
 func number(name string) int { return int(name[len(name)-1] - '0') }
 
-// stays fails the test if somebody was promoted, or another primary was found.
+// stays fails the test if a node was promoted, or another primary was found.
 func (w *world) stays(conn *pgconn.PgConn) {
 	w.Helper()
 	if got := w.primary(conn); got != "node0" {
-		w.Errorf("the primary is %s", got)
+		w.Errorf("the primary has changed: it is %s", got)
 	}
 	if log := w.log(); strings.Contains(log, "herd: fail ") || strings.Contains(log, "herd: candidate ") {
 		w.Error("there was a failover")
 	}
 }
 
-// writesAgain inserts rows until one is acknowledged, and returns the name of the primary.
-// What a session has sent to a primary before that was lost may fail once.
+// writesAgain inserts rows until one is acknowledged, and returns the name of the primary. One request that was sent
+// to the lost primary may fail.
 func (w *world) writesAgain(conn *pgconn.PgConn) string {
 	w.Helper()
 	w.eventually("a write is acknowledged", func() error {

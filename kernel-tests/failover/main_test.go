@@ -1,8 +1,8 @@
-// Package failover loses real nodes behind a running pgherd, and checks what its clients
-// see meanwhile and what is in the database afterwards. Each test is a story. Its world is
-// a primary and two standbys, of which one has to acknowledge each commit, and pgherd.
+// Package failover loses real nodes behind a running pgherd, and checks what its clients see meanwhile and what is in
+// the database afterwards. Each test is a scenario with a primary, two standbys, one of which must acknowledge each
+// commit, and pgherd.
 //
-// Waits have generous deadlines; none is a measurement.
+// Waits have generous deadlines, and none is a measurement.
 package failover
 
 import (
@@ -42,17 +42,17 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// worldLimit bounds one test.
+// worldLimit is the deadline of one test.
 const worldLimit = 4 * time.Minute
 
-// Rules of synchronous replication; each node has the same, whoever is promoted.
+// These are the rules of synchronous replication. Each node has the same ones, so any may be promoted.
 const (
 	anyOne   = "ANY 1 (node0, node1, node2)"
 	firstOne = "FIRST 1 (node1, node2, node0)"
 	none     = ""
 )
 
-// scene is what a story begins with.
+// scene is what a test begins with.
 type scene struct {
 	herd   herd.Settings
 	sync   string // synchronous_standby_names
@@ -67,10 +67,10 @@ type world struct {
 	herd  *herd.Herd
 	proxy *herd.Proxy
 	set   herd.ProxySettings
-	eye   *pgconn.PgConn // asks pgherd itself; a log-in would wait for a primary
+	eye   *pgconn.PgConn // sends commands to pgherd; a new log-in would wait for a primary
 }
 
-// start is a world with synchronous replication and these lines of configuration.
+// start makes a world with synchronous replication and these lines of configuration.
 func start(t *testing.T, config ...string) *world {
 	t.Helper()
 	return scene{sync: anyOne, config: config}.start(t)
@@ -104,7 +104,7 @@ func (s scene) start(t *testing.T) *world {
 	return w
 }
 
-// restartProxy stops pgherd, does something, and starts it again at the same port.
+// restartProxy stops pgherd, calls between, and starts pgherd again at the same port.
 func (w *world) restartProxy(between func()) {
 	w.Helper()
 	if err := w.proxy.Stop(); err != nil {
@@ -116,7 +116,7 @@ func (w *world) restartProxy(between func()) {
 	w.eye = w.connect()
 }
 
-// must fails the test if something that the test does to the nodes could not be done.
+// must fails the test if something could not be done to the nodes.
 func (w *world) must(err error) {
 	w.Helper()
 	if err != nil {
@@ -129,7 +129,7 @@ func (w *world) eventually(what string, check func() error) {
 	herdtest.Eventually(w.T, what, check)
 }
 
-// on runs SQL on a node, past pgherd.
+// on runs SQL on a node itself.
 func (w *world) on(node int, sql string) string {
 	w.Helper()
 	out, err := w.herd.ExecOn(w.ctx, node, sql)
@@ -151,7 +151,7 @@ func (w *world) connect() *pgconn.PgConn {
 	return conn
 }
 
-// ask asks something that must not fail.
+// ask sends a query that must not fail.
 func (w *world) ask(conn *pgconn.PgConn, sql string) string {
 	w.Helper()
 	return herdtest.MustAsk(w.T, conn, sql)
@@ -171,6 +171,6 @@ func (w *world) logs(text string) {
 		if strings.Contains(w.log(), text) {
 			return nil
 		}
-		return fmt.Errorf("it does not yet")
+		return fmt.Errorf("the log does not have this text yet")
 	})
 }

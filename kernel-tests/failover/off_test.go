@@ -7,8 +7,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// wantAsBefore kills the primary of a pgherd that does not fail over. Its clients are
-// disconnected, nobody is promoted, and once the primary is back, so is the service.
+// wantAsBefore kills the primary of a pgherd that does not fail over. Its clients are disconnected, no node is
+// promoted, and once the primary is back, clients are served again.
 func (w *world) wantAsBefore() {
 	w.Helper()
 	conn := w.connect()
@@ -16,7 +16,7 @@ func (w *world) wantAsBefore() {
 	w.must(w.herd.Slay(0))
 	_, err := herdtest.Ask(conn, "SELECT 1")
 	if got := code(conn, err); !strings.HasPrefix(got, "lost") {
-		w.Errorf("a client whose primary died: %q", got)
+		w.Errorf("a client whose primary died: got %q", got)
 	}
 	w.must(w.herd.Restart(w.ctx, 0))
 	w.eventually("the primary is used again", func() error {
@@ -35,20 +35,20 @@ func (w *world) wantAsBefore() {
 	}
 }
 
-// TestFailoverIsOff: with failover_mode = off all is as before there was any.
+// TestFailoverIsOff checks that with failover_mode = off all is as before there was a failover.
 func TestFailoverIsOff(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "failover_mode = off")
 	w.wantAsBefore()
 }
 
-// watchRole is a user for sr_check_user that is no superuser.
+// watchRole creates a user for sr_check_user that is no superuser.
 const watchRole = "CREATE ROLE watch LOGIN PASSWORD 'watch'; GRANT pg_monitor TO watch;"
 
 var asWatch = []string{"pool_mode = transaction", "sr_check_user = 'watch'", "sr_check_password = 'watch'", "sr_check_database = 'app'"}
 
-// TestWithoutRights: a user that may not promote a standby is told at the start what it
-// lacks, and failover is off.
+// TestWithoutRights checks that at the start the log says which rights the user lacks for a promotion, and that
+// failover is then off.
 func TestWithoutRights(t *testing.T) {
 	t.Parallel()
 	w := scene{sync: anyOne, sql: watchRole, config: asWatch}.start(t)
@@ -58,8 +58,8 @@ func TestWithoutRights(t *testing.T) {
 	w.wantAsBefore()
 }
 
-// TestLeastRights: with the rights that pgherd names, and no others, a standby is promoted,
-// and the other one follows it.
+// TestLeastRights checks that the rights that pgherd names suffice: a standby is promoted, and the other one follows
+// it.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	w := scene{sync: anyOne, config: asWatch, sql: watchRole + "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch;" +

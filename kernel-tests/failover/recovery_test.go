@@ -11,8 +11,7 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestRecover makes the primary that was lost a standby of the new one, by RECOVER, while a
-// client goes on.
+// TestRecover makes the lost primary a standby of the new one by RECOVER, while a client goes on.
 func TestRecover(t *testing.T) {
 	w := start(t, "admin_users = 'alice'\nrecovery_1st_stage_command = 'recovery_1st_stage'\nrecovery_timeout = 60\n")
 	conn := w.connect()
@@ -24,11 +23,11 @@ func TestRecover(t *testing.T) {
 	primary := int(w.primary(conn)[4] - '0')
 	other := 3 - primary
 	if _, err := herdtest.Ask(conn, fmt.Sprint("RECOVER ", other)); err == nil || !strings.Contains(err.Error(), "PostgreSQL answers there") {
-		t.Errorf("a node that runs: %v", err)
+		t.Errorf("RECOVER of a node that runs: got error %v", err)
 	}
 	_, err := herdtest.Ask(conn, "RECOVER 0")
 	if err == nil || !strings.Contains(err.Error(), "recover node 0, 1st stage: ") || !strings.Contains(err.Error(), "status 127") {
-		t.Errorf("without a script: %v", err)
+		t.Errorf("RECOVER without a script: got error %v", err)
 	}
 	data := w.herd.Nodes()[primary].Dir
 	script(t, data, "recovery_1st_stage", fmt.Sprintf(`set -e
@@ -45,12 +44,12 @@ touch "$3/standby.signal"
 		t.Fatal(err)
 	}
 	if got := herdtest.MustAsk(t, conn, "SHOW POOL_RECOVERY"); got != "0" {
-		t.Errorf("SHOW POOL_RECOVERY tells of node %q", got)
+		t.Errorf("SHOW POOL_RECOVERY shows node %q", got)
 	}
 	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (3)")
 	herdtest.Eventually(t, "the recovered node has it", func() error {
 		if got := w.on(0, "SELECT count(*) FROM ledger WHERE id = 3"); got != "1" {
-			return fmt.Errorf("count %s", got)
+			return fmt.Errorf("the row count is %s", got)
 		}
 		return nil
 	})
@@ -63,7 +62,7 @@ func script(t *testing.T, folder, name, text string) {
 	}
 }
 
-// startWhenAsked starts a node once the script asks for it.
+// startWhenAsked starts a node once the script asks for that.
 func (w *world) startWhenAsked(node int) error {
 	mark := filepath.Join(w.herd.Nodes()[node].Dir, "to-be-started")
 	for {

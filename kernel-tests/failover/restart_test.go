@@ -7,9 +7,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestProxyRestarts stops pgherd after a failover, and starts the old primary while it is
-// down. pgherd believes its state file: of the two nodes that say that they are primary it
-// uses the one that it has promoted.
+// TestProxyRestarts stops pgherd after a failover, and starts the old primary meanwhile. pgherd believes its state
+// file: of the two nodes that say that they are primaries it uses the one that it has promoted.
 func TestProxyRestarts(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction")
@@ -21,15 +20,15 @@ func TestProxyRestarts(t *testing.T) {
 	writing.end(now)
 	w.restartProxy(func() { w.must(w.herd.Restart(w.ctx, 0)) })
 	if got := w.writesAgain(w.connect()); got != name(now) {
-		t.Errorf("the primary is %s, want node %d", got, now)
+		t.Errorf("after the restart the primary is %s, want node %d", got, now)
 	}
 	if is := w.shows("node0", "quarantine"); !strings.Contains(is.reason, "says that it is primary") {
 		t.Errorf("node 0 is %+v", is)
 	}
 }
 
-// TestStateFileIsOld: while pgherd is stopped, its primary dies, and an administrator promotes
-// another node. The state file names a dead primary, and is given up. (pgpool2#48)
+// TestStateFileIsOld checks a state file that names a dead primary, because an administrator has promoted another node
+// while pgherd was stopped. pgherd gives up the file. (pgpool2#48)
 func TestStateFileIsOld(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction")
@@ -45,15 +44,15 @@ func TestStateFileIsOld(t *testing.T) {
 	}
 	w.logs("the status file is given up")
 	if got := w.ask(w.eye, "SELECT count(*) FROM ledger WHERE id = 1"); got != "1" {
-		t.Errorf("%s rows of what was acknowledged", got)
+		t.Errorf("%s acknowledged rows are there", got)
 	}
 	w.shows("node0", "down")
 	w.shows("node1", "up")
 }
 
-// TestStateFileNamesADeadPrimary: while pgherd is stopped, its primary dies, and nobody takes
-// its place. Whoever was primary may be alive where pgherd does not look: nobody is promoted
-// by an old file. A log-in waits, and succeeds once the primary is back.
+// TestStateFileNamesADeadPrimary checks that no node is promoted by an old state file, after the primary has died while
+// pgherd was stopped and no node has taken its place: there may be a living primary that pgherd cannot see. A log-in
+// waits, and succeeds once the primary is back.
 func TestStateFileNamesADeadPrimary(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction")

@@ -11,12 +11,12 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// recorder is a command that writes what it is told as a line of a file, and then runs another.
+// recorder is a command that appends its arguments as a line to a file, and then runs another command.
 func recorder(file, name, then string) string {
 	return fmt.Sprintf("%s = 'echo %s node %%d at %%h %%p, primary %%m at %%H %%r, former %%P >>%s; %s'\n", name, name, file, then)
 }
 
-// lines are what the commands were told.
+// lines are the arguments with which the commands were called.
 func lines(t *testing.T, file string) []string {
 	text, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
@@ -25,9 +25,8 @@ func lines(t *testing.T, file string) []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// TestFailoverCommand: the commands of somebody who comes from Pgpool-II promote the standby that
-// pgherd has chosen, prepare the other one, and are told of a standby that is lost and comes
-// back.
+// TestFailoverCommand checks the commands of a user who comes from Pgpool-II: they promote the standby that pgherd has
+// chosen, prepare the other one, and are called when a standby is lost and comes back.
 func TestFailoverCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "told")
 	w := start(t, recorder(file, "failover_command", `[ %d != 0 ] || PGPASSWORD=postgres psql -h %H -p %r -U postgres -d postgres -c "SELECT pg_promote()"`)+
@@ -38,7 +37,7 @@ func TestFailoverCommand(t *testing.T) {
 		t.Helper()
 		herdtest.Eventually(t, what, func() error {
 			if got := lines(t, file); !slices.Contains(got, what) {
-				return fmt.Errorf("commands were told:\n%s", strings.Join(got, "\n"))
+				return fmt.Errorf("commands were called with:\n%s", strings.Join(got, "\n"))
 			}
 			return nil
 		})
@@ -64,7 +63,7 @@ func TestFailoverCommand(t *testing.T) {
 	told(fmt.Sprintf("follow_primary_command node %d at %s, primary %d at %s, former 0", other, at(other), primary, at(primary)))
 	herdtest.Eventually(t, "the other standby follows", func() error {
 		if got := w.on(primary, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"); got != "1" {
-			return fmt.Errorf("streaming: %s", got)
+			return fmt.Errorf("streaming standbys: %s", got)
 		}
 		return nil
 	})
@@ -73,8 +72,8 @@ func TestFailoverCommand(t *testing.T) {
 	}
 }
 
-// TestFailoverCommandFails: nobody is promoted, the log has the command's output, and clients go
-// on once an administrator has promoted the node that was chosen.
+// TestFailoverCommandFails checks that after a failed command no node is promoted, that the log has the command's
+// output, and that clients go on once an administrator has promoted the chosen node.
 func TestFailoverCommandFails(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "told")
 	w := start(t, "failover_wait_timeout = 60\n"+recorder(file, "failover_command", "echo no route to host; exit 2"))
@@ -89,7 +88,7 @@ func TestFailoverCommandFails(t *testing.T) {
 	})
 	herdtest.Eventually(t, "the log tells", func() error {
 		if log := w.log(); !strings.Contains(log, "failover_command failed") || !strings.Contains(log, "no route to host") {
-			return fmt.Errorf("the log says nothing of it")
+			return fmt.Errorf("the log does not have the command's output")
 		}
 		return nil
 	})

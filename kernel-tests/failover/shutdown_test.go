@@ -9,8 +9,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestPrimaryIsStopped stops the primary as systemctl stop does: its clients are told 57P01.
-// After restart_grace another node takes its place, and nobody is disconnected.
+// TestPrimaryIsStopped stops the primary as systemctl stop does: its clients get 57P01. After restart_grace another
+// node takes its place, and no client is disconnected.
 func TestPrimaryIsStopped(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPrimaryIsStopped(t *testing.T) {
 			w.must(w.herd.Shutdown(0))
 			now := w.promoted(0)
 			if !strings.Contains(w.log(), "after its shutdown") {
-				t.Error("the reason of the failover does not tell of the shutdown")
+				t.Error("the reason of the failover does not mention the shutdown")
 			}
 			if got := w.ask(idle, "SHOW work_mem"); got != "7MB" {
 				t.Errorf("an idle session has work_mem %s", got)
@@ -33,8 +33,7 @@ func TestPrimaryIsStopped(t *testing.T) {
 	}
 }
 
-// TestPrimaryIsRestarted restarts the primary within restart_grace: it stays the primary, and
-// whoever was connected is.
+// TestPrimaryIsRestarted restarts the primary within restart_grace. It stays the primary, and clients stay connected.
 func TestPrimaryIsRestarted(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -55,7 +54,7 @@ func TestPrimaryIsRestarted(t *testing.T) {
 			}
 			wantCode(t, inside, "COMMIT", "40001")
 			if got := w.ask(inside, "SELECT count(*) FROM ledger WHERE id = 77"); got != "0" {
-				t.Errorf("%s rows of a transaction that was lost", got)
+				t.Errorf("%s rows of a lost transaction are there", got)
 			}
 			writing.end(0)
 			w.allUp()
@@ -63,7 +62,7 @@ func TestPrimaryIsRestarted(t *testing.T) {
 	}
 }
 
-// wantCode asks something that has to fail with this SQLSTATE, and to leave the client connected.
+// wantCode sends a statement that must fail with this SQLSTATE, and leave the client connected.
 func wantCode(t *testing.T, conn *pgconn.PgConn, sql, want string) {
 	t.Helper()
 	_, err := herdtest.Ask(conn, sql)

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// TestStandbyDies kills a standby while clients read from it, in every form of the protocol,
-// and write. Nobody is disconnected, no statement fails, and once the standby is back, reads
-// go to it again.
+// TestStandbyDies kills a standby while clients read from it, in every form of the protocol, and write. No client is
+// disconnected, no statement fails, and once the standby is back, reads go to it again.
 func TestStandbyDies(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -31,8 +30,8 @@ func TestStandbyDies(t *testing.T) {
 	}
 }
 
-// TestSlowStandbyIsFrozen freezes a standby: nobody closes its connections. What was asked
-// of it waits for the health check, and is then answered by another node.
+// TestStandbyFreezes freezes a standby, whose connections stay open. Requests that were sent to it wait for the health
+// check, and are then answered by another node.
 func TestStandbyFreezes(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "load_balance_mode = on", "statement_level_load_balance = on", "health_check_timeout = 1")

@@ -9,9 +9,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestSwitchover makes another node the primary while clients write and are inside
-// transactions: no error, nobody is disconnected, nothing is lost; the old primary is a standby
-// once it is started.
+// TestSwitchover makes another node the primary while clients write and are inside transactions. There is no error, no
+// client is disconnected, and nothing is lost. The old primary is a standby once it is started.
 func TestSwitchover(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -23,7 +22,7 @@ func TestSwitchover(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			ended := make(chan error, 1)
 			go func() {
-				time.Sleep(300 * time.Millisecond) // it goes on while new transactions wait
+				time.Sleep(300 * time.Millisecond) // the transaction goes on while new ones wait
 				if _, err := herdtest.Ask(inside, "INSERT INTO ledger VALUES (2)"); err != nil {
 					ended <- err
 					return
@@ -35,7 +34,7 @@ func TestSwitchover(t *testing.T) {
 			herdtest.MustAsk(t, operator, "SWITCHOVER 2")
 			t.Logf("switched over in %v", time.Since(began).Round(time.Millisecond))
 			if err := <-ended; err != nil {
-				t.Errorf("a transaction that was running: %v", err)
+				t.Errorf("a transaction that was running: got error %v", err)
 			}
 			time.Sleep(500 * time.Millisecond)
 			if name := w.primary(operator); name != "node2" {
@@ -57,7 +56,7 @@ func TestSwitchover(t *testing.T) {
 			}
 			herdtest.Eventually(t, "the old primary is a standby", func() error {
 				if got := w.on(2, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'node0' AND state = 'streaming'"); got != "1" {
-					return fmt.Errorf("streaming: %s", got)
+					return fmt.Errorf("streaming standbys: %s", got)
 				}
 				return nil
 			})
@@ -65,21 +64,21 @@ func TestSwitchover(t *testing.T) {
 	}
 }
 
-// TestSwitchoverUndone puts all back if the old primary cannot be stopped.
+// TestSwitchoverUndone checks that the primary stays the primary if it cannot be stopped.
 func TestSwitchoverUndone(t *testing.T) {
 	w := start(t, "admin_users = 'alice'\n")
 	conn := w.connect()
 	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (1)")
 	if _, err := herdtest.Ask(conn, "SWITCHOVER 0"); err == nil || !strings.Contains(err.Error(), "it is the primary already") {
-		t.Errorf("to the primary: %v", err)
+		t.Errorf("a switchover to the primary: got error %v", err)
 	}
-	if err := w.herd.Freeze(2); err != nil { // who is to take over does not answer
+	if err := w.herd.Freeze(2); err != nil { // the node that should take over does not answer
 		t.Fatal(err)
 	}
 	defer w.herd.Thaw(2)
 	_, err := herdtest.Ask(conn, "SWITCHOVER 2")
 	if err == nil || !strings.Contains(err.Error(), "node 0 is the primary still") {
-		t.Errorf("to a node that does not answer: %v", err)
+		t.Errorf("a switchover to a node that does not answer: got error %v", err)
 	}
 	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (2)")
 	if got := w.primary(conn); got != "node0" {

@@ -7,14 +7,13 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestPrimaryAndStandbyDie kills the primary and a standby that may alone have acknowledged
-// commits. Nobody is promoted, reads go on, and once one of the two is back, writes do too.
-// (pgpool2#70)
+// TestPrimaryAndStandbyDie kills the primary and a standby that may be the only one to have acknowledged some commits.
+// No node is promoted, reads go on, and once one of the two is back, writes do, too. (pgpool2#70)
 func TestPrimaryAndStandbyDie(t *testing.T) {
 	for _, c := range []struct {
 		name, sync string
 		back       int
-		primary    string // "": whoever
+		primary    string // "" if any may be
 	}{
 		{"ANY, the standby is back", anyOne, 1, ""},
 		{"ANY, the primary is back", anyOne, 0, "node0"},
@@ -40,7 +39,7 @@ func TestPrimaryAndStandbyDie(t *testing.T) {
 			w.logs("no promotion: ")
 			reading.gets(20, "node2")
 			login := make(chan error, 1)
-			go func() { // which waits, and succeeds
+			go func() { // this log-in waits, and succeeds
 				conn, err := herdtest.Connect(w.dsn())
 				if err == nil {
 					_, err = herdtest.Ask(conn, "SELECT 1")
@@ -54,7 +53,7 @@ func TestPrimaryAndStandbyDie(t *testing.T) {
 				t.Errorf("the primary is %s", got)
 			}
 			if err := <-login; err != nil {
-				t.Errorf("a log-in while there was no primary: %v", err)
+				t.Errorf("a log-in while there was no primary: got error %v", err)
 			}
 			if got := w.ask(idle, "SHOW work_mem"); got != "7MB" {
 				t.Errorf("an idle session has work_mem %s", got)
@@ -65,7 +64,7 @@ func TestPrimaryAndStandbyDie(t *testing.T) {
 	}
 }
 
-// TestAllDie kills all nodes, and starts them again: they come back by themselves.
+// TestAllDie kills all nodes and starts them again. They come back without an administrator.
 func TestAllDie(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "failover_wait_timeout = 60", "auto_failback = on")
@@ -86,7 +85,7 @@ func TestAllDie(t *testing.T) {
 	}
 	writing.end(number(got))
 	for n := range w.herd.Nodes() {
-		if got == "node0" || n != 0 { // else the old primary is in quarantine
+		if got == "node0" || n != 0 { // otherwise the old primary is in quarantine
 			w.shows(name(n), "up")
 		}
 	}
