@@ -14,8 +14,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// nonsense is what is sent to the port instead of a start-up packet, and the
-// SQLSTATE of the answer; there is none where the client could not read it.
+// nonsense is what is sent to the port instead of a start-up packet, with the SQLSTATE of the answer. There is none if
+// the client could not read it.
 var nonsense = []struct {
 	name string
 	sent []byte
@@ -26,7 +26,7 @@ var nonsense = []struct {
 	{"zeros", make([]byte, 64), "08P01"},
 	{"HTTP", []byte("GET / HTTP/1.1\r\nHost: db\r\n\r\n"), "08P01"},
 	{"SSH", []byte("SSH-2.0-OpenSSH_9.2\r\n"), "08P01"},
-	{"length bomb", []byte{0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0}, "08P01"},
+	{"huge length", []byte{0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0}, "08P01"},
 	{"negative length", []byte{0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0}, "08P01"},
 	{"length of 4", []byte{0, 0, 0, 4}, "08P01"},
 	{"over 10,000 bytes", startup(protocol30, "user", "alice", "application_name", strings.Repeat("x", 10000)), "08P01"},
@@ -55,7 +55,7 @@ func TestNonsenseAsFirstPacket(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.sent == nil || c.want == "" {
-				conn.(*net.TCPConn).CloseWrite() // it sends nothing more
+				conn.(*net.TCPConn).CloseWrite() // the client sends nothing more
 			}
 			wantEnd(t, c.name, conn, c.want)
 			conn.Close()
@@ -67,25 +67,25 @@ func TestNonsenseAsFirstPacket(t *testing.T) {
 	})
 }
 
-// wantEnd reads up to the end of the connection. An error of this SQLSTATE has to come before it.
+// wantEnd reads up to the end of the connection, before which an error of this SQLSTATE must come.
 func wantEnd(t *testing.T, name string, conn net.Conn, want string) {
 	t.Helper()
 	got, rest, err := endOf(conn)
 	if err != nil {
-		t.Errorf("%s: %v", name, err)
+		t.Errorf("%s: got error %v", name, err)
 	}
 	if got != want {
-		t.Errorf("%s: SQLSTATE %q, want %q (last read %q)", name, got, want, rest)
+		t.Errorf("%s: got SQLSTATE %q, want %q (last bytes read: %q)", name, got, want, rest)
 	}
 }
 
-// endOf is the last error before the end of the connection, which has to come.
+// endOf returns the last error before the end of the connection, which must come.
 func endOf(conn net.Conn) (code, last string, err error) {
 	all, err := io.ReadAll(conn)
 	if errors.Is(err, net.ErrClosed) || err != nil && !isReset(err) {
 		return "", string(all), err
 	}
-	all = []byte(strings.TrimLeft(string(all), "NS\x00")) // answers to SSLRequest
+	all = []byte(strings.TrimLeft(string(all), "NS\x00")) // these are the answers to SSLRequest
 	for len(all) >= 5 {
 		n := int(binary.BigEndian.Uint32(all[1:])) + 1
 		if n > len(all) {
@@ -101,7 +101,7 @@ func endOf(conn net.Conn) (code, last string, err error) {
 
 func isReset(err error) bool { return strings.Contains(err.Error(), "reset by peer") }
 
-// wrongMessages come in the middle of a session.
+// wrongMessages are sent in the middle of a session.
 var wrongMessages = []struct {
 	name string
 	sent []byte
@@ -112,7 +112,7 @@ var wrongMessages = []struct {
 	{"length of 3", []byte{'Q', 0, 0, 0, 3}, "08P01"},
 	{"length of 0", []byte{'Q', 0, 0, 0, 0}, "08P01"},
 	{"negative length", []byte{'Q', 0xff, 0xff, 0xff, 0xff}, "08P01"},
-	{"length bomb", []byte{'S', 0x3f, 0xff, 0xff, 0xff}, "08P01"},
+	{"huge length", []byte{'S', 0x3f, 0xff, 0xff, 0xff}, "08P01"},
 	{"password", message('p', []byte("alice\x00")...), "08P01"},
 	{"start-up packet", startup(protocol30, "user", "alice"), "08P01"},
 }
@@ -140,7 +140,7 @@ func TestNonsenseWithinSession(t *testing.T) {
 	})
 }
 
-// dialogue is a typical client's side of a session, after its start-up packet.
+// dialogue is a typical client's part of a session, after its start-up packet.
 func dialogue() []byte {
 	parse := message('P', []byte("s\x00SELECT $1::text, pg_backend_pid()\x00\x00\x00")...)
 	bind := message('B', []byte("\x00s\x00\x00\x00\x00\x01\x00\x00\x00\x02hi\x00\x00")...)
@@ -149,7 +149,7 @@ func dialogue() []byte {
 		query("SELECT count(*) FROM d; SELECT 1/0"), query("ROLLBACK"), message('X'))
 }
 
-// A client vanishes after each byte of a dialogue, by a FIN or a RST, with its
+// TestClientVanishesAfterEachByte has a client that vanishes after each byte of a dialogue, by a FIN or a RST, with its
 // answers read or not.
 func TestClientVanishesAfterEachByte(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
@@ -178,11 +178,11 @@ func TestClientVanishesAfterEachByte(t *testing.T) {
 			if _, err := conn.Write(talk[:k/2]); err != nil {
 				return err
 			}
-			if k%3 == 0 { // it reads something first
+			if k%3 == 0 { // the client reads something first
 				if err := conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
 					return err
 				}
-				_, _ = conn.Read(make([]byte, 1024)) // nothing may have come
+				_, _ = conn.Read(make([]byte, 1024)) // nothing may have arrived
 			}
 			return nil
 		})
@@ -192,11 +192,12 @@ func TestClientVanishesAfterEachByte(t *testing.T) {
 		progress(t, l, 3)
 		endLoad(t, l)
 		allIdle(t, proxy)
-		t.Logf("%d sessions cut off; %d servers afterwards", len(start)+2*len(talk), settled(t, proxy))
+		t.Logf("%d sessions were cut off; there are %d servers afterwards", len(start)+2*len(talk), settled(t, proxy))
 	})
 }
 
-// The same dialogue gets all answers if it is sent as a whole. This shows that the test above is right.
+// TestDialogueIsAnswered checks that the same dialogue gets all answers if it is sent as a whole. This shows that the
+// test above is right.
 func TestDialogueIsAnswered(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -213,7 +214,7 @@ func TestDialogueIsAnswered(t *testing.T) {
 		}
 		const want = "TDCZ" + "12TDCZ" + "CCGCZ" + "TDCEZ" + "CZ"
 		if got := strings.ReplaceAll(string(kinds), "S", ""); got != want {
-			t.Errorf("answers %s, want %s", got, want)
+			t.Errorf("got answers %s, want %s", got, want)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// behindTimes is how often a cancel is sent right behind its statement, each way.
+// behindTimes is the number of cancels that are sent right behind their statement, in each way.
 const behindTimes = 60
 
 // asleep is the statement. It would sleep for longer than the test waits.
@@ -24,8 +24,8 @@ func extendedly(sql string) []byte {
 	return append(b, message('S')...)
 }
 
-// A cancel that is sent right behind its statement cancels that, whatever pgherd has to
-// do before it runs, and nothing that is sent later.
+// TestCancelRightBehind checks that a cancel that is sent right behind its statement cancels that statement, whatever
+// pgherd has to do before it runs, and nothing that is sent later.
 func TestCancelRightBehind(t *testing.T) {
 	modes := map[string]string{
 		"session":     "pool_mode = session\n",
@@ -49,9 +49,8 @@ func TestCancelRightBehind(t *testing.T) {
 	}
 }
 
-// cancelsBehind cancels the statement outside and inside of a block, on a server that has
-// to be brought to the client's settings first, and, if others take all servers, while it
-// waits for one.
+// cancelsBehind cancels the statement outside and inside of a block, on a server that must first be brought to the
+// client's settings, and, if other clients have all servers, while it waits for one.
 func cancelsBehind(t *testing.T, proxy *herd.Proxy, statement []byte, shared bool) {
 	conn, key, err := rawStart(proxy, protocol30)
 	if err != nil {
@@ -88,7 +87,7 @@ func cancelsBehind(t *testing.T, proxy *herd.Proxy, statement []byte, shared boo
 			rawMust(t, conn, "ROLLBACK")
 		}
 		if got := rawMust(t, conn, "SELECT current_setting('work_mem')"); got != "5MB" {
-			t.Errorf("afterwards work_mem is %q", got)
+			t.Errorf("after the cancel work_mem is %q", got)
 		}
 	}
 }
@@ -97,7 +96,7 @@ func rawMust(t *testing.T, conn net.Conn, sql string) string {
 	t.Helper()
 	got, err := rawAsk(conn, sql)
 	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
+		t.Fatalf("%s: got error %v", sql, err)
 	}
 	return got
 }
@@ -118,6 +117,6 @@ func behind(t *testing.T, what string, conn net.Conn, key cancelKey, proxy *herd
 		if err != nil && sqlstate(err) == "" {
 			err = errors.Join(errHung, err)
 		}
-		t.Fatalf("%s: %v, want SQLSTATE 57014", what, err)
+		t.Fatalf("%s: got error %v, want SQLSTATE 57014", what, err)
 	}
 }

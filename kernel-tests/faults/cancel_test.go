@@ -14,13 +14,13 @@ import (
 
 const (
 	cancelServers = 6
-	cancelVictims = 6 // ask, and never cancel
-	cancelSelves  = 6 // cancel what they asked for, at any moment of their lives
+	cancelVictims = 6 // number of clients that ask, and never cancel
+	cancelSelves  = 6 // number of clients that cancel their own queries, at any moment
 	cancelFor     = 4 * time.Second
 )
 
-// Many clients share few servers, and some of them cancel. No client that has not
-// asked for it is ever cancelled (I10).
+// TestCancelHammer has many clients that share few servers, and of which some cancel. No query is ever canceled whose
+// client has not asked for it (I10).
 func TestCancelHammer(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
@@ -36,9 +36,9 @@ func TestCancelHammer(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		t.Logf("%d answers to bystanders; of %d own cancels %d hit", h.answers.Load(), h.cancels.Load(), h.hits.Load())
+		t.Logf("%d answers to bystanders; of %d cancels of own queries %d were in time", h.answers.Load(), h.cancels.Load(), h.hits.Load())
 		if h.hits.Load() == 0 || h.answers.Load() == 0 {
-			t.Error("nothing was tested")
+			t.Error("no cancel was in time, so nothing was tested")
 		}
 		allIdle(t, proxy)
 		settled(t, proxy)
@@ -51,8 +51,8 @@ type hammer struct {
 	answers, cancels, hits atomic.Int64
 }
 
-// victim asks short questions, each on a new connection. Meanwhile cancel requests
-// with its number and a wrong key are sent.
+// victim sends short queries, each on a new connection. Meanwhile cancel requests with its number and a wrong key are
+// sent.
 func (h *hammer) victim(i int) error {
 	for n := 0; time.Now().Before(h.until); n++ {
 		version := []uint32{protocol30, protocol32}[n%2]
@@ -81,7 +81,7 @@ func (h *hammer) victim(i int) error {
 	return nil
 }
 
-// wrongKey is a wrong key, which is much like the right one or has the number of another client.
+// wrongKey returns a wrong key, which is like the right one, or has the number of another client.
 func wrongKey(k cancelKey) cancelKey {
 	key := slices.Clone(k.key)
 	switch rand.IntN(4) {
@@ -97,8 +97,7 @@ func wrongKey(k cancelKey) cancelKey {
 	return cancelKey{k.pid, key}
 }
 
-// self cancels by its right key: while its query runs, when that is over, and
-// when it has left.
+// self sends cancels with its right key: while its query runs, when that has ended, and when the client has left.
 func (h *hammer) self(i int) error {
 	for n := i; time.Now().Before(h.until); n++ {
 		version := []uint32{protocol30, protocol32}[n%2]
@@ -117,7 +116,7 @@ func (h *hammer) self(i int) error {
 		} else if err != nil {
 			return fmt.Errorf("canceller: %w", err)
 		}
-		vanish(conn, n%3 == 0) // its cancel may be on its way: the server must wait for it
+		vanish(conn, n%3 == 0) // its cancel may be on its way, and the server must wait for it
 		if err := <-canceled; err != nil {
 			return err
 		}
@@ -126,7 +125,8 @@ func (h *hammer) self(i int) error {
 	return nil
 }
 
-// The keys of protocol 3.0 and 3.2 have the lengths of these versions, and both cancel.
+// TestCancelByEitherKey checks that the keys of protocol 3.0 and 3.2 have the lengths of these versions, and that both
+// cancel.
 func TestCancelByEitherKey(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -137,7 +137,7 @@ func TestCancelByEitherKey(t *testing.T) {
 			}
 			defer conn.Close()
 			if n := len(key.key); n < size[0] || n > size[1] {
-				t.Errorf("protocol %x: a key of %d bytes", version, n)
+				t.Errorf("protocol %x: the key has %d bytes", version, n)
 			}
 			canceled := make(chan error, 1)
 			go func() {
@@ -150,7 +150,7 @@ func TestCancelByEitherKey(t *testing.T) {
 				t.Error(err)
 			}
 			if got, err := rawAsk(conn, "SELECT 'usable'"); err != nil || got != "usable" {
-				t.Errorf("afterwards %q, %v", got, err)
+				t.Errorf("after the cancel: got %q, error %v", got, err)
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// signalWays are the ways to name the process.
+// signalWays are the ways in which a statement names the process.
 var signalWays = map[string]func(conn *pgconn.PgConn, function string, number uint32) (string, error){
 	"simple": func(conn *pgconn.PgConn, function string, number uint32) (string, error) {
 		return ask(conn, fmt.Sprintf("SELECT %s(%d)", function, number))
@@ -29,7 +29,7 @@ var signalWays = map[string]func(conn *pgconn.PgConn, function string, number ui
 	},
 }
 
-// asked runs a statement in the extended protocol, with one parameter, or none.
+// asked runs a statement in the extended protocol, with one parameter or none.
 func asked(conn *pgconn.PgConn, sql string, value []byte, format int16) (string, error) {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()
@@ -44,8 +44,8 @@ func asked(conn *pgconn.PgConn, sql string, value []byte, format int16) (string,
 	return string(result.Rows[0][0]), nil
 }
 
-// A signal to the number that a client was told reaches the server that the client has at that
-// moment. It concerns this session and no other, also if the client has no server.
+// TestSignalToAClient checks that a signal to the number that a client was told reaches the server that the client has
+// at that moment. It concerns this session and no other, even if the client has no server.
 func TestSignalToAClient(t *testing.T) {
 	for _, balanced := range []bool{false, true} {
 		t.Run(fmt.Sprint("balanced ", balanced), func(t *testing.T) {
@@ -72,7 +72,7 @@ func signalsClients(t *testing.T, proxy *herd.Proxy, send func(*pgconn.PgConn, s
 	sent := func(function string, number uint32) {
 		t.Helper()
 		if got, err := send(sender, function, number); err != nil || got != "t" {
-			t.Errorf("%s: %q, %v", function, got, err)
+			t.Errorf("%s: got %q, error %v", function, got, err)
 		}
 	}
 	victim := connect(t, proxy)
@@ -85,9 +85,9 @@ func signalsClients(t *testing.T, proxy *herd.Proxy, send func(*pgconn.PgConn, s
 	sent("pg_cancel_backend", victim.PID())
 	wantState(t, <-sleeper, "57014")
 	mustAsk(t, victim, "SELECT 1")
-	sent("pg_cancel_backend", victim.PID()) // nothing runs there
+	sent("pg_cancel_backend", victim.PID()) // no statement runs there
 	mustAsk(t, victim, "SELECT 1")
-	sent("pg_terminate_backend", victim.PID()) // it has no server
+	sent("pg_terminate_backend", victim.PID()) // the client has no server
 	endsWith(t, victim, "57P01")
 
 	inside := connect(t, proxy)
@@ -98,17 +98,17 @@ func signalsClients(t *testing.T, proxy *herd.Proxy, send func(*pgconn.PgConn, s
 
 	super := connectAs(t, proxy, herd.Superuser, "")
 	if _, err := send(sender, "pg_terminate_backend", super.PID()); sqlstate(err) != "42501" {
-		t.Errorf("a superuser was signaled: %v", err)
+		t.Errorf("a signal to a superuser: got error %v", err)
 	}
 	mustAsk(t, super, "SELECT 1")
 	if got, err := send(sender, "pg_cancel_backend", 1<<30); err != nil || got != "f" {
-		t.Errorf("a number that no process has: %q, %v", got, err)
+		t.Errorf("a number that no process has: got %q, error %v", got, err)
 	}
 	_, err := send(sender, "pg_terminate_backend", sender.PID())
 	wantState(t, err, "57P01")
 }
 
-// sleeps is nil if a node runs the client's statement.
+// sleeps returns nil if a node runs the client's statement.
 func sleeps(number uint32) error {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()
@@ -118,5 +118,5 @@ func sleeps(number uint32) error {
 			return err
 		}
 	}
-	return errors.New("it does not")
+	return errors.New("no node runs the client's statement")
 }

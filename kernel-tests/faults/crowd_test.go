@@ -17,7 +17,7 @@ const (
 	crowdTurns   = 6
 )
 
-// Two thousand clients share twenty servers. Each has its own settings and prepared
+// TestCrowdSharesServers has two thousand clients that share twenty servers. Each has its own settings and prepared
 // statements on every server, and none waits too long.
 func TestCrowdSharesServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
@@ -36,7 +36,7 @@ func TestCrowdSharesServers(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		t.Logf("%d turns in %v", crowdClients*(crowdTurns+2), time.Since(began).Round(time.Millisecond))
+		t.Logf("%d turns were done in %v", crowdClients*(crowdTurns+2), time.Since(began).Round(time.Millisecond))
 		wantAtMost(t, most(), crowdServers)
 		logWaits(t, proxy)
 		for _, conn := range all {
@@ -47,15 +47,15 @@ func TestCrowdSharesServers(t *testing.T) {
 	})
 }
 
-// dweller is one of these clients. Its settings and prepared statements differ from those
-// that other clients have under the same names.
+// dweller is one of these clients. Its settings and prepared statements differ from those that other clients have under
+// the same names.
 type dweller struct {
 	conn   net.Conn
 	random *rand.Rand
 	i      int
-	name   string // of its rows
-	month  string // what 01/02 means to it
-	rows   int    // it has written
+	name   string // the name in its rows
+	month  string // the month of 01/02 under its DateStyle
+	rows   int    // number of rows that it has written
 }
 
 func newDweller(tag uint32, i int, conn net.Conn) *dweller {
@@ -84,7 +84,7 @@ func (d *dweller) setting() error { return d.wantAnswer(d.memory(), "SHOW work_m
 // memory is an odd number of kB, because PostgreSQL shows 1024 kB as 1 MB.
 func (d *dweller) memory() string { return fmt.Sprintf("%dkB", 1001+2*d.i) }
 
-// meaning is a text that all clients use, and whose meaning depends on the settings.
+// meaning checks a text that all clients use, and whose result depends on the settings.
 func (d *dweller) meaning() error { return d.wantBound(d.month, "month") }
 
 func (d *dweller) prepared() error {
@@ -92,7 +92,7 @@ func (d *dweller) prepared() error {
 	return d.wantBound(fmt.Sprint(n+d.i%7), "plus", fmt.Sprint(n))
 }
 
-// prepare prepares statements that differ between clients under names that all clients use.
+// prepare prepares statements that differ between clients, under names that all clients use.
 func (d *dweller) prepare() error {
 	var b []byte
 	b = append(b, parseMessage("month", "SELECT extract(month FROM date '01/02/2024')::int")...)
@@ -106,7 +106,7 @@ func (d *dweller) unnamed() error {
 	return d.wantReply("unnamed "+n, b)
 }
 
-// transaction sees its own row, and its settings for the time being.
+// transaction checks that a transaction sees its own row and its temporary settings.
 func (d *dweller) transaction() error {
 	const local = "BEGIN; SET LOCAL work_mem = '9999kB'; SHOW work_mem"
 	if err := d.wantAnswer("9999kB", local); err != nil {
@@ -147,7 +147,7 @@ func (d *dweller) wantReply(want string, request []byte) error {
 	}
 	got, err := readValue(d.conn)
 	if err == nil && got != want {
-		err = fmt.Errorf("%w: %q, want %q", errWrong, got, want)
+		err = fmt.Errorf("%w: got %q, want %q", errWrong, got, want)
 	}
 	return err
 }

@@ -6,8 +6,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A client that has sent Flush but no Sync has a transaction open, which PostgreSQL ends
-// at the Sync. Until then no other client gets the server (I1, I2).
+// TestFlushedButNotSynced checks that no other client gets the server of a client that has sent Flush but no Sync. Its
+// transaction is open, and PostgreSQL ends it at the Sync (I1, I2).
 func TestFlushedButNotSynced(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: oneServer + "io_engine = " + engine})
@@ -24,7 +24,7 @@ func TestFlushedButNotSynced(t *testing.T) {
 		}
 		for _, want := range []byte("12C") {
 			if kind, _, err := readMessage(conn); err != nil || kind != want {
-				t.Fatalf("got %q, %v; want %q", kind, err, want)
+				t.Fatalf("got %q, error %v; want %q", kind, err, want)
 			}
 		}
 		other := connect(t, proxy)

@@ -20,11 +20,11 @@ const (
 	busyClients  = 50
 	loginsAtOnce = 32
 	serverLimit  = busyClients + 10
-	busyRest     = 200 * time.Millisecond // so that there is a processor left for the others
+	busyRest     = 200 * time.Millisecond // pause of busy clients, which leaves processor time for the others
 )
 
-// Thousands of clients that have no server are connected beside busy ones, and each
-// is answered when it asks. They log in by SCRAM, as the busy ones do.
+// TestManyIdleClients connects thousands of clients that have no server beside busy ones. Each is answered when it
+// asks. They log in by SCRAM, as the busy ones do.
 func TestManyIdleClients(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA,
@@ -42,7 +42,7 @@ func TestManyIdleClients(t *testing.T) {
 		most := watchServers(t)
 		began = time.Now()
 		answerMany(t, idle)
-		t.Logf("all %d asked, in %v", len(idle), time.Since(began).Round(time.Millisecond))
+		t.Logf("all %d idle clients were answered, in %v", len(idle), time.Since(began).Round(time.Millisecond))
 		progress(t, busy, 1)
 		if n := most(); n > serverLimit {
 			t.Errorf("PostgreSQL had %d connections, max_node_connections is %d", n, serverLimit)
@@ -55,7 +55,7 @@ func TestManyIdleClients(t *testing.T) {
 	})
 }
 
-// each runs work for 0..n-1, a few at a time, and returns the first error.
+// each calls work for 0 to n-1, a few at a time, and returns the first error.
 func each(n, atOnce int, work func(i int) error) error {
 	var next, failures atomic.Int64
 	var first error
@@ -95,7 +95,7 @@ func logInMany(t *testing.T, p *herd.Proxy, n int) []net.Conn {
 	return all
 }
 
-// answerMany lets each client ask and leave, so that others get its server.
+// answerMany lets each client send a query and leave, so that others get its server.
 func answerMany(t *testing.T, all []net.Conn) {
 	t.Helper()
 	err := each(len(all), loginsAtOnce, func(i int) error {
@@ -106,7 +106,7 @@ func answerMany(t *testing.T, all []net.Conn) {
 		want := strconv.Itoa(i)
 		got, err := rawAsk(all[i], "SELECT "+want)
 		if err == nil && got != want {
-			err = fmt.Errorf("%w: %q, want %q", errWrong, got, want)
+			err = fmt.Errorf("%w: got %q, want %q", errWrong, got, want)
 		}
 		if err == nil {
 			_, err = all[i].Write(message('X'))
@@ -118,8 +118,8 @@ func answerMany(t *testing.T, all []net.Conn) {
 	}
 }
 
-// watchServers counts, until it is stopped, the connections that pgherd has made for
-// clients. A server that was told to end is not counted while it is ending.
+// watchServers counts, until it is stopped, the connections that pgherd has made for clients. A server that was told to
+// end does not count while it is ending.
 func watchServers(t *testing.T) (most func() int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

@@ -18,14 +18,14 @@ import (
 
 const loadClients = 12
 
-// endLoad ends l. Its clients must have got only right answers.
+// endLoad ends l, whose clients must have got only right answers.
 func endLoad(t *testing.T, l *load) {
 	t.Helper()
 	if err := l.end(); err != nil {
 		t.Fatal(err)
 	}
 	right, broken := l.answers()
-	t.Logf("%d clients: %d right answers, %d times cut off", len(l.clients), right, broken)
+	t.Logf("%d clients: %d right answers, %d connections cut off", len(l.clients), right, broken)
 }
 
 func progress(t *testing.T, l *load, n int64) {
@@ -38,12 +38,12 @@ func progress(t *testing.T, l *load, n int64) {
 func (l *load) mustBreak(t *testing.T) {
 	t.Helper()
 	if _, broken := l.answers(); broken == 0 {
-		t.Error("no client noticed it, so nothing was tested")
+		t.Error("no client has had an error, so nothing was tested")
 	}
 }
 
-// When a server process is killed PostgreSQL ends all others as well and recovers.
-// Every client gets an error, and goes on afterwards.
+// TestServerProcessIsKilled kills a server process, after which PostgreSQL ends all others, too, and recovers. Every
+// client gets an error, and goes on afterwards.
 func TestServerProcessIsKilled(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -59,7 +59,7 @@ func TestServerProcessIsKilled(t *testing.T) {
 		}
 		eventually(t, "a client is cut off", func() error {
 			if _, broken := l.answers(); broken == 0 {
-				return errors.New("nobody was")
+				return errors.New("no client was disconnected")
 			}
 			return nil
 		})
@@ -79,7 +79,7 @@ func TestPostgreSQLIsKilledAndRestarted(t *testing.T) {
 		if err := world.herd.Kill(0); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(1500 * time.Millisecond) // so that probes see it too
+		time.Sleep(1500 * time.Millisecond) // this gives probes the time to see it, too
 		if err := world.herd.Restart(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestPgherdIsKilled(t *testing.T) {
 	})
 }
 
-// childVariable makes this program a number of clients that work until killed.
+// childVariable makes this program run clients that work until it is killed.
 const childVariable = "FAULTS_CHILD_DSN"
 
 const childClients = 6
@@ -123,7 +123,7 @@ func childMain() int {
 	return 1
 }
 
-// startChild returns once the child's clients are all at work.
+// startChild starts the child, and returns once all its clients work.
 func startChild(t *testing.T, dsn string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -139,13 +139,13 @@ func startChild(t *testing.T, dsn string) *exec.Cmd {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "working\n" {
-		t.Fatalf("child says %q, %v", line, err)
+		t.Fatalf("the child printed %q, error %v", line, err)
 	}
 	return cmd
 }
 
-// Clients that are killed in the middle of queries, pipelines, transactions
-// and copies disturb no other client, and no server of theirs is left.
+// TestClientsAreKilled kills clients in the middle of queries, pipelines, transactions and copies. That disturbs no
+// other client, and none of their servers is left.
 func TestClientsAreKilled(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -161,11 +161,11 @@ func TestClientsAreKilled(t *testing.T) {
 		progress(t, l, 10)
 		endLoad(t, l)
 		allIdle(t, proxy)
-		t.Logf("%d servers afterwards", settled(t, proxy))
+		t.Logf("there are %d servers afterwards", settled(t, proxy))
 	})
 }
 
-// The end of a server that is in use ends only its session.
+// TestServerIsTerminatedInUse checks that the end of a server that is in use ends only its session.
 func TestServerIsTerminatedInUse(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "")
@@ -202,7 +202,8 @@ func isActive(t *testing.T, pid string) error {
 	return nil
 }
 
-// An idle server that ends is never handed out, also not to the other worker.
+// TestServerIsTerminatedWhileIdle checks that an idle server that ends is never given to a client, even on the other
+// worker.
 func TestServerIsTerminatedWhileIdle(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "workers = 2\nmax_node_connections = 1")
@@ -211,12 +212,12 @@ func TestServerIsTerminatedWhileIdle(t *testing.T) {
 			conn := connect(t, proxy)
 			pid := mustAsk(t, conn, "SELECT pg_backend_pid()")
 			if pid == last {
-				t.Fatalf("round %d: server %s was handed out after its end", round, pid)
+				t.Fatalf("round %d: server %s was given to a client after its end", round, pid)
 			}
 			closeConn(conn)
 			eventually(t, "the server is idle", func() error {
-				if wait := direct(t, "SELECT query FROM pg_stat_activity WHERE state = 'idle' AND pid = "+pid); !strings.Contains(wait, "setseed") { // the last of a reset
-					return fmt.Errorf("last query of %s: %q", pid, wait)
+				if wait := direct(t, "SELECT query FROM pg_stat_activity WHERE state = 'idle' AND pid = "+pid); !strings.Contains(wait, "setseed") { // this is the last statement of a reset
+					return fmt.Errorf("the last query of %s is %q", pid, wait)
 				}
 				return nil
 			})

@@ -18,7 +18,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// own is a pgherd that the test itself runs, so that the test sees how it ends.
+// own is a pgherd that the test itself starts, so that the test sees how it ends.
 type own struct {
 	*herd.Proxy // its address; the herd does not stop it
 	cmd         *exec.Cmd
@@ -26,7 +26,7 @@ type own struct {
 	log         string
 }
 
-// prepare makes a folder with a configuration to run pgherd with.
+// prepare makes a folder with a configuration for pgherd.
 func prepare(t *testing.T, config string) *herd.Proxy {
 	t.Helper()
 	model, err := herd.StartProxy(t.Context(), herd.ProxySettings{Binary: world.binary, Nodes: world.herd.Nodes()[:1], HBA: trustHBA, Config: proxyConfig + config})
@@ -68,7 +68,7 @@ func startOwn(t *testing.T, config string) *own {
 		close(o.ended)
 	}()
 	t.Cleanup(func() {
-		_ = o.cmd.Process.Kill() // an error says that it has ended
+		_ = o.cmd.Process.Kill() // an error means that it has ended
 		<-o.ended
 		if t.Failed() {
 			log, err := os.ReadFile(o.log)
@@ -95,24 +95,24 @@ func (o *own) wantStopped(t *testing.T, mode string) {
 		t.Fatalf("pgherd still runs after %v", settleLimit)
 	}
 	if code := o.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d (%v)", code, o.cmd.ProcessState)
+		t.Errorf("the exit code is %d (%v), want 0", code, o.cmd.ProcessState)
 	}
 	if _, err := os.Stat(filepath.Join(o.Dir, "pgherd.pid")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the pid file is still there: %v", err)
 	}
 	log, err := os.ReadFile(o.log)
 	if err != nil || !strings.Contains(string(log), "stopping mode="+mode) || !strings.HasSuffix(string(log), "stopped\n") {
-		t.Errorf("the log does not tell of a %s stop, %v", mode, err)
+		t.Errorf("the log does not have a %s stop, error %v", mode, err)
 	}
 }
 
-// A smart stop takes no new clients and waits for the others.
+// TestSmartStop checks that a smart stop accepts no new clients and waits for the connected ones.
 func TestSmartStop(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		o := startOwn(t, "io_engine = "+engine)
 		pid, err := os.ReadFile(filepath.Join(o.Dir, "pgherd.pid"))
 		if err != nil || strings.TrimSpace(string(pid)) != strconv.Itoa(o.cmd.Process.Pid) {
-			t.Errorf("pid file says %q, %v, and it is %d", pid, err, o.cmd.Process.Pid)
+			t.Errorf("the pid file has %q, error %v, want %d", pid, err, o.cmd.Process.Pid)
 		}
 		conn := connect(t, o.Proxy)
 		mustAsk(t, conn, "BEGIN; INSERT INTO log VALUES ('smart', 1)")
@@ -121,7 +121,7 @@ func TestSmartStop(t *testing.T) {
 			late, err := tryConnect(o.Proxy, herd.User, "")
 			if err == nil {
 				closeConn(late)
-				return errors.New("one was let in")
+				return errors.New("a new client was accepted")
 			}
 			if !errors.Is(err, syscall.ECONNREFUSED) {
 				return err
@@ -130,7 +130,7 @@ func TestSmartStop(t *testing.T) {
 		})
 		mustAsk(t, conn, "DELETE FROM log; COMMIT")
 		if got := mustAsk(t, conn, "SELECT 'still served'"); got != "still served" {
-			t.Errorf("got %q", got)
+			t.Errorf("the connected client got %q", got)
 		}
 		closeConn(conn)
 		o.wantStopped(t, "smart")
@@ -143,13 +143,13 @@ func wantNoServers(t *testing.T) {
 	eventually(t, "no server is left", func() error {
 		pids, err := inPostgres(t.Context())
 		if err == nil && len(pids) > 0 {
-			err = fmt.Errorf("%v are", pids)
+			err = fmt.Errorf("servers %v are still there", pids)
 		}
 		return err
 	})
 }
 
-// A fast stop, also after a smart one, sends every client an error, whatever the client does.
+// TestFastStop checks that a fast stop, even after a smart one, sends every client an error, whatever the client does.
 func TestFastStop(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		o := startOwn(t, "max_node_connections = 3\nio_engine = "+engine)
@@ -198,7 +198,7 @@ func TestFastStop(t *testing.T) {
 	})
 }
 
-// An immediate stop waits for no client.
+// TestImmediateStop checks that an immediate stop waits for no client.
 func TestImmediateStop(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		o := startOwn(t, "io_engine = "+engine)
@@ -215,7 +215,7 @@ func TestImmediateStop(t *testing.T) {
 	})
 }
 
-// pgpool's command line starts a daemon, reloads it and stops it.
+// TestPgpoolStartsAndStops checks that pgpool's command line starts a daemon, reloads it and stops it.
 func TestPgpoolStartsAndStops(t *testing.T) {
 	p := prepare(t, "")
 	pgpool := filepath.Join(t.TempDir(), "pgpool")
@@ -238,14 +238,14 @@ func TestPgpoolStartsAndStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }() // an error says that it has ended
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }() // an error means that it has ended
 	waitPrimary(t, p)
 	conn := connect(t, p)
 	run("reload")
 	mustAsk(t, conn, "SELECT 1")
 	run("-m", "fast", "stop")
 	if _, err := ask(conn, "SELECT 1"); sqlstate(err) != "57P01" {
-		t.Errorf("a client was told %v, want 57P01", err)
+		t.Errorf("a client got error %v, want 57P01", err)
 	}
 	if _, err := os.Stat(pidFile); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the pid file is still there: %v", err)
@@ -255,7 +255,7 @@ func TestPgpoolStartsAndStops(t *testing.T) {
 	}
 }
 
-// reconfigure appends to a running pgherd's configuration and has it read again.
+// reconfigure appends lines to the configuration of a running pgherd, which reads it again.
 func reconfigure(t *testing.T, p *herd.Proxy, lines string) {
 	t.Helper()
 	file, err := os.OpenFile(filepath.Join(p.Dir, "pgpool.conf"), os.O_APPEND|os.O_WRONLY, 0)
@@ -268,8 +268,7 @@ func reconfigure(t *testing.T, p *herd.Proxy, lines string) {
 	signal(t, p, syscall.SIGHUP)
 }
 
-// A reload under load takes up limits and nodes, refuses what is wrong, and
-// drops nobody.
+// TestReload checks that a reload under load applies limits and nodes, refuses what is wrong, and disconnects no client.
 func TestReload(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_user_connections = 6\nquery_wait_timeout = 2")
@@ -299,7 +298,7 @@ func TestReload(t *testing.T) {
 		eventually(t, "the wrong configuration is refused", func() error {
 			log, err := os.ReadFile(proxy.Log())
 			if err == nil && !strings.Contains(string(log), "configuration not reloaded") {
-				err = errors.New("the log does not say so")
+				err = errors.New("the log does not have the refusal")
 			}
 			return err
 		})

@@ -27,13 +27,13 @@ func waiting(t *testing.T, watch *pgconn.PgConn, n int) {
 			}
 		}
 		if found != n {
-			return fmt.Errorf("%d do", found)
+			return fmt.Errorf("%d clients wait", found)
 		}
 		return nil
 	})
 }
 
-// holder has a server until it leaves.
+// holder is a client that keeps a server until it leaves.
 func holder(t *testing.T, p *herd.Proxy, user, options string) *pgconn.PgConn {
 	t.Helper()
 	conn := connectAs(t, p, user, options)
@@ -41,7 +41,7 @@ func holder(t *testing.T, p *herd.Proxy, user, options string) *pgconn.PgConn {
 	return conn
 }
 
-// Thirty clients share three servers, and are served in the order in which they have asked.
+// TestQueueIsFIFO has thirty clients that share three servers. They are served in the order in which they have asked.
 func TestQueueIsFIFO(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 3")
@@ -72,12 +72,12 @@ func TestQueueIsFIFO(t *testing.T) {
 			}
 		}
 		if n := settled(t, proxy); n > 3 {
-			t.Errorf("%d servers, 3 allowed", n)
+			t.Errorf("there are %d servers, want 3 at most", n)
 		}
 	})
 }
 
-// All ask at the same time, and every one is served.
+// TestThirtyClientsThreeServers checks that clients that all ask at the same time are all served.
 func TestThirtyClientsThreeServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 3")
@@ -92,19 +92,19 @@ func TestThirtyClientsThreeServers(t *testing.T) {
 			defer closeConn(conn)
 			got, err := ask(conn, fmt.Sprintf("SELECT %d", i))
 			if err == nil && got != fmt.Sprint(i) {
-				err = fmt.Errorf("%w: %q, want %d", errWrong, got, i)
+				err = fmt.Errorf("%w: got %q, want %d", errWrong, got, i)
 			}
 			return err
 		})
 		if err != nil {
 			t.Error(err)
 		}
-		// One more while an evicted one is still ending: PostgreSQL is told by a
-		// FIN, and its process takes a moment to read it.
-		t.Logf("at most %d connections in PostgreSQL, 3 allowed", most())
+		// There may be one more while an evicted server is still ending: PostgreSQL is told by a FIN, which its process takes a
+		// moment to read.
+		t.Logf("PostgreSQL had at most %d connections; the limit is 3", most())
 		rows, err := show(watch, showSQL)
 		if err != nil || len(rows) > 3 {
-			t.Errorf("%d servers, %v", len(rows), err)
+			t.Errorf("there are %d servers, error %v", len(rows), err)
 		}
 		settled(t, proxy)
 	})
@@ -119,7 +119,7 @@ func TestWaitEndsInTime(t *testing.T) {
 		_, err := ask(conn, "SELECT 1")
 		wantState(t, err, "53300")
 		if f, ok := errors.AsType[*pgconn.PgError](err); !ok || !strings.Contains(f.Hint, "max_node_connections") || f.Severity != "ERROR" {
-			t.Errorf("not a helpful error: %+v", f)
+			t.Errorf("the error does not say what to do: %+v", f)
 		}
 		extended := conn.ExecParams(t.Context(), "SELECT 1", nil, nil, nil, nil).Read()
 		wantState(t, extended.Err, "53300")
@@ -154,13 +154,13 @@ func TestWaitIsCanceled(t *testing.T) {
 	})
 }
 
-// wantServers waits until alice has n servers, for pgherd and for PostgreSQL.
-// One that is being replaced is missing for a moment.
+// wantServers waits until alice has n servers, for pgherd and for PostgreSQL. A server that is being replaced is missing
+// for a moment.
 func wantServers(t *testing.T, p *herd.Proxy, n int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("there are %d servers", n), func() (err error) {
 		if got := settled(t, p); got != n {
-			err = fmt.Errorf("there are %d", got)
+			err = fmt.Errorf("there are %d servers", got)
 		}
 		return err
 	})
@@ -201,7 +201,7 @@ func TestServersAreClosedInTime(t *testing.T) {
 func TestLimitsOfDatabaseAndUser(t *testing.T) {
 	for _, c := range []struct {
 		name, config string
-		user, other  string // the user who is over the limit, and one who is not
+		user, other  string // a user who is over the limit, and one who is not
 		otherOptions string
 	}{
 		{"database", "max_db_connections = 2", herd.UserMD5, herd.UserMD5, "dbname=postgres"},
@@ -234,9 +234,9 @@ func TestClientIdleLimit(t *testing.T) {
 			_, err := readValue(conn)
 			wantState(t, err, "57P05")
 		}
-		conn := rawConn(t, proxy) // one that waits for its answer is not idle
+		conn := rawConn(t, proxy) // a client that waits for its answer is not idle
 		if got, err := rawAsk(conn, "SELECT 'late' FROM pg_sleep(2.5)"); err != nil || got != "late" {
-			t.Errorf("got %q, %v", got, err)
+			t.Errorf("got %q, error %v", got, err)
 		}
 	})
 }
@@ -270,8 +270,7 @@ func TestMostClients(t *testing.T) {
 	}
 }
 
-// leavings are what a session may leave on its server, and how the next one
-// would see it.
+// leavings are what a session may leave on its server, and the query by which the next one would see it.
 var leavings = []struct{ leave, look, want string }{
 	{"SET work_mem = '77MB'", "SHOW work_mem", "4MB"},
 	{"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SHOW default_transaction_read_only", "off"},
@@ -286,8 +285,8 @@ var leavings = []struct{ leave, look, want string }{
 	{"BEGIN; SELECT 1/0", "SELECT 'usable'", "usable"},
 }
 
-// What a session leaves behind does not reach the next one on the same server,
-// whichever way it left.
+// TestNothingLeaksToTheNextClient checks that what a session leaves does not reach the next one on the same server, in
+// whatever way it has left.
 func TestNothingLeaksToTheNextClient(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 1\nworkers = 2")
@@ -296,7 +295,7 @@ func TestNothingLeaksToTheNextClient(t *testing.T) {
 				conn := connect(t, proxy)
 				pid := mustAsk(t, conn, "SELECT pg_backend_pid()")
 				if _, err := ask(conn, l.leave); err != nil && sqlstate(err) != "22012" {
-					t.Fatalf("%s: %v", l.leave, err)
+					t.Fatalf("%s: got error %v", l.leave, err)
 				}
 				if round == 0 {
 					closeConn(conn)
@@ -308,7 +307,7 @@ func TestNothingLeaksToTheNextClient(t *testing.T) {
 					t.Errorf("after %s, %s is %q, want %q", l.leave, l.look, got, l.want)
 				}
 				if again := mustAsk(t, next, "SELECT pg_backend_pid()"); again != pid && round == 0 {
-					t.Errorf("after %s: server %s, not %s: nothing was tested", l.leave, again, pid)
+					t.Errorf("after %s: got server %s, not %s, so nothing was tested", l.leave, again, pid)
 				}
 				wantParameters(t, next)
 				closeConn(next)
@@ -319,17 +318,18 @@ func TestNothingLeaksToTheNextClient(t *testing.T) {
 	})
 }
 
-// wantParameters checks that the parameters that the client was told are in effect.
+// wantParameters checks that the parameters that the client was told are in force.
 func wantParameters(t *testing.T, conn *pgconn.PgConn) {
 	t.Helper()
 	for _, name := range []string{"client_encoding", "TimeZone", "DateStyle", "standard_conforming_strings", "is_superuser"} {
 		if told, real := conn.ParameterStatus(name), mustAsk(t, conn, "SHOW "+name); told != real {
-			t.Errorf("told that %s is %q, and it is %q", name, told, real)
+			t.Errorf("the client was told that %s is %q, but it is %q", name, told, real)
 		}
 	}
 }
 
-// A notification for a client that has listened before does not reach the next client.
+// TestNotificationIsNotInherited checks that a notification for a client that has listened before does not reach the
+// next client.
 func TestNotificationIsNotInherited(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, "max_node_connections = 1")
@@ -351,11 +351,11 @@ func TestNotificationIsNotInherited(t *testing.T) {
 		direct(t, "NOTIFY gossip, 'not for you'; NOTIFY news, 'for you'")
 		ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
 		defer cancel()
-		if err := next.WaitForNotification(ctx); err != nil { // it comes while the client is idle and asks for nothing
+		if err := next.WaitForNotification(ctx); err != nil { // it would arrive while the client is idle
 			t.Fatal(err)
 		}
 		if got := <-heard; got != "for you" {
-			t.Errorf("heard %q", got)
+			t.Errorf("the next client got the notification %q", got)
 		}
 	})
 }

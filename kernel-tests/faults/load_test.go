@@ -17,11 +17,11 @@ import (
 // errWrong is the error for the answer to another client's question, or for half an answer (I1).
 var errWrong = errors.New("wrong answer")
 
-// load is a number of clients that ask all the time and check every answer.
+// load is a number of clients that send queries all the time, and check every answer.
 type load struct {
 	dsn      string
 	rest     time.Duration
-	tolerate func(error) bool // an error that the test has caused; nil: there is none
+	tolerate func(error) bool // says which errors the test has caused; nil: none
 	clients  []*client
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -30,15 +30,14 @@ type load struct {
 	bad []error
 }
 
-// client is one of these clients. Its rows in table log have its name: it knows what
-// there must be.
+// client is one of these clients. Its rows in table log have its name, so it knows which rows must be there.
 type client struct {
 	name   string
 	random *rand.Rand
 	conn   *pgconn.PgConn
-	done   atomic.Int64 // answers, all of them right
-	broken atomic.Int64 // tolerated errors
-	seq    int          // rows known to be committed
+	done   atomic.Int64 // number of answers, all of them right
+	broken atomic.Int64 // number of tolerated errors
+	seq    int          // number of rows known to be committed
 }
 
 // startLoad starts n clients.
@@ -86,7 +85,7 @@ func (c *client) leave() {
 	}
 }
 
-// end stops the clients and returns what went wrong.
+// end stops the clients, and returns their errors.
 func (l *load) end() error {
 	l.stop()
 	l.running.Wait()
@@ -112,7 +111,7 @@ func (l *load) progress(n int64) error {
 				return err
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("client %s has had %d answers, %d expected: %w", c.name, c.done.Load(), goal[i], errHung)
+				return fmt.Errorf("client %s has had %d answers, want %d: %w", c.name, c.done.Load(), goal[i], errHung)
 			}
 			time.Sleep(pollEvery)
 		}
@@ -127,7 +126,7 @@ func (l *load) answers() (right, broken int64) {
 	return right, broken
 }
 
-// turn is one question and its checked answer, on a new connection now and then.
+// turn sends one query and checks the answer, sometimes on a new connection.
 func (c *client) turn(dsn string) error {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()
@@ -157,8 +156,8 @@ func (c *client) one(ctx context.Context, sql string) (string, error) {
 	return string(last.Rows[0][0]), nil
 }
 
-// insert adds a row and counts those there are. A row whose answer got lost is
-// sent again: if it is being written still, that waits for it.
+// insert adds a row and counts the rows. A row whose answer was lost is sent again; if its insert still runs, that waits
+// for it.
 func (c *client) insert(ctx context.Context) error {
 	insert := fmt.Sprintf("INSERT INTO kept VALUES ('%s', %d) ON CONFLICT DO NOTHING", c.name, c.seq)
 	if err := c.conn.Exec(ctx, insert).Close(); err != nil {
@@ -167,14 +166,14 @@ func (c *client) insert(ctx context.Context) error {
 	c.seq++
 	got, err := c.one(ctx, fmt.Sprintf("SELECT count(*) FROM kept WHERE client = '%s'", c.name))
 	if err == nil && got != fmt.Sprint(c.seq) {
-		err = fmt.Errorf("%w: %s rows, %d written", errWrong, got, c.seq)
+		err = fmt.Errorf("%w: there are %s rows, want %d", errWrong, got, c.seq)
 	}
 	return err
 }
 
 func (c *client) word() string { return fmt.Sprintf("%s/%d", c.name, c.random.Uint64()) }
 
-// echo is a question in the extended protocol.
+// echo sends a query in the extended protocol.
 func (c *client) echo(ctx context.Context) error {
 	word := c.word()
 	return c.wantValue(c.conn.ExecParams(ctx, "SELECT $1::text", [][]byte{[]byte(word)}, nil, nil, nil).Read(), word)
@@ -190,7 +189,7 @@ func (c *client) wantValue(r *pgconn.Result, want string) error {
 	return nil
 }
 
-// pipeline asks many things at once.
+// pipeline sends many queries at once.
 func (c *client) pipeline(ctx context.Context) error {
 	var batch pgconn.Batch
 	var words []string
@@ -208,12 +207,12 @@ func (c *client) pipeline(ctx context.Context) error {
 		}
 	}
 	if len(results) != len(words) {
-		return fmt.Errorf("%w: %d results of %d", errWrong, len(results), len(words))
+		return fmt.Errorf("%w: got %d results, want %d", errWrong, len(results), len(words))
 	}
 	return nil
 }
 
-// rollBack leaves no trace, within or after a transaction.
+// rollBack checks that a rollback leaves nothing, in the transaction and after it.
 func (c *client) rollBack(ctx context.Context) error {
 	for _, sql := range []string{"BEGIN", fmt.Sprintf("INSERT INTO log VALUES ('%s', 1)", c.name)} {
 		if err := c.conn.Exec(ctx, sql).Close(); err != nil {
@@ -227,19 +226,19 @@ func (c *client) rollBack(ctx context.Context) error {
 			return err
 		}
 		if got != fmt.Sprint(1-i) {
-			return fmt.Errorf("%w: %s rows, step %d of a transaction", errWrong, got, i)
+			return fmt.Errorf("%w: there are %s rows at step %d of a transaction", errWrong, got, i)
 		}
 	}
 	return nil
 }
 
-// copyOut reads up to 600 KB, past the size at which large results are streamed.
+// copyOut reads up to 600 KB, which is more than the size from which large results are streamed.
 func (c *client) copyOut(ctx context.Context) error {
 	word, rows := c.word(), c.random.IntN(10000)
 	var got strings.Builder
 	_, err := c.conn.CopyTo(ctx, &got, fmt.Sprintf("COPY (SELECT '%s' FROM generate_series(1, %d)) TO STDOUT", word, rows))
 	if err == nil && got.String() != strings.Repeat(word+"\n", rows) {
-		err = fmt.Errorf("%w: %d bytes of COPY, want %d of %q", errWrong, got.Len(), rows, word)
+		err = fmt.Errorf("%w: got %d bytes of COPY, want %d of %q", errWrong, got.Len(), rows, word)
 	}
 	return err
 }
@@ -255,7 +254,7 @@ func (c *client) copyIn(ctx context.Context) error {
 	}
 	got, err := c.one(ctx, "SELECT count(*) || min(w) || max(w) FROM taken")
 	if want := fmt.Sprint(rows) + word + word; err == nil && (got != want || tag.RowsAffected() != int64(rows)) {
-		err = fmt.Errorf("%w: %s after COPY, want %s", errWrong, got, want)
+		err = fmt.Errorf("%w: got %s after COPY, want %s", errWrong, got, want)
 	}
 	if err != nil {
 		return err
@@ -271,20 +270,20 @@ func (c *client) failing(ctx context.Context) error {
 		return nil
 	}
 	if err == nil || sqlstate(err) == "22P02" {
-		return fmt.Errorf("%w: %v, want an error about %q", errWrong, err, word)
+		return fmt.Errorf("%w: got error %v, want one about %q", errWrong, err, word)
 	}
 	return err
 }
 
-// bulky is a single value of up to 400 KB.
+// bulky reads a single value of up to 400 KB.
 func (c *client) bulky(ctx context.Context) error {
 	word := c.word()
 	want := strings.Repeat(word, 1+c.random.IntN(400<<10)/len(word))
 	return c.wantValue(c.conn.ExecParams(ctx, "SELECT $1::text", [][]byte{[]byte(want)}, nil, nil, nil).Read(), want)
 }
 
-// outage says that err is what clients get when PostgreSQL or pgherd is killed: the
-// connection ends, with or without an error.
+// outage says whether err is what clients get when PostgreSQL or pgherd is killed: the end of the connection, with or
+// without an error.
 func outage(err error) bool {
 	switch sqlstate(err) {
 	case "57P01", "57P02", "57P03", "08006", "08001":

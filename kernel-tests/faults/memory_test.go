@@ -33,7 +33,7 @@ func prepareUntilRefused(t *testing.T, conn *pgconn.PgConn, code string) int {
 			return i
 		}
 	}
-	t.Fatal("500 statements of 50 kB are not refused")
+	t.Fatal("none of 500 statements of 50 kB was refused")
 	return 0
 }
 
@@ -54,8 +54,8 @@ func keptBytes(t *testing.T, watch *pgconn.PgConn) int {
 func nothingKept(t *testing.T, watch *pgconn.PgConn) {
 	t.Helper()
 	eventually(t, "nothing is kept for those who have left", func() error {
-		if n := keptBytes(t, watch); n >= 64<<10 { // the watching client has some
-			return fmt.Errorf("%d bytes are", n)
+		if n := keptBytes(t, watch); n >= 64<<10 { // some bytes are kept for the client that asks
+			return fmt.Errorf("%d bytes are still kept", n)
 		}
 		return nil
 	})
@@ -77,8 +77,8 @@ func memoryModes(t *testing.T, config string, test func(t *testing.T, proxy *her
 	}
 }
 
-// A statement that a client prepares beyond its limit is refused. The client goes on with those
-// that it has, and a statement that it closes, in either protocol, makes room for another.
+// TestClientMemoryLimit checks that a statement that a client prepares beyond its limit is refused. The client goes on
+// with those that it has, and closing one, in either protocol, makes room for another.
 func TestClientMemoryLimit(t *testing.T) {
 	memoryModes(t, "client_memory_limit = 1MB", func(t *testing.T, proxy *herd.Proxy) {
 		watch, conn := connectAs(t, proxy, herd.Superuser, ""), connect(t, proxy)
@@ -88,11 +88,11 @@ func TestClientMemoryLimit(t *testing.T) {
 		}
 		result := conn.ExecPrepared(t.Context(), "bulky0", nil, nil, nil).Read()
 		if result.Err != nil || string(result.Rows[0][0]) != "0" {
-			t.Errorf("the first of them: %+v", result)
+			t.Errorf("the first statement: got %+v", result)
 		}
 		mustAsk(t, conn, "SELECT 'simple'")
 		if r := conn.ExecParams(t.Context(), bulkySQL(7), nil, nil, nil, nil).Read(); r.Err != nil || string(r.Rows[0][0]) != "7" {
-			t.Errorf("a statement without a name: %+v", r.Err)
+			t.Errorf("a statement without a name: got error %+v", r.Err)
 		}
 		_, err := ask(conn, "SET application_name = '"+strings.Repeat("y", 60_000)+"'")
 		wantState(t, err, "54000")
@@ -104,7 +104,7 @@ func TestClientMemoryLimit(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := prepareBulky(t, conn, 1000+i); err != nil {
-				t.Errorf("there was room for one: %v", err)
+				t.Errorf("a statement for which there is room: got error %v", err)
 			}
 			wantState(t, prepareBulky(t, conn, 2000+i), "54000")
 		}
@@ -115,15 +115,15 @@ func TestClientMemoryLimit(t *testing.T) {
 		mustAsk(t, conn, "ROLLBACK")
 		mustAsk(t, conn, "DISCARD ALL")
 		if again := prepareUntilRefused(t, conn, "54000"); again != n {
-			t.Errorf("after DISCARD ALL %d fit, before it %d", again, n)
+			t.Errorf("after DISCARD ALL %d statements fit, before it %d", again, n)
 		}
 		closeConn(conn)
 		nothingKept(t, watch)
 	})
 }
 
-// Many clients together reach the common limit. Once they have left, in whatever way, nothing
-// of theirs is counted any more.
+// TestClientsMemoryLimit checks that many clients together reach the common limit, and that nothing is counted for them
+// once they have left, in whatever way.
 func TestClientsMemoryLimit(t *testing.T) {
 	memoryModes(t, "clients_memory_limit = 4MB", func(t *testing.T, proxy *herd.Proxy) {
 		watch := connectAs(t, proxy, herd.Superuser, "")
@@ -141,7 +141,7 @@ func TestClientsMemoryLimit(t *testing.T) {
 					}
 				}
 				if got, err := ask(conn, "SELECT 'mine'"); err != nil || got != "mine" {
-					return fmt.Errorf("it does not go on: %q, %w", got, err)
+					return fmt.Errorf("a refused client does not go on: got %q, error %w", got, err)
 				}
 				if i%2 == 0 {
 					vanish(conn.Conn(), true)
@@ -163,11 +163,12 @@ func TestClientsMemoryLimit(t *testing.T) {
 			closeConn(conn)
 			nothingKept(t, watch)
 		}
-		t.Logf("%d statements fit", refused)
+		t.Logf("%d statements fit before the refusal", refused)
 	})
 }
 
-// Where servers are not shared PostgreSQL keeps the statements, and pgherd keeps nothing.
+// TestMemoryOfSessionMode checks that pgherd keeps nothing where servers are not shared, because PostgreSQL keeps the
+// statements.
 func TestMemoryOfSessionMode(t *testing.T) {
 	proxy := start(t, "auto", "client_memory_limit = 1MB")
 	conn := connect(t, proxy)

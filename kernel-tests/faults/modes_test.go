@@ -11,11 +11,10 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Unless a test says otherwise there is one server, so that the next client notices
-// a client that keeps it.
+// oneServer makes the next client notice if a client keeps the server. Tests use it unless they say otherwise.
 const oneServer = "pool_mode = transaction\nmax_db_connections = 1\n"
 
-// myself is the row of SHOW POOL_CLIENTS for the client that asks.
+// myself is the asking client's row of SHOW POOL_CLIENTS.
 func myself(conn *pgconn.PgConn) (map[string]string, error) {
 	rows, err := show(conn, "SHOW POOL_CLIENTS")
 	if err != nil {
@@ -26,16 +25,16 @@ func myself(conn *pgconn.PgConn) (map[string]string, error) {
 			return row, nil
 		}
 	}
-	return nil, fmt.Errorf("none of %d clients is the asker", len(rows))
+	return nil, fmt.Errorf("none of the %d clients shown is the one that asks", len(rows))
 }
 
-// wantMyself waits until SHOW POOL_CLIENTS shows this for conn.
+// wantMyself waits until SHOW POOL_CLIENTS shows this of conn.
 func wantMyself(t *testing.T, conn *pgconn.PgConn, what string, so func(map[string]string) bool) {
 	t.Helper()
 	eventually(t, "SHOW POOL_CLIENTS: "+what, func() error {
 		row, err := myself(conn)
 		if err == nil && !so(row) {
-			err = fmt.Errorf("mode %q, pinned %q, server %q", row["pool_mode"], row["pinned"], row["server_pid"])
+			err = fmt.Errorf("the row has mode %q, pinned %q, server %q", row["pool_mode"], row["pinned"], row["server_pid"])
 		}
 		return err
 	})
@@ -50,7 +49,7 @@ func wantRefused(t *testing.T, what string, err error, hint string) {
 	}
 }
 
-// pins are statements that keep a server, with the reason that is shown and the statement that ends it.
+// pins are statements that pin a server, with the reason that is shown and the statement that ends the pin.
 var pins = []struct{ sql, reason, undo string }{
 	{"CREATE TEMP TABLE mine (i int)", "temporary", "DROP TABLE mine"},
 	{"CREATE TEMP TABLE mine (i int)", "temporary", "DISCARD TEMP"},
@@ -64,7 +63,7 @@ var pins = []struct{ sql, reason, undo string }{
 	{"LISTEN news; CREATE TEMP TABLE mine (i int); SELECT pg_advisory_lock(4711)", "", "DISCARD ALL"},
 }
 
-// A client that has left something on its server keeps the server until that is gone.
+// TestPinnedUntilTheCauseIsGone checks that a client that has left something on its server keeps it until that is gone.
 // The next client waits, and finds nothing of it.
 func TestPinnedUntilTheCauseIsGone(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
@@ -87,14 +86,14 @@ func TestPinnedUntilTheCauseIsGone(t *testing.T) {
 				got, err := ask(other, "SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') + "+
 					"(SELECT count(*) FROM pg_listening_channels()) + (SELECT count(*) FROM pg_class WHERE relname = 'mine')")
 				if err == nil && got != "0" {
-					err = fmt.Errorf("%w: %s things left behind", errWrong, got)
+					err = fmt.Errorf("%w: %s objects are left behind", errWrong, got)
 				}
 				answer <- err
 			}()
 			waiting(t, conn, 1)
 			mustAsk(t, conn, pin.undo)
 			if err := <-answer; err != nil {
-				t.Errorf("after %s and %s: %v", pin.sql, pin.undo, err)
+				t.Errorf("after %s and %s: got error %v", pin.sql, pin.undo, err)
 			}
 			wantMyself(t, conn, "not pinned after "+pin.undo, func(row map[string]string) bool {
 				return row["pinned"] == "" && row["server_pid"] == ""
@@ -116,7 +115,7 @@ func TestPinsAreRefused(t *testing.T) {
 			wantRefused(t, pin.sql+" (in a transaction)", err, "pin_policy = pin")
 			mustAsk(t, conn, "ROLLBACK")
 			if got := mustAsk(t, conn, "SELECT count(*) FROM pg_class WHERE relname = 'mine'"); got != "0" {
-				t.Errorf("%s was refused, and done", pin.sql)
+				t.Errorf("%s was refused, but done", pin.sql)
 			}
 		}
 		mustAsk(t, conn, "BEGIN; CREATE TEMP TABLE brief (i int) ON COMMIT DROP; SELECT pg_advisory_xact_lock(1); COMMIT")
@@ -162,7 +161,7 @@ func TestModesByDatabaseAndUser(t *testing.T) {
 		})
 		_, err := ask(conn, "BEGIN")
 		if refused := sqlstate(err) == "0A000"; refused != (c.mode == "statement") {
-			t.Errorf("%s %s: BEGIN: %v", c.user, c.options, err)
+			t.Errorf("user %s, options %s: BEGIN: got error %v", c.user, c.options, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A client that keeps one server is told the server's process number. Other clients are told a
+// TestNumbers checks that a client that keeps one server is told the server's process number. Other clients are told a
 // number that no process has, by which pgherd knows them.
 func TestNumbers(t *testing.T) {
 	for mode, own := range map[string]bool{"session": true, "transaction": false} {
@@ -24,10 +24,10 @@ func TestNumbers(t *testing.T) {
 					conn := connect(t, proxy)
 					pid := conn.PID()
 					if same := mustAsk(t, conn, "SELECT pg_backend_pid()") == fmt.Sprint(pid); same != own || seen[pid] || int32(pid) <= 0 {
-						t.Errorf("told %d; its server's: %v; told before: %v", pid, same, seen[pid])
+						t.Errorf("the client was told %d; it is its server's: %v; another client was told it: %v", pid, same, seen[pid])
 					}
 					if !own && pid < 1<<22 {
-						t.Errorf("told %d, which may be a process's", pid)
+						t.Errorf("the client was told %d, which may be a process's number", pid)
 					}
 					seen[pid] = true
 				}
@@ -36,7 +36,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// A client recognizes its own notifications, and is told which client has sent the others.
+// TestNotifyNamesTheClient checks that a client recognizes its own notifications, and is told which client has sent the
+// others.
 func TestNotifyNamesTheClient(t *testing.T) {
 	for _, mode := range []string{"session", "transaction"} {
 		t.Run(mode, func(t *testing.T) {
@@ -64,13 +65,13 @@ func TestNotifyNamesTheClient(t *testing.T) {
 					mutex.Lock()
 					defer mutex.Unlock()
 					if len(heard) < len(want) {
-						return fmt.Errorf("%d of %d", len(heard), len(want))
+						return fmt.Errorf("got %d notifications of %d", len(heard), len(want))
 					}
 					return nil
 				})
 				for i := range want {
 					if heard[i] != want[i] {
-						t.Errorf("heard %q, want %q", heard[i], want[i])
+						t.Errorf("got notifications %q, want %q", heard[i], want[i])
 					}
 				}
 			})
@@ -95,8 +96,8 @@ func listening(t *testing.T, proxy *herd.Proxy, hear func(*pgconn.Notification))
 	return conn
 }
 
-// With two pgherds in front of one primary, the slots that pg_basebackup names after the number that
-// it was told have different names.
+// TestBaseBackupThroughTwo checks that two pgherds in front of one primary tell different numbers. pg_basebackup names
+// its slot after that number.
 func TestBaseBackupThroughTwo(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		const each = 2

@@ -11,8 +11,7 @@ import (
 // pgbenchServers is the number of servers for all of pgbench's clients together.
 const pgbenchServers = 10
 
-// pgbenchRuns: every protocol, reading and writing; with and without a log-in
-// for each transaction.
+// pgbenchRuns are runs of every protocol, reading and writing, with and without a log-in for each transaction.
 var pgbenchRuns = []struct {
 	args          string
 	clients, each int
@@ -29,8 +28,8 @@ var pgbenchRuns = []struct {
 	{"-M prepared -C -S", 20, 5, false},
 }
 
-// Twenty of pgbench's clients share each server. No transaction fails, and in the
-// end the sums are right.
+// TestPgbenchSharesServers has twenty of pgbench's clients share each server. No transaction fails, and in the end the
+// sums are right.
 func TestPgbenchSharesServers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: fmt.Sprintf(
@@ -38,7 +37,7 @@ func TestPgbenchSharesServers(t *testing.T) {
 		settled(t, proxy)
 		target := dsn(proxy.Port, herd.User)
 		if out, err := program(t, "pgbench", "-i", "-q", "-s", "5", target); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			t.Fatalf("initialize pgbench: %v\n%s", err, out)
 		}
 		most := watchServers(t)
 		moved := 0
@@ -67,20 +66,19 @@ func wantBooks(t *testing.T, moved int) {
 		sum(delta) = (SELECT sum(tbalance) FROM pgbench_tellers), sum(delta) = (SELECT sum(bbalance) FROM pgbench_branches)
 		FROM pgbench_history`)
 	if want := fmt.Sprintf("%d|t|t|t", moved); got != want {
-		t.Errorf("the books say %q, want %q", got, want)
+		t.Errorf("the sums are %q, want %q", got, want)
 	}
 }
 
-// wantAtMost checks how many servers PostgreSQL had at a time.
+// wantAtMost checks the largest number of servers that PostgreSQL had at a time.
 func wantAtMost(t *testing.T, servers, limit int) {
 	t.Helper()
 	if servers > limit || servers == 0 {
-		t.Errorf("PostgreSQL had up to %d connections, %d allowed", servers, limit)
+		t.Errorf("PostgreSQL had up to %d connections, want %d at most", servers, limit)
 	}
 }
 
-// logWaits tells how long clients have waited for a server: no measurement,
-// but worth a look.
+// logWaits logs how long clients have waited for a server. That is no measurement, but worth a look.
 func logWaits(t *testing.T, p *herd.Proxy) {
 	t.Helper()
 	conn := connectAs(t, p, herd.Superuser, "")

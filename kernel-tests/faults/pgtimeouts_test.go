@@ -11,7 +11,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// endsWith sends nothing and waits until the connection ends, which this error has to explain.
+// endsWith waits until the connection ends, with an error of this SQLSTATE. It sends nothing.
 func endsWith(t *testing.T, conn *pgconn.PgConn, code string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
@@ -19,11 +19,11 @@ func endsWith(t *testing.T, conn *pgconn.PgConn, code string) {
 	wantState(t, conn.WaitForNotification(ctx), code)
 }
 
-// PostgreSQL's idle_session_timeout ends the client that has set it, in whatever way. It ends neither
-// another client of the same servers nor an idle server.
+// TestIdleSessionTimeout checks that PostgreSQL's idle_session_timeout ends the client that has set it, in whatever way,
+// and neither another client of the same servers nor an idle server.
 func TestIdleSessionTimeout(t *testing.T) {
 	for name, c := range map[string]struct {
-		role         bool // has it
+		role         bool // the role has the setting
 		options, set string
 	}{
 		"SET":        {false, "", "SET idle_session_timeout = '1s'"},
@@ -48,7 +48,7 @@ func TestIdleSessionTimeout(t *testing.T) {
 				if c.set != "" {
 					mustAsk(t, brief, c.set)
 				}
-				if !c.role && c.options == "" { // it does not concern another client of the server
+				if !c.role && c.options == "" { // the setting does not concern another client of the server
 					mustAsk(t, first, "SELECT 1")
 					endsWith(t, brief, "57P05")
 					if got := mustAsk(t, first, "SELECT current_setting('idle_session_timeout')"); got != "0" {
@@ -69,7 +69,8 @@ func TestIdleSessionTimeout(t *testing.T) {
 	}
 }
 
-// While a BEGIN is held back there is no server that would end the client.
+// TestTimeoutOfAHeldBegin checks that pgherd ends the client while its BEGIN is held back, because there is no server
+// that would.
 func TestTimeoutOfAHeldBegin(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		for _, mode := range []string{"session", "transaction"} {
@@ -87,7 +88,7 @@ func TestTimeoutOfAHeldBegin(t *testing.T) {
 			}
 			other := connect(t, proxy)
 			mustAsk(t, other, "BEGIN")
-			time.Sleep(1500 * time.Millisecond) // longer than the others were given
+			time.Sleep(1500 * time.Millisecond) // this is longer than the other clients' timeout
 			if got := mustAsk(t, other, "SELECT current_setting('idle_in_transaction_session_timeout')"); got != "0" {
 				t.Error(fmt.Sprint("another client has ", got))
 			}

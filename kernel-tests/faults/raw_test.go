@@ -13,10 +13,10 @@ import (
 	"pgherd/bench/herd"
 )
 
-// These clients are only a socket. (pgconn's Hijack cannot be used: its background reader
-// sometimes goes on reading, and takes bytes that the test is to read.)
+// These clients are only sockets. (pgconn's Hijack cannot be used, because its background reader sometimes goes on
+// reading, and takes bytes that the test should read.)
 
-// trustHBA lets such clients in.
+// trustHBA lets these clients in.
 const trustHBA = "host all postgres 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
 
 func dial(p *herd.Proxy) (net.Conn, error) {
@@ -27,7 +27,7 @@ func dial(p *herd.Proxy) (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(answerLimit))
 }
 
-// rawLogin logs in as alice where trustHBA is in effect.
+// rawLogin logs in as alice, where trustHBA is in force.
 func rawLogin(p *herd.Proxy) (net.Conn, error) {
 	conn, _, err := rawStart(p, protocol30)
 	return conn, err
@@ -62,7 +62,7 @@ func rawStart(p *herd.Proxy, version uint32) (conn net.Conn, key cancelKey, err 
 	return nil, key, err
 }
 
-// send sends the cancel request and waits for the end of its connection.
+// send sends the cancel request, and waits for the end of its connection.
 func (k cancelKey) send(p *herd.Proxy) error {
 	conn, err := dial(p)
 	if err != nil {
@@ -75,12 +75,12 @@ func (k cancelKey) send(p *herd.Proxy) error {
 		return err
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-		return fmt.Errorf("a cancel request was answered by %d bytes, %w", n, err)
+		return fmt.Errorf("a cancel request was answered by %d bytes, error %w", n, err)
 	}
 	return nil
 }
 
-// rawAsk asks a simple query; see readValue.
+// rawAsk sends a simple query, and reads the answer by readValue.
 func rawAsk(conn net.Conn, sql string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
 		return "", err
@@ -105,7 +105,7 @@ func startup(version uint32, params ...string) []byte {
 	return first(append(body, 0))
 }
 
-// first is a packet without a type, as a connection begins with.
+// first is a packet without a type, with which a connection begins.
 func first(body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...)
 }
@@ -117,7 +117,7 @@ func message(kind byte, body ...byte) []byte {
 
 func query(sql string) []byte { return message('Q', append([]byte(sql), 0)...) }
 
-// readMessage reads one message, of which no more than a few MB are expected.
+// readMessage reads one message, of a few MB at most.
 func readMessage(from io.Reader) (kind byte, body []byte, err error) {
 	var head [5]byte
 	if _, err := io.ReadFull(from, head[:]); err != nil {
@@ -125,14 +125,14 @@ func readMessage(from io.Reader) (kind byte, body []byte, err error) {
 	}
 	n := binary.BigEndian.Uint32(head[1:]) - 4
 	if n > 16<<20 {
-		return 0, nil, fmt.Errorf("message %q of %d bytes", head[0], n)
+		return 0, nil, fmt.Errorf("message %q has a length of %d bytes", head[0], n)
 	}
 	body = make([]byte, n)
 	_, err = io.ReadFull(from, body)
 	return head[0], body, err
 }
 
-// readValue reads up to ReadyForQuery and returns the last row's first value.
+// readValue reads up to ReadyForQuery, and returns the first value of the last row.
 func readValue(from io.Reader) (value string, err error) {
 	for {
 		kind, body, rerr := readMessage(from)
@@ -150,7 +150,7 @@ func readValue(from io.Reader) (value string, err error) {
 	}
 }
 
-// fault is an ErrorResponse as pgconn would show it.
+// fault is an ErrorResponse in pgconn's form.
 func fault(body []byte) *pgconn.PgError {
 	f := &pgconn.PgError{}
 	fields := map[byte]*string{'S': &f.Severity, 'C': &f.Code, 'M': &f.Message, 'D': &f.Detail, 'H': &f.Hint}

@@ -23,8 +23,8 @@ const (
 	buildLimit    = 10 * time.Minute
 )
 
-// Under load an unchanged configuration is reloaded again and again. Each client reads what it has
-// set, and nothing that another client has set. The race detector is on.
+// TestReloadsUnderLoad reloads an unchanged configuration again and again under load. Each client reads what it has set,
+// and nothing that another client has set. The race detector is on.
 func TestReloadsUnderLoad(t *testing.T) {
 	ctx, cancel := limited(buildLimit)
 	defer cancel()
@@ -46,20 +46,20 @@ func TestReloadsUnderLoad(t *testing.T) {
 				t.Error(err)
 			}
 			if _, race, found := strings.Cut(string(log), "DATA RACE"); found {
-				t.Errorf("the race detector says:%s", race)
+				t.Errorf("the race detector reports:%s", race)
 			}
 		})
 	}
 }
 
 func reloadServersIn(mode string) int {
-	if mode == "session" { // each keeps one
+	if mode == "session" { // each client keeps a server
 		return 2 * reloadClients
 	}
 	return reloadServers
 }
 
-// reloadOften sends SIGHUP until stop is called, which returns how often it has.
+// reloadOften sends SIGHUP until stop is called, which returns the number of signals.
 func reloadOften(t *testing.T, proxy *herd.Proxy) (stop func() int) {
 	end, over, count := make(chan struct{}), sync.WaitGroup{}, 0
 	over.Go(func() {
@@ -83,7 +83,7 @@ func reloadOften(t *testing.T, proxy *herd.Proxy) (stop func() int) {
 	}
 }
 
-// tenantsLife sets a tenant of its own, again and again, and reads it.
+// tenantsLife sets a tenant of its own and reads it, again and again.
 func tenantsLife(proxy *herd.Proxy, i int) error {
 	conn, err := tryConnect(proxy, herd.User, "")
 	if err != nil {
@@ -98,7 +98,7 @@ func tenantsLife(proxy *herd.Proxy, i int) error {
 		for range 2 {
 			got, err := ask(conn, "SELECT current_setting('app.tenant'), 'of "+tenant+"'")
 			if err != nil || got != tenant {
-				return fmt.Errorf("%s reads %q, %w", tenant, got, err)
+				return fmt.Errorf("tenant %s reads %q, error %w", tenant, got, err)
 			}
 		}
 	}

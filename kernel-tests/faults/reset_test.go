@@ -42,11 +42,11 @@ func TestResetsLeaveNoWarning(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					_, _ = ask(conn, sql) // some of it fails
+					_, _ = ask(conn, sql) // some of these statements fail
 					closeConn(conn)
 				}
 				if n := warnings() - before; n != 0 {
-					t.Errorf("%d warnings", n)
+					t.Errorf("PostgreSQL has logged %d warnings", n)
 				}
 				conn, err := tryConnect(proxy, herd.UserMD5, "")
 				if err != nil {
@@ -55,7 +55,7 @@ func TestResetsLeaveNoWarning(t *testing.T) {
 				defer closeConn(conn)
 				mustAsk(t, conn, "ABORT")
 				if n := warnings() - before; n != 1 {
-					t.Errorf("%d warnings of our own", n)
+					t.Errorf("pgherd has logged %d warnings", n)
 				}
 			})
 		}

@@ -11,8 +11,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// residueSetup makes functions that leave what DISCARD ALL does not take back, for users who may
-// not do that themselves, and functions that tell whether it is there.
+// residueSetup makes functions that leave what DISCARD ALL does not take back, for users who may not do that themselves,
+// and functions that say whether it is there.
 const residueSetup = `
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE FUNCTION slot() RETURNS void LANGUAGE sql SECURITY DEFINER AS
@@ -59,7 +59,7 @@ var residues = []struct {
 	{"remote", "SELECT origin()", "SELECT origins()", "false"},
 }
 
-// seeded tells whether random() begins as it does after setseed(0.5).
+// seeded says whether random() begins as it does after setseed(0.5).
 const seeded = "SELECT (random() = 0.9851677175347999)::text"
 
 // TestWhatOutlastsDiscardAll checks, in every mode, that what DISCARD ALL does not take back is not
@@ -94,7 +94,7 @@ func checkResidue(t *testing.T, proxy *herd.Proxy, database, does, end, sees, wa
 	t.Helper()
 	conn := inDatabase(t, proxy, database)
 	if _, err := ask(conn, does); err != nil && !strings.Contains(err.Error(), "prepared statement") {
-		t.Errorf("%s: %v", does, err)
+		t.Errorf("%s: got error %v", does, err)
 	}
 	if end != "" {
 		mustAsk(t, conn, end)

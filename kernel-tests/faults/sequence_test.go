@@ -9,8 +9,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A number that another transaction has drawn from a sequence may have been drawn on another
-// server, where PostgreSQL would answer with another client's number.
+// TestSequenceOfAnotherTransaction checks that currval of an earlier transaction is refused. The number may have been
+// drawn on another server, and PostgreSQL would answer with another client's number.
 func TestSequenceOfAnotherTransaction(t *testing.T) {
 	proxy := start(t, "auto", oneServer)
 	conn, other := connect(t, proxy), connect(t, proxy)
@@ -22,7 +22,7 @@ func TestSequenceOfAnotherTransaction(t *testing.T) {
 		_, err := ask(conn, sql)
 		wantRefused(t, sql, err, "pool_mode = session")
 		if together := mustAsk(t, conn, "BEGIN; SELECT nextval('drawn'); "+sql); together == "" {
-			t.Errorf("%s: nothing", sql)
+			t.Errorf("%s is not refused", sql)
 		}
 		mustAsk(t, conn, "COMMIT")
 		_, err = ask(conn, sql)
@@ -30,8 +30,8 @@ func TestSequenceOfAnotherTransaction(t *testing.T) {
 	}
 }
 
-// Where the text does not show that a statement reads what its session has drawn, the
-// answer is the session's own, or PostgreSQL's error: never another client's number.
+// TestHiddenSequences checks statements whose text does not show that they read what their session has drawn. The answer
+// is the session's own number, or PostgreSQL's error, but never another client's number.
 func TestHiddenSequences(t *testing.T) {
 	direct(t, `CREATE SCHEMA hidden; GRANT ALL ON SCHEMA hidden TO PUBLIC; CREATE SEQUENCE hidden.s; GRANT ALL ON SEQUENCE hidden.s TO PUBLIC;
 		CREATE TABLE hidden.parent (id int DEFAULT nextval('hidden.s'), v text); GRANT ALL ON hidden.parent TO PUBLIC;
@@ -55,12 +55,12 @@ func TestHiddenSequences(t *testing.T) {
 						if code := sqlstate(err); i == len(reads)-1 && code == "P0001" {
 							got = err.(*pgconn.PgError).Message
 						} else if code != "" && code != "55000" || code == "55000" && mode == "session" {
-							t.Errorf("%s: %v", sql, err)
+							t.Errorf("%s: got error %v", sql, err)
 						} else if err != nil {
 							continue
 						}
 						if got != own {
-							t.Errorf("%s: %q, the session has drawn %s", sql, got, own)
+							t.Errorf("%s: got %q, want %s, which the session has drawn", sql, got, own)
 						}
 					}
 				}

@@ -13,7 +13,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// The servers of alice and bob are counted: those of the superuser are pgherd's probes and the test's.
+// The servers of alice and bob are counted. Those of the superuser are pgherd's probes' and the test's.
 const (
 	countSQL = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename IN ('alice', 'bob')"
 	showSQL  = "SHOW POOL_POOLS"
@@ -27,7 +27,7 @@ func inPostgres(ctx context.Context) ([]string, error) {
 	return pids, err
 }
 
-// inPools are the server processes that pgherd says it holds for alice and bob.
+// inPools are the server processes that pgherd shows for alice and bob.
 func inPools(conn *pgconn.PgConn) ([]string, error) {
 	rows, err := show(conn, showSQL)
 	var pids []string
@@ -40,7 +40,7 @@ func inPools(conn *pgconn.PgConn) ([]string, error) {
 	return pids, err
 }
 
-// show runs a SHOW command and returns each row by column.
+// show runs a SHOW command, and returns its rows by column.
 func show(conn *pgconn.PgConn, sql string) ([]map[string]string, error) {
 	ctx, cancel := limited(answerLimit)
 	defer cancel()
@@ -59,8 +59,8 @@ func show(conn *pgconn.PgConn, sql string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// settled waits until PostgreSQL and pgherd have the same servers: none has leaked, and
-// pgherd has none that has ended. It returns how many there are.
+// settled waits until PostgreSQL and pgherd have the same servers: none has leaked, and pgherd has none that has ended.
+// It returns their number.
 func settled(t *testing.T, p *herd.Proxy) int {
 	t.Helper()
 	conn := connectAs(t, p, herd.Superuser, "")
@@ -77,7 +77,7 @@ func settled(t *testing.T, p *herd.Proxy) int {
 		}
 		count = len(pools)
 		if !slices.Equal(pools, processes) {
-			return fmt.Errorf("in PostgreSQL %v, in SHOW POOL_POOLS %v", processes, pools)
+			return fmt.Errorf("PostgreSQL has the servers %v, SHOW POOL_POOLS %v", processes, pools)
 		}
 		return nil
 	})
@@ -111,11 +111,11 @@ func memory(t *testing.T, pid int, name string) int64 {
 			return kb << 10
 		}
 	}
-	t.Fatalf("no %s in /proc/%d/status", name, pid)
+	t.Fatalf("%s is missing in /proc/%d/status", name, pid)
 	return 0
 }
 
-// forgetPeak makes VmHWM, the most memory ever resident, begin anew.
+// forgetPeak resets VmHWM, the most memory that was ever resident.
 func forgetPeak(t *testing.T, pid int) {
 	t.Helper()
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {

@@ -2,8 +2,8 @@ package faults_test
 
 import "testing"
 
-// A statement that a client has prepared while it had a temporary table is not the statement of the
-// next client of that server, although the text is the same.
+// TestPreparedBesideATemporaryTable checks that a statement that a client has prepared while it had a temporary table
+// does not become the statement of the server's next client, although the text is the same.
 func TestPreparedBesideATemporaryTable(t *testing.T) {
 	direct(t, "CREATE TABLE shadowed (everybodys text); GRANT SELECT ON shadowed TO PUBLIC")
 	defer direct(t, "DROP TABLE shadowed")
@@ -22,10 +22,10 @@ func TestPreparedBesideATemporaryTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := described.Fields[0].Name; got != step.want {
-			t.Errorf("%s is told of column %s, want %s", step.name, got, step.want)
+			t.Errorf("client %s is told the column %s, want %s", step.name, got, step.want)
 		}
 		if result := conn.ExecPrepared(ctx, "s", nil, nil, nil).Read(); result.Err != nil {
-			t.Errorf("%s: %v", step.name, result.Err)
+			t.Errorf("client %s: got error %v", step.name, result.Err)
 		}
 		mustAsk(t, conn, step.undo)
 		conn = other

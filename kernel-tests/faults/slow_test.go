@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// memoryBound is how much memory pgherd may add while one client does not
-	// read, or one message is huge: a few buffers, and some more of the heap.
+	// memoryBound is the memory that pgherd may add while one client does not read, or one message is huge: a few
+	// buffers, and some of the heap.
 	memoryBound = 64 << 20
 	rowBytes    = 1024
 	slowRows    = 500 << 10 // 500 MB
@@ -30,7 +30,7 @@ func trusting(t *testing.T, engine string) *herd.Proxy {
 	return startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: "io_engine = " + engine})
 }
 
-// grown runs work and returns by how much pgherd's memory rose at its peak.
+// grown runs work, and checks how much pgherd's memory rose at its peak.
 func grown(t *testing.T, p *herd.Proxy, what string, work func()) {
 	t.Helper()
 	forgetPeak(t, p.PID())
@@ -40,12 +40,12 @@ func grown(t *testing.T, p *herd.Proxy, what string, work func()) {
 	peak := memory(t, p.PID(), "VmHWM") - before
 	t.Logf("%s: pgherd grew by %s at its peak, from %s, in %v", what, megabytes(peak), megabytes(before), time.Since(began).Round(time.Millisecond))
 	if peak > memoryBound {
-		t.Errorf("%s: pgherd grew by %s, %s allowed", what, megabytes(peak), megabytes(memoryBound))
+		t.Errorf("%s: pgherd grew by %s, want %s at most", what, megabytes(peak), megabytes(memoryBound))
 	}
 }
 
-// A client that asks for 500 MB and does not read costs little memory and
-// slows down no other client. When it reads it gets all of it.
+// TestSlowClient has a client that asks for 500 MB and does not read. It costs little memory and slows down no other
+// client. When it reads, it gets all of it.
 func TestSlowClient(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -66,7 +66,7 @@ func TestSlowClient(t *testing.T) {
 		progress(t, l, 1)
 		endLoad(t, l)
 		if got, err := rawAsk(conn, "SELECT 'again'"); err != nil || got != "again" {
-			t.Errorf("afterwards: %q, %v", got, err)
+			t.Errorf("after the rows: got %q, error %v", got, err)
 		}
 		conn.Close()
 		allIdle(t, proxy)
@@ -114,23 +114,23 @@ func wantRows(conn io.Reader, n int) error {
 			got.Write(body[6:])
 			i++
 		case kind == 'Z' && (i != n+1 || string(got.Sum(nil)) != string(want.Sum(nil))):
-			return fmt.Errorf("%w: %d rows of %d, or their content", errWrong, i-1, n)
+			return fmt.Errorf("%w: got %d rows of %d, or wrong content", errWrong, i-1, n)
 		case kind == 'Z':
 			return nil
 		}
 	}
 }
 
-// hugeBytes is the size of a value that makes a single message.
+// hugeBytes is the size of a value that makes a single huge message.
 func hugeBytes() int {
 	if *large {
-		return 1000 << 20 // PostgreSQL takes less than 1 GB in one message
+		return 1000 << 20 // PostgreSQL accepts less than 1 GB in one message
 	}
 	return 256 << 20
 }
 
-// A single message of hundreds of megabytes passes in either direction
-// without pgherd ever holding it.
+// TestHugeMessages checks that a single message of hundreds of megabytes passes in either direction, and that pgherd
+// never holds it as a whole.
 func TestHugeMessages(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)
@@ -144,12 +144,12 @@ func TestHugeMessages(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := c.work(conn, hugeBytes()); err != nil {
-					t.Fatalf("%s: %v", c.name, err)
+					t.Fatalf("%s: got error %v", c.name, err)
 				}
 			})
 		}
 		if got, err := rawAsk(conn, "SELECT 'again'"); err != nil || got != "again" {
-			t.Errorf("afterwards: %q, %v", got, err)
+			t.Errorf("after the messages: got %q, error %v", got, err)
 		}
 		conn.Close()
 		allIdle(t, proxy)
@@ -157,7 +157,7 @@ func TestHugeMessages(t *testing.T) {
 	})
 }
 
-// stuff writes n bytes that do not repeat themselves, and returns their hash.
+// stuff writes n bytes without repetitions, and returns their hash.
 func stuff(to io.Writer, n int, sum hash.Hash) error {
 	block := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{1}).Read(block)
@@ -176,7 +176,7 @@ func stuff(to io.Writer, n int, sum hash.Hash) error {
 	return nil
 }
 
-// announce is the header of a message, with the beginning of its body.
+// announce is the header of a message, and the beginning of its body.
 func announce(kind byte, begin []byte, rest int) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(4+len(begin)+rest)), begin...)
 }
@@ -189,12 +189,12 @@ func wantSum(conn io.Reader, sum hash.Hash) error {
 	return err
 }
 
-// hugeBind: one parameter of n bytes.
+// hugeBind sends one parameter of n bytes.
 func hugeBind(conn net.Conn, n int) error {
 	out := message('P', []byte("\x00SELECT md5($1::bytea)\x00\x00\x00")...)
-	begin := []byte{0, 0, 0, 1, 0, 1, 0, 1} // unnamed, unnamed, one format: binary, one value
+	begin := []byte{0, 0, 0, 1, 0, 1, 0, 1} // unnamed portal and statement, one format, which is binary, and one value
 	begin = binary.BigEndian.AppendUint32(begin, uint32(n))
-	const end = "\x00\x00" // no result formats
+	const end = "\x00\x00" // there are no result formats
 	if _, err := conn.Write(append(out, announce('B', begin, n+len(end))...)); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func hugeBind(conn net.Conn, n int) error {
 	return wantSum(conn, sum)
 }
 
-// hugeCopy: one CopyData, which is one row of n bytes.
+// hugeCopy sends one CopyData, which is one row of n bytes.
 func hugeCopy(conn net.Conn, n int) error {
 	if _, err := rawAsk(conn, "CREATE TEMP TABLE huge (t text); ALTER TABLE huge ALTER t SET STORAGE EXTERNAL"); err != nil {
 		return err
@@ -236,7 +236,7 @@ func hugeCopy(conn net.Conn, n int) error {
 	return wantSum(conn, sum)
 }
 
-// hugeRow: one DataRow, the row that hugeCopy wrote.
+// hugeRow reads one DataRow, which is the row that hugeCopy wrote.
 func hugeRow(conn net.Conn, n int) error {
 	if _, err := conn.Write(query("SELECT t FROM huge")); err != nil {
 		return err
@@ -246,26 +246,27 @@ func hugeRow(conn net.Conn, n int) error {
 		return err
 	}
 	if kind, _, err := readMessage(conn); kind != 'T' || err != nil {
-		return fmt.Errorf("%q instead of a RowDescription, %v", kind, err)
+		return fmt.Errorf("got %q instead of a RowDescription, error %v", kind, err)
 	}
 	var head [5 + 2 + 4]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
 		return err
 	}
 	if announced := binary.BigEndian.Uint32(head[7:]); head[0] != 'D' || int(announced) != n {
-		return fmt.Errorf("%w: message %q with a value of %d bytes", errWrong, head[0], announced)
+		return fmt.Errorf("%w: got message %q with a value of %d bytes", errWrong, head[0], announced)
 	}
 	if _, err := io.CopyN(got, conn, int64(n)); err != nil {
 		return err
 	}
 	if string(got.Sum(nil)) != string(want.Sum(nil)) {
-		return fmt.Errorf("%w: the content of %d bytes", errWrong, n)
+		return fmt.Errorf("%w: the content of %d bytes differs", errWrong, n)
 	}
 	_, err := readValue(conn)
 	return err
 }
 
-// A client that vanishes in the middle of a huge message disturbs no other.
+// TestClientVanishesWithinHugeMessage checks that a client that vanishes in the middle of a huge message disturbs no
+// other one.
 func TestClientVanishesWithinHugeMessage(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := trusting(t, engine)

@@ -11,7 +11,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// Clients that wait in vain get a notice, then an error that says why, and stay connected.
+// TestWaitersAreToldAndStay checks that clients that wait in vain get a notice, then an error that says why, and stay
+// connected.
 func TestWaitersAreToldAndStay(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		const waiters = 20
@@ -33,7 +34,7 @@ func TestWaitersAreToldAndStay(t *testing.T) {
 		}
 		for i := range waiters {
 			if n := notices[i].Load(); n != 1 {
-				t.Errorf("client %d got %d notices that it waits", i, n)
+				t.Errorf("client %d got %d notices about its wait, want one", i, n)
 			}
 		}
 		for _, conn := range holders {
@@ -49,7 +50,7 @@ func TestWaitersAreToldAndStay(t *testing.T) {
 	})
 }
 
-// connectNoticed counts the notices about waiting.
+// connectNoticed connects a client, and counts its notices about waiting.
 func connectNoticed(t *testing.T, p *herd.Proxy, notices *atomic.Int64) *pgconn.PgConn {
 	t.Helper()
 	config, err := pgconn.ParseConfig(dsn(p.Port, herd.User))
@@ -85,8 +86,8 @@ func waitInVain(conn *pgconn.PgConn, extended bool) error {
 	return nil
 }
 
-// A statement that takes too long is canceled, and the session goes on with
-// what it had.
+// TestQueryTimeout checks that a statement that takes too long is canceled, and that the session goes on with what it
+// had.
 func TestQueryTimeout(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := start(t, engine, oneServer+"query_timeout = 1")
@@ -110,8 +111,8 @@ func TestQueryTimeout(t *testing.T) {
 	})
 }
 
-// A client that is silent inside a transaction is ended. Its server is rolled back and
-// serves the next client.
+// TestIdleTransactionTimeout checks that a client that is silent inside a transaction is ended. Its server is rolled back
+// and serves the next client.
 func TestIdleTransactionTimeout(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		proxy := startProxy(t, herd.ProxySettings{HBA: trustHBA, Config: oneServer + "idle_transaction_timeout = 1\nio_engine = " + engine})
@@ -131,13 +132,13 @@ func TestIdleTransactionTimeout(t *testing.T) {
 			_, err = readValue(silent)
 			wantState(t, err, "25P03")
 			if err := <-waits; err != nil {
-				t.Errorf("the next: %v", err)
+				t.Errorf("the next client got error %v", err)
 			}
 			if got := mustAsk(t, other, "SELECT count(*) FROM log WHERE client = 'silent'"); got != "0" {
 				t.Errorf("%s rows were committed", got)
 			}
 			if got := mustAsk(t, other, "SELECT pg_backend_pid() || ' ' || current_setting('work_mem')"); got != pid+" 4MB" {
-				t.Errorf("the next got %s, want %s 4MB", got, pid)
+				t.Errorf("the next client got %s, want %s 4MB", got, pid)
 			}
 		}
 		outside, err := rawLogin(proxy) // no client is ended outside a transaction
@@ -146,7 +147,7 @@ func TestIdleTransactionTimeout(t *testing.T) {
 		}
 		defer outside.Close()
 		if got, err := rawAsk(outside, "SELECT 'late' FROM pg_sleep(1.5)"); err != nil || got != "late" {
-			t.Errorf("got %q, %v", got, err)
+			t.Errorf("got %q, error %v", got, err)
 		}
 	})
 }

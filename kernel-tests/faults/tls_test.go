@@ -25,7 +25,7 @@ import (
 	"pgherd/bench/herd"
 )
 
-// authority signs certificates, each a pair of files NAME.crt and NAME.key.
+// authority signs certificates, each of which is a pair of files NAME.crt and NAME.key.
 type authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -52,7 +52,7 @@ func certificate(name string) *x509.Certificate {
 	}
 }
 
-// issue makes a certificate for a server at localhost, or for a client called name.
+// issue makes a certificate for a server at localhost, or for a client with this name.
 func (a *authority) issue(t *testing.T, file, name string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -87,7 +87,7 @@ func (a *authority) sign(t *testing.T, file string, c *x509.Certificate, key *ec
 func (a *authority) crt(file string) string     { return filepath.Join(a.dir, file+".crt") }
 func (a *authority) private(file string) string { return filepath.Join(a.dir, file+".key") }
 
-// tlsConfig sets TLS up on both sides, with certificates of a for clients.
+// tlsConfig sets up TLS on both sides, with certificates of a for clients.
 func tlsConfig(a *authority, mode string) string {
 	return fmt.Sprintf("ssl = on\nssl_cert = '%s'\nssl_key = '%s'\nssl_ca_cert = '%s'\nserver_tls_sslmode = '%s'\nserver_tls_ca_file = '%s'\n",
 		a.crt("pgherd"), a.private("pgherd"), a.crt("ca"), mode, world.herd.Certs.CA)
@@ -105,7 +105,7 @@ func verifying(a *authority) string {
 	return fmt.Sprintf("host=localhost sslmode=verify-full sslrootcert=%s", a.crt("ca"))
 }
 
-// Every way to connect by TLS works, with TLS to the server behind it.
+// TestTLSOnBothLegs checks every way to connect by TLS, with TLS to the server behind it.
 func TestTLSOnBothLegs(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")
@@ -124,18 +124,18 @@ func TestTLSOnBothLegs(t *testing.T) {
 				conn := connectAs(t, proxy, c.user, c.options)
 				got := mustAsk(t, conn, "SELECT usename || ' ' || ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE pid = pg_backend_pid()")
 				if got != c.user+" true" {
-					t.Errorf("%s: the server says %q", c.name, got)
+					t.Errorf("%s: the server sees %q", c.name, got)
 				}
 			}
 			for _, c := range []struct{ name, user, options string }{
 				{"no TLS", herd.User, ""},
 				{"no certificate", herd.UserMD5, full},
-				{"certificate of somebody else", herd.UserMD5, full + a.client("eve")},
+				{"certificate of another user", herd.UserMD5, full + a.client("eve")},
 				{"certificate of another authority", herd.UserMD5, full + a.client("stranger")},
 			} {
 				if conn, err := tryConnect(proxy, c.user, c.options); err == nil {
 					closeConn(conn)
-					t.Errorf("%s: let in", c.name)
+					t.Errorf("%s: the client was let in", c.name)
 				}
 			}
 			psqlOverTLS(t, proxy, a)
@@ -155,7 +155,7 @@ func (a *authority) issueInto(t *testing.T, other *authority, file, name string)
 	moved.issue(t, file, name)
 }
 
-// psqlOverTLS is what libpq says of the connection.
+// psqlOverTLS checks what libpq shows of the connection.
 func psqlOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 	t.Helper()
 	out, err := program(t, "psql", "-XAt", fmt.Sprintf("port=%d user=%s password=%s dbname=%s %s", p.Port, herd.User, herd.User, herd.Database, verifying(a)),
@@ -165,7 +165,7 @@ func psqlOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 	}
 }
 
-// A server that pgherd cannot verify is not used.
+// TestTLSServerIsVerified checks that a server that pgherd cannot verify is not used.
 func TestTLSServerIsVerified(t *testing.T) {
 	a := newAuthority(t, "another authority")
 	a.issue(t, "pgherd", "localhost")
@@ -188,8 +188,8 @@ func TestTLSServerIsVerified(t *testing.T) {
 	})
 }
 
-// Everything that is checked without TLS holds with TLS on both sides as well, while the
-// certificate is replaced and servers move between workers.
+// TestLoadOverTLS checks under load all that is checked without TLS, while the certificate is replaced and servers move
+// between workers.
 func TestLoadOverTLS(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")
@@ -201,7 +201,7 @@ func TestLoadOverTLS(t *testing.T) {
 		signal(t, proxy, syscall.SIGHUP)
 		eventually(t, "the new certificate is shown", func() error {
 			if after := shownSerial(t, proxy, a); after == before {
-				return fmt.Errorf("it is still %s", after)
+				return fmt.Errorf("the serial number is still %s", after)
 			}
 			return nil
 		})
@@ -213,7 +213,7 @@ func TestLoadOverTLS(t *testing.T) {
 	})
 }
 
-// shownSerial is the serial number of the certificate that a client gets by direct TLS.
+// shownSerial is the serial number of the certificate that a client is shown by direct TLS.
 func shownSerial(t *testing.T, p *herd.Proxy, a *authority) string {
 	t.Helper()
 	text, err := os.ReadFile(a.crt("ca"))
@@ -233,7 +233,7 @@ func shownSerial(t *testing.T, p *herd.Proxy, a *authority) string {
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-const tlsRows = 64 << 10 // of 1 KB each
+const tlsRows = 64 << 10 // number of rows, of 1 KB each
 
 // largeOverTLS copies 64 MB out and in again.
 func largeOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
@@ -254,7 +254,7 @@ func largeOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 	mustAsk(t, other, "CREATE TEMP TABLE large (t text)")
 	tag, err := other.CopyFrom(ctx, read, "COPY large FROM STDIN")
 	if err != nil || tag.RowsAffected() != tlsRows {
-		t.Fatalf("%v, %v", tag, err)
+		t.Fatalf("COPY returned %v, error %v", tag, err)
 	}
 	want := md5.New()
 	for i := range tlsRows {
@@ -262,14 +262,15 @@ func largeOverTLS(t *testing.T, p *herd.Proxy, a *authority) {
 		io.WriteString(want, strings.Repeat(hex.EncodeToString(one[:]), 32)+"\n")
 	}
 	if string(sum.Sum(nil)) != string(want.Sum(nil)) {
-		t.Error("64 MB arrived changed")
+		t.Error("the 64 MB that were copied out differ")
 	}
 	if got := mustAsk(t, other, fmt.Sprintf("SELECT count(*) FROM (SELECT t FROM large EXCEPT ("+rows+")) wrong", tlsRows)); got != "0" {
-		t.Errorf("%s rows arrived changed in PostgreSQL", got)
+		t.Errorf("%s rows differ in PostgreSQL", got)
 	}
 }
 
-// One server with TLS serves clients on two workers in turn, so its TLS state moves with it.
+// TestTLSServerMovesBetweenWorkers has one server with TLS serve clients on two workers in turn, so that its TLS state
+// moves with it.
 func TestTLSServerMovesBetweenWorkers(t *testing.T) {
 	engines(t, func(t *testing.T, engine string) {
 		a := newAuthority(t, "clients' authority")
@@ -284,7 +285,7 @@ func TestTLSServerMovesBetweenWorkers(t *testing.T) {
 			closeConn(conn)
 		}
 		if len(pids) != 1 {
-			t.Errorf("%d servers were opened for it, want 1", len(pids))
+			t.Errorf("%d servers were opened, want 1", len(pids))
 		}
 		err := each(200, 8, func(i int) error {
 			conn, err := tryConnect(proxy, herd.User, verifying(a))
@@ -293,7 +294,7 @@ func TestTLSServerMovesBetweenWorkers(t *testing.T) {
 			}
 			defer closeConn(conn)
 			if got, err := ask(conn, fmt.Sprintf("SELECT %d", i)); err != nil || got != fmt.Sprint(i) {
-				return fmt.Errorf("%q, want %d, %w", got, i, err)
+				return fmt.Errorf("got %q, want %d, error %w", got, i, err)
 			}
 			return nil
 		})

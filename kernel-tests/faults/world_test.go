@@ -1,11 +1,9 @@
-// Package faults_test breaks things under a real pgherd in front of a real
-// PostgreSQL, on both engines: processes are killed, clients vanish, stop
-// reading or send nonsense, limits are reached, certificates change, and
-// crowds share a few servers from transaction to transaction. Every
-// client checks its own answers (I1), and in the end the servers that
-// PostgreSQL counts are the servers that pgherd counts (I2).
+// Package faults_test breaks things under a real pgherd in front of a real PostgreSQL, on both engines: processes are
+// killed, clients vanish, stop reading or send nonsense, limits are reached, certificates change, and crowds share a few
+// servers from transaction to transaction. Every client checks its own answers (I1), and in the end the servers that
+// PostgreSQL has are those that pgherd counts (I2).
 //
-// All waits have generous deadlines; none is a measurement.
+// All waits have generous deadlines, and none is a measurement.
 package faults_test
 
 import (
@@ -29,7 +27,7 @@ import (
 
 var large = flag.Bool("faults.large", false, "single messages of 1 GB instead of 256 MB")
 
-// What these tests share with others.
+// These limits are shared by these tests.
 const (
 	settleLimit = herdtest.SettleLimit
 	answerLimit = herdtest.AnswerLimit
@@ -46,8 +44,8 @@ var (
 	hung       = herdtest.Hung
 )
 
-// world is what every test of this package uses: one PostgreSQL with a
-// standby, offering TLS, and the program under test.
+// world is what every test of this package uses: one PostgreSQL with a standby, which offers TLS, and the program under
+// test.
 var world struct {
 	herd   *herd.Herd
 	binary string
@@ -90,22 +88,22 @@ func runAll(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// setupSQL makes a table that has a row for each write of a client; the clients count them.
+// setupSQL makes a table with a row for each write of a client, which the clients count.
 const setupSQL = `
 CREATE UNLOGGED TABLE log (client text, seq int, PRIMARY KEY (client, seq));
 GRANT ALL ON log TO PUBLIC;
 CREATE TABLE kept (client text, seq int, PRIMARY KEY (client, seq));
 GRANT ALL ON kept TO PUBLIC;`
 
-// engines runs the test on either engine.
+// engines runs the test on each engine.
 func engines(t *testing.T, test func(t *testing.T, engine string)) {
 	for _, name := range []string{"epoll", "io_uring"} {
 		t.Run(name, func(t *testing.T) { test(t, name) })
 	}
 }
 
-// proxyConfig is what most tests need. Of two lines for a parameter the later one counts. Servers move between
-// two workers whatever the machine has, and clients that only watch have none.
+// proxyConfig is what most tests need. Of two lines for a parameter the later one counts. Servers move between two
+// workers whatever the machine has, and clients that only watch have no server.
 const proxyConfig = "workers = 2\nserver_at_login = off\nmax_node_connections = 60\nquery_wait_timeout = 60\nlog_min_messages = info\n"
 
 // startProxy runs pgherd in front of the primary.
@@ -128,7 +126,7 @@ func start(t *testing.T, engine, config string) *herd.Proxy {
 	return startProxy(t, herd.ProxySettings{Config: "io_engine = " + engine + "\n" + config})
 }
 
-// waitPrimary returns once pgherd serves the primary, which it does not know before its first probe.
+// waitPrimary waits until pgherd serves the primary, which it does not know before its first probe.
 func waitPrimary(t *testing.T, p *herd.Proxy) {
 	t.Helper()
 	eventually(t, "pgherd finds its primary", func() error {
@@ -140,7 +138,7 @@ func waitPrimary(t *testing.T, p *herd.Proxy) {
 	})
 }
 
-// tryConnect logs in; options are further words of the connection string.
+// tryConnect logs in. options are further words of the connection string.
 func tryConnect(p *herd.Proxy, user, options string) (*pgconn.PgConn, error) {
 	return herdtest.Connect(dsn(p.Port, user) + " " + options)
 }
@@ -175,7 +173,7 @@ func direct(t *testing.T, sql string) string {
 	return out
 }
 
-// sqlstate is the code of a server's error; "" if err is none.
+// sqlstate is the code of a server's error, or "" if err is none.
 func sqlstate(err error) string {
 	var fault *pgconn.PgError
 	if errors.As(err, &fault) {
@@ -184,7 +182,7 @@ func sqlstate(err error) string {
 	return ""
 }
 
-// lost says that err is the end of a connection, with or without an error of the server's.
+// lost says that err is the end of a connection, with or without an error from the server.
 func lost(err error) bool {
 	return err != nil && !errors.Is(err, errHung) && sqlstate(err) == ""
 }
