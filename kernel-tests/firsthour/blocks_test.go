@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// elsewhere marks a block that a test cannot run, as in ```sh elsewhere, because it does not end
-// or needs another machine. elsewhereLimit is how many such blocks there may be.
+// elsewhere marks a block that a test cannot run, as in ```sh elsewhere, because it does not end or needs another
+// machine. elsewhereLimit is the largest number of such blocks.
 const (
 	elsewhere      = "elsewhere"
 	elsewhereLimit = 2
@@ -24,11 +24,11 @@ const (
 type block struct {
 	file, heading string
 	line          int
-	kind, mark    string // the words behind the fence
+	kind, mark    string // the words after the fence
 	text          string
 }
 
-// kinds are the kinds of blocks, and how each is tried.
+// kinds are the kinds of blocks, with the way in which each is tried.
 var kinds = map[string]func(*desk, string) error{
 	"sh": (*desk).runs, "console": (*desk).prints, "sql": (*desk).asks, "log": (*desk).logged,
 	"ini":   func(d *desk, text string) error { return d.loads("pgherd.conf", text) },
@@ -36,7 +36,7 @@ var kinds = map[string]func(*desk, string) error{
 	"ident": func(d *desk, text string) error { return d.loads("ident_file", text) },
 }
 
-// TestBlocks tries every block of README and the manual.
+// TestBlocks tries every block of the README and the manual.
 func TestBlocks(t *testing.T) {
 	d := servingDesk(t)
 	all, away := documented(t), 0
@@ -45,23 +45,23 @@ func TestBlocks(t *testing.T) {
 	for _, b := range all {
 		name := fmt.Sprintf("%s:%d", b.file, b.line)
 		switch try, ok := kinds[b.kind]; {
-		case b.file == failoverManual && b.mark != elsewhere: // TestFailoverManual does that
+		case b.file == failoverManual && b.mark != elsewhere: // TestFailoverManual tries these
 		case !ok || b.mark != "" && b.mark != elsewhere:
-			t.Errorf("%s: there is no way to try a block of kind %q", name, strings.TrimSpace(b.kind+" "+b.mark))
+			t.Errorf("%s: a block of the kind %q cannot be tried", name, strings.TrimSpace(b.kind+" "+b.mark))
 		case b.mark == elsewhere:
 			away++
-		case b.heading == beginning: // TestReadme does that
+		case b.heading == beginning: // TestReadme tries these
 		default:
 			if b.kind == "log" {
 				trouble()
 			}
 			if err := try(d, b.text); err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("block %s: %v", name, err)
 			}
 		}
 	}
 	if len(all) < 10 || away > elsewhereLimit {
-		t.Errorf("%d blocks, %d of them are not run; %d may be", len(all), away, elsewhereLimit)
+		t.Errorf("of %d blocks %d are not run, want %d at most", len(all), away, elsewhereLimit)
 	}
 }
 
@@ -69,12 +69,12 @@ func TestBlocks(t *testing.T) {
 func (d *desk) refusesBroken() {
 	for _, broken := range brokenBlocks {
 		if err := kinds[broken.kind](d, broken.text); err == nil {
-			d.Errorf("%s is not seen to be wrong: %s", broken.kind, broken.text)
+			d.Errorf("the wrong %s block is accepted: %s", broken.kind, broken.text)
 		}
 	}
 }
 
-// last sorts blocks with lines of the log behind those that cause these lines.
+// last sorts blocks with lines of the log after those that cause these lines.
 func last(b block) int { return strings.Count(b.kind, "log") }
 
 // brokenBlocks are wrong. They show that blocks of each kind are really tried.
@@ -106,12 +106,12 @@ func TestNoBlockIsMissed(t *testing.T) {
 		"- a\n    b\n":                   "[] <nil>",
 	} {
 		if all, err := blocksOf("f", text); fmt.Sprint(all, err) != want {
-			t.Errorf("%q: %q", text, fmt.Sprint(all, err))
+			t.Errorf("text %q: got %q", text, fmt.Sprint(all, err))
 		}
 	}
 }
 
-// documented are the blocks of README and of the manual.
+// documented are the blocks of the README and of the manual.
 func documented(t *testing.T) (all []block) {
 	files, err := filepath.Glob("../../docs/manual/*.md")
 	if err != nil || len(files) < 5 {
@@ -169,11 +169,11 @@ func TestMakeTargets(t *testing.T) {
 		document, err := os.ReadFile("../../" + file)
 		found := asked.FindAllStringSubmatch(string(document), -1)
 		if err != nil || len(found) == 0 {
-			t.Errorf("%s: %d targets, %v", file, len(found), err)
+			t.Errorf("%s: found %d targets, error %v", file, len(found), err)
 		}
 		for _, target := range found {
 			if !strings.Contains(string(text), "\n"+target[1]+": ") {
-				t.Errorf("%s: make %s: there is no such target", file, target[1])
+				t.Errorf("%s: make %s: the target does not exist", file, target[1])
 			}
 		}
 	}
@@ -209,19 +209,18 @@ admin_users = 'postgres'
 	return d
 }
 
-// settles waits until reads go to the standby. Soon after a start, a CREATE TABLE or a CREATE ROLE they
-// do not.
+// settles waits until reads go to the standby, which they do not soon after a start, a CREATE TABLE or a CREATE ROLE.
 func (d *desk) settles() {
 	herdtest.Eventually(d.T, "reads go to the standby", func() error {
 		out, _ := d.run("psql -c BEGIN -c 'SELECT * FROM notes' -c 'EXPLAIN ROUTE SELECT 1' -c COMMIT")
 		if !strings.Contains(out, "on node 1") {
-			return fmt.Errorf("%s", out)
+			return fmt.Errorf("the read returned %s", out)
 		}
 		return nil
 	})
 }
 
-// minimal is what every configuration has of which a document shows only a part.
+// minimal is the part that every configuration needs beside what a document shows.
 const minimal = "unix_socket_directories = ''\n"
 
 // runs requires each command to succeed.
@@ -232,21 +231,20 @@ func (d *desk) runs(text string) error {
 	return nil
 }
 
-// prints runs the commands behind each $, and requires them to print the rest.
+// prints runs the commands after each $, and requires them to print the rest.
 func (d *desk) prints(text string) error {
 	got := ""
 	for _, command := range commands(text) {
 		got += "$ " + strings.ReplaceAll(command, "\n", "\n> ") + "\n" + strings.ReplaceAll(d.types(command), "DIR/", "/etc/pgherd/")
 	}
 	if got != steady(text) {
-		return fmt.Errorf("it is\n%s", got)
+		return fmt.Errorf("the commands print\n%s", got)
 	}
 	return nil
 }
 
-// asks has psql run the statements through pgherd. What is behind the last semicolon has to be in the
-// output. A few tries are allowed, because reads go to the primary once, 2 s after a definition,
-// while the catalog is read.
+// asks has psql run the statements through pgherd. What follows the last semicolon must be in the output. A few tries are
+// allowed, because a read goes to the primary once, 2 s after a definition, while the catalog is read.
 func (d *desk) asks(text string) (err error) {
 	end := strings.LastIndex(text, ";") + 1
 	end += strings.Index(text[end:], "\n") + 1
@@ -257,7 +255,7 @@ func (d *desk) asks(text string) (err error) {
 		if out = trailing.ReplaceAllString(out, ""); status == 0 && strings.Contains(out, text[end:]) {
 			return nil
 		}
-		if err = fmt.Errorf("psql, status %d, says\n%s", status, out); status != 0 {
+		if err = fmt.Errorf("psql, status %d, prints\n%s", status, out); status != 0 {
 			break
 		}
 	}
@@ -267,8 +265,8 @@ func (d *desk) asks(text string) (err error) {
 // askTries is more than the number of definitions that the blocks make one after the other.
 const askTries = 3
 
-// loads has check-config read the text as this file of an otherwise minimal configuration. Files of
-// earlier blocks stay, because lines of pool_hba.conf name maps of ident_file.
+// loads has check-config read the text as this file of an otherwise minimal configuration. Files of earlier blocks stay,
+// because lines of pool_hba.conf name maps of ident_file.
 func (d *desk) loads(file, text string) error {
 	d.write("site/pgherd.conf", minimal+"pid_file_name = 'pid'\nbackend_hostname0 = 'localhost'\nenable_pool_hba = on\nident_file = 'ident_file'\n")
 	name := filepath.Join("site", file)
@@ -277,12 +275,12 @@ func (d *desk) loads(file, text string) error {
 	}
 	d.write(name, d.read(name)+text)
 	if out, status := d.run("pgherd check-config site/pgherd.conf"); status != 0 || !strings.Contains(out, "pgherd.conf: no errors\n") {
-		return fmt.Errorf("check-config, status %d, says\n%s", status, out)
+		return fmt.Errorf("check-config, status %d, prints\n%s", status, out)
 	}
 	return nil
 }
 
-// hasTrouble causes the events of which the manual shows lines of the log.
+// hasTrouble causes the events whose log lines the manual shows.
 func (d *desk) hasTrouble() {
 	if err := d.runs("psql -c 'PAUSE app'\npsql -d postgres -c 'RESUME app'"); err != nil {
 		d.Error(err)

@@ -11,17 +11,17 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// failoverManual is the chapter that has a herd of its own, of which it loses the primary.
+// failoverManual is the chapter that has a herd of its own, whose primary the test kills.
 const failoverManual = "docs/manual/failover.md"
 
-// The headings of that chapter at which something happens before its blocks are tried.
+// These are the headings of that chapter at which something happens before its blocks are tried.
 const (
 	lossSeen      = "How to see what happened"
 	lostOneIsBack = "When the old primary returns"
 )
 
-// TestFailoverManual sets a herd up as the manual says, kills its primary, starts that again,
-// and makes a standby of it. What the manual shows has to be printed meanwhile.
+// TestFailoverManual sets up a herd as the manual says, kills its primary, starts that again, and makes a standby of it.
+// What the manual shows must be printed meanwhile.
 func TestFailoverManual(t *testing.T) {
 	d := newDesk(t, 2)
 	d.write("pool_passwd", "alice:TEXTalice\npostgres:TEXTpostgres\n")
@@ -57,7 +57,7 @@ func TestFailoverManual(t *testing.T) {
 		}
 		try, known := tries[kind]
 		if !known {
-			t.Fatalf("%s:%d: there is no way to try a block of kind %q", b.file, b.line, kind)
+			t.Fatalf("%s:%d: a block of the kind %q cannot be tried", b.file, b.line, kind)
 		}
 		herdtest.Eventually(t, fmt.Sprintf("%s:%d is as it says", b.file, b.line), func() error { return try(b.text) })
 	}
@@ -72,11 +72,11 @@ func TestFailoverManual(t *testing.T) {
 		d.becomes(i, is)
 	}
 	if rows, err := d.herd.ExecOn(t.Context(), 0, "SELECT note FROM notes ORDER BY note"); err != nil || rows != "after\nbefore" {
-		t.Errorf("the old primary has %q, %v", rows, err)
+		t.Errorf("the old primary has the rows %q, error %v", rows, err)
 	}
 }
 
-// suffers has happen what a part of the chapter is about.
+// suffers causes the event that a part of the chapter is about.
 func (d *desk) suffers(heading string) {
 	d.Helper()
 	switch heading {
@@ -97,7 +97,7 @@ func (d *desk) suffers(heading string) {
 	}
 }
 
-// becomes waits until pgherd has a node in this state, and the node says that it has this role.
+// becomes waits until pgherd has a node in this state, and the node reports this role.
 func (d *desk) becomes(node int, want string) {
 	d.Helper()
 	herdtest.Eventually(d.T, fmt.Sprintf("node %d is %s", node, want), func() error {
@@ -105,8 +105,8 @@ func (d *desk) becomes(node int, want string) {
 	})
 }
 
-// grants gives the role its rights on the node that is the primary. Before PostgreSQL 15 it has
-// to be a superuser instead, as the manual says.
+// grants gives the role its rights on the node that is the primary. Before PostgreSQL 15 it must be a superuser instead,
+// as the manual says.
 func (d *desk) grants(sql string) error {
 	version, err := d.herd.Exec(d.Context(), "SELECT current_setting('server_version_num')::int / 10000")
 	if err != nil {
@@ -124,8 +124,8 @@ func (d *desk) grants(sql string) error {
 	return errors.New("no node is a primary")
 }
 
-// rewinds runs the manual's commands with this node's folder and the new primary's address,
-// and what stops and starts a node here in the place of systemctl.
+// rewinds runs the manual's commands with this node's folder and the new primary's address, and with commands that stop
+// and start a node here in the place of systemctl.
 func (d *desk) rewinds(block string) {
 	d.Helper()
 	old, primary := d.herd.Nodes()[0], d.herd.Nodes()[1]

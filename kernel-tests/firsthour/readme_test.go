@@ -23,13 +23,13 @@ import (
 // aloneVariable is set for a test that runs in a network namespace of its own, which has only lo.
 const aloneVariable = "PGHERD_TEST_ALONE"
 
-// aloneLimit is how long that may take: a build, with that of the C code if it is not in the cache, the
-// start of a herd, and what README says.
+// aloneLimit is the deadline of that test, which builds pgherd (and the C code if it is not in the cache), starts a herd,
+// and does what the README says.
 const aloneLimit = 20 * time.Minute
 
-// TestReadme does what README says under "In front of your own PostgreSQL", word by word, without a
-// network: as the user who runs the tests and, if that is root, as another user as well. Only the
-// port differs, so that it is free, and the nodes are those of a herd.
+// TestReadme does what the README says under "In front of your own PostgreSQL", word by word and without a network, as
+// the user who runs the tests and, if that is root, as another user as well. Only the port differs, so that it is free,
+// and the nodes are those of a herd.
 func TestReadme(t *testing.T) {
 	if os.Getenv(aloneVariable) == "" {
 		runsAlone(t)
@@ -40,7 +40,7 @@ func TestReadme(t *testing.T) {
 	defer cancel()
 	lines, least := readme(t)
 	if len(lines) < 4 || lines[0] != "make build" || !strings.Contains(least, "backend_hostname1") {
-		t.Fatalf("README says something else now: %q, %s", lines, least)
+		t.Fatalf("the README has changed: its commands are %q, its configuration %s", lines, least)
 	}
 	build := exec.CommandContext(ctx, "/bin/sh", "-c", lines[0])
 	build.Dir = "../.."
@@ -78,8 +78,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// runsAlone runs the test once more, in an empty network namespace. A user who is not root may make one
-// inside a user namespace.
+// runsAlone runs the test again in an empty network namespace. A user other than root may make one inside a user
+// namespace.
 func runsAlone(t *testing.T) {
 	ctx, cancel := herdtest.Limited(aloneLimit)
 	defer cancel()
@@ -94,7 +94,7 @@ func runsAlone(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+"/") {
-		t.Errorf("without a network: %v\n%s", err, out)
+		t.Errorf("the test without a network: %v\n%s", err, out)
 	}
 }
 
@@ -119,8 +119,8 @@ func raiseLoopback(t *testing.T) {
 	}
 }
 
-// starts runs the last command, which stays in the foreground. Once a reload is answered it calls
-// meanwhile, unless that is nil, and then stops the server.
+// starts runs the last command, which stays in the foreground. Once a reload is answered, it calls meanwhile, unless that
+// is nil, and then stops the server.
 func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credential, line string, meanwhile func()) {
 	server := shell(ctx, dir, cred, "exec "+line+" 2> log")
 	if err := server.Start(); err != nil {
@@ -137,7 +137,7 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 		}
 		out, err := shell(ctx, dir, cred, "bin/pgherd reload -f pgpool.conf").CombinedOutput()
 		if err == nil && !strings.HasPrefix(string(out), "reloaded: ") {
-			err = fmt.Errorf("it says %q", out)
+			err = fmt.Errorf("the reload prints %q", out)
 		}
 		return err
 	})
@@ -152,10 +152,10 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 	}
 }
 
-// beginning is the heading under which README tells how to begin.
+// beginning is the heading under which the README says how to begin.
 const beginning = "In front of your own PostgreSQL"
 
-// readme is the block of commands, without their comments, and the smallest configuration.
+// readme returns the block of commands, without their comments, and the smallest configuration.
 func readme(t *testing.T) (lines []string, least string) {
 	for _, b := range documented(t) {
 		switch {
@@ -172,7 +172,7 @@ func readme(t *testing.T) (lines []string, least string) {
 	return lines, least
 }
 
-// hosts puts the herd's nodes in the place of README's.
+// hosts replaces the README's nodes by the herd's.
 func hosts(servers *herd.Herd) *strings.Replacer {
 	var words []string
 	for i, n := range servers.Nodes() {
@@ -181,7 +181,7 @@ func hosts(servers *herd.Herd) *strings.Replacer {
 	return strings.NewReplacer(words...)
 }
 
-// questions are the commands that README's table lists for psql, with a statement and a parameter filled in.
+// questions are the commands that the README's table lists for psql, with a statement and a parameter filled in.
 func questions(t *testing.T) (all []string) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -195,7 +195,7 @@ func questions(t *testing.T) (all []string) {
 		}
 	}
 	if len(all) < 15 {
-		t.Fatalf("README asks only %q", all)
+		t.Fatalf("the README lists only the commands %q", all)
 	}
 	return all
 }
@@ -210,7 +210,7 @@ func mustRun(t *testing.T, cmd *exec.Cmd) {
 // person is the user who runs the commands.
 type person struct {
 	name string
-	cred *syscall.Credential // nil: the user who runs the tests
+	cred *syscall.Credential // nil for the user who runs the tests
 }
 
 func people(t *testing.T) []person {

@@ -1,5 +1,5 @@
-// Package firsthour does what a new user does: it types what the manual and its own
-// transcript say, and looks at what is printed.
+// Package firsthour does what a new user does: it types what the manual and its own transcript say, and checks what is
+// printed.
 package firsthour
 
 import (
@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the transcript anew")
 
-// commandLimit is how long one command may take.
+// commandLimit is the deadline of one command.
 const commandLimit = 2 * time.Minute
 
 // TestTranscript runs the commands of the transcript, and compares what they print with it.
@@ -53,7 +53,7 @@ func TestTranscript(t *testing.T) {
 			near := func(all []string) string {
 				return strings.Join(all[min(max(0, i-5), len(all)):min(i+5, len(all))], "\n")
 			}
-			t.Fatalf("line %d is another:\n%s\n--- want\n%s", i+1, near(lines), near(want))
+			t.Fatalf("line %d differs:\n%s\n--- want\n%s", i+1, near(lines), near(want))
 		}
 	}
 }
@@ -70,15 +70,15 @@ func commands(text string) (all []string) {
 	return all
 }
 
-// desk is a folder in which commands are typed, in front of a primary and its standbys. The
-// first of them is STANDBY in the transcript.
+// desk is a folder in which commands are typed, in front of a primary and its standbys. The first standby is STANDBY in
+// the transcript.
 type desk struct {
 	*testing.T
 	herd  *herd.Herd
 	dir   string
 	env   []string
-	words *strings.Replacer // from the transcript to the machine
-	plain *strings.Replacer // and back
+	words *strings.Replacer // from the transcript's words to the machine's
+	plain *strings.Replacer // and the other way
 }
 
 func newDesk(t *testing.T, standbys int) *desk {
@@ -98,7 +98,7 @@ func newDesk(t *testing.T, standbys int) *desk {
 	return d
 }
 
-// bareDesk has no servers.
+// bareDesk is a desk without nodes.
 func bareDesk(t *testing.T) *desk {
 	program, err := herd.Build(t.Context(), t.TempDir())
 	if err != nil {
@@ -116,7 +116,7 @@ func bareDesk(t *testing.T) *desk {
 	return d
 }
 
-// types is what a command prints, with words in the place of what differs each time.
+// types is what a command prints, with fixed words in the place of what differs each time.
 func (d *desk) types(command string) string {
 	d.Helper()
 	out, status := d.run(d.words.Replace(command))
@@ -132,7 +132,7 @@ func (d *desk) types(command string) string {
 
 var trailing = regexp.MustCompile(`(?m)[ \t]+$`)
 
-// steady puts words in the place of what differs from one run to the next.
+// steady puts fixed words in the place of what differs from one run to the next.
 func steady(text string) string {
 	for _, r := range another {
 		text = r.pattern.ReplaceAllString(text, r.word)

@@ -15,8 +15,8 @@ import (
 	"pgherd/proxy/config"
 )
 
-// TestWrongValues gives every parameter each kind of wrong value that its row of the table allows
-// for: check-config, a start, a reload and the running server say the same of it, with its line.
+// TestWrongValues gives every parameter each kind of wrong value that its row of the table allows. check-config, a start,
+// a reload and the running server must report the same error, with its line.
 func TestWrongValues(t *testing.T) {
 	d := bareDesk(t)
 	rounds := wrongFiles(t)
@@ -26,11 +26,11 @@ func TestWrongValues(t *testing.T) {
 		said[i] = d.says("pgherd check-config pgherd.conf")
 		for name, number := range wrong.numbers() {
 			if at := fmt.Sprintf("DIR/pgherd.conf:%d: %s: ", number, name); !strings.Contains(said[i], at) {
-				t.Errorf("nothing is said of %s%s", at, wrong.values[name])
+				t.Errorf("no error is reported for %s%s", at, wrong.values[name])
 			}
 		}
 		if start := d.says("pgherd -f pgherd.conf"); start != said[i] {
-			t.Errorf("a start says\n%s, check-config\n%s", start, said[i])
+			t.Errorf("a start reports\n%s, but check-config\n%s", start, said[i])
 		}
 	}
 	d.write("pgherd.conf", rightLines)
@@ -40,10 +40,10 @@ func TestWrongValues(t *testing.T) {
 	for i, wrong := range rounds {
 		d.write("pgherd.conf", wrong.lines())
 		if reload := d.says("pgherd reload -f pgherd.conf"); reload != said[i] {
-			t.Errorf("reload says\n%s, check-config\n%s", reload, said[i])
+			t.Errorf("a reload reports\n%s, but check-config\n%s", reload, said[i])
 		}
 		if server := d.hangsUp(); server != said[i] {
-			t.Errorf("the server says\n%s, check-config\n%s", server, said[i])
+			t.Errorf("the server reports\n%s, but check-config\n%s", server, said[i])
 		}
 	}
 	d.write("pgherd.conf", rightLines)
@@ -59,10 +59,10 @@ unix_socket_directories = '.'
 pid_file_name = 'pgherd.pid'
 `
 
-// wrongFile is a configuration of which all values are wrong except the lines before them.
+// wrongFile is a configuration in which all values are wrong, except the lines before them.
 type wrongFile struct {
 	before string
-	values map[string]string // by the names that they are given to
+	values map[string]string // by the parameters' names
 }
 
 func (w wrongFile) lines() string {
@@ -82,8 +82,8 @@ func (w wrongFile) numbers() map[string]int {
 	return numbers
 }
 
-// wrongFiles are configurations that together have every wrong value of every parameter; none has more
-// errors than are reported at once. Two more name files that do not exist, with another error and without.
+// wrongFiles are configurations that together have every wrong value of every parameter. None has more errors than are
+// reported at once. Two more name files that do not exist, one of them with another error.
 func wrongFiles(t *testing.T) (all []wrongFile) {
 	missing := wrongFile{rightLines + "ssl = on\nserver_tls_sslmode = verify-full\n", map[string]string{"enable_pool_hba": "on"}}
 	for _, p := range config.Params() {
@@ -101,19 +101,19 @@ func wrongFiles(t *testing.T) (all []wrongFile) {
 		if p.Path && p.InEffect() && !slices.Contains(mayBeMissing, p.Name) {
 			missing.values[name] = "/nonexistent/" + p.Name
 		} else if len(values) == 0 && p.Kind != config.String && p.Kind != config.List {
-			t.Errorf("no wrong value of %s is known", p.Name)
+			t.Errorf("the parameter %s has no known wrong value", p.Name)
 		}
 	}
 	if len(all) < 4 || len(missing.values) < 8 {
-		t.Fatalf("%d files, %d names in the last", len(all), len(missing.values))
+		t.Fatalf("there are %d files, with %d parameters in the last one", len(all), len(missing.values))
 	}
 	mixed := wrongFile{missing.before, maps.Clone(missing.values)}
 	mixed.values["pool_mode"] = "nosuchword"
 	return append(all, missing, mixed)
 }
 
-// mayBeMissing are files and folders without which pgherd starts: without them no user has a password,
-// and nothing is kept in the folder yet.
+// mayBeMissing are the files and folders without which pgherd starts: without them no user has a password, and nothing is
+// kept in the folder yet.
 var mayBeMissing = []string{"pool_passwd", "work_dir"}
 
 // wrongValues are values that this parameter cannot have.
@@ -157,7 +157,7 @@ func (d *desk) says(command string) string {
 
 var speaker = regexp.MustCompile(`^(pgherd: |TIME: main pid PID: FATAL:  )`)
 
-// hangsUp has the server reload by a signal, and returns the errors that it logs.
+// hangsUp makes the server reload by a signal, and returns the errors that it logs.
 func (d *desk) hangsUp() string {
 	before := d.read("pgherd.pid.reload")
 	if err := d.runs("kill -HUP $(cat pgherd.pid)"); err != nil {
