@@ -11,12 +11,12 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// stage is the clients' database, and the twins', a copy of it: advisory locks,
-// notifications, sequences and rows are per database, so twins do not meet clients.
+// stage has the clients' database, and the twins' one, which is a copy. Advisory locks, notifications, sequences and rows
+// belong to a database, so twins and clients do not affect each other.
 type stage struct{ clients, twins string }
 
-// On the sly stage operators, types and aggregates run statements too. They are
-// apart because a proxy may have to be careful with every statement there.
+// On the sly stage, operators, types and aggregates run statements, too. It is apart from the other one, because a proxy
+// may have to be careful with every statement there.
 var (
 	plain = stage{"app", "twin"}
 	sly   = stage{"sly", "slytwin"}
@@ -26,18 +26,18 @@ const pollEvery = 5 * time.Millisecond
 
 // arena is where scripts are run.
 type arena struct {
-	address   string        // where clients connect
-	direct    string        // where twins do
-	prepared  bool          // compare pg_prepared_statements too
-	leaveTime time.Duration // for a client's locks to go once it has left
-	renew     func() error  // begin to replace the servers that clients share
-	reload    func() error  // pgherd reads its configuration again
+	address   string        // the address to which clients connect
+	direct    string        // the address to which twins connect
+	prepared  bool          // pg_prepared_statements are compared, too
+	leaveTime time.Duration // deadline for a client's locks to end once it has left
+	renew     func() error  // begins to replace the servers that clients share
+	reload    func() error  // makes pgherd read its configuration again
 
 	stage          stage
-	clients, twins *pgconn.PgConn // superusers aside, one in either database
+	clients, twins *pgconn.PgConn // connections of a superuser, one to each database
 }
 
-// openAside connects as superuser, for what the hunt itself needs.
+// openAside connects as superuser, for what the test itself needs.
 func openAside(address, database string) (*pgconn.PgConn, error) {
 	return herdtest.Connect(fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&application_name=aside", address, database))
 }
@@ -50,7 +50,7 @@ func closeAside(conn *pgconn.PgConn) {
 
 var ask = herdtest.Ask
 
-// prepare connects the superusers aside to a stage.
+// prepare connects the superusers to a stage.
 func (a *arena) prepare(on stage) (err error) {
 	if a.stage == on {
 		return nil
@@ -70,11 +70,11 @@ func (a *arena) close() {
 	a.stage, a.clients, a.twins = stage{}, nil, nil
 }
 
-// define has another user define something, of pgherd's clients in their database. Who
-// reads a view in an open transaction has that locked, as its twin has: then it stays.
+// define has another user define something, by a client of pgherd's in the clients' database. If a client reads a view in
+// an open transaction, it has that locked, as its twin does; then the view stays.
 func (a *arena) define(sql string) error {
 	conn := a.clients
-	if a.reload != nil { // it is pgherd
+	if a.reload != nil { // this arena runs pgherd
 		other, err := herdtest.Connect(fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", herd.UserMD5, a.address, a.stage.clients))
 		if err != nil {
 			return err
@@ -101,14 +101,14 @@ func defineOn(conn *pgconn.PgConn, sql string) (locked bool, err error) {
 	return false, err
 }
 
-// both asks in both databases.
+// both runs a statement in both databases.
 func (a *arena) both(sql string) error {
 	_, err := ask(a.clients, sql)
 	_, err2 := ask(a.twins, sql)
 	return errors.Join(err, err2)
 }
 
-// until polls both databases until sql answers want; what is left at the end is returned.
+// until polls both databases until sql answers want, and returns what is left at the end.
 func (a *arena) until(sql, want string, limit time.Duration) (left string, err error) {
 	for _, conn := range []*pgconn.PgConn{a.clients, a.twins} {
 		for deadline := time.Now().Add(limit); ; time.Sleep(pollEvery) {
@@ -130,8 +130,7 @@ const (
 		`SELECT setval('s1', 1, false), setval('s2', 1, false), setval('s3', 1, false)`
 )
 
-// fresh makes every run begin in the same state, with servers that were not used and tables without
-// rows.
+// fresh makes every run begin in the same state, with servers that have not been used and tables without rows.
 func (a *arena) fresh(on stage) error {
 	if err := a.prepare(on); err != nil {
 		return err
@@ -148,12 +147,12 @@ func (a *arena) fresh(on stage) error {
 		return err
 	}
 	if left != "" {
-		return fmt.Errorf("renew the servers: %s are left after %v", left, answerLimit)
+		return fmt.Errorf("renew the servers: %s old ones are left after %v", left, answerLimit)
 	}
 	return a.both(emptyTables)
 }
 
-// gone waits until the next client can see nothing of a client that has left.
+// gone waits until the next client cannot see anything of a client that has left.
 func (a *arena) gone(n int) (left string, err error) {
 	return a.until(fmt.Sprintf(`SELECT l.locktype || ' lock ' || mode || ' ' || coalesce(relation::regclass::text, objid::text) FROM pg_locks l`+
 		` WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())`+
@@ -161,7 +160,7 @@ func (a *arena) gone(n int) (left string, err error) {
 		` OR locktype = 'relation' AND relation IN ('orders%[1]d'::regclass, 's%[1]d'::regclass))`, n), "", a.leaveTime)
 }
 
-// level makes client n's rows and sequence the same in both databases again.
+// level makes the rows and the sequence of client n equal in both databases again.
 func (a *arena) level(n, refusals int) error {
 	return a.both(fmt.Sprintf("DELETE FROM orders%[1]d; DELETE FROM defaulted WHERE y = %[1]d; SELECT setval('s%[1]d', %[2]d000, false)", n, refusals))
 }

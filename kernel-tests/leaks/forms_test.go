@@ -1,17 +1,15 @@
 package leaks_test
 
-// What the hunt is made of, one line per form. A word in braces is replaced:
-// {c} the client's number, {n} a small number, {key} a lock's key of this client,
-// {g} a setting and {v} a value for it, {ph} a placeholder, {w} a word, {p} a
-// prepared statement's name, {cur} a cursor's, {tmp} a temporary table's,
-// {chan} a channel, {sp} a savepoint, {role} a role, {path} a search_path,
-// {read} one of reads, {sql} one of actions.
+// These are the forms of which scripts are made, one a line. A word in braces is replaced: {c} by the client's number, {n}
+// by a small number, {key} by the key of a lock of this client's, {g} by a setting and {v} by a value for it, {ph} by a
+// placeholder, {w} by a word, {p} by a prepared statement's name, {cur} by a cursor's, {tmp} by a temporary table's,
+// {chan} by a channel, {sp} by a savepoint, {role} by a role, {path} by a search_path, {read} by one of reads, and {sql} by
+// one of actions.
 
-// A call of pg_temp.f() is not among them: where a process ever had a temporary
-// table, PostgreSQL misses the function, elsewhere the schema, whatever is
-// discarded. What is in pg_temp is seen in the visible state.
+// A call of pg_temp.f() is not among them. In a process that ever had a temporary table PostgreSQL reports the function as
+// missing, in others the schema, whatever is discarded. What is in pg_temp is part of the visible state.
 
-// form is a template and how often it is picked among its like.
+// form is a template, and how often it is picked among the others.
 type form struct {
 	weight int
 	text   string
@@ -136,8 +134,8 @@ var actions = []form{
 	{1, ""},
 }
 
-// reads are statements whose meaning or answer depends on the session, some of
-// it on what was in effect when they were parsed.
+// reads are statements whose meaning or answer depends on the session, partly on the settings under which they were
+// parsed.
 var reads = []form{
 	{3, "SELECT '2/3/2024'::date"},
 	{2, "SELECT date '2024-03-02', interval '1 day 2 hours', timestamptz '2024-06-01 12:00+00'"},
@@ -153,7 +151,7 @@ var reads = []form{
 	{1, "SELECT public.sqlset('{g}', '{v}', false)"},
 }
 
-// wrappers run an action: plainly, or where a proxy does not see it.
+// wrappers run an action, plainly or where a proxy does not see it.
 var wrappers = []form{
 	{60, "{sql}"},
 	{4, "SELECT public.run($x${sql}$x$)"},
@@ -181,7 +179,7 @@ var wrappers = []form{
 	{1, "{sql}; BEGIN; {sql}"},
 }
 
-// slyWrappers are more of them, on the sly stage.
+// slyWrappers are further ones, for the sly stage.
 var slyWrappers = []form{
 	{20, "SELECT public.running($x${sql}$x$)"},
 	{20, "SELECT OPERATOR(public.!!!) $x${sql}$x$"},
@@ -190,14 +188,14 @@ var slyWrappers = []form{
 	{5, "SELECT public.remotes('{c}')"},
 }
 
-// begins and ends are how transactions do; insides happen in the middle.
+// begins and ends begin and end transactions; insides happen in the middle.
 var (
 	begins  = []form{{6, "BEGIN"}, {1, "BEGIN READ ONLY"}, {1, "START TRANSACTION ISOLATION LEVEL REPEATABLE READ"}}
 	ends    = []form{{10, "COMMIT"}, {7, "ROLLBACK"}, {1, "COMMIT AND CHAIN"}, {1, "ROLLBACK AND CHAIN"}, {1, "END; {sql}"}, {1, "COMMIT; BEGIN"}}
 	insides = []form{{3, "SAVEPOINT {sp}"}, {3, "ROLLBACK TO {sp}"}, {2, "RELEASE {sp}"}, {1, "SAVEPOINT {sp}; {sql}; ROLLBACK TO {sp}"}, {1, "BEGIN"}}
 )
 
-// arrivals are the start-up packets that clients come back with.
+// arrivals are the start-up packets with which clients come back.
 var arrivals = [][]string{
 	nil, nil, nil,
 	{"application_name", "hunt"},
@@ -206,7 +204,7 @@ var arrivals = [][]string{
 	{"options", "-c work_mem=5MB -c app.who=option"},
 }
 
-// words replace what stands in braces, where the choice is a fixed one.
+// words replace words in braces whose choices are fixed.
 var words = map[string][]string{
 	"n":    {"1", "2", "3"},
 	"ph":   placeholders,

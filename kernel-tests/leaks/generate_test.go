@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	mostClients = 3  // as many as setup.sql has tables for; and the proxy may open as many servers
-	stepsPerRun = 80 // besides the looks: long enough for a few transactions of each client
+	mostClients = 3  // setup.sql has tables for so many; the proxy may open as many servers
+	stepsPerRun = 80 // not counting the looks; enough for a few transactions of each client
 	inOneTxn    = 5  // steps within a transaction, on average
 )
 
 // settingsOf are the settings that a user may set, by user.
 type settingsOf map[string][]setting
 
-// generator makes one script; all its choices come from the seed.
+// generator makes one script, all of whose choices come from the seed.
 type generator struct {
 	rand     *rand.Rand
 	settings []setting
@@ -27,7 +27,7 @@ type generator struct {
 	reads    []form
 	wrappers []form
 	client   int
-	g        setting // the last one picked, for {v}
+	g        setting // the setting picked last, for {v}
 	open     map[int]bool
 }
 
@@ -43,7 +43,7 @@ func generate(seed uint64, settings settingsOf) script {
 	if g.rand.IntN(4) == 0 {
 		s.user = herd.Superuser
 	}
-	if g.settings = settings[s.user]; g.rand.IntN(2) == 0 { // a few, so that clients set the same ones
+	if g.settings = settings[s.user]; g.rand.IntN(2) == 0 { // only a few settings, so that clients set the same ones
 		g.settings = slices.Clone(g.settings)
 		g.rand.Shuffle(len(g.settings), func(i, j int) { g.settings[i], g.settings[j] = g.settings[j], g.settings[i] })
 		g.settings = g.settings[:8]
@@ -51,7 +51,7 @@ func generate(seed uint64, settings settingsOf) script {
 	for range stepsPerRun {
 		g.client = 1 + g.rand.IntN(s.clients)
 		s.steps = append(s.steps, g.step())
-		if g.rand.IntN(2) == 0 { // not always: the question itself ends the unnamed statement
+		if g.rand.IntN(2) == 0 { // not always, because the question itself ends the unnamed statement
 			s.steps = append(s.steps, step{client: g.client, act: looks})
 		}
 		if g.rand.IntN(3) == 0 {
@@ -64,9 +64,8 @@ func generate(seed uint64, settings settingsOf) script {
 	return s
 }
 
-// everySetting is a script for some settings: two clients set each one in turn,
-// for a transaction, for good, in a transaction that is rolled back, and, once
-// with hidden, where no proxy sees it; and give it up again.
+// everySetting is a script for some settings. Two clients set each one in turn: for a transaction, for good, in a
+// transaction that is rolled back, and, if hidden, once where no proxy sees it. Then they reset it.
 func everySetting(settings []setting, hidden bool) script {
 	s := script{stage: plain, user: herd.Superuser, clients: 2}
 	add := func(client int, format string, values ...any) {
@@ -113,7 +112,7 @@ func (g *generator) step() step {
 	return st
 }
 
-// definitions change what the actions with shifty things do.
+// definitions change what the actions with "shifty" objects do.
 var definitions = []string{
 	"CREATE OR REPLACE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'calm'; END $$",
 	"CREATE OR REPLACE FUNCTION public.shifty() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN set_config('{ph}', '{w}', false); END $$",
@@ -123,8 +122,7 @@ var definitions = []string{
 	"DO $$ BEGIN EXECUTE 'CREATE OR REPLACE VIEW public.shiftyview AS SELECT ''calm''::text AS x'; END $$",
 }
 
-// transact is a step in or around a transaction: whether one is open is only
-// believed, as it may have failed to begin.
+// transact is a step in or around a transaction. It is not certain that one is open, because it may have failed to begin.
 func (g *generator) transact() []message {
 	open := g.open[g.client]
 	switch {
@@ -140,8 +138,8 @@ func (g *generator) transact() []message {
 	return g.shape()
 }
 
-// some is the first form and some of the others, many or few: where everything
-// happens, every client soon has a server for good, and nothing is shared.
+// some is the first form and some of the others, few or many. If everything happened in each script, every client would
+// soon have a server for good, and nothing would be shared.
 func (g *generator) some(forms []form) []form {
 	percent := []int{5, 25, 100}[g.rand.IntN(3)]
 	chosen := forms[:1:1]
@@ -169,7 +167,7 @@ func (g *generator) pick(forms []form) string {
 
 var hole = regexp.MustCompile(`\{[a-z]+\}`)
 
-// fill replaces what stands in braces; see forms_test.go.
+// fill replaces the words in braces; see forms_test.go.
 func (g *generator) fill(text string) string {
 	return hole.ReplaceAllStringFunc(text, func(braced string) string {
 		switch word := braced[1 : len(braced)-1]; word {
@@ -181,7 +179,7 @@ func (g *generator) fill(text string) string {
 			g.g = g.settings[g.rand.IntN(len(g.settings))]
 			return g.g.name
 		case "v":
-			if len(g.g.values) == 0 { // it stands before the first {g}
+			if len(g.g.values) == 0 { // {v} precedes the first {g}
 				g.g = g.settings[g.rand.IntN(len(g.settings))]
 			}
 			return g.g.values[g.rand.IntN(len(g.g.values))]
@@ -199,13 +197,12 @@ func (g *generator) fill(text string) string {
 	})
 }
 
-// wrapped is an action, plainly or hidden in something.
+// wrapped is an action, plainly or hidden in a wrapper.
 func (g *generator) wrapped() string { return apart(g.fill(g.pick(g.wrappers))) }
 
-// apart gives prepared statements other names where no proxy sees them: pgherd
-// cannot know that a function prepares, executes or deallocates a name that the
-// client has prepared by message, and its server has another name for that
-// (docs/manual/pooling.md).
+// apart gives other names to statements that are prepared where no proxy sees it. pgherd cannot know that a function
+// prepares, executes or deallocates a name that the client has prepared by message, and on the server that statement has
+// another name (docs/manual/pooling.md).
 func apart(sql string) string {
 	return unseen.ReplaceAllStringFunc(sql, func(quoted string) string { return protocolName.ReplaceAllString(quoted, "q$1") })
 }
@@ -215,8 +212,8 @@ var (
 	protocolName = regexp.MustCompile(`\bp([123])\b`)
 )
 
-// single is the same for the extended protocol, which takes one statement at a
-// time; now and then there are more, which fails.
+// single does the same for the extended protocol, which accepts one statement at a time; sometimes there are more, which
+// fails.
 func (g *generator) single() (sql string) {
 	for range 3 {
 		if sql = g.wrapped(); !strings.Contains(sql, ";") {
@@ -230,12 +227,12 @@ func (g *generator) name() string { return fmt.Sprint("p", 1+g.rand.IntN(3)) }
 
 func simple(sql string) []message { return []message{{kind: query, sql: sql}} }
 
-// once sends what a driver sends to run a statement once, without a Sync.
+// once has the messages by which a driver runs a statement once, without a Sync.
 func once(name, sql string) []message {
 	return []message{{kind: parse, name: name, sql: sql}, {kind: bind, name: name}, {kind: execute}}
 }
 
-// again runs a statement that is believed to be prepared.
+// again runs a statement that should be prepared.
 func again(name string) []message { return []message{{kind: bind, name: name}, {kind: execute}} }
 
 func join(parts ...[]message) (all []message) {

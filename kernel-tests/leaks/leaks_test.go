@@ -1,13 +1,11 @@
-// Package leaks_test hunts for session state that leaks from one client to
-// another, or gets lost, where clients share servers. Two or three clients of a
-// real pgherd run random steps: whatever changes a session, plainly and hidden
-// in functions, triggers, rules and views, in transactions that commit, fail or
-// are left half-way. Each client has a twin, connected directly to the same
-// PostgreSQL, that does the same; their answers and all that they can see of
-// their sessions must be the same.
+// Package leaks_test searches for session state that leaks from one client to another, or is lost, where clients share
+// servers. Two or three clients of a real pgherd run random steps: all that changes a session, plainly or hidden in
+// functions, triggers, rules and views, in transactions that commit, fail or are left in the middle. Each client has a
+// twin that is connected to the same PostgreSQL without pgherd, and does the same. Their answers, and all that they can see
+// of their sessions, must be equal.
 //
-// One step is done at a time, and all choices come from the seed, so a seed is a
-// run: -leaks.seed N does it again. A run that fails is shrunk.
+// Steps are done one at a time, and all choices come from the seed, so that a seed determines a run: -leaks.seed N repeats
+// it. A run that fails is shrunk.
 package leaks_test
 
 import (
@@ -36,21 +34,21 @@ var (
 
 const (
 	leaveLimit = 10 * time.Second
-	// shrinkLimit bounds a shrink where each try waits for what does not come.
+	// shrinkLimit limits a shrink, each try of which may wait in vain.
 	shrinkLimit = 2 * time.Minute
 )
 
 // world is what every test of this package uses.
 var world struct {
 	herd     *herd.Herd
-	direct   string // PostgreSQL's address
+	direct   string // the address of PostgreSQL itself
 	binary   string
 	settings settingsOf
 }
 
 func TestMain(m *testing.M) {
 	settings := herd.Settings{HBA: []string{"host all all 127.0.0.1/32 trust"}, Standbys: 1, Config: []string{
-		// plpgsql brings settings along; loaded at first use, they would show who used it.
+		// plpgsql defines settings. If it were loaded at its first use, they would show which server has used it.
 		"session_preload_libraries = 'plpgsql'", "max_replication_slots = 100", "max_wal_senders = 10", "autovacuum = off", "jit = off", "log_min_messages = fatal", "log_min_error_statement = panic"}}
 	herdtest.Main(m, settings, func(_ context.Context, h *herd.Herd, binary string) error {
 		world.herd, world.binary = h, binary
@@ -58,7 +56,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// setUp makes the stages, and learns what can be set.
+// setUp makes the stages, and finds out which settings can be set.
 func setUp() error {
 	node := world.herd.Nodes()[0]
 	world.direct = fmt.Sprintf("%s:%d", node.Host, node.Port)
@@ -87,7 +85,7 @@ func setUp() error {
 	return learnSettings()
 }
 
-// aside runs sql as superuser, directly.
+// aside runs sql as superuser, without pgherd.
 func aside(database, sql string) error {
 	conn, err := openAside(world.direct, database)
 	if err != nil {
@@ -113,8 +111,8 @@ func learnSettings() error {
 	return nil
 }
 
-// kind is a way to run pgherd: on which engine, in front of how many nodes. A
-// standby gets all reads that it may, of other clients' writes too.
+// kind is a way to run pgherd: the engine, and the number of nodes. A standby gets all reads that it may, also those of
+// other clients' writes.
 type kind struct {
 	name, engine string
 	nodes        int
@@ -122,7 +120,7 @@ type kind struct {
 
 var kinds = []kind{{"epoll", "epoll", 1}, {"io_uring", "io_uring", 1}, {"balanced", "io_uring", 2}}
 
-// TestHunt runs the seeds against pgherd, in each mode and of each kind.
+// TestHunt runs the seeds through pgherd, in each mode and each kind.
 func TestHunt(t *testing.T) {
 	for mode := range strings.SplitSeq(*modes, ",") {
 		for i, kind := range kinds {
@@ -135,20 +133,20 @@ func TestHunt(t *testing.T) {
 					h.seeds(first, first+uint64(*runs)-1)
 				}
 				if mode != "session" && *one == 0 && h.tally.passes == 0 {
-					t.Error("no server was shared: nothing was hunted")
+					t.Error("no server was shared, so nothing was tested")
 				}
 			})
 		}
 	}
 }
 
-// hunt is one series of runs, up to the -leaks.failures that fail.
+// hunt is one series of runs, which ends after -leaks.failures failures.
 type hunt struct {
 	t     *testing.T
 	arena *arena
 	tally tally
 	began time.Time
-	found int // scripts that failed
+	found int // number of scripts that failed
 }
 
 func (h *hunt) summary() {
@@ -165,7 +163,7 @@ func (h *hunt) seeds(first, last uint64) {
 	}
 }
 
-// settings tries each setting, a few of them in one run.
+// settings tries each setting, a few of them in each run.
 func (h *hunt) settings(all []setting) bool {
 	for some := range slices.Chunk(all, 20) {
 		name := "settings from " + some[0].name
@@ -176,8 +174,7 @@ func (h *hunt) settings(all []setting) bool {
 	return true
 }
 
-// play runs a script; if it fails, it is shrunk, and what is left of it printed.
-// It is false when enough have failed.
+// play runs a script. If that fails, it is shrunk, and the rest is printed. play is false when enough scripts have failed.
 func (h *hunt) play(name string, s script) bool {
 	h.t.Helper()
 	if *show {
@@ -198,7 +195,7 @@ func (h *hunt) play(name string, s script) bool {
 	return h.found < *failures
 }
 
-// fails is called by shrink. After the deadline nothing fails any more.
+// fails runs a script for shrink. After the deadline it reports no failure any more.
 func (h *hunt) fails(deadline time.Time) func(script) *difference {
 	return func(s script) *difference {
 		if time.Now().After(deadline) {
@@ -206,7 +203,7 @@ func (h *hunt) fails(deadline time.Time) func(script) *difference {
 		}
 		d, _, err := play(h.arena, s)
 		if err != nil {
-			h.t.Logf("a run while shrinking: %v", err)
+			h.t.Logf("a run of the shrink: %v", err)
 		}
 		return d
 	}

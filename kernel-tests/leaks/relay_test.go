@@ -12,13 +12,13 @@ import (
 	"pgherd/bench/herd"
 )
 
-// relay is a pool with the worst faults: a server goes to the next client after each transaction,
-// with everything that the last client has left on it.
+// relay is a pool with the worst faults: after each transaction a server goes to the next client with all that the last
+// client has left on it.
 type relay struct {
 	listener net.Listener
 
 	mu   sy.Mutex
-	idle []*talk // the last one given back is taken first
+	idle []*talk // the server given back last is taken first
 	all  []*talk
 }
 
@@ -50,7 +50,7 @@ func (r *relay) drop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.all {
-		t.conn.Close() // a client's relay may be waiting on it
+		t.conn.Close() // a client's relay may wait for it
 	}
 	r.idle, r.all = nil, nil
 	return nil
@@ -71,7 +71,7 @@ func (r *relay) take(as who) (*talk, error) {
 	return t, err
 }
 
-// give puts a server back, if it has not been dropped.
+// give puts a server back, unless it has been dropped.
 func (r *relay) give(t *talk) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *relay) give(t *talk) {
 	}
 }
 
-// serve is one client's life: a server at a time, until the transaction ends.
+// serve is one client's life. It has one server at a time, until the transaction ends.
 func (r *relay) serve(conn net.Conn) {
 	defer conn.Close()
 	client := pgproto3.NewBackend(conn, conn)
@@ -123,7 +123,7 @@ func (r *relay) transaction(client *pgproto3.Backend, as who) bool {
 			r.give(server)
 			return
 		}
-		server.leave(true) // the client left in the middle
+		server.leave(true) // the client has left in the middle
 	}()
 	for ; err == nil; request, err = client.Receive() {
 		if _, bye := request.(*pgproto3.Terminate); bye {
@@ -174,7 +174,7 @@ func startLeaky(t *testing.T) *arena {
 // leak is a script of two clients with one leak in it.
 type leak struct {
 	name  string
-	seen  string // in the difference
+	seen  string // the text in the difference
 	steps []step
 }
 
@@ -182,7 +182,7 @@ func (l leak) script() script {
 	return script{stage: plain, user: herd.User, clients: 2, steps: l.steps}
 }
 
-// leaks are the leaks that the hunt has to find at least.
+// leaks are leaks that the test must find.
 var leaks = []leak{
 	{"setting", "work_mem", []step{line(1, "SET work_mem = '7MB'"), {client: 2, act: looks}}},
 	{"setting lost", "work_mem", []step{line(1, "SET work_mem = '7MB'"), line(2, "SET work_mem = '8MB'"), {client: 1, act: looks}}},
@@ -200,7 +200,7 @@ var leaks = []leak{
 	{"notification", "news", []step{line(1, "LISTEN news"), line(1, "NOTIFY news, 'x'"), line(1, "UNLISTEN *"), line(2, "SELECT 1"),
 		line(2, "LISTEN news"), line(1, "BEGIN"), line(2, "NOTIFY news"), line(1, "COMMIT"), {client: 2, act: looks}}},
 	{"advisory lock", "101", []step{line(1, "SELECT pg_advisory_lock(101)"), {client: 2, act: looks}}},
-	{"lock kept by who left", "101", []step{line(1, "SELECT pg_advisory_lock(101)"), {client: 1, act: vanishes}}},
+	{"lock of a client that has left", "101", []step{line(1, "SELECT pg_advisory_lock(101)"), {client: 1, act: vanishes}}},
 	{"sequence", "55000", []step{line(1, "SELECT nextval('public.s1')"), line(2, "SELECT lastval()")}},
 	{"random()", "row", []step{
 		{client: 1, act: seeds, send: simple("SELECT setseed(0.5)")}, line(2, "SELECT count(random())"), {client: 1, act: draws, send: simple("SELECT random()")}}},
@@ -215,13 +215,13 @@ func TestSeesLeaks(t *testing.T) {
 	sound := startDirect(t)
 	for _, leak := range leaks {
 		if d := mustPlay(t, sound, leak.script()); d != nil {
-			t.Errorf("%s: without a pool %s", leak.name, d)
+			t.Errorf("%s: differs even without a pool: %s", leak.name, d)
 		}
 	}
 	leaky := startLeaky(t)
 	for _, leak := range leaks {
 		if d := mustPlay(t, leaky, leak.script()); d == nil || !strings.Contains(d.String(), leak.seen) {
-			t.Errorf("%s: nothing of %q was seen: %v", leak.name, leak.seen, d)
+			t.Errorf("%s: got difference %[3]v, want one with %[2]q", leak.name, leak.seen, d)
 		}
 	}
 }
@@ -234,16 +234,16 @@ func TestShrinksLeaks(t *testing.T) {
 		s := generate(seed+1, world.settings)
 		d := mustPlay(t, leaky, s)
 		if d == nil {
-			t.Errorf("seed %d: nothing found", seed+1)
+			t.Errorf("seed %d: no leak was found", seed+1)
 			continue
 		}
 		small, why := shrink(s, d, func(s script) *difference { return mustPlay(t, leaky, s) })
 		t.Logf("seed %d, shrunk from %d steps: %s%s", seed+1, d.at+1, small, why)
 		if len(small.steps) > 5 {
-			t.Errorf("seed %d: %d steps are left, a leak needs no more than a few", seed+1, len(small.steps))
+			t.Errorf("seed %d: %d steps are left after the shrink, but a leak needs only a few", seed+1, len(small.steps))
 		}
 		if again := mustPlay(t, leaky, small); again == nil || again.String() != why.String() {
-			t.Errorf("the shrunk script gave %s, and again %s", why, again)
+			t.Errorf("the shrunk script gave %s, but the second time %s", why, again)
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestNoFalseAlarms(t *testing.T) {
 	}
 }
 
-// startDirect is an arena where clients are connected directly, as their twins are.
+// startDirect is an arena whose clients connect without pgherd, as their twins do.
 func startDirect(t *testing.T) *arena {
 	t.Helper()
 	a := &arena{address: world.direct, direct: world.direct, leaveTime: leaveLimit, prepared: true, renew: func() error { return nil }}

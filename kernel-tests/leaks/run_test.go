@@ -7,9 +7,9 @@ import (
 	sy "sync"
 )
 
-// difference is what a client saw and its twin did not; nil means that there is none.
+// difference is what a client saw and its twin did not, or nil if there is none.
 type difference struct {
-	at        int // index of the step
+	at        int // the index of the step
 	what      string
 	want, got []string
 }
@@ -25,15 +25,15 @@ func (d *difference) String() string {
 // pair is a client and its twin, which does the same on a connection of its own.
 type pair struct {
 	client, twin *talk
-	seeded       bool   // random() gives the same to both
-	server       string // that the client was last seen on
+	seeded       bool   // random() returns the same to both
+	server       string // the server on which the client was seen last
 }
 
-// tally counts what a run has done, so that one sees what a pass means.
+// tally counts what a run has done, which shows what a pass is worth.
 type tally struct {
 	steps, looks, refusals int
-	moves                  int // a client was seen on another server than before, within one login
-	passes                 int // a server was seen to serve another login than before
+	moves                  int // times that a client was seen on another server, within one log-in
+	passes                 int // times that a server was seen with another log-in
 }
 
 func (t *tally) add(other tally) {
@@ -45,14 +45,13 @@ func (t *tally) add(other tally) {
 type run struct {
 	arena  *arena
 	script script
-	state  string // the question; see stateQuery
+	state  string // the query; see stateQuery
 	pairs  []*pair
-	users  map[string]*talk // server -> the client last seen on it
+	users  map[string]*talk // by server, the client that was seen on it last
 	tally  tally
 }
 
-// play runs a script from a fresh start. An error is one of the test's own, and not of the program
-// under test.
+// play runs a script from a fresh start. An error is one of the test's own, and not one of pgherd's.
 func play(a *arena, s script) (*difference, tally, error) {
 	if err := a.fresh(s.stage); err != nil {
 		return nil, tally{}, err
@@ -110,7 +109,7 @@ func (r *run) step(st step) (*difference, error) {
 	case leaves, vanishes:
 		return r.again(st.client, st.act == leaves, st.params)
 	case reloads:
-		if r.arena.reload == nil { // it is not pgherd
+		if r.arena.reload == nil { // this arena does not run pgherd
 			return nil, nil
 		}
 		return nil, r.arena.reload()
@@ -126,8 +125,8 @@ func (r *run) step(st step) (*difference, error) {
 			return nil, nil
 		}
 	}
-	// To describe a statement, its server has to prepare it first; in a failed
-	// transaction it does not. PostgreSQL describes those without a result.
+	// To describe a statement, a server must first prepare it, which it does not in a failed transaction. There PostgreSQL
+	// describes statements without a result.
 	describes := func(m message) bool { return m.kind == describe }
 	if p.client.status == 'E' && slices.ContainsFunc(st.send, describes) {
 		return nil, nil
@@ -144,7 +143,7 @@ func (r *run) step(st step) (*difference, error) {
 	if st.act == seeds {
 		p.seeded = !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "ERROR") })
 	}
-	if slices.Contains(got, "DISCARD ALL") { // which frees its server of pgherd's, and that takes the seed along
+	if slices.Contains(got, "DISCARD ALL") { // DISCARD ALL frees pgherd's server, with which the seed is lost
 		p.seeded = false
 	}
 	if p.client.ended {
@@ -168,8 +167,8 @@ func (p *pair) compare(what string, want, got []string) *difference {
 	return nil
 }
 
-// look compares the visible state. What others notified has arrived by now as
-// well: the signal was there before the question.
+// look compares the visible state. The other clients' notifications have arrived, because their signals came before the
+// query.
 func (r *run) look(n int) (*difference, error) {
 	r.tally.looks++
 	p := r.pairs[n-1]
@@ -190,11 +189,11 @@ func (r *run) look(n int) (*difference, error) {
 	return p.compare("the visible state", nil, nil), nil
 }
 
-// goesWithDiscardAll is what DISCARD ALL leaves to PostgreSQL's client, and takes from
-// pgherd's, which gets another server.
+// goesWithDiscardAll is true for what DISCARD ALL leaves on PostgreSQL's server, but not with a client of pgherd's, which
+// gets another server.
 func goesWithDiscardAll(line string) bool { return strings.HasPrefix(line, "row temporary slot ") }
 
-// seen notes which server client n has.
+// seen records on which server client n is.
 func (r *run) seen(n int, server string) {
 	p := r.pairs[n-1]
 	if p.server != "" && p.server != server {
@@ -206,8 +205,7 @@ func (r *run) seen(n int, server string) {
 	p.server, r.users[server] = server, p.client
 }
 
-// again ends client n's connections and makes new ones, once nothing that the
-// old ones held can be seen any more.
+// again ends the connections of client n, and makes new ones once nothing that the old ones held can be seen.
 func (r *run) again(n int, politely bool, params []string) (*difference, error) {
 	p := r.pairs[n-1]
 	p.client.leave(politely)
@@ -225,8 +223,8 @@ func (r *run) again(n int, politely bool, params []string) (*difference, error) 
 	return p.compare("the login", nil, nil), nil
 }
 
-// afterRefusal brings both sides to a state in common: what pgherd refuses by
-// design may have been done in part, and was not asked of the twin.
+// afterRefusal makes both sides equal again: what pgherd refuses by design may have been done in part, and the twin was
+// not sent it.
 func (r *run) afterRefusal(n int) (*difference, error) {
 	d, err := r.again(n, true, nil)
 	if d != nil || err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// setting is one that a user may set, and values that do no harm.
+// setting is a setting that a user may set, with values that do no harm.
 type setting struct {
 	name   string
 	values []string
 }
 
-// chosen takes precedence over what is derived from a setting's type.
+// chosen takes precedence over values derived from a setting's type.
 var chosen = map[string][]string{
 	"DateStyle":                           {"ISO, DMY", "SQL, DMY", "German", "Postgres, MDY"},
 	"TimeZone":                            {"UTC", "Europe/Berlin", "America/New_York"},
@@ -45,7 +45,7 @@ var chosen = map[string][]string{
 	"wal_sender_timeout":                  {"600000", "700000"},
 }
 
-// left are settings that are left out, and why.
+// left are settings that are left out, with the reasons.
 var left = map[string]string{
 	"exit_on_error":               "ends the session at the first error",
 	"force_parallel_mode":         "a worker process for each statement: slow, and there are few",
@@ -116,12 +116,12 @@ func readSettings(conn *pgconn.PgConn, superuser bool) ([]setting, error) {
 		}
 	}
 	if len(all) < 80 {
-		return nil, fmt.Errorf("only %d settings found to play with", len(all))
+		return nil, fmt.Errorf("found only %d settings that can be set", len(all))
 	}
 	return all, nil
 }
 
-// derive makes values near the one there is; none for a text of unknown meaning.
+// derive makes values near the present one, and none for a text whose meaning is not known.
 func derive(kind, now, lowest, highest, options string) []string {
 	switch kind {
 	case "bool":

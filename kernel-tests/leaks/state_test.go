@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// placeholders are names of settings that nobody has declared. NULL and ” count
-// as the same: where one was ever set, PostgreSQL itself leaves ” after RESET.
+// placeholders are names of settings that nobody has declared. NULL and ” count as equal, because PostgreSQL itself leaves
+// ” after a RESET if a value was ever set.
 var placeholders = []string{"app.who", "app.tenant", "app.Ä"}
 
-// stateQuery asks for all that a client can see of its session; the rows of
-// kind "server" tell which one it is on, and are not compared.
+// stateQuery asks for all that a client can see of its session. Rows of the kind "server" say on which server it is, and
+// are not compared.
 var stateQuery = func() string {
 	parts := []string{
 		`SELECT 'setting ' || name AS what, setting AS value FROM pg_catalog.pg_settings`,
@@ -31,18 +31,17 @@ var stateQuery = func() string {
 	return strings.Join(parts, "\nUNION ALL ")
 }()
 
-// preparedQuery is a query of its own, because in some modes a server's names of statements are not
-// the client's.
+// preparedQuery is a query by itself, because in some modes a server's names of statements are not the client's.
 const preparedQuery = "\nUNION ALL SELECT 'prepared ' || name, statement || ', by SQL ' || from_sql FROM pg_catalog.pg_prepared_statements"
 
-// state is a session's visible state, one line each, sorted; server is who answered.
+// state is a session's visible state, one line each, sorted. server is the server that has answered.
 func (t *talk) state(sql string) (lines []string, server string) {
 	for _, line := range t.say([]message{{kind: query, sql: sql}}) {
 		if rest, is := strings.CutPrefix(line, "row server | "); is {
 			server = rest
 			continue
 		}
-		if !strings.HasPrefix(line, "SELECT ") { // how many there are is seen by what they are
+		if !strings.HasPrefix(line, "SELECT ") { // their number is seen by the rows themselves
 			lines = append(lines, line)
 		}
 	}
@@ -50,7 +49,7 @@ func (t *talk) state(sql string) (lines []string, server string) {
 	return lines, server
 }
 
-// missing are the lines of a that b does not have, as often as a does.
+// missing are the lines of a that b lacks, as often as a has more of them.
 func missing(a, b []string) []string {
 	left := map[string]int{}
 	for _, line := range b {

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// The messages a client sends; query and sync end with ReadyForQuery.
+// These are the messages that a client sends; query and sync end with ReadyForQuery.
 const (
 	query    = 'Q'
 	parse    = 'P'
@@ -21,11 +21,11 @@ const (
 // message is one message of the protocol, as plain values.
 type message struct {
 	kind   byte
-	name   string // of a prepared statement; "" is the unnamed one
+	name   string // the prepared statement's name; "" is the unnamed one
 	portal string
 	sql    string
 	args   []string
-	rows   uint32 // execute: at most so many; 0 is all
+	rows   uint32 // for execute, the largest number of rows; 0 means all
 }
 
 func (m message) encode() pgproto3.FrontendMessage {
@@ -68,27 +68,27 @@ func (m message) String() string {
 	return "Sync"
 }
 
-// act is what kind of thing a step is.
+// act is the kind of a step.
 type act string
 
 const (
-	says     act = "says"           // messages, and their answers
-	looks    act = "looks"          // compare the visible state, also within a transaction
-	leaves   act = "leaves"         // Terminate, and a new connection
-	vanishes act = "vanishes"       // the socket is closed, and a new connection
-	seeds    act = "seeds random()" // messages; random() is comparable from here on
-	draws    act = "draws random()" // messages, if random() is comparable
-	defines  act = "defines"        // somebody else does, through pgherd
+	says     act = "says"           // sends messages, and compares the answers
+	looks    act = "looks"          // compares the visible state, also within a transaction
+	leaves   act = "leaves"         // sends Terminate, and makes a new connection
+	vanishes act = "vanishes"       // closes the socket, and makes a new connection
+	seeds    act = "seeds random()" // sends messages, after which random() can be compared
+	draws    act = "draws random()" // sends messages, if random() can be compared
+	defines  act = "defines"        // another user defines something, through pgherd
 	reloads  act = "reloads"        // pgherd reads its configuration again
 )
 
-// step is one thing that one client and its twin do.
+// step is one thing that a client and its twin do.
 type step struct {
-	client int // from 1
+	client int // the client's number, from 1
 	act    act
 	send   []message
-	params []string // of the new connection's start-up packet
-	sql    string   // that defines
+	params []string // parameters of the new connection's start-up packet
+	sql    string   // the statement that defines
 }
 
 func (s step) String() string {
@@ -110,7 +110,7 @@ func (s step) String() string {
 	return head + ": " + strings.Join(parts, "; ")
 }
 
-// script is a run from beginning to end: the same values do the same things.
+// script is a whole run. The same values do the same things.
 type script struct {
 	stage   stage
 	user    string

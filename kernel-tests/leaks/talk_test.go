@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	answerLimit  = 20 * time.Second // for one step's answers: past it, it hangs
-	firstUserOID = 16384            // types above it are numbered as they were made
+	answerLimit  = 20 * time.Second // deadline of one step's answers
+	firstUserOID = 16384            // types above it have numbers in the order of their creation
 )
 
-// who is as whom a connection logs in.
+// who is the user as whom a connection logs in, with its parameters.
 type who struct {
 	user, database string
-	params         []string // of the start-up packet: name, value, name, value ...
+	params         []string // parameters of the start-up packet: name, value, name, value ...
 }
 
-// talk is one connection and what is known of it.
+// talk is one connection, with what is known of it.
 type talk struct {
 	conn    net.Conn
 	wire    *pgproto3.Frontend
-	status  byte              // of the last ReadyForQuery
-	told    map[string]string // every ParameterStatus, the last of each
+	status  byte              // the status in the last ReadyForQuery
+	told    map[string]string // the last ParameterStatus of each parameter
 	heard   []string          // every NotificationResponse, in order
 	ended   bool
 	refused string // the last refusal that names pool_mode
@@ -54,7 +54,7 @@ func open(address string, as who) (*talk, error) {
 	return t, nil
 }
 
-// say sends a step's messages and returns a readable line for each one of the answers.
+// say sends a step's messages, and returns a readable line for each of the answers.
 func (t *talk) say(messages []message) []string {
 	readies := 0
 	for _, m := range messages {
@@ -66,7 +66,7 @@ func (t *talk) say(messages []message) []string {
 	return t.exchange(readies)
 }
 
-// exchange sends what is queued and reads up to so many ReadyForQuery.
+// exchange sends what is queued, and reads up to so many ReadyForQuery.
 func (t *talk) exchange(readies int) (lines []string) {
 	if err := errors.Join(t.conn.SetDeadline(time.Now().Add(answerLimit)), t.wire.Flush()); err != nil {
 		return t.end(lines, err)
@@ -95,7 +95,7 @@ func (t *talk) end(lines []string, err error) []string {
 	return append(lines, "the connection ended")
 }
 
-// take notes what a message says, and returns it as a line if it answers the step.
+// take records what a message says, and returns it as a line if it answers the step.
 func (t *talk) take(message pgproto3.BackendMessage) string {
 	switch m := message.(type) {
 	case *pgproto3.ParameterStatus:
@@ -116,13 +116,13 @@ func (t *talk) take(message pgproto3.BackendMessage) string {
 		return fmt.Sprintf("%s %s", m.Severity, m.Code)
 	case *pgproto3.CopyInResponse:
 		t.wire.Send(&pgproto3.CopyFail{Message: "nothing to copy"})
-		_ = t.wire.Flush() // the next read tells
+		_ = t.wire.Flush() // the next read reports an error
 		return "copy in"
 	}
 	return plainLine(message)
 }
 
-// plainLine is what a message says that changes nothing in a talk.
+// plainLine is the line of a message that changes nothing in a talk.
 func plainLine(message pgproto3.BackendMessage) string {
 	switch m := message.(type) {
 	case *pgproto3.CommandComplete:
@@ -157,7 +157,7 @@ func joinValues(values [][]byte) string {
 	return strings.Join(all, " | ")
 }
 
-// parameters is what the connection was told, one line each, sorted.
+// parameters are those that the connection was told, one line each, sorted.
 func (t *talk) parameters() []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(t.told)) {
