@@ -19,7 +19,7 @@ import (
 
 const (
 	askers    = 8
-	askersAsk = 400 // each
+	askersAsk = 400 // number of queries of each client
 	pauseFor  = 20 * time.Millisecond
 )
 
@@ -45,7 +45,7 @@ func TestAltersUnderLoad(t *testing.T) {
 				})
 			}
 			group.Wait()
-			t.Logf("%d alters, %d answers right, %d changed", stop(), right.Load(), changed.Load())
+			t.Logf("%d alters; %d answers were right, %d were errors about the change", stop(), right.Load(), changed.Load())
 			if right.Load() == 0 {
 				t.Error("no answer was right")
 			}
@@ -53,7 +53,7 @@ func TestAltersUnderLoad(t *testing.T) {
 	}
 }
 
-// alterOften changes the type of the column until stop is called, which returns how often it has.
+// alterOften changes the type of the column until stop is called, which returns the number of changes.
 func alterOften(t *testing.T) (stop func() int) {
 	end, over, n := make(chan struct{}), sync.WaitGroup{}, 0
 	over.Go(func() {
@@ -77,7 +77,7 @@ func alterOften(t *testing.T) (stop func() int) {
 	}
 }
 
-// askOften is one client, in transactions and outside of them.
+// askOften is one client, which asks in transactions and outside of them.
 func askOften(ctx context.Context, proxy *herd.Proxy, right, changed *atomic.Int64) error {
 	conn, err := pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", proxy.Host, proxy.Port, herd.Superuser, herd.Database))
 	if err != nil {
@@ -96,7 +96,7 @@ func askOften(ctx context.Context, proxy *herd.Proxy, right, changed *atomic.Int
 		switch {
 		case errors.As(err, &fault) && fault.Code == "0A000" && strings.Contains(fault.Message, "cached plan"):
 			changed.Add(1)
-		case errors.As(err, &fault) && fault.Code == "40001": // a conflict with recovery on a standby
+		case errors.As(err, &fault) && fault.Code == "40001": // this is a conflict with recovery on a standby
 		case err != nil:
 			return err
 		case value != any(int32(1)) && value != any(float32(1)):

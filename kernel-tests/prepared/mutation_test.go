@@ -10,7 +10,7 @@ import (
 
 type broken mutation.Broken
 
-// mutations break, on purpose, what the seeds are to find.
+// mutations break, on purpose, what the seeds must notice.
 var mutations = []broken{
 	{"types are not compared", "../../proxy/pool", "Shape.Keeps",
 		"return (!promise.params", "return true || (!promise.params"},
@@ -34,7 +34,7 @@ func TestSeedsFindWhatIsBrokenOnPurpose(t *testing.T) {
 					return
 				}
 			}
-			t.Error("no seed noticed")
+			t.Error("no seed has noticed the mutation")
 		})
 	}
 }

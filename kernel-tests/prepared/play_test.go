@@ -11,22 +11,22 @@ import (
 	"pgherd/bench/herd"
 )
 
-// statement is what a client remembers of one that it has prepared.
+// statement is what a client knows of a statement that it has prepared.
 type statement struct {
 	reads  bool
-	parsed int    // how often the table had been altered by then
-	column uint32 // the type of its result, as it was told; 0: it was not
-	param  uint32 // the same of its parameter
+	parsed int    // number of alterations of the table by then
+	column uint32 // the type of its result that the client was told; 0 if it was told none
+	param  uint32 // the same for its parameter
 }
 
 // client is one of pgherd's clients.
 type client struct {
 	*talk
 	statements map[string]*statement
-	touched    bool // its open block has locked the tables
+	touched    bool // the client's open block has locked the tables
 }
 
-// tally counts what a run has done, so that one sees what a pass means.
+// tally counts what a run has done, which shows what a pass is worth.
 type tally struct{ right, changed, refreshed int }
 
 // game is one run.
@@ -34,14 +34,14 @@ type game struct {
 	address string
 	clients []*client
 	direct  *talk
-	pool    *talk // another client, that alters
+	pool    *talk // another client, which alters
 	now     string
 	altered int
-	plain   bool // PostgreSQL's statements are the clients'
+	plain   bool // the server's statements have the clients' names
 	tally   *tally
 }
 
-// play takes the steps one by one; an error is the first thing that is wrong.
+// play does the steps one by one. An error is the first wrong answer.
 func play(t *testing.T, address string, plain bool, steps []step, all *tally) (err error) {
 	t.Helper()
 	g := &game{address: address, now: "int4", plain: plain, tally: all}
@@ -71,7 +71,7 @@ func (g *game) open() (err error) {
 	if g.pool, err = open(g.address); err != nil {
 		return err
 	}
-	if err := g.pool.query("RECONNECT " + herd.Database); err != nil { // a seed is a run
+	if err := g.pool.query("RECONNECT " + herd.Database); err != nil { // new servers, so that a seed always leads to the same run
 		return err
 	}
 	for range clients {
@@ -101,7 +101,7 @@ func (g *game) close() {
 	}
 }
 
-// settle waits until the standby has what the primary has.
+// settle waits until the standby has replayed what the primary has written.
 func (g *game) settle() error {
 	for deadline := time.Now().Add(answerLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		a, err := g.direct.say(&pgproto3.Query{String: "SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication"})
@@ -148,7 +148,7 @@ func (g *game) step(s step) error {
 	return g.run(c, s, st)
 }
 
-// block begins or ends a transaction block. A simple query destroys the unnamed statement.
+// block begins or ends a transaction block. The simple query destroys the unnamed statement.
 func (g *game) block(c *client, sql string) error {
 	delete(c.statements, "")
 	return c.query(sql)
@@ -176,7 +176,7 @@ func (g *game) alter(s step) error {
 	return g.settle()
 }
 
-// prepare makes a new plan, for which nothing holds that was told of an earlier one.
+// prepare prepares a new statement, for which nothing counts that was told of an earlier one.
 func (g *game) prepare(c *client, s step) error {
 	sql := "INSERT INTO u VALUES ($1)"
 	if s.reads {
@@ -200,19 +200,19 @@ func (g *game) prepare(c *client, s step) error {
 	return nil
 }
 
-// told takes the answer to a Describe of a statement.
+// told checks the answer to a Describe of a statement.
 func (g *game) told(st *statement, a answer) error {
 	if a.parameters != 1 || a.columns != 1 {
-		return fmt.Errorf("told %d times of parameters and %d times of columns", a.parameters, a.columns)
+		return fmt.Errorf("got %d parameter descriptions and %d row descriptions", a.parameters, a.columns)
 	}
 	if st.reads && a.column != oids[g.now] {
-		return fmt.Errorf("told type %d, a is %s", a.column, g.now)
+		return fmt.Errorf("the client was told type %d, but a is %s", a.column, g.now)
 	}
 	st.column, st.param = a.column, a.parameter
 	return nil
 }
 
-// breaks says that the client may be told that its statement has changed.
+// breaks says that the client may get the error that its statement has changed.
 func (g *game) breaks(c *client, name string, st *statement) bool {
 	if g.plain || name == "" && st.column == 0 {
 		return st.parsed != g.altered
@@ -259,9 +259,9 @@ func (g *game) run(c *client, s step, st *statement) error {
 	case a.code != "":
 		return fmt.Errorf("%s %s", a.code, a.message)
 	case s.act == shows && a.columns != 1:
-		return fmt.Errorf("told %d times of columns", a.columns)
+		return fmt.Errorf("got %d row descriptions", a.columns)
 	case st.column != 0 && st.column != oids[g.now]:
-		return fmt.Errorf("the client was told type %d, and not that a is %s now", st.column, g.now)
+		return fmt.Errorf("the client was told type %d, but not that a is %s now", st.column, g.now)
 	}
 	if s.act == shows {
 		st.column = a.column
@@ -272,14 +272,14 @@ func (g *game) run(c *client, s step, st *statement) error {
 // read reads a row by the type that the client knows.
 func (g *game) read(st *statement, a answer) error {
 	if len(a.values) != 1 {
-		return fmt.Errorf("%d rows", len(a.values))
+		return fmt.Errorf("got %d rows", len(a.values))
 	}
-	if st.column == 0 { // it would not know how
+	if st.column == 0 { // the client would not know how to read it
 		g.tally.refreshed++
 		return nil
 	}
 	if want := binaryOne(st.column); string(want) != string(a.values[0]) {
-		return fmt.Errorf("told type %d, got the bytes %x, want %x", st.column, a.values[0], want)
+		return fmt.Errorf("after type %d was told: got the bytes %x, want %x", st.column, a.values[0], want)
 	}
 	g.tally.right++
 	return nil
@@ -287,7 +287,7 @@ func (g *game) read(st *statement, a answer) error {
 
 // inserted checks the rows of the table, which always have the number one.
 func (g *game) inserted(st *statement, a answer) error {
-	if a.code == "42804" && st.parsed != g.altered { // PostgreSQL has no such cast
+	if a.code == "42804" && st.parsed != g.altered { // PostgreSQL does not have this cast
 		return nil
 	}
 	if a.code != "" {
@@ -295,7 +295,7 @@ func (g *game) inserted(st *statement, a answer) error {
 	}
 	found, err := g.direct.say(&pgproto3.Query{String: "SELECT a FROM u WHERE a::text <> '1' LIMIT 1"})
 	if err == nil && len(found.values) > 0 {
-		err = fmt.Errorf("inserted %q, told type %d", found.values[0], st.param)
+		err = fmt.Errorf("the row has %q, after type %d was told", found.values[0], st.param)
 	}
 	return err
 }

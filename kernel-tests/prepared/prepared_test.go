@@ -1,8 +1,7 @@
-// Package prepared_test alters tables under clients that have prepared statements,
-// through a real pgherd in front of real PostgreSQL. Each client remembers what it was
-// told of its statements, as drivers do, and reads every answer by that: it must be
-// right, or PostgreSQL's own error. All choices come from a seed, one step at a time;
-// a run that fails is shrunk.
+// Package prepared_test alters tables under clients that have prepared statements, through a real pgherd in front of real
+// PostgreSQL. Each client remembers what it was told about its statements, as drivers do, and reads every answer by that:
+// the answer must be right, or PostgreSQL's own error. All choices come from a seed, one step at a time; a run that fails
+// is shrunk.
 package prepared_test
 
 import (
@@ -86,7 +85,7 @@ func TestRandomAlters(t *testing.T) {
 			}
 			t.Logf("%+v", all)
 			if *one == 0 && (all.right == 0 || all.changed == 0) {
-				t.Error("nothing was right, or nothing had changed: nothing was tried")
+				t.Error("no answer was right, or none was an error about a change, so nothing was tested")
 			}
 		})
 	}

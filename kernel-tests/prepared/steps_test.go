@@ -12,26 +12,26 @@ const (
 	clients   = 3
 	names     = 2
 	stepsEach = 30
-	// shrinkLimit bounds a shrink.
+	// shrinkLimit limits the time of a shrink.
 	shrinkLimit = time.Minute
 )
 
-// types are what the column a of table t may be; its value is always 1.
+// types are the types that column a of table t may have. Its value is always 1.
 var types = []string{"int4", "float4", "int8", "text"}
 
-// act is what a step does.
+// act is the kind of a step.
 type act int
 
 const (
-	prepares  act = iota // Close and Parse
-	describes            // the statement
-	runs                 // Bind and Execute
-	shows                // Bind, Describe of the portal and Execute
-	inserts              // the same, of a statement with a parameter
+	prepares  act = iota // sends Close and Parse
+	describes            // sends a Describe of the statement
+	runs                 // sends Bind and Execute
+	shows                // sends Bind, a Describe of the portal, and Execute
+	inserts              // sends the same for a statement with a parameter
 	begins
 	ends
-	alters // by another connection, or through pgherd
-	leaves // and comes again
+	alters // alters the table, by another connection or through pgherd
+	leaves // the client leaves, and connects again
 )
 
 var acts = []string{"prepares", "describes", "runs", "shows", "inserts", "begins", "ends", "alters", "leaves"}
@@ -40,11 +40,11 @@ var acts = []string{"prepares", "describes", "runs", "shows", "inserts", "begins
 type step struct {
 	act     act
 	client  int
-	name    string // of a statement
-	reads   bool   // prepares: a SELECT, else an INSERT
-	tells   bool   // prepares: and describes
-	to      string // alters: the type
-	through bool   // alters: by a client of pgherd
+	name    string // name of a statement
+	reads   bool   // for prepares: a SELECT, otherwise an INSERT
+	tells   bool   // for prepares: also sends a Describe
+	to      string // for alters: the new type
+	through bool   // for alters: by a client of pgherd
 }
 
 func (s step) String() string {

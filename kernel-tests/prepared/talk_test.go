@@ -13,21 +13,21 @@ import (
 	"pgherd/bench/herd"
 )
 
-// answerLimit is how long the answers of one step may take.
+// answerLimit is the deadline of one step's answers.
 const answerLimit = 30 * time.Second
 
 // talk is one connection.
 type talk struct {
 	conn   net.Conn
 	wire   *pgproto3.Frontend
-	status byte // of the last ReadyForQuery
+	status byte // the status in the last ReadyForQuery
 }
 
-// answer is what came up to a ReadyForQuery.
+// answer is what arrives up to a ReadyForQuery.
 type answer struct {
-	parameters, columns int    // how often each was described
-	parameter, column   uint32 // the type of the first, as it was told; 0: none
-	code                string // SQLSTATE of the error; "": none
+	parameters, columns int    // number of descriptions of each
+	parameter, column   uint32 // the type of the first one in the description; 0 if there is none
+	code                string // SQLSTATE of the error; "" if there is none
 	message             string
 	values              [][]byte
 }
@@ -47,7 +47,7 @@ func open(address string) (*talk, error) {
 	return t, nil
 }
 
-// say sends messages and reads up to the next ReadyForQuery.
+// say sends messages, and reads up to the next ReadyForQuery.
 func (t *talk) say(messages ...pgproto3.FrontendMessage) (a answer, err error) {
 	for _, m := range messages {
 		t.wire.Send(m)
@@ -92,7 +92,7 @@ func (t *talk) query(sql string) error {
 
 func (t *talk) close() { t.conn.Close() }
 
-// oids are those of the types.
+// oids are the OIDs of the types.
 var oids = map[string]uint32{"int4": 23, "int8": 20, "float4": 700, "text": 25}
 
 // binaryOne is the number one as a value of a type.
