@@ -12,13 +12,13 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// changes of what a log-in of ROLE to database leased stands on.
+// changes are changes of what a log-in of ROLE to database leased rests on.
 var changes = []struct {
 	name       string
 	statements []string
 }{
-	{"renamed, the name given away", []string{"ALTER ROLE ROLE RENAME TO elder", "CREATE ROLE ROLE LOGIN PASSWORD 'ROLE'"}},
-	{"dropped, and made anew", []string{"DROP ROLE ROLE", "CREATE ROLE ROLE LOGIN PASSWORD 'ROLE'"}},
+	{"renamed, and the name given to another role", []string{"ALTER ROLE ROLE RENAME TO elder", "CREATE ROLE ROLE LOGIN PASSWORD 'ROLE'"}},
+	{"dropped, and created again", []string{"DROP ROLE ROLE", "CREATE ROLE ROLE LOGIN PASSWORD 'ROLE'"}},
 	{"dropped", []string{"DROP ROLE ROLE"}},
 	{"two roles swap names", []string{"CREATE ROLE elder LOGIN PASSWORD 'ROLE'",
 		"BEGIN", "ALTER ROLE ROLE RENAME TO middle", "ALTER ROLE elder RENAME TO ROLE", "ALTER ROLE middle RENAME TO elder", "COMMIT"}},
@@ -39,12 +39,12 @@ var changes = []struct {
 	{"a setting of the database", []string{"ALTER DATABASE leased SET work_mem = '9MB'"}},
 	{"a setting of all roles", []string{"ALTER ROLE ALL SET work_mem = '10MB'"}},
 	{"a setting that is taken back", []string{"ALTER ROLE ROLE RESET application_name"}},
-	{"the database is dropped, and made anew", []string{"DROP DATABASE leased WITH (FORCE)", "CREATE DATABASE leased"}},
+	{"the database is dropped, and created again", []string{"DROP DATABASE leased WITH (FORCE)", "CREATE DATABASE leased"}},
 	{"NOLOGIN, rolled back", []string{"BEGIN", "ALTER ROLE ROLE NOLOGIN", "ROLLBACK"}},
 	{"NOLOGIN, in a transaction that is prepared", []string{"BEGIN", "ALTER ROLE ROLE NOLOGIN", "PREPARE TRANSACTION 'nologin'", "COMMIT PREPARED 'nologin'"}},
 }
 
-// reset brings ROLE and its database back to where they were.
+// reset brings ROLE and its database back to their first state.
 func reset(t *testing.T, aside *pgconn.PgConn, role string) {
 	t.Helper()
 	mustPerform(t, aside, "ALTER DATABASE leased ALLOW_CONNECTIONS true CONNECTION LIMIT -1", "ALTER DATABASE leased RESET ALL",
@@ -59,7 +59,7 @@ const faresSQL = "SELECT concat_ws(' ', session_user, (SELECT oid FROM pg_roles 
 	"current_setting('work_mem'), current_setting('datestyle'), current_setting('application_name'), " +
 	"(SELECT oid FROM pg_database WHERE datname = current_database()))"
 
-// fares is what becomes of a log-in.
+// fares is the result of a log-in.
 func fares(port int, role string) string {
 	conn, err := logIn(port, role, "leased")
 	if err != nil {
@@ -70,7 +70,8 @@ func fares(port int, role string) string {
 	return fmt.Sprintf("%s, told %s %s (%s)", answer, conn.ParameterStatus("DateStyle"), conn.ParameterStatus("is_superuser"), sqlstate(err))
 }
 
-// TestWhoLogsInFaresAsDirectly after each change, whoever makes it.
+// TestWhoLogsInFaresAsDirectly checks that a log-in after each change has the same result as without pgherd, whether the
+// change was made through pgherd or not.
 func TestWhoLogsInFaresAsDirectly(t *testing.T) {
 	each(t, all, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
@@ -83,14 +84,14 @@ func TestWhoLogsInFaresAsDirectly(t *testing.T) {
 					reset(t, aside, role)
 					early, whose := fill(t, p.Port, role), whose(aside, role)
 					if err := perform(author, extended, as(role, c.statements)...); err != nil {
-						t.Fatalf("%s: %v", name, err)
+						t.Fatalf("%s: got error %v", name, err)
 					}
 					if author == aside || strings.Contains(c.name, "DO") {
-						time.Sleep(10 * time.Millisecond) // login_check_period, and more
+						time.Sleep(10 * time.Millisecond) // this is longer than login_check_period
 					}
 					for range 2 {
 						if got, want := fares(p.Port, role), fares(primary(), role); got != want {
-							t.Errorf("%s: %q, directly %q", name, got, want)
+							t.Errorf("%s: got %q, want as without pgherd %q", name, got, want)
 						}
 					}
 					stays(t, name, early, whose)
@@ -100,7 +101,7 @@ func TestWhoLogsInFaresAsDirectly(t *testing.T) {
 	})
 }
 
-// as has a role of that name in ROLE's place.
+// as replaces ROLE in the statements by the name of a role.
 func as(role string, statements []string) (its []string) {
 	words := strings.NewReplacer("ROLE ROLE", "ROLE "+role, "USER ROLE", "USER "+role, "TO ROLE", "TO "+role, "FROM ROLE", "FROM "+role, "'ROLE'", "'"+role+"'")
 	for _, sql := range statements {
@@ -109,7 +110,7 @@ func as(role string, statements []string) (its []string) {
 	return its
 }
 
-// fill has idle servers lie in the pool. It returns a client that has logged in and waits.
+// fill puts idle servers into the pool. It returns a client that has logged in and is idle.
 func fill(t *testing.T, port int, role string) *pgconn.PgConn {
 	t.Helper()
 	var filling []*pgconn.PgConn
@@ -131,23 +132,23 @@ func fill(t *testing.T, port int, role string) *pgconn.PgConn {
 	return early
 }
 
-// whose is the role by number.
+// whose is the number of the role.
 func whose(aside *pgconn.PgConn, role string) string {
 	oid, _ := herdtest.Ask(aside, "SELECT oid FROM pg_roles WHERE rolname = '"+role+"'")
 	return oid
 }
 
-// stays: a client that had logged in before is served as the role that it was, or not at all.
+// stays checks that a client that had logged in before is served as the role that it was, or not at all.
 func stays(t *testing.T, name string, early *pgconn.PgConn, oid string) {
 	t.Helper()
 	defer herdtest.Close(early)
 	got, err := herdtest.Ask(early, "SELECT usesysid FROM pg_stat_activity WHERE pid = pg_backend_pid()")
 	if err == nil && got != oid {
-		t.Errorf("%s: a client that was role %s is %s now", name, oid, got)
+		t.Errorf("%s: a client that was role %s is role %s now", name, oid, got)
 	}
 }
 
-// TestValidUntilPasses: nobody says anything, time passes.
+// TestValidUntilPasses checks a change that only the time makes: VALID UNTIL has passed.
 func TestValidUntilPasses(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
@@ -158,16 +159,16 @@ func TestValidUntilPasses(t *testing.T) {
 			herdtest.MustAsk(t, conn, "SELECT 1")
 			herdtest.Close(conn)
 		} else {
-			t.Log("too late to log in before") // the machine is busy
+			t.Log("it is too late to log in before VALID UNTIL") // because the machine is busy
 		}
 		mustPerform(t, aside, "SELECT pg_sleep_until(rolvaliduntil + interval '1 s') FROM pg_roles WHERE rolname = 'keyed'")
 		if got, want := fares(p.Port, "keyed"), fares(primary(), "keyed"); got != want || want != "refused: 28P01" {
-			t.Errorf("%s, directly %s", got, want)
+			t.Errorf("got %s, want as without pgherd %s", got, want)
 		}
 	})
 }
 
-// TestReloadedConfiguration: what the node reports at log-in, and its defaults.
+// TestReloadedConfiguration checks parameters that the node reports at the log-in, and its defaults, after a reload.
 func TestReloadedConfiguration(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
@@ -178,14 +179,14 @@ func TestReloadedConfiguration(t *testing.T) {
 		mustPerform(t, aside, "ALTER SYSTEM SET datestyle = 'SQL, DMY'", "SELECT pg_reload_conf()")
 		herdtest.Eventually(t, "the primary has the new configuration", func() error {
 			if got := fares(primary(), "trusted"); !strings.Contains(got, "told SQL, DMY") {
-				return fmt.Errorf("%s", got)
+				return fmt.Errorf("the node still has %s", got)
 			}
 			return nil
 		})
 		time.Sleep(10 * time.Millisecond)
 		for range 3 {
 			if got, want := fares(p.Port, "trusted"), fares(primary(), "trusted"); got != want {
-				t.Errorf("%q, directly %q", got, want)
+				t.Errorf("got %q, want as without pgherd %q", got, want)
 			}
 		}
 	})

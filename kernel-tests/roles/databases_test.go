@@ -11,7 +11,7 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// leave has idle servers of the database, of several users, lie in the pool.
+// leave puts idle servers of the database, of several users, into the pool.
 func leave(t *testing.T, p *herd.Proxy, database string) {
 	t.Helper()
 	for _, user := range []string{herd.Superuser, herd.Superuser, herd.User} {
@@ -24,7 +24,7 @@ func leave(t *testing.T, p *herd.Proxy, database string) {
 	}
 }
 
-// exclusive are statements for which nobody else may be in a database, and the database.
+// exclusive are statements for which no other session may be in a database, and that database.
 var exclusive = []struct{ sql, database string }{
 	{"CREATE DATABASE copied TEMPLATE leased", "leased"},
 	{"ALTER DATABASE leased RENAME TO moved", "leased"},
@@ -36,7 +36,7 @@ var exclusive = []struct{ sql, database string }{
 	{"drop database \"leased\"", "leased"},
 }
 
-// anew makes the databases of a round.
+// anew creates the databases of a round.
 func anew(t *testing.T, aside *pgconn.PgConn) {
 	t.Helper()
 	for _, name := range []string{"leased", "copied", "moved"} {
@@ -45,8 +45,8 @@ func anew(t *testing.T, aside *pgconn.PgConn) {
 	mustPerform(t, aside, "CREATE DATABASE leased")
 }
 
-// TestIdleServersUseNoDatabase: whatever nobody but idle servers uses can be dropped,
-// renamed, moved and copied, in either protocol.
+// TestIdleServersUseNoDatabase checks that a database that only idle servers use can be dropped, renamed, moved and
+// copied, in either protocol.
 func TestIdleServersUseNoDatabase(t *testing.T) {
 	each(t, all, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
@@ -68,25 +68,25 @@ func TestIdleServersUseNoDatabase(t *testing.T) {
 	})
 }
 
-// TestClientsUseTheirDatabase, with a server or without: PostgreSQL's error. They go on.
-// FORCE sends them away.
+// TestClientsUseTheirDatabase checks that clients, with a server or without, use their database: PostgreSQL's error says
+// so, and they go on. FORCE ends them.
 func TestClientsUseTheirDatabase(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")
 		anew(t, aside)
 		idle, other := stay(t, p.Port, herd.Superuser, "leased"), stay(t, p.Port, herd.Superuser, "leased")
 		if err := perform(through, false, "DROP DATABASE leased"); sqlstate(err) != "55006" {
-			t.Errorf("with clients in it: %v", err)
+			t.Errorf("with clients in it: got error %v", err)
 		}
 		herdtest.MustAsk(t, idle, "SELECT 1")
 		mustPerform(t, through, "SELECT 1", "DROP DATABASE leased WITH (FORCE)")
 		for _, conn := range []*pgconn.PgConn{idle, other} {
 			if _, err := herdtest.Ask(conn, "SELECT 1"); sqlstate(err) != "57P01" && !conn.IsClosed() {
-				t.Errorf("a client of a database that is gone: %v", err)
+				t.Errorf("a client of a dropped database: got error %v", err)
 			}
 		}
 		if _, err := logIn(p.Port, herd.Superuser, "leased"); sqlstate(err) != "3D000" {
-			t.Errorf("a log-in to it: %v", err)
+			t.Errorf("a log-in to a dropped database: got error %v", err)
 		}
 		mustPerform(t, through, "CREATE DATABASE leased")
 		again := stay(t, p.Port, herd.Superuser, "leased")
@@ -94,7 +94,7 @@ func TestClientsUseTheirDatabase(t *testing.T) {
 	})
 }
 
-// TestOwnDatabaseIsCopied while its idle servers lie beside the session's own.
+// TestOwnDatabaseIsCopied copies the session's own database while idle servers of it are in the pool.
 func TestOwnDatabaseIsCopied(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
@@ -108,7 +108,7 @@ func TestOwnDatabaseIsCopied(t *testing.T) {
 			}
 		}
 		if err := perform(own, false, "DROP DATABASE leased"); sqlstate(err) != "55006" {
-			t.Errorf("dropping the session's own: %v", err)
+			t.Errorf("a drop of the session's own database: got error %v", err)
 		}
 		herdtest.MustAsk(t, own, "SELECT 1")
 	})

@@ -9,7 +9,7 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// loginTriggers are what becomes of an event trigger on log-ins, one after the other.
+// loginTriggers are changes of an event trigger on log-ins, one after the other, with the result of a log-in.
 var loginTriggers = []struct{ sql, fares string }{
 	{"CREATE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN IF session_user = 'trusted' THEN RAISE 'not today' USING ERRCODE = '28000'; END IF; END$$; " +
 		"CREATE EVENT TRIGGER guards ON login EXECUTE FUNCTION guard()", "refused"},
@@ -20,8 +20,8 @@ var loginTriggers = []struct{ sql, fares string }{
 	{"DROP EVENT TRIGGER guards", "let in"},
 }
 
-// TestLoginTriggers: whom a trigger on log-ins would refuse directly gets no idle server
-// either. PostgreSQL 17 and later have such triggers.
+// TestLoginTriggers checks that a client that a trigger on log-ins refuses without pgherd gets no idle server, either.
+// PostgreSQL 17 and later have such triggers.
 func TestLoginTriggers(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside := stay(t, primary(), herd.Superuser, "postgres")
@@ -32,15 +32,15 @@ func TestLoginTriggers(t *testing.T) {
 		reset(t, aside, "trusted")
 		within := stay(t, primary(), herd.Superuser, "leased")
 		for _, c := range loginTriggers {
-			if conn, err := logIn(p.Port, "trusted", "leased"); err == nil { // whose server is idle then
+			if conn, err := logIn(p.Port, "trusted", "leased"); err == nil { // its server is idle afterwards
 				herdtest.MustAsk(t, conn, "SELECT 1")
 				herdtest.Close(conn)
 			}
 			mustPerform(t, within, c.sql)
-			time.Sleep(10 * time.Millisecond) // login_check_period, and more
+			time.Sleep(10 * time.Millisecond) // this is longer than login_check_period
 			got, want := fares(p.Port, "trusted"), fares(primary(), "trusted")
 			if refused := strings.HasPrefix(want, "refused:"); got != want || refused != (c.fares == "refused") {
-				t.Errorf("%s: %s, directly %s, is to be %s", c.sql, got, want, c.fares)
+				t.Errorf("%s: got %s, without pgherd %s, want %s", c.sql, got, want, c.fares)
 			}
 		}
 		herdtest.Close(within)

@@ -1,7 +1,6 @@
-// Package roles_test changes, under a real pgherd with idle servers, what PostgreSQL
-// has let those servers in on: roles, databases, their rights, limits and settings,
-// directly on the primary and through pgherd. Whoever logs in afterwards must fare as
-// directly. And databases that only idle servers use are dropped, renamed and copied.
+// Package roles_test changes, under a real pgherd with idle servers, what PostgreSQL has let those servers in on: roles,
+// databases, their rights, limits and settings, both without pgherd and through it. A log-in after that must have the
+// same result as without pgherd. It also drops, renames and copies databases that only idle servers use.
 package roles_test
 
 import (
@@ -16,7 +15,7 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// world is a primary with a standby. Role trusted needs no password, keyed has one.
+// world is a primary with a standby. Role trusted needs no password, and keyed has one.
 var world struct {
 	herd   *herd.Herd
 	binary string
@@ -74,7 +73,7 @@ func logIn(port int, user, database string) (*pgconn.PgConn, error) {
 	return herdtest.Connect(fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=disable", port, user, user, database))
 }
 
-// stay logs in until the test ends.
+// stay logs in, and stays until the test ends.
 func stay(t *testing.T, port int, user, database string) *pgconn.PgConn {
 	t.Helper()
 	conn, err := logIn(port, user, database)
@@ -87,8 +86,7 @@ func stay(t *testing.T, port int, user, database string) *pgconn.PgConn {
 
 func primary() int { return world.herd.Nodes()[0].Port }
 
-// perform runs statements one by one, none of them in a block; extended: by the
-// extended protocol.
+// perform runs statements one by one, none of them in a block; if extended, by the extended protocol.
 func perform(conn *pgconn.PgConn, extended bool, statements ...string) error {
 	ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
 	defer cancel()
