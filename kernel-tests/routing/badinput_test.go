@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	large  = 10 << 20 // bytes of a statement
-	levels = 10_000   // of nesting
-	// mostMemory is how much memory pgherd may use for them, in KB, which is a few copies.
+	large  = 10 << 20 // size of a statement in bytes
+	levels = 10_000   // levels of nesting
+	// mostMemory is the memory in KB that pgherd may use for them, which is a few copies.
 	mostMemory = 128 << 10
 )
 
-// badInput are statements that no client should send, and that pgherd cannot or does
-// not analyze. By PostgreSQL 15's grammar some of them are correct.
+// badInput are statements that no client should send, and that pgherd cannot analyze, or does not. Some of them are
+// correct by PostgreSQL 15's grammar.
 var badInput = []struct{ name, sql string }{
 	{"a large literal", "SELECT length('" + strings.Repeat("x", large) + "')"},
 	{"a large comment", "SELECT 1 /*" + strings.Repeat("x", large) + "*/"},
@@ -41,7 +41,7 @@ var badInput = []struct{ name, sql string }{
 	{"nested joins", "SELECT 1 FROM item" + strings.Repeat(" CROSS JOIN item", levels)},
 	{"nested UNIONs", "SELECT 1" + strings.Repeat(" UNION SELECT 1", levels)},
 	{"nested CASEs", "SELECT " + strings.Repeat("CASE WHEN true THEN ", levels) + "1" + strings.Repeat(" END", levels)},
-	{"nested comments", "UPDATE nowhere SET a = 1 " + strings.Repeat("/*", levels/5) + strings.Repeat("*/", levels/5)}, // PostgreSQL takes their square,
+	{"nested comments", "UPDATE nowhere SET a = 1 " + strings.Repeat("/*", levels/5) + strings.Repeat("*/", levels/5)}, // PostgreSQL's time grows with their square,
 	{"nested comments without an end", "SELECT 1 " + strings.Repeat("/*", levels/5)},
 	{"bytes that are no UTF-8", "SELECT '\xff\xfe' FROM item"},
 	{"half a character", "SELECT 'caf\xc3'"},
@@ -58,15 +58,15 @@ var badInput = []struct{ name, sql string }{
 	{"a number with junk", "SELECT 1a, 0x1G, 1e"},
 	{"parameters that cannot be", "SELECT $0 FROM nowhere WHERE a = $99999999999"},
 	{"an operator that is too long", "SELECT 1 " + strings.Repeat("+*", 100) + " 1"},
-	{"only the server knows it: a name that 16 reserves", "SELECT system_user FROM (SELECT 1 AS a) AS system_user (system_user)"},
-	{"neither knows it: grammar of 17", "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) t"},
-	{"neither knows it: MERGE of 17", "MERGE INTO item USING item i ON false WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING *"},
+	{"only the server's grammar has it: a name that 16 reserves", "SELECT system_user FROM (SELECT 1 AS a) AS system_user (system_user)"},
+	{"neither grammar has it: JSON_TABLE of 17", "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) t"},
+	{"neither grammar has it: MERGE of 17", "MERGE INTO item USING item i ON false WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING *"},
 	{"no statement at all", "SELEC 1"},
 	{"nothing", ""},
 }
 
-// A statement that cannot be analyzed is answered as by the primary, in bounded time
-// (that of an answer) and memory. No standby gets it, and the session goes on.
+// TestBadInput checks that a statement that cannot be analyzed is answered as by the primary, within the deadline of an
+// answer and with bounded memory. No standby gets it, and the session goes on.
 func TestBadInput(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		h := &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
@@ -82,7 +82,7 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 		for i := range from {
-			opened, asked := 0, 0 // what a server is asked when it is opened, in two lines
+			opened, asked := 0, 0 // each opened server is asked a question, which takes two lines
 			for _, sql := range statementsIn(t, i+1, from[i]) {
 				switch {
 				case strings.HasPrefix(sql, "SELECT pg_catalog.current_setting('idle_session_timeout', true)"):
@@ -94,16 +94,16 @@ func TestBadInput(t *testing.T) {
 				}
 			}
 			if asked > opened {
-				t.Errorf("a standby was asked %d questions, and %d servers were opened", asked, opened)
+				t.Errorf("a standby was asked %d questions, but %d servers were opened", asked, opened)
 			}
 		}
 		if peak := peakMemory(t, h.proxy.PID()); peak > mostMemory {
-			t.Errorf("pgherd took %d KB, of which it had 35,000 before", peak)
+			t.Errorf("pgherd used %d KB at its peak, about 35,000 of them before", peak)
 		}
 	})
 }
 
-// peakMemory is the most that a process had resident, in KB.
+// peakMemory is the largest resident memory of a process, in KB.
 func peakMemory(t *testing.T, pid int) (kb int) {
 	t.Helper()
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
@@ -116,6 +116,6 @@ func peakMemory(t *testing.T, pid int) (kb int) {
 			return kb
 		}
 	}
-	t.Fatal("no VmHWM")
+	t.Fatal("VmHWM is missing")
 	return 0
 }

@@ -24,8 +24,8 @@ func holdBack(t *testing.T, delay string) {
 	})
 }
 
-// holdStill makes the standbys replay nothing, however long a test takes. Once it
-// has returned, not even a record that a standby has read already is applied.
+// holdStill makes the standbys replay nothing, however long a test takes. Once it has returned, not even a record that a
+// standby has already read is applied.
 func holdStill(t *testing.T) {
 	t.Helper()
 	each := func(sql string) {
@@ -40,14 +40,14 @@ func holdStill(t *testing.T) {
 	})
 }
 
-// A client reads at once what it has written, while standbys have not replayed it. With
+// TestReadYourOwnWrites checks that a client reads at once what it has written, while standbys have not replayed it. With
 // session and global it always finds its row, with eventual it does not.
 func TestReadYourOwnWrites(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		config += "backend_weight0 = 0\nstatement_level_load_balance = on\n"
 		for i, c := range []struct {
 			consistency string
-			others      bool // another session reads
+			others      bool // whether another session reads
 			misses      bool
 		}{{"session", false, false}, {"global", false, false}, {"global", true, false}, {"eventual", false, true}} {
 			t.Run(fmt.Sprintf("%s,others=%v", c.consistency, c.others), func(t *testing.T) {
@@ -61,11 +61,11 @@ func TestReadYourOwnWrites(t *testing.T) {
 				check := func() error {
 					missed, away := readBack(t, writer, reader, 1_000_000+i)
 					if (missed > 0) != c.misses || (away > 0) != c.misses {
-						return fmt.Errorf("%d of %d reads missed their row, %d were on a standby", missed, times(20), away)
+						return fmt.Errorf("%d of %d reads missed their row, and %d were on a standby", missed, times(20), away)
 					}
 					return nil
 				}
-				if c.misses { // a standby that is slow to answer probes gets no reads for a while
+				if c.misses { // a standby that answers probes slowly gets no reads for a while
 					eventually(t, "reads miss their row on a standby", check)
 				} else if err := check(); err != nil {
 					t.Error(err)
@@ -75,8 +75,7 @@ func TestReadYourOwnWrites(t *testing.T) {
 	})
 }
 
-// readBack counts the reads of the reader that missed what the writer had just
-// written, and those that a standby answered.
+// readBack counts the reads that missed the row that the writer had just written, and the reads that a standby answered.
 func readBack(t *testing.T, writer, reader *pgconn.PgConn, owner int) (missed, away int) {
 	t.Helper()
 	mustAsk(t, writer, fmt.Sprintf("DELETE FROM item WHERE owner = %d", owner))

@@ -9,19 +9,19 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// step is sent in one go, up to its last ReadyForQuery.
+// step is sent at once, up to its last ReadyForQuery.
 type step struct {
-	text  string // for readers of a report
-	reads int    // statements that could go anywhere
+	text  string // for the report
+	reads int    // number of statements that could go to any node
 	send  []pgproto3.FrontendMessage
 }
 
-// generator invents a script.
+// generator makes a random script.
 type generator struct {
 	*rand.Rand
 	owner    int
 	steps    []step
-	prepared map[string]string // of the protocol: name by text
+	prepared map[string]string // names of statements prepared by the protocol, by text
 	names    int
 	cursors  int
 }
@@ -37,16 +37,16 @@ type kind uint8
 
 const (
 	other  kind = iota
-	read        // could run on any node
-	copyIn      // data follow
+	read        // it could run on any node
+	copyIn      // its data follow
 )
 
 const (
-	scenes = 14 // in a script
-	keys   = 8  // rows of an owner
+	scenes = 14 // number of scenes in a script
+	keys   = 8  // number of rows of an owner
 )
 
-// generate makes a script, which depends on nothing but the seed.
+// generate makes a script, which depends only on the seed.
 func generate(seed uint64) []step {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), owner: int(seed), prepared: map[string]string{}}
 	g.simple(statement{sql: fmt.Sprintf("DELETE FROM item WHERE owner = %[1]d; DELETE FROM other.item WHERE owner = %[1]d; DELETE FROM quick WHERE owner = %[1]d", g.owner)})
@@ -72,7 +72,7 @@ func (g *generator) scene() {
 		g.send(g.setting())
 		g.send(g.dependent())
 	case 6:
-		if g.IntN(2) == 0 { // after DDL all sessions read from the primary for a while
+		if g.IntN(2) == 0 { // not always, because after DDL all sessions read from the primary for a while
 			g.send(g.oddity())
 		}
 	case 7:
@@ -136,7 +136,7 @@ var inside = []string{"SET TRANSACTION READ ONLY", "SET TRANSACTION ISOLATION LE
 
 func (g *generator) key() string { return strconv.Itoa(1 + g.IntN(keys)) }
 
-// of puts the owner in the place of %d, and passes the rest as parameters.
+// of replaces %d by the owner, and passes the rest as parameters.
 func (g *generator) of(kind kind, sql string, args ...string) statement {
 	return statement{sql: strings.ReplaceAll(sql, "%d", strconv.Itoa(g.owner)), args: args, kind: kind}
 }
@@ -193,7 +193,7 @@ func (g *generator) write() statement {
 	case 8:
 		return g.of(other, "DO $$ BEGIN PERFORM put(%d, "+k+", '"+v+"'); END $$")
 	case 9:
-		return g.of(other, "INSERT INTO item (owner, k, v) VALUES (%d, $1::int, $2::text)", k, v) // it may be there
+		return g.of(other, "INSERT INTO item (owner, k, v) VALUES (%d, $1::int, $2::text)", k, v) // the row may be there already
 	case 10:
 		return g.of(other, "SELECT drawn FROM tickets")
 	case 11:
@@ -209,7 +209,7 @@ func (g *generator) write() statement {
 	return g.of(other, "UPDATE item SET made = now() WHERE owner = %d RETURNING made = now()")
 }
 
-// wrong fails.
+// wrong is a statement that fails.
 func (g *generator) wrong() statement {
 	switch g.IntN(6) {
 	case 0:
@@ -243,7 +243,7 @@ func (g *generator) dependent() statement {
 		"SELECT '03/02/2026'::date, count(*) FROM item WHERE owner = %d"}))
 }
 
-// oddity leaves something in its session, or uses it.
+// oddity is a statement that leaves something in its session, or uses that.
 func (g *generator) oddity() statement {
 	const shadow = "CREATE TEMP TABLE item (owner int, k int, v text) ON COMMIT DROP"
 	st := g.of(other, pick(g, []string{"CREATE TEMP TABLE IF NOT EXISTS mine AS SELECT * FROM item WHERE owner = %d", "SELECT count(*) FROM mine", "DROP TABLE IF EXISTS mine",
@@ -253,7 +253,7 @@ func (g *generator) oddity() statement {
 		"SELECT pg_is_in_recovery()", "VACUUM quick", "COMMIT", "ROLLBACK", "SAVEPOINT alone", "EXPLAIN (COSTS OFF) SELECT 1", "SET TRANSACTION READ ONLY",
 		"DELETE FROM quick WHERE owner = %d", "DEALLOCATE ALL", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'sql'"}))
 	if st.sql == shadow {
-		clear(g.prepared) // PostgreSQL would go on with the plans of the other database; a server that has none would not
+		clear(g.prepared) // the session's server would still use old plans; a server that has none would not
 	}
 	return st
 }
@@ -319,7 +319,7 @@ func (g *generator) several() {
 	g.simple(statement{sql: strings.Join(texts, "; "), kind: kind})
 }
 
-// inlined has its parameters in the text.
+// inlined is the statement with its parameters in the text.
 func inlined(st statement) string {
 	sql := st.sql
 	for i, arg := range st.args {
@@ -328,7 +328,7 @@ func inlined(st statement) string {
 	return sql
 }
 
-// send is a step with one statement, by either protocol.
+// send makes a step of one statement, by either protocol.
 func (g *generator) send(st statement) {
 	if g.IntN(5) < 2 {
 		g.simple(st)
@@ -349,7 +349,7 @@ func (g *generator) simple(st statement) {
 	g.add(inlined(st), count(st), append(send, g.data(st)...)...)
 }
 
-// data are sent right behind a COPY. If that fails, the server skips them.
+// data are sent right after a COPY. If that fails, the server skips them.
 func (g *generator) data(st statement) []pgproto3.FrontendMessage {
 	if st.kind != copyIn {
 		return nil
@@ -360,8 +360,8 @@ func (g *generator) data(st statement) []pgproto3.FrontendMessage {
 	return []pgproto3.FrontendMessage{&pgproto3.CopyData{Data: fmt.Appendf(nil, "%d\t1\n%d\t2\n", g.owner, g.owner)}, &pgproto3.CopyDone{}}
 }
 
-// extended runs a statement, unnamed, or under a name; one that an error kept from
-// being prepared is asked for all the same.
+// extended runs a statement, unnamed or by a name. A statement that was not prepared because of an error is nevertheless
+// used.
 func (g *generator) extended(st statement) (all []pgproto3.FrontendMessage) {
 	name, known := "", false
 	if g.IntN(2) == 0 {
@@ -388,14 +388,14 @@ func (g *generator) extended(st statement) (all []pgproto3.FrontendMessage) {
 	return append(append(all, &pgproto3.Execute{}), g.data(st)...)
 }
 
-// pipeline sends many statements before it looks at the first answer.
+// pipeline sends many statements before it reads the first answer.
 func (g *generator) pipeline(n int) {
 	var text []string
 	var send []pgproto3.FrontendMessage
 	reads := 0
 	for range n {
 		st := pick(g, []func() statement{g.read, g.read, g.read, g.write, g.wrong})()
-		if g.IntN(10) == 0 { // BEGIN with a mode is an error behind a read in the same pipeline, unless pgherd sends the two to different nodes
+		if g.IntN(10) == 0 { // after a read in the same pipeline, BEGIN with a mode is an error, unless pgherd sends the two to different nodes
 			st = statement{sql: pick(g, append([]string{"BEGIN"}, ends...))}
 		}
 		if reads += count(st); g.IntN(6) == 0 {

@@ -10,9 +10,9 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A statement with newer syntax than the grammar that pgherd knows goes to the primary. A PostgreSQL
-// that does not know the syntax either answers with its error. One that does runs the statement, and
-// what that leaves is found in its session and in no other.
+// TestNewerSyntax checks that a statement with newer syntax than pgherd's grammar goes to the primary. A PostgreSQL that
+// does not have the syntax, either, answers with its error. One that has it runs the statement, and what that leaves is
+// found in its session and in no other.
 func TestNewerSyntax(t *testing.T) {
 	sessions, home := newer(t)
 	version, err := strconv.Atoi(strings.TrimSpace(on(t, 0, "SHOW server_version_num")))
@@ -28,13 +28,13 @@ func TestNewerSyntax(t *testing.T) {
 		}
 		for _, sql := range away() {
 			if slices.Contains(home, sql) {
-				t.Errorf("on a standby: %s", sql)
+				t.Errorf("a standby ran: %s", sql)
 			}
 		}
 	})
 }
 
-// newer reads testdata/newer.txt: the lines of its sessions, and what no standby gets.
+// newer reads testdata/newer.txt: the lines of its sessions, and the statements that no standby may get.
 func newer(t *testing.T) (sessions [][]string, home []string) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/newer.txt")
@@ -59,8 +59,8 @@ func newer(t *testing.T) (sessions [][]string, home []string) {
 	return sessions, home
 }
 
-// newer plays a session through pgherd and directly, and the answers have to be equal. Statements
-// that this PostgreSQL knows, by the file, have to succeed.
+// newer runs a session through pgherd and without it, whose answers must be equal. Statements that this PostgreSQL has,
+// according to the file, must succeed.
 func (h *hunt) newer(lines []string, form string, version int) {
 	h.t.Helper()
 	through, direct := h.open(h.proxy.Addr(), herd.Database), h.open(h.direct, twins)
@@ -74,7 +74,7 @@ func (h *hunt) newer(lines []string, form string, version int) {
 			h.t.Errorf("%s, %s\n got %s\nwant %s", sql, form, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
 		if n, err := strconv.Atoi(since); err == nil && n <= version && slices.ContainsFunc(want, func(line string) bool { return strings.HasPrefix(line, "ERROR") }) {
-			h.t.Errorf("%s: not in PostgreSQL %d: %s", sql, version, want[0])
+			h.t.Errorf("%s: PostgreSQL %d should have this, but answers: %s", sql, version, want[0])
 		}
 	}
 }

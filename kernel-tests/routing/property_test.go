@@ -22,9 +22,9 @@ const balanced = "backend_weight0 = 0\nread_consistency = session\nread_consiste
 // atOnce is how many scripts run at the same time.
 const atOnce = 4
 
-// Whatever a session does, it gets the answers that it would get from the
-// primary alone, although reads go to standbys. In two of the runs the standbys
-// are late, so that most reads would miss what their session has written.
+// TestAnswersAreThePrimarys checks that a session gets the answers that it would get from the primary alone, whatever it
+// does, although reads go to standbys. In two of the runs the standbys are late, so that most reads would miss what their
+// session has written.
 func TestAnswersAreThePrimarys(t *testing.T) {
 	first := uint64(1)
 	for _, p := range []struct{ config, delay string }{
@@ -47,7 +47,7 @@ func TestAnswersAreThePrimarys(t *testing.T) {
 	}
 }
 
-// hunt runs scripts on one pgherd and directly.
+// hunt runs scripts through one pgherd and without it.
 type hunt struct {
 	t      *testing.T
 	proxy  *herd.Proxy
@@ -55,11 +55,11 @@ type hunt struct {
 
 	mu      sync.Mutex
 	failed  int
-	reads   int // that could leave the primary
-	refused int // statements that the primary itself found to be in a read-only transaction
+	reads   int // number of reads that could leave the primary
+	refused int // number of statements that the primary itself refused in a read-only transaction
 }
 
-// ready returns once both standbys get reads.
+// ready waits until both standbys get reads.
 func (h *hunt) ready() {
 	for node := 1; node <= 2; node++ {
 		from := logged(h.t, node)
@@ -74,7 +74,7 @@ func (h *hunt) ready() {
 			}
 			log, err := os.ReadFile(world.herd.Log(node))
 			if err == nil && !bytes.Contains(log[from:], []byte("is it there?")) {
-				err = fmt.Errorf("nothing in its log")
+				err = fmt.Errorf("a standby's log has no reads")
 			}
 			return err
 		})
@@ -108,7 +108,7 @@ func (h *hunt) goesOn() bool {
 	return h.failed < *tries
 }
 
-// one runs the script of a seed; if it fails, it is shrunk.
+// one runs the script of a seed. If it fails, it is shrunk.
 func (h *hunt) one(seed uint64) {
 	steps := generate(seed)
 	why := h.play(steps, true)
@@ -132,7 +132,7 @@ func script(steps []step) string {
 	return strings.Join(lines, "\n")
 }
 
-// play runs a script through pgherd and directly. It returns "" if all answers are equal.
+// play runs a script through pgherd and without it. It returns "" if all answers are equal.
 func (h *hunt) play(steps []step, counts bool) string {
 	through, err := open(h.proxy.Addr(), herd.Database)
 	if err != nil {
@@ -151,7 +151,7 @@ func (h *hunt) play(steps []step, counts bool) string {
 			continue
 		}
 		if slices.ContainsFunc(got, refused) || slices.ContainsFunc(slices.Concat(want, got), conflicts) {
-			return "" // what follows differs
+			return "" // the answers after that differ
 		}
 		want, got = append(want, direct.parameters()...), append(got, through.parameters()...)
 		if !slices.Equal(want, got) {
@@ -164,9 +164,8 @@ func (h *hunt) play(steps []step, counts bool) string {
 	return ""
 }
 
-// undescribed is the one answer that may differ: in a failed block PostgreSQL
-// describes a statement that returns no rows, but a server that has not prepared
-// the statement cannot prepare it there.
+// undescribed is the one answer that may differ: in a failed block PostgreSQL describes a statement that returns no rows,
+// but a server that has not prepared the statement cannot prepare it there.
 func undescribed(want, got []string) bool {
 	return len(want) == 2 && strings.HasPrefix(want[0], "ParameterDescription") && strings.HasPrefix(want[1], "NoData") &&
 		len(got) > 0 && strings.Contains(got[0], "25P02")
@@ -177,11 +176,10 @@ func refused(line string) bool {
 	return strings.Contains(line, "is not possible in a transaction that reads on a standby")
 }
 
-// conflicts are the errors that a serializable transaction may get because of a transaction
-// of another script, on either side.
+// conflicts are errors that a serializable transaction may get because of another script's transaction, on either side.
 func conflicts(line string) bool { return strings.Contains(line, "40001 could not serialize access") }
 
-// missing are the lines of some that others does not have, or all of them if only the order differs.
+// missing are the lines of some that others lacks, or all of them if only the order differs.
 func missing(some, others []string) (all []string) {
 	for _, line := range some {
 		if !slices.Contains(others, line) {
@@ -203,7 +201,7 @@ func (h *hunt) note(st step, answer []string) {
 	h.refused += strings.Count(strings.Join(answer, "\n"), readOnly)
 }
 
-// shrinkLimit bounds a shrink of which each try waits for an answer in vain.
+// shrinkLimit limits a shrink, each try of which may wait in vain for an answer.
 const shrinkLimit = 30 * time.Second
 
 // shrink removes the steps that a failure does not need.
@@ -221,7 +219,7 @@ func (h *hunt) shrink(steps []step) []step {
 	return steps
 }
 
-// logged is how long a node's log is.
+// logged is the length of a node's log.
 func logged(t *testing.T, node int) int {
 	t.Helper()
 	info, err := os.Stat(world.herd.Log(node))
@@ -231,8 +229,8 @@ func logged(t *testing.T, node int) int {
 	return int(info.Size())
 }
 
-// share is the part of the reads that has to run on standbys at least. Many cannot: their
-// session has left something on the primary, or their transaction has written.
+// share is the part of the reads that must run on standbys at least. Many cannot, because their session has left
+// something on the primary, or their transaction has written.
 const share = 0.08
 
 // isRead finds a read of a script.
@@ -251,17 +249,17 @@ func (h *hunt) count(from [2]int) {
 			case !bytes.HasPrefix(line, []byte(herd.User+"@")):
 			case bytes.Contains(line, []byte("ERROR:  cannot ")) && (bytes.Contains(line, []byte(readOnly)) || bytes.Contains(line, []byte("recovery"))):
 				refused++
-				h.t.Logf("a standby says: %s", line)
+				h.t.Logf("a standby has logged: %s", line)
 			case isRead.Match(line):
 				reads++
 			}
 		}
 	}
-	h.t.Logf("%d reads, %d of them by standbys", h.reads, reads)
+	h.t.Logf("%d reads, of which standbys ran %d", h.reads, reads)
 	if refused > h.refused {
-		h.t.Errorf("standbys refused %d writes, the primary %d", refused, h.refused)
+		h.t.Errorf("standbys refused %d writes, want %d at most, as many as the primary", refused, h.refused)
 	}
 	if float64(reads) < share*float64(h.reads) {
-		h.t.Errorf("standbys got %d of %d reads: routing does nothing", reads, h.reads)
+		h.t.Errorf("standbys got only %d of %d reads", reads, h.reads)
 	}
 }

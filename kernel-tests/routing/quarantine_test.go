@@ -19,7 +19,7 @@ func TestForeignNode(t *testing.T) {
 	conn := connect(t, proxy)
 	for range 50 {
 		if got := mustAsk(t, conn, "SELECT current_setting('port')"); got == port(nodes[2]) {
-			t.Fatal("a node of another system is read from")
+			t.Fatal("a node of another system gets reads")
 		}
 	}
 	mustAsk(t, conn, "CREATE TABLE mine (i int)")
@@ -28,7 +28,7 @@ func TestForeignNode(t *testing.T) {
 	}
 	text, err := os.ReadFile(proxy.Log())
 	if err != nil || strings.Count(string(text), "its system identifier is") != 1 || !strings.Contains(string(text), "HINT:  Make it a standby") {
-		t.Errorf("log: %s, %v", text, err)
+		t.Errorf("the log is %s, error %v", text, err)
 	}
 }
 
@@ -48,13 +48,13 @@ func TestTwoPrimaries(t *testing.T) {
 	}
 	conn := connect(t, proxy)
 	if got := mustAsk(t, conn, "CREATE TABLE mine (i int); SELECT current_setting('port')"); got != port(nodes[1]) {
-		t.Errorf("port %s is written to", got)
+		t.Errorf("the node at port %s gets writes", got)
 	}
 	other := herdtest.Start(t, lone(0))
 	tied := startOn(t, append(nodes[1:], other.Nodes()...), "failover_wait_timeout = 1\n")
 	_, err := tryConnect(tied)
 	if err == nil || !strings.Contains(err.Error(), "no primary node is available") {
-		t.Errorf("one of two independent primaries is written to: %v", err)
+		t.Errorf("with two independent primaries a write got error %v", err)
 	}
 }
 
@@ -75,7 +75,7 @@ func statuses(t *testing.T, p *herd.Proxy) string {
 	defer cancel()
 	results, err := connect(t, p).Exec(ctx, "SHOW POOL_NODES").ReadAll()
 	if err != nil || len(results) != 1 {
-		t.Fatalf("%d results, %v", len(results), err)
+		t.Fatalf("got %d results, error %v", len(results), err)
 	}
 	var all []string
 	for _, row := range results[0].Rows {

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// signals are the ways to name a process.
+// signals are the ways in which a statement names a process.
 var signals = []struct {
 	name string
 	send func(conn *pgconn.PgConn, function string, pid uint32) (string, error)
@@ -52,12 +52,12 @@ func bind(conn *pgconn.PgConn, sql string, types []uint32, pid []byte, format in
 func first(reader *pgconn.ResultReader) (string, error) {
 	result := reader.Read()
 	if result.Err != nil || len(result.Rows) != 1 {
-		return "", errors.Join(result.Err, fmt.Errorf("%d rows", len(result.Rows)))
+		return "", errors.Join(result.Err, fmt.Errorf("got %d rows", len(result.Rows)))
 	}
 	return string(result.Rows[0][0]), nil
 }
 
-// pidOf waits for the process on a node that runs, or has run last, a statement.
+// pidOf waits for the process on a node that runs a statement with this marker, or has run it last.
 func pidOf(t *testing.T, node int, marker string) (pid uint32) {
 	t.Helper()
 	eventually(t, marker+" is seen", func() error {
@@ -87,8 +87,8 @@ func up(t *testing.T, conn *pgconn.PgConn) {
 	}
 }
 
-// A signal reaches its process whatever node that is on. It ends the session of
-// that process and nothing else, and pgherd does not take the node to be down.
+// TestSignals checks that a signal reaches its process on whatever node that is. It ends that process's session and
+// nothing else, and pgherd does not believe that the node is down.
 func TestSignals(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		// A statement that comes when the catalog is due would go to the primary.
@@ -118,7 +118,7 @@ func TestSignals(t *testing.T) {
 func wantSent(t *testing.T, got string, err error) {
 	t.Helper()
 	if err != nil || got != "t" {
-		t.Errorf("the signal: %q, %v", got, err)
+		t.Errorf("the signal returned %q, error %v", got, err)
 	}
 }
 
@@ -133,7 +133,7 @@ func canceled(t *testing.T, victim *pgconn.PgConn, node int, send func(uint32) (
 	wantSent(t, got, err)
 	wantState(t, <-done, "57014")
 	if got := mustAsk(t, victim, "SELECT node()"); got != fmt.Sprint("node", node) {
-		t.Errorf("after the cancel its reads go to %s", got)
+		t.Errorf("after the cancel the session's reads go to %s", got)
 	}
 }
 
@@ -146,7 +146,7 @@ func terminated(t *testing.T, victim *pgconn.PgConn, node int, send func(uint32)
 	wantSent(t, got, err)
 	eventually(t, "the session ends", func() error {
 		if _, err := ask(victim, "SELECT 1"); err == nil {
-			return errors.New("it goes on")
+			return errors.New("the session still goes on")
 		}
 		return nil
 	})

@@ -16,8 +16,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// where says which nodes have answered n reads. They are sent one after the other,
-// because those of one pipeline go to one node.
+// where says which nodes have answered n reads. The reads are sent one after the other, because those of one pipeline go
+// to one node.
 func where(conn *pgconn.PgConn, n int) (map[string]int, error) {
 	seen := map[string]int{}
 	for range n {
@@ -30,8 +30,8 @@ func where(conn *pgconn.PgConn, n int) (map[string]int, error) {
 	return seen, nil
 }
 
-// everywhere reads until each node has answered. While a server of a standby is being opened, which
-// takes long on a busy machine, the reads that wait for it go to the primary.
+// everywhere reads until each node has answered. While a standby's server is being opened, which takes long on a busy
+// machine, the reads that wait for it go to the primary.
 func everywhere(conn *pgconn.PgConn) error {
 	for range 100 {
 		seen, err := where(conn, 100)
@@ -42,7 +42,7 @@ func everywhere(conn *pgconn.PgConn) error {
 	return errors.New("a node does not answer reads")
 }
 
-// A node is chosen for every statement, and the nodes' shares are those of their weights.
+// TestWeights checks that a node is chosen for every statement, and that the nodes' shares are those of their weights.
 func TestWeights(t *testing.T) {
 	const clients = 4
 	engines(t, func(t *testing.T, config string) {
@@ -76,7 +76,7 @@ func TestWeights(t *testing.T) {
 	})
 }
 
-// within is how far a share may be off, which is 5 standard deviations.
+// within is the error that a share may have, which is 5 standard deviations.
 const within = 0.03
 
 func wantShares(t *testing.T, seen map[string]int, reads int, shares map[string]float64) {
@@ -85,11 +85,11 @@ func wantShares(t *testing.T, seen map[string]int, reads int, shares map[string]
 	for node, want := range shares {
 		sum += seen[node]
 		if got := float64(seen[node]) / float64(reads); math.Abs(got-want) > within {
-			t.Errorf("%s got %.3f of the reads, its weight's share is %.3f", node, got, want)
+			t.Errorf("%s got %.3f of the reads, want its weight's share of %.3f", node, got, want)
 		}
 	}
 	if t.Logf("of %d reads: %v", reads, seen); sum != reads {
-		t.Errorf("%d answers for %d reads", sum, reads)
+		t.Errorf("got %d answers for %d reads", sum, reads)
 	}
 }
 
@@ -100,12 +100,12 @@ func only(t *testing.T, conn *pgconn.PgConn, nodes ...string) {
 		seen, err := where(conn, 100)
 		for _, node := range nodes {
 			if err == nil && seen[node] == 0 {
-				err = fmt.Errorf("nothing from %s: %v", node, seen)
+				err = fmt.Errorf("no answer from %s: %v", node, seen)
 			}
 			delete(seen, node)
 		}
 		if err == nil && len(seen) > 0 {
-			err = fmt.Errorf("not from %v alone: %v besides", nodes, seen)
+			err = fmt.Errorf("answers come from others than %v: %v", nodes, seen)
 		}
 		return err
 	}
@@ -117,7 +117,8 @@ func only(t *testing.T, conn *pgconn.PgConn, nodes ...string) {
 	}
 }
 
-// A standby that is too far behind gets no reads, and gets reads again by itself later.
+// TestDelayThreshold checks that a standby that is too far behind gets no reads, and later gets them again without an
+// administrator.
 func TestDelayThreshold(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\nstatement_level_load_balance = on\ndelay_threshold = 100000\n")
@@ -125,7 +126,7 @@ func TestDelayThreshold(t *testing.T) {
 		only(t, conn, "node1", "node2")
 		on(t, 1, "SELECT pg_wal_replay_pause()")
 		t.Cleanup(func() { on(t, 1, "SELECT pg_wal_replay_resume()") })
-		only(t, conn, "node1", "node2") // it is not behind yet
+		only(t, conn, "node1", "node2") // node1 is not behind yet
 		on(t, 0, "INSERT INTO item (owner, k, v) SELECT 2000000, i, repeat('x', 100) FROM generate_series(1, 5000) i")
 		only(t, conn, "node0", "node2") // the primary gets the share of the standby that is late
 		on(t, 1, "SELECT pg_wal_replay_resume()")
@@ -134,7 +135,7 @@ func TestDelayThreshold(t *testing.T) {
 	})
 }
 
-// reload has pgherd read further lines of configuration.
+// reload makes pgherd read further lines of configuration.
 func reload(t *testing.T, p *herd.Proxy, lines string) {
 	t.Helper()
 	file, err := os.OpenFile(filepath.Join(p.Dir, "pgpool.conf"), os.O_APPEND|os.O_WRONLY, 0)
@@ -147,12 +148,12 @@ func reload(t *testing.T, p *herd.Proxy, lines string) {
 	}
 }
 
-// sessionsOn are some sessions whose reads go to a node, session by session.
+// sessionsOn are sessions whose reads go to a node, in a mode that chooses one for the whole session.
 func sessionsOn(t *testing.T, p *herd.Proxy, node string, n int) (all []*pgconn.PgConn) {
 	t.Helper()
 	for try := 0; len(all) < n; try++ {
 		if try > 100*n {
-			t.Fatalf("%d sessions, and %d of them on %s", try, len(all), node)
+			t.Fatalf("of %d sessions only %d read from %s", try, len(all), node)
 		}
 		conn, err := tryConnect(p)
 		if err != nil {
@@ -168,8 +169,8 @@ func sessionsOn(t *testing.T, p *herd.Proxy, node string, n int) (all []*pgconn.
 	return all
 }
 
-// When the weight of a node becomes 0 all clients leave it, each at the end of its
-// transaction, and no client is disconnected.
+// TestMaintenance checks that when a node's weight becomes 0 all clients leave it, each at the end of its transaction, and
+// that no client is disconnected.
 func TestMaintenance(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\nbackend_weight1 = 1\nbackend_weight2 = 1\n")
@@ -184,23 +185,23 @@ func TestMaintenance(t *testing.T) {
 		reload(t, proxy, "backend_weight1 = 0\n")
 		eventually(t, "the weight is in effect", func() error {
 			if got := mustAsk(t, sessions[3], "SELECT node()"); got != "node2" {
-				return fmt.Errorf("a read went to %s", got)
+				return fmt.Errorf("a read still went to %s", got)
 			}
 			return nil
 		})
 		for i, conn := range sessions {
 			want := "node2"
 			if i < len(inside) {
-				want = "node1" // up to the end of its transaction
+				want = "node1" // this session stays up to the end of its transaction
 			}
 			if got := mustAsk(t, conn, "SELECT node()"); got != want {
-				t.Errorf("session %d reads from %s, not from %s", i, got, want)
+				t.Errorf("session %d reads from %s, want %s", i, got, want)
 			}
 		}
 		for i, conn := range inside {
 			mustAsk(t, conn, "COMMIT")
 			if got := mustAsk(t, conn, "SELECT node()"); got != "node2" {
-				t.Errorf("session %d, in its next transaction, reads from %s", i, got)
+				t.Errorf("session %d reads from %s in its next transaction", i, got)
 			}
 		}
 		for range 5 {
@@ -211,7 +212,8 @@ func TestMaintenance(t *testing.T) {
 	})
 }
 
-// When a standby dies reads go on elsewhere, and no client that waits is disconnected.
+// TestStandbyIsKilled checks that when a standby dies reads go on elsewhere, and that no client that waits is
+// disconnected.
 func TestStandbyIsKilled(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\n")
@@ -226,7 +228,7 @@ func TestStandbyIsKilled(t *testing.T) {
 		})
 		for i, conn := range sessions {
 			if got, err := ask(conn, "SELECT node()"); err != nil || got == "node1" {
-				t.Errorf("session %d, after the end of node1: %q, %v", i, got, err)
+				t.Errorf("session %d, after the end of node1: got %q, error %v", i, got, err)
 			}
 		}
 		for i, conn := range sessions {

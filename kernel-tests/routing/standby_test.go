@@ -2,7 +2,7 @@ package routing_test
 
 import "testing"
 
-// Statements that a standby refuses never go to one, and those that it can run do.
+// TestOnlyWhatStandbysDo checks that statements that a standby refuses never go to one, and that those that it can run do.
 func TestOnlyWhatStandbysDo(t *testing.T) {
 	engines(t, func(t *testing.T, config string) {
 		proxy := start(t, config+"backend_weight0 = 0\n")
@@ -15,11 +15,11 @@ func TestOnlyWhatStandbysDo(t *testing.T) {
 			{"a block", []string{"BEGIN"}, true},
 			{"a block that may write", []string{"BEGIN READ WRITE"}, false},
 			{"a block that may write, read committed", []string{"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"}, false},
-			{"one that may not", []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, true},
+			{"a block that may not write", []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, true},
 			{"serializable by default", []string{"SET default_transaction_isolation = 'serializable'"}, false},
-			{"serializable by default, in other words", []string{"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"}, false},
-			{"and in a block", []string{"SET default_transaction_isolation = serializable", "BEGIN"}, false},
-			{"no more", []string{"SET default_transaction_isolation = 'serializable'", "RESET default_transaction_isolation"}, true},
+			{"serializable by SESSION CHARACTERISTICS", []string{"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"}, false},
+			{"serializable by default, in a block", []string{"SET default_transaction_isolation = serializable", "BEGIN"}, false},
+			{"serializable no longer", []string{"SET default_transaction_isolation = 'serializable'", "RESET default_transaction_isolation"}, true},
 			{"after writing in the block", []string{"BEGIN", "DELETE FROM quick"}, false},
 		} {
 			t.Run(c.name, func(t *testing.T) {

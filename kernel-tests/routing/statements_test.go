@@ -13,8 +13,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// A statement that looks like a read is answered as by the primary alone, in both
-// protocols, and one that could write never reaches a standby.
+// TestStatements checks that a statement that looks like a read is answered as by the primary alone, in both protocols,
+// and that one that could write never reaches a standby.
 func TestStatements(t *testing.T) {
 	text, err := os.ReadFile("testdata/statements.txt")
 	if err != nil {
@@ -31,14 +31,14 @@ func TestStatements(t *testing.T) {
 		for line := range strings.Lines(string(text)) {
 			where, sql, ok := strings.Cut(strings.TrimSpace(line), " ")
 			if away := slices.Contains(ran, sql); ok && line[0] != '#' && away != (where == "away") {
-				t.Errorf("%s: ran on a standby: %v", sql, away)
+				t.Errorf("%s: a standby ran %v", sql, away)
 			}
 		}
 	})
 }
 
-// balancedHunt is a hunt through a pgherd that spreads reads. away returns the statements that have run
-// on a standby since then.
+// balancedHunt is a hunt through a pgherd that spreads reads. away returns the statements that have run on a standby since
+// the last call.
 func balancedHunt(t *testing.T, config string) (h *hunt, away func() []string) {
 	h = &hunt{t: t, proxy: startProxy(t, balanced+config), direct: net.JoinHostPort("127.0.0.1", strconv.Itoa(world.herd.Nodes()[0].Port))}
 	h.ready()
@@ -46,7 +46,7 @@ func balancedHunt(t *testing.T, config string) (h *hunt, away func() []string) {
 	return h, func() []string { return append(statementsIn(t, 1, from[0]), statementsIn(t, 2, from[1])...) }
 }
 
-// twice runs a statement in new sessions of either protocol, through pgherd and directly.
+// twice runs a statement in new sessions of either protocol, through pgherd and without it.
 func (h *hunt) twice(sql string) {
 	h.t.Helper()
 	for form, messages := range forms(sql) {
@@ -57,7 +57,7 @@ func (h *hunt) twice(sql string) {
 	}
 }
 
-// forms are the messages of either protocol that carry out a text.
+// forms are the messages of either protocol that run a text.
 func forms(sql string) map[string][]pgproto3.FrontendMessage {
 	return map[string][]pgproto3.FrontendMessage{
 		"simple": {&pgproto3.Query{String: sql}},
@@ -85,7 +85,7 @@ func statementsIn(t *testing.T, node, from int) (all []string) {
 	}
 	for line := range strings.Lines(string(log[from:])) {
 		if !strings.HasPrefix(line, herd.User+"@"+herd.Database+" ") {
-			continue // a statement of pgherd's own, or the rest of one of several lines
+			continue // it is a statement of pgherd's own, or a further line of a statement
 		}
 		for _, before := range []string{"statement: ", "execute <unnamed>: ", "execute pgherd_"} {
 			if _, after, ok := strings.Cut(line, before); ok {

@@ -18,8 +18,8 @@ import (
 type talk struct {
 	conn   net.Conn
 	wire   *pgproto3.Frontend
-	status byte              // of the last ReadyForQuery
-	told   map[string]string // every ParameterStatus, the last of each
+	status byte              // the status in the last ReadyForQuery
+	told   map[string]string // the last ParameterStatus of each parameter
 	ended  bool
 }
 
@@ -45,7 +45,7 @@ func (t *talk) leave() {
 	t.conn.Close()
 }
 
-// say sends a step's messages and returns a readable line for each of the answers.
+// say sends a step's messages, and returns a readable line for each of the answers.
 func (t *talk) say(st step) []string {
 	readies := 0
 	for _, m := range st.send {
@@ -81,7 +81,7 @@ func (t *talk) exchange(readies int) (lines []string) {
 	return lines
 }
 
-// line describes a message. It is "" for one that is compared in another way.
+// line describes a message. It is "" for a message that is compared in another way.
 func (t *talk) line(m pgproto3.BackendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.ParameterStatus:
@@ -112,7 +112,7 @@ func (t *talk) line(m pgproto3.BackendMessage) string {
 	return ""
 }
 
-// preparedName is a statement's name on the server, which messages have where servers are shared.
+// preparedName is a statement's name on the server, which is in messages where servers are shared.
 var preparedName = regexp.MustCompile(`prepared statement "(s[0-9]+|pgherd_[0-9a-z]+)"`)
 
 func fault(e *pgproto3.ErrorResponse) string {

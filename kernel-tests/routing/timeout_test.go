@@ -11,13 +11,13 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-// pgherd's own queries on a client's server are not ended by the client's timeouts, because that
-// would end the client as well. PostgreSQL has transaction_timeout since 17.
+// TestTimeoutsAreForTheClientAlone checks that a client's timeouts do not end pgherd's own queries on its server, because
+// that would end the client as well. PostgreSQL has transaction_timeout since 17.
 func TestTimeoutsAreForTheClientAlone(t *testing.T) {
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"} {
 		t.Run(name, func(t *testing.T) {
 			if on(t, 0, "SELECT count(*) FROM pg_settings WHERE name = '"+name+"'") == "0" {
-				t.Skip("PostgreSQL 17 and later have it")
+				t.Skip("PostgreSQL 17 and later have transaction_timeout")
 			}
 			proxy := startProxy(t, "pool_mode = transaction\n")
 			unlock := lockCatalog(t)
@@ -31,7 +31,7 @@ func TestTimeoutsAreForTheClientAlone(t *testing.T) {
 				_, err := ask(conn, "SELECT 1")
 				asked <- err
 			}()
-			time.Sleep(time.Second) // for which the question for the catalog waits
+			time.Sleep(time.Second) // meanwhile the question for the catalog waits
 			unlock()
 			if err := <-asked; err != nil {
 				t.Error(err)

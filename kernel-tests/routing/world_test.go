@@ -1,10 +1,8 @@
-// Package routing_test proves where statements go: a real pgherd in front of a
-// real primary and two standbys. Reads are spread by weight, lag and maintenance,
-// and whatever random sessions do, they get the answers of the primary alone.
+// Package routing_test proves where statements go: a real pgherd is in front of a real primary and two standbys. Reads
+// are spread by weight, lag and maintenance, and whatever random sessions do, they get the answers of the primary alone.
 //
-// A random run depends on its seed alone: -routing.seed N repeats it. A script that
-// fails is shrunk. Where a statement ran the nodes themselves say: node() returns the
-// name of the node on which it runs, and the standbys log every statement.
+// A random run depends only on its seed: -routing.seed N repeats it. A script that fails is shrunk. The nodes themselves
+// say where a statement ran: node() returns the name of the node on which it runs, and the standbys log every statement.
 package routing_test
 
 import (
@@ -28,7 +26,7 @@ var (
 	long  = flag.Bool("routing.long", false, "ten times as much of everything")
 )
 
-// What these tests share with others.
+// These limits are shared by these tests.
 const (
 	settleLimit = herdtest.SettleLimit
 	answerLimit = herdtest.AnswerLimit
@@ -101,8 +99,8 @@ func engines(t *testing.T, test func(t *testing.T, config string)) {
 // asksNode allows reads that call node(), a function that pgherd cannot analyze.
 const asksNode = "read_only_function_list = node\nharmless_function_list = node\n"
 
-// start runs pgherd in front of all nodes. When it returns both standbys get reads.
-// Of two lines for a parameter the later one counts.
+// start runs pgherd in front of all nodes. When it returns, both standbys get reads. Of two lines for a parameter the
+// later one counts.
 func start(t *testing.T, config string) *herd.Proxy {
 	t.Helper()
 	proxy := startProxy(t, asksNode+config)
@@ -116,7 +114,7 @@ func startProxy(t *testing.T, config string) *herd.Proxy {
 		Config: "workers = 2\nmax_node_connections = 40\nquery_wait_timeout = 15\n" + config})
 }
 
-// waitNodes returns once each of these nodes has answered a read.
+// waitNodes waits until each of these nodes has answered a read.
 func waitNodes(t *testing.T, p *herd.Proxy, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -128,7 +126,7 @@ func waitNodes(t *testing.T, p *herd.Proxy, names ...string) {
 			defer closeConn(conn)
 			got, err := ask(conn, "SELECT node()")
 			if err == nil && got != name {
-				err = fmt.Errorf("%s answers", got)
+				err = fmt.Errorf("%s answers instead", got)
 			}
 			return err
 		})
@@ -162,7 +160,7 @@ func on(t *testing.T, node int, sql string) string {
 	return out
 }
 
-// times is how often something is done.
+// times is the number of repetitions of something, for this length of the test.
 func times(n int) int {
 	if *long {
 		return 10 * n
