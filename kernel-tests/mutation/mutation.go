@@ -1,5 +1,4 @@
-// Package mutation breaks code on purpose, for tests which prove that other tests
-// would notice.
+// Package mutation breaks code on purpose, for tests that prove that other tests would notice it.
 package mutation
 
 import (
@@ -14,12 +13,12 @@ import (
 	"testing"
 )
 
-// Broken is a function, or a method as Type.Method, with other text in it. Which file of
-// the folder has it does not matter; the old text has to stand in it once.
+// Broken is a function, or a method as Type.Method, in which a text is replaced. It does not matter in which file of the
+// folder it is. The old text must be in it exactly once.
 type Broken struct{ Name, Folder, Function, Old, New string }
 
-// Overlay writes a copy of the function's file, changed, and the list that has the
-// compiler, given it as -overlay, read it in the file's place.
+// Overlay writes a changed copy of the function's file, and the list that, given to the compiler as -overlay, makes it
+// read the copy in the file's place.
 func (b Broken) Overlay(t testing.TB) string {
 	t.Helper()
 	file, text, err := b.Source()
@@ -44,7 +43,7 @@ func (b Broken) Overlay(t testing.TB) string {
 	return listed
 }
 
-// Source is the file that has the function, and what is in it once that is broken.
+// Source returns the file that has the function, and its content with the replacement.
 func (b Broken) Source() (file, text string, err error) {
 	files, err := filepath.Glob(filepath.Join(b.Folder, "*.go"))
 	if err != nil {
@@ -73,14 +72,14 @@ func (b Broken) Source() (file, text string, err error) {
 		}
 	}
 	if found != 1 {
-		return "", "", fmt.Errorf("%s: %d functions are called %s, where one is to be broken", b.Folder, found, b.Function)
+		return "", "", fmt.Errorf("%s: %d functions are called %s, want one", b.Folder, found, b.Function)
 	}
 	return file, text, nil
 }
 
 type span struct{ from, to int }
 
-// spans are where the function stands in the source.
+// spans are the places of the function in the source.
 func (b Broken) spans(name string, source []byte) (found []span, err error) {
 	files := token.NewFileSet()
 	tree, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
@@ -95,7 +94,7 @@ func (b Broken) spans(name string, source []byte) (found []span, err error) {
 	return found, nil
 }
 
-// called is the function's name, behind that of its receiver's type.
+// called is the function's name, after the type of its receiver.
 func called(f *ast.FuncDecl) string {
 	if f.Recv == nil {
 		return f.Name.Name
