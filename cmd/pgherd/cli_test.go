@@ -16,7 +16,7 @@ func TestVersions(t *testing.T) {
 		{"pgpool", "-v", "pgpool-II version 4.7.0 (pgherd 0.1.0)\n"},
 	} {
 		if out, code := s.call(test.name, []string{test.flag}); out != test.want || code != 0 {
-			t.Errorf("%s %s: %d %q", test.name, test.flag, code, out)
+			t.Errorf("%s %s: got status %d, output %q", test.name, test.flag, code, out)
 		}
 	}
 }
@@ -33,13 +33,13 @@ func TestPgpoolOptions(t *testing.T) {
 		s := newSite(t, "")
 		out, code := s.pgpool(append(strings.Fields(test.args), "-f", "pgpool.conf")...)
 		if code != 0 {
-			t.Errorf("%s: %d %s", test.args, code, out)
+			t.Errorf("%s: got status %d, output %s", test.args, code, out)
 		}
 		if want := strings.ReplaceAll(test.want, "DIR", s.dir); !strings.Contains(s.read("events"), want) {
 			t.Errorf("%s: got %s, want %s", test.args, s.read("events"), want)
 		}
 		if out, code := s.pgpool("-D", "-n", "--config-file", "pgpool.conf", "-m", "f", "stop"); code != 0 {
-			t.Errorf("stop: %d %s", code, out)
+			t.Errorf("stop: got status %d, output %s", code, out)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestBadCommandLines(t *testing.T) {
 	} {
 		out, code := s.call(test.name, strings.Fields(test.args))
 		if want := strings.ReplaceAll(test.want, "DIR", s.dir) + "\n"; out != want || code != 1 {
-			t.Errorf("%s %s: %d\n got %swant %s", test.name, test.args, code, out, want)
+			t.Errorf("%s %s: got status %d\n got %swant %s", test.name, test.args, code, out, want)
 		}
 	}
 }
@@ -72,21 +72,21 @@ func TestCheckConfig(t *testing.T) {
 	s := newSite(t, "num_init_children = 5\n")
 	if out, code := s.pgherd("check-config", "-f", "pgpool.conf"); code != 0 ||
 		out != "warning: "+s.path("pgpool.conf")+": accepted, but not in effect in this version: num_init_children\n"+s.path("pgpool.conf")+": no errors\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	s.write("bad.conf", "prot = 1\nssl = on\npid_file_name = 'none/pid'\nuser_redirect_preference_list = 'x'\n")
 	out, code := s.pgherd("check-config", "-f", "bad.conf")
 	if strings.Count(out, "pgherd: "+s.path("bad.conf")) != 5 || code != 1 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 }
 
 func TestConfigPrints(t *testing.T) {
 	s := newSite(t, "")
 	if out, _ := s.pgherd("config", "sample"); out != config.Sample() {
-		t.Errorf("sample: %.200s", out)
+		t.Errorf("the sample begins with %.200s", out)
 	}
 	if out, _ := s.pgherd("config", "manual"); out != config.Manual() {
-		t.Errorf("manual: %.200s", out)
+		t.Errorf("the manual begins with %.200s", out)
 	}
 }

@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// dependenciesFile says of each module that this one uses itself why it is used.
+// dependenciesFile says why this module uses each module that it uses directly.
 const dependenciesFile = "docs/decisions/0001-dependencies.md"
 
-// required are the modules that go.mod names, and whether it calls them direct; tools
-// are the programs that it names.
+// required are the modules that go.mod names, with whether they are direct. tools are the programs that it names.
 func required(goMod string) (direct map[string]bool, tools []string) {
 	direct = map[string]bool{}
 	block := ""
@@ -48,8 +47,8 @@ func moduleOf(target string, direct map[string]bool) (found string) {
 	return found
 }
 
-// checkDirect wants go.mod to call direct what we import and nothing else. `go mod tidy`
-// finds that too, but needs modules that a build does not need.
+// checkDirect requires that go.mod lists as direct exactly what this module imports. `go mod tidy` finds that, too, but needs
+// modules that a build does not need.
 func checkDirect(goMod string, imports []string) (broken []string) {
 	direct, _ := required(goMod)
 	used := map[string]bool{}
@@ -65,7 +64,7 @@ func checkDirect(goMod string, imports []string) (broken []string) {
 	return broken
 }
 
-// checkRows wants a row for each direct dependency and each tool, and no other row.
+// checkRows requires a row for each direct dependency and each tool, and no other row.
 func checkRows(goMod, decision string) (broken []string) {
 	direct, tools := required(goMod)
 	want := map[string]bool{}
@@ -121,7 +120,7 @@ func TestDependenciesCatches(t *testing.T) {
 		{"a.org/one"}, {"a.org/three"}, {"a.org/one", "a.org/three", "a.org/one/v2/x"}, {"a.org/one", "a.org/three", "a.org/two/x"},
 	} {
 		if len(checkDirect(goMod, imports)) != 1 {
-			t.Errorf("imports %v: not caught", imports)
+			t.Errorf("the imports %v were not caught", imports)
 		}
 	}
 	if found := checkDirect(goMod, []string{"fmt", "a.org/one", "a.org/three/x"}); len(found) != 0 {
@@ -134,7 +133,7 @@ func TestDependenciesCatches(t *testing.T) {
 	}
 	for _, bad := range []string{row("a.org/one") + row("a.org/two"), all + row("a.org/four"), all + row("a.org/one/v2"), all + row("a.org/one")} {
 		if len(checkRows(goMod, bad)) != 1 {
-			t.Errorf("not caught:\n%s", bad)
+			t.Errorf("this was not caught:\n%s", bad)
 		}
 	}
 }

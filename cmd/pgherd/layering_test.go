@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// layer says which packages of ours a package may import. The order is
-// transitive: what they may import, it may import too.
+// layer says which packages of this module a package may import. The order is transitive: what those may import, it may
+// import, too.
 type layer struct {
 	may []string
 	why string
@@ -83,11 +83,10 @@ var layers = map[string]layer{
 	"proxy/wire/wiretest":     {[]string{"proxy/wire"}, "scripted peers speak messages only"},
 }
 
-// testOnly are folders that hold tests and nothing a program could link.
+// testOnly are folders with tests only, which no program can link.
 func testOnly(folder string) bool { return strings.HasPrefix(folder, "kernel-tests/") }
 
-// layerName is the row of a folder: "bench/" stands for every folder below bench
-// that has no row of its own.
+// layerName is the row of a folder. "bench/" stands for every folder below bench that has no row of its own.
 func layerName(folder string) string {
 	if _, ok := layers[folder]; !ok && strings.HasPrefix(folder, "bench/") {
 		return "bench/"
@@ -110,7 +109,7 @@ func reaches(from, to string, above []string) bool {
 func checkOrder(s *source) []string {
 	from := s.folder()
 	if testOnly(from) || s.isTest() {
-		return nil // a test may import whatever it uses
+		return nil // a test may import any package
 	}
 	l, known := layers[layerName(from)]
 	if !known {
@@ -150,8 +149,8 @@ func checkOwned(s *source) []string {
 	return broken
 }
 
-// pure are packages that get the time, random numbers and what comes from the network as
-// arguments, so that a test can replay them.
+// pure are packages that get the time, random numbers and data from the network as arguments, so that a test can replay
+// them.
 var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover", "proxy/query/lex"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
@@ -230,15 +229,15 @@ func TestLayersAreAnOrder(t *testing.T) {
 	var visit func(name string, above []string)
 	visit = func(name string, above []string) {
 		if slices.Contains(above, name) {
-			t.Fatalf("circle: %s < %s", strings.Join(above, " < "), name)
+			t.Fatalf("the order has a circle: %s < %s", strings.Join(above, " < "), name)
 		}
 		l, known := layers[name]
 		if !known {
-			t.Errorf("%s is allowed somewhere and has no row of its own", name)
+			t.Errorf("a row allows %s, which has no row of its own", name)
 		}
 		for _, below := range l.may {
 			if below == name {
-				continue // folders below bench may see one another
+				continue // folders below bench may import one another
 			}
 			visit(below, append(slices.Clone(above), name))
 		}

@@ -11,8 +11,8 @@ import (
 // sentIn is the one file of package session that writes to servers.
 const sentIn = "proxy/session/send.go"
 
-// checkSends requires that one file sends requests. It also makes their entries in the list of
-// replies owed: without one the next reply would be taken for that of another request (I1).
+// checkSends requires that only one file sends requests. It also makes their entries in the list of replies owed; without an
+// entry, the next reply would count as that of another request (I1).
 func checkSends(s *source) (broken []string) {
 	if s.folder() != "proxy/session" || s.isTest() || s.path == sentIn {
 		return nil
@@ -30,8 +30,7 @@ func checkSends(s *source) (broken []string) {
 	return broken
 }
 
-// checkStatus: a transaction's status is a state machine, of which one function changes
-// the state.
+// checkStatus requires that only one function changes a transaction's status, which is the state of a state machine.
 func checkStatus(s *source) (broken []string) {
 	if s.folder() != "proxy/session" || s.isTest() {
 		return nil
@@ -56,9 +55,8 @@ func checkStatus(s *source) (broken []string) {
 	return broken
 }
 
-// Limits of a struct. One with more fields probably has values that live for different times,
-// and is to be divided by them. One with more booleans is a state machine that is written
-// nowhere.
+// These are the limits of a struct. One with more fields probably has values that live for different times, and should be
+// divided by them. One with more booleans is a state machine that is not written as one.
 const (
 	fieldsLimit = 25
 	boolsLimit  = 6
@@ -93,12 +91,12 @@ func booleans(of *ast.StructType) (n int) {
 	return n
 }
 
-// filesLimit is how many files a package may have, tests apart.
+// filesLimit is the number of files that a package may have, not counting tests.
 const filesLimit = 15
 
-// onePerFile are the packages that may have more, because each file holds one thing of a
-// kind: a message, a method of authentication, a command, a table of parameters. Those of
-// package session belong to eight layers, which checkLayer keeps apart.
+// onePerFile are packages that may have more, because each file has one thing of a kind: a message, a method of
+// authentication, a command, a table of parameters. The files of package session belong to eight layers, which checkLayer
+// keeps apart.
 var onePerFile = []string{"proxy/wire", "proxy/auth", "proxy/admin", "proxy/config", "proxy/session"}
 
 // TestPackagesStaySmall counts the files of every package.
@@ -111,15 +109,15 @@ func TestPackagesStaySmall(t *testing.T) {
 	}
 	for folder, n := range files {
 		if n > filesLimit && !slices.Contains(onePerFile, folder) {
-			t.Errorf("%s has %d files, %d are allowed", folder, n, filesLimit)
+			t.Errorf("package %s has %d files, want %d at most", folder, n, filesLimit)
 		}
 	}
 }
 
-// methodsLimit is how many methods a type may have: one with more does several things.
+// methodsLimit is the number of methods that a type may have. One with more does several things.
 const methodsLimit = 60
 
-// TestTypesStaySmall counts the methods of every type, in whatever files they are.
+// TestTypesStaySmall counts the methods of every type, over all its files.
 func TestTypesStaySmall(t *testing.T) {
 	methods := map[string]int{}
 	for _, s := range module(t) {
@@ -129,7 +127,7 @@ func TestTypesStaySmall(t *testing.T) {
 	}
 	for of, n := range methods {
 		if n > methodsLimit {
-			t.Errorf("%s has %d methods, %d are allowed", of, n, methodsLimit)
+			t.Errorf("type %s has %d methods, want %d at most", of, n, methodsLimit)
 		}
 	}
 }
@@ -152,8 +150,7 @@ func receivers(s *source) (types []string) {
 	return types
 }
 
-// sessionLayers are the types that a session stands on, from the lowest. Each embeds the
-// one below it.
+// sessionLayers are the types of which a session consists, from the lowest. Each embeds the one below it.
 var sessionLayers = []string{"exchange", "clientState", "analysis", "relaying", "serving", "signaling", "placement", "Session"}
 
 // checkLayer requires that a file of package session belongs to one layer.

@@ -23,15 +23,15 @@ func TestSignals(t *testing.T) {
 		s.await("log", "LOG:  ready")
 		server.Process.Signal(sig)
 		if err := server.Wait(); err != nil {
-			t.Errorf("%v: %v", sig, err)
+			t.Errorf("signal %v: got error %v", sig, err)
 		}
 		if !strings.HasSuffix(s.read("events"), "drain "+want+"\n") || s.exists("pid") {
-			t.Errorf("%v: %s, pid file %v", sig, s.read("events"), s.exists("pid"))
+			t.Errorf("signal %v: got events %s; the pid file exists: %v", sig, s.read("events"), s.exists("pid"))
 		}
 	}
 }
 
-// A smart stop that takes too long can be followed by a more urgent one.
+// TestStopGetsMoreUrgent checks that a more urgent stop can follow a smart stop that takes too long.
 func TestStopGetsMoreUrgent(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "stubborn")
@@ -42,11 +42,11 @@ func TestStopGetsMoreUrgent(t *testing.T) {
 	server.Process.Signal(syscall.SIGINT)
 	s.await("events", "drain fast")
 	if out, code := s.pgherd("stop", "-f", "pgpool.conf", "-m", "i"); code != 0 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 }
 
-// A stop is carried out however many reloads are requested.
+// TestStopAmongReloads checks that a stop is carried out however many reloads are requested.
 func TestStopAmongReloads(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "slow")
@@ -70,14 +70,14 @@ func TestStopDuringStart(t *testing.T) {
 	s.await("events", "hanging")
 	server.Process.Signal(syscall.SIGTERM)
 	if err := server.Wait(); err == nil || s.exists("pid") {
-		t.Errorf("%v, pid file %v", err, s.exists("pid"))
+		t.Errorf("got error %v; the pid file exists: %v", err, s.exists("pid"))
 	}
 	if !strings.Contains(s.read("log"), "FATAL:  start called off\n") {
-		t.Error(s.read("log"))
+		t.Error("the log is", s.read("log"))
 	}
 }
 
-// A reload during the start does nothing, because the start reads the same configuration.
+// TestReloadDuringStart checks that a reload during the start does nothing, because the start reads the same configuration.
 func TestReloadDuringStart(t *testing.T) {
 	s := newSite(t, "")
 	s.write("behave", "hang")
@@ -97,9 +97,9 @@ func TestReload(t *testing.T) {
 	s.write("pgpool.conf", good+"max_client_conn = 7\nport = 5000\n")
 	out, code := s.pgherd("reload", "-f", "pgpool.conf")
 	if code != 0 || out != "reloaded: changed max_client_conn\nwarning: not in effect before a restart: port\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
-	for _, has := range []bool{ // they hold now, because reload has waited for them
+	for _, has := range []bool{ // these are true now, because reload has waited for them
 		strings.Contains(s.read("events"), "reload port=9999 clients=7\n"),
 		strings.Contains(s.read("log"), "LOG:  configuration reloaded changed=max_client_conn\n"),
 		strings.Contains(s.read("log"), "WARNING:  changes that need a restart are not in effect: port\n"),
@@ -112,7 +112,7 @@ func TestReload(t *testing.T) {
 	s.write("pgpool.conf", good+"max_client_conn = 0\nprot = 1\n")
 	out, code = s.pgherd("reload", "-f", "pgpool.conf")
 	if code != 1 || strings.Count(out, "\n") != 2 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	server.Process.Signal(syscall.SIGHUP)
 	s.await("log", "ERROR:  configuration not reloaded\n")
@@ -125,47 +125,47 @@ func TestReload(t *testing.T) {
 	s.write("pgpool.conf", good+"max_client_conn = 7\nport = 5000\n")
 	const portWaits = "warning: not in effect before a restart: port"
 	if out, code := s.pgherd("ctl", "reload", "-f", "pgpool.conf"); code != 0 || out != "reloaded: nothing has changed\n"+portWaits+"\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	if out, code := s.pgherd("ctl", "reload", "--json", "-f", "pgpool.conf"); code != 0 || !strings.Contains(out, `"notice": "reloaded: nothing has changed\n`+portWaits+`"`) {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 
-	// What only the running server finds wrong is part of the answer as well.
+	// An error that only the running server finds is also part of the answer.
 	s.write("pgpool.conf", good)
 	s.write("refuse", "read pool_hba.conf: line 3\nread ident_file: line 1")
 	out, code = s.pgherd("reload", "-f", "pgpool.conf")
 	if code != 1 || out != "pgherd: read pool_hba.conf: line 3\npgherd: read ident_file: line 1\npgherd: the configuration is as it was before\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	s.write("pgpool.conf", good+"max_client_conn = 0\n")
 
-	// A configuration that has become unusable must not keep the server from being stopped.
+	// A configuration that has become unusable must not prevent a stop.
 	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 0 {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 }
 
-// A reload that names no files uses those of the server's command line.
+// TestReloadKnowsTheServersFiles checks that a reload that names no files uses those of the server's command line.
 func TestReloadKnowsTheServersFiles(t *testing.T) {
 	s := newSite(t, "enable_pool_hba = on\n")
 	s.write("elsewhere.conf", "local all all trust\n")
 	s.start("-a", "elsewhere.conf")
 	s.await("log", "LOG:  ready")
 	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 0 || out != "reloaded: nothing has changed\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	s.write("elsewhere.conf", "local all all nonsense\n")
 	if out, code := s.pgherd("reload", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "nonsense") {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	if strings.Count(s.read("events"), "reload") != 1 {
 		t.Error(s.read("events"))
 	}
 }
 
-// A reload reads the configuration once, so that one that is being changed is either old or new for it.
-// The test uses a pipe, which cannot be read twice.
+// TestReloadReadsOnce checks that a reload reads the configuration once, so that one that is being changed is either old or
+// new for it. The test uses a pipe, which cannot be read twice.
 func TestReloadReadsOnce(t *testing.T) {
 	s := newSite(t, "")
 	s.start()
@@ -176,7 +176,7 @@ func TestReloadReadsOnce(t *testing.T) {
 	text, written := s.read("pgpool.conf"), make(chan error, 1)
 	go func() { written <- os.WriteFile(s.path("pipe.conf"), []byte(text), 0) }()
 	if out, code := s.pgherd("reload", "-f", "pipe.conf"); code != 0 || out != "reloaded: nothing has changed\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	if err := <-written; err != nil {
 		t.Error(err)
@@ -192,7 +192,7 @@ func TestReloadChangesTheLog(t *testing.T) {
 	s.await("log", "after: LOG:  configuration reloaded changed=log_line_prefix\n")
 }
 
-// The server goes on when the reader of its log has gone.
+// TestBrokenLogPipe checks that the server goes on when the reader of its log has gone.
 func TestBrokenLogPipe(t *testing.T) {
 	s := newSite(t, "")
 	r, w, err := os.Pipe()
@@ -219,7 +219,8 @@ func TestBrokenLogPipe(t *testing.T) {
 	}
 }
 
-// A server that does not stop when it is told to stop at once is not waited for: it ends with the process.
+// TestServerThatDoesNotStop checks that a server that does not stop when it must stop at once is not waited for. It ends
+// with the process.
 func TestServerThatDoesNotStop(t *testing.T) {
 	s := newSite(t, "")
 	c, _, err := config.Load(s.path("pgpool.conf"), config.CommandLine{})
@@ -231,7 +232,7 @@ func TestServerThatDoesNotStop(t *testing.T) {
 	service := &service{options: &options{}, config: c, logger: slog.New(slog.DiscardHandler), abandon: now}
 	err = service.run(startStub, func() error { return nil })
 	if err == nil || err.Error() != "the server did not stop within 10s" || s.exists("pid") {
-		t.Errorf("%v, pid file %v", err, s.exists("pid"))
+		t.Errorf("got error %v; the pid file exists: %v", err, s.exists("pid"))
 	}
 }
 
@@ -247,18 +248,19 @@ func TestLeftOverPidFiles(t *testing.T) {
 		s := newSite(t, "")
 		s.write("pid", text)
 		if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.HasPrefix(out, "pgherd: stop: ") {
-			t.Errorf("%s: stop: %d %s", what, code, out)
+			t.Errorf("%s: stop: got status %d, output %s", what, code, out)
 		}
 		if out, code := s.pgpool("-f", "pgpool.conf"); code != 0 {
-			t.Errorf("%s: start: %d %s", what, code, out)
+			t.Errorf("%s: start: got status %d, output %s", what, code, out)
 		}
 		if out, code := s.pgpool("-f", "pgpool.conf", "stop"); code != 0 {
-			t.Errorf("%s: stop: %d %s", what, code, out)
+			t.Errorf("%s: stop: got status %d, output %s", what, code, out)
 		}
 	}
 }
 
-// A container's process has the same number each time it is started.
+// TestOwnNumberInPidFileIsLeftOver checks a pid file with the process's own number. In a container, the process has the same
+// number at each start.
 func TestOwnNumberInPidFileIsLeftOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	for range 2 {
@@ -267,19 +269,19 @@ func TestOwnNumberInPidFileIsLeftOver(t *testing.T) {
 		}
 	}
 	if pid, err := readPid(path); err != nil || pid != os.Getpid() {
-		t.Errorf("%d %v", pid, err)
+		t.Errorf("got process %d, error %v", pid, err)
 	}
 	dropPidFile(path, os.Getpid()+1)
 	if _, err := readPid(path); err != nil {
-		t.Error("removed another process's pid file")
+		t.Error("the pid file of another process was removed")
 	}
 	dropPidFile(path, os.Getpid())
 	if _, err := readPid(path); err == nil {
-		t.Error("still there")
+		t.Error("the pid file is still there")
 	}
 }
 
-// A server that was killed leaves its pid file; stop after that says so, and the next start works.
+// TestKilledServer checks that after a server was killed, which leaves its pid file, stop says so and the next start works.
 func TestKilledServer(t *testing.T) {
 	s := newSite(t, "")
 	server := s.start()
@@ -287,12 +289,12 @@ func TestKilledServer(t *testing.T) {
 	server.Process.Kill()
 	server.Wait()
 	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 1 || !strings.Contains(out, "which is left over") {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 	s.start()
 	s.await("log", "LOG:  ready")
 	if out, code := s.pgherd("stop", "-f", "pgpool.conf"); code != 0 || s.exists("pid") {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 }
 
@@ -300,11 +302,11 @@ func TestPidFolderMissing(t *testing.T) {
 	s := newSite(t, "pid_file_name = 'none/pid'\n")
 	out, code := s.pgpool("-f", "pgpool.conf")
 	if code != 1 || out != "pgpool: "+s.dir+"/pgpool.conf:6: pid_file_name: write to "+s.dir+"/none: no such file or directory; make the folder, or name another file\n" {
-		t.Errorf("%d %s", code, out)
+		t.Errorf("got status %d, output %s", code, out)
 	}
 }
 
-// If a configuration names no pid file, pgherd uses one that its user can write to.
+// TestUsualPidFile checks that without a pid file in the configuration pgherd uses one that its user can write.
 func TestUsualPidFile(t *testing.T) {
 	s := newSite(t, "")
 	s.write("pgpool.conf", strings.ReplaceAll(s.read("pgpool.conf"), "pid_file_name = pid\n", ""))
@@ -312,7 +314,7 @@ func TestUsualPidFile(t *testing.T) {
 	want := usualPidFile(9999)
 	c, _, err := (&options{config: s.path("pgpool.conf")}).load()
 	if err != nil || c.Files.Pid != want || !strings.HasPrefix(want, runFolder) && !strings.HasPrefix(want, pgpoolRunFolder) && filepath.Dir(want) != s.dir {
-		t.Errorf("%v, %s, want %s", err, c.Files.Pid, want)
+		t.Errorf("got error %v, pid file %s, want %s", err, c.Files.Pid, want)
 	}
 	if err := checkPidFolder(c); err != nil {
 		t.Error(err)

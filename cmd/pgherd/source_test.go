@@ -20,7 +20,7 @@ const (
 
 // source is one Go file of the module, parsed.
 type source struct {
-	path      string // from the module's root, with slashes
+	path      string // relative to the module's root, with slashes
 	text      string
 	files     *token.FileSet
 	tree      *ast.File
@@ -33,7 +33,7 @@ func (s *source) at(p token.Pos) string {
 	return s.path + ":" + strconv.Itoa(s.files.Position(p).Line)
 }
 
-// imports are the import paths of the file and the names they have in it.
+// imports are the import paths of the file, with the names that they have in it.
 func (s *source) imports() map[string]string {
 	names := map[string]string{}
 	for _, spec := range s.tree.Imports {
@@ -56,7 +56,7 @@ func parse(t *testing.T, name, text string) *source {
 	return &source{path: name, text: text, files: files, tree: tree, generated: ast.IsGenerated(tree)}
 }
 
-// module parses every Go file of the module, for whatever system it is built.
+// module parses every Go file of the module, for any system.
 func module(t *testing.T) []*source {
 	t.Helper()
 	var all []*source
@@ -86,18 +86,18 @@ func module(t *testing.T) []*source {
 		t.Fatal(err)
 	}
 	if len(all) < 5 {
-		t.Fatalf("found %d Go files: looking in the wrong place", len(all))
+		t.Fatalf("found only %d Go files, so the folder is wrong", len(all))
 	}
 	return all
 }
 
-// checkCaught feeds a rule a file that breaks it and one that does not.
+// checkCaught applies a rule to a file that breaks it and to one that does not.
 func checkCaught(t *testing.T, rule func(*source) []string, name, bad, good string) {
 	t.Helper()
 	if found := rule(parse(t, name, bad)); len(found) == 0 {
-		t.Errorf("not caught in %s:\n%s", name, bad)
+		t.Errorf("this was not caught in %s:\n%s", name, bad)
 	}
 	if found := rule(parse(t, name, good)); len(found) != 0 {
-		t.Errorf("wrongly caught in %s:\n%s\n%s", name, good, strings.Join(found, "\n"))
+		t.Errorf("this was wrongly caught in %s:\n%s\n%s", name, good, strings.Join(found, "\n"))
 	}
 }

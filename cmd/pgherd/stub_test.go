@@ -19,8 +19,8 @@ import (
 	"pgherd/proxy/config"
 )
 
-// TestMain makes this test binary the program itself, with a stub for a server, when it is called by
-// one of the program's names.
+// TestMain makes this test binary act as the program, with a stub for the server, when it is called by one of the program's
+// names.
 func TestMain(m *testing.M) {
 	if slices.Contains(programNames, filepath.Base(os.Args[0])) {
 		os.Exit(run(os.Args, startStub))
@@ -61,16 +61,16 @@ func install(dir string) error {
 	return errors.Join(err, to.Close(), os.Symlink("pgherd", filepath.Join(dir, "pgpool")))
 }
 
-// stub is a server that notes what it is told in work_dir/events.
+// stub is a server that records in work_dir/events what it is told.
 type stub struct {
 	dir      string
 	stubborn bool
-	slow     bool // to reload
+	slow     bool // reloads take long
 	stop     func()
 	stopped  chan struct{}
 }
 
-// startStub behaves as the file work_dir/behave says.
+// startStub starts a stub that behaves as the file work_dir/behave says.
 func startStub(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error) {
 	behave, _ := os.ReadFile(filepath.Join(c.Files.WorkDir, "behave"))
 	switch string(behave) {
@@ -91,7 +91,7 @@ func startStub(ctx context.Context, c *config.Config, log *slog.Logger) (Server,
 	return s, nil
 }
 
-// hang waits until a file is there. It is false if ctx ends first.
+// hang waits until a file exists. It is false if ctx ends first.
 func hang(ctx context.Context, file string) bool {
 	for tick := time.Tick(20 * time.Millisecond); ; {
 		select {
@@ -137,7 +137,7 @@ func note(dir, event string) {
 	fmt.Fprintln(f, event)
 }
 
-// site is a folder with a configuration and what a server leaves in it.
+// site is a folder with a configuration, and with what a server leaves in it.
 type site struct {
 	*testing.T
 	dir string
@@ -146,7 +146,7 @@ type site struct {
 func newSite(t *testing.T, extra string) site {
 	s := site{t, t.TempDir()}
 	s.write("pgpool.conf", "backend_hostname0 = localhost\nlisten_addresses = ''\nunix_socket_directories = '"+s.dir+"'\npid_file_name = pid\nwork_dir = '.'\n"+extra)
-	t.Cleanup(func() { // whatever a failed test leaves running
+	t.Cleanup(func() { // this ends what a failed test leaves running
 		if pid, err := readPid(s.path("pid")); err == nil && isServer(pid) {
 			s.pgherd("stop", "-m", "immediate", "-f", s.path("pgpool.conf"))
 		}
@@ -173,7 +173,7 @@ func (s site) exists(name string) bool {
 	return err == nil
 }
 
-// patience limits every wait for another process in these tests.
+// patience is the deadline of every wait for another process in these tests.
 const patience = 30 * time.Second
 
 // pgpool and pgherd run a command in the site's folder and return what it prints and its exit status.
@@ -195,7 +195,7 @@ func (s site) call(name string, args []string) (string, int) {
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// start runs a server in the foreground and returns it once it is ready; its log goes to the file "log".
+// start runs a server in the foreground, and returns it once it is ready. Its log goes to the file "log".
 func (s site) start(args ...string) *exec.Cmd {
 	s.Helper()
 	log, err := os.Create(s.path("log"))
@@ -220,7 +220,7 @@ func (s site) await(name, text string) {
 	s.Helper()
 	for end := time.Now().Add(patience); !strings.Contains(s.read(name), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.Fatalf("%s never had %q:\n%s\nlog:\n%s", name, text, s.read(name), s.read("log"))
+			s.Fatalf("the file %s never had %q:\n%s\nlog:\n%s", name, text, s.read(name), s.read("log"))
 		}
 	}
 }

@@ -19,15 +19,14 @@ const (
 	longestFile     = 500
 )
 
-// forbidden are words for which pgherd has another one (see docs/ARCHITECTURE.md),
-// and words that say nothing.
+// forbidden are words that say nothing, and words in whose place pgherd has other ones (see docs/ARCHITECTURE.md).
 var forbidden = []string{
 	"backend", "frontend", "master", "slave", "manager", "handler", "helper",
 	"util", "common", "impl", "backends", "frontends", "masters", "slaves",
 	"managers", "handlers", "helpers", "utils",
 }
 
-// imposed are names in identifiers and file names that come from elsewhere, such as a protocol.
+// imposed are names in identifiers and file names that come from elsewhere, for example from a protocol.
 var imposed = []struct{ name, why string }{
 	{"BackendKeyData", "a message of PostgreSQL's protocol"},
 	{"CommonName", "a field of X.509 certificates"},
@@ -70,7 +69,7 @@ func words(name string) []string {
 	var split []string
 	for _, part := range wordPattern.FindAllString(name, -1) {
 		split = append(split, strings.ToLower(part))
-		// PGBackend: the last of several capitals begins the next word.
+		// In PGBackend the last of several capitals begins the next word.
 		capitals := strings.IndexFunc(part, unicode.IsLower)
 		if capitals > 1 {
 			split = append(split, strings.ToLower(part[capitals-1:]))
@@ -165,7 +164,7 @@ var topLevel = []string{
 	".git", ".gitignore", ".ci",
 }
 
-// checkTopLevel gets the names at the root and the patterns of .gitignore.
+// checkTopLevel checks the names at the root, by the patterns of .gitignore.
 func checkTopLevel(names, ignored []string) []string {
 	var broken []string
 	for _, name := range names {

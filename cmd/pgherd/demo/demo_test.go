@@ -10,8 +10,8 @@ import (
 	"pgherd/bench/herd"
 )
 
-// TestChecks runs the demo's workload against PostgreSQL itself, which proves
-// that the checks are right. Only what asks pgherd itself is left out.
+// TestChecks runs the demo's workload against PostgreSQL itself, which proves that the checks are right. It leaves out only
+// commands to pgherd.
 func TestChecks(t *testing.T) {
 	nodes, err := herd.Start(t.Context(), herd.Settings{})
 	if err != nil {
@@ -26,7 +26,7 @@ func TestChecks(t *testing.T) {
 	run := &workload{nodes: nodes, proxy: &herd.Proxy{Host: primary.Host, Port: primary.Port}}
 	for _, c := range checks {
 		if saw, err := run.check(t.Context(), c); (err != nil) != (c.name == "nodes" || c.name == "reads") {
-			t.Errorf("%s: saw %q, error %v", c.name, saw, err)
+			t.Errorf("%s: got %q, error %v", c.name, saw, err)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func TestNodesTable(t *testing.T) {
 	}
 	lines := strings.Split(formatNodes(result), "\n")
 	if got := strings.Fields(lines[2]); got[0] != "1" || got[1] != "?" || got[3] != "down" {
-		t.Errorf("second row: %q", lines[2])
+		t.Errorf("the second row is %q", lines[2])
 	}
 }
 
@@ -60,7 +60,7 @@ func TestScreen(t *testing.T) {
 func TestCommand(t *testing.T) {
 	for _, name := range []string{"port", "once", "chaos", "rounds", "json"} {
 		if Command().Flags().Lookup(name) == nil {
-			t.Errorf("demo has no flag %s", name)
+			t.Errorf("the demo has no flag %s", name)
 		}
 	}
 }

@@ -14,13 +14,13 @@ const chaosLog = `2026-11-30 18:17:59.959: main pid 1: WARNING:  probe node node
 2026-11-30 18:18:00.122: main pid 1: LOG:  herd: primary 1 timeline 2 epoch=2 phase=steady
 `
 
-// TestTimesOfTheLog reads the steps of a failover, and misses those that are not there.
+// TestTimesOfTheLog checks the times of a failover's steps, some of which may be missing in the log.
 func TestTimesOfTheLog(t *testing.T) {
 	struck := time.Date(2026, 11, 30, 18, 17, 59, 950_000_000, time.Local)
 	var r row
 	r.times(chaosLog, struck)
 	if *r.Detected != 20 || *r.Fenced != 21 || *r.Promoted != 172 {
-		t.Errorf("%v %v %v", *r.Detected, *r.Fenced, *r.Promoted)
+		t.Errorf("detected at %v, fenced at %v, promoted at %v", *r.Detected, *r.Fenced, *r.Promoted)
 	}
 	kill := fault{primary: true}
 	if err := noticed(chaosLog, kill, struck); err != nil {
@@ -28,16 +28,16 @@ func TestTimesOfTheLog(t *testing.T) {
 	}
 	before, _, _ := strings.Cut(chaosLog, "2026-11-30 18:18")
 	if err := noticed(before, kill, struck); err == nil {
-		t.Error("a failover without a promotion counts as noticed")
+		t.Error("a log without a promotion counts as a whole failover")
 	}
 	r.times(before, struck)
 	if r.Promoted != nil {
-		t.Errorf("promoted after %v", *r.Promoted)
+		t.Errorf("the promotion was after %v", *r.Promoted)
 	}
 }
 
-// TestReport: medians and the worst are of the rows of their fault, and commits that were lost
-// make the demo fail, in both forms.
+// TestReport checks that medians and maxima are of the rows of their fault, and that lost commits make the demo fail, in
+// both forms of the report.
 func TestReport(t *testing.T) {
 	var r report
 	for _, ms := range []time.Duration{300, 100, 200} {
@@ -45,20 +45,20 @@ func TestReport(t *testing.T) {
 	}
 	r.summarize()
 	if s := r.Summary[0]; s.Runs != 3 || *s.Median["first write"] != 200 || *s.Worst["first write"] != 300 || s.Median["promoted"] != nil {
-		t.Errorf("%+v", s)
+		t.Errorf("the summary is %+v", s)
 	}
 	var out bytes.Buffer
 	if err := r.write(&out); err != nil || !strings.Contains(out.String(), "median of 3: killed") {
-		t.Errorf("%v, %s", err, &out)
+		t.Errorf("got error %v, report %s", err, &out)
 	}
 	r.Rows[1].CommitsLost = 2
 	for _, form := range []func() error{func() error { return r.write(&out) }, func() error { out.Reset(); return r.writeJSON(&out) }} {
 		if err := form(); err == nil || !strings.Contains(err.Error(), "2 acknowledged commits are lost") {
-			t.Errorf("lost commits: %v", err)
+			t.Errorf("lost commits: got error %v", err)
 		}
 	}
 	var back report
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || len(back.Rows) != 6 || back.Rows[1].CommitsLost != 2 {
-		t.Errorf("%v, %+v", err, back)
+		t.Errorf("got error %v, report read again %+v", err, back)
 	}
 }

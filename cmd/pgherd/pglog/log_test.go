@@ -82,7 +82,8 @@ func TestTerseLeavesOutDetails(t *testing.T) {
 	}
 }
 
-// For the log, LOG ranks above ERROR, so that log_min_messages = warning still shows it.
+// TestMinMessages checks the order of severities. For the log, LOG ranks above ERROR, so that log_min_messages = warning
+// still shows it.
 func TestMinMessages(t *testing.T) {
 	all := map[string]slog.Level{"debug5": LevelDebug5, "debug1": slog.LevelDebug, "info": LevelInform, "notice": LevelNotice,
 		"warning": slog.LevelWarn, "error": slog.LevelError, "log": slog.LevelInfo, "fatal": LevelFatal, "panic": LevelPanic}
@@ -91,7 +92,7 @@ func TestMinMessages(t *testing.T) {
 		l, _ := open(t, settings(func(s *config.Log) { s.MinMessages = least }))
 		for j, name := range order {
 			if got := l.Logger().Enabled(context.Background(), all[name]); got != (j >= i) {
-				t.Errorf("log_min_messages %s: %s is logged: %v", least, name, got)
+				t.Errorf("with log_min_messages = %s: %s is logged: %v", least, name, got)
 			}
 		}
 	}
@@ -107,7 +108,7 @@ func TestConfigureTakesEffectOnOldLoggers(t *testing.T) {
 	logger.Debug("b", "detail", "d")
 	var got map[string]any
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
-		t.Fatalf("%v in %q", err, b)
+		t.Fatalf("error %v in the log %q", err, b)
 	}
 	delete(got, "time")
 	text, _ := json.Marshal(got)
@@ -175,10 +176,10 @@ func TestSyslog(t *testing.T) {
 	got := string(packet[:n])
 	// LOCAL3 is 19, warning is 4: 19*8+4.
 	if err != nil || !strings.HasPrefix(got, "<156>") || !strings.Contains(got, "herd[") || !strings.HasSuffix(got, ": ERROR:  lost node=2\n") {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q, error %v", got, err)
 	}
 	if b.Len() != 0 {
-		t.Errorf("also on stderr: %q", b)
+		t.Errorf("the line is on stderr, too: %q", b)
 	}
 }
 
@@ -187,7 +188,7 @@ func TestUnreachableSyslogChangesNothing(t *testing.T) {
 	l.dial = func(syslog.Priority, string) (*syslog.Writer, error) { return nil, errors.New("nobody there") }
 	err := l.Configure(settings(func(s *config.Log) { s.Destination = []string{"syslog"} }))
 	if err == nil || err.Error() != "open syslog: nobody there" {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v", err)
 	}
 	l.Logger().Error("x")
 	if b.String() != "ERROR:  x\n" {
@@ -195,7 +196,7 @@ func TestUnreachableSyslogChangesNothing(t *testing.T) {
 	}
 }
 
-// Lines of many goroutines are not mixed, whatever is reconfigured meanwhile.
+// TestConcurrentUse checks that lines of many goroutines are not mixed, whatever is reconfigured meanwhile.
 func TestConcurrentUse(t *testing.T) {
 	l, b := open(t, settings(nil))
 	var wg sync.WaitGroup
