@@ -39,8 +39,8 @@ func differing(a, b *session.Settings) (names []string) {
 	return names
 }
 
-// TestPersonal checks that a session can set for itself whatever the manual says it can, and that
-// nothing else changes with it.
+// TestPersonal checks that a session can set all parameters that the manual says it can, and that nothing else changes with
+// them.
 func TestPersonal(t *testing.T) {
 	open := func(string) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("backend_hostname0 = db0\nbackend_hostname1 = db1\n")), nil

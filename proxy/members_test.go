@@ -47,7 +47,7 @@ func TestRulesAskTheWorld(t *testing.T) {
 	}
 }
 
-// TestNobodyToAsk checks that the file is accepted, and that the log says what to set.
+// TestNobodyToAsk checks a configuration without a user for such questions: the file is accepted, and the log says what to set.
 func TestNobodyToAsk(t *testing.T) {
 	t.Parallel()
 	h := herdtest.StartTLS(t, "CREATE ROLE dba", "host all all 127.0.0.1/32 trust")

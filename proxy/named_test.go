@@ -44,8 +44,8 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"listen_addresses = '127.0.0.1,no such name'", "listen_addresses", `listen at "no such name"`},
 }
 
-// TestCheckSaysWhatAStartSays checks that, with one node and with two, Check finds what keeps Start
-// from starting, in the same words and with the line of the configuration.
+// TestCheckSaysWhatAStartSays checks that Check finds, with one node and with two, what makes Start fail, with the same text and
+// the line of the configuration.
 func TestCheckSaysWhatAStartSays(t *testing.T) {
 	port, err := herd.FreePort()
 	if err != nil {
@@ -81,7 +81,7 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 	}
 }
 
-// TestStartTellsWhoHasThePort checks that a start, which alone can find that out, names the line.
+// TestStartTellsWhoHasThePort checks that the error for a port in use, which only a start can find, names the line.
 func TestStartTellsWhoHasThePort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -47,7 +47,7 @@ touch "$3/standby.signal"
 		t.Errorf("SHOW POOL_RECOVERY shows node %q", got)
 	}
 	herdtest.MustAsk(t, conn, "INSERT INTO ledger VALUES (3)")
-	herdtest.Eventually(t, "the recovered node has it", func() error {
+	herdtest.Eventually(t, "the recovered node has the rows", func() error {
 		if got := w.on(0, "SELECT count(*) FROM ledger WHERE id = 3"); got != "1" {
 			return fmt.Errorf("the row count is %s", got)
 		}

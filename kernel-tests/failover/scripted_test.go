@@ -86,7 +86,7 @@ func TestFailoverCommandFails(t *testing.T) {
 		_, err := fmt.Sscanf(lines(t, file)[0], "failover_command node 0 at "+w.herd.Nodes()[0].Host+" "+fmt.Sprint(w.herd.Nodes()[0].Port)+", primary %d", &chosen)
 		return err
 	})
-	herdtest.Eventually(t, "the log tells", func() error {
+	herdtest.Eventually(t, "the log has the command's output", func() error {
 		if log := w.log(); !strings.Contains(log, "failover_command failed") || !strings.Contains(log, "no route to host") {
 			return fmt.Errorf("the log does not have the command's output")
 		}

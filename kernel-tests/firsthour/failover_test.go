@@ -59,7 +59,7 @@ func TestFailoverManual(t *testing.T) {
 		if !known {
 			t.Fatalf("%s:%d: a block of the kind %q cannot be tried", b.file, b.line, kind)
 		}
-		herdtest.Eventually(t, fmt.Sprintf("%s:%d is as it says", b.file, b.line), func() error { return try(b.text) })
+		herdtest.Eventually(t, fmt.Sprintf("%s:%d prints what it shows", b.file, b.line), func() error { return try(b.text) })
 	}
 	if err := d.herd.Restart(t.Context(), 1); err != nil {
 		t.Fatal(err)

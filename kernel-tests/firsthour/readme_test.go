@@ -128,7 +128,7 @@ func starts(t *testing.T, ctx context.Context, dir string, cred *syscall.Credent
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
-	herdtest.Eventually(t, "it starts", func() error {
+	herdtest.Eventually(t, "pgherd starts", func() error {
 		select {
 		case err := <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))

@@ -164,7 +164,7 @@ func (d *desk) hangsUp() string {
 		d.Error(err)
 	}
 	var now struct{ Errors []string }
-	herdtest.Eventually(d.T, "the server tells what became of a reload", func() error {
+	herdtest.Eventually(d.T, "the server logs the result of a reload", func() error {
 		text := d.read("pgherd.pid.reload")
 		if text == before {
 			return os.ErrDeadlineExceeded

@@ -23,8 +23,8 @@ const (
 	pauseFor  = 20 * time.Millisecond
 )
 
-// TestAltersUnderLoad checks that a driver that keeps statements prepared always reads the number
-// one, in whatever type the column has, or gets PostgreSQL's error and prepares anew.
+// TestAltersUnderLoad checks that a driver that keeps statements prepared always reads the number one, in whatever type the
+// column has, or gets PostgreSQL's error and prepares the statement again.
 func TestAltersUnderLoad(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(fmt.Sprint(kind.mode, " ", kind.nodes), func(t *testing.T) {

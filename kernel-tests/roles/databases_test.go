@@ -68,8 +68,8 @@ func TestIdleServersUseNoDatabase(t *testing.T) {
 	})
 }
 
-// TestClientsUseTheirDatabase checks that clients, with a server or without, use their database: PostgreSQL's error says
-// so, and they go on. FORCE ends them.
+// TestClientsUseTheirDatabase checks that a database with clients, with a server or without, cannot be dropped: PostgreSQL's
+// error says so, and the clients go on. FORCE ends them.
 func TestClientsUseTheirDatabase(t *testing.T) {
 	each(t, unlike, func(t *testing.T, p *herd.Proxy) {
 		aside, through := stay(t, primary(), herd.Superuser, "postgres"), stay(t, p.Port, herd.Superuser, "postgres")

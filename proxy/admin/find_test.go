@@ -56,8 +56,8 @@ func TestFindAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzFind checks that whatever is found is a command of pgherd's, and is found again without its
-// spaces, semicolons and capitals.
+// FuzzFind checks that any text that is found is a command of pgherd's, and that it is also found without its spaces and
+// semicolons, and in lower case.
 func FuzzFind(f *testing.F) {
 	f.Add([]byte(" SHOW Pool_Nodes ;"))
 	f.Add([]byte("show features"))

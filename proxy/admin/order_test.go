@@ -95,8 +95,8 @@ func TestResumeSaysWhatIsPaused(t *testing.T) {
 	}
 }
 
-// TestOrdersOfNothing checks that no command is accepted for a database that does not exist.
-// Whether one that is paused exists is not asked, because nobody could log in there.
+// TestOrdersOfNothing checks that no command is accepted for a database that does not exist. If the database is paused, it
+// is not asked whether it exists, because the question would need a log-in there.
 func TestOrdersOfNothing(t *testing.T) {
 	none := &wire.Fault{Code: "3D000"}
 	control := orders{paused: map[string]*wire.Fault{"gone": none}}

@@ -213,8 +213,8 @@ func TestFindOrderLeavesSQL(t *testing.T) {
 	}
 }
 
-// FuzzOrder checks that every text gets an answer, and that only what the table lets a session set
-// is set.
+// FuzzOrder checks that every text gets an answer, and that a text sets only what the table of parameters allows a session
+// to set.
 func FuzzOrder(f *testing.F) {
 	for _, sql := range []string{"show all", "set a = 'b'", "set client_idle_limit to 5;", "reset all", "reset '"} {
 		f.Add(sql)

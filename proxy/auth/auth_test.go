@@ -249,8 +249,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestHostileClients checks that none of these clients gets in or hangs, and that each gets an
-// error or is disconnected.
+// TestHostileClients checks that none of these clients is let in or makes a log-in hang, and that each gets an error or is
+// disconnected.
 func TestHostileClients(t *testing.T) {
 	hba, _ := ParseHBA("local s all scram-sha-256\nlocal m all md5\nlocal p all password", nil)
 	policy := &Policy{HBA: hba, Passwd: testPasswd(t)}

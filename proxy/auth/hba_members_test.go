@@ -19,8 +19,8 @@ func membersOf(err error, asked *int) *Members {
 	}, time.Now)
 }
 
-// TestMembers checks whom +role, samerole and samegroup stand for, and that nobody is asked where
-// the answer makes no difference.
+// TestMembers checks which users +role, samerole and samegroup match, and that no question is sent if the answer would make
+// no difference.
 func TestMembers(t *testing.T) {
 	for _, c := range []struct {
 		lines, user, database string
@@ -65,8 +65,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestMembersUnknown checks that a question without an answer never lets in a client whom the file
-// keeps out.
+// TestMembersUnknown checks that a client that the file refuses is never let in because a question has no answer.
 func TestMembersUnknown(t *testing.T) {
 	const in, out, refused = "", "28000", "57P03"
 	for _, c := range []struct{ lines, nobody, away string }{ // without a primary to ask; when the primary does not answer
@@ -98,7 +97,7 @@ func TestMembersUnknown(t *testing.T) {
 	}
 }
 
-// TestMembersByHost checks that nobody asks about a client whose host the line does not stand for.
+// TestMembersByHost checks that no question is sent about a client whose host the line does not match.
 func TestMembersByHost(t *testing.T) {
 	hba, _ := ParseHBA("host all +dba .example.com reject\nhost all all all trust", nil)
 	for from, want := range map[string]string{"10.0.0.1": "57P03", "10.0.0.7": ""} {

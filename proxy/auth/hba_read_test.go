@@ -36,7 +36,7 @@ func textFiles(files map[string]string) source {
 	}
 }
 
-// TestIncludes checks which lines there are, in which order, and in which file each stands.
+// TestIncludes checks which lines are read, in which order, and with the file and place of each.
 func TestIncludes(t *testing.T) {
 	files := map[string]string{
 		"/etc/more.conf":        "local more all trust\n@names all\n", // @names is relative to /etc

@@ -201,8 +201,7 @@ func TestChangedPassword(t *testing.T) {
 	}
 }
 
-// TestLookupForgetsAll checks that neither what is known stays, nor the answer to a question that
-// was asked before.
+// TestLookupForgetsAll checks that nothing known stays, and that the answer to a question that was asked before is not kept.
 func TestLookupForgetsAll(t *testing.T) {
 	f := newFakeCatalog(time.Hour, map[string]string{"vera": "old"})
 	check := func(user string, times int) {

@@ -101,8 +101,7 @@ func TestPAMFromManyThreads(t *testing.T) {
 	all.Wait()
 }
 
-// TestOutsideHangs checks that logins that wait for a hanging method end, and that the method keeps
-// its place.
+// TestOutsideHangs checks that log-ins that wait for a hanging method end, while the method still counts for its limit.
 func TestOutsideHangs(t *testing.T) {
 	o, release := make(outside, 1), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -77,8 +77,8 @@ func TestDowngrade(t *testing.T) {
 	}
 }
 
-// TestLearntKeys checks that the keys that a proof reveals log in where the same verifier is
-// stored, and nowhere else.
+// TestLearntKeys checks that the keys that a client's proof reveals log in to a server with the same verifier, and to no
+// other.
 func TestLearntKeys(t *testing.T) {
 	v := rfcVerifier(t)
 	stored := newSecret(&held{kind: verified, user: "u", verifier: v})
@@ -132,8 +132,8 @@ func clientBound(access Access) func(io.ReadWriter) (bool, error) {
 	}
 }
 
-// FuzzSCRAMPlus checks that a client that does not know the password never gets in, whatever it
-// binds to, and that one that does not with another certificate.
+// FuzzSCRAMPlus checks that a client that does not know the password is never let in, whatever it binds to, nor one that
+// knows it but sees another certificate.
 func FuzzSCRAMPlus(f *testing.F) {
 	f.Add("p=tls-server-end-point,,n=,r=a", "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYmluZGluZw==,r=azzz,p=", "binding", true)
 	f.Add("y,,n=,r=a", "c=eSws,r=azzz,p=", "", false)

@@ -158,8 +158,7 @@ func FuzzSCRAMExchange(f *testing.F) {
 	})
 }
 
-// FuzzSCRAMProof checks that no message that a server may invent is taken for its proof, and that
-// the check costs little.
+// FuzzSCRAMProof checks that no message that a server may invent counts as its proof, and that the check costs little.
 func FuzzSCRAMProof(f *testing.F) {
 	f.Add(rfcServerFirst, rfcServerFinal)
 	f.Add("r=own1,s=AAAA,i=1", "v=")

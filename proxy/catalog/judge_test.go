@@ -138,8 +138,7 @@ func TestNative(t *testing.T) {
 	}
 }
 
-// TestUnseen checks that a function whose body cannot be seen counts as bad as the worst function
-// that it could call.
+// TestUnseen checks that a function whose body cannot be seen counts as the worst function that it could call.
 func TestUnseen(t *testing.T) {
 	dynamic := []string{"function", "dynamic", "plpgsql", "vf", "BEGIN EXECUTE x; END"}
 	caller := []string{"function", "caller", "sql", "vf", "SELECT dynamic()"}

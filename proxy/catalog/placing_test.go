@@ -161,8 +161,7 @@ func checkIsolation(t *testing.T, d *database) {
 	}
 }
 
-// TestPlacingBlind checks that of a database of which nothing is known only what is certain is
-// reported.
+// TestPlacingBlind checks that if nothing is known of a database only certain answers are given.
 func TestPlacingBlind(t *testing.T) {
 	for name, s := range map[string]*Snapshot{"nil": nil, "too long": {version: "1", unread: true}} {
 		p := s.Placing()

@@ -84,7 +84,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// TestLongChain checks that verdicts reach as far as names lead, in circles too.
+// TestLongChain checks that verdicts reach along chains of names of any length, and along circles.
 func TestLongChain(t *testing.T) {
 	rows := [][]string{{"version", "1", "", "", ""}}
 	last := "x"

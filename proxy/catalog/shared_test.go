@@ -95,8 +95,8 @@ func TestOneEntryPerDatabase(t *testing.T) {
 	}
 }
 
-// TestDefinitionUnderWay checks that until the end of a definition is reported the catalog's answer
-// does not hold for a statement, whatever was read meanwhile.
+// TestDefinitionUnderWay checks that until the end of a definition is reported a statement needs a newer answer of the
+// catalog, whatever was read meanwhile.
 func TestDefinitionUnderWay(t *testing.T) {
 	e := NewShared().Entry("app")
 	now := time.Unix(1000, 0)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzParse checks that the parser never fails except with a bounded list of errors, and that what
-// it accepts is shown in a form that it reads as the same.
+// FuzzParse checks that the parser returns a configuration or a bounded list of errors, and that a configuration that is
+// written out is read as the same one.
 func FuzzParse(f *testing.F) {
 	f.Add(Sample())
 	f.Add("include 'c'\ninclude c")

@@ -40,7 +40,7 @@ func ours(row []string) string {
 	return row[len(row)-2]
 }
 
-// TestLinesAsPgpoolReadsThem checks what is read of a line, and where it differs from Pgpool-II.
+// TestLinesAsPgpoolReadsThem checks how a line is read, and where that differs from Pgpool-II.
 func TestLinesAsPgpoolReadsThem(t *testing.T) {
 	for _, row := range tableRows(t, "pgpool-values.txt", 3) {
 		name, value, err := parseLine(row[0])

@@ -38,8 +38,8 @@ func numbered(name, digits string) string {
 	return name
 }
 
-// TestEveryNameOfEveryVersion checks that a line with each name loads, and that the name is a
-// present one or there is a warning that says which is.
+// TestEveryNameOfEveryVersion checks that a line with each name is accepted, and that a warning names the present name if
+// that is another one.
 func TestEveryNameOfEveryVersion(t *testing.T) {
 	for _, row := range versionRows(t) {
 		name, value := row.at(0)
@@ -105,8 +105,8 @@ func TestVersionsAreComplete(t *testing.T) {
 	}
 }
 
-// TestFilesOfEveryVersion checks that a file with every parameter of a version and each of its
-// modes loads, or is refused only because of the mode.
+// TestFilesOfEveryVersion checks that a file with every parameter of a version, in each of its modes, is accepted, or refused
+// only because of the mode.
 func TestFilesOfEveryVersion(t *testing.T) {
 	rows, tried := versionRows(t), 0
 	for _, mode := range tableRows(t, "pgpool-modes.txt", 5) {

@@ -217,7 +217,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 	}
 }
 
-// TestJudge checks that the primary decides who is let in, and that without one nobody is.
+// TestJudge checks that the primary decides which clients are let in, and that without one none is.
 func TestJudge(t *testing.T) {
 	server := wiretest.Listen(t, wiretest.Must(t, "C: StartupMessage 3.0 user=alice database=app\nS: ErrorResponse FATAL 28P01 no\nC: close"))
 	c := testConnector(t, server.Addr(), certs.Disable)

@@ -52,8 +52,8 @@ func (r *real) sql(node int, sql string) string {
 	return out
 }
 
-// TestRevoke checks that once a standby receives no more the primary can acknowledge no synchronous
-// commit, though it is alive. The standby tells what it has then.
+// TestRevoke checks that once a standby has stopped receiving the primary can acknowledge no synchronous commit, though it is
+// alive. The standby then reports what it has.
 func TestRevoke(t *testing.T) {
 	r := start(t, 1, "synchronous_standby_names = 'ANY 1 (node1)'")
 	r.sql(0, "CREATE TABLE t (a int)")

@@ -235,8 +235,7 @@ func broken(before Herd, c Command, after Herd, err error, detached map[int]bool
 	}
 }
 
-// TestApplyLeavesTheOldHerd checks that Apply does not change the herd that it is given, of which
-// members keep Views.
+// TestApplyLeavesTheOldHerd checks that Apply does not change the herd that is passed to it, because members keep Views of it.
 func TestApplyLeavesTheOldHerd(t *testing.T) {
 	for seed := range uint64(20) {
 		text := ""

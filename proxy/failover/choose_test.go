@@ -91,8 +91,7 @@ func TestChooseLosesNothing(t *testing.T) {
 	}
 }
 
-// TestChooseMostOfAll checks that of several nodes that could be promoted the one with the most WAL
-// is.
+// TestChooseMostOfAll checks that of several nodes that could be promoted the one with the most WAL is chosen.
 func TestChooseMostOfAll(t *testing.T) {
 	for seed := range uint64(5000) {
 		l := lose(rand.New(rand.NewPCG(seed, 3)))

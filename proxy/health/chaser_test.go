@@ -109,8 +109,8 @@ func chased(t *testing.T, test func(t *testing.T, c *Chaser, s *standbys, log *s
 	})
 }
 
-// TestChase checks that nodes are asked only while somebody wants their positions, every few
-// milliseconds over one connection, which is closed in the end.
+// TestChase checks that nodes are asked only while a session wants their positions, every few milliseconds over one
+// connection, which is closed in the end.
 func TestChase(t *testing.T) {
 	chased(t, func(t *testing.T, c *Chaser, s *standbys, _ *strings.Builder) {
 		now := s.look()
@@ -357,15 +357,15 @@ func TestChaseSQL(t *testing.T) {
 	nothing := func(lsn uint64) bool { return lsn == 0 }
 	r.run(0, "CREATE TABLE t (i int)")
 	first := r.written()
-	r.until(0, "the primary does not say where it is", func(lsn uint64) bool { return lsn >= first })
-	r.until(1, "the standby has not replayed it", func(lsn uint64) bool { return lsn >= first })
+	r.until(0, "the primary's position is not reported", func(lsn uint64) bool { return lsn >= first })
+	r.until(1, "the standby has not replayed the primary's WAL", func(lsn uint64) bool { return lsn >= first })
 	r.run(1, "SELECT pg_wal_replay_pause()")
 	for r.run(1, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
 	}
 	r.run(0, "INSERT INTO t SELECT generate_series(1, 1000)")
 	second := r.written()
 	for range 20 {
-		r.until(1, "no answer", func(lsn uint64) bool {
+		r.until(1, "the standby does not answer", func(lsn uint64) bool {
 			if lsn < first || lsn >= second {
 				t.Errorf("got position %d, but replay is between %d and %d", lsn, first, second)
 			}
@@ -373,15 +373,15 @@ func TestChaseSQL(t *testing.T) {
 		})
 	}
 	r.run(1, "SELECT pg_wal_replay_resume()")
-	r.until(1, "it does not go on", func(lsn uint64) bool { return lsn >= second })
+	r.until(1, "the standby does not go on replaying", func(lsn uint64) bool { return lsn >= second })
 	if err := r.herd.Kill(1); err != nil {
 		t.Fatal(err)
 	}
-	r.until(1, "it is dead, and yet something is known", nothing)
+	r.until(1, "the standby is dead, but its position is known", nothing)
 	if err := r.herd.Restart(r.ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	r.until(1, "it is back, and nothing is known", func(lsn uint64) bool { return lsn >= second })
+	r.until(1, "the standby is back, but its position is not known", func(lsn uint64) bool { return lsn >= second })
 	r.run(1, "SELECT pg_promote()")
-	r.until(1, "it is a primary now, which replays nothing", nothing)
+	r.until(1, "the promoted standby, which replays nothing, has a position", nothing)
 }

@@ -73,8 +73,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestQuarantineTellsWhy checks what the log says, and that it says nothing more where less is
-// known.
+// TestQuarantineTellsWhy checks the reason in the log, and that it names only what is known.
 func TestQuarantineTellsWhy(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 primary t1 s7, 1 standby t1 s8": "its system identifier is 8, and that of the primary (node 0) is 7",

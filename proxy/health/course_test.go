@@ -78,8 +78,7 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-// TestSuspect checks that a suspicion has the node asked at once, and that a thousand suspicions
-// have it asked once.
+// TestSuspect checks that after a suspicion the node is asked at once, and that a thousand suspicions make one question.
 func TestSuspect(t *testing.T) {
 	probed(t, func(t *testing.T, p *Prober, a *answers, asked func() []time.Duration, last func() Seen) {
 		time.Sleep(time.Second)
@@ -102,8 +101,7 @@ func TestSuspect(t *testing.T) {
 	})
 }
 
-// TestShutdown checks that it is remembered until the node answers that its clients were told of a
-// shutdown.
+// TestShutdown checks that a shutdown that clients were told of is remembered until the node answers.
 func TestShutdown(t *testing.T) {
 	probed(t, func(t *testing.T, p *Prober, a *answers, _ func() []time.Duration, last func() Seen) {
 		a.set(func() { a.errs[0] = errRefused })

@@ -2,8 +2,7 @@ package health
 
 import "testing"
 
-// TestRecordsEnd checks that the header of a page behind which nothing was written does not count
-// as inserted.
+// TestRecordsEnd checks that the header of a page without records does not count as inserted WAL.
 func TestRecordsEnd(t *testing.T) {
 	const page, segment = 8192, 16 << 20
 	for _, row := range []struct {

@@ -127,8 +127,8 @@ func TestProberWithoutProbe(t *testing.T) {
 	}
 }
 
-// TestProberConfiguredAgain checks that what was found of nodes that stay is still known, and that
-// the old probing has ended.
+// TestProberConfiguredAgain checks that what was found of the nodes that stay is still known, and that the old probes have
+// ended.
 func TestProberConfiguredAgain(t *testing.T) {
 	a, b := &answers{found: found("0 standby 5, 1 primary 5, 2 standby 5")}, &answers{hangs: map[int]bool{0: true, 1: true}}
 	p, views, _ := newProber(t)
@@ -209,9 +209,9 @@ func TestProberTellsOfTheReturn(t *testing.T) {
 			}
 		}
 	}
-	await("it never fails twice", func(c *nodes.Checks) bool { return c.Failed >= 2 && c.Succeeded == 0 })
+	await("the probe never fails twice", func(c *nodes.Checks) bool { return c.Failed >= 2 && c.Succeeded == 0 })
 	a.set(func() { a.errs[0], a.found[0] = nil, Finding{Reachable: true, Role: nodes.Primary} })
-	c := await("it never answers twice", func(c *nodes.Checks) bool { return c.Succeeded >= 2 })
+	c := await("the node never answers twice", func(c *nodes.Checks) bool { return c.Succeeded >= 2 })
 	p.Close()
 	if text := log.String(); strings.Count(text, "node answers again") != 1 || strings.Count(text, "probe node") != 1 {
 		t.Errorf("want one failure and one return in the log: %s", text)

@@ -20,7 +20,7 @@ import (
 	"pgherd/proxy/wire/wiretest"
 )
 
-// TestLoginTellsTheSession checks that Login has what a start-up packet says.
+// TestLoginTellsTheSession checks that Login has all that a start-up packet says.
 func TestLoginTellsTheSession(t *testing.T) {
 	long := strings.Repeat("x", 70)
 	for name, c := range map[string]struct {
@@ -124,7 +124,7 @@ func TestDriverLogsIn(t *testing.T) {
 	}
 }
 
-// TestClientVanishesAtAnyByte checks that nothing is adopted twice, leaks or hangs.
+// TestClientVanishesAtAnyByte checks that no client is passed to a worker twice, and that nothing leaks or hangs.
 func TestClientVanishesAtAnyByte(t *testing.T) {
 	g := startGate(t, nil)
 	script := wiretest.Must(t, "C: GSSENCRequest\nS: answer N\nC: StartupMessage 3.3 user=alice database=app\n"+

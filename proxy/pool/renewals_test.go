@@ -30,8 +30,7 @@ func TestRenewals(t *testing.T) {
 	check("other", 4, false)
 }
 
-// TestRenewalsAreBounded checks that beyond the limit more is renewed than was asked for, and never
-// less.
+// TestRenewalsAreBounded checks that beyond the limit more servers are renewed than was asked for, and never fewer.
 func TestRenewalsAreBounded(t *testing.T) {
 	var r Renewals
 	for i := range renewalsLimit + 1 {

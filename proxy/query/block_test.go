@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestBlock checks what each text says of its transaction block.
+// TestBlock checks what the parser finds out of each text about its transaction block.
 func TestBlock(t *testing.T) {
 	for sql, want := range map[string]string{
 		"BEGIN":                     "begins BEGIN",

@@ -101,7 +101,7 @@ func TestUnsafeEncodings(t *testing.T) {
 	}
 }
 
-// TestQuickIsRight checks that where no parser is needed the answer is the parser's.
+// TestQuickIsRight checks that a text that needs no parser gets the same answer as from the parser.
 func TestQuickIsRight(t *testing.T) {
 	for _, path := range tables(t) {
 		_, rows := readTable(t, path)

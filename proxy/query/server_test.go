@@ -142,7 +142,7 @@ func checkReplay(t *testing.T, h *herd.Herd) {
 
 func replay(st Statement) string { return "SET " + st.Name + " TO " + st.Value }
 
-// TestFunctionsFile checks what the reader of the file would forgive.
+// TestFunctionsFile checks the errors in the file that its reader would not notice.
 func TestFunctionsFile(t *testing.T) {
 	file, err := os.Open("functions.txt")
 	if err != nil {

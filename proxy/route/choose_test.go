@@ -156,7 +156,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestNobody checks that there may be no node at all, and no primary.
+// TestNobody checks herds without any node, and without a primary.
 func TestNobody(t *testing.T) {
 	b := &Balance{Policy: byWeight, DelayBytes: 1}
 	for name, all := range map[string][]Candidate{

@@ -6,8 +6,8 @@ import (
 	"pgherd/proxy/query"
 )
 
-// TestSession checks that the state of a session decides before what its statement does, and that a
-// statement that would leave the primary is looked at once more.
+// TestSession checks that the state of a session counts before what its statement does, and that a statement that would leave
+// the primary is checked once more.
 func TestSession(t *testing.T) {
 	snapshot := Block{Open: true, Placed: true, Held: true, ReadOnly: true, Isolation: RepeatableRead}
 	for _, row := range []struct {
@@ -42,8 +42,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestSignalsOfSessions checks that for a signal to a process elsewhere nothing has to be known of
-// the database, but that the session has to be free to leave the primary.
+// TestSignalsOfSessions checks that a signal to a process on another node needs no knowledge of the database, but a session that
+// is free to leave the primary.
 func TestSignalsOfSessions(t *testing.T) {
 	for want, sessions := range map[Where][]Session{
 		Process: {{Server: OfPrimary}, {Outdated: true}, {Changes: true}},

@@ -45,8 +45,7 @@ func TestLogInIsConfirmed(t *testing.T) {
 	}
 }
 
-// TestLogInIsJudgedAnew checks that a client gets no idle server whose Admission is over. Its next
-// server is a new one, or it gets none.
+// TestLogInIsJudgedAnew checks that a client gets no idle server whose Admission is over, but a new one or none.
 func TestLogInIsJudgedAnew(t *testing.T) {
 	for name, answer := range map[string][]byte{
 		"another state": found(pool.Finding{Whose: "1/2", State: "y"}),
@@ -84,8 +83,8 @@ func TestLogInIsJudgedAnew(t *testing.T) {
 	}
 }
 
-// TestLogInWithoutAServer checks that a client is let in although PostgreSQL cannot be asked now,
-// because it may want to ask pgherd why. It gets no server before PostgreSQL was asked.
+// TestLogInWithoutAServer checks that a client may log in although PostgreSQL cannot be asked now, because it may want to
+// ask pgherd for the reason. It gets no server before PostgreSQL was asked.
 func TestLogInWithoutAServer(t *testing.T) {
 	for name, why := range map[string]error{
 		"none is free":    nil,
@@ -113,8 +112,8 @@ func TestLogInWithoutAServer(t *testing.T) {
 	}
 }
 
-// TestPrimaryIsLostDuringTheLogIn checks that a log-in that cannot be let in unasked, because
-// nothing is known of log-ins to the next primary, waits for a server of that one.
+// TestPrimaryIsLostDuringTheLogIn checks that a log-in about which the next primary must be asked waits for a server of that
+// primary.
 func TestPrimaryIsLostDuringTheLogIn(t *testing.T) {
 	w := doubtful(t)
 	w.set.FailoverWait = 30 * time.Second
@@ -131,8 +130,8 @@ func TestPrimaryIsLostDuringTheLogIn(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestTheNameIsAnothers checks that a session that has logged in as a role, or to a database, that
-// was dropped never gets a server of a new one with the same name.
+// TestTheNameIsAnothers checks that a session whose role or database was dropped never gets a server of a new role or
+// database with the same name.
 func TestTheNameIsAnothers(t *testing.T) {
 	w := newWorld(t)
 	w.admission = letInOn.Admit(nil)
@@ -144,7 +143,8 @@ func TestTheNameIsAnothers(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestSettingsOfTheRoleHaveChanged checks that a session goes on with servers of the same role.
+// TestSettingsOfTheRoleHaveChanged checks that a session goes on with servers of the same role after its settings have
+// changed.
 func TestSettingsOfTheRoleHaveChanged(t *testing.T) {
 	w := newWorld(t)
 	w.admission = letInOn.Admit(nil)
@@ -159,8 +159,8 @@ func TestSettingsOfTheRoleHaveChanged(t *testing.T) {
 	w.ended("returned discarded")
 }
 
-// TestDoubtBeforeTheAuthorHears checks that other sessions know of a statement that may change what
-// log-ins rest on before its client has the answer, in either protocol, and of its commit, too.
+// TestDoubtBeforeTheAuthorHears checks that other sessions know of a statement that may change what log-ins rest on, and of
+// its commit, before its client gets the answer, in either protocol.
 func TestDoubtBeforeTheAuthorHears(t *testing.T) {
 	for tag, doubts := range map[string]int{
 		"ALTER ROLE": 2, "DROP ROLE": 2, "GRANT ROLE": 2, "REVOKE": 2, "ALTER DATABASE": 2, "CREATE DATABASE": 2,

@@ -234,8 +234,8 @@ func (w *world) denied(what string, rest ...string) func() {
 	}
 }
 
-// TestCannotBeHad checks that a refused request gets an error with a hint, and is not sent. Inside
-// of a transaction the server is made to fail in its place.
+// TestCannotBeHad checks that a refused request gets an error with a hint, and is not sent. Inside a transaction the server is
+// sent a request that fails, instead.
 func TestCannotBeHad(t *testing.T) {
 	for sql, what := range map[string]string{
 		"SELECT currval('s')":         "currval of what another transaction has drawn from a sequence",
@@ -257,8 +257,8 @@ func TestCannotBeHad(t *testing.T) {
 	}
 }
 
-// TestCannotBeHadInside checks that for a request refused in a transaction, or after a Parse, the
-// server is made to fail in its place, so that it rolls back and skips as the client expects.
+// TestCannotBeHadInside checks that for a request refused in a transaction, or after a Parse, the server is sent one that fails,
+// so that it rolls back and skips as the client expects.
 func TestCannotBeHadInside(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.RefusePins = true
@@ -363,8 +363,8 @@ func bindOf(name string) []byte {
 	return wire.AppendExecute(wire.AppendBind(nil, &wire.BindView{Statement: []byte(name)}), "", 0)
 }
 
-// TestNotifiedInBetween checks that the client gets a notification whatever reply it comes in the
-// middle of. Other messages in the middle of a reply to pgherd are pgherd's own.
+// TestNotifiedInBetween checks that the client gets a notification that comes in the middle of any reply. Other messages in the
+// middle of a reply to pgherd are pgherd's own.
 func TestNotifiedInBetween(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	notification := wire.AppendNotificationResponse(nil, 7, "news", "x")
@@ -399,8 +399,8 @@ func TestCatalogComesFirst(t *testing.T) {
 	w.run()
 }
 
-// TestCatalogOfShortSessions checks that the answer about the catalog is kept if its client leaves
-// before it comes. If not, a database would never be known whose clients all leave that soon.
+// TestCatalogOfShortSessions checks that the answer about the catalog is kept even if its client leaves before it comes.
+// Otherwise a database whose clients all leave that soon would never be known.
 func TestCatalogOfShortSessions(t *testing.T) {
 	answer := catalogAnswer([]string{"version", "2:2", "", "", ""})
 	for name, c := range map[string]struct {
@@ -475,8 +475,8 @@ func catalogAnswer(rows ...[]string) []byte {
 	return append(b, done("SELECT")...)
 }
 
-// TestNamesOfPgherds checks that a client that uses a name of pgherd's for statements finds none,
-// even if another client's statement has it, and closes none.
+// TestNamesOfPgherds checks that a client that uses pgherd's names of statements finds none and closes none, even if another
+// client's statement has the name.
 func TestNamesOfPgherds(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Prepared.Add("SELECT 'of another'", 10)

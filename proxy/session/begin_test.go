@@ -49,8 +49,8 @@ func TestSetOnTheStandby(t *testing.T) {
 	same2(t, "servers returned, discarded", [2]int{len(w.returned), len(w.discarded)}, [2]int{0, 1})
 }
 
-// TestBlocksAfterOneThatWrote checks that disable_load_balance_on_write = trans_transaction keeps
-// such blocks on the primary, but no statement outside of a block.
+// TestBlocksAfterOneThatWrote checks that disable_load_balance_on_write = trans_transaction keeps later blocks on the primary, but
+// no statement outside a block.
 func TestBlocksAfterOneThatWrote(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 0, 1)
 	w.set.Routing.Rules.OnWrite, w.set.Routing.Consistency = route.TransTransaction, route.Eventual
@@ -69,8 +69,8 @@ func TestBlocksAfterOneThatWrote(t *testing.T) {
 	w.nodesAsked(0, 0, 1)
 }
 
-// TestRebornStandby checks that a read does not trust the position of a standby that may have been
-// restarted since it was asked for. A server that was opened later shows that.
+// TestRebornStandby checks that a read does not trust the position of a standby that may have been restarted since the position
+// was asked for, as a server opened later shows.
 func TestRebornStandby(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
 	w.greeted(w.sends(simple("DELETE FROM t")))
@@ -82,8 +82,8 @@ func TestRebornStandby(t *testing.T) {
 	w.nodesAsked(0, 1, 0)
 }
 
-// TestCommitIsTold checks that other sessions see what was committed once its client may know of
-// it, even if the client has sent only a Flush.
+// TestCommitIsTold checks that other sessions see a commit once its client may know of it, even if the client has sent only a
+// Flush.
 func TestCommitIsTold(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(simple("BEGIN"), simple("DELETE FROM t")))

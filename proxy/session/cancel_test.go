@@ -43,8 +43,7 @@ func TestCancelIsNotForWhatComesLater(t *testing.T) {
 	w.run()
 }
 
-// TestCancelIsNotAnswered checks that a later request waits only for a while for a cancel without
-// an answer.
+// TestCancelIsNotAnswered checks that a later request does not wait longer than a limit for a cancel that gets no answer.
 func TestCancelIsNotAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -58,8 +57,8 @@ func TestCancelIsNotAnswered(t *testing.T) {
 	w.run()
 }
 
-// TestCancelBehindOurOwn checks that a cancel that comes while the server works on a request of
-// pgherd's is sent when it works on the client's.
+// TestCancelBehindOurOwn checks that a cancel that comes while the server works on a request of pgherd's is not sent before the
+// server works on the client's request.
 func TestCancelBehindOurOwn(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Settings = pool.Settings{"work_mem": "'1MB'"}
@@ -99,8 +98,8 @@ func TestCancelIsDropped(t *testing.T) {
 	w.run()
 }
 
-// TestCancelOfAStatementThatIsPrepared checks a cancel behind a Close of pgherd's own, which the
-// server has done but answers only when it has done what follows.
+// TestCancelOfAStatementThatIsPrepared checks a cancel after a Close of pgherd's own, which the server has done, but which it
+// answers only with the next answer.
 func TestCancelOfAStatementThatIsPrepared(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.MaxPrepared = 1

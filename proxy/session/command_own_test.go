@@ -140,8 +140,7 @@ func TestOwnValuesAreSkipped(t *testing.T) {
 	w.run()
 }
 
-// TestOwnErrorSkips checks that what follows an error of a command to pgherd, up to the Sync, is
-// not run.
+// TestOwnErrorSkips checks that requests after the error of a command to pgherd are not run, up to the Sync.
 func TestOwnErrorSkips(t *testing.T) {
 	w := newOwnWorld(t)
 	w.greeted(w.client.says(extended("pgpool wrong"), extended("pgpool set 5"), extended("q"), syncs))
@@ -151,8 +150,8 @@ func TestOwnErrorSkips(t *testing.T) {
 	same2(t, "checkouts", len(w.asked), 0)
 }
 
-// TestOwnErrorInATransaction checks that in the extended protocol such an error fails the
-// transaction, as an error of PostgreSQL's does.
+// TestOwnErrorInATransaction checks that in the extended protocol an error of a command to pgherd fails the transaction, as an
+// error of PostgreSQL's does.
 func TestOwnErrorInATransaction(t *testing.T) {
 	w := newOwnWorld(t)
 	s := w.server()
@@ -165,8 +164,7 @@ func TestOwnErrorInATransaction(t *testing.T) {
 	w.run()
 }
 
-// TestOwnStatementRunsAgain checks that a prepared command sees the values of the moment when it
-// runs.
+// TestOwnStatementRunsAgain checks that a prepared command sees the values at the time when it runs.
 func TestOwnStatementRunsAgain(t *testing.T) {
 	w := newOwnWorld(t)
 	w.greeted(w.client.says(parse("pgpool show"), execute, syncs, simple("pgpool set 5"), execute, syncs))

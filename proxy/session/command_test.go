@@ -143,8 +143,8 @@ func TestShowTellsTheTransaction(t *testing.T) {
 	w.run()
 }
 
-// TestNamesAreTakenOver checks that a statement of the server's replaces a command of the same
-// name, however long the message is.
+// TestNamesAreTakenOver checks that a statement of the server's replaces a command to pgherd with the same name, however long the
+// message is.
 func TestNamesAreTakenOver(t *testing.T) {
 	long := strings.Repeat("x", wire.WholeLimit+1)
 	bind := func(value string) []byte {
@@ -225,7 +225,7 @@ func TestPanic(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestPanicInTheTeardown checks that everything is given back even then.
+// TestPanicInTheTeardown checks that everything is given back even after a panic in the teardown.
 func TestPanicInTheTeardown(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()

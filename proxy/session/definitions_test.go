@@ -11,8 +11,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// definedAnew is the catalog once another client has defined the function quiet anew, which now
-// sets something that the server cannot be asked for.
+// definedAnew is the catalog once another client has redefined the function quiet, which now sets something for which the server
+// cannot be asked.
 func definedAnew(t *testing.T) *catalog.Snapshot {
 	t.Helper()
 	s, err := catalog.Read(nil, [][]string{{"version", "2:2", "", "", ""},
@@ -59,8 +59,8 @@ func TestJudgedBeforeItWaits(t *testing.T) {
 	}
 }
 
-// TestExecuteIsJudgedAgain checks the same for what a statement of SQL PREPARE runs. If that is
-// deallocated by now, it is not known what it was.
+// TestExecuteIsJudgedAgain checks the same for the statement of a SQL PREPARE. If that has been deallocated by then, it is not
+// known what it did.
 func TestExecuteIsJudgedAgain(t *testing.T) {
 	parse := func(sql string) *query.Script { return query.Parse([]byte(sql), query.Syntax{}) }
 	for name, want := range map[string]string{"p": "function quiet", "gone": "EXECUTE while definitions changed"} {

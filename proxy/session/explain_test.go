@@ -343,8 +343,7 @@ func TestExplainRoute(t *testing.T) {
 	}
 }
 
-// TestExplainTellsTheTruth checks that the statement, if it is sent then, goes where EXPLAIN ROUTE
-// has said.
+// TestExplainTellsTheTruth checks that a statement sent right after its EXPLAIN ROUTE goes where that has said.
 func TestExplainTellsTheTruth(t *testing.T) {
 	for _, c := range explanations {
 		w := newHerdWorld(t)

@@ -105,8 +105,7 @@ func TestNotificationNamesAClient(t *testing.T) {
 	}
 }
 
-// TestNotifyIsTheClients checks that a notification names its client even if the client has parted
-// with that server when it arrives.
+// TestNotifyIsTheClients checks that a notification names its client even if that has released the server before it arrives.
 func TestNotifyIsTheClients(t *testing.T) {
 	for _, sql := range []string{"NOTIFY channel", "SELECT pg_notify('channel', '')"} {
 		w, s := sharingWorld(t, 1)

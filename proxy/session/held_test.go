@@ -8,8 +8,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestErrorBeforeAnyServer checks that an error fails a block that no server knows of, as it does
-// on a server.
+// TestErrorBeforeAnyServer checks that an error fails a block whose BEGIN is held back, as it does on a server.
 func TestErrorBeforeAnyServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	w.set.RefusePins = true
@@ -22,8 +21,8 @@ func TestErrorBeforeAnyServer(t *testing.T) {
 	w.nodesAsked()
 }
 
-// TestRollbackWithoutAServer checks that a block that got no server can be ended in the extended
-// protocol, too, also if more follows.
+// TestRollbackWithoutAServer checks that a block that got no server can be ended in the extended protocol, too, and that more
+// requests may follow.
 func TestRollbackWithoutAServer(t *testing.T) {
 	begin := func(t *testing.T) (*world, *side) {
 		w, _ := routedWorld(t, pool.Transaction)
@@ -64,9 +63,8 @@ func TestRollbackWithoutAServer(t *testing.T) {
 	})
 }
 
-// TestBoundBeginBelongsToThePrimary checks that the primary gets a BEGIN, if something comes
-// between its Bind and its Execute. On a standby the session would not know of the block, and a
-// write would run outside of it.
+// TestBoundBeginBelongsToThePrimary checks that the primary gets a BEGIN if another request comes between its Bind and its
+// Execute. On a standby the session would not know of the block, and a write would run outside it.
 func TestBoundBeginBelongsToThePrimary(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	between := wire.AppendParse(nil, "a", "SELECT 1", nil)

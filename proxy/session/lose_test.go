@@ -153,7 +153,7 @@ var lostServers = map[string]lostServer{
 		then: syncs, hears2: []string{"ReadyForQuery I"}},
 }
 
-// TestLostServer checks what a client sees of a server that is lost, by what it had asked for.
+// TestLostServer checks what a client gets when its server is lost, by what it had asked for.
 func TestLostServer(t *testing.T) {
 	for name, c := range lostServers {
 		for _, mode := range []pool.Mode{pool.Transaction, pool.Session} {
@@ -204,8 +204,7 @@ func TestLostServer(t *testing.T) {
 	}
 }
 
-// TestPinnedSessionEnds checks that a session ends with its server if that has what no other
-// has, and says why.
+// TestPinnedSessionEnds checks that a session ends with a pinned server, and that the error says why.
 func TestPinnedSessionEnds(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple("CALL p()")))
@@ -218,8 +217,8 @@ func TestPinnedSessionEnds(t *testing.T) {
 	}
 }
 
-// TestRollbackDoesNotHideALostLock checks that a session ends whose lost transaction has made
-// what a ROLLBACK leaves: the client would believe that it still has that.
+// TestRollbackDoesNotHideALostLock checks that a session ends if its lost transaction has taken something that outlasts a
+// ROLLBACK, because the client would believe that it still has that.
 func TestRollbackDoesNotHideALostLock(t *testing.T) {
 	for sql, pin := range map[string]string{
 		"SELECT pg_advisory_lock(1)": "a session's advisory lock", "CALL p()": "function p",
@@ -269,7 +268,7 @@ func TestWaitsForAPrimary(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
-// TestLostWithItsSettings checks that a setting which was answered just before the loss stays.
+// TestLostWithItsSettings checks that a setting whose SET was answered just before the loss is kept.
 func TestLostWithItsSettings(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Transaction, pool.Session} {
 		w, s := movingWorld(t, mode)
@@ -282,7 +281,7 @@ func TestLostWithItsSettings(t *testing.T) {
 	}
 }
 
-// TestFatalEndsSession checks that a client which its server has told a fatal error is not kept.
+// TestFatalEndsSession checks that the session ends if its client has been sent a fatal error of the server.
 func TestFatalEndsSession(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple(read)))
@@ -291,7 +290,7 @@ func TestFatalEndsSession(t *testing.T) {
 	w.hears("ErrorResponse FATAL 25P04")()
 }
 
-// TestTornReplyEndsSession checks that nothing follows half of a message.
+// TestTornReplyEndsSession checks that the client is sent nothing after half of a message.
 func TestTornReplyEndsSession(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
 	row := wire.AppendTextRow(nil, strings.Repeat("x", 100))
@@ -317,8 +316,8 @@ func TestLostInTheMiddleOfARequest(t *testing.T) {
 	w.run()
 }
 
-// TestCancelOfALostServer checks that a cancel that is on its way to a server that is lost holds
-// back nothing, and that its error is not held against the next server (I10).
+// TestCancelOfALostServer checks that a cancel that is on its way to a lost server delays nothing, and that its error does not
+// count for the next server (I10).
 func TestCancelOfALostServer(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple(write)))

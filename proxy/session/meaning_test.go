@@ -65,9 +65,8 @@ func TestMeaningIsKeptDuringACancel(t *testing.T) {
 	same2(t, "servers returned", len(w.returned), 4)
 }
 
-// TestMeaningIsAskedFor checks that the server is asked for its settings before a statement is
-// prepared anew, if they are not known because the server is pinned anyway or the client did not
-// wait.
+// TestMeaningIsAskedFor checks that the server is asked for its settings before a statement is prepared again, if they are not
+// known, because the server is pinned anyway or the client did not wait.
 func TestMeaningIsAskedFor(t *testing.T) {
 	german := state("s DateStyle german")
 	t.Run("the server stays", func(t *testing.T) {
@@ -152,8 +151,8 @@ func TestMayBeGone(t *testing.T) {
 	w.run()
 }
 
-// TestMeaningOfWhatIsRefused checks that a Parse in a transaction that has failed prepares nothing,
-// so that nothing pins the server that was set there.
+// TestMeaningOfWhatIsRefused checks that a Parse in a failed transaction prepares nothing, so that nothing pins the server on
+// which the setting was made.
 func TestMeaningOfWhatIsRefused(t *testing.T) {
 	for name, got := range map[string]string{"": "Parse ", "a": "Parse pgherd_1 "} {
 		w, s := sharingWorld(t, 1)
@@ -176,8 +175,8 @@ func TestMeaningOfWhatIsRefused(t *testing.T) {
 	}
 }
 
-// TestMeaningOfAnEnd checks that a statement which ends a transaction is prepared anew in one that
-// has failed, which would take no other.
+// TestMeaningOfAnEnd checks that a COMMIT or ROLLBACK that was prepared under other settings is prepared again in a failed
+// transaction, which accepts no other statement.
 func TestMeaningOfAnEnd(t *testing.T) {
 	w, s := sharingWorld(t, 3)
 	w.greeted(w.sends(wire.AppendParse(nil, "a", "ROLLBACK", nil), syncs))

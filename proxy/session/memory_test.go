@@ -13,8 +13,8 @@ func bulky(n int) string { return "SELECT 1 /*" + strings.Repeat("x", n) + "*/" 
 
 func parses(name string, n int) []byte { return wire.AppendParse(nil, name, bulky(n), nil) }
 
-// TestClientMemory checks that a Parse beyond the client's limit, or the common one, is refused,
-// and that a Close makes room.
+// TestClientMemory checks that a Parse beyond the client's limit, or beyond the common one, is refused, and that a Close makes
+// room.
 func TestClientMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		own, all int
@@ -40,8 +40,7 @@ func TestClientMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryIsCounted checks that the count changes with each way by which pgherd comes to keep
-// something for a session, or ceases to.
+// TestMemoryIsCounted checks that the count changes with all that pgherd keeps for a session, and no longer keeps.
 func TestMemoryIsCounted(t *testing.T) {
 	w, s := sharingWorld(t, 6)
 	weighs := func(more bool) func() {
@@ -118,7 +117,7 @@ func TestRedoIsBounded(t *testing.T) {
 	w.run()
 }
 
-// TestOwnCommandsCount checks that commands to pgherd count which a client prepares and binds.
+// TestOwnCommandsCount checks that commands to pgherd that a client prepares and binds are counted.
 func TestOwnCommandsCount(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.set.Commands, w.set.ClientMemory = shows{}, 10_000
@@ -133,8 +132,7 @@ func TestOwnCommandsCount(t *testing.T) {
 	s[0].words(t)()
 }
 
-// TestSettingsAreRefused checks the limit within a transaction that has set nothing for good yet.
-// What it has set is dropped with it.
+// TestSettingsAreRefused checks the limit within a transaction whose settings are not final. They are dropped with it.
 func TestSettingsAreRefused(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.set.ClientMemory = 10_000

@@ -7,12 +7,11 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// TestParkedNeedNotWaitForAStandby checks that a session with a parked server does not wait long
-// for one of a standby. Where limits count the servers of all nodes, parked servers may have taken
-// all places.
+// TestParkedNeedNotWaitForAStandby checks that a session with a parked server does not wait long for a standby's server. Where
+// limits count the servers of all nodes, parked servers may have taken all places.
 func TestParkedNeedNotWaitForAStandby(t *testing.T) { readsWhileParked(t, pool.Pause{}) }
 
-// TestParkedServesInAPause checks that a client with a parked server goes on with that.
+// TestParkedServesInAPause checks that a client goes on with its parked server while the database is paused.
 func TestParkedServesInAPause(t *testing.T) {
 	readsWhileParked(t, pool.Pause{Since: time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC), By: "alice"})
 }

@@ -9,9 +9,8 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestPausesAreTold checks that a client that waits because an administrator has paused the
-// database is told so, since when, by whom, and how it ends, first in a notice and then by the
-// error.
+// TestPausesAreTold checks that a client that waits because an administrator has paused the database is told so, with the time,
+// the administrator and how it ends, first by a notice and then by the error.
 func TestPausesAreTold(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC)
 	const busy = "waiting for a server connection: all that the limits allow are in use"

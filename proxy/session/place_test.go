@@ -58,8 +58,8 @@ func TestReadsLeaveThePrimary(t *testing.T) {
 	w.nodesAsked(1, 0)
 }
 
-// TestBlockComesBack checks that a block that has only read begins anew on the primary when it
-// writes, and that the client sees one transaction.
+// TestBlockComesBack checks that a block that has only read begins again on the primary when it writes, and that the client sees
+// one transaction.
 func TestBlockComesBack(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 0)
 	w.greeted(w.sends(simple("BEGIN")))
@@ -101,7 +101,7 @@ func TestEmptyBlock(t *testing.T) {
 	w.nodesAsked()
 }
 
-// TestDriversBegin checks a pipeline with a BEGIN in front of a statement.
+// TestDriversBegin checks a pipeline with a BEGIN before a statement.
 func TestDriversBegin(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1)
 	w.greeted(w.sends(parse("BEGIN"), execute, parse("SELECT 1"), execute, syncs))
@@ -138,8 +138,8 @@ func TestPipelineFailsOnTheStandby(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSessionModeKeepsItsServer checks that the session's own server is parked while a standby
-// serves the session, that it is taken up again, and reset in the end.
+// TestSessionModeKeepsItsServer checks that the session's own server is parked while a standby serves the session, is used again
+// after that, and is reset in the end.
 func TestSessionModeKeepsItsServer(t *testing.T) {
 	w, s := routedWorld(t, pool.Session, 0, 1)
 	w.greeted(w.sends(simple("SET work_mem TO 5")))
@@ -183,8 +183,8 @@ func TestOwnWritesAreSeen(t *testing.T) {
 	}
 }
 
-// TestRestartedStandby checks a standby that begins anew with less than it had replayed, while a
-// read waits for its server, or while the server is brought to the session's settings.
+// TestRestartedStandby checks a standby that starts again with less than it had replayed, while a read waits for its server, or
+// while the server is brought to the session's settings.
 func TestRestartedStandby(t *testing.T) {
 	wait := func(t *testing.T) (*world, []*side) {
 		w, s := routedWorld(t, pool.Transaction, 0)
@@ -237,7 +237,7 @@ func TestPrimaryChangesMeanwhile(t *testing.T) {
 	w.nodesAsked(0, 1)
 }
 
-// TestCanceledBeforeTheStandbyCatchesUp checks that a read that waits for that can be canceled.
+// TestCanceledBeforeTheStandbyCatchesUp checks that a read that waits for a standby to catch up can be canceled.
 func TestCanceledBeforeTheStandbyCatchesUp(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0)
 	w.greeted(w.sends(simple("INSERT INTO t VALUES (1)")))
@@ -250,8 +250,8 @@ func TestCanceledBeforeTheStandbyCatchesUp(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestOthersWritesAreSeen checks that with read_consistency = global each statement sees them, in a
-// block with several snapshots and in a pipeline.
+// TestOthersWritesAreSeen checks that with read_consistency = global each statement sees other sessions' writes, in a block with
+// several snapshots and in a pipeline.
 func TestOthersWritesAreSeen(t *testing.T) {
 	writes := func(w *world) func() {
 		return func() { w.now = w.now.Add(time.Second); w.lastWrite = w.now }
@@ -298,8 +298,8 @@ func TestPinnedSessionsStay(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestStandbyCannotHaveTheSettings checks that the primary is asked instead, if the standby has not
-// replayed the role that another client has made.
+// TestStandbyCannotHaveTheSettings checks that the primary gets the read if the standby has not replayed the role that another
+// client has created.
 func TestStandbyCannotHaveTheSettings(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 0, 1, 0)
 	w.greeted(w.sends(simple("SET ROLE young")))
@@ -314,7 +314,7 @@ func TestStandbyCannotHaveTheSettings(t *testing.T) {
 	same2(t, "servers closed", len(w.discarded), 1)
 }
 
-// TestStandbyHasNoServer checks that the primary is asked instead.
+// TestStandbyHasNoServer checks that the primary gets the read if the standby has no server.
 func TestStandbyHasNoServer(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction)
 	s := w.opened()
@@ -327,9 +327,8 @@ func TestStandbyHasNoServer(t *testing.T) {
 	w.nodesAsked(1, 0)
 }
 
-// TestReadsGoOnWithoutAPrimary checks that a read for which the primary was chosen goes to a
-// standby once the primary is known to be lost, and that later reads do not wait for a primary
-// to ask it for the catalog.
+// TestReadsGoOnWithoutAPrimary checks that a read for which the primary was chosen goes to a standby once the primary is known to
+// be lost, and that later reads do not wait for a primary to be asked for the catalog.
 func TestReadsGoOnWithoutAPrimary(t *testing.T) {
 	w, s := routedWorld(t, pool.Transaction, 1, 1)
 	w.set.FailoverWait, w.set.CatalogCheck = 30*time.Second, time.Second
@@ -350,8 +349,8 @@ func TestReadsGoOnWithoutAPrimary(t *testing.T) {
 	w.nodesAsked(0, 1, 1)
 }
 
-// TestReadsFindTheLastStandby checks that a read for which a standby was chosen that is lost too
-// goes to the next one, though there is no primary, and that it ends if no node comes up.
+// TestReadsFindTheLastStandby checks that a read whose standby is lost, too, goes to the next one, though there is no primary, and
+// that it fails if no node comes up.
 func TestReadsFindTheLastStandby(t *testing.T) {
 	down := &wire.Fault{Severity: "FATAL", Code: "08001", Message: "refused"}
 	for _, comes := range []bool{true, false} {

@@ -116,8 +116,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestCancelTooLate checks a cancel for a wait that has ended in the same moment. It does not
-// strike the next wait.
+// TestCancelTooLate checks that a cancel of a wait that has ended at the same moment does not end the next wait.
 func TestCancelTooLate(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(simple("q")))
@@ -163,7 +162,7 @@ func TestCancelHoldsTheServer(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestCancelIsNeverAnswered checks that the server is not held for ever, and is closed.
+// TestCancelIsNeverAnswered checks that the server is not held for ever, but closed.
 func TestCancelIsNeverAnswered(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -243,7 +242,7 @@ func TestClientIdleLimit(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestClientIdleButForUs checks that a client that sends commands to pgherd is not silent.
+// TestClientIdleButForUs checks that a client that sends only commands to pgherd does not count as idle.
 func TestClientIdleButForUs(t *testing.T) {
 	w := newShowWorld(t)
 	w.set.ClientIdle = time.Minute
@@ -267,8 +266,7 @@ func TestClientIdleInTransaction(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestSlowClient checks that a slow client slows down its server. No more is read for it than a
-// limit.
+// TestSlowClient checks that a slow client slows down its server, of which no more is read than a limit.
 func TestSlowClient(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -363,8 +361,7 @@ func TestManyOwed(t *testing.T) {
 	w.ended("aborted")
 }
 
-// TestRowsInRuns checks that rows that have come together are sent on together, in each way that
-// rows can take.
+// TestRowsInRuns checks that rows that have arrived together are forwarded together, in each form of a reply with rows.
 func TestRowsInRuns(t *testing.T) {
 	const rows = 1000
 	w := newWorld(t)
@@ -405,7 +402,7 @@ func TestLongResponse(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLongCopy checks the same for the data that a client copies in.
+// TestLongCopy checks the same for the data of a COPY FROM.
 func TestLongCopy(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -467,7 +464,7 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestPrimaryMoves checks that the next checkout goes to the new primary.
+// TestPrimaryMoves checks that the next checkout is for a server of the new primary.
 func TestPrimaryMoves(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()

@@ -52,9 +52,8 @@ func TestPromiseIsKept(t *testing.T) {
 	}
 }
 
-// TestParsedAnew checks that a Parse is sent to the server even if the server has a statement of
-// the same text, which is then closed. A statement whose Parse was answered without a server is
-// prepared when it is needed.
+// TestParsedAnew checks that a Parse is sent to the server even if that has a statement with the same text, which is then closed.
+// A statement whose Parse was answered without a server is prepared when it is needed.
 func TestParsedAnew(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
 		w, s := sharingWorld(t, 1)
@@ -118,8 +117,8 @@ func TestOutdatedPlan(t *testing.T) {
 	})
 }
 
-// TestSkippedNames checks that SQL which names what the client has prepared by a Parse finds it on
-// the server by the client's own name, unless the server skips both.
+// TestSkippedNames checks that SQL that names a statement prepared by a Parse finds it on the server by the client's own name,
+// unless the server skips both.
 func TestSkippedNames(t *testing.T) {
 	w, s := sharingWorld(t, 2)
 	w.preparesA(s[0])

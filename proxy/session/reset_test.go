@@ -17,8 +17,8 @@ func TestOnlyEnds(t *testing.T) {
 	}
 }
 
-// TestResetEndsNoTransaction checks that a statement that only ends a transaction is sent only if
-// one may be open, and the rest of the list as it is.
+// TestResetEndsNoTransaction checks that a statement that only ends a transaction is sent only if one may be open, and that the
+// rest of the list is sent unchanged.
 func TestResetEndsNoTransaction(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer []byte

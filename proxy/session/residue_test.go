@@ -119,8 +119,8 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestWatchedSuperuser checks that a superuser may leave it by functions of PostgreSQL's own, and
-// that the database is asked nothing for that.
+// TestWatchedSuperuser checks that a superuser's statements count as well if they call PostgreSQL's own functions, and that the
+// database is not asked for that.
 func TestWatchedSuperuser(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT 1": "returned", "SELECT strange()": "returned", "LOAD 'x'": "discarded", "SELECT pg_backup_start('x')": "discarded",
@@ -140,8 +140,8 @@ func TestWatchedSuperuser(t *testing.T) {
 	}
 }
 
-// TestWatchedCatalog checks that the catalog is asked for again once a period has passed, where
-// that destroys no statement of the client's.
+// TestWatchedCatalog checks that the catalog is asked for again after a period, but not where the question would destroy a
+// statement of the client's.
 func TestWatchedCatalog(t *testing.T) {
 	w, s := watchedWorld(t)
 	w.greeted(func() { w.set.Catalogs.Entry("app").Changed() }, w.client.says(simple("SELECT quiet()")))
@@ -175,8 +175,7 @@ func TestBehindDiscardAll(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestLastsByItsOwnName checks the same for a statement that is prepared there and leaves what
-// outlasts DISCARD ALL.
+// TestLastsByItsOwnName checks the same for a statement that is prepared behind a DISCARD ALL and leaves what outlasts that.
 func TestLastsByItsOwnName(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(w.sends(simple("SELECT * FROM pg_prepared_statements")))

@@ -154,8 +154,7 @@ func TestRollbackTakesBackItsOwnTransactionOnly(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestSetIsFinalBeforeHalfOfANotice checks that other messages of the server's do not join two
-// transactions into one.
+// TestSetIsFinalBeforeHalfOfANotice checks that other messages from the server do not join two transactions into one.
 func TestSetIsFinalBeforeHalfOfANotice(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	notice := wire.AppendNotice(nil, &wire.Fault{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("by the way ", wire.WholeLimit/5)})
@@ -198,8 +197,8 @@ func TestUnsureRestoreComesFirst(t *testing.T) {
 	w.run()
 }
 
-// TestRestoreFails checks that the session ends, because nothing may run with other settings. If
-// the statements were not sure, nothing was sent after them.
+// TestRestoreFails checks that the session ends if its settings cannot be restored, because nothing may run with other ones. If
+// the restore was not certain to succeed, nothing was sent after it.
 func TestRestoreFails(t *testing.T) {
 	for setting, got := range map[string][]string{
 		"geqo='off'":     {`Query SET "geqo" TO 'off';`},
@@ -258,8 +257,7 @@ func TestToldWhatServersReport(t *testing.T) {
 	same2(t, "settings that follow the session", w.session.tracker.Settings.String(), "")
 }
 
-// TestToldWithoutSettings checks that the client is told if another server reports other values by
-// itself.
+// TestToldWithoutSettings checks that the client is told if another server reports other values, though nothing was set.
 func TestToldWithoutSettings(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	s[0].server.Params = []wire.Param{{Name: "TimeZone", Value: "GMT"}}
@@ -269,8 +267,8 @@ func TestToldWithoutSettings(t *testing.T) {
 	w.run()
 }
 
-// TestLeavesInATransaction checks that a transaction that has left nothing else is only rolled
-// back, and that otherwise everything is discarded.
+// TestLeavesInATransaction checks that a transaction that has left nothing else is only rolled back, and that otherwise the server
+// is sent DISCARD ALL.
 func TestLeavesInATransaction(t *testing.T) {
 	for _, row := range []struct {
 		what, sql string

@@ -238,7 +238,7 @@ func cutUp(s *side, bytes []byte) {
 	}
 }
 
-// TestAskedWithoutAServer checks that requests that need no server take none.
+// TestAskedWithoutAServer checks that requests that need no server check out none.
 func TestAskedWithoutAServer(t *testing.T) {
 	w := newWorld(t)
 	w.greeted(w.client.says(syncs, wire.AppendFlush(nil), wire.AppendCopyDone(nil), wire.AppendCopyData(nil, "x"), wire.AppendCopyFail(nil, "")))
@@ -247,8 +247,7 @@ func TestAskedWithoutAServer(t *testing.T) {
 	same2(t, "checkouts", len(w.asked), 0)
 }
 
-// TestClientLeaves checks what becomes of the server if the client leaves, at every moment that
-// matters.
+// TestClientLeaves checks what becomes of the server when the client leaves, at every moment that matters.
 func TestClientLeaves(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent   []byte
@@ -287,8 +286,7 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestLeftInTheMiddle checks that a server is not used again if a message has passed to it by half,
-// even if it owes nothing.
+// TestLeftInTheMiddle checks that a server is not used again if only half of a message was forwarded to it, even if it owes nothing.
 func TestLeftInTheMiddle(t *testing.T) {
 	t.Run("of a notification", func(t *testing.T) {
 		w := newWorld(t)
@@ -373,7 +371,7 @@ func TestServerFails(t *testing.T) {
 	}
 }
 
-// TestServerEndsAnIdleClient checks what happens after pg_terminate_backend.
+// TestServerEndsAnIdleClient checks that a server that is ended by pg_terminate_backend ends its client.
 func TestServerEndsAnIdleClient(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()
@@ -385,8 +383,7 @@ func TestServerEndsAnIdleClient(t *testing.T) {
 	w.ended("discarded")
 }
 
-// TestFatalWithoutTheEnd checks that a server that has sent a FATAL error is not used again,
-// whoever leaves first.
+// TestFatalWithoutTheEnd checks that a server that has sent a FATAL error is not used again, whichever side closes first.
 func TestFatalWithoutTheEnd(t *testing.T) {
 	w := newWorld(t)
 	s := w.server()

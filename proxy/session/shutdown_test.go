@@ -50,8 +50,8 @@ func TestShutDownOrTerminated(t *testing.T) {
 	}
 }
 
-// TestTerminatedByAClient checks that a session that another client of pgherd's terminates ends,
-// though nobody can say in time whether the node is shut down.
+// TestTerminatedByAClient checks that a session that another client of pgherd's terminates ends, though it is not known in time
+// whether the node is being shut down.
 func TestTerminatedByAClient(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
 		w, s := movingWorld(t, mode)

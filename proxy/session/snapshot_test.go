@@ -52,8 +52,8 @@ func TestSeveralStatementsEndAFailedBlock(t *testing.T) {
 	}
 }
 
-// TestBehindTheEndOfASnapshot checks that what is sent behind a COMMIT, before that is answered, is
-// no part of the block that stays on the standby.
+// TestBehindTheEndOfASnapshot checks that requests that are sent after a COMMIT, before its answer, are no part of the block that
+// stays on the standby.
 func TestBehindTheEndOfASnapshot(t *testing.T) {
 	const insert = "INSERT INTO t VALUES (1)"
 	inserted := []string{"CommandComplete INSERT 0 1", "ReadyForQuery I"}

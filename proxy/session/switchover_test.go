@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/pool"
 )
 
-// turns is the event that the herd is seen anew: in this epoch, with node 0 or nobody the primary.
+// turns is the event of a new View: in this epoch, with node 0 as the primary or none.
 func (w *world) turns(epoch uint64, draining, led bool) func() {
 	return func() {
 		status := nodes.Up
@@ -20,9 +20,8 @@ func (w *world) turns(epoch uint64, draining, led bool) func() {
 	}
 }
 
-// TestSwitchoverHoldsWrites checks that what comes while the primary hands over waits, and is
-// sent once: to the next primary, or to the same one if the switchover is given up. The session
-// may hear of the next epoch before it hears that its server has ended.
+// TestSwitchoverHoldsWrites checks that requests that come while the primary hands over wait, and are sent once: to the next
+// primary, or to the same one if the switchover is given up. The session may learn of the next epoch before its server ends.
 func TestSwitchoverHoldsWrites(t *testing.T) {
 	for name, c := range map[string]struct {
 		next  func(*world, *side) []func()

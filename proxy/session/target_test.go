@@ -42,8 +42,8 @@ func TestSignalToAClient(t *testing.T) {
 	}
 }
 
-// TestSignalThatIsNotSent checks that in a transaction on the primary a client on another node is
-// not reached, and does not keep its server for a signal that does not come.
+// TestSignalThatIsNotSent checks that in a transaction on the primary a client on another node is not reached, and does not keep
+// its server for a signal that does not come.
 func TestSignalThatIsNotSent(t *testing.T) {
 	for node, want := range []string{"SELECT pg_terminate_backend(4242)", "SELECT pg_terminate_backend(1073741824)"} {
 		w, s := targetWorld(t)
@@ -115,8 +115,8 @@ func TestSignalToAClientIsBound(t *testing.T) {
 	}
 }
 
-// TestSummoned checks that a client to which a signal is sent gets a server, and keeps it until the
-// signal has come. A session that can have none goes on.
+// TestSummoned checks that a client to which a signal is sent gets a server, and keeps it until the signal has come. If it can get
+// none, it goes on.
 func TestSummoned(t *testing.T) {
 	w, s := sharingWorld(t, 1)
 	w.greeted(func() { w.session.Summon() })
@@ -139,8 +139,8 @@ func TestSummoned(t *testing.T) {
 	w.run()
 }
 
-// TestSignalToEach checks that an array, in text or in binary form, gets the processes that clients
-// have in the place of the clients' numbers. Other numbers stay.
+// TestSignalToEach checks that in an array, in text or in binary form, the numbers of clients are replaced by those of their
+// processes. Other numbers stay.
 func TestSignalToEach(t *testing.T) {
 	array := func(numbers ...uint32) []byte {
 		to := binary.BigEndian

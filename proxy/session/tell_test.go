@@ -27,7 +27,7 @@ func named(name, sql string) []byte {
 		wire.AppendClose(nil, 'P', ""), syncs)
 }
 
-// TestTells checks that the lines are Pgpool-II's.
+// TestTells checks that the lines have Pgpool-II's form.
 func TestTells(t *testing.T) {
 	inTransaction := func(m ...[]byte) []byte { return slices.Concat(m...) }
 	for name, c := range map[string]struct {
@@ -108,7 +108,7 @@ func TestNoticesComeInOrder(t *testing.T) {
 	w.ended("returned")
 }
 
-// TestTellsNothingOfLongTexts checks that of a long text only the beginning is logged.
+// TestTellsNothingOfLongTexts checks that only the beginning of a long text is logged.
 func TestTellsNothingOfLongTexts(t *testing.T) {
 	w := newHerdWorld(t)
 	w.set.Tells = querylog.Statements

@@ -189,8 +189,8 @@ func TestSignalThatIsNotParsed(t *testing.T) {
 	w.nodesAsked(0)
 }
 
-// TestSignalFirstInABlock checks that a signal takes the block to the node of the process. What
-// follows is placed anew, because that node was not chosen to be read from.
+// TestSignalFirstInABlock checks that a signal takes the block to the node of the process. The next statement is placed again,
+// because that node was not chosen for reads.
 func TestSignalFirstInABlock(t *testing.T) {
 	for _, mode := range []pool.Mode{pool.Session, pool.Transaction} {
 		w, s := signalWorld(t, mode, 0, 1, 0)
@@ -218,8 +218,8 @@ func TestSignalFirstInABlock(t *testing.T) {
 	}
 }
 
-// TestSignalWaitsForItsNode checks that a signal goes to the node of the process and to no other,
-// so that a session with a server of its own waits for as long as it may.
+// TestSignalWaitsForItsNode checks that a signal goes only to the node of the process, so that a session with a server of its own
+// waits for as long as it may.
 func TestSignalWaitsForItsNode(t *testing.T) {
 	w, s := signalWorld(t, pool.Session, 0, 1)
 	w.free = w.free[:1]
@@ -262,8 +262,7 @@ func TestSignalOnAnOldCatalog(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSignalOfTheDatabasesOwn checks that a function of the database's own by that name may do
-// anything.
+// TestSignalOfTheDatabasesOwn checks that a function of that name that the database defines does not count as a signal.
 func TestSignalOfTheDatabasesOwn(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0)
 	own, err := catalog.Read(nil, [][]string{{"version", "1", "read committed", "", ""}, {"function", "pg_terminate_backend", "sql", "vf", "SELECT set_config('a.b', 'c', false)"}})
@@ -290,7 +289,7 @@ func TestSignalWithoutServer(t *testing.T) {
 	w.nodesAsked(1)
 }
 
-// TestSignalLate checks that it does not matter how late a standby is, nor what it has replayed.
+// TestSignalLate checks that a standby's delay and its position do not matter for a signal.
 func TestSignalLate(t *testing.T) {
 	w, s := signalWorld(t, pool.Transaction, 0, 1)
 	w.set.Routing.Balance.DelayBytes = 1

@@ -9,7 +9,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// TestShorten checks that long statements are told apart, and found again, by their digests.
+// TestShorten checks that digests distinguish long statements, and find the same statement again.
 func TestShorten(t *testing.T) {
 	var all []string
 	for _, n := range []int{10, 2000, 2001} {
@@ -34,7 +34,7 @@ func TestKeyHasTheSettings(t *testing.T) {
 	}
 }
 
-// TestTyped checks that a statement is prepared anew with the types that its client was told.
+// TestTyped checks that a statement is prepared again with the types that its client was told.
 func TestTyped(t *testing.T) {
 	st := New("SELECT $1\x00\x00\x00", nil, nil)
 	if got := st.Typed(); got != st.Text {

@@ -78,8 +78,8 @@ func TestFileOf(t *testing.T) {
 	}
 }
 
-// TestFileThatCannotBeWritten checks that a command is not taken up whose herd could not be
-// written, that the file before it stays whole, and that nothing else is left in the folder.
+// TestFileThatCannotBeWritten checks that a command whose herd could not be written is not applied, that the earlier file stays
+// whole, and that nothing else is left in the folder.
 func TestFileThatCannotBeWritten(t *testing.T) {
 	folder := t.TempDir()
 	f := File{Path: filepath.Join(folder, "state.json"), Nodes: []string{"0 a:5432"}}
@@ -114,8 +114,8 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestFileAfterAReload checks that the herd's state is kept when a node is added or removed: who is
-// the primary, and on which timeline, is known after the next start.
+// TestFileAfterAReload checks that the herd's state is kept when a node is added or removed. The primary and its timeline are
+// known after the next start.
 func TestFileAfterAReload(t *testing.T) {
 	h := failover.New()
 	h.Epoch, h.Primary, h.Timeline = 3, 0, 2

@@ -57,8 +57,7 @@ func TestSyncSet(t *testing.T) {
 	}
 }
 
-// FuzzSyncWords checks that any text is read to its end, and that words that are written as
-// PostgreSQL writes them are read back.
+// FuzzSyncWords checks that any text is read to its end, and that a list written in PostgreSQL's form is read back as the same.
 func FuzzSyncWords(f *testing.F) {
 	for _, seed := range []string{"", "s1", `ANY 1 ("a ""b", s2)`, `"`, `"" ""`, "(,)", "2(é,*)"} {
 		f.Add(seed)
@@ -80,7 +79,7 @@ func FuzzSyncWords(f *testing.F) {
 	})
 }
 
-// TestUpstream checks whom a standby is told to receive from, and whom a primary has connected.
+// TestUpstream checks from which node a standby is configured to receive, and which standbys a primary has connected.
 func TestUpstream(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(s *health.Seen)
@@ -128,7 +127,7 @@ func TestSameHost(t *testing.T) {
 	}
 }
 
-// TestSights checks what of a finding decisions look at, and how old it is to them.
+// TestSights checks which parts of a finding become a Sight, and how old that is.
 func TestSights(t *testing.T) {
 	now := time.Now()
 	p, s, never := primary(0, 3), standby(1, 0, 3), node(2, 0, 0)

@@ -18,7 +18,7 @@ import (
 var whole = []string{"lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3",
 	"lasts primary 1 timeline 4 asynchronous"}
 
-// TestFailover checks the whole of it, in order, and what sessions are told at the end.
+// TestFailover checks a whole failover, in order, and the View that sessions get at its end.
 func TestFailover(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -35,7 +35,7 @@ func TestFailover(t *testing.T) {
 	})
 }
 
-// TestOneAtATime checks that nothing is carried out before what it rests on is there.
+// TestOneAtATime checks that each step waits for the one on which it rests.
 func TestOneAtATime(t *testing.T) {
 	for i, c := range []struct{ holds, council string }{{council: "fail"}, {holds: "fence 0 epoch 2"}, {holds: "revoke 1"}, {council: "candidate"}, {holds: "promote 1 after 3"}} {
 		t.Run(c.holds+c.council, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// TestActs checks what becomes of a failover whose acts fail or hang.
+// TestActs checks how a failover goes on whose acts fail or hang.
 func TestActs(t *testing.T) {
 	for name, c := range map[string]struct {
 		on   map[string]func(context.Context, *world) error
@@ -107,8 +107,8 @@ func TestActs(t *testing.T) {
 	}
 }
 
-// TestActAgain checks that an act that fails is tried again, but not without a pause, and one
-// that is under way is not begun again.
+// TestActAgain checks that an act that fails is tried again, but not without a pause, and that one under way is not started
+// again.
 func TestActAgain(t *testing.T) {
 	for how, times := range map[string]int{"breaks": 10, "hangs": 1} {
 		inWorld(t, func(w *world) {
@@ -137,7 +137,7 @@ func TestPromotionsPause(t *testing.T) {
 	})
 }
 
-// TestLateActs checks that an act that ends after its epoch is over counts for nothing.
+// TestLateActs checks that an act that ends after its epoch has no effect.
 func TestLateActs(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -157,8 +157,7 @@ func TestLateActs(t *testing.T) {
 	})
 }
 
-// TestCannotWrite checks that nothing is carried out while the council cannot write, and that
-// all goes on once it can.
+// TestCannotWrite checks that nothing is carried out while the council cannot write, and that the failover goes on once it can.
 func TestCannotWrite(t *testing.T) {
 	for _, kind := range []failover.Kind{failover.FailNode, failover.MakeCandidate, failover.MakePrimary} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -236,8 +235,8 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestFenceOfANodeThatIsGone checks that a fence needs no more than the node's number: it may be
-// gone from the configuration.
+// TestFenceOfANodeThatIsGone checks that a fence needs only the node's number, because the configuration may no longer have the
+// node.
 func TestFenceOfANodeThatIsGone(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -252,8 +251,8 @@ func TestFenceOfANodeThatIsGone(t *testing.T) {
 	})
 }
 
-// TestSightsBeforeAPromotion checks that what a node said before it was promoted is not held
-// against it: it would be a primary that is in recovery.
+// TestSightsBeforeAPromotion checks that sights from before a node's promotion are ignored. Otherwise it would count as a primary
+// in recovery.
 func TestSightsBeforeAPromotion(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -277,8 +276,7 @@ func TestSightsBeforeAPromotion(t *testing.T) {
 	})
 }
 
-// TestFollowersDecideNothing checks that a member that does not lead carries nothing out, and
-// takes up what others decide.
+// TestFollowersDecideNothing checks that a member that does not lead carries nothing out, and applies what others decide.
 func TestFollowersDecideNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -299,7 +297,7 @@ func TestFollowersDecideNothing(t *testing.T) {
 	})
 }
 
-// TestOrders checks the orders of an operator, also those that come while pgherd stops.
+// TestOrders checks an operator's orders, including those that come while pgherd stops.
 func TestOrders(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begins()
@@ -328,8 +326,8 @@ func TestOrders(t *testing.T) {
 	})
 }
 
-// TestSwitchover checks that one is carried out in order, and that one that fails leaves the
-// primary as it was, with the reason.
+// TestSwitchover checks that a switchover is carried out in order, and that one that fails leaves the primary as it was, with the
+// reason.
 func TestSwitchover(t *testing.T) {
 	for name, c := range map[string]struct {
 		how  func(context.Context, *world) error
@@ -357,7 +355,7 @@ func TestSwitchover(t *testing.T) {
 	}
 }
 
-// TestViewOf checks what sessions see of what was decided.
+// TestViewOf checks the View that sessions get of what was decided.
 func TestViewOf(t *testing.T) {
 	seen := []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3)}
 	for name, c := range map[string]struct {

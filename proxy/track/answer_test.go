@@ -59,7 +59,7 @@ func TestReadState(t *testing.T) {
 	}
 }
 
-// TestReadStateKnowsStatements checks that it is known what an EXECUTE will run, after the answer.
+// TestReadStateKnowsStatements checks that after the answer it is known what an EXECUTE will run.
 func TestReadStateKnowsStatements(t *testing.T) {
 	a := Read([][]string{{"p", "p", "PREPARE p AS SELECT keeper()"}}, "alice", query.Syntax{})
 	by := effect.Judge{Known: effecttest.Known(t)}
@@ -70,7 +70,7 @@ func TestReadStateKnowsStatements(t *testing.T) {
 	same(t, "p", effecttest.Words(&e, by), "ask; keep function keeper; drawn")
 }
 
-// TestSplitList checks that any list of names is read as it was before it was written.
+// TestSplitList checks that a list of names that was written is read back as the same.
 func TestSplitList(t *testing.T) {
 	for _, items := range [][]string{
 		nil, {""}, {"a"}, {"a", "b"}, {`a"b`, "", "c, d", " e ", "F"}, {`"`, `""`, ","},

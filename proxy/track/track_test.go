@@ -59,8 +59,8 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-// TestLifeOfSettings checks what a session has set, as its statements and their outcomes tell, and
-// that the server is asked where they do not tell.
+// TestLifeOfSettings checks what a session has set, by its statements and their outcomes, and that the server is asked if these
+// do not tell.
 func TestLifeOfSettings(t *testing.T) {
 	for _, row := range []struct {
 		what   string
@@ -140,7 +140,7 @@ func TestWhatKeepsTheServer(t *testing.T) {
 	}
 }
 
-// TestMeaning checks that only those settings in force are kept under which statements are parsed.
+// TestMeaning checks that only settings that change how a statement is parsed are kept for that.
 func TestMeaning(t *testing.T) {
 	var f Tracker
 	by := effect.Judge{Known: effecttest.Known(t)}

@@ -139,8 +139,8 @@ func FuzzCutter(f *testing.F) {
 	})
 }
 
-// TestRun checks that a run has what Next would deliver one by one, up to the first message of
-// another kind, one that is not all there, or one that is wrong.
+// TestRun checks that a run has the messages that Next would return one by one, up to the first one that is of another kind,
+// incomplete or wrong.
 func TestRun(t *testing.T) {
 	row, other := AppendTextRow(nil, "a", "some text"), AppendCommandComplete(nil, "SELECT 3")
 	wrong := []byte{'D', 0, 0, 0, 3, 0}

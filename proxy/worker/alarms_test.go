@@ -17,7 +17,7 @@ func TestAlarmsOfEndedSessions(t *testing.T) {
 			t.Fatalf("got %d sessions and %d alarms before their end", len(w.tasks), len(w.alarms))
 		}
 		_, _ = peer.Write(wire.AppendTerminate(nil))
-		y.until("its end", func() bool { return len(w.tasks) == 0 })
+		y.until("the session has ended", func() bool { return len(w.tasks) == 0 })
 	}
 	if len(w.alarms) > 0 {
 		t.Errorf("%d alarms keep sessions that have ended, want none", len(w.alarms))

@@ -134,7 +134,7 @@ func (y *yard) shelve(w *Worker, key pool.Key) *simServer {
 		}
 		w.Post(func() { w.openServer(pool.Ticket{Key: key, Worker: w.index}) })
 	})
-	y.until("a server in the list of idle servers", func() bool { return w.idle.Len() > n })
+	y.until("a server is in the list of idle servers", func() bool { return w.idle.Len() > n })
 	return y.servers[len(y.servers)-1]
 }
 

@@ -66,7 +66,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	for range 200 {
 		y.inch(random)
 	}
-	y.until("all have been served", func() bool {
+	y.until("all clients have been served", func() bool {
 		for _, p := range peers {
 			p.Read()
 		}
@@ -81,7 +81,7 @@ func reconnectOnce(t *testing.T, mode pool.Mode, seed uint64) {
 	peer := y.guest(0)
 	y.answered(peer, "1 ROWS 30")
 	_, _ = peer.Write(wire.AppendTerminate(nil))
-	y.until("the last one is given back", func() bool { return y.tasks() == 0 })
+	y.until("the last server is given back", func() bool { return y.tasks() == 0 })
 	if y.shelved() == 0 {
 		t.Error("a server opened after the RECONNECT is closed, too")
 	}
@@ -111,7 +111,7 @@ func TestMissedMove(t *testing.T) {
 	y.workers.holdBack("app", "admin")
 	fd, _ := y.net.Pair()
 	y.workers.Adopt(1, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
-	y.until("it waits", func() bool { return y.workers.allocator.Waiting() == 1 })
+	y.until("the session waits", func() bool { return y.workers.allocator.Waiting() == 1 })
 	var waits *task
 	for _, w := range y.workers.all[1].tasks {
 		waits = w

@@ -186,7 +186,7 @@ func TestSecureNothingYet(t *testing.T) {
 		}
 		_, _ = s.far.Write([]byte("late"))
 		var got []byte
-		s.until("what is sent late", func() bool { got = append(got, s.takes()...); return string(got) == "late" })
+		s.until("the bytes sent late have arrived", func() bool { got = append(got, s.takes()...); return string(got) == "late" })
 	}
 	if later := net.Error(notYet{}); !later.Timeout() || later.Error() == "" {
 		t.Error("the error for no data is not temporary, and a tls.Conn survives only temporary errors")
@@ -204,7 +204,7 @@ func TestSecureEcho(t *testing.T) {
 			sent[i] = byte(random.Uint32())
 		}
 		rest, got := sent, []byte(nil)
-		s.until("all has come back", func() bool {
+		s.until("all bytes have come back", func() bool {
 			if len(rest) > 0 {
 				n := min(len(rest), 1+random.IntN(20_000))
 				_, _ = s.far.Write(rest[:n])
@@ -219,7 +219,7 @@ func TestSecureEcho(t *testing.T) {
 		if !bytes.Equal(got, sent) {
 			t.Fatalf("seed %d: the bytes that came back differ from those sent", seed)
 		}
-		s.until("all is sent", func() bool { return s.e.Queued() == 0 })
+		s.until("all bytes are sent", func() bool { return s.e.Queued() == 0 })
 	}
 }
 
@@ -321,9 +321,9 @@ func TestSecureEnds(t *testing.T) {
 			_, _ = s.far.Write([]byte("last words"))
 			var got []byte
 			hear := func() bool { got = append(got, s.takes()...); return string(got) == "last words" }
-			s.until("the last words", hear)
+			s.until("the last bytes have arrived", hear)
 			c.how(s)
-			s.until("the end", func() bool { return s.e.Take() == nil && s.e.Ended() != nil })
+			s.until("the endpoint has ended", func() bool { return s.e.Take() == nil && s.e.Ended() != nil })
 			if clean := errors.Is(s.e.Ended(), io.EOF); clean != c.clean {
 				t.Errorf("the endpoint ended by %v", s.e.Ended())
 			}
@@ -338,10 +338,10 @@ func TestSecureEnds(t *testing.T) {
 func TestSecureHalfClosed(t *testing.T) {
 	s := newSpot(t, 6, 1, "", true)
 	_ = s.far.CloseWrite()
-	s.until("the goodbye", func() bool { return s.e.Take() == nil && s.e.Ended() == io.EOF })
+	s.until("the close_notify has arrived", func() bool { return s.e.Take() == nil && s.e.Ended() == io.EOF })
 	s.e.Write([]byte("answer"))
 	var got []byte
-	s.until("the answer", func() bool { got = append(got, s.heard()...); return string(got) == "answer" })
+	s.until("the answer has arrived", func() bool { got = append(got, s.heard()...); return string(got) == "answer" })
 }
 
 // TestSecureCloses checks that Close drops what is left, holds no memory, and may be called again.
@@ -362,7 +362,7 @@ func TestSecureCloses(t *testing.T) {
 	if s.e.Take() != nil || s.e.Ended() == nil || s.e.in != nil || s.e.gathered != nil {
 		t.Error("a closed endpoint goes on, or holds memory")
 	}
-	s.until("the far side sees it", func() bool { s.line.peer.Read(); return s.line.peer.Gone() })
+	s.until("the far side sees the end", func() bool { s.line.peer.Read(); return s.line.peer.Gone() })
 }
 
 // TestSecureMoves moves a connection from one ring to another and back, in the middle of a record.
@@ -372,7 +372,7 @@ func TestSecureMoves(t *testing.T) {
 		for i := range 4 {
 			s.e.Write([]byte("ping"))
 			var got []byte
-			s.until("the ping", func() bool { got = append(got, s.heard()...); return string(got) == "ping" })
+			s.until("the ping has arrived", func() bool { got = append(got, s.heard()...); return string(got) == "ping" })
 			s.line.corked = true
 			_, _ = s.far.Write(bytes.Repeat([]byte("pong"), 500))
 			s.line.corked = false
@@ -385,7 +385,7 @@ func TestSecureMoves(t *testing.T) {
 			s.move(s.workers.all[1-i%2])
 			_, _ = s.line.Write(record[700:])
 			got = nil
-			s.until("the pong", func() bool { got = append(got, s.takes()...); return len(got) >= 2000 })
+			s.until("the pong has arrived", func() bool { got = append(got, s.takes()...); return len(got) >= 2000 })
 			if !bytes.Equal(got, bytes.Repeat([]byte("pong"), 500)) {
 				t.Fatalf("seed %d, move %d: got %d bytes, which are not those sent", seed, i, len(got))
 			}
@@ -398,7 +398,7 @@ func (s *spot) move(to *Worker) {
 	s.t.Helper()
 	s.e.conn().Detach()
 	var socket Socket
-	s.until("it is detached", func() bool {
+	s.until("the descriptor is handed over", func() bool {
 		fd, ok := s.e.conn().Detached()
 		if ok {
 			socket = s.e.move(fd)

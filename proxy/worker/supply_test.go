@@ -226,7 +226,7 @@ func (y *yard) guest(worker int) *ringtest.Peer {
 	fd, peer := y.net.Pair()
 	y.workers.Adopt(uint64(worker), Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	var got []byte
-	y.until("the greeting", func() bool {
+	y.until("the client is greeted", func() bool {
 		got = append(got, peer.Read()...)
 		return bytes.HasSuffix(got, ready)
 	})
@@ -238,7 +238,7 @@ func (y *yard) answered(peer *ringtest.Peer, sql string) {
 	y.t.Helper()
 	_, _ = peer.Write(wire.AppendQuery(nil, sql))
 	var got []byte
-	y.until("the answer", func() bool {
+	y.until("the answer has arrived", func() bool {
 		got = append(got, peer.Read()...)
 		return bytes.Contains(got, []byte{'Z', 0, 0, 0, 5})
 	})
@@ -254,7 +254,7 @@ func TestServerMoves(t *testing.T) {
 		t.Errorf("%d servers were opened and %d are counted", len(y.servers), y.workers.allocator.Total())
 	}
 	_, _ = peer.Write(wire.AppendTerminate(nil))
-	y.until("the server in the list of idle servers of worker 1", func() bool { return y.workers.all[1].idle.Len() == 1 })
+	y.until("the server is in the list of idle servers of worker 1", func() bool { return y.workers.all[1].idle.Len() == 1 })
 }
 
 // TestAdoptWhileClosing checks that a client that arrives in the turn of Stop is closed, and does not
@@ -282,9 +282,9 @@ func TestStop(t *testing.T) {
 	fd, waiting := y.net.Pair()
 	y.workers.Adopt(0, Login{Socket: Socket{FD: fd}, Client: session.Client{Target: appKey.Target()}})
 	_, _ = waiting.Write(wire.AppendQuery(nil, "4 ROWS 1"))
-	y.until("somebody waits", func() bool { return y.workers.allocator.Waiting() == 1 })
+	y.until("a session waits", func() bool { return y.workers.allocator.Waiting() == 1 })
 	y.workers.Stop()
-	y.until("all are over", func() bool { return y.workers.all[0].Over() && y.workers.all[1].Over() })
+	y.until("all workers are over", func() bool { return y.workers.all[0].Over() && y.workers.all[1].Over() })
 	y.turns(50)
 	for name, peer := range map[string]*ringtest.Peer{"idle": idle, "busy": busy, "waiting": waiting} {
 		if !peer.Gone() {

@@ -40,7 +40,7 @@ func TestVacateEndsIdleServers(t *testing.T) {
 	gone := []*simServer{y.shelve(y.workers.all[0], appKey), y.shelve(y.workers.all[1], appKey)}
 	y.shelve(y.workers.all[1], other)
 	clients, free := y.vacated(t.Context(), false)
-	y.until("it is empty", func() bool { _, done := clients(); return done })
+	y.until("the database is empty", func() bool { _, done := clients(); return done })
 	for _, s := range gone {
 		if !s.over {
 			t.Error("a server of the database has not ended")
@@ -54,7 +54,7 @@ func TestVacateEndsIdleServers(t *testing.T) {
 	}
 	free()
 	free() // a second call has no effect
-	y.until("others get servers", func() bool { return !paused(y, "app") })
+	y.until("clients get servers again", func() bool { return !paused(y, "app") })
 	if !y.workers.allocator.Reserve(appKey) {
 		t.Error("a client gets no server after the database was freed")
 	}
