@@ -385,7 +385,7 @@ func TestViewOf(t *testing.T) {
 	}
 }
 
-// TestWaits checks that the log is told of a wait that lasts, once, and not of one that ends by
+// TestWaits checks that a wait that lasts is logged, once, and that one is not that ends by
 // itself.
 func TestWaits(t *testing.T) {
 	var log strings.Builder
@@ -408,7 +408,7 @@ func TestWaits(t *testing.T) {
 		now = moment.at
 		s.say(moment.waits)
 		if told := strings.Count(log.String(), "the herd waits"); told != moment.told {
-			t.Errorf("after %v %d waits were told, want %d", now, told, moment.told)
+			t.Errorf("after %v the log has %d waits, want %d", now, told, moment.told)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type simClient struct {
 	got      []byte // bytes not yet compared
 	done     bool
 	came     int      // the version of what log-ins rest on when its log-in began
-	unkind   bool     // servers and connections break, so that an error and then the end are right
+	breaking bool     // servers and connections break, so that an error and then the end are right
 	cancels  int      // number of cancels it has sent that are not answered
 	cancel   bool     // it has sent a cancel
 	doubts   bool     // the message that differs from the model's has not arrived as a whole
@@ -342,7 +342,7 @@ func (c *simClient) compare() error {
 		return nil
 	}
 	if c.loss != nil {
-		return c.mourns()
+		return c.compareWithLosses()
 	}
 	if c.strikes(); c.struck || c.doubts {
 		return nil
@@ -375,7 +375,7 @@ func messages(b []byte) (n int) {
 // only if a server broke, and only between two messages.
 func (c *simClient) farewell() bool {
 	rest := c.got[messages(c.got[:alike(c.got, c.model.out)]):]
-	return c.unkind && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
+	return c.breaking && len(rest) > 0 && rest[0] == 'E' && startsFatal(rest[1:])
 }
 
 // strikes finds out whether the difference is the error of a statement that was canceled.
@@ -440,7 +440,7 @@ func (c *simClient) ended(why error) error {
 	if c.loss != nil {
 		return c.loss.ended(c, why)
 	}
-	if c.sent >= 0 && !c.unkind {
+	if c.sent >= 0 && !c.breaking {
 		return fmt.Errorf("client %d was closed (%v) without being told a reason; unread bytes %q", c.id, why, clip(c.got))
 	}
 	return nil

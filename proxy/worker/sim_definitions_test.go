@@ -2,10 +2,10 @@ package worker
 
 import "strconv"
 
-// simDatabase is what the servers of one database share: what RUN does. If it is evil, RUN leaves
+// simDatabase is what the servers of one database share: what RUN does. If it is leaky, RUN leaves
 // something for which a server cannot be asked.
 type simDatabase struct {
-	evil    bool
+	leaky   bool
 	version int
 	rows    map[string]int // what was written and committed, and how often
 }
@@ -13,7 +13,7 @@ type simDatabase struct {
 // catalog answers pgherd's question for the catalog.
 func (d *simDatabase) catalog() [][]string {
 	source := "BEGIN RETURN 1; END"
-	if d.evil {
+	if d.leaky {
 		source = "BEGIN PERFORM set_config('app.user', 'x', false); END"
 	}
 	return [][]string{{"version", strconv.Itoa(d.version), "read committed", "", ""}, {"function", "f", "plpgsql", "sf", source},
@@ -22,14 +22,14 @@ func (d *simDatabase) catalog() [][]string {
 
 // define runs DEFINE, which changes what RUN does, or RUN itself.
 func (p *postgres) define(verb string, n int, id string) {
-	evil := p.database.evil
+	leaky := p.database.leaky
 	if p.defining != nil {
-		evil = *p.defining
+		leaky = *p.defining
 	}
 	if verb == "DEFINE" {
-		evil = n%2 == 0
-		p.defining = &evil
-	} else if evil {
+		leaky = n%2 == 0
+		p.defining = &leaky
+	} else if leaky {
 		p.hiding, _ = strconv.Atoi(id)
 	}
 }
@@ -40,7 +40,7 @@ func (p *postgres) commit() {
 		p.secret = p.hiding
 	}
 	if p.defining != nil {
-		p.database.evil = *p.defining
+		p.database.leaky = *p.defining
 		p.database.version++
 	}
 	for _, row := range p.written {

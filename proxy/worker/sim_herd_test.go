@@ -23,8 +23,8 @@ type simHerd struct {
 	pins    bool
 }
 
-// lot is the part of a server that tells how it is lost with its node.
-type lot struct {
+// fate is the part of a server that tells how it is lost with its node.
+type fate struct {
 	node    int
 	lost    bool // the server is lost, with its node or by itself, and does nothing more
 	fenced  bool
@@ -34,7 +34,7 @@ type lot struct {
 // loses makes a run in which clients lose servers, and in which nothing else breaks.
 func (s *sim) loses() {
 	s.herd.pins = s.random.IntN(3) == 0
-	s.net.ResetOneIn, s.unkind = 0, false
+	s.net.ResetOneIn, s.breaking = 0, false
 	s.patient = s.random.IntN(2) == 0
 	s.rounds, s.apart = simLosses, 40
 	if s.herd.pins {
@@ -42,9 +42,9 @@ func (s *sim) loses() {
 	}
 }
 
-// endow makes a server one of its node, which may end at any moment.
-func (h *simHerd) endow(s *sim, v *simServer) {
-	v.mean, v.standby = false, v.node != h.primary
+// belongsTo makes a server one of its node, which may end at any moment.
+func (h *simHerd) belongsTo(s *sim, v *simServer) {
+	v.faulty, v.standby = false, v.node != h.primary
 	v.marked = s.mode == pool.Session && !v.standby
 	if s.random.IntN(2) == 0 {
 		v.dies = func() bool { return s.random.IntN(80) == 0 }
@@ -147,9 +147,9 @@ func (h *simHerd) publish(s *sim, later uint64) {
 	s.workers.Publish(view)
 }
 
-// books compares the rows that are written with what clients were told. A row that was reported as
+// auditRows compares the rows that are written with what clients were told. A row that was reported as
 // written is there once, and a row that was reported as lost is not there.
-func (s *sim) books() (err error) {
+func (s *sim) auditRows() (err error) {
 	for _, c := range s.clients {
 		err = errors.Join(err, c.loss.audit(c, s.database(c.database)))
 	}
@@ -171,8 +171,8 @@ func (l *simLoss) audit(c *simClient, d *simDatabase) error {
 	return nil
 }
 
-// mourner makes a client accept the answers that follow the loss of a server.
-func (h *simHerd) mourner(s *sim, c *simClient) {
+// expectLosses makes a client accept the answers that follow the loss of a server.
+func (h *simHerd) expectLosses(s *sim, c *simClient) {
 	c.loss = &simLoss{rows: map[string]rowState{}, unknown: map[string]bool{}, pins: h.pins}
 	if s.mode == pool.Statement {
 		for i := len(c.rounds) - 1; i >= 0; i-- {

@@ -74,9 +74,9 @@ func rowsOf(b []byte) (rows []string) {
 	}
 }
 
-// mourns compares what has arrived with the model's answer, and with what the loss of a server may
+// compareWithLosses compares what has arrived with the model's answer, and with what the loss of a server may
 // change in it.
-func (c *simClient) mourns() error {
+func (c *simClient) compareWithLosses() error {
 	l := c.loss
 	for !c.struck && !l.fatal {
 		if len(c.model.out) == 0 && !l.next(c.model) {

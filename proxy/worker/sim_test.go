@@ -32,35 +32,35 @@ var (
 // simServer is one connection to the model of PostgreSQL.
 type simServer struct {
 	*postgres
-	peer *ringtest.Peer
-	pid  uint32
-	mean bool // it breaks at some moment
-	over bool
-	lot
+	peer   *ringtest.Peer
+	pid    uint32
+	faulty bool // it breaks at some moment
+	over   bool
+	fate
 }
 
 // sim is pgherd's workers, clients and PostgreSQL on one thread. A seed decides the order of events.
 type sim struct {
-	seed    uint64
-	random  *rand.Rand
-	net     *ringtest.Network
-	workers *Workers
-	clients []*simClient
-	servers []*simServer
-	jobs    []func() // what does not run on the workers' threads
-	limit   int
-	sloth   int // a job is run one time in so many
-	mode    pool.Mode
-	rounds  []simRound // what clients do in this run
-	apart   int        // distance of the numbers from which two rounds of a client are made
-	patient bool       // clients wait for each answer
-	unkind  bool       // servers break
-	meddled bool       // an administrator pauses, reconnects and reloads
-	set     *Settings
-	view    *nodes.View
-	granted int // number of changes of what log-ins rest on
-	whims   int // probability of the next change, in 2000ths
-	faults  []error
+	seed         uint64
+	random       *rand.Rand
+	net          *ringtest.Network
+	workers      *Workers
+	clients      []*simClient
+	servers      []*simServer
+	jobs         []func() // what does not run on the workers' threads
+	limit        int
+	delay        int // a job is run one time in so many
+	mode         pool.Mode
+	rounds       []simRound // what clients do in this run
+	apart        int        // distance of the numbers from which two rounds of a client are made
+	patient      bool       // clients wait for each answer
+	breaking     bool       // servers break
+	administered bool       // an administrator pauses, reconnects and reloads
+	set          *Settings
+	view         *nodes.View
+	granted      int // number of changes of what log-ins rest on
+	changes      int // probability of the next change, in 2000ths
+	faults       []error
 	// canceling is, by server, the session that held it when the job that runs now was made.
 	canceling map[uint32]uint32
 	lastPID   uint32
@@ -71,11 +71,11 @@ type sim struct {
 func newSim(seed uint64) *sim {
 	s := &sim{seed: seed, random: rand.New(rand.NewPCG(seed, 7)), net: ringtest.New(seed), databases: map[string]*simDatabase{}}
 	s.limit = 1 + s.random.IntN(4)
-	s.sloth = []int{1, 1, 50}[s.random.IntN(3)]
-	s.unkind = s.random.IntN(3) == 0
-	s.meddled, s.whims = s.random.IntN(3) == 0, []int{0, 3, 12}[s.random.IntN(3)]
+	s.delay = []int{1, 1, 50}[s.random.IntN(3)]
+	s.breaking = s.random.IntN(3) == 0
+	s.administered, s.changes = s.random.IntN(3) == 0, []int{0, 3, 12}[s.random.IntN(3)]
 	if s.random.IntN(4) == 0 {
-		s.net.ResetOneIn, s.unkind = 2000, true
+		s.net.ResetOneIn, s.breaking = 2000, true
 	}
 	s.mode = []pool.Mode{pool.Session, pool.Transaction, pool.Statement}[s.random.IntN(3)]
 	s.mix()
@@ -182,10 +182,10 @@ func (s *sim) Open(_ context.Context, key pool.Key, _ any) (Opened, error) {
 	}
 	fd, peer := s.net.Pair()
 	s.lastPID++
-	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, mean: s.unkind && s.random.IntN(4) == 0}
+	server := &simServer{postgres: newPostgres(s.mode == pool.Session && key.Node == 0), peer: peer, pid: s.lastPID, faulty: s.breaking && s.random.IntN(4) == 0}
 	server.standby, server.postgres.pid, server.node = key.Node != 0, s.lastPID, key.Node
 	if s.herd != nil {
-		s.herd.endow(s, server)
+		s.herd.belongsTo(s, server)
 	}
 	server.database = s.database(key.Target().Database)
 	s.servers = append(s.servers, server)
@@ -257,9 +257,9 @@ func (s *sim) arrive() {
 	fd, peer := s.net.Pair()
 	id := len(s.clients) + 1
 	c := newSimClient(id, peer, s.random, s.mode, s.rounds, s.patient, s.apart)
-	c.unkind, c.came = s.unkind, s.granted
+	c.breaking, c.came = s.breaking, s.granted
 	if s.herd != nil {
-		s.herd.mourner(s, c)
+		s.herd.expectLosses(s, c)
 	}
 	s.clients = append(s.clients, c)
 	target := pool.Target{Database: fmt.Sprint("db", s.random.IntN(2)), User: "u"}
@@ -279,7 +279,7 @@ func (s *sim) step() error {
 	case 0:
 		s.net.Step()
 	case 1:
-		if len(s.jobs) > 0 && s.random.IntN(s.sloth) == 0 {
+		if len(s.jobs) > 0 && s.random.IntN(s.delay) == 0 {
 			i := s.random.IntN(len(s.jobs))
 			job := s.jobs[i]
 			s.jobs = append(s.jobs[:i], s.jobs[i+1:]...)
@@ -308,10 +308,10 @@ func (s *sim) step() error {
 // configuration, publishes the same View, or changes what log-ins rest on through pgherd. Clients only
 // wait because of that.
 func (s *sim) administer() {
-	if !s.meddled {
+	if !s.administered {
 		return
 	}
-	if s.random.IntN(2000) < s.whims {
+	if s.random.IntN(2000) < s.changes {
 		s.granted++
 		s.workers.Doubt()
 	}
@@ -350,7 +350,7 @@ func (s *sim) cancelSometimes(c *simClient) {
 	w.Post(func() { w.cancel(at.Session, c.key, func() { c.cancels-- }) })
 }
 
-// act reads and answers. A mean server sometimes ends or sends nonsense.
+// act reads and answers. A faulty server sometimes ends or sends nonsense.
 func (v *simServer) act(random *rand.Rand) error {
 	if v.over || v.lost {
 		return v.checkFence()
@@ -364,13 +364,13 @@ func (v *simServer) act(random *rand.Rand) error {
 		v.die(random)
 		return nil
 	}
-	if v.mean && random.IntN(60) == 0 {
+	if v.faulty && random.IntN(60) == 0 {
 		switch random.IntN(3) {
 		case 0:
 			v.peer.Reset()
 		case 1:
 			v.out = append(v.out, "nonsense that no server says"...)
-			v.mean = false
+			v.faulty = false
 		case 2:
 			over = true
 		}
@@ -407,7 +407,7 @@ func (s *sim) run() error {
 			if err := s.accounts(); err != nil || s.herd == nil {
 				return err
 			}
-			return s.books()
+			return s.auditRows()
 		}
 	}
 	return fmt.Errorf("not done after %d steps: %s", simPatience, s.state())
