@@ -32,13 +32,13 @@ func TestNumberOfAServer(t *testing.T) {
 		servers bool
 		want    uint32
 	}{
-		"session mode":        {func(w *world) {}, true, 1},
-		"replication":         {func(w *world) { w.set.ServerFirst, w.who.Target.Replication = false, true }, true, 1},
-		"not at log-in":       {func(w *world) { w.set.ServerFirst = false }, true, 77},
-		"another's number":    {func(w *world) { w.known = 1 }, true, 77},
-		"no server":           {func(w *world) {}, false, 77},
-		"servers are shared":  {func(w *world) { *w.set = sharing(pool.Transaction); w.set.ServerFirst = true }, true, 77},
-		"nothing known of it": {func(w *world) { w.template = nil }, true, 1},
+		"session mode":         {func(w *world) {}, true, 1},
+		"replication":          {func(w *world) { w.set.ServerFirst, w.who.Target.Replication = false, true }, true, 1},
+		"not at log-in":        {func(w *world) { w.set.ServerFirst = false }, true, 77},
+		"another's number":     {func(w *world) { w.known = 1 }, true, 77},
+		"no server":            {func(w *world) {}, false, 77},
+		"servers are shared":   {func(w *world) { *w.set = sharing(pool.Transaction); w.set.ServerFirst = true }, true, 77},
+		"no template is known": {func(w *world) { w.template = nil }, true, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -72,9 +72,9 @@ var lostServers = map[string]lostServer{
 	"a read that is answered in part": {
 		asks: simple(read), told: selected[:len(selected)-len(ready)-len(complete("SELECT 1"))],
 		hears: []string{"RowDescription", "DataRow 1", "ErrorResponse ERROR 40001", "ReadyForQuery I"}},
-	"a write":                 {asks: simple(write), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-	"a call":                  {asks: simple("CALL p()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-	"a function nobody knows": {asks: simple("SELECT strange()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a write":             {asks: simple(write), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a call":              {asks: simple("CALL p()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"an unknown function": {asks: simple("SELECT strange()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
 	"a write whose Sync is on its way": {
 		asks: slices.Concat(unnamed(write), syncs), told: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1")),
 		hears: []string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
@@ -131,14 +131,14 @@ var lostServers = map[string]lostServer{
 		asks:  slices.Concat(unnamed(write), wire.AppendFlush(nil), simple("SET work_mem TO 5")),
 		told:  slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1")),
 		hears: []string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-	"a copy that was sent ahead": {
+	"a COPY whose data were sent ahead": {
 		asks:  slices.Concat(simple("COPY t FROM STDIN"), wire.AppendCopyData(nil, "1"), wire.AppendCopyDone(nil)),
 		hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}, then: simple(read), second: []string{"Query " + read}, answers: selected, hears2: selectedText},
 	"a setting behind which a read is sent": {
 		asks: slices.Concat(simple("SET work_mem TO 5"), simple(read)), told: done("SET"), then: simple(read),
 		hears:  []string{"CommandComplete SET", "ReadyForQuery I", "ErrorResponse ERROR 40001", "ReadyForQuery I"},
 		second: []string{"Query SET \"work_mem\" TO '5';", "Query " + read}, answers: append(done("SET"), selected...), hears2: selectedText},
-	"a notice that the server ends": {
+	"a notice that the server is ending": {
 		asks: simple(read), told: dying, second: []string{"Query " + read}, answers: selected, hears2: selectedText},
 	"a write that looks like a read": { // the statement described last is not the one executed
 		before: [][]byte{slices.Concat(wire.AppendParse(nil, "w", write, nil), wire.AppendParse(nil, "r", read, nil), syncs),

@@ -31,8 +31,8 @@ func TestPromiseIsKept(t *testing.T) {
 		column uint32
 		want   []string
 	}{
-		"as it was": {int4, []string{"BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"}},
-		"changed":   {float4, []string{"ErrorResponse ERROR 0A000", "ReadyForQuery I"}},
+		"the same type": {int4, []string{"BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"}},
+		"changed":       {float4, []string{"ErrorResponse ERROR 0A000", "ReadyForQuery I"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := sharingWorld(t, 2)

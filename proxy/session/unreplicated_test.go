@@ -31,7 +31,7 @@ func TestUnreplicatedCommit(t *testing.T) {
 			[]string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", notice, refused, "ReadyForQuery I"}},
 		"a COMMIT of the extended protocol": {slices.Concat(write("COMMIT"), syncs), slices.Concat(bound, noReplication, complete("COMMIT"), ready),
 			[]string{"ParseComplete", "BindComplete", notice, refused, "ReadyForQuery I"}},
-		"with more behind it": {slices.Concat(write("COMMIT"), write("SELECT 1"), syncs),
+		"with another statement after it": {slices.Concat(write("COMMIT"), write("SELECT 1"), syncs),
 			slices.Concat(bound, noReplication, complete("COMMIT"), bound, complete("SELECT 1"), ready),
 			[]string{"ParseComplete", "BindComplete", notice, "CommandComplete COMMIT", "ParseComplete", "BindComplete", "CommandComplete SELECT 1", refused, "ReadyForQuery I"}},
 	} {

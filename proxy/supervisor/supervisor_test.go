@@ -385,8 +385,8 @@ func TestViewOf(t *testing.T) {
 	}
 }
 
-// TestWaits checks that a wait that lasts is logged, once, and that one is not that ends by
-// itself.
+// TestWaits checks that a wait that lasts is logged once, and that a wait that soon ends is not
+// logged.
 func TestWaits(t *testing.T) {
 	var log strings.Builder
 	now := time.Duration(0)

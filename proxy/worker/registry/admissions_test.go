@@ -62,23 +62,23 @@ func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 func TestWhatChangesIsOver(t *testing.T) {
 	f := pool.Finding{Whose: "1/2", State: "x", Loaded: "7"}
 	for name, change := range map[string]func(a *Admissions) *pool.Admission{
-		"a new server says so": func(a *Admissions) *pool.Admission {
+		"a new server reports another state": func(a *Admissions) *pool.Admission {
 			on, _ := a.Opened(appTarget, pool.Finding{Whose: "1/2", State: "y", Loaded: "7"}, a.at(1))
 			return on
 		},
-		"the name is another role's": func(a *Admissions) *pool.Admission {
+		"another role has the name": func(a *Admissions) *pool.Admission {
 			on, _ := a.Opened(appTarget, pool.Finding{Whose: "3/2", State: "x", Loaded: "7"}, a.at(1))
 			return on
 		},
-		"the configuration was read anew": func(a *Admissions) *pool.Admission {
+		"the configuration was read again": func(a *Admissions) *pool.Admission {
 			on, _ := a.Opened(appTarget, pool.Finding{Whose: "1/2", State: "x", Loaded: "8"}, a.at(1))
 			return on
 		},
-		"an old server says so": func(a *Admissions) *pool.Admission {
+		"an old server reports another state": func(a *Admissions) *pool.Admission {
 			on, _ := a.Asked(appTarget, pool.Finding{}, false, a.at(1))
 			return on
 		},
-		"an old server has read it anew": func(a *Admissions) *pool.Admission { on, _ := a.Asked(appTarget, f, true, a.at(1)); return on },
+		"an old server has read the configuration again": func(a *Admissions) *pool.Admission { on, _ := a.Asked(appTarget, f, true, a.at(1)); return on },
 	} {
 		var a Admissions
 		on, _ := a.Opened(appTarget, f, a.at(0))
