@@ -17,20 +17,20 @@ import (
 //
 //	case NAME                 begins a case
 //	> Parse                   a request was sent to the server on the client's behalf
-//	> Query swallow           pgherd sent one of its own
-//	> Sync x3                 three of them
+//	> Query swallow           pgherd sent a request of its own
+//	> Sync x3                 three such requests
 //	local "x" now             pgherd has an answer of its own: nothing is owed, it is sent
-//	local "x" later           it waits for its turn
-//	local "x" dropped         the server would skip the request, so nobody answers
-//	beside "x" later          as local, of words that come before the next request's reply
-//	< ParseComplete forward   a whole reply came, and whose it is: forward or swallow
-//	< BindComplete violation  it may not come now
+//	local "x" later           the answer waits for its turn
+//	local "x" dropped         the server would skip the request, so pgherd does not answer it
+//	beside "x" later          as local, for an answer that comes before the next request's reply
+//	< ParseComplete forward   a whole reply came, which is forwarded or swallowed
+//	< BindComplete violation  this reply may not come now
 //	answer "x"                the turn of that answer has come, right after this reply
 //	state: owed 2, skipping   exactly this is still owed; "empty" is nothing (I2)
 //	coming, not coming        replies will come without another request, or not
-//	full, not full            the client is not read any more, or is
+//	full, not full            the client is no longer read, or is read
 //	within, not within        a transaction may be open that a Sync would end, or none
-const traceGuide = "see traceGuide in expect_test.go"
+const traceGuide = "see traceGuide in trace_test.go"
 
 // play is one case being played.
 type play struct {

@@ -166,7 +166,7 @@ func TestProberSlowNode(t *testing.T) {
 }
 
 // TestProberLogsOnce checks that the log says once that a node is unreachable, and says it again
-// when the node fails anew.
+// when the node fails again.
 func TestProberLogsOnce(t *testing.T) {
 	a := &answers{found: found("0 primary 5"), errs: map[int]error{1: errors.New("connection refused")}}
 	p, views, log := newProber(t)

@@ -13,18 +13,18 @@ import (
 // A scenario in testdata/home is a list of lines. Indented lines are what the allocator wants done because of the
 // line above them, in order:
 //
-//	case NAME                     begins anew
-//	limits node=2 db=1 user=3     no limit where none is given
+//	case NAME                     begins a case, with an empty allocator
+//	limits node=2 db=1 user=3     where none is given there is no limit
 //	ask w0 s1 1/app/alice         session 1 of worker 0 wants a server of node 1
-//	  open w0 for s1              worker 0 opens one
-//	  move w1 to w0 s1            worker 1 gives an idle one to that session
-//	  evict w1 1/app/bob          worker 1 closes an idle one
-//	again w0 s1                   the move found none: back to its old place
-//	withdraw w0 s1                it no longer waits
-//	spare w1 1/app/alice          worker 1 has an idle one
-//	gone 1/app/alice              one was closed, or could not be opened
-//	kept 1/app/alice              an evict found none
-//	reserve 1/app/alice           room for one more, for nobody: yes or no
+//	  open w0 for s1              worker 0 opens a server
+//	  move w1 to w0 s1            worker 1 moves an idle server to that session
+//	  evict w1 1/app/bob          worker 1 closes an idle server
+//	again w0 s1                   the move found no server, so the ticket returns to its old place
+//	withdraw w0 s1                this session no longer waits
+//	spare w1 1/app/alice          worker 1 has an idle server
+//	gone 1/app/alice              a server was closed, or could not be opened
+//	kept 1/app/alice              an evict found no server
+//	reserve 1/app/alice           whether one more may be opened, for no session: yes or no
 //	state: open 2, waiting 1, spares 0
 func TestHomeScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/home/*.txt")

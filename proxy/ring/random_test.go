@@ -10,7 +10,7 @@ import (
 )
 
 // chaos does random things to a few sockets on two loops, and checks the results: every byte arrives once and
-// in order, a Buf that is held keeps its bytes, a closed Conn calls nobody, and all buffers come back.
+// in order, a Buf that is held keeps its bytes, a closed Conn does not call its owner, and all buffers come back.
 type chaos struct {
 	t     *testing.T
 	w     world
