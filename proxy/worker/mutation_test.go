@@ -181,6 +181,12 @@ var ofFailover = []broken{
 		"s.dropping = s.dropping || !s.requests.cut.Between()", "_ = s.dropping"},
 }
 
+// ofBlocks are noticed when clients do little else than read and write in blocks.
+var ofBlocks = []broken{
+	{"a block that has written begins anew", "../session", "placement.notePlaced", "s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)", "_ = s.readsHere"},
+	{"a block that begins anew is not begun", "../session", "transaction.renew", "t.begun, t.begunAt = begun, at", "_, _ = begun, at"},
+}
+
 // mutationSeeds is the number of seeds of which at least one must notice a mutation.
 const mutationSeeds = "6000"
 
@@ -191,11 +197,12 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, ofMeaning, "-sim.only=meaning")
 	findBroken(t, ofStatements, "-sim.only=statements")
 	findBroken(t, ofFailover, "-sim.only=failover")
+	findBroken(t, ofBlocks, "-sim.only=blocks")
 }
 
 // TestPlacesToBreak fails at once if the code that a mutation replaces has moved.
 func TestPlacesToBreak(t *testing.T) {
-	for _, m := range slices.Concat(mutations, ofDefinitions, ofSettings, ofMeaning, ofStatements, ofFailover) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofSettings, ofMeaning, ofStatements, ofFailover, ofBlocks) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }

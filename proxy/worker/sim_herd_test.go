@@ -40,6 +40,9 @@ func (s *sim) loses() {
 	if s.herd.pins {
 		s.rounds = append(s.rounds, simPins...)
 	}
+	if *simOnly == "blocks" {
+		s.mode, s.patient, s.rounds = pool.Transaction, true, simBlocks
+	}
 }
 
 // belongsTo makes a server one of its node, which may end at any moment.

@@ -384,3 +384,17 @@ func rowOf(id, n, k int) int {
 	row, _ := strconv.Atoi(fmt.Sprintf("%d%05d%d", id, n, k))
 	return row
 }
+
+// simBlocks are blocks of reads and writes, and little else.
+var simBlocks = []simRound{
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%8) },
+	func(id, n int) []byte { return simple(id, "ROWS", n%8) },
+	func(id, n int) []byte { return wire.AppendSync(extended(id, "ROWS", n%8)) },
+	func(id, n int) []byte { return write(id, n, 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return simple(id, "LOCAL", n%3) },
+	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+}

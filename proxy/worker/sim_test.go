@@ -25,7 +25,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
-	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: definitions, failover, meaning, settings or statements")
+	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: blocks, definitions, failover, meaning, settings or statements")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -123,7 +123,7 @@ func newSim(seed uint64) *sim {
 // mix chooses what clients do.
 func (s *sim) mix() {
 	s.rounds = simRounds
-	if *simOnly == "failover" || *simOnly == "" && s.seed%4 == 0 {
+	if *simOnly == "failover" || *simOnly == "blocks" || *simOnly == "" && s.seed%4 == 0 {
 		s.herd = &simHerd{alive: [2]bool{true, true}}
 	}
 	switch s.random.IntN(8) { // rare mixtures of requests are run often, so that they meet
