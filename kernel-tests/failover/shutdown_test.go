@@ -34,18 +34,27 @@ func TestPrimaryIsStopped(t *testing.T) {
 }
 
 // TestPrimaryIsRestarted restarts the primary within restart_grace. It stays the primary, and clients stay connected.
+// While it is stopped, every session can read.
 func TestPrimaryIsRestarted(t *testing.T) {
 	for _, mode := range []string{"transaction", "session"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, "pool_mode = "+mode, "restart_grace = 60")
+			w := start(t, "pool_mode = "+mode, "restart_grace = 60", "load_balance_mode = on")
 			w.allUp()
 			idle, inside, writing := w.connect(), w.connect(), w.writes(4)
+			var readers []*pgconn.PgConn
+			for range 8 {
+				readers = append(readers, w.connect())
+				w.ask(readers[len(readers)-1], "SELECT count(*) FROM ledger") // a log-in is confirmed by the primary
+			}
 			w.ask(idle, "SET work_mem = '7MB'")
 			w.ask(inside, "BEGIN")
 			w.ask(inside, "INSERT INTO ledger VALUES (77)")
 			sleepUntilWritten(w)
 			w.must(w.herd.Shutdown(0))
+			for _, reader := range readers {
+				w.ask(reader, "SELECT count(*) FROM ledger")
+			}
 			w.must(w.herd.Restart(w.ctx, 0))
 			w.writesAgain(w.connect())
 			w.stays(idle)

@@ -39,6 +39,9 @@ func (s *serving) checkOutPrimary() error {
 			return err
 		}
 		s.partAfter(err)
+		if s.roams && s.unanswered() {
+			return errRoams
+		}
 		if err := s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain))); err != nil {
 			return err
 		}
@@ -66,9 +69,15 @@ func (s *serving) partAfter(err error) {
 	}
 }
 
-// errRoams ends a read's wait for the primary, because there is none any more: a standby may
-// answer it.
+// errRoams ends a read's wait for the primary, because there is none any more, or it does not
+// answer: a standby may answer the read.
 var errRoams = errors.New("get server: there is no primary now")
+
+// unanswered says that nobody answers as the primary, as far as is known.
+func (s *serving) unanswered() bool {
+	primary := s.loop.Nodes().Primary()
+	return primary == nil || primary.Probed && !primary.Reachable
+}
 
 // transient says that an error is of a node that is lost, or starts or stops: another try may
 // meet another primary, or the same one again.

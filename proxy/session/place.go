@@ -321,8 +321,8 @@ func (s *placement) obtain(d route.Decision) error {
 
 // awaitNodes waits a little for a node to come up.
 func (s *placement) awaitNodes(deadline time.Time) error {
-	if over(deadline, s.loop.Now()) {
-		return s.awaitPrimary(deadline)
+	if over(deadline, s.loop.Now()) && s.unanswered() {
+		return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
 	}
 	before := s.state
 	s.enter(WaitServer)

@@ -349,6 +349,37 @@ func TestReadsGoOnWithoutAPrimary(t *testing.T) {
 	w.nodesAsked(0, 1, 1)
 }
 
+// TestReadsNeedNotWaitForARestart checks that a read for which the primary was chosen goes to a
+// standby if the primary does not answer, though it may be restarted and stays the primary. If no
+// standby can be had either, the read fails after failover_wait_timeout.
+func TestReadsNeedNotWaitForARestart(t *testing.T) {
+	stopped := nodes.Node{Role: nodes.Primary, Status: nodes.Up, Probed: true}
+	refused := &wire.Fault{Severity: "FATAL", Code: "08001", Message: "refused"}
+	for _, standby := range []bool{true, false} {
+		w, s := routedWorld(t, pool.Transaction, 1)
+		w.set.FailoverWait = 30 * time.Second
+		w.view.Nodes[0].Weight, w.view.Nodes[1].Weight = 1, 0
+		w.free = nil
+		w.greeted(w.sends(simple(read)))
+		w.then(w.is(WaitServer), func() {
+			if w.view = (&nodes.View{Nodes: []nodes.Node{stopped}}); standby {
+				w.view.Nodes = append(w.view.Nodes, nodes.Node{Index: 1, Role: nodes.Standby, Status: nodes.Up, Weight: 1})
+			}
+		}, w.refuses(refused))
+		if standby {
+			w.then(w.is(WaitServer), w.grants(s[0]))
+			w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+			w.then(w.told(1, selectedText...), w.sends(terminate))
+		} else {
+			w.then(w.refuses(refused))
+			w.then(w.passes(time.Minute))
+			w.then(w.refuses(refused))
+			w.then(w.told(0, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.sends(terminate))
+		}
+		w.run()
+	}
+}
+
 // TestReadsFindTheLastStandby checks that a read whose standby is lost, too, goes to the next one, though there is no primary, and
 // that it fails if no node comes up.
 func TestReadsFindTheLastStandby(t *testing.T) {
