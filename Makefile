@@ -31,8 +31,11 @@ CHECK := $(GO) test -timeout 10m
 # the parser is 200,000 lines of C that need not be compiled a second time for it.
 WITHOUT_RACE := pgherd/proxy/ring pgherd/proxy/query
 C_COMPILER   := gcc=gcc /usr/include/stdlib.h=libc6-dev
-# These start PostgreSQL and run after the unit tests, as steps of their own.
-WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\)
+# Of one version, so that what it makes can be compared with what is committed.
+BPF_COMPILER := clang-14=clang-14 llvm-strip-14=llvm-14
+NETWORK      := ip=iproute2 setpriv=util-linux findmnt=util-linux
+# These start PostgreSQL, or need a compiler for BPF, and run after the unit tests, as steps of their own.
+WITH_SERVERS := pgherd/\(kernel-tests/\|bench$$\|bpf/generated$$\)
 # A test that builds the code again and again, each time with another fault in it, needs
 # minutes. Its name ends so, and `make check` leaves it out; `make test` runs it once.
 MUTATIONS := BrokenOnPurpose$$
@@ -41,7 +44,7 @@ COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo check test test-versions lint generate bench test-kernel
-.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-newest test-bench
+.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-generated test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -55,7 +58,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-generated test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 check: lint check-unit check-simulation check-server ## before every commit: a part of test; under 5 minutes on 2 cores
@@ -146,6 +149,16 @@ test-failover: go-version
 	@.ci/need $(POSTGRES)
 	$(TEST) ./kernel-tests/failover
 
+test-observe: go-version
+	@echo '== observe: connections are counted, and cut, with BPF and without'
+	@.ci/need $(POSTGRES) $(NETWORK)
+	$(TEST) ./kernel-tests/observe
+
+test-generated: go-version
+	@echo '== generated: BPF programs are what their source makes'
+	@.ci/need $(BPF_COMPILER)
+	$(TEST) ./bpf/generated
+
 # Beside Debian's PostgreSQL, which all else runs on.
 test-newest: go-version ## a part of the tests on the newest PostgreSQL
 	@echo '== newest: a part of differential, leaks, routing, roles, drivers and the first hour on PostgreSQL $(NEWEST)'
@@ -163,6 +176,7 @@ test-bench: go-version
 	$(TEST) ./bench
 
 generate: go-version ## run go generate everywhere
+	@.ci/need $(BPF_COMPILER)
 	$(GO) generate ./...
 
 bench: build ## how fast is it beside its peers; ARGS='-run REGEX -rounds N -quick', see docs/performance.md
