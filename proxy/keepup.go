@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	if !mayFailOver(c) {
 		return nil
 	}
-	access := accessOf(c)
+	access := p.accessOf(c)
 	if why := p.hindrance(ctx, c, executor.New(access)); why != "" {
 		p.log.Error("failover is off: "+why, "hint", "Grant that to sr_check_user, or set failover_mode = off.")
 		return nil
@@ -190,7 +191,9 @@ func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
 	return a.Executor.HandOver(ctx, n, upstream, name)
 }
 
-func accessOf(c *config.Config) nodesql.Access {
+func (p *Proxy) accessOf(c *config.Config) nodesql.Access {
 	return nodesql.Access{User: c.Streaming.User, Password: string(c.Streaming.Password), Database: c.Streaming.Database,
-		SSLMode: c.ServerTLS.Mode, Control: setUserTimeout(c.TCP.UserTimeout)}
+		SSLMode: c.ServerTLS.Mode, Control: func(n *nodes.Node, network, address string, raw syscall.RawConn) error {
+			return p.network.dialing(c, n.Index, n.Host, n.Port)(network, address, raw)
+		}}
 }

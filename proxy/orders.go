@@ -39,7 +39,7 @@ func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
 	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
 		return p.order(ctx, failover.Command{Kind: failover.DrainTo, Node: node, By: by, Reason: "an operator wants a switchover"})
 	}
-	if err := executor.New(accessOf(p.config.Load())).Checkpoint(ctx, primary); err != nil { // or everybody waits for it later
+	if err := executor.New(p.accessOf(p.config.Load())).Checkpoint(ctx, primary); err != nil { // or everybody waits for it later
 		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
 	}
 	ctx, cancel := context.WithTimeout(ctx, switchLimit)
@@ -95,7 +95,7 @@ type recoveryActs struct{ p *Proxy }
 // as runs SQL as recovery_user, with the configuration of now.
 func (a recoveryActs) as() *executor.Executor {
 	c := a.p.config.Load()
-	access := accessOf(c)
+	access := a.p.accessOf(c)
 	if c.Recovery.User != "" {
 		access.User, access.Password = c.Recovery.User, string(c.Recovery.Password)
 	}
@@ -113,7 +113,7 @@ func (a recoveryActs) CopyProgress(ctx context.Context, n *nodes.Node) int {
 
 func (a recoveryActs) Answers(ctx context.Context, node int) bool {
 	n := dataOf(a.p.config.Load(), node).Node
-	conn, err := nodesql.Dial(ctx, accessOf(a.p.config.Load()), &n)
+	conn, err := nodesql.Dial(ctx, a.p.accessOf(a.p.config.Load()), &n)
 	if err == nil {
 		conn.Close()
 	}

@@ -62,16 +62,14 @@ type Proxy struct {
 	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
 	supervisor *supervisor.Supervisor
 	recovery   *recovery.Recovery
-	scripted   *scripted       // nil: no supervisor
+	scripted   *scripted // nil: no supervisor
+	network    network
 	control    *control.Server // nil: there is no folder for its socket
 	chaser     *health.Chaser
-	// What all sessions know of SQL, and of the databases in which they use it.
-	statements *query.Cache
-	memory     session.Memory // of all clients
-	catalogs   *catalog.Shared
-	lines      *querylog.Writer
-	events     events.Ring // keeps what it is told for SHOW POOL_EVENTS
-	adopted    atomic.Uint64
+	shared
+	lines   *querylog.Writer
+	events  events.Ring // keeps what it is told for SHOW POOL_EVENTS
+	adopted atomic.Uint64
 
 	draining sync.Mutex
 	mode     string // of the drain; "" while it serves
@@ -80,11 +78,19 @@ type Proxy struct {
 	failure  error // why it ended by itself
 }
 
+// shared is what all sessions have in common: what they know of SQL, and of the databases in which
+// they use it.
+type shared struct {
+	statements *query.Cache
+	memory     session.Memory // of all clients
+	catalogs   *catalog.Shared
+}
+
 // Start begins to serve: when it returns, clients are accepted. The version is for SHOW
 // POOL_VERSION.
-func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (*Proxy, error) {
+func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (_ *Proxy, err error) {
 	p := &Proxy{version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
-		statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}
+		shared: shared{statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}}
 	p.log = p.events.Keep(log)
 	go query.Warm()
 	p.config.Store(c)
@@ -94,6 +100,14 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	if err != nil {
 		return nil, errors.Join(err, checkListen(ctx, c))
 	}
+	if err := p.network.watch(c); err != nil { // before the first socket
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.network.close())
+		}
+	}()
 	// Clients that connect from now on wait in the kernel's queue.
 	listeners, err := login.Listen(ctx, listenSettingsOf(c))
 	if err != nil {
@@ -125,7 +139,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 
 // ask starts the probes of the nodes, the first of them now.
 func (p *Proxy) ask(ctx context.Context, c *config.Config) {
-	s := healthSettings(c)
+	s := p.healthSettings(c)
 	p.prober.Configure(s)
 	p.chaser.Configure(s)
 	if p.supervisor != nil {
@@ -178,7 +192,7 @@ func (p *Proxy) report(ctx context.Context) {
 		return
 	}
 	p.log.Info(engineOf(views, cores))
-	for _, f := range views[0].Features {
+	for _, f := range p.features(views) {
 		if !f.Used && f.Reason != "" {
 			p.log.Info("kernel feature is not used", "feature", f.Name, "reason", f.Reason, "min_version", f.MinVersion)
 		}
@@ -211,6 +225,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 		return err
 	}
 	p.config.Store(c)
+	p.network.forget(c)
 	p.connect.Configure(made.connect)
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
@@ -302,6 +317,9 @@ func (p *Proxy) end() {
 	p.users.Load().Close()
 	p.workers.Stop()
 	p.lines.Close()
+	if err := p.network.close(); err != nil {
+		p.log.Warn("stop watching connections", "error", err)
+	}
 	close(p.over)
 }
 

@@ -52,7 +52,7 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 			MaxClients: c.Limits.Clients, MaxLogins: c.Limits.AddressLogins,
 			Failures:       login.FailureRule{Limit: c.Limits.AddressFailures, Window: c.Limits.FailureWindow},
 			LogConnections: c.Log.Connections, LogDisconnections: c.Log.Disconnections},
-		connect: connectSettingsOf(c, &n),
+		connect: connectSettingsOf(c, &n, &p.network),
 	}, nil
 }
 
@@ -90,13 +90,13 @@ func (p *Proxy) role(index int) nodes.Role {
 	return nodes.Unknown
 }
 
-func connectSettingsOf(c *config.Config, found *named) *connect.Settings {
+func connectSettingsOf(c *config.Config, found *named, w *network) *connect.Settings {
 	s := &connect.Settings{Nodes: map[int]connect.Address{}, Learns: true, LoginTimeout: c.Pool.NodeConnectLimit, KeepAlive: keepAlive(c),
-		Control: setUserTimeout(c.TCP.UserTimeout), Binding: c.ServerTLS.ChannelBinding, Passwd: found.policy.Passwd, Lookup: found.policy.Lookup}
+		Binding: c.ServerTLS.ChannelBinding, Passwd: found.policy.Passwd, Lookup: found.policy.Lookup}
 	for _, n := range c.Nodes {
 		network, address := n.Address()
 		s.Nodes[n.Index] = connect.Address{Name: fmt.Sprintf("node %d (%s:%d)", n.Index, n.Host, n.Port),
-			Network: network, Address: address, TLS: found.nodes[n.Index], Timeout: n.ConnectTimeout}
+			Network: network, Address: address, TLS: found.nodes[n.Index], Timeout: n.ConnectTimeout, Control: w.dialing(c, n.Index, n.Host, n.Port)}
 	}
 	return s
 }
@@ -166,7 +166,7 @@ func harmless(patterns []string) func(schema, name string) bool {
 }
 
 // healthSettings has nodes asked if there is a user to ask as.
-func healthSettings(c *config.Config) *health.Settings {
+func (p *Proxy) healthSettings(c *config.Config) *health.Settings {
 	s := &health.Settings{Period: c.Streaming.Period, Retry: time.Second, Timeout: probeTimeout}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
@@ -180,7 +180,7 @@ func healthSettings(c *config.Config) *health.Settings {
 		}
 	}
 	if asksNodes(c) {
-		access := accessOf(c)
+		access := p.accessOf(c)
 		asks := health.NewSQL(access)
 		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(access)
 	}

@@ -42,17 +42,23 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 			s.Clients[i].ReadNode = primary.Index
 		}
 	}
-	if len(views) > 0 {
-		for _, f := range views[0].Features {
-			s.Features = append(s.Features, status.Feature(f))
-		}
-	}
+	s.Features = p.features(views)
 	addPools(s, views, func(database string) bool {
 		_, paused := p.workers.Paused(database)
 		return paused
 	})
 	slices.SortFunc(s.Clients, func(a, b status.Client) int { return cmp.Compare(a.PID, b.PID) })
 	return s, nil
+}
+
+// features are what is used of the kernel, and why not more.
+func (p *Proxy) features(views []worker.View) (all []status.Feature) {
+	if len(views) > 0 {
+		for _, f := range views[0].Features {
+			all = append(all, status.Feature(f))
+		}
+	}
+	return append(all, p.network.feature)
 }
 
 // The workers carry out admin's commands.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -38,8 +39,7 @@ const cgroupName = "pgherd"
 
 // Settings of an Observer.
 type Settings struct {
-	Port int        // where clients connect; all other connections are to nodes
-	Tell func(Sign) // is told signs, one at a time; it must be quick, or signs are lost
+	Port int // where clients connect; all other connections are to nodes
 }
 
 // Observer watches until it is closed. Any goroutine may use it.
@@ -49,7 +49,7 @@ type Observer struct {
 	objects observeObjects
 	link    link.Link
 	signs   *ringbuf.Reader
-	over    chan struct{}
+	reading sync.WaitGroup
 }
 
 // Start puts the process into a cgroup of its own, and watches it. A *bpf.Unavailable says what of
@@ -61,7 +61,7 @@ func Start(s Settings) (*Observer, error) {
 	if err := bpf.Require(bpf.Sockops, bpf.RingBuffer); err != nil {
 		return nil, err
 	}
-	o := &Observer{port: uint16(s.Port), over: make(chan struct{})}
+	o := &Observer{port: uint16(s.Port)}
 	if err := o.load(); err != nil {
 		return nil, unavailable("load program", err)
 	}
@@ -72,7 +72,6 @@ func Start(s Settings) (*Observer, error) {
 	if err := o.attach(); err != nil {
 		return nil, errors.Join(unavailable("attach program", err), o.cgroup.Leave(), o.objects.Close())
 	}
-	go o.read(s.Tell)
 	return o, nil
 }
 
@@ -105,16 +104,18 @@ func (o *Observer) attach() (err error) {
 // Close stops watching, and takes the process out of the cgroup. It may be called twice.
 func (o *Observer) Close() error {
 	err := errors.Join(o.link.Close(), o.signs.Close())
-	<-o.over
+	o.reading.Wait()
 	return errors.Join(err, o.objects.Close(), o.cgroup.Leave())
 }
 
 // tellWithin bounds one wait for a sign, so that the reader notices its end whatever happens.
 const tellWithin = time.Minute
 
-// read tells signs until the reader is closed.
+// Tell has signs told from now on, one at a time, until Close; it is called once at most. What it
+// is given must be quick, or signs are lost.
+func (o *Observer) Tell(tell func(Sign)) { o.reading.Go(func() { o.read(tell) }) }
+
 func (o *Observer) read(tell func(Sign)) {
-	defer close(o.over)
 	var r ringbuf.Record
 	for {
 		o.signs.SetDeadline(time.Now().Add(tellWithin))

@@ -32,7 +32,7 @@ func watch(t *testing.T) *watched {
 		t.Fatal(err)
 	}
 	w := &watched{port: port, signs: make(chan observe.Sign, 1000)}
-	w.Observer, err = observe.Start(observe.Settings{Port: port, Tell: func(s observe.Sign) { w.signs <- s }})
+	w.Observer, err = observe.Start(observe.Settings{Port: port})
 	if !permitted(t) {
 		u, _ := errors.AsType[*bpf.Unavailable](err)
 		if u == nil || u.Feature == "" || u.MinVersion == "" || u.Err == nil {
@@ -44,6 +44,7 @@ func watch(t *testing.T) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Tell(func(s observe.Sign) { w.signs <- s })
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)

@@ -18,6 +18,8 @@ import (
 // Source collects a State. It may block until the context ends.
 type Source interface {
 	State(ctx context.Context) (*status.State, error)
+	// Network is nil if the kernel may not be asked.
+	Network(ctx context.Context) (*status.Network, error)
 }
 
 // Control acts on pools. The database "" stands for all of them.
@@ -67,6 +69,7 @@ type command struct {
 	doc     string
 	columns []string
 	rows    func(s *status.State, asker uint32) [][]string
+	network bool // rows need State.Network
 	ofNode  bool // it acts on a node, whose number it is given
 	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
@@ -87,6 +90,7 @@ var table = []*command{
 	&showPoolEvents,
 	&showHealthCheckStats,
 	&showPoolRecovery,
+	&showPoolNetwork,
 	&showHelp,
 	&pause,
 	&resume,
@@ -210,6 +214,11 @@ func (c Command) Run(asker *Asker) ([][]string, error) {
 	state, err := c.commands.Source.State(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if c.network {
+		if state.Network, err = c.commands.Source.Network(ctx); err != nil {
+			return nil, err
+		}
 	}
 	state.Config = c.commands.Config()
 	return c.rows(state, asker.PID), nil

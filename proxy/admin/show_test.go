@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	commandline "flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -42,6 +43,7 @@ func fixed() *status.State {
 		{Index: 3, Host: "db3", Port: 5435, Weight: 1, Status: nodes.Quarantine, Why: "its timeline 3 is older than the herd's 4", Role: nodes.Unknown},
 		{Index: 4, Host: "db4", Port: 5436, Status: nodes.Waiting},
 	}}
+	s.Network = fixedNetwork()
 	s.Recovery = &status.Recovery{Node: 2, By: "alice", Step: "failed", Percent: 37, Began: at("10:00:00"), Ended: at("10:01:02"),
 		FailedStep: "1st stage", Why: "no space left on device"}
 	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
@@ -87,6 +89,18 @@ func fixed() *status.State {
 	return s
 }
 
+func fixedNetwork() *status.Network {
+	n := &status.Network{Nodes: []status.Connections{
+		{Node: 0, Host: "10.0.0.1", Port: 5432, Live: 3, Opened: 18446744073709551615, Closed: 4, Failed: 5, Aborted: 6, Received: 7, Sent: 8,
+			RTT: 1234567 * time.Nanosecond, Retransmits: 9, Timeouts: 10},
+		{Node: 1, Host: "/run/postgresql", Port: 5433},
+	}}
+	for i := range clientsShown + 1 {
+		n.Clients = append(n.Clients, status.Connections{Node: -1, Host: fmt.Sprint("10.1.0.", i), Live: 1, Opened: 1, RTT: 50 * time.Microsecond})
+	}
+	return n
+}
+
 type source struct {
 	state *status.State
 	err   error
@@ -97,6 +111,10 @@ func (s source) State(ctx context.Context) (*status.State, error) {
 		return nil, errors.New("the state was collected without a deadline")
 	}
 	return s.state, s.err
+}
+
+func (s source) Network(context.Context) (*status.Network, error) {
+	return s.state.Network, s.err
 }
 
 // TestShow compares the answer of every command, for a fixed state, with testdata/NAME.golden. That has one

@@ -128,6 +128,7 @@ type Engine struct {
 	IO      string // auto, io_uring or epoll
 	Workers int    // 0 = half the cores
 	Stream  bool   // long results are received in large pieces
+	BPF     string // auto, on or off
 }
 
 // Pool says what happens to server connections between clients.

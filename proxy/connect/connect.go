@@ -26,7 +26,8 @@ type Address struct {
 	Network string // "tcp" or "unix"
 	Address string // as net.Dial wants it
 	TLS     *certs.Node
-	Timeout time.Duration // connect_timeout, for the whole of an opening or a cancel; 0: no timeout of its own
+	Control func(network, address string, raw syscall.RawConn) error // called for a socket before it connects; may be nil
+	Timeout time.Duration                                            // connect_timeout, for the whole of an opening or a cancel; 0: no timeout of its own
 }
 
 // Settings are how servers are opened: an immutable snapshot.
@@ -34,9 +35,8 @@ type Settings struct {
 	Nodes        map[int]Address
 	LoginTimeout time.Duration // for the whole of an opening or a cancel, where the node has no timeout of its own; 0: none
 	KeepAlive    net.KeepAliveConfig
-	Control      func(network, address string, raw syscall.RawConn) error // called for a socket before it connects; may be nil
-	Binding      string                                                   // server_channel_binding
-	Learns       bool                                                     // asks servers for their timeouts
+	Binding      string // server_channel_binding
+	Learns       bool   // asks servers for their timeouts
 	Passwd       *auth.Passwd
 	Lookup       *auth.Lookup // called for a password that a server refuses; may be nil
 }

@@ -33,7 +33,7 @@ func (s *Settings) dial(ctx context.Context, node int) (*link, error) {
 	if !known {
 		return nil, unreachable(fmt.Sprintf("node %d", node), errors.New("there is no such node"))
 	}
-	d := net.Dialer{Timeout: at.Timeout, KeepAliveConfig: s.KeepAlive, Control: s.Control}
+	d := net.Dialer{Timeout: at.Timeout, KeepAliveConfig: s.KeepAlive, Control: at.Control}
 	socket, err := d.DialContext(ctx, at.Network, at.Address)
 	if err != nil {
 		return nil, unreachable(at.Name, err)

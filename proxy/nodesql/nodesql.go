@@ -21,8 +21,8 @@ import (
 type Access struct {
 	User, Password, Database string
 	SSLMode                  string // as libpq's
-	// Control prepares a socket before it connects; nil: nothing is to be done.
-	Control func(network, address string, raw syscall.RawConn) error
+	// Control prepares a socket before it connects to a node; nil: nothing is to be done.
+	Control func(n *nodes.Node, network, address string, raw syscall.RawConn) error
 }
 
 // Conn is a connection to a node. One goroutine at a time uses it.
@@ -39,7 +39,10 @@ func Dial(ctx context.Context, a Access, n *nodes.Node) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Control: a.Control}
+	dialer := net.Dialer{}
+	if a.Control != nil {
+		dialer.Control = func(network, address string, raw syscall.RawConn) error { return a.Control(n, network, address, raw) }
+	}
 	config.DialFunc = dialer.DialContext
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {

@@ -26,6 +26,7 @@ type State struct {
 	Pools    []Pool
 	Sent     []metrics.Statements // by a node's index
 	Events   []events.Event       // the oldest first
+	Network  *Network             // only where it is asked for, because it costs; nil: or nothing is known
 	Recovery *Recovery            // that runs, or the last one; nil: there was none
 	// DelayByTime says that delay_threshold_by_time applies to standbys.
 	DelayByTime bool
@@ -44,6 +45,25 @@ type Recovery struct {
 	Ended      time.Time // zero: it runs
 	FailedStep string
 	Why        string // it failed
+}
+
+// Network is the TCP connections of pgherd, as the kernel sees them.
+type Network struct {
+	Nodes   []Connections // one for each node, by its index
+	Clients []Connections // one for each address, the most traffic first
+}
+
+// Connections are those with one side, since the start.
+type Connections struct {
+	Node                  int // -1: a client
+	Host                  string
+	Port                  int
+	Live, Opened, Closed  uint64
+	Failed                uint64 // could not be opened
+	Aborted               uint64 // of those closed: without a goodbye
+	Received, Sent        uint64 // bytes
+	RTT                   time.Duration
+	Retransmits, Timeouts uint64
 }
 
 // Worker is one of the threads of the data plane.
