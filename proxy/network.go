@@ -61,6 +61,18 @@ func (w *network) watch(c *config.Config) (err error) {
 	return nil
 }
 
+// tell has signs told by the number of their node.
+func (w *network) tell(to func(node int, what observe.Kind)) {
+	if w.observer == nil {
+		return
+	}
+	w.observer.Tell(func(s observe.Sign) {
+		if n, known := w.node(s.Node); known {
+			to(n, s.Kind)
+		}
+	})
+}
+
 // close stops watching; it may be called twice.
 func (w *network) close() error {
 	if w.observer == nil {
@@ -106,6 +118,12 @@ func (w *network) node(at netip.AddrPort) (int, bool) {
 	defer w.lock.Unlock()
 	d, known := w.learned[at]
 	return d.node, known
+}
+
+// sign wakes the probe of a node because the kernel tells of trouble with it. It does no more.
+func (p *Proxy) sign(node int, what observe.Kind) {
+	p.log.Debug("the network tells of trouble with a node", "node", node, "sign", what.String())
+	p.prober.Sign(node)
 }
 
 // Network tells what SHOW POOL_NETWORK does; nil: nothing is watched.

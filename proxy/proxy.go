@@ -121,6 +121,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 		return nil, errors.Join(err, closeAll(listeners))
 	}
 	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
+	p.network.tell(p.sign)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
 	p.ask(ctx, c)
 	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {

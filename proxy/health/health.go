@@ -96,6 +96,7 @@ const (
 	stirred      = 200 * time.Millisecond // while a node starts or shuts down
 	downEvery    = time.Second            // at least so often is asked who does not answer
 	leastPause   = 5 * time.Millisecond   // between two probes, however often somebody suspects the node
+	signPause    = 100 * time.Millisecond // between two probes because of signs from the network, which a probe's own packets may cause
 )
 
 // Seen is a node and what is known of it.
@@ -116,15 +117,25 @@ type Prober struct {
 	settings *Settings
 	found    map[int]Finding
 	checks   map[int]nodes.Checks
-	wakes    map[int]chan struct{}
+	wakes    map[int]wakes
 	cancel   context.CancelFunc
 	probing  sync.WaitGroup
+}
+
+// wakes are what makes a node be asked before it is due; each holds one.
+type wakes struct{ suspected, signs chan struct{} }
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is about to be asked, or there is no such node
+	}
 }
 
 // New makes a prober; Configure starts it. tell is told what is known of all nodes
 // whenever one was asked, on any goroutine, one at a time; it must be quick.
 func New(log *slog.Logger, now func() time.Time, tell func([]Seen)) *Prober {
-	return &Prober{log: log, now: now, tell: tell, found: map[int]Finding{}, checks: map[int]nodes.Checks{}, wakes: map[int]chan struct{}{}}
+	return &Prober{log: log, now: now, tell: tell, found: map[int]Finding{}, checks: map[int]nodes.Checks{}, wakes: map[int]wakes{}}
 }
 
 // Configure begins, or goes on, with these settings. Every node is asked once before it
@@ -141,7 +152,7 @@ func (p *Prober) Configure(s *Settings) {
 	maps.DeleteFunc(p.checks, func(index int, _ nodes.Checks) bool { return another(index) })
 	clear(p.wakes)
 	for i := range s.Nodes {
-		p.wakes[s.Nodes[i].Index] = make(chan struct{}, 1)
+		p.wakes[s.Nodes[i].Index] = wakes{make(chan struct{}, 1), make(chan struct{}, 1)}
 	}
 	p.settings = s
 	p.lock.Unlock()
@@ -152,8 +163,8 @@ func (p *Prober) Configure(s *Settings) {
 		}
 		first.Wait()
 		for i := range s.Nodes {
-			n, wake := &s.Nodes[i], p.wakes[s.Nodes[i].Index]
-			p.probing.Go(func() { p.watch(ctx, s, n, wake) })
+			n, w := &s.Nodes[i], p.wakes[s.Nodes[i].Index]
+			p.probing.Go(func() { p.watch(ctx, s, n, w) })
 		}
 	}
 	p.told()
@@ -191,24 +202,42 @@ func (p *Prober) Suspect(node int, shutdown bool) {
 		f.Course.Shutdown = true
 		p.found[node] = f
 	}
-	select {
-	case p.wakes[node] <- struct{}{}:
-	default: // it is about to be asked, or there is no such node
+	wake(p.wakes[node].suspected)
+}
+
+// Sign has a node asked soon that answered when it was asked last, because the network tells of
+// trouble with it. One that has not answered is asked when that is due: signs go on coming while it
+// is silent, and must not make it count as down any sooner. It is cheap, and any thread may call it.
+func (p *Prober) Sign(node int) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	wake(p.wakes[node].signs)
+}
+
+// rest waits until a node is to be asked; false: never again.
+func (p *Prober) rest(ctx context.Context, s *Settings, n *Node, w wakes) bool {
+	course := p.course(n.Index)
+	pause := time.NewTimer(s.pause(n, course))
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+			return true
+		case <-w.suspected:
+			return true
+		case <-w.signs:
+			if course.answered() {
+				pause.Reset(max(0, signPause-p.now().Sub(course.Known)))
+			}
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
 // watch asks a node again and again.
-func (p *Prober) watch(ctx context.Context, s *Settings, n *Node, wake <-chan struct{}) {
-	for {
-		pause := time.NewTimer(s.pause(n, p.course(n.Index)))
-		select {
-		case <-pause.C:
-		case <-wake:
-		case <-ctx.Done():
-			pause.Stop()
-			return
-		}
-		pause.Stop()
+func (p *Prober) watch(ctx context.Context, s *Settings, n *Node, w wakes) {
+	for p.rest(ctx, s, n, w) {
 		p.ask(ctx, s, n, cmp.Or(n.Timeout, s.Timeout))
 		if ctx.Err() != nil {
 			return
@@ -226,6 +255,10 @@ func (p *Prober) course(node int) Course {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	return p.found[node].Course
+}
+
+func (c Course) answered() bool {
+	return c.Verdict == failover.IsPrimary || c.Verdict == failover.IsStandby
 }
 
 // pause is how long until a node is asked again.
