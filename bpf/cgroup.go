@@ -26,7 +26,7 @@ const (
 	members       = "cgroup.procs"
 	itself        = "0" // stands for the process that writes it
 	// joinTries is how often a cgroup is made anew that somebody has taken for a leftover.
-	joinTries = 3
+	joinTries = 10
 )
 
 // Join makes a cgroup with this name beneath that of this process, and puts the process into it.
@@ -83,11 +83,12 @@ func (c *Cgroup) Leave() error {
 	return nil
 }
 
-// removeLeftovers removes cgroups with this name that have no process in them; the kernel keeps
-// the others.
+// removeLeftovers removes cgroups with this name that have no process in them, and those inside of
+// them; the kernel keeps the others.
 func removeLeftovers(parent, name string) {
 	all, _ := filepath.Glob(filepath.Join(parent, name+".*")) // no error: the pattern is right
 	for _, path := range all {
+		removeLeftovers(path, name)
 		_ = os.Remove(path)
 	}
 }

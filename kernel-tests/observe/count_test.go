@@ -241,7 +241,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := filepath.Join(filepath.Dir(first.Path), "leftover.0")
-	if err := os.Mkdir(left, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(left, "leftover.1"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	second, err := bpf.Join("leftover")

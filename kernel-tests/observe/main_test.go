@@ -19,7 +19,7 @@ import (
 
 // permitted says, without asking what is tested, whether this process may use BPF: it has the
 // capabilities, and may make cgroups.
-func permitted(t *testing.T) bool {
+func permitted(t testing.TB) bool {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -43,7 +43,7 @@ func permitted(t *testing.T) bool {
 	return capable && cgroupsPermitted(t)
 }
 
-func cgroupsPermitted(t *testing.T) bool {
+func cgroupsPermitted(t testing.TB) bool {
 	t.Helper()
 	mount, err := exec.Command("findmnt", "-n", "-t", "cgroup2", "-o", "TARGET", "--first-only").Output()
 	if err != nil {

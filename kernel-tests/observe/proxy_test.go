@@ -182,17 +182,17 @@ func TestWithoutPermission(t *testing.T) {
 	}
 }
 
-// relay makes the node reachable at the far end of a cable.
-func relay(t testing.TB, c *cable) herd.Node {
+// relay makes a node reachable at the far end of a cable.
+func relay(t testing.TB, c *cable, node herd.Node) herd.Node {
 	t.Helper()
-	l := c.listen(t)
+	l, near := c.listen(t), net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
 	go func() {
 		for {
 			from, err := l.Accept()
 			if err != nil {
 				return
 			}
-			to, err := net.Dial("tcp", net.JoinHostPort(nodes[0].Host, strconv.Itoa(nodes[0].Port)))
+			to, err := net.Dial("tcp", near)
 			if err != nil {
 				from.Close()
 				continue
@@ -201,9 +201,8 @@ func relay(t testing.TB, c *cable) herd.Node {
 			go pass(to, from)
 		}
 	}()
-	far := nodes[0]
-	far.Host, far.Port = c.address, l.Addr().(*net.TCPAddr).Port
-	return far
+	node.Host, node.Port = c.address, l.Addr().(*net.TCPAddr).Port
+	return node
 }
 
 func pass(from, to net.Conn) {

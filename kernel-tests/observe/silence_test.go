@@ -18,7 +18,7 @@ func TestSilenceWakesTheProbe(t *testing.T) {
 		return
 	}
 	c := newCable(t)
-	p := herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: []herd.Node{relay(t, c)}, Config: "sr_check_period = 3600\nhealth_check_period = 3600\nlog_min_messages = debug1"})
+	p := herdtest.StartProxy(t, herd.ProxySettings{Binary: binary, Nodes: []herd.Node{relay(t, c, nodes[0])}, Config: "sr_check_period = 3600\nhealth_check_period = 3600\nlog_min_messages = debug1"})
 	conn, eye := connect(t, p), connect(t, p)
 	herdtest.MustAsk(t, conn, "SELECT 1")
 	if n := failedChecks(t, eye); n != "0" {

@@ -1,0 +1,108 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
+)
+
+// found is how long after a cut something was.
+type found struct {
+	asked   []time.Duration // the probe that found the silence began
+	verdict []time.Duration // and had waited long enough
+}
+
+// BenchmarkSilentCut measures how soon pgherd finds that a standby is silent from which a client
+// reads all the time: with health_check_period and health_check_timeout of one second, without BPF
+// and with it in turn. It prints medians and the worst, in milliseconds.
+func BenchmarkSilentCut(b *testing.B) {
+	if !permitted(b) {
+		b.Fatal("BPF is not permitted here, so there is nothing to compare")
+	}
+	h := herdtest.Start(b, herd.Settings{Standbys: 1})
+	c := newCable(b)
+	all := h.Nodes()
+	all[1] = relay(b, c, all[1])
+	measured := map[string]*found{"off": {}, "on": {}}
+	for range b.N {
+		for _, mode := range []string{"off", "on"} {
+			measured[mode].add(b, c, all, mode)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for mode, f := range measured {
+		for what, times := range map[string][]time.Duration{"asked": f.asked, "verdict": f.verdict} {
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Milliseconds()), fmt.Sprintf("bpf-%s-%s-median-ms", mode, what))
+			b.ReportMetric(float64(times[len(times)-1].Milliseconds()), fmt.Sprintf("bpf-%s-%s-worst-ms", mode, what))
+		}
+	}
+}
+
+// add cuts the link once.
+func (f *found) add(b *testing.B, c *cable, all []herd.Node, mode string) {
+	b.Helper()
+	p, err := herd.StartProxy(b.Context(), herd.ProxySettings{Binary: binary, Nodes: all, Config: "bpf = " + mode +
+		"\nlog_min_messages = debug1\nbackend_weight0 = 0\nhealth_check_timeout = 1\nfailover_mode = internal\nsr_check_database = 'postgres'"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := p.Stop(); err != nil {
+			b.Error(err)
+		}
+	}()
+	reader := connect(b, p)
+	reading, stop := context.WithCancel(b.Context())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for reading.Err() == nil {
+			_, _ = herdtest.Ask(reader, "SELECT 1")
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	time.Sleep(2*time.Second + rand.N(time.Second)) // at any time between two checks
+	mend := c.cut(b)
+	began := time.Now()
+	var at time.Time
+	for at.IsZero() {
+		time.Sleep(20 * time.Millisecond)
+		at = verdictIn(b, p.Log(), began)
+	}
+	mend(b)
+	stop()
+	<-over
+	f.verdict = append(f.verdict, at.Sub(began))
+	f.asked = append(f.asked, at.Sub(began)-time.Second)
+}
+
+// silent is what the log says of a node that does not answer.
+var silent = regexp.MustCompile(`(?m)^(\S+ \S+): .*probe node node=1 verdict=silent`)
+
+// verdictIn is when the log says that the standby is silent; zero: not yet.
+func verdictIn(b *testing.B, log string, since time.Time) time.Time {
+	b.Helper()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, line := range silent.FindAllSubmatch(text, -1) {
+		at, err := time.ParseInLocation("2006-01-02 15:04:05.000", string(line[1]), time.Local)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if at.After(since) {
+			return at
+		}
+	}
+	return time.Time{}
+}
