@@ -3,7 +3,6 @@ package proxy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 
-	"pgherd/bpf"
 	"pgherd/bpf/observe"
 	"pgherd/proxy/config"
 	"pgherd/proxy/status"
@@ -52,9 +50,6 @@ func (w *network) watch(c *config.Config) (err error) {
 	}
 	w.observer = nil
 	w.feature.Reason = err.Error()
-	if u, ok := errors.AsType[*bpf.Unavailable](err); ok {
-		w.feature.MinVersion = u.MinVersion
-	}
 	if c.Engine.BPF == "on" {
 		return c.Blame("bpf", fmt.Errorf("bpf is on: %w; pgherd needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and a cgroup2 that it may write to. With bpf = auto it does without", err))
 	}

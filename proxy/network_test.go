@@ -84,7 +84,7 @@ func TestNetworkOff(t *testing.T) {
 	if err := w.watch(&config.Config{Engine: config.Engine{BPF: "off"}}); err != nil || w.observer != nil {
 		t.Errorf("%v, %v", w.observer, err)
 	}
-	if w.feature != (status.Feature{Name: "observe (sockops)", Reason: "bpf = off", MinVersion: "5.8"}) || w.close() != nil {
+	if w.feature != (status.Feature{Name: "observe (sockops)", Reason: "bpf = off", MinVersion: "5.9"}) || w.close() != nil {
 		t.Errorf("%+v", w.feature)
 	}
 }

@@ -28,10 +28,11 @@ import (
 
 //go:generate go tool bpf2go -go-package observe -target bpfel -cc clang-14 -strip llvm-strip-14 -type sign -type counts -type peer observe observe.c -- -O2 -Wall -Werror
 
-// Name is the feature as an operator sees it, and MinVersion the first kernel that has all of it.
+// Name is the feature as an operator sees it, and MinVersion the first kernel that has all of it: it
+// tells the cgroups of sockets.
 const (
 	Name       = "observe (sockops)"
-	MinVersion = "5.8"
+	MinVersion = "5.9"
 )
 
 // cgroupName begins the name of the cgroup.

@@ -24,6 +24,7 @@ var ctl = []struct {
 	{"events", "Show the last thousand events, with their reasons", "SHOW POOL_EVENTS", none},
 	{"clients", "Show the clients", "SHOW POOL_CLIENTS", none},
 	{"pools", "Show the pools", "SHOW POOL_POOLS", none},
+	{"network", "Show the TCP connections with nodes and clients", "SHOW POOL_NETWORK", none},
 	{"attach NODE", "Let a node come back into use once it streams from the primary", "ATTACH", node},
 	{"detach NODE", "Take a standby out of use", "DETACH", node},
 	{"promote NODE", "Promote a standby while there is no primary", "PROMOTE", node},
