@@ -18,7 +18,7 @@ typedef unsigned long long u64;
 
 enum { MAP_HASH = 1, MAP_LRU_HASH = 9, MAP_RINGBUF = 27 };
 
-/* The first argument of a flag-taking update: only if the key is not there yet. */
+/* A flag of map_update: only if the key is not there yet. */
 enum { IF_ABSENT = 1 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
