@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,7 @@ import (
 type cable struct {
 	space     string
 	near, far string // interfaces
+	network   string // without the last number of its addresses
 	address   string // of the far end
 }
 
@@ -25,14 +27,14 @@ func newCable(t testing.TB) *cable {
 	t.Helper()
 	id := os.Getpid() % 10000
 	c := &cable{space: fmt.Sprint("pgherd", id), near: fmt.Sprint("pgh", id, "a"), far: fmt.Sprint("pgh", id, "b")}
-	network := fmt.Sprintf("10.%d.%d.", 200+id/250, id%250)
-	c.address = network + "2"
+	c.network = fmt.Sprintf("10.%d.%d.", 200+id/250, id%250)
+	c.address = c.network + "2"
 	ip(t, "netns", "add", c.space)
 	t.Cleanup(func() { ip(t, "netns", "del", c.space) })
 	ip(t, "link", "add", c.near, "type", "veth", "peer", "name", c.far, "netns", c.space)
-	ip(t, "addr", "add", network+"1/30", "dev", c.near)
+	ip(t, "addr", "add", c.network+"1/30", "dev", c.near)
 	ip(t, "link", "set", c.near, "up")
-	ip(t, "-n", c.space, "addr", "add", network+"2/30", "dev", c.far)
+	ip(t, "-n", c.space, "addr", "add", c.address+"/30", "dev", c.far)
 	ip(t, "-n", c.space, "link", "set", c.far, "up")
 	return c
 }
@@ -41,6 +43,12 @@ func newCable(t testing.TB) *cable {
 func (c *cable) cut(t testing.TB) (mend func(testing.TB)) {
 	ip(t, "-n", c.space, "link", "set", c.far, "down")
 	return func(t testing.TB) { ip(t, "-n", c.space, "link", "set", c.far, "up") }
+}
+
+// patience sets how long the kernel waits for an acknowledgement at least.
+func (c *cable) patience(t testing.TB, least time.Duration) {
+	ip(t, "route", "change", c.network+"0/30", "dev", c.near, "proto", "kernel", "scope", "link", "src", c.network+"1",
+		"rto_min", fmt.Sprint(least.Milliseconds(), "ms"))
 }
 
 // vanish takes the address away from the far end. What is sent gets there, and nobody answers.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
 )
@@ -21,8 +23,9 @@ type found struct {
 }
 
 // BenchmarkSilentCut measures how soon pgherd finds that a standby is silent from which a client
-// reads all the time: with health_check_period and health_check_timeout of one second, without BPF
-// and with it in turn. It prints medians and the worst, in milliseconds.
+// reads all the time, with health_check_period and health_check_timeout of one second: without BPF,
+// with it, and with it and a shorter rto_min on the route, in turn. It prints medians and the worst,
+// in milliseconds.
 func BenchmarkSilentCut(b *testing.B) {
 	if !permitted(b) {
 		b.Fatal("BPF is not permitted here, so there is nothing to compare")
@@ -31,10 +34,22 @@ func BenchmarkSilentCut(b *testing.B) {
 	c := newCable(b)
 	all := h.Nodes()
 	all[1] = relay(b, c, all[1])
-	measured := map[string]*found{"off": {}, "on": {}}
+	modes := []struct {
+		name, bpf string
+		patience  time.Duration
+	}{
+		{"off", "off", 200 * time.Millisecond}, // the kernel's default
+		{"on", "on", 200 * time.Millisecond},
+		{"on-rto_min-20", "on", 20 * time.Millisecond},
+	}
+	measured := map[string]*found{}
 	for range b.N {
-		for _, mode := range []string{"off", "on"} {
-			measured[mode].add(b, c, all, mode)
+		for _, mode := range modes {
+			if measured[mode.name] == nil {
+				measured[mode.name] = &found{}
+			}
+			c.patience(b, mode.patience)
+			measured[mode.name].add(b, c, all, mode.bpf)
 		}
 	}
 	b.ReportMetric(0, "ns/op")
@@ -60,7 +75,7 @@ func (f *found) add(b *testing.B, c *cable, all []herd.Node, mode string) {
 			b.Error(err)
 		}
 	}()
-	reader := connect(b, p)
+	reader := readerOf(b, p)
 	reading, stop := context.WithCancel(b.Context())
 	over := make(chan struct{})
 	go func() {
@@ -83,6 +98,22 @@ func (f *found) add(b *testing.B, c *cable, all []herd.Node, mode string) {
 	<-over
 	f.verdict = append(f.verdict, at.Sub(began))
 	f.asked = append(f.asked, at.Sub(began)-time.Second)
+}
+
+// readerOf is a client whose reads go to the standby, which they do once pgherd has found it.
+func readerOf(b *testing.B, p *herd.Proxy) (reader *pgconn.PgConn) {
+	b.Helper()
+	limit := time.Now().Add(herdtest.SettleLimit)
+	for time.Now().Before(limit) {
+		reader = connect(b, p)
+		if _, err := herdtest.Ask(reader, "SELECT 1"); err == nil && table(b, reader, "SHOW POOL_NODES")[1]["select_cnt"] != "0" {
+			return reader
+		}
+		herdtest.Close(reader)
+		time.Sleep(herdtest.PollEvery)
+	}
+	b.Fatal("no read goes to the standby")
+	return nil
 }
 
 // silent is what the log says of a node that does not answer.
