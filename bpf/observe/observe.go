@@ -62,6 +62,9 @@ func Start(s Settings) (*Observer, error) {
 	if err := bpf.Require(bpf.Sockops, bpf.RingBuffer); err != nil {
 		return nil, err
 	}
+	if _, err := sockets(nobody); err != nil { // a kernel may lack the module
+		return nil, &bpf.Unavailable{Feature: "tcp_diag", MinVersion: "3.3", Err: err}
+	}
 	o := &Observer{port: uint16(s.Port)}
 	if err := o.load(); err != nil {
 		return nil, unavailable("load program", err)

@@ -45,6 +45,9 @@ const (
 	attrAlignment = 4
 )
 
+// nobody is a cgroup that is not there.
+const nobody = 0
+
 // sockets are the connections of a cgroup that live.
 func sockets(cgroup uint64) (all []socket, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
