@@ -140,8 +140,8 @@ var ofDefinitions = []broken{
 		"return k.entry.Stale() && !k.entry.Answered(r.asks)", "return false"},
 }
 
-// ofSettings are noticed when clients do little else than set.
-var ofSettings = []broken{
+// ofRollbacks are noticed when clients set something in blocks and roll it back.
+var ofRollbacks = []broken{
 	{"a setting that was rolled back counts as committed", "../track", "Tracker.Note",
 		"\tcase !f.mixed && !f.Unsure:\n\t\tf.Drop()", "\tcase !f.mixed && !f.Unsure:"},
 }
@@ -193,7 +193,7 @@ const mutationSeeds = "6000"
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, mutations)
 	findBroken(t, ofDefinitions, "-sim.only=definitions")
-	findBroken(t, ofSettings, "-sim.only=settings")
+	findBroken(t, ofRollbacks, "-sim.only=rollbacks")
 	findBroken(t, ofMeaning, "-sim.only=meaning")
 	findBroken(t, ofStatements, "-sim.only=statements")
 	findBroken(t, ofFailover, "-sim.only=failover")
@@ -202,7 +202,7 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 
 // TestPlacesToBreak fails at once if the code that a mutation replaces has moved.
 func TestPlacesToBreak(t *testing.T) {
-	for _, m := range slices.Concat(mutations, ofDefinitions, ofSettings, ofMeaning, ofStatements, ofFailover, ofBlocks) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofRollbacks, ofMeaning, ofStatements, ofFailover, ofBlocks) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }

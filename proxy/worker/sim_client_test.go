@@ -100,6 +100,18 @@ var simMeaning = []simRound{
 	func(id, n int) []byte { return wire.AppendQuery(simple(id, "SET", 7), "DISCARD ALL") },
 }
 
+// simRollbacks set something in blocks, and roll it back.
+var simRollbacks = []simRound{
+	func(id, n int) []byte { return simple(id, "BEGIN", 0) },
+	func(id, n int) []byte { return simple(id, "SET", n%3) },
+	func(id, n int) []byte { return simple(id, "SET", n%3) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
+	func(id, n int) []byte { return simple(id, "COMMIT", 0) },
+	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+}
+
 // simPrepared is about statements that many clients have prepared, on servers that forget them.
 var simPrepared = []simRound{
 	func(id, n int) []byte {

@@ -25,7 +25,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only")
 	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
 	simTrace = flag.Bool("sim.trace", false, "print what servers get")
-	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: blocks, definitions, failover, meaning, settings or statements")
+	simOnly  = flag.String("sim.only", "", "all seeds are about one thing: blocks, definitions, failover, meaning, rollbacks or statements")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -139,8 +139,8 @@ func (s *sim) mix() {
 		s.rounds, s.patient = simDefinitions, false
 	case "meaning":
 		s.rounds, s.patient = simMeaning, true
-	case "settings":
-		s.rounds, s.patient = simSettings, false
+	case "rollbacks":
+		s.mode, s.rounds, s.patient = pool.Transaction, simRollbacks, true
 	case "statements":
 		s.rounds, s.patient = simPrepared, false
 	}
