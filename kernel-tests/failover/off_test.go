@@ -58,11 +58,17 @@ func TestWithoutRights(t *testing.T) {
 	w.wantAsBefore()
 }
 
+// alterRight lets the user change primary_conninfo, which before PostgreSQL 15 only a superuser may.
+const alterRight = `DO $$ BEGIN
+ IF current_setting('server_version_num')::int >= 150000 THEN
+  EXECUTE 'GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch';
+ ELSE ALTER ROLE watch SUPERUSER; END IF; END $$;`
+
 // TestLeastRights checks that the rights that pgherd names suffice: a standby is promoted, and the other one follows
 // it.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
-	w := scene{sync: anyOne, config: asWatch, sql: watchRole + "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch;" +
+	w := scene{sync: anyOne, config: asWatch, sql: watchRole + alterRight +
 		"GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO watch; GRANT EXECUTE ON FUNCTION pg_reload_conf() TO watch"}.start(t)
 	w.allUp()
 	writing := w.writes(2)
