@@ -51,6 +51,7 @@ func (s *Seen) View(lead *Seen) nodes.Node {
 	n := s.Node.Node
 	n.Probed, n.Reachable, n.Found, n.Checks = s.Asked, s.Reachable, s.Role, s.Checks
 	n.ReplayedAt, n.System, n.Timeline = s.At, s.Last.System, s.Last.Timeline
+	n.Connected = s.Connected
 	role := nodes.Standby
 	switch {
 	case lead == nil:

@@ -24,6 +24,7 @@ type Finding struct {
 	Role      nodes.Role
 	Last      Identity           // what it said that it is
 	At        time.Time          // when it was asked; the Prober says
+	Connected time.Time          // when the connection was begun over which it has answered
 	LSN       uint64             // inserted (primary) or replayed (standby)
 	Standbys  map[string]Standby // a primary's, by application name and by address
 

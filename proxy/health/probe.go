@@ -34,6 +34,7 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 	conn := s.take(n.Index)
 	if conn != nil {
 		f, err := inquire(ctx, conn)
+		f.Connected = conn.Began
 		if err == nil {
 			s.keep(n.Index, conn)
 			return f, nil
@@ -55,6 +56,7 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 		conn.Close()
 		return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
 	}
+	f.Connected = conn.Began
 	s.keep(n.Index, conn)
 	return f, nil
 }

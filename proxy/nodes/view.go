@@ -47,8 +47,9 @@ type Node struct {
 	Why    string    // what is wrong with a node that is not up
 
 	// The finding of the last probe.
-	Reachable        bool // it answered
-	Probed           bool // whether it was asked at all
+	Reachable        bool      // it answered
+	Probed           bool      // whether it was asked at all
+	Connected        time.Time // when the connection was begun over which it has answered last
 	Found            Role
 	System           uint64        // the identifier of its system, as it said last; 0: not known
 	Timeline         uint32        // likewise; 0: not known

@@ -26,7 +26,10 @@ type Access struct {
 }
 
 // Conn is a connection to a node. One goroutine at a time uses it.
-type Conn struct{ conn *pgconn.PgConn }
+type Conn struct {
+	Began time.Time // when it was dialed
+	conn  *pgconn.PgConn
+}
 
 // Dial connects and logs in, by the context's deadline. The name is resolved anew each
 // time. What libpq's environment variables could add, the daemon has removed from its own
@@ -44,11 +47,12 @@ func Dial(ctx context.Context, a Access, n *nodes.Node) (*Conn, error) {
 		dialer.Control = func(network, address string, raw syscall.RawConn) error { return a.Control(n, network, address, raw) }
 	}
 	config.DialFunc = dialer.DialContext
+	began := time.Now()
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{conn}, nil
+	return &Conn{began, conn}, nil
 }
 
 // Rows runs SQL and returns its rows, NULL as "". Without an error that PostgreSQL told,

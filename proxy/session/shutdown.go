@@ -54,8 +54,8 @@ func (s *relaying) shutsDown(m wire.Message) bool {
 		switch {
 		case n == nil, n.Status == nodes.Down, n.Status == nodes.Quarantine:
 			return true
-		case n.ReplayedAt.After(asked) && !n.Reachable:
-			return true
+		case n.ReplayedAt.After(asked) && (!n.Reachable || n.Connected.After(asked.Add(-shutdownWait))):
+			return true // or it has been started again since: the check's own connection was ended, too
 		case n.ReplayedAt.After(asked.Add(shutdownSure)):
 			return false
 		case n.ReplayedAt.After(asked):

@@ -21,12 +21,14 @@ func endedByOrder() []byte {
 func TestShutDownOrTerminated(t *testing.T) {
 	for name, c := range map[string]struct {
 		early, late bool // that the node answers
+		anew        bool // and over a connection that was opened since
 		hears       []string
 	}{
-		"terminated":           {true, true, []string{"ErrorResponse FATAL 57P01"}},
-		"shut down":            {false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-		"shut down, seen late": {true, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-		"terminated, the node answers only later": {false, true, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}}, // nothing is lost by that
+		"terminated":            {true, true, false, []string{"ErrorResponse FATAL 57P01"}},
+		"shut down":             {false, false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"shut down, seen late":  {true, false, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"started again at once": {true, true, true, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+		"terminated, the node answers only later": {false, true, false, []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}}, // nothing is lost by that
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := movingWorld(t, pool.Transaction)
@@ -34,7 +36,11 @@ func TestShutDownOrTerminated(t *testing.T) {
 			look := func(after time.Duration, answers bool) func() {
 				return func() {
 					w.now = asked.Add(after + time.Millisecond)
-					w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up, Probed: true, Reachable: answers, ReplayedAt: asked.Add(after)}}}
+					node := nodes.Node{Role: nodes.Primary, Status: nodes.Up, Probed: true, Reachable: answers, ReplayedAt: asked.Add(after)}
+					if c.anew && after > shutdownSure {
+						node.Connected = asked.Add(shutdownSure)
+					}
+					w.view = &nodes.View{Nodes: []nodes.Node{node}}
 				}
 			}
 			w.greeted(w.sends(simple(write)))
