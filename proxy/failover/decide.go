@@ -75,7 +75,11 @@ func Decide(h Herd, in Input, s Settings) Step {
 		in.Progress = Progress{Epoch: h.Epoch}
 	}
 	d := decision{&h, &in, &s}
-	step := phaseRules[h.Phase](d)
+	rules := phaseRules
+	if s.Patroni {
+		rules = patroniRules
+	}
+	step := rules[h.Phase](d)
 	if step.Propose == nil {
 		if c := d.nodes(); c != nil {
 			return Step{Propose: c}

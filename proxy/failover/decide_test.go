@@ -134,7 +134,11 @@ func settled(t *testing.T, where string, h Herd, in Input, set Settings, propose
 		if c.Reason == "" || c.Epoch != h.Epoch {
 			t.Fatalf("%s: the command has no reason, or another epoch: %+v", where, c)
 		}
-		if why := unsafe(h, c, in, set); why != "" {
+		why := unsafe(h, c, in, set)
+		if set.Patroni {
+			why = unsafeBesidePatroni(h, c, in)
+		}
+		if why != "" {
 			t.Fatalf("%s: unsafe command %v: %s", where, c, why)
 		}
 		after, err := Apply(h, c)

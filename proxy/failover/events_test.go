@@ -2,6 +2,7 @@ package failover
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,6 +12,8 @@ func (p *play) event(words []string) {
 	switch {
 	case at > 0:
 		p.sees(p.who(words[:at]), number(words[at+1]), words[at+2:])
+	case words[0] == "patroni":
+		p.patroni(words[1:])
 	case words[0] == "fenced":
 		for _, m := range p.who(words[1:]) {
 			p.progress.Fenced[m] = true
@@ -43,6 +46,44 @@ func (p *play) event(words []string) {
 	default:
 		p.fault("what happens when %q?", words)
 	}
+}
+
+// patroni reads "of 0 1 says 1 timeline 4 paused", "of all says nobody", "of 2 fails".
+func (p *play) patroni(words []string) {
+	p.set.Patroni = true
+	verb := max(slices.Index(words, "says"), slices.Index(words, "fails"))
+	asked := words[1:verb]
+	if slices.Equal(asked, []string{"all"}) {
+		asked = nil
+		for _, n := range p.set.Nodes {
+			asked = append(asked, strconv.Itoa(n.Index))
+		}
+	}
+	for _, n := range numbers(asked) {
+		delete(p.reports, n)
+		if words[verb] == "says" {
+			r := reportOf(words[verb+1:], p.herd.Timeline)
+			r.Heard = p.now + p.jumped
+			p.reports[n] = r
+		}
+	}
+}
+
+func reportOf(words []string, timeline uint32) Report {
+	r := Report{Leader: None, Timeline: timeline, Paused: slices.Contains(words, "paused")}
+	switch first := words[0]; {
+	case first == "nobody":
+	case first == "standby":
+		r.Name = "a" // of a standby cluster
+	case first[0] <= '9':
+		r.Leader, r.Name = number(first), "pg"+first
+	default:
+		r.Leader, r.Name = Elsewhere, first
+	}
+	if at := slices.Index(words, "timeline"); at > 0 {
+		r.Timeline = uint32(number(words[at+1]))
+	}
+	return r
 }
 
 func (p *play) who(words []string) []string {

@@ -88,6 +88,20 @@ var mutants = []struct {
 	}), []string{"fail-back-follows-another", "standby-follows-nobody", "following-fails"}},
 	{"there is no hysteresis", sights(func(_ *Herd, v *Sight) { v.StreamingFor, v.For = longAgo, max(v.For, longAgo) }),
 		[]string{"flapping-standby", "flapping-primary", "primary-comes-and-goes-while-electing", "primary-cut-from-its-standbys"}},
+	{"with Patroni, a node's own word makes it primary", asked(func(_ *Herd, in *Input, s *Settings) {
+		for n, v := range in.Sights[s.Members[0]] {
+			if v.Verdict == IsPrimary {
+				in.Reports = map[int]Report{0: {Leader: n, Timeline: v.Timeline, Heard: in.Now}}
+			}
+		}
+	}), []string{"patroni-silent-at-start", "patroni-silent-later", "patroni-silent-at-start-file-is-old"}},
+	{"one answer of Patroni's is enough", asked(func(_ *Herd, in *Input, _ *Settings) {
+		if r, ok := in.Reports[1]; ok {
+			in.Reports = map[int]Report{1: r}
+		}
+	}), []string{"patroni-majority", "patroni-answers-disagree"}},
+	{"Patroni promotes, and pgherd as well", asked(func(_ *Herd, _ *Input, s *Settings) { s.Patroni = false }),
+		[]string{"patroni-leader-changes", "patroni-silent-and-primary-dies", "patroni-paused"}},
 	{"another epoch's progress counts", asked(func(h *Herd, in *Input, _ *Settings) {
 		in.Progress.Fenced = map[string]bool{"h1": true}
 		in.Progress.Epoch = h.Epoch

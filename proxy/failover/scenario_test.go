@@ -36,6 +36,7 @@ type play struct {
 
 	now, jumped time.Duration
 	sights      map[string]map[int]Sight
+	reports     map[int]Report
 	gone        map[string]bool
 	progress    Progress
 	phaseSince  time.Duration
@@ -62,7 +63,7 @@ type question struct {
 }
 
 func newPlay(name string, decide decider) *play {
-	p := &play{name: name, decide: decide, herd: New(), sights: map[string]map[int]Sight{}, gone: map[string]bool{}}
+	p := &play{name: name, decide: decide, herd: New(), sights: map[string]map[int]Sight{}, reports: map[int]Report{}, gone: map[string]bool{}}
 	p.set = Settings{Members: []string{"h1"}, OnError: true, RestartGrace: 10 * time.Second, AutoFailbackAfter: time.Minute,
 		Votes: Votes{Consensus: true}, SearchPrimaryWithin: 5 * time.Minute}
 	p.forget()
@@ -195,6 +196,10 @@ func (p *play) moment(words []string) {
 			}
 		}
 	}
+	for n, r := range p.reports {
+		r.Heard = now + p.jumped
+		p.reports[n] = r
+	}
 	p.now, p.waits = now, ""
 	for _, event := range strings.Split(strings.Join(words[1:], " "), ";") {
 		if words := strings.Fields(event); len(words) > 0 {
@@ -258,7 +263,7 @@ func (p *play) decideAll() {
 		if p.askedSince >= 0 {
 			p.progress.Asked = p.now - p.askedSince
 		}
-		in := Input{Now: p.now + p.jumped, Sights: p.sights, Progress: p.progress}
+		in := Input{Now: p.now + p.jumped, Sights: p.sights, Progress: p.progress, Reports: p.reports}
 		step := p.decide(copied(p.herd), copied(in), copied(p.set))
 		p.asked = append(p.asked, copied(question{p.herd, in, p.set, step}))
 		p.waits = step.Waits

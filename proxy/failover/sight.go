@@ -55,6 +55,7 @@ type Input struct {
 	Now      time.Duration            `json:"now"` // on a clock that is never set (CLOCK_BOOTTIME)
 	Sights   map[string]map[int]Sight `json:"sights"`
 	Progress Progress                 `json:"progress"`
+	Reports  map[int]Report           `json:"reports,omitempty"` // by the node whose Patroni was asked
 }
 
 // Settings are the operator's.
@@ -72,6 +73,8 @@ type Settings struct {
 	Candidates          []int         `json:"failover_candidates"`
 	SearchPrimaryWithin time.Duration `json:"search_primary_node_timeout"` // then an operator is called; 0: never
 	SightsLast          time.Duration `json:"sights_last"`                 // older ones count for nothing; 0: sightsLast
+	Patroni             bool          `json:"patroni,omitempty"`           // Patroni promotes, and pgherd does as it says
+	ReportsLast         time.Duration `json:"reports_last,omitempty"`      // as SightsLast; 0: reportsLast
 }
 
 // Votes says how members agree.

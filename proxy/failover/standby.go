@@ -53,7 +53,7 @@ func (d decision) configured(index int) bool {
 // one has is no argument: they may be the old ones, back with it.
 func (d decision) falsePrimary(n Node) *Command {
 	v, claims := d.claims(n.Index)
-	if !claims || n.Status == Quarantined {
+	if !claims || n.Status == Quarantined || d.s.Patroni && d.patroni().names(n.Index) {
 		return nil
 	}
 	lead := "no other is known"

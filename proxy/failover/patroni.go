@@ -1,0 +1,220 @@
+package failover
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// Where Patroni promotes (failover_mode = patroni), these rules take the place of those of
+// decide.go. A phase means the same, but nobody is revoked, chosen, promoted or made to
+// follow: electing waits until Patroni names a leader, and promoting until that node itself
+// answers as primary, on a newer timeline.
+
+// Report is what the Patroni of one node says of its cluster. It has read that from the
+// DCS; one that is cut off from the DCS may tell what was true before.
+type Report struct {
+	Leader   int           `json:"leader"`             // the node that has the leader's lock; None: nobody has; Elsewhere: no node of ours
+	Name     string        `json:"name,omitempty"`     // the leader's; with None: it leads a standby cluster
+	Timeline uint32        `json:"timeline,omitempty"` // the leader's; if there is none, the newest of the members'; 0: not told
+	Paused   bool          `json:"paused,omitempty"`   // maintenance mode: a primary may go on without the lock
+	Heard    time.Duration `json:"heard"`              // when Patroni was asked, by the clock of Input.Now
+}
+
+// reportsLast is how long a report counts. Each is replaced by the next, or by a failure.
+const reportsLast = 15 * time.Second
+
+func (r Report) says() string {
+	switch {
+	case r.Leader >= 0:
+		return fmt.Sprintf("Patroni's leader is node %d", r.Leader)
+	case r.Leader == Elsewhere:
+		return fmt.Sprintf("Patroni's leader is %s, which is no node of pgherd's", r.Name)
+	case r.Name != "":
+		return fmt.Sprintf("Patroni's %s leads a standby cluster, which has no primary", r.Name)
+	case r.Paused:
+		return "Patroni is paused, and has no leader"
+	}
+	return "Patroni has no leader"
+}
+
+// consensus is what all Patronis together say.
+type consensus struct {
+	Report        // if agreed
+	told   int    // that have answered
+	agreed bool   // most of those that know the newest timeline say the same
+	why    string // for people
+}
+
+// denies says that the primary must not be this one any more. While Patroni is paused a
+// primary may go on without the lock, if nobody else has it.
+func (c consensus) denies(primary int) bool {
+	excused := c.Leader == None && c.Name == "" && c.Paused
+	return c.agreed && c.Leader != primary && !excused
+}
+
+// silent says that nobody has answered.
+func (c consensus) silent() bool { return c.told == 0 }
+
+// patroni is the rule for answers that differ. A promotion begins a timeline, and no view
+// of the DCS goes back to an older one. So
+//
+//	an answer on an older timeline than the herd's   was true before, and does not count
+//	those on the newest timeline                     are the newest, and count alone
+//	of these, more than half say the same            that is it
+//	else                                             nothing is known: what was known before stays
+//
+// One that tells no timeline counts as on the herd's; so does one that names the herd's
+// primary, for a member tells the DCS of its timeline some seconds after a promotion.
+func (d decision) patroni() (c consensus) {
+	var newest []Report
+	for _, n := range d.s.Nodes {
+		r, answered := d.in.Reports[n.Index]
+		if age := d.in.Now - r.Heard; !answered || age < 0 || age > cmp.Or(d.s.ReportsLast, reportsLast) {
+			continue
+		}
+		c.told++
+		r.Timeline = cmp.Or(r.Timeline, d.h.Timeline)
+		if r.Leader >= 0 && r.Leader == d.h.Primary {
+			r.Timeline = max(r.Timeline, d.h.Timeline)
+		}
+		switch {
+		case r.Timeline < d.h.Timeline, len(newest) > 0 && r.Timeline < newest[0].Timeline:
+		case len(newest) > 0 && r.Timeline > newest[0].Timeline:
+			newest = []Report{r}
+		default:
+			newest = append(newest, r)
+		}
+	}
+	for _, r := range newest {
+		same := 0
+		for _, o := range newest {
+			if r.Leader == o.Leader && r.Name == o.Name {
+				same++
+			}
+		}
+		if 2*same > len(newest) {
+			c.Report, c.agreed, c.why = r, true, r.says()
+			return c
+		}
+	}
+	c.why = "Patroni does not answer"
+	if c.told > 0 {
+		c.why = fmt.Sprintf("the answers of Patroni (%d) disagree, or are old", c.told)
+	}
+	return c
+}
+
+var patroniRules = map[Phase]func(decision) Step{
+	Steady: decision.heedSteady, Draining: decision.heedDraining, Electing: decision.heedElecting, Promoting: decision.heedPromoting,
+}
+
+// heedSteady: what Patroni does not deny stays. A node's own word that it is primary makes
+// none: only a leader of Patroni's is taken for one.
+func (d decision) heedSteady() Step {
+	c, p := d.patroni(), d.h.Primary
+	if d.h.Epoch == 0 {
+		return d.heedFirst(c)
+	}
+	if c.denies(p) {
+		return d.propose(FailNode, p, "node %d is the primary no more: %s", p, c.why)
+	}
+	if dead, why := d.dead(p); dead {
+		return d.propose(FailNode, p, "node %d is down: %s; %s", p, why, c.why)
+	}
+	if demoted, why := d.isStandby(p, demotedFor); demoted {
+		return d.propose(FailNode, p, "node %d is the primary no more: %s; %s", p, why, c.why)
+	}
+	lead, ours := d.isOurs(p)
+	switch {
+	case !ours:
+		return Step{Waits: d.whyNotOurs(p)}
+	case d.h.Doubt && d.confirmed(p, lead, c):
+		return d.primary(p, lead, "node %d is primary, as the status file says; %s", p, c.why)
+	case d.h.Doubt:
+		return d.stuck(Step{Waits: fmt.Sprintf("the status file says that node %d is primary: %s", p, c.why)})
+	case lead.Timeline > d.h.Timeline && c.names(p):
+		return d.primary(p, lead, "node %d has gone on to timeline %d; %s", p, lead.Timeline, c.why)
+	case !c.agreed:
+		return Step{Waits: fmt.Sprintf("%s: node %d stays the primary", c.why, p)}
+	}
+	return Step{}
+}
+
+func (c consensus) names(n int) bool { return c.agreed && c.Leader == n }
+
+// confirmed says that the last known primary, which answers as one, is the primary again.
+// Without Patroni's word that takes that nothing has changed meanwhile, for all that is
+// seen.
+func (d decision) confirmed(p int, lead Sight, c consensus) bool {
+	switch {
+	case c.names(p):
+		return true
+	case c.denies(p), !c.agreed && !c.silent(), lead.Timeline != d.h.Timeline, lead.For < backAfter:
+		return false
+	}
+	for _, n := range d.s.Nodes {
+		if v, claims := d.claims(n.Index); claims && n.Index != p && v.Timeline > d.h.Timeline {
+			return false
+		}
+	}
+	return true
+}
+
+// heedFirst: no primary is known yet.
+func (d decision) heedFirst(c consensus) Step {
+	if !c.agreed || c.Leader < 0 {
+		return d.stuck(Step{Waits: "first start: " + c.why})
+	}
+	v, claims := d.claims(c.Leader)
+	switch {
+	case d.h.status(c.Leader) == Detached:
+		return d.stuck(Step{Waits: fmt.Sprintf("first start: %s, and an operator has detached it", c.why)})
+	case !claims || v.System == 0 || v.Timeline == 0:
+		return d.stuck(Step{Waits: fmt.Sprintf("first start: %s, and has to answer as primary", c.why)})
+	}
+	return d.primary(c.Leader, v, "first start: %s", c.why)
+}
+
+// heedDraining: a status file of another failover_mode has a switchover of pgherd's.
+func (d decision) heedDraining() Step {
+	return d.propose(UndoDrain, None, "Patroni decides who is primary")
+}
+
+// heedElecting: everybody parts with the primary that failed, and Patroni names another, or
+// the same again.
+func (d decision) heedElecting() Step {
+	c, p := d.patroni(), d.h.Former
+	dead, _ := d.dead(p)
+	if lead, ours := d.isOurs(p); ours && !dead && d.h.status(p) != Detached && d.confirmed(p, lead, c) {
+		return d.propose(BringBack, p, "node %d is back: %s", p, c.why)
+	}
+	if acts := d.fence(); acts != nil {
+		return Step{Acts: acts, Waits: fmt.Sprintf("every pgherd to part with node %d", p)}
+	}
+	n := c.Leader
+	switch {
+	case !c.agreed || n < 0:
+		return d.stuck(Step{Waits: c.why})
+	case n == p:
+		return d.stuck(Step{Waits: fmt.Sprintf("%s, which has to answer as primary", c.why)})
+	case d.h.status(n) == Detached:
+		return d.stuck(Step{Waits: fmt.Sprintf("%s, and an operator has detached it", c.why)})
+	case d.h.status(n) == Recovering:
+		return d.propose(MarkDown, n, "it is to be primary: %s", c.why)
+	}
+	return d.propose(MakeCandidate, n, "%s", c.why)
+}
+
+// heedPromoting: Patroni promotes, and the node itself says when that is done.
+func (d decision) heedPromoting() Step {
+	c, n := d.patroni(), d.h.Candidate
+	if c.agreed && c.Leader != n {
+		return d.propose(FailNode, n, "node %d is not promoted: %s", n, c.why)
+	}
+	v, claims := d.claims(n)
+	if claims && v.System == d.h.System && v.Timeline > d.h.Timeline && (c.agreed || c.silent()) {
+		return d.primary(n, v, "node %d was promoted; %s", n, c.why)
+	}
+	return d.stuck(Step{Waits: fmt.Sprintf("node %d to be promoted, on a newer timeline than %d", n, d.h.Timeline)})
+}
