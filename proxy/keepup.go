@@ -19,14 +19,24 @@ import (
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
+	"pgherd/proxy/patroni"
 	"pgherd/proxy/supervisor"
 )
 
 // rightsLimit is how long the nodes may take at the start to tell what pgherd may do there.
 const rightsLimit = 3 * time.Second
 
+// upkeep is what keeps the herd up.
+type upkeep struct {
+	// supervisor has another primary when one is lost; nil: nobody here does.
+	supervisor *supervisor.Supervisor
+	patroni    *patroni.Poller // nil: it is not Patroni that decides
+	scripted   *scripted       // nil: pgherd runs no commands
+}
+
 // keepUp begins to keep the herd up: by a supervisor, or, where pgherd is to promote nobody or
-// cannot, by a follower of what the nodes say.
+// cannot, by a follower of what the nodes say. Where Patroni promotes, the supervisor does as
+// that says.
 func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	follow := health.NewFollower(p.log, time.Now, p.publish).Saw
 	p.prober = health.New(p.log, time.Now, follow)
@@ -49,17 +59,24 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("%w; pgherd start -D begins without it", err)
 		}
 	}
-	p.scripted = newScripted(p, herd.Former)
-	p.supervisor = supervisor.New(supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Acts: acts{executor.New(access), p}, Changed: p.scripted.changed, Publish: p.publish,
-		Look: func(node int) { p.prober.Suspect(node, false) }}, herd)
+	uses := supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Publish: p.publish, Look: func(node int) { p.prober.Suspect(node, false) }}
+	do := acts{executor.New(access), p}
+	if uses.Acts = do; c.Failover.Mode == config.ModePatroni {
+		uses.Acts = observing{do}
+		p.patroni = patroni.New(p.log, boottime, time.Now, func(all map[int]failover.Report) { p.supervisor.Heard(all) })
+	} else {
+		p.scripted = newScripted(p, herd.Former)
+		uses.Changed = p.scripted.changed
+	}
+	p.supervisor = supervisor.New(uses, herd)
 	p.prober = health.New(p.log, time.Now, p.supervisor.Saw)
 	p.supervisor.Start(supervisor.NewLone(file, herd, p.supervisor.Apply), supervisorSettings(c))
 	return nil
 }
 
-// mayFailOver says that the configuration wants pgherd to promote a standby.
+// mayFailOver says that the configuration wants pgherd to have another primary when one is lost.
 func mayFailOver(c *config.Config) bool {
-	if c.Failover.Mode != "internal" || len(c.Nodes) < 2 || !asksNodes(c) {
+	if c.Failover.Mode == config.ModeOff || len(c.Nodes) < 2 || !asksNodes(c) {
 		return false
 	}
 	for _, n := range c.Nodes {
@@ -73,6 +90,9 @@ func mayFailOver(c *config.Config) bool {
 // hindrance is why pgherd cannot promote a standby; "": nothing is known against it. Nodes
 // that do not answer are left out.
 func (p *Proxy) hindrance(ctx context.Context, c *config.Config, e *executor.Executor) string {
+	if c.Failover.Mode == config.ModePatroni {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, rightsLimit)
 	defer cancel()
 	found := make([]string, len(c.Nodes))
@@ -120,6 +140,9 @@ func supervisorSettings(c *config.Config) supervisor.Settings {
 	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
 	f.Consensus = true
+	if c.Failover.Mode == config.ModePatroni { // which makes a standby of each primary that is lost
+		f.Patroni, f.ReportsLast, f.AutoFailback = true, reportsLast(c), true
+	}
 	for _, text := range c.Failover.Candidates {
 		n, _ := strconv.Atoi(text) // config has tried it
 		f.Candidates = append(f.Candidates, n)

@@ -20,6 +20,7 @@ type named struct {
 	tls     *tls.Config // nil without ssl
 	nodes   map[int]*certs.Node
 	routing *session.Routing // nil: there is nothing to choose between
+	patroni *tls.Config      // for Patroni's REST API
 }
 
 // Check reads what the configuration names and tries where it listens, as Start does, but
@@ -52,6 +53,9 @@ func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	}
 	n.tls = clientTLS(c, f, log)
 	n.nodes = nodesTLS(c, f)
+	var err2 error
+	n.patroni, err2 = certs.ForHTTPS(c.Patroni.CAFile)
+	f.add("patroni_ca_file", err2)
 	if n.routing = routingOf(c, f); n.routing != nil {
 		warnOfRouting(log, c, n.routing)
 	}

@@ -27,6 +27,9 @@ func (p *Proxy) Detach(ctx context.Context, node int, by string) error {
 
 // Promote has a standby promoted while there is no primary.
 func (p *Proxy) Promote(ctx context.Context, node int, by string) error {
+	if err := p.patroniDecides("patronictl failover"); err != nil {
+		return err
+	}
 	return p.order(ctx, failover.Command{Kind: failover.MakeCandidate, Node: node, Reason: "an operator wants it promoted", By: by})
 }
 
@@ -35,6 +38,9 @@ const switchLimit = 5 * time.Minute
 
 // Switchover makes a standby the primary.
 func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
+	if err := p.patroniDecides("patronictl switchover"); err != nil {
+		return err
+	}
 	primary := p.workers.Nodes().Primary()
 	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
 		return p.order(ctx, failover.Command{Kind: failover.DrainTo, Node: node, By: by, Reason: "an operator wants a switchover"})
@@ -54,7 +60,7 @@ func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
 func (p *Proxy) order(ctx context.Context, c failover.Command) error {
 	if p.supervisor == nil {
 		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: "pgherd does not decide about nodes",
-			Hint: "It does where failover_mode is internal, there are two nodes or more, and sr_check_user has the rights; the log says what is missing."}
+			Hint: "It does unless failover_mode is off, where there are two nodes or more, and sr_check_user has the rights; the log says what is missing."}
 	}
 	if n := p.workers.Nodes().Node(c.Node); n == nil {
 		return &wire.Fault{Severity: "ERROR", Code: "42704", Message: "there is no such node", Hint: "SHOW POOL_NODES lists them."}
@@ -68,6 +74,9 @@ func (p *Proxy) order(ctx context.Context, c failover.Command) error {
 
 // Recover makes a node that is lost a standby again.
 func (p *Proxy) Recover(ctx context.Context, node int, by string) error {
+	if err := p.patroniDecides("patronictl reinit"); err != nil {
+		return err
+	}
 	c := p.config.Load()
 	primary := p.workers.Nodes().Primary()
 	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {

@@ -30,7 +30,6 @@ import (
 	"pgherd/proxy/recovery"
 	"pgherd/proxy/ring"
 	"pgherd/proxy/session"
-	"pgherd/proxy/supervisor"
 	"pgherd/proxy/wire"
 	"pgherd/proxy/worker"
 )
@@ -59,13 +58,11 @@ type Proxy struct {
 	connect *connect.Connector
 	users   atomic.Pointer[connect.Users]
 	prober  *health.Prober
-	// supervisor promotes a standby when the primary is lost; nil: nobody here does.
-	supervisor *supervisor.Supervisor
-	recovery   *recovery.Recovery
-	scripted   *scripted // nil: no supervisor
-	network    network
-	control    *control.Server // nil: there is no folder for its socket
-	chaser     *health.Chaser
+	upkeep
+	recovery *recovery.Recovery
+	network  network
+	control  *control.Server // nil: there is no folder for its socket
+	chaser   *health.Chaser
 	shared
 	lines   *querylog.Writer
 	events  events.Ring // keeps what it is told for SHOW POOL_EVENTS
@@ -123,7 +120,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.network.tell(p.sign)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
-	p.ask(ctx, c)
+	p.ask(ctx, c, &made)
 	if err := p.workers.Start(func() (*ring.Loop, error) { return ring.New(ringSettings(c)) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("start workers: %w", err), closeAll(listeners))
 	}
@@ -139,10 +136,11 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 }
 
 // ask starts the probes of the nodes, the first of them now.
-func (p *Proxy) ask(ctx context.Context, c *config.Config) {
+func (p *Proxy) ask(ctx context.Context, c *config.Config, made *made) {
 	s := p.healthSettings(c)
 	p.prober.Configure(s)
 	p.chaser.Configure(s)
+	p.askPatroni(c, made.patroni)
 	if p.supervisor != nil {
 		p.supervisor.Configure(supervisorSettings(c))
 		ctx, cancel := context.WithTimeout(ctx, settleLimit)
@@ -230,7 +228,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	p.connect.Configure(made.connect)
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
-	p.ask(context.Background(), c)
+	p.ask(context.Background(), c, &made)
 	p.workers.Configure(p.workerSettings(c, made.routing))
 	p.events.Keep(slog.New(slog.DiscardHandler)).Info("configuration reloaded") // who asked for it tells the log
 	return nil
@@ -310,8 +308,13 @@ func (p *Proxy) end() {
 		_ = p.control.Close()
 	}
 	p.prober.Close()
+	if p.patroni != nil {
+		p.patroni.Close()
+	}
 	if p.supervisor != nil {
 		p.supervisor.Close()
+	}
+	if p.scripted != nil {
 		p.scripted.close()
 	}
 	p.chaser.Close()

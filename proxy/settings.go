@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -31,6 +32,7 @@ type made struct {
 	login   *login.Settings
 	connect *connect.Settings
 	routing *session.Routing
+	patroni *tls.Config
 }
 
 // make reads what the configuration names.
@@ -47,7 +49,7 @@ func (p *Proxy) make(c *config.Config) (made, error) {
 		n.policy.Members = auth.NewMembers(asked.Members, time.Now)
 	}
 	return made{
-		users: asked, routing: n.routing,
+		users: asked, routing: n.routing, patroni: n.patroni,
 		login: &login.Settings{Policy: n.policy, TLS: n.tls, Timeout: c.Timeouts.ClientLogin,
 			MaxClients: c.Limits.Clients, MaxLogins: c.Limits.AddressLogins,
 			Failures:       login.FailureRule{Limit: c.Limits.AddressFailures, Window: c.Limits.FailureWindow},
@@ -206,7 +208,7 @@ func (p *Proxy) environment() *worker.Environment {
 		Ended:         p.gate.Left,
 		Failed:        p.fail,
 		PollPositions: func() { p.chaser.Want() },
-		Suspect:       func(node int, shutdown bool) { p.prober.Suspect(node, shutdown) },
+		Suspect:       p.suspect,
 		Doubted:       p.gate.Doubt,
 	}
 }

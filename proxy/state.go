@@ -27,6 +27,7 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 		s.Recovery = &status.Recovery{Node: r.Node, By: r.By, Step: string(r.Step), Percent: r.Percent, Began: r.Began, Ended: r.Ended,
 			FailedStep: string(r.In), Why: r.Why}
 	}
+	s.Patroni = p.patroniStatus()
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0

@@ -21,6 +21,7 @@ var ctl = []struct {
 }{
 	{"nodes", "Show the nodes", "SHOW POOL_NODES", none},
 	{"health", "Show how the nodes answer", "SHOW POOL_HEALTH_CHECK_STATS", none},
+	{"patroni", "Show what Patroni says, where it promotes", "SHOW POOL_PATRONI", none},
 	{"events", "Show the last thousand events, with their reasons", "SHOW POOL_EVENTS", none},
 	{"clients", "Show the clients", "SHOW POOL_CLIENTS", none},
 	{"pools", "Show the pools", "SHOW POOL_POOLS", none},

@@ -91,6 +91,7 @@ var table = []*command{
 	&showHealthCheckStats,
 	&showPoolRecovery,
 	&showPoolNetwork,
+	&showPoolPatroni,
 	&showHelp,
 	&pause,
 	&resume,

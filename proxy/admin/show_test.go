@@ -46,6 +46,13 @@ func fixed() *status.State {
 	s.Network = fixedNetwork()
 	s.Recovery = &status.Recovery{Node: 2, By: "alice", Step: "failed", Percent: 37, Began: at("10:00:00"), Ended: at("10:01:02"),
 		FailedStep: "1st stage", Why: "no space left on device"}
+	s.Patroni = []status.Patroni{
+		{Node: 0, URL: "http://10.0.0.1:8008", Since: at("11:00:00"), Last: at("11:59:59"), Leader: "pg1", Member: "pg1", Role: "leader", State: "running", Timeline: 4},
+		{Node: 1, URL: "https://db1:8008", Since: at("11:00:00"), Last: at("11:59:58"), Leader: "pg1", Paused: true, Member: "pg2", Role: "sync_standby",
+			State: "streaming", Timeline: 4, Lag: "unknown"},
+		{Node: 2, URL: "http://[::1]:8008", Since: at("11:58:00"), Last: at("11:57:59"), Why: "connection refused"},
+		{Node: 3, URL: "http://db3:8008", Since: at("11:58:00"), Why: "it answers 503 Service Unavailable"},
+	}
 	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
 		{Time: at("11:00:00"), Level: slog.LevelWarn, Text: "probe node", Details: "node=2 error=refused"},
 		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node is known to be the primary, so no client is served"}}

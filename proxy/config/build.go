@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,6 +96,11 @@ func derive(c *Config) {
 	for i := range c.Nodes {
 		if n := &c.Nodes[i]; !s.given("connect_timeout", n.Index) && !s.given("connect_timeout", noIndex) {
 			n.ConnectTimeout = c.Pool.NodeConnectLimit
+		}
+	}
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; n.Patroni.URL == "" && !strings.HasPrefix(n.Host, "/") {
+			n.Patroni.URL = "http://" + net.JoinHostPort(n.Host, defaultPatroni)
 		}
 	}
 	if s.cl.Debug && !strings.HasPrefix(c.Log.MinMessages, "debug") {

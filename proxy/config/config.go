@@ -32,6 +32,7 @@ type Config struct {
 	Files      Files
 	Streaming  StreamingCheck
 	Failover   Failover
+	Patroni    Patroni
 	Recovery   Recovery
 	Balance    Balance
 	Clustering string // how the nodes get the same data
@@ -62,6 +63,7 @@ type Node struct {
 	ApplicationName string        // as the standby calls itself in pg_stat_replication
 	ConnectTimeout  time.Duration // connecting and logging in, 0 = no limit
 	Health          HealthCheck
+	Patroni         PatroniOfNode
 }
 
 // HealthCheck is how a node is checked.
@@ -84,9 +86,29 @@ type Recovery struct {
 	Timeout  time.Duration
 }
 
+// PatroniOfNode is where the Patroni of a node answers.
+type PatroniOfNode struct {
+	URL    string // with the default in place
+	Member string // the node's name in Patroni; "": it is found by host and port
+}
+
+// Patroni says how Patroni is asked, where it promotes.
+type Patroni struct {
+	CAFile          string // "" for the authorities of the machine
+	Period, Timeout time.Duration
+}
+
+// What Failover.Mode may be: who promotes a standby.
+const (
+	ModeInternal = "internal" // pgherd, by SQL
+	ModeScript   = "script"   // failover_command, as with Pgpool-II
+	ModePatroni  = "patroni"  // Patroni; pgherd follows what its REST API says
+	ModeOff      = "off"      // somebody else; pgherd follows what nodes say
+)
+
 // Failover says what happens when a node is lost.
 type Failover struct {
-	Mode          string        // internal or off
+	Mode          string
 	Wait          time.Duration // of clients for a primary
 	OnError       bool          // one refusal after another is death, without waiting for the health check
 	OnShutdown    bool          // a node that says that it shuts down is dead

@@ -75,6 +75,15 @@ var badLines = []struct{ line, want string }{
 	{"backend_clustering_mode = slony", `/c:2: backend_clustering_mode slony is not supported: give the nodes streaming replication, and set backend_clustering_mode to streaming_replication`},
 	{"backend_hostname3 = b\nbackend_clustering_mode = raw", `/c:3: backend_clustering_mode raw is not supported: raw is there for a single node, and 2 are given; set backend_clustering_mode to streaming_replication if they replicate`},
 	{"replication_mode = on", `/c:2: replication_mode on, the old name of backend_clustering_mode native_replication, is not supported: give the nodes streaming replication, and remove it`},
+	{"failover_mode = zookeeper", `/c:2: failover_mode: value "zookeeper" is not accepted; accepted: internal, script, patroni, off`},
+	{"failover_mode = patroni", `/c:2: failover_mode patroni needs sr_check_user, and an sr_check_period other than 0`},
+	{"failover_mode = patroni\nsr_check_user = u\nsr_check_period = 0", `/c:2: failover_mode patroni needs sr_check_user, and an sr_check_period other than 0`},
+	{"failover_mode = script\nsr_check_user = u\nfailover_command = c", `/c:2: failover_mode script needs two nodes or more`},
+	{"failover_mode = patroni\nsr_check_user = u\nbackend_hostname1 = b\nbackend_flag1 = ALWAYS_PRIMARY", `/c:2: failover_mode patroni and ALWAYS_PRIMARY in backend_flag1 contradict each other`},
+	{"failover_mode = script\nsr_check_user = u\nbackend_hostname1 = b", `/c:2: failover_mode script needs failover_command, which promotes a standby`},
+	{"failover_mode = patroni\nsr_check_user = u\nbackend_hostname1 = /run", `/c:2: patroni_url1 has to be set, as backend_hostname1 is a folder`},
+	{"patroni_url0 = db0:8008", `/c:2: patroni_url of node 0 is no address like https://db0.example.com:8008`},
+	{"patroni_url = 'http://ann:secret@db0:8008'", `/c:2: patroni_url of node 0 is no address like https://db0.example.com:8008`},
 	{"pcp_port = 9999", `/c:2: port and pcp_port are both 9999`},
 	{"ssl = on\nssl_key = k", `/c:2: ssl is on, but ssl_cert or ssl_key is not set`},
 	{"server_tls_key_file = k", `/c:2: server_tls_cert_file and server_tls_key_file must be set together`},
@@ -99,6 +108,18 @@ func TestErrors(t *testing.T) {
 // TestRulesOfWhatIsOff checks that a value of a feature that is off does not make a configuration invalid.
 func TestRulesOfWhatIsOff(t *testing.T) {
 	parse(t, oneNode+"min_spare_children = 11\nwd_heartbeat_deadtime = 1\nmemqcache_maxcache = 2MB")
+}
+
+// TestFailoverModes: each mode is taken where it has what it needs; Patroni answers at the node's host
+// where nothing else is said.
+func TestFailoverModes(t *testing.T) {
+	text := oneNode + "backend_hostname1 = 'fe80::1'\nbackend_hostname2 = c\npatroni_url2 = 'https://p:99/x'\nsr_check_user = u\nfailover_command = c\nfailover_mode = "
+	for _, mode := range []string{ModeInternal, ModeScript, ModePatroni, ModeOff} {
+		c := parse(t, text+mode)
+		if c.Failover.Mode != mode || c.Nodes[1].Patroni.URL != "http://[fe80::1]:8008" || c.Nodes[2].Patroni.URL != "https://p:99/x" {
+			t.Errorf("%s: %+v, %+v", mode, c.Failover.Mode, c.Nodes)
+		}
+	}
 }
 
 // TestClusteringModes checks that only the modes that pgherd has are accepted, and that one node

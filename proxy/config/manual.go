@@ -15,7 +15,7 @@ var groupTitles = map[string]string{
 	"connection_pool": "Pools", "limits": "Limits", "timeouts": "Timeouts", "logging": "Log",
 	"general": "General", "replication": "Clustering mode", "streaming_replication": "Streaming replication",
 	"load_balance": "Load balancing", "cache": "Query cache", "health_check": "Health check",
-	"failover": "Failover", "recovery": "Online recovery",
+	"failover": "Failover", "patroni": "Patroni", "recovery": "Online recovery",
 	watchdogGroup: "Watchdog", lifecheckGroup: "Watchdog: heartbeats",
 }
 

@@ -120,7 +120,7 @@ func (p *Param) nameAt(index int) string {
 }
 
 var (
-	table    = slices.Concat(connectionParams, tcpParams, engineParams, fileParams, loginParams, sslParams, serverTLSParams, poolParams, limitParams, timeoutParams, loggingParams, generalParams, replicationParams, streamingParams, balanceParams, cacheParams, healthParams, failoverParams, recoveryParams, watchdogParams, lifecheckParams)
+	table    = slices.Concat(connectionParams, tcpParams, engineParams, fileParams, loginParams, sslParams, serverTLSParams, poolParams, limitParams, timeoutParams, loggingParams, generalParams, replicationParams, streamingParams, balanceParams, cacheParams, healthParams, failoverParams, patroniParams, recoveryParams, watchdogParams, lifecheckParams)
 	byName   = indexNames(table)
 	defaults = parseDefaults(table)
 )

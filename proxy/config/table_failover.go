@@ -10,7 +10,7 @@ var healthParams = inGroup("health_check", []Param{
 		Doc:      "Longest time to connect and log in to node N; 0 for no limit. Not given, server_connect_timeout counts.",
 		IntoNode: func(n *Node) any { return &n.ConnectTimeout }},
 	{Name: "health_check_period", Kind: Integer, Unit: Seconds, Max: maxInt, Index: NumberOptional, Default: "0",
-		Doc:      "How often node N is checked. 0 means each second where failover_mode is internal; nodes are asked for their role and delay by the same check.",
+		Doc:      "How often node N is checked. 0 means each second unless failover_mode is off; nodes are asked for their role and delay by the same check.",
 		IntoNode: func(n *Node) any { return &n.Health.Period }},
 	{Name: "health_check_timeout", Kind: Integer, Unit: Seconds, Max: maxInt, Index: NumberOptional, Default: "20",
 		Doc:      "Longest time of one check; 0 for no limit. It is what finds a node that is stopped, but whose kernel still answers.",
@@ -35,11 +35,11 @@ var healthParams = inGroup("health_check", []Param{
 })
 
 var failoverParams = inGroup("failover", []Param{
-	{Name: "failover_mode", Kind: Enum, Options: []string{"internal", "off"}, Default: "internal", Context: Startup,
-		Doc:  "What happens when the primary is lost. internal: pgherd promotes a standby by SQL, where there are two nodes or more and sr_check_user may do that. off: pgherd promotes nobody, and follows a standby that somebody else has promoted.",
+	{Name: "failover_mode", Kind: Enum, Options: []string{ModeInternal, ModeScript, ModePatroni, ModeOff}, Default: ModeInternal, Context: Startup,
+		Doc:  "Who promotes a standby when the primary is lost. internal: pgherd, by SQL, where there are two nodes or more and sr_check_user may do that. script: failover_command, as with Pgpool-II; pgherd changes nothing on nodes by SQL. patroni: Patroni, whose REST API says who is primary. off: somebody else; pgherd follows what the nodes say of themselves.",
 		Into: func(c *Config) any { return &c.Failover.Mode }},
 	{Name: "failover_wait_timeout", Kind: Integer, Unit: Seconds, Min: 1, Max: maxInt, Default: "30",
-		Doc:  "How long a request or a log-in waits for a primary, where failover_mode is internal.",
+		Doc:  "How long a request or a log-in waits for a primary, unless failover_mode is off.",
 		Into: func(c *Config) any { return &c.Failover.Wait }},
 	{Name: "restart_grace", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "5",
 		Doc:  "How long a primary that was shut down may take to come back before a standby takes its place. Not with failover_on_backend_shutdown.",

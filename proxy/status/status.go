@@ -28,11 +28,28 @@ type State struct {
 	Events   []events.Event       // the oldest first
 	Network  *Network             // only where it is asked for, because it costs; nil: or nothing is known
 	Recovery *Recovery            // that runs, or the last one; nil: there was none
+	Patroni  []Patroni            // empty unless Patroni decides
 	// DelayByTime says that delay_threshold_by_time applies to standbys.
 	DelayByTime bool
 	// Memory is how many bytes are kept for all clients. A limit of 0 means none.
 	Memory                         int64
 	MemoryLimit, ClientMemoryLimit int
+}
+
+// Patroni is what the Patroni of a node says.
+type Patroni struct {
+	Node     int
+	URL      string
+	Why      string    // it does not answer; "": it does
+	Since    time.Time // since when it answers, or does not
+	Last     time.Time // when it was asked for its last answer; zero: there was none
+	Leader   string    // by its word now; "": nobody
+	Paused   bool
+	Member   string // the node by its word; "": it is none of its members
+	Role     string
+	State    string
+	Timeline int // 0: not told
+	Lag      string
 }
 
 // Recovery is an online recovery.

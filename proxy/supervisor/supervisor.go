@@ -59,7 +59,7 @@ const (
 	stepsInARow  = 100                    // commands before everything else has its turn
 )
 
-// Supervisor is a running one. Saw and Configure may be called from any goroutine.
+// Supervisor is a running one. Saw, Heard and Configure may be called from any goroutine.
 type Supervisor struct {
 	Uses
 	council Council
@@ -73,6 +73,7 @@ type Supervisor struct {
 	herd     failover.Herd
 	seen     []health.Seen
 	seenAt   time.Duration
+	reports  map[int]failover.Report // of Patroni's, by node
 	progress progress
 	undone   string // why the last switchover was given up
 	wait     wait
@@ -126,6 +127,11 @@ func (s *Supervisor) post(f func()) bool {
 // Saw tells what is known of the nodes now.
 func (s *Supervisor) Saw(all []health.Seen) {
 	s.post(func() { s.seen, s.seenAt = all, s.Clock() })
+}
+
+// Heard tells what Patroni says now, by the node whose Patroni was asked.
+func (s *Supervisor) Heard(reports map[int]failover.Report) {
+	s.post(func() { s.reports = reports })
 }
 
 // Configure replaces the settings.
@@ -259,7 +265,7 @@ func (s *Supervisor) decide(ctx context.Context) {
 
 func (s *Supervisor) input() failover.Input {
 	now := s.Clock()
-	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: s.sights(now)}, Progress: s.progress.at(now)}
+	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: s.sights(now)}, Progress: s.progress.at(now), Reports: s.reports}
 }
 
 // sights are what is seen of the nodes now.
