@@ -138,9 +138,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 // ask starts the probes of the nodes, the first of them now.
 func (p *Proxy) ask(ctx context.Context, c *config.Config, made *made) {
 	s := p.healthSettings(c)
+	p.askPatroni(c, made.patroni) // first, so that the first decision knows what Patroni says
 	p.prober.Configure(s)
 	p.chaser.Configure(s)
-	p.askPatroni(c, made.patroni)
 	if p.supervisor != nil {
 		p.supervisor.Configure(supervisorSettings(c))
 		ctx, cancel := context.WithTimeout(ctx, settleLimit)

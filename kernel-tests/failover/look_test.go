@@ -26,6 +26,14 @@ func code(conn *pgconn.PgConn, err error) string {
 	return f.Code
 }
 
+// hint is what an error says may help.
+func hint(err error) string {
+	if f, told := errors.AsType[*pgconn.PgError](err); told {
+		return f.Hint
+	}
+	return ""
+}
+
 // seen is a row of SHOW POOL_NODES.
 type seen struct {
 	status, role, reason string

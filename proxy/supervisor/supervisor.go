@@ -248,7 +248,9 @@ func (s *Supervisor) decide(ctx context.Context) {
 			break
 		}
 		step := failover.Decide(s.herd, s.input(), s.settings.Failover)
-		s.say(step.Waits)
+		if step.Propose == nil { // else nothing is known yet of what it waits for
+			s.say(step.Waits)
+		}
 		for _, a := range step.Acts {
 			s.carryOut(a)
 		}
