@@ -61,10 +61,16 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	}
 	uses := supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Publish: p.publish, Look: func(node int) { p.prober.Suspect(node, false) }}
 	do := acts{executor.New(access), p}
-	if uses.Acts = do; c.Failover.Mode == config.ModePatroni {
-		uses.Acts = observing{do}
+	switch c.Failover.Mode {
+	case config.ModePatroni:
+		uses.Acts = observing{passive{do}}
 		p.patroni = patroni.New(p.log, boottime, time.Now, func(all map[int]failover.Report) { p.supervisor.Heard(all) })
-	} else {
+	case config.ModeScript:
+		uses.Acts = scripting{passive{do}}
+	default:
+		uses.Acts = do
+	}
+	if p.patroni == nil {
 		p.scripted = newScripted(p, herd.Former)
 		uses.Changed = p.scripted.changed
 	}
@@ -101,7 +107,7 @@ func (p *Proxy) hindrance(ctx context.Context, c *config.Config, e *executor.Exe
 		asking.Go(func() {
 			n := nodes.Node{Index: c.Nodes[i].Index, Host: c.Nodes[i].Host, Port: c.Nodes[i].Port}
 			missing, err := e.Rights(ctx, &n)
-			if err == nil && len(missing) > 0 {
+			if err == nil && len(missing) > 0 && c.Failover.Mode == config.ModeInternal {
 				found[i] = fmt.Sprintf("sr_check_user lacks rights on node %d: %s", n.Index, strings.Join(missing, ", "))
 				return
 			}
@@ -140,6 +146,9 @@ func supervisorSettings(c *config.Config) supervisor.Settings {
 	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
 	f.Consensus = true
+	if c.Failover.Mode == config.ModeScript {
+		f.Script = &failover.Script{Follows: c.Failover.Commands.FollowPrimary != ""}
+	}
 	if c.Failover.Mode == config.ModePatroni { // which makes a standby of each primary that is lost
 		f.Patroni, f.ReportsLast, f.AutoFailback = true, reportsLast(c), true
 	}

@@ -27,7 +27,7 @@ func (p *Proxy) Detach(ctx context.Context, node int, by string) error {
 
 // Promote has a standby promoted while there is no primary.
 func (p *Proxy) Promote(ctx context.Context, node int, by string) error {
-	if err := p.patroniDecides("patronictl failover"); err != nil {
+	if err := p.leftToOthers(p.config.Load(), promoteTool); err != nil {
 		return err
 	}
 	return p.order(ctx, failover.Command{Kind: failover.MakeCandidate, Node: node, Reason: "an operator wants it promoted", By: by})
@@ -38,7 +38,7 @@ const switchLimit = 5 * time.Minute
 
 // Switchover makes a standby the primary.
 func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
-	if err := p.patroniDecides("patronictl switchover"); err != nil {
+	if err := p.leftToOthers(p.config.Load(), switchoverTool); err != nil {
 		return err
 	}
 	primary := p.workers.Nodes().Primary()
@@ -74,7 +74,7 @@ func (p *Proxy) order(ctx context.Context, c failover.Command) error {
 
 // Recover makes a node that is lost a standby again.
 func (p *Proxy) Recover(ctx context.Context, node int, by string) error {
-	if err := p.patroniDecides("patronictl reinit"); err != nil {
+	if err := p.leftToOthers(p.config.Load(), recoverTool); err != nil {
 		return err
 	}
 	c := p.config.Load()

@@ -1,16 +1,12 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"time"
 
 	"pgherd/proxy/config"
-	"pgherd/proxy/failover"
-	"pgherd/proxy/nodes"
 	"pgherd/proxy/patroni"
 	"pgherd/proxy/status"
-	"pgherd/proxy/wire"
 )
 
 // askPatroni begins to ask Patroni, or goes on with another configuration.
@@ -35,32 +31,6 @@ func (p *Proxy) suspect(node int, shutdown bool) {
 		p.patroni.Wake()
 	}
 }
-
-// patroniDecides refuses an order that is Patroni's to carry out; nil: pgherd does that itself.
-func (p *Proxy) patroniDecides(instead string) error {
-	if p.patroni == nil {
-		return nil
-	}
-	return &wire.Fault{Severity: "ERROR", Code: "55000", Message: "Patroni decides who is primary, as failover_mode is patroni", Hint: "Use " + instead + "."}
-}
-
-// observing are the acts where Patroni promotes: pgherd parts with servers, and changes nothing on
-// nodes.
-type observing struct{ acts }
-
-func (observing) Revoke(context.Context, *nodes.Node) (a failover.Answer, err error) {
-	return a, errObserving
-}
-
-func (observing) Promote(context.Context, *nodes.Node, uint32) (is failover.Promoted, sync string, err error) {
-	return is, "", errObserving
-}
-
-func (observing) Follow(context.Context, *nodes.Node, *nodes.Node) error { return errObserving }
-
-func (observing) HandOver(context.Context, *nodes.Node, *nodes.Node) error { return errObserving }
-
-var errObserving = &wire.Fault{Severity: "ERROR", Code: "55000", Message: "that is Patroni's to do"}
 
 // patroniStatus is what SHOW POOL_PATRONI tells.
 func (p *Proxy) patroniStatus() (all []status.Patroni) {

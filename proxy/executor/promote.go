@@ -85,13 +85,23 @@ func (e *Executor) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 				return err
 			}
 		}
-		if err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"); errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
-		} else if err != nil {
-			return err
-		}
-		return nil
+		return receives(ctx, c, upstream)
 	})
+}
+
+// Followed is Follow for a standby that somebody else has follow the other node: it waits for that.
+func (e *Executor) Followed(ctx context.Context, n, upstream *nodes.Node) error {
+	return e.on(ctx, n, "wait for the primary to be followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		return receives(ctx, c, upstream)
+	})
+}
+
+func receives(ctx context.Context, c *nodesql.Conn, upstream *nodes.Node) error {
+	err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
+	}
+	return err
 }
 
 // ensureSlot makes a physical replication slot, which keeps WAL for its standby.

@@ -282,6 +282,9 @@ func (d decision) electing() Step {
 	if step, found := d.heir(); found {
 		return step
 	}
+	if d.s.Script != nil {
+		return d.first()
+	}
 	acts, awaited := d.revoke()
 	if awaited && d.in.Progress.Asked < answersWithin {
 		return Step{Acts: acts, Waits: "positions of the standbys"}
@@ -305,9 +308,9 @@ func (d decision) isBack(p int) (bool, string) {
 }
 
 // heir is a node that answers as a primary on a newer timeline. It counts for the
-// primary's successor in three cases only: this election has chosen it, and it was
-// promoted after all; the primary itself is in recovery now; or all that is known of the
-// primary is a status file.
+// primary's successor in four cases only: this election has chosen it, and it was
+// promoted after all; the primary itself is in recovery now; all that is known of the
+// primary is a status file; or commands promote, which may take another than is chosen.
 func (d decision) heir() (Step, bool) {
 	n, v := d.soleClaim(d.h.Timeline + 1)
 	if n == None || n == d.h.Former {
@@ -323,6 +326,8 @@ func (d decision) heir() (Step, bool) {
 		by = fmt.Sprintf("somebody else has promoted it, and node %d is in recovery", d.h.Former)
 	case d.h.Doubt:
 		by = "somebody else has promoted it, and the status file is older"
+	case d.s.Script != nil:
+		by = "a command or an operator has promoted it"
 	}
 	return d.propose(MakeCandidate, n, "node %d is primary on timeline %d: %s", n, v.Timeline, by), by != ""
 }
@@ -345,6 +350,30 @@ func (d decision) soleClaim(least uint32) (int, Sight) {
 		return None, Sight{}
 	}
 	return found, sight
+}
+
+// first is whom Pgpool-II would name to failover_command: the first of the standbys in use,
+// by failover_candidates and by its number. Nobody asks how much WAL it has.
+func (d decision) first() Step {
+	best := None
+	for _, n := range append(slices.Clone(d.s.Candidates), d.indexes()...) {
+		v, answers := d.answer(n) // who is dead does not
+		fit := d.configured(n) && d.h.status(n) == Up && n != d.h.Former && answers && v.Verdict == IsStandby && !foreign(v, d.h)
+		if fit && (best == None || n == d.h.Candidate) {
+			best = n
+		}
+	}
+	if best == None {
+		return d.stuck(Step{Waits: "no standby is in use that failover_command could promote"})
+	}
+	return d.propose(MakeCandidate, best, "node %d is the first standby in use", best)
+}
+
+func (d decision) indexes() (all []int) {
+	for _, n := range d.s.Nodes {
+		all = append(all, n.Index)
+	}
+	return all
 }
 
 func (d decision) fence() (acts []Act) {
@@ -431,6 +460,9 @@ func (d decision) promoting() Step {
 	n := d.h.Candidate
 	if is := d.in.Progress.Promoted; is != nil && is.Node == n && is.Timeline > d.h.Timeline && is.System == d.h.System {
 		return d.primary(n, Sight{System: is.System, Timeline: is.Timeline, Sync: is.Sync}, "node %d was promoted", n)
+	}
+	if heir, found := d.heir(); found && d.s.Script != nil && heir.Propose.Node != n {
+		return d.propose(FailNode, n, "node %d is not promoted, but node %d", n, heir.Propose.Node)
 	}
 	if dead, why := d.dead(n); dead {
 		return d.propose(FailNode, n, "node %d died while it was promoted: %s", n, why)

@@ -138,6 +138,9 @@ func settled(t *testing.T, where string, h Herd, in Input, set Settings, propose
 		if set.Patroni {
 			why = unsafeBesidePatroni(h, c, in)
 		}
+		if set.Script != nil {
+			why = unsafeBesideScript(h, c, in)
+		}
 		if why != "" {
 			t.Fatalf("%s: unsafe command %v: %s", where, c, why)
 		}

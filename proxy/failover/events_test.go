@@ -274,6 +274,8 @@ func (p *play) settings(words []string) {
 		name, value, _ := strings.Cut(w, "=")
 		on := value == "on"
 		switch name {
+		case "script": // with follow_primary_command, or without
+			p.set.Script = &Script{Follows: value == "follows"}
 		case "failover_on_backend_error":
 			p.set.OnError = on
 		case "failover_on_backend_shutdown":

@@ -47,6 +47,9 @@ var mutations = []mutation.Broken{
 	{Name: "the file is given up though one of its nodes lives", Function: "decision.doubted", Old: " && !d.somebodyLives()", New: ""},
 	{Name: "the first start does not wait for nodes", Function: "decision.firstStart", Old: "case waiting != None:", New: "case false:"},
 	{Name: "the primary with most standbys is taken", Function: "decision.newest", Old: "if len(led) == 1 {", New: "if len(led) > 0 {"},
+	{Name: "failover_command is to promote whoever is there", Function: "decision.first", Old: "d.h.status(n) == Up && ", New: ""},
+	{Name: "failover_command is to promote the dead", Function: "decision.first", Old: "answers && v.Verdict == IsStandby", New: "(answers || n >= 0)"},
+	{Name: "pgherd points standbys to what a command has promoted", Function: "decision.follow", Old: "!d.s.Script.Follows", New: "d.s.Script.Follows"},
 	{Name: "half of Patroni's answers are most", Function: "decision.patroni", Old: "2*same > len(newest)", New: "2*same >= len(newest)"},
 	{Name: "what Patroni said of an older timeline counts", Function: "decision.patroni", Old: "case r.Timeline < d.h.Timeline, len(newest) > 0 && ", New: "case len(newest) > 0 && "},
 	{Name: "the newest timeline of Patroni's does not count alone", Function: "decision.patroni", Old: "newest = []Report{r}", New: "newest = append(newest, r)"},
@@ -63,7 +66,7 @@ func TestBrokenRulesAreNoticed(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			m.Folder = "."
 			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", m.Overlay(t),
-				"-failfast", "-run", "^(TestScenarios|TestHeedIsAllowedAndSettles|TestInvariants|TestChooseLosesNothing|TestRefused)$", ".").CombinedOutput()
+				"-failfast", "-run", "^(TestScenarios|TestHeedIsAllowedAndSettles|TestScriptIsAllowedAndSettles|TestInvariants|TestChooseLosesNothing|TestRefused)$", ".").CombinedOutput()
 			if err == nil {
 				t.Fatal("no test has noticed the mutation")
 			}

@@ -86,6 +86,48 @@ func unsafeBesidePatroni(h Herd, c Command, in Input) string {
 	return ""
 }
 
+// TestScriptIsAllowedAndSettles is TestDecideIsAllowedAndSettles where commands promote: a standby in
+// use, or who is primary already.
+func TestScriptIsAllowedAndSettles(t *testing.T) {
+	set := Settings{Members: []string{"h1"}, Votes: Votes{Consensus: true}, OnError: true, AutoFailback: true, Script: &Script{}, Candidates: []int{3, 9}}
+	for n := range 4 {
+		set.Nodes = append(set.Nodes, NodeSettings{Index: n})
+	}
+	proposed := map[Kind]int{}
+	for seed := range uint64(1000) {
+		random := rand.New(rand.NewPCG(seed, 6))
+		h := New()
+		for moment := range 30 {
+			in := Input{Now: time.Duration(moment) * time.Hour, Sights: map[string]map[int]Sight{"h1": {}}}
+			for n := range 4 {
+				in.Sights["h1"][n] = anySight(random, &h, in.Now)
+			}
+			in.Progress = anyProgress(random, &h, set.Members)
+			h = settled(t, fmt.Sprintf("seed %d, moment %d", seed, moment), h, in, set, proposed)
+			if c := order([]Kind{DetachNode, AttachNode}[random.IntN(2)], random.IntN(4), &h); random.IntN(5) == 0 {
+				h, _ = Apply(h, c)
+			}
+		}
+	}
+	if proposed[MakeCandidate] == 0 || proposed[MakePrimary] == 0 {
+		t.Errorf("proposed were %v", proposed)
+	}
+}
+
+// unsafeBesideScript: no act asks for a position, so that a standby need not have stopped receiving.
+func unsafeBesideScript(h Herd, c Command, in Input) string {
+	v := in.Sights["h1"][c.Node]
+	switch {
+	case c.Kind == MakeCandidate && (in.Progress.Epoch != h.Epoch || !in.Progress.Fenced["h1"]):
+		return "chosen before the fence"
+	case c.Kind == MakeCandidate && !v.answered():
+		return "it does not answer"
+	case c.Kind == MakeCandidate && v.Verdict == IsStandby && h.status(c.Node) != Up:
+		return "it is not in use"
+	}
+	return ""
+}
+
 // TestHeedOnlyFences: where Patroni promotes, nothing is carried out on a node.
 func TestHeedOnlyFences(t *testing.T) {
 	all, acts := files(t), 0

@@ -73,8 +73,14 @@ type Settings struct {
 	Candidates          []int         `json:"failover_candidates"`
 	SearchPrimaryWithin time.Duration `json:"search_primary_node_timeout"` // then an operator is called; 0: never
 	SightsLast          time.Duration `json:"sights_last"`                 // older ones count for nothing; 0: sightsLast
+	Script              *Script       `json:"script,omitempty"`            // failover_mode = script; nil: it is not
 	Patroni             bool          `json:"patroni,omitempty"`           // Patroni promotes, and pgherd does as it says
 	ReportsLast         time.Duration `json:"reports_last,omitempty"`      // as SightsLast; 0: reportsLast
+}
+
+// Script says that commands of the operator's promote, and change nodes, and nobody else.
+type Script struct {
+	Follows bool `json:"follow_primary_command"` // there is a command that has standbys follow a new primary
 }
 
 // Votes says how members agree.

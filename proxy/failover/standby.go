@@ -162,6 +162,9 @@ func (d decision) follows(n int) bool {
 // follow makes standbys receive from the primary that would receive from nobody who
 // has its WAL. It is carried out in the background, and given up with the epoch.
 func (d decision) follow() (acts []Act) {
+	if d.s.Script != nil && !d.s.Script.Follows {
+		return nil
+	}
 	for _, configured := range d.s.Nodes {
 		n, _ := d.h.Node(configured.Index)
 		v, ok := d.answer(n.Index)
