@@ -120,5 +120,5 @@ func (n *Node) is(m *Member) bool {
 		port = defaultPort
 	}
 	a, b := net.ParseIP(n.Host), net.ParseIP(m.Host)
-	return n.Port == port && (n.Host == m.Host || a != nil && b != nil && a.Equal(b))
+	return n.Port == port && (strings.EqualFold(n.Host, m.Host) || a != nil && b != nil && a.Equal(b))
 }

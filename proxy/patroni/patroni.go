@@ -131,7 +131,7 @@ func (p *Poller) Wake() {
 
 // leastPause is the pause between two questions to a Patroni, however often Wake is called:
 // it asks the DCS for each.
-const leastPause = 100 * time.Millisecond
+const leastPause = 250 * time.Millisecond
 
 func (p *Poller) watch(ctx context.Context, client *http.Client, s *Settings, n *Node, wake <-chan struct{}) {
 	defer client.CloseIdleConnections()
