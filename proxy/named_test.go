@@ -35,6 +35,8 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"server_tls_sslmode = verify-full\nserver_tls_ca_file = '/nonexistent'", "server_tls_ca_file", "read TLS authorities: open /nonexistent"},
 	{"server_tls_sslmode = require\nserver_tls_cert_file = '/none'\nserver_tls_key_file = 'DIR/text'", "server_tls_cert_file", "read TLS certificate: open /none"},
 	{"server_tls_sslmode = require\nserver_tls_cert_file = 'DIR/text'\nserver_tls_key_file = '/none'", "server_tls_key_file", "read TLS key: open /none"},
+	{"patroni_ca_file = '/none'", "patroni_ca_file", "read TLS authorities: open /none"},
+	{"patroni_ca_file = 'DIR/text'", "patroni_ca_file", "DIR/text holds no certificate"},
 	{"unix_socket_group = 'nogroupx'", "unix_socket_group", "unknown group nogroupx"},
 	{"unix_socket_directories = 'DIR/none'", "unix_socket_directories", "stat DIR/none: no such file"},
 	{"unix_socket_directories = 'DIR/text'", "unix_socket_directories", "DIR/text is no folder"},
