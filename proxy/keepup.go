@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -22,9 +20,6 @@ import (
 	"pgherd/proxy/patroni"
 	"pgherd/proxy/supervisor"
 )
-
-// rightsLimit is how long the nodes may take at the start to tell what pgherd may do there.
-const rightsLimit = 3 * time.Second
 
 // upkeep is what keeps the herd up.
 type upkeep struct {
@@ -44,7 +39,7 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 		return nil
 	}
 	access := p.accessOf(c)
-	if why := p.hindrance(ctx, c, executor.New(access)); why != "" {
+	if why := p.hindrance(ctx, c); why != "" {
 		p.log.Error("failover is off: "+why, "hint", "Grant that to sr_check_user, or set failover_mode = off.")
 		return nil
 	}
@@ -91,38 +86,6 @@ func mayFailOver(c *config.Config) bool {
 		}
 	}
 	return true
-}
-
-// hindrance is why pgherd cannot promote a standby; "": nothing is known against it. Nodes
-// that do not answer are left out.
-func (p *Proxy) hindrance(ctx context.Context, c *config.Config, e *executor.Executor) string {
-	if c.Failover.Mode == config.ModePatroni {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(ctx, rightsLimit)
-	defer cancel()
-	found := make([]string, len(c.Nodes))
-	var asking sync.WaitGroup
-	for i := range c.Nodes {
-		asking.Go(func() {
-			n := nodes.Node{Index: c.Nodes[i].Index, Host: c.Nodes[i].Host, Port: c.Nodes[i].Port}
-			missing, err := e.Rights(ctx, &n)
-			if err == nil && len(missing) > 0 && c.Failover.Mode == config.ModeInternal {
-				found[i] = fmt.Sprintf("sr_check_user lacks rights on node %d: %s", n.Index, strings.Join(missing, ", "))
-				return
-			}
-			if other, err := e.Rival(ctx, &n); err == nil && other != "" {
-				found[i] = fmt.Sprintf("%s is at work on node %d, and two must not promote standbys", other, n.Index)
-			}
-		})
-	}
-	asking.Wait()
-	for _, why := range found {
-		if why != "" {
-			return why
-		}
-	}
-	return ""
 }
 
 // stateFile is where the herd's state outlives the process. Pgpool-II's name has no port in it,

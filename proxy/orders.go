@@ -103,13 +103,16 @@ type recoveryActs struct{ p *Proxy }
 
 // as runs SQL as recovery_user, with the configuration of now.
 func (a recoveryActs) as() *executor.Executor {
-	c := a.p.config.Load()
-	access := a.p.accessOf(c)
+	return executor.New(a.p.recoveryAccess(a.p.config.Load()))
+}
+
+func (p *Proxy) recoveryAccess(c *config.Config) nodesql.Access {
+	access := p.accessOf(c)
 	if c.Recovery.User != "" {
 		access.User, access.Password = c.Recovery.User, string(c.Recovery.Password)
 	}
 	access.Database = c.Recovery.Database
-	return executor.New(access)
+	return access
 }
 
 func (a recoveryActs) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,12 +66,19 @@ const alterRight = `DO $$ BEGIN
  ELSE ALTER ROLE watch SUPERUSER; END IF; END $$;`
 
 // TestLeastRights checks that the rights that pgherd names suffice: a standby is promoted, and the other one follows
-// it.
+// it. What a switchover and a recovery need besides is told at the start.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
-	w := scene{sync: anyOne, config: asWatch, sql: watchRole + alterRight +
+	config := append(slices.Clone(asWatch), "recovery_1st_stage_command = 'recovery_1st_stage'")
+	w := scene{sync: anyOne, config: config, sql: watchRole + alterRight +
 		"GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO watch; GRANT EXECUTE ON FUNCTION pg_reload_conf() TO watch"}.start(t)
 	w.allUp()
+	for _, text := range []string{"not permitted yet: SWITCHOVER reason=\"sr_check_user lacks rights on node 0: GRANT pg_checkpoint",
+		"not permitted yet: RECOVER reason=\"sr_check_user lacks rights on node 0: GRANT pg_execute_server_program"} {
+		if log := w.log(); strings.Count(log, text) != 1 && w.on(0, "SELECT rolsuper FROM pg_roles WHERE rolname = 'watch'") == "f" {
+			t.Errorf("%q is not once in the log:\n%s", text, log)
+		}
+	}
 	writing := w.writes(2)
 	sleepUntilWritten(w)
 	w.must(w.herd.Slay(0))

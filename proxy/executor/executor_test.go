@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -160,27 +161,63 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestRights checks that what the user may not do is reported by the GRANT that would allow it.
+// TestRights checks that what the user may not do is reported by the GRANT that would allow it, and
+// for what it is needed; of what only a superuser may do before PostgreSQL 15, there always.
 func TestRights(t *testing.T) {
-	r := start(t, 0)
-	r.sql(0, "CREATE ROLE watch LOGIN PASSWORD 'watch'")
+	r := start(t, 1)
+	old := r.sql(0, "SELECT current_setting('server_version_num')::int < 150000") == "t"
+	r.sql(0, "CREATE ROLE watch LOGIN PASSWORD 'watch'; REVOKE TEMPORARY ON DATABASE "+herd.Database+" FROM PUBLIC; SELECT pg_create_physical_replication_slot('node1')")
+	r.sql(1, "ALTER SYSTEM SET primary_slot_name = 'node1'")
+	r.sql(1, "SELECT pg_reload_conf()")
 	watch := New(nodesql.Access{User: "watch", Password: "watch", Database: herd.Database, SSLMode: "disable"})
-	missing, err := watch.Rights(r.ctx, &r.nodes[0])
-	if err != nil || len(missing) != 4 || !strings.Contains(strings.Join(missing, "; "), "GRANT EXECUTE ON FUNCTION pg_promote") {
-		t.Errorf("missing rights are %q, error %v", missing, err)
-	}
-	if missing, err := r.does.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
-		t.Errorf("a superuser: missing rights are %q, error %v", missing, err)
-	}
-	r.sql(0, "GRANT pg_monitor TO watch; GRANT EXECUTE ON FUNCTION pg_promote, pg_reload_conf TO watch")
-	if r.sql(0, "SELECT current_setting('server_version_num')::int >= 150000") == "t" {
-		r.sql(0, "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO watch")
-		if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || missing != nil {
-			t.Errorf("with all grants: missing rights are %q, error %v", missing, err)
+	lacks := func(node int, needs ...Need) (words string) {
+		t.Helper()
+		if err := r.herd.WaitStreaming(r.ctx); err != nil {
+			t.Fatal(err)
 		}
-		return
+		missing, err := watch.Rights(r.ctx, &r.nodes[node], needs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range missing {
+			words += fmt.Sprintf("%s: %s\n", m.For, m.Grant)
+		}
+		return words
 	}
-	if missing, err := watch.Rights(r.ctx, &r.nodes[0]); err != nil || len(missing) != 1 || !strings.Contains(missing[0], "superuser") {
-		t.Errorf("before PostgreSQL 15: missing rights are %q, error %v", missing, err)
+	if got := lacks(0, ToFollow); got != "" {
+		t.Errorf("where no slot is used: %s", got)
+	}
+	for _, c := range []struct {
+		need   Need
+		grants []string
+		old    bool // the first can be granted from PostgreSQL 15 on
+	}{
+		{ToFailOver, []string{"GRANT ALTER SYSTEM ON PARAMETER primary_conninfo", "GRANT EXECUTE ON FUNCTION pg_promote", "GRANT EXECUTE ON FUNCTION pg_reload_conf", "GRANT pg_monitor"}, true},
+		{ToFollow, []string{"ALTER ROLE ... REPLICATION"}, false},
+		{ToSwitchOver, []string{"GRANT pg_checkpoint", "GRANT pg_execute_server_program"}, true},
+		{ToRecover, []string{"GRANT TEMPORARY ON DATABASE"}, false},
+	} {
+		before := lacks(1, c.need)
+		for i, grant := range c.grants {
+			if !strings.Contains(before, string(c.need)+": "+grant) {
+				t.Errorf("not missing is %s; missing is\n%s", grant, before)
+			}
+			sql := strings.NewReplacer("...", "watch", "DATABASE", "DATABASE "+herd.Database).Replace(grant)
+			if strings.HasPrefix(sql, "GRANT") {
+				sql += " TO watch"
+			}
+			if !(old && c.old && i == 0) {
+				r.sql(0, sql)
+			}
+		}
+		if n := strings.Count(before, "\n"); n != len(c.grants) {
+			t.Errorf("%s: %d rights are missing:\n%s", c.need, n, before)
+		}
+		if after := lacks(1, c.need); (after != "") != (old && c.old) {
+			t.Errorf("with all grants: %s", after)
+		}
+	}
+	if missing, err := r.does.Rights(r.ctx, &r.nodes[0], ToFailOver, ToFollow, ToSwitchOver, ToRecover); err != nil || missing != nil {
+		t.Errorf("a superuser: %v, %v", missing, err)
 	}
 }
