@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,9 +18,6 @@ const rightsLimit = 3 * time.Second
 // hindrance is why pgherd cannot have a standby promoted; "": nothing is known against it. What it
 // may not do besides is told to the log. Nodes that do not answer are left out.
 func (p *Proxy) hindrance(ctx context.Context, c *config.Config) (why string) {
-	if c.Failover.Mode == config.ModePatroni {
-		return ""
-	}
 	ctx, cancel := context.WithTimeout(ctx, rightsLimit)
 	defer cancel()
 	found, lacks := make([]string, len(c.Nodes)), make([][]lack, len(c.Nodes))
@@ -30,7 +26,8 @@ func (p *Proxy) hindrance(ctx context.Context, c *config.Config) (why string) {
 		n := nodes.Node{Index: c.Nodes[i].Index, Host: c.Nodes[i].Host, Port: c.Nodes[i].Port}
 		asking.Go(func() { lacks[i] = p.lacks(ctx, c, &n) })
 		asking.Go(func() {
-			if other, err := executor.New(p.accessOf(c)).Rival(ctx, &n); err == nil && other != "" {
+			other, err := executor.New(p.accessOf(c)).Rival(ctx, &n)
+			if err == nil && other != "" && c.Failover.Mode != config.ModePatroni {
 				found[i] = fmt.Sprintf("%s is at work on node %d, and two must not promote standbys", other, n.Index)
 			}
 		})
@@ -60,8 +57,14 @@ func (p *Proxy) lacks(ctx context.Context, c *config.Config, n *nodes.Node) (all
 			all = append(all, lack{user, n.Index, m})
 		}
 	}
+	access, user := p.checkAccess(c, n.Index, true)
+	ask(user, executor.New(access), executor.ToWatch)
 	if c.Failover.Mode == config.ModeInternal {
-		ask("sr_check_user", executor.New(p.accessOf(c)), executor.ToFailOver, executor.ToFollow, executor.ToSwitchOver)
+		acting := executor.New(p.accessOf(c))
+		ask("sr_check_user", acting, executor.ToFailOver, executor.ToFollow, executor.ToSwitchOver)
+		if user != "sr_check_user" { // who acts looks first as well
+			ask("sr_check_user", acting, executor.ToWatch)
+		}
 	}
 	if c.Recovery.Command != "" {
 		user := "recovery_user"
@@ -73,26 +76,35 @@ func (p *Proxy) lacks(ctx context.Context, c *config.Config, n *nodes.Node) (all
 	return all
 }
 
-// tellLacks tells of each need the rights that it lacks, on the first node that lacks some: all
-// nodes have the same roles. What failover lacks is returned.
+// tellLacks tells of each user and need the rights that it lacks, on the first node that lacks some:
+// all nodes have the same roles. What failover lacks is returned.
 func (p *Proxy) tellLacks(all [][]lack) (failover string) {
-	var told []executor.Need
+	type subject struct {
+		user string
+		need executor.Need
+	}
+	told := map[subject]bool{}
 	for _, lacks := range all {
-		of := map[executor.Need][]string{}
+		grants, order := map[subject][]string{}, []subject{}
 		for _, l := range lacks {
-			of[l.For] = append(of[l.For], l.Grant)
+			s := subject{l.user, l.For}
+			if grants[s] == nil {
+				order = append(order, s)
+			}
+			grants[s] = append(grants[s], l.Grant)
 		}
-		for _, l := range lacks {
-			if slices.Contains(told, l.For) {
-				continue
-			}
-			told = append(told, l.For)
-			text := fmt.Sprintf("%s lacks rights on node %d: %s", l.user, l.node, strings.Join(of[l.For], ", "))
-			if l.For == executor.ToFailOver {
+		for _, s := range order {
+			text := fmt.Sprintf("%s lacks rights on node %d: %s", s.user, lacks[0].node, strings.Join(grants[s], ", "))
+			switch {
+			case told[s]:
+			case s.need != executor.ToFailOver && s.need != executor.ToWatch:
+				p.log.Info("not permitted yet: "+string(s.need), "reason", text)
+			case failover == "":
 				failover = text
-				continue
+			default:
+				failover += "; " + text
 			}
-			p.log.Info("not permitted yet: "+string(l.For), "reason", text)
+			told[s] = true
 		}
 	}
 	return failover

@@ -18,6 +18,7 @@ import (
 	"pgherd/proxy/health"
 	"pgherd/proxy/login"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/querylog"
 	"pgherd/proxy/session"
@@ -167,8 +168,10 @@ func harmless(patterns []string) func(schema, name string) bool {
 	}
 }
 
-// healthSettings has nodes asked if there is a user to ask as.
+// healthSettings has nodes asked if there is a user to ask as. Where failover goes by what is seen,
+// the health check is in effect.
 func (p *Proxy) healthSettings(c *config.Config) *health.Settings {
+	decides := p.supervisor != nil
 	s := &health.Settings{Period: c.Streaming.Period, Retry: time.Second, Timeout: probeTimeout}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
@@ -182,11 +185,31 @@ func (p *Proxy) healthSettings(c *config.Config) *health.Settings {
 		}
 	}
 	if asksNodes(c) {
-		access := p.accessOf(c)
-		asks := health.NewSQL(access)
-		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(access)
+		asks := health.NewSQL(func(node int) health.Access {
+			access, _ := p.checkAccess(c, node, decides)
+			return access
+		})
+		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(p.accessOf(c))
 	}
 	return s
+}
+
+// checkAccess is how a node is checked, and the parameter that names the user. As with Pgpool-II
+// health_check_user counts only with a health_check_period.
+func (p *Proxy) checkAccess(c *config.Config, node int, decides bool) (a nodesql.Access, user string) {
+	a = p.accessOf(c)
+	for i := range c.Nodes {
+		h := &c.Nodes[i].Health
+		if c.Nodes[i].Index != node || !decides || h.User == "" || h.Period == 0 {
+			continue
+		}
+		if h.User != a.User || h.Password != "" {
+			a.Password = string(h.Password)
+		}
+		a.User, a.Database = h.User, h.Database
+		return a, "health_check_user"
+	}
+	return a, "sr_check_user"
 }
 
 func asksNodes(c *config.Config) bool { return c.Streaming.User != "" && c.Streaming.Period > 0 }

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,31 @@ func TestFailoverIsOff(t *testing.T) {
 // watchRole creates a user for sr_check_user that is no superuser.
 const watchRole = "CREATE ROLE watch LOGIN PASSWORD 'watch'; GRANT pg_monitor TO watch;"
 
-var asWatch = []string{"pool_mode = transaction", "sr_check_user = 'watch'", "sr_check_password = 'watch'", "sr_check_database = 'app'"}
+var asWatch = []string{"pool_mode = transaction", "sr_check_user = 'watch'", "sr_check_password = 'watch'", "sr_check_database = 'app'", "health_check_user = ''"}
+
+// TestHealthCheckUser: nodes are checked as health_check_user, and acted upon as sr_check_user. One that
+// may not see enough is told at the start, and failover is off.
+func TestHealthCheckUser(t *testing.T) {
+	t.Parallel()
+	checker := "CREATE ROLE checker LOGIN PASSWORD 'looks';"
+	config := []string{"pool_mode = transaction", "health_check_user = 'checker'", "health_check_password = 'looks'", "health_check_database = 'app'"}
+	w := scene{sync: anyOne, sql: checker, config: config}.start(t)
+	w.logs("failover is off: health_check_user lacks rights on node 0: GRANT pg_monitor")
+	w.on(0, "GRANT pg_monitor TO checker")
+	w.must(w.herd.WaitStreaming(w.ctx))
+	w.restartProxy(func() {})
+	w.allUp()
+	for i := range w.herd.Nodes() {
+		w.eventually(name(i)+" is checked as checker", func() error {
+			if got := w.on(i, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'checker' AND datname = 'app'"); got != "1" {
+				return fmt.Errorf("connections: %s", got)
+			}
+			return nil
+		})
+	}
+	w.must(w.herd.Slay(0))
+	w.shows(name(3-w.promoted(0)), "up")
+}
 
 // TestWithoutRights checks that at the start the log says which rights the user lacks for a promotion, and that
 // failover is then off.

@@ -192,7 +192,8 @@ func TestRights(t *testing.T) {
 		grants []string
 		old    bool // the first can be granted from PostgreSQL 15 on
 	}{
-		{ToFailOver, []string{"GRANT ALTER SYSTEM ON PARAMETER primary_conninfo", "GRANT EXECUTE ON FUNCTION pg_promote", "GRANT EXECUTE ON FUNCTION pg_reload_conf", "GRANT pg_monitor"}, true},
+		{ToFailOver, []string{"GRANT ALTER SYSTEM ON PARAMETER primary_conninfo", "GRANT EXECUTE ON FUNCTION pg_promote", "GRANT EXECUTE ON FUNCTION pg_reload_conf"}, true},
+		{ToWatch, []string{"GRANT pg_monitor"}, false},
 		{ToFollow, []string{"ALTER ROLE ... REPLICATION"}, false},
 		{ToSwitchOver, []string{"GRANT pg_checkpoint", "GRANT pg_execute_server_program"}, true},
 		{ToRecover, []string{"GRANT TEMPORARY ON DATABASE"}, false},
@@ -217,7 +218,7 @@ func TestRights(t *testing.T) {
 			t.Errorf("with all grants: %s", after)
 		}
 	}
-	if missing, err := r.does.Rights(r.ctx, &r.nodes[0], ToFailOver, ToFollow, ToSwitchOver, ToRecover); err != nil || missing != nil {
+	if missing, err := r.does.Rights(r.ctx, &r.nodes[0], ToWatch, ToFailOver, ToFollow, ToSwitchOver, ToRecover); err != nil || missing != nil {
 		t.Errorf("a superuser: %v, %v", missing, err)
 	}
 }

@@ -11,8 +11,9 @@ import (
 // Need is what a right is needed for.
 type Need string
 
-// The needs. Only without the first there is no failover.
+// The needs. Only without the first two there is no failover.
 const (
+	ToWatch      Need = "the health check"
 	ToFailOver   Need = "failover"
 	ToFollow     Need = "standbys with a primary_slot_name"
 	ToSwitchOver Need = "SWITCHOVER"
@@ -43,7 +44,7 @@ var rights = []right{
 		"GRANT ALTER SYSTEM ON PARAMETER primary_conninfo (PostgreSQL 15 and newer; else it has to be a superuser)"},
 	{ToFailOver, 0, "SELECT has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')", "GRANT EXECUTE ON FUNCTION pg_promote"},
 	{ToFailOver, 0, "SELECT has_function_privilege('pg_reload_conf()', 'EXECUTE')", "GRANT EXECUTE ON FUNCTION pg_reload_conf"},
-	{ToFailOver, 0, "SELECT pg_has_role('pg_monitor', 'MEMBER')", "GRANT pg_monitor"},
+	{ToWatch, 0, "SELECT pg_has_role('pg_monitor', 'MEMBER')", "GRANT pg_monitor"},
 	{ToFollow, 0, "SELECT rolreplication OR current_setting('primary_slot_name') = '' FROM pg_roles WHERE rolname = current_user", "ALTER ROLE ... REPLICATION"},
 	{ToSwitchOver, 15, "SELECT pg_has_role('pg_checkpoint', 'USAGE')", "GRANT pg_checkpoint (PostgreSQL 15 and newer; else it has to be a superuser)"},
 	{ToSwitchOver, 0, mayRunPrograms, grantPrograms},

@@ -19,13 +19,15 @@ type Access = nodesql.Access
 // SQL asks PostgreSQL itself, over a connection to each node that it keeps. A connect
 // alone would not do: the kernel accepts for a server that hangs.
 type SQL struct {
-	access Access
+	access func(node int) Access
 	lock   sync.Mutex // over what follows; never held while asking
 	kept   map[int]*nodesql.Conn
 }
 
-// NewSQL makes one that logs in like this.
-func NewSQL(a Access) *SQL { return &SQL{access: a, kept: map[int]*nodesql.Conn{}} }
+// NewSQL makes one that logs in to each node like this.
+func NewSQL(access func(node int) Access) *SQL {
+	return &SQL{access: access, kept: map[int]*nodesql.Conn{}}
+}
 
 // Probe asks a node. One goroutine at a time asks a node. A kept connection that turns out
 // to be broken says nothing: the node may have been restarted, so it is asked over another.
@@ -47,7 +49,7 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 			ended = err
 		}
 	}
-	conn, err := nodesql.Dial(ctx, s.access, n)
+	conn, err := nodesql.Dial(ctx, s.access(n.Index), n)
 	if err != nil {
 		return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, errors.Join(err, ended))
 	}

@@ -12,13 +12,16 @@ import (
 	"pgherd/proxy/nodes"
 )
 
+// always logs in to every node alike.
+func always(a Access) func(int) Access { return func(int) Access { return a } }
+
 // TestSQL probes a real primary and its standby.
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	h := herdtest.Start(t, herd.Settings{Standbys: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	probe := NewSQL(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"}).Probe
+	probe := NewSQL(always(Access{User: herd.Superuser, Password: herd.Superuser, Database: "postgres", SSLMode: "disable"})).Probe
 	var all []Node
 	findings := map[int]Finding{}
 	for _, n := range h.Nodes() {
@@ -52,7 +55,7 @@ func TestSQL(t *testing.T) {
 	}
 	t.Run("a delay in time", func(t *testing.T) { checkDelay(ctx, t, h, probe, &all[0].Node) })
 	t.Run("a user who may not see the standbys", func(t *testing.T) {
-		f, err := NewSQL(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, &all[0].Node)
+		f, err := NewSQL(always(Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"})).Probe(ctx, &all[0].Node)
 		if err != nil || f.Role != nodes.Primary || f.Standbys["node1"].State != "" {
 			t.Errorf("found %+v, error %v", f, err)
 		}
@@ -84,13 +87,13 @@ func checkUnseen(ctx context.Context, t *testing.T, h *herd.Herd, n *nodes.Node)
 		t.Fatal(err)
 	}
 	access := Access{User: herd.User, Password: herd.User, Database: herd.Database, SSLMode: "disable"}
-	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
+	if f, err := NewSQL(always(access)).Probe(ctx, n); err != nil || f.Last != (Identity{Role: nodes.Primary}) {
 		t.Errorf("found %+v, error %v", f, err)
 	}
 	if _, err := h.Exec(ctx, "GRANT EXECUTE ON FUNCTION "+functions+" TO PUBLIC"); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := NewSQL(access).Probe(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
+	if f, err := NewSQL(always(access)).Probe(ctx, n); err != nil || f.Last.System == 0 || f.Last.Timeline == 0 {
 		t.Errorf("found %+v, error %v", f, err)
 	}
 }
@@ -121,7 +124,7 @@ func checkDelay(ctx context.Context, t *testing.T, h *herd.Herd, probe Probe, pr
 // characters that has.
 func checkRefused(ctx context.Context, t *testing.T, n *nodes.Node) {
 	const secret = `wr'ong \ se'cret`
-	f, err := NewSQL(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"}).Probe(ctx, n)
+	f, err := NewSQL(always(Access{User: herd.User, Password: secret, Database: herd.Database, SSLMode: "disable"})).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "28P01") || strings.Contains(err.Error(), "cret") {
 		t.Errorf("found %+v, error %v", f, err)
 	}
@@ -138,7 +141,7 @@ func TestSQLHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	n := &nodes.Node{Index: 3, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
-	f, err := NewSQL(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"}).Probe(ctx, n)
+	f, err := NewSQL(always(Access{User: "a", Password: "b", Database: "c", SSLMode: "disable"})).Probe(ctx, n)
 	if err == nil || f.Reachable || !strings.Contains(err.Error(), "node 3") {
 		t.Errorf("found %+v, error %v", f, err)
 	}
