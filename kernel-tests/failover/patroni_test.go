@@ -144,6 +144,37 @@ func TestPatroniSwitchover(t *testing.T) {
 	w.promotedNobody()
 }
 
+// TestPatroniOldLeaderLives: Patroni takes the lock from a leader that lives on. None of its servers gets
+// a statement after that, and no commit is acknowledged that the new leader has not.
+func TestPatroniOldLeaderLives(t *testing.T) {
+	t.Parallel()
+	w := beside(t, "pool_mode = transaction")
+	inside, writing := w.connect(), w.writes(4)
+	w.ask(inside, "BEGIN")
+	w.ask(inside, "INSERT INTO ledger VALUES (1)")
+	sleepUntilWritten(w.world)
+	w.now(func() { w.leader = -1 })
+	w.logs("herd: fence is done node=0")
+	for _, n := range []int{1, 2} { // the old leader is cut off from them
+		w.on(n, "ALTER SYSTEM SET primary_conninfo = ''")
+		w.on(n, "SELECT pg_reload_conf()")
+		w.eventually(name(n)+" receives nothing", func() error {
+			if got := w.on(n, "SELECT count(*) FROM pg_stat_wal_receiver"); got != "0" {
+				return fmt.Errorf("receivers: %s", got)
+			}
+			return nil
+		})
+	}
+	now := w.elect()
+	w.promoted(0)
+	w.shows("node0", "quarantine")
+	if _, err := herdtest.Ask(inside, "COMMIT"); code(inside, err) != "40001" {
+		t.Errorf("a transaction on the old leader: %v", err)
+	}
+	writing.end(now)
+	w.promotedNobody()
+}
+
 // TestPatroniIsSilent: without Patroni's word the primary stays, whoever else is promoted.
 func TestPatroniIsSilent(t *testing.T) {
 	t.Parallel()

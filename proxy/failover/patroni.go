@@ -3,6 +3,7 @@ package failover
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -153,12 +154,15 @@ func (d decision) confirmed(p int, lead Sight, c consensus) bool {
 	case c.denies(p), !c.agreed && !c.silent(), lead.Timeline != d.h.Timeline, lead.For < backAfter:
 		return false
 	}
-	for _, n := range d.s.Nodes {
-		if v, claims := d.claims(n.Index); claims && n.Index != p && v.Timeline > d.h.Timeline {
-			return false
-		}
-	}
-	return true
+	return !d.outdated(p, lead)
+}
+
+// outdated says that another node answers as primary on a newer timeline than this one.
+func (d decision) outdated(n int, v Sight) bool {
+	return slices.ContainsFunc(d.s.Nodes, func(o NodeSettings) bool {
+		other, claims := d.claims(o.Index)
+		return claims && o.Index != n && other.Timeline > v.Timeline
+	})
 }
 
 // heedFirst: no primary is known yet.
@@ -206,15 +210,17 @@ func (d decision) heedElecting() Step {
 	return d.propose(MakeCandidate, n, "%s", c.why)
 }
 
-// heedPromoting: Patroni promotes, and the node itself says when that is done.
+// heedPromoting: Patroni promotes, and the node itself says when that is done. It is no
+// hearsay if Patroni is silent by then; but after a restart of pgherd its word is old.
 func (d decision) heedPromoting() Step {
 	c, n := d.patroni(), d.h.Candidate
 	if c.agreed && c.Leader != n {
 		return d.propose(FailNode, n, "node %d is not promoted: %s", n, c.why)
 	}
 	v, claims := d.claims(n)
-	if claims && v.System == d.h.System && v.Timeline > d.h.Timeline && (c.agreed || c.silent()) {
+	named := c.agreed || c.silent() && !d.h.Doubt && !d.outdated(n, v)
+	if named && claims && v.System == d.h.System && v.Timeline > d.h.Timeline {
 		return d.primary(n, v, "node %d was promoted; %s", n, c.why)
 	}
-	return d.stuck(Step{Waits: fmt.Sprintf("node %d to be promoted, on a newer timeline than %d", n, d.h.Timeline)})
+	return d.stuck(Step{Waits: fmt.Sprintf("node %d to be promoted, on a newer timeline than %d; %s", n, d.h.Timeline, c.why)})
 }
