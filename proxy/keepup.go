@@ -40,7 +40,7 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	}
 	access := p.accessOf(c)
 	if why := p.hindrance(ctx, c); why != "" {
-		p.log.Error("failover is off: "+why, "hint", "Grant that, or set failover_mode = off.")
+		p.log.Error("failover is off: "+why, "hint", "Grant what is missing, or set failover_mode to patroni or off.")
 		return nil
 	}
 	file := stateFile(c)

@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +22,8 @@ func (w *world) hears(leader int, timeline uint32) {
 func TestPatroni(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.sup.Close()
-		var log bytes.Buffer
 		w.set.Failover.Patroni = true
 		w.start()
-		w.sup.Log = slog.New(slog.NewTextHandler(&log, nil))
 		w.passes(time.Second)
 		w.expects()
 		w.hears(0, 3)
@@ -46,8 +42,8 @@ func TestPatroni(t *testing.T) {
 		w.passes(time.Minute)
 		w.expects("lasts quarantine 2")
 		w.sup.Close()
-		if n := strings.Count(log.String(), "Patroni does not answer: node 1 stays the primary"); n != 1 || w.view.Primary() == nil || w.view.Primary().Index != 1 {
-			t.Errorf("told %d times: %s", n, log.String())
+		if n := strings.Count(w.told.String(), "Patroni does not answer: node 1 stays the primary"); n != 1 || w.view.Primary() == nil || w.view.Primary().Index != 1 {
+			t.Errorf("told %d times: %s", n, w.told.String())
 		}
 		w.start() // which the end closes
 	})

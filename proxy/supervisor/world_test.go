@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ type world struct {
 	began time.Time
 	sup   *Supervisor
 	set   Settings
+	told  bytes.Buffer // the log, of the supervisor's goroutine until it is closed
 
 	lock     sync.Mutex // guards what follows
 	log      []string   // commands that were made to last, and acts, in order
@@ -58,7 +60,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 
 // start begins a supervisor with the herd that lasts.
 func (w *world) start() {
-	w.sup = New(Uses{Log: slog.New(slog.DiscardHandler), Clock: func() time.Duration { return time.Since(w.began) }, Date: time.Now, Acts: w,
+	w.sup = New(Uses{Log: slog.New(slog.NewTextHandler(&w.told, nil)), Clock: func() time.Duration { return time.Since(w.began) }, Date: time.Now, Acts: w,
 		Publish: func(v *nodes.View) { w.locked(func() { w.view = v }) }, Look: func(int) {}}, w.herd)
 	w.sup.Start(w, w.set)
 }
