@@ -68,25 +68,8 @@ func (c consensus) silent() bool { return c.told == 0 }
 // One that tells no timeline counts as on the herd's; so does one that names the herd's
 // primary, for a member tells the DCS of its timeline some seconds after a promotion.
 func (d decision) patroni() (c consensus) {
-	var newest []Report
-	for _, n := range d.s.Nodes {
-		r, answered := d.in.Reports[n.Index]
-		if age := d.in.Now - r.Heard; !answered || age < 0 || age > cmp.Or(d.s.ReportsLast, reportsLast) {
-			continue
-		}
-		c.told++
-		r.Timeline = cmp.Or(r.Timeline, d.h.Timeline)
-		if r.Leader >= 0 && r.Leader == d.h.Primary {
-			r.Timeline = max(r.Timeline, d.h.Timeline)
-		}
-		switch {
-		case r.Timeline < d.h.Timeline, len(newest) > 0 && r.Timeline < newest[0].Timeline:
-		case len(newest) > 0 && r.Timeline > newest[0].Timeline:
-			newest = []Report{r}
-		default:
-			newest = append(newest, r)
-		}
-	}
+	newest, told := d.reports()
+	c.told = told
 	for _, r := range newest {
 		same := 0
 		for _, o := range newest {
@@ -100,10 +83,33 @@ func (d decision) patroni() (c consensus) {
 		}
 	}
 	c.why = "Patroni does not answer"
-	if c.told > 0 {
-		c.why = fmt.Sprintf("the answers of Patroni (%d) disagree, or are old", c.told)
+	if told > 0 {
+		c.why = fmt.Sprintf("the answers of Patroni (%d) disagree, or are old", told)
 	}
 	return c
+}
+
+// reports are those that count; told is how many Patronis have answered.
+func (d decision) reports() (newest []Report, told int) {
+	for _, n := range d.s.Nodes {
+		r, answered := d.in.Reports[n.Index]
+		if age := d.in.Now - r.Heard; !answered || age < 0 || age > cmp.Or(d.s.ReportsLast, reportsLast) {
+			continue
+		}
+		told++
+		r.Timeline = cmp.Or(r.Timeline, d.h.Timeline)
+		if r.Leader >= 0 && r.Leader == d.h.Primary {
+			r.Timeline = max(r.Timeline, d.h.Timeline)
+		}
+		switch {
+		case r.Timeline < d.h.Timeline, len(newest) > 0 && r.Timeline < newest[0].Timeline:
+		case len(newest) > 0 && r.Timeline > newest[0].Timeline:
+			newest = []Report{r}
+		default:
+			newest = append(newest, r)
+		}
+	}
+	return newest, told
 }
 
 var patroniRules = map[Phase]func(decision) Step{

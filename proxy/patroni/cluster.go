@@ -77,14 +77,18 @@ func (c *cluster) report(all []Node) failover.Report {
 	return r
 }
 
-// member is the one of a node; nil: the answer has none.
-func (c *cluster) member(n *Node) *Member {
+// member is the one of the node whose Patroni was asked. Each is a member of its own cluster: one
+// that does not have it is of another cluster, or has another address for it.
+func (c *cluster) member(n *Node) (*Member, error) {
 	for i := range c.Members {
 		if n.is(&c.Members[i]) {
-			return &c.Members[i]
+			return &c.Members[i], nil
 		}
 	}
-	return nil
+	if n.Member != "" {
+		return nil, fmt.Errorf("it has no member %s, which patroni_member%d names", n.Member, n.Index)
+	}
+	return nil, fmt.Errorf("it has no member at %s, port %d; if it has another address for that, set patroni_member%d to its name", n.Host, n.Port, n.Index)
 }
 
 // strangers are the names of members that are none of these nodes.

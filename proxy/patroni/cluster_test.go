@@ -73,8 +73,17 @@ func TestMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := got.member(&pair[c.node]); m == nil || *m != c.want {
-			t.Errorf("%s: got %+v, want %+v", name, m, c.want)
+		if m, err := got.member(&pair[c.node]); err != nil || *m != c.want {
+			t.Errorf("%s: got %+v, %v, want %+v", name, m, err, c.want)
+		}
+	}
+	for _, n := range []Node{{Host: "10.0.0.3", Port: 5432}, {Host: "10.0.0.1", Port: 5433}, {Host: "10.0.0.1", Port: 5432, Member: "pg9"}} {
+		got, err := parse([]byte(version2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := got.member(&n); err == nil {
+			t.Errorf("%+v is taken for %+v", n, m)
 		}
 	}
 }
@@ -104,8 +113,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r := c.report(pair); r.Leader >= 0 && c.member(&pair[r.Leader]) == nil {
-			t.Fatalf("%+v", r)
+		if r := c.report(pair); r.Leader >= 0 {
+			if _, err := c.member(&pair[r.Leader]); err != nil {
+				t.Fatalf("%+v: %v", r, err)
+			}
 		}
 	})
 }

@@ -161,6 +161,10 @@ func (p *Poller) ask(ctx context.Context, client *http.Client, s *Settings, n *N
 	if ctx.Err() != nil {
 		return
 	}
+	var own *Member
+	if err == nil {
+		own, err = c.member(n)
+	}
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	before := p.answers[n.Index]
@@ -170,11 +174,8 @@ func (p *Poller) ask(ctx context.Context, client *http.Client, s *Settings, n *N
 	}
 	if err == nil {
 		r := c.report(s.Nodes)
-		r.Heard, a.Last, a.Report = began, at, &r
+		r.Heard, a.Last, a.Report, a.Member = began, at, &r, *own
 		a.Strangers = c.strangers(s.Nodes)
-		if m := c.member(n); m != nil {
-			a.Member = *m
-		}
 	}
 	p.answers[n.Index] = a
 	p.note(&before, &a)
@@ -188,10 +189,6 @@ func (p *Poller) note(before, a *Answer) {
 		p.log.Warn("Patroni does not answer", "node", a.Node, "url", a.URL, "error", a.Err)
 	case a.Err == nil && before.Err != nil:
 		p.log.Info("Patroni answers again", "node", a.Node, "url", a.URL, "without_answer", a.Since.Sub(before.Since).Round(time.Second))
-	}
-	if a.Err == nil && a.Member.Name == "" && (before.Err != nil || !before.Asked || before.Member.Name != "") {
-		p.log.Warn("Patroni has no member with the host and port of this node", "node", a.Node, "url", a.URL,
-			"hint", "Set patroni_member of the node to its name in Patroni, if that has another address for it.")
 	}
 	if len(a.Strangers) > 0 && !slices.Equal(a.Strangers, before.Strangers) {
 		p.log.Info("Patroni has members that are no nodes of pgherd's", "node", a.Node, "members", strings.Join(a.Strangers, ", "))

@@ -141,11 +141,13 @@ func TestBadAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		why    string
 	}{
-		"an error":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, "it answers 502"},
-		"not found":     {http.NotFound, "it answers 404"},
-		"a redirection": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "it answers 302"},
-		"no JSON":       {says("<html>"), "read the answer"},
-		"no cluster":    {says(`{"state": "running"}`), "it is not Patroni's"},
+		"an error":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, "it answers 502"},
+		"not found":       {http.NotFound, "it answers 404"},
+		"a redirection":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "it answers 302"},
+		"no JSON":         {says("<html>"), "read the answer"},
+		"no cluster":      {says(`{"state": "running"}`), "it is not Patroni's"},
+		"no members":      {says(nobody), "it has no member at 10.0.0.1, port 5432"},
+		"another cluster": {says(otherPorts), "it has no member at 10.0.0.1, port 5432"},
 		"no end": {func(w http.ResponseWriter, _ *http.Request) {
 			for range mostBytes/1000 + 2 {
 				fmt.Fprint(w, strings.Repeat(" ", 1000))

@@ -45,7 +45,7 @@ type Patroni struct {
 	Last     time.Time // when it was asked for its last answer; zero: there was none
 	Leader   string    // by its word now; "": nobody
 	Paused   bool
-	Member   string // the node by its word; "": it is none of its members
+	Member   string // the node by its word now
 	Role     string
 	State    string
 	Timeline int // 0: not told
