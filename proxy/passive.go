@@ -10,7 +10,7 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// passive are the acts where pgherd changes nothing on nodes by SQL: it parts with servers, and
+// passive are the acts where pgherd changes nothing on nodes by SQL: it closes servers, and
 // others do the rest.
 type passive struct{ acts }
 

@@ -47,9 +47,9 @@ type consensus struct {
 	why    string // for people
 }
 
-// denies says that the primary must not be this one any more. While Patroni is paused a
+// contradicts says that the primary must not be this one any more. While Patroni is paused a
 // primary may go on without the lock, if nobody else has it.
-func (c consensus) denies(primary int) bool {
+func (c consensus) contradicts(primary int) bool {
 	excused := c.Leader == None && c.Name == "" && c.Paused
 	return c.agreed && c.Leader != primary && !excused
 }
@@ -113,17 +113,17 @@ func (d decision) reports() (newest []Report, told int) {
 }
 
 var patroniRules = map[Phase]func(decision) Step{
-	Steady: decision.heedSteady, Draining: decision.heedDraining, Electing: decision.heedElecting, Promoting: decision.heedPromoting,
+	Steady: decision.patroniSteady, Draining: decision.patroniDraining, Electing: decision.patroniElecting, Promoting: decision.patroniPromoting,
 }
 
-// heedSteady: what Patroni does not deny stays. A node's own word that it is primary makes
-// none: only a leader of Patroni's is taken for one.
-func (d decision) heedSteady() Step {
+// patroniSteady: the primary stays as long as Patroni does not contradict. That another node
+// answers as primary does not make it one: only Patroni's leader is taken.
+func (d decision) patroniSteady() Step {
 	c, p := d.patroni(), d.h.Primary
 	if d.h.Epoch == 0 {
-		return d.heedFirst(c)
+		return d.patroniFirst(c)
 	}
-	if c.denies(p) {
+	if c.contradicts(p) {
 		return d.propose(FailNode, p, "node %d is the primary no more: %s", p, c.why)
 	}
 	if dead, why := d.dead(p); dead {
@@ -157,7 +157,7 @@ func (d decision) confirmed(p int, lead Sight, c consensus) bool {
 	switch {
 	case c.names(p):
 		return true
-	case c.denies(p), !c.agreed && !c.silent(), lead.Timeline != d.h.Timeline, lead.For < backAfter:
+	case c.contradicts(p), !c.agreed && !c.silent(), lead.Timeline != d.h.Timeline, lead.For < backAfter:
 		return false
 	}
 	return !d.outdated(p, lead)
@@ -171,8 +171,8 @@ func (d decision) outdated(n int, v Sight) bool {
 	})
 }
 
-// heedFirst: no primary is known yet.
-func (d decision) heedFirst(c consensus) Step {
+// patroniFirst: no primary is known yet.
+func (d decision) patroniFirst(c consensus) Step {
 	if !c.agreed || c.Leader < 0 {
 		return d.stuck(Step{Waits: "first start: " + c.why})
 	}
@@ -186,14 +186,14 @@ func (d decision) heedFirst(c consensus) Step {
 	return d.primary(c.Leader, v, "first start: %s", c.why)
 }
 
-// heedDraining: a status file of another failover_mode has a switchover of pgherd's.
-func (d decision) heedDraining() Step {
+// patroniDraining: a status file of another failover_mode has a switchover of pgherd's.
+func (d decision) patroniDraining() Step {
 	return d.propose(UndoDrain, None, "Patroni decides who is primary")
 }
 
-// heedElecting: everybody parts with the primary that failed, and Patroni names another, or
-// the same again.
-func (d decision) heedElecting() Step {
+// patroniElecting: all servers of the primary that failed are closed, and Patroni names another
+// leader, or the same again.
+func (d decision) patroniElecting() Step {
 	c, p := d.patroni(), d.h.Former
 	dead, _ := d.dead(p)
 	if lead, ours := d.isOurs(p); ours && !dead && d.h.status(p) != Detached && d.confirmed(p, lead, c) {
@@ -216,9 +216,10 @@ func (d decision) heedElecting() Step {
 	return d.propose(MakeCandidate, n, "%s", c.why)
 }
 
-// heedPromoting: Patroni promotes, and the node itself says when that is done. It is no
-// hearsay if Patroni is silent by then; but after a restart of pgherd its word is old.
-func (d decision) heedPromoting() Step {
+// patroniPromoting: Patroni promotes, and the node itself says when that is done. Patroni need
+// not answer any more by then, for it has named the node; but after a restart of pgherd that
+// may be long ago.
+func (d decision) patroniPromoting() Step {
 	c, n := d.patroni(), d.h.Candidate
 	if c.agreed && c.Leader != n {
 		return d.propose(FailNode, n, "node %d is not promoted: %s", n, c.why)

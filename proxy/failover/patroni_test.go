@@ -19,8 +19,8 @@ func anyReport(random *rand.Rand, h *Herd, now time.Duration, leader int) Report
 	return r
 }
 
-// TestHeedIsAllowedAndSettles is TestDecideIsAllowedAndSettles where Patroni promotes.
-func TestHeedIsAllowedAndSettles(t *testing.T) {
+// TestPatroniIsAllowedAndSettles is TestDecideIsAllowedAndSettles where Patroni promotes.
+func TestPatroniIsAllowedAndSettles(t *testing.T) {
 	set := Settings{Members: []string{"h1"}, Votes: Votes{Consensus: true}, OnError: true, AutoFailback: true, Patroni: true}
 	for n := range 4 {
 		set.Nodes = append(set.Nodes, NodeSettings{Index: n})
@@ -128,8 +128,8 @@ func unsafeBesideScript(h Herd, c Command, in Input) string {
 	return ""
 }
 
-// TestHeedOnlyFences: where Patroni promotes, nothing is carried out on a node.
-func TestHeedOnlyFences(t *testing.T) {
+// TestPatroniOnlyFences: where Patroni promotes, nothing is carried out on a node.
+func TestPatroniOnlyFences(t *testing.T) {
 	all, acts := files(t), 0
 	for name, text := range all {
 		for _, q := range run(name, text, Decide).asked {
