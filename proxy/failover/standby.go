@@ -160,7 +160,9 @@ func (d decision) follows(n int) bool {
 }
 
 // follow makes standbys receive from the primary that would receive from nobody who
-// has its WAL. It is carried out in the background, and given up with the epoch.
+// has its WAL. It is carried out in the background, and given up with the epoch. One that is
+// being recovered is left to its script, unless it is told to receive from nobody, as an
+// election tells it.
 func (d decision) follow() (acts []Act) {
 	if d.s.Script != nil && !d.s.Script.Follows {
 		return nil
@@ -169,7 +171,7 @@ func (d decision) follow() (acts []Act) {
 		n, _ := d.h.Node(configured.Index)
 		v, ok := d.answer(n.Index)
 		if !ok || v.Verdict != IsStandby || n.Index == d.h.Primary || d.failed(Follow, n.Index) != "" ||
-			n.Status == Detached || n.Status == Recovering || d.led(n.Index, v) || foreign(v, d.h) || v.Timeline > d.h.Timeline {
+			n.Status == Detached || n.Status == Recovering && v.Upstream != None || d.led(n.Index, v) || foreign(v, d.h) || v.Timeline > d.h.Timeline {
 			continue
 		}
 		a := d.act(Follow, n.Index, "it does not receive from node %d", d.h.Primary)
