@@ -23,15 +23,17 @@ import (
 
 var update = commandline.Bool("update", false, "write the golden files anew")
 
+// at is that time of the day of fixed.
+func at(s string) time.Time {
+	t, err := time.Parse(time.DateTime, "2026-03-01 "+s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
 // fixed is the state of a pgherd at one moment, with a case of everything.
 func fixed() *status.State {
-	at := func(s string) time.Time {
-		t, err := time.Parse(time.DateTime, "2026-03-01 "+s)
-		if err != nil {
-			panic(err)
-		}
-		return t
-	}
 	s := &status.State{Version: "1.2.3", Now: at("12:00:00"), Started: at("08:00:00"), PID: 100}
 	s.Nodes = &nodes.View{Nodes: []nodes.Node{
 		{Index: 0, Host: "10.0.0.1", Port: 5432, Weight: 1, Status: nodes.Up, Role: nodes.Primary, Since: at("08:00:01"),
