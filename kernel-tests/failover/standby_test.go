@@ -1,8 +1,13 @@
 package failover
 
 import (
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pgherd/bench/herd/herdtest"
 )
 
 // TestStandbyDies kills a standby while clients read from it, in every form of the protocol, and write. No client is
@@ -31,14 +36,30 @@ func TestStandbyDies(t *testing.T) {
 }
 
 // TestStandbyFreezes freezes a standby, whose connections stay open. Requests that were sent to it wait for the health
-// check, and are then answered by another node.
+// check, and are then answered by another node: every client gets its answers while the standby stays frozen.
 func TestStandbyFreezes(t *testing.T) {
 	t.Parallel()
 	w := start(t, "pool_mode = transaction", "load_balance_mode = on", "statement_level_load_balance = on", "health_check_timeout = 1")
 	w.allUp()
 	writing, reading := w.writes(2), w.reads(readers())
 	reading.gets(50, "node1", "node2")
+	var others []*pgconn.PgConn
+	for range 8 {
+		others = append(others, w.connect())
+		w.ask(others[len(others)-1], "SELECT count(*) FROM ledger")
+	}
 	w.must(w.herd.Freeze(1))
+	var asking sync.WaitGroup
+	for _, conn := range others {
+		asking.Go(func() {
+			for range 5 {
+				if _, err := herdtest.Ask(conn, "SELECT count(*) FROM ledger"); err != nil {
+					t.Errorf("a read while node 1 is frozen: got error %v", err)
+				}
+			}
+		})
+	}
+	asking.Wait()
 	w.shows("node1", "down")
 	reading.gets(50, "node2")
 	w.must(w.herd.Thaw(1))

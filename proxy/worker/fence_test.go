@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 )
 
@@ -53,5 +54,23 @@ func TestFenceGivesUpOpenings(t *testing.T) {
 	}
 	if len(w.opening) != 0 {
 		t.Errorf("%d openings are still listed, want none", len(w.opening))
+	}
+}
+
+// TestSilentStandby checks that the servers of a standby that does not answer are closed once the
+// standby is down, though its machine keeps their connections. One that is down for another reason
+// keeps them, so that running requests end.
+func TestSilentStandby(t *testing.T) {
+	for answers, left := range map[bool]int{true: 1, false: 0} {
+		y := newYard(t, 1, 1)
+		y.workers.started.Store(true)
+		y.shelve(y.workers.all[0], appKey)
+		y.workers.Publish(&nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Up, Probed: true, Reachable: true}}})
+		y.turns(20)
+		y.workers.Publish(&nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Down, Probed: true, Reachable: answers}}})
+		y.turns(20)
+		if got := y.shelved(); got != left {
+			t.Errorf("the standby answers: %v; %d of its servers are left, want %d", answers, got, left)
+		}
 	}
 }

@@ -188,7 +188,7 @@ var ofBlocks = []broken{
 }
 
 // mutationSeeds is the number of seeds of which at least one must notice a mutation.
-const mutationSeeds = "6000"
+const mutationSeeds = "12000"
 
 func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, mutations)

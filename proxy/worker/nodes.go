@@ -164,17 +164,22 @@ func (ws *Workers) fence(node int, epoch uint64, done func()) {
 // stale says that a server is of an epoch before its node was fenced.
 func (ws *Workers) stale(node int, epoch uint64) bool { return epoch < ws.fenced[node].Load() }
 
-// fence closes what this worker has of a node's servers. It runs between two turns of the
-// sessions, so none of them writes meanwhile.
+// fence closes what this worker has of a node's servers from before the node was fenced.
 func (w *Worker) fence(node int) {
+	w.cut(node, func(epoch uint64) bool { return w.workers.stale(node, epoch) })
+}
+
+// cut closes what this worker has of a node's servers of some epochs. It runs between two turns
+// of the sessions, so none of them writes meanwhile.
+func (w *Worker) cut(node int, of func(epoch uint64) bool) {
 	for _, s := range w.idle.All() {
-		if s.Key.Node == node && w.workers.stale(node, s.Epoch) {
+		if s.Key.Node == node && of(s.Epoch) {
 			w.idle.Remove(s)
 			w.discard(s)
 		}
 	}
 	for _, o := range w.opening {
-		if o.node == node && w.workers.stale(node, o.epoch) {
+		if o.node == node && of(o.epoch) {
 			o.giveUp()
 		}
 	}
@@ -185,7 +190,7 @@ func (w *Worker) fence(node int) {
 	}
 	for _, t := range w.inOrder() {
 		for _, s := range []*pool.Server{t.session.Server(), t.session.Parked(), t.granted} {
-			if s != nil && s.Key.Node == node && w.workers.stale(node, s.Epoch) {
+			if s != nil && s.Key.Node == node && of(s.Epoch) {
 				s.Endpoint.(endpoint).conn().Abort()
 				w.wake(t)
 			}
@@ -229,8 +234,13 @@ func (w *Worker) inOrder() []*task {
 
 // turned tells this worker's sessions that there is another View: who waits for a server of
 // a node that is not used any more looks for another one, and so does who waits for a
-// primary.
+// primary, or for an answer of a standby that is silent.
 func (w *Worker) turned(view *nodes.View) {
+	for i := range view.Nodes {
+		if n := &view.Nodes[i]; silent(n) {
+			w.cut(n.Index, func(uint64) bool { return true })
+		}
+	}
 	for _, t := range w.inOrder() {
 		if t.want != nil && !used(view, t.want.key.Node) {
 			node := t.want.key.Node
@@ -239,6 +249,13 @@ func (w *Worker) turned(view *nodes.View) {
 		}
 		w.wake(t)
 	}
+}
+
+// silent says that a standby is down because it does not answer. A client would wait for it as
+// long as its machine keeps the connections; one that is down for another reason ends its requests.
+// The servers of a primary are closed by the fence, in its time.
+func silent(n *nodes.Node) bool {
+	return n.Role == nodes.Standby && n.Status == nodes.Down && n.Probed && !n.Reachable
 }
 
 // used says that servers of a node may be wanted.

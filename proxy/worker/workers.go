@@ -175,7 +175,7 @@ func sameUse(a, b *nodes.View) bool {
 		return false
 	}
 	for i := range a.Nodes {
-		if used(a, a.Nodes[i].Index) != used(b, b.Nodes[i].Index) {
+		if used(a, a.Nodes[i].Index) != used(b, b.Nodes[i].Index) || silent(&a.Nodes[i]) != silent(&b.Nodes[i]) {
 			return false
 		}
 	}
