@@ -16,11 +16,11 @@ import (
 
 // How many clients of each kind work during the chaos, and how fast.
 const (
-	idleClients        = 20
-	readingClients     = 5
-	writingClients     = 5
-	transactingClients = 5
-	pace               = 5 * time.Millisecond // a client rests so long after each answer
+	idleClients        = 40
+	readingClients     = 20
+	writingClients     = 20
+	transactingClients = 20
+	pace               = 50 * time.Millisecond // a client rests so long after each answer
 )
 
 // The kinds of clients, as the report names them.
@@ -219,6 +219,29 @@ func (c *crowd) first(struck, down time.Time, kinds ...string) *float64 {
 		return nil
 	}
 	return milliseconds(took)
+}
+
+// pause is the longest time since the fault in which no client of these kinds had an answer.
+func (c *crowd) pause(struck time.Time, kinds ...string) *float64 {
+	times := []time.Time{struck}
+	for _, one := range c.all {
+		if !slices.Contains(kinds, one.kind) {
+			continue
+		}
+		one.lock.Lock()
+		for _, a := range one.answers {
+			if a.got.After(struck) {
+				times = append(times, a.got)
+			}
+		}
+		one.lock.Unlock()
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	longest := time.Duration(0)
+	for i := range times[1:] {
+		longest = max(longest, times[i+1].Sub(times[i]))
+	}
+	return milliseconds(longest)
 }
 
 // works says that every client that works has had an answer to what it has sent since.

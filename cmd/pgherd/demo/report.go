@@ -24,6 +24,8 @@ type row struct {
 	Promoted    *float64       `json:"promoted_ms"`
 	FirstWrite  *float64       `json:"first_write_ms"`
 	FirstRead   *float64       `json:"first_read_ms"`
+	WritePause  *float64       `json:"write_pause_ms"` // the longest time without an answer, over all clients that write
+	ReadPause   *float64       `json:"read_pause_ms"`
 	Lost        map[string]int `json:"sessions_lost"`             // by kind of client
 	Failed      map[string]int `json:"failed_by_sqlstate"`        // statements and transactions
 	CommitsLost int            `json:"commits_lost"`              // acknowledged, and not there
@@ -80,7 +82,7 @@ func step(log string, struck time.Time, words []string) *float64 {
 
 // noticed says that the log tells of the fault, and of what has to come after it.
 func noticed(log string, f fault, struck time.Time) error {
-	if step(log, struck, detectedSteps) == nil || f.primary && step(log, struck, promotedSteps) == nil {
+	if !f.planned && step(log, struck, detectedSteps) == nil || f.primary && step(log, struck, promotedSteps) == nil {
 		return errors.New("pgherd's log does not tell of it")
 	}
 	return nil
@@ -93,7 +95,8 @@ var chaosColumns = []struct {
 }{
 	{"detected", func(r *row) *float64 { return r.Detected }}, {"fenced", func(r *row) *float64 { return r.Fenced }},
 	{"promoted", func(r *row) *float64 { return r.Promoted }}, {"first write", func(r *row) *float64 { return r.FirstWrite }},
-	{"first read", func(r *row) *float64 { return r.FirstRead }},
+	{"first read", func(r *row) *float64 { return r.FirstRead }}, {"write pause", func(r *row) *float64 { return r.WritePause }},
+	{"read pause", func(r *row) *float64 { return r.ReadPause }},
 }
 
 // summarize makes the medians and the worst of each fault.

@@ -30,6 +30,10 @@ func TestTimesOfTheLog(t *testing.T) {
 	if err := noticed(before, kill, struck); err == nil {
 		t.Error("a log without a promotion counts as a whole failover")
 	}
+	_, promoted, _ := strings.Cut(chaosLog, "epoch=2\n")
+	if err := noticed(promoted, fault{primary: true, planned: true}, struck); err != nil {
+		t.Errorf("a switchover, in which nothing is detected: got error %v", err)
+	}
 	r.times(before, struck)
 	if r.Promoted != nil {
 		t.Errorf("the promotion was after %v", *r.Promoted)
@@ -60,5 +64,24 @@ func TestReport(t *testing.T) {
 	var back report
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || len(back.Rows) != 6 || back.Rows[1].CommitsLost != 2 {
 		t.Errorf("got error %v, report read again %+v", err, back)
+	}
+}
+
+// TestPause checks that the longest time without an answer is over all clients of a kind, and begins with the fault.
+func TestPause(t *testing.T) {
+	struck := time.Now()
+	answers := func(kind string, ms ...time.Duration) *client {
+		c := &client{kind: kind}
+		for _, at := range ms {
+			c.answers = append(c.answers, answer{got: struck.Add(at * time.Millisecond)})
+		}
+		return c
+	}
+	c := &crowd{all: []*client{answers(writing, -500, 100, 400), answers(inTransaction, 250, 900), answers(reading, 300)}}
+	if got := *c.pause(struck, writing, inTransaction); got != 500 {
+		t.Errorf("writes paused for %v ms, want 500", got)
+	}
+	if got := *c.pause(struck, reading); got != 300 {
+		t.Errorf("reads paused for %v ms, want 300", got)
 	}
 }
