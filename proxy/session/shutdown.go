@@ -47,6 +47,10 @@ func (s *relaying) shutsDown(m wire.Message) bool {
 		return true // the postmaster has died
 	}
 	node, asked := s.server.Key.Node, s.loop.Now()
+	var connected time.Time
+	if n := s.loop.Nodes().Node(node); n != nil {
+		connected = n.Connected
+	}
 	s.loop.Suspect(node, &wire.Fault{Code: f.Code})
 	deadline := asked.Add(shutdownWait)
 	for now := asked; now.Before(deadline); now = s.loop.Now() {
@@ -54,7 +58,7 @@ func (s *relaying) shutsDown(m wire.Message) bool {
 		switch {
 		case n == nil, n.Status == nodes.Down, n.Status == nodes.Quarantine:
 			return true
-		case n.ReplayedAt.After(asked) && (!n.Reachable || n.Connected.After(asked.Add(-shutdownWait))):
+		case n.ReplayedAt.After(asked) && (!n.Reachable || n.Connected.After(connected)):
 			return true // or it has been started again since: the check's own connection was ended, too
 		case n.ReplayedAt.After(asked.Add(shutdownSure)):
 			return false
