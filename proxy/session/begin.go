@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"pgherd/proxy/effect"
 	"pgherd/proxy/expect"
 	"pgherd/proxy/query"
@@ -43,7 +45,8 @@ func (s *placement) readsHere(m *wire.Message, script *query.Script) bool {
 	case wire.Query, wire.Bind:
 		portal, _, _ := s.bound(m)
 		e := s.upcoming
-		return s.onlyReads(script) && (e == nil || len(e.Changes) == 0 && !e.Has(effect.Ask)) && (m.Kind == wire.Query || len(portal) == 0)
+		return s.onlyReads(script) && !readsClock(script) && (e == nil || len(e.Changes) == 0 && !e.Has(effect.Ask)) &&
+			(m.Kind == wire.Query || len(portal) == 0)
 	case wire.Execute:
 		v, err := wire.ViewExecute(m.Body())
 		return err == nil && len(v.Portal) == 0 && v.MaxRows == 0
@@ -51,6 +54,12 @@ func (s *placement) readsHere(m *wire.Message, script *query.Script) bool {
 		return false
 	}
 	return true
+}
+
+// readsClock says that a text reads the time of its transaction, which is another one if that
+// begins anew.
+func readsClock(script *query.Script) bool {
+	return slices.ContainsFunc(script.Statements, func(st query.Statement) bool { return st.Effects.Has(query.ReadsClock) })
 }
 
 // canHold says that a BEGIN would be held back now.

@@ -161,6 +161,9 @@ func (s *relaying) observe(m wire.Message) error {
 		s.tellOthers(m)
 	case wire.ReadyForQuery:
 		s.transaction.settle(m.Body()[0], s.expect.Len() > 1)
+		if s.disposition == expect.Restore && s.status == wire.Idle {
+			s.transaction.resume() // the BEGIN that was held back is behind the settings
+		}
 		if s.status == wire.Idle {
 			s.idle()
 			s.outlasts()

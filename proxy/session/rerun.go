@@ -14,7 +14,7 @@ import (
 type rerun struct {
 	bytes []byte
 	owed  int  // replies that the copied requests have in all
-	bound bool // the unnamed portal is bound by one of them
+	bound bool // the unnamed portal is bound by one of them, and not executed since
 	full  bool // there were more than are copied, or others
 	due   bool // they are to be asked again
 	spent int  // how often they were, since the client had an answer
@@ -32,14 +32,19 @@ func (r *rerun) add(m *wire.Message) {
 		return
 	}
 	switch m.Kind {
-	case wire.Query, wire.Describe, wire.Sync:
+	case wire.Query, wire.Sync:
 		r.owed++
+	case wire.Describe:
+		r.owed++
+		v, err := wire.ViewDescribe(m.Body())
+		r.full = r.full || err != nil || v.What == 'P' && !r.bound
 	case wire.Bind:
 		r.owed++
 		r.bound = true
 	case wire.Execute:
 		r.owed++
 		r.full = r.full || !r.bound // the portal is lost with the server
+		r.bound = false
 	case wire.Flush:
 	case wire.Parse:
 		r.owed++

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
 )
 
 // TestBlockBeginsAnew checks what becomes of an open block whose server is lost, by what the client
@@ -32,6 +33,7 @@ func TestBlockBeginsAnew(t *testing.T) {
 		"behind a setting":      {asked: "SET LOCAL work_mem TO 5", asks: simple(read), hears: lost},
 		"behind a savepoint":    {asked: "SAVEPOINT a", asks: simple(read), hears: lost},
 		"behind a cursor":       {asked: "DECLARE c CURSOR FOR SELECT 1", asks: simple(read), hears: lost},
+		"behind the clock":      {asked: "SELECT now()", asks: simple(read), hears: lost},
 		"with one snapshot":     {begin: "BEGIN ISOLATION LEVEL REPEATABLE READ", asked: read, asks: simple(read), hears: lost},
 		"during a write":        {asks: simple(write), hears: lost},
 	} {
@@ -69,3 +71,43 @@ func TestBlockBeginsAnew(t *testing.T) {
 }
 
 var insideText = []string{"CommandComplete SELECT 0", "ReadyForQuery T"}
+
+// TestBlockIsLostWithItsBegin checks that a block stays a block if its server is lost after it has
+// taken the session's settings, and before it has answered the BEGIN that was held back.
+func TestBlockIsLostWithItsBegin(t *testing.T) {
+	w, s := routedWorld(t, pool.Transaction, 0, 1, 0, 1, 0)
+	w.set.FailoverWait = 30 * time.Second
+	var at *side
+	find := func() { at = s[slices.IndexFunc(s, func(s *side) bool { return s.server == w.session.server })] }
+	restore := "Query SET \"work_mem\" TO '5';"
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(find, func() { at.says(done("SET"))() })
+	w.then(w.sends(simple("BEGIN"), simple(read)))
+	w.then(find, func() {
+		at.words(t, restore, "Query BEGIN", "Query "+read)()
+		at.says(done("SET"))()
+	})
+	w.then(func() { at.hangs(io.EOF)() })
+	w.then(find, func() {
+		at.words(t, restore, "Query BEGIN", "Query "+read)()
+		at.says(done("SET"), inside("BEGIN"), inside("SELECT 0"))()
+		w.client.out = nil
+	})
+	w.then(w.hears(insideText...), w.sends(terminate))
+	w.run()
+}
+
+// TestLostPortal checks that a block whose unnamed portal is bound and not executed is lost with its
+// server.
+func TestLostPortal(t *testing.T) {
+	bound, executed := wire.AppendBind(nil, &wire.BindView{}), wire.AppendExecute(nil, "", 0)
+	w, s := routedWorld(t, pool.Transaction, 1, 1)
+	w.set.FailoverWait = 30 * time.Second
+	w.greeted(w.sends(simple("BEGIN")))
+	w.then(w.sends(parse(read), bound, syncs))
+	w.then(s[0].says(inside("BEGIN"), wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), wire.AppendReadyForQuery(nil, wire.InTransaction)))
+	w.then(s[0].hangs(io.EOF), func() { w.client.out = nil })
+	w.then(w.hears(), w.sends(executed, syncs))
+	w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery E"), w.sends(terminate))
+	w.run()
+}

@@ -195,6 +195,7 @@ func (s *Session) sent(m wire.Message) {
 	s.retry.add(m)
 	if s.set.FailoverWait > 0 {
 		s.rerun.add(&m)
+		s.hasOnlyRead = s.hasOnlyRead && !(m.Kind == wire.Sync && s.rerun.bound) // the portal would be lost with the server
 	}
 	if !m.Last {
 		return

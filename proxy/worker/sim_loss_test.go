@@ -397,4 +397,5 @@ var simBlocks = []simRound{
 	func(id, n int) []byte { return simple(id, "ROLLBACK", 0) },
 	func(id, n int) []byte { return simple(id, "LOCAL", n%3) },
 	func(id, n int) []byte { return simple(id, "SHOW", 0) },
+	func(id, n int) []byte { return simple(id, "SET", n%3) },
 }
