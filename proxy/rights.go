@@ -10,6 +10,7 @@ import (
 	"pgherd/proxy/config"
 	"pgherd/proxy/executor"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/nodesql"
 )
 
 // rightsLimit is how long the nodes may take at the start to tell what pgherd may do there.
@@ -52,7 +53,10 @@ type lack struct {
 // lacks are those of the users that act on a node.
 func (p *Proxy) lacks(ctx context.Context, c *config.Config, n *nodes.Node) (all []lack) {
 	ask := func(user string, e *executor.Executor, needs ...executor.Need) {
-		missing, _ := e.Rights(ctx, n, needs...)
+		missing, err := e.Rights(ctx, n, needs...)
+		if user == healthCheckUser && nodesql.Refused(err) {
+			p.log.Error("health_check_user cannot log in, so that sr_check_user checks the node", "node", n.Index, "error", err)
+		}
 		for _, m := range missing {
 			all = append(all, lack{user, n.Index, m})
 		}
@@ -61,15 +65,15 @@ func (p *Proxy) lacks(ctx context.Context, c *config.Config, n *nodes.Node) (all
 	ask(user, executor.New(access), executor.ToWatch)
 	if c.Failover.Mode == config.ModeInternal {
 		acting := executor.New(p.accessOf(c))
-		ask("sr_check_user", acting, executor.ToFailOver, executor.ToFollow, executor.ToSwitchOver)
-		if user != "sr_check_user" { // who acts looks first as well
-			ask("sr_check_user", acting, executor.ToWatch)
+		ask(srCheckUser, acting, executor.ToFailOver, executor.ToFollow, executor.ToSwitchOver)
+		if user != srCheckUser { // who acts looks first as well
+			ask(srCheckUser, acting, executor.ToWatch)
 		}
 	}
 	if c.Recovery.Command != "" {
 		user := "recovery_user"
 		if c.Recovery.User == "" {
-			user = "sr_check_user"
+			user = srCheckUser
 		}
 		ask(user, executor.New(p.recoveryAccess(c)), executor.ToRecover)
 	}

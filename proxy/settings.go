@@ -185,14 +185,23 @@ func (p *Proxy) healthSettings(c *config.Config) *health.Settings {
 		}
 	}
 	if asksNodes(c) {
-		asks := health.NewSQL(func(node int) health.Access {
-			access, _ := p.checkAccess(c, node, decides)
-			return access
+		asks := health.NewSQL(func(node int) []health.Access {
+			access, user := p.checkAccess(c, node, decides)
+			if user == srCheckUser {
+				return []health.Access{access}
+			}
+			return []health.Access{access, p.accessOf(c)}
 		})
 		s.Probe, s.HangUp, s.Call = asks.Probe, asks.Close, health.SQLLine(p.accessOf(c))
 	}
 	return s
 }
+
+// The parameters that name users who look at nodes.
+const (
+	srCheckUser     = "sr_check_user"
+	healthCheckUser = "health_check_user"
+)
 
 // checkAccess is how a node is checked, and the parameter that names the user. As with Pgpool-II
 // health_check_user counts only with a health_check_period.
@@ -207,9 +216,9 @@ func (p *Proxy) checkAccess(c *config.Config, node int, decides bool) (a nodesql
 			a.Password = string(h.Password)
 		}
 		a.User, a.Database = h.User, h.Database
-		return a, "health_check_user"
+		return a, healthCheckUser
 	}
-	return a, "sr_check_user"
+	return a, srCheckUser
 }
 
 func asksNodes(c *config.Config) bool { return c.Streaming.User != "" && c.Streaming.Period > 0 }

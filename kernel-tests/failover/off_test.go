@@ -73,6 +73,35 @@ func TestHealthCheckUser(t *testing.T) {
 	w.shows(name(3-w.promoted(0)), "up")
 }
 
+// TestHealthCheckUserIsRefused checks that sr_check_user checks the nodes if health_check_user cannot log in. With
+// Pgpool-II any name does, since it takes a refused log-in for a sign of life.
+func TestHealthCheckUserIsRefused(t *testing.T) {
+	t.Parallel()
+	w := scene{sync: anyOne, config: []string{"pool_mode = transaction", "health_check_user = 'nobody'"}}.start(t)
+	w.logs("health_check_user cannot log in, so that sr_check_user checks the node")
+	w.allUp()
+	w.must(w.herd.Slay(0))
+	w.shows(name(3-w.promoted(0)), "up")
+}
+
+// TestNamesAreFound checks that a standby is promoted though nobody has told pgherd by which names the nodes stream, and
+// the primary is in synchronous_standby_names itself.
+func TestNamesAreFound(t *testing.T) {
+	t.Parallel()
+	config := []string{"pool_mode = transaction"}
+	for i := range 3 {
+		config = append(config, fmt.Sprintf("backend_application_name%d = ''", i))
+	}
+	w := scene{sync: anyOne, config: config}.start(t)
+	w.allUp()
+	writing := w.writes(2)
+	sleepUntilWritten(w)
+	w.must(w.herd.Slay(0))
+	now := w.promoted(0)
+	w.shows(name(3-now), "up")
+	writing.end(now)
+}
+
 // TestWithoutRights checks that at the start the log says which rights the user lacks for a promotion, and that
 // failover is then off.
 func TestWithoutRights(t *testing.T) {

@@ -31,7 +31,7 @@ type Finding struct {
 	Synchronous string   // synchronous_standby_names, of a primary
 	Streaming   []string // the application names of those who stream from it
 	Received    uint64   // of a standby: received, or restored from an archive
-	Receiver    Receiver // of a standby
+	Receiver    Receiver // of a standby; of a primary only the name that it would have as one
 	Course      Course   // the Prober keeps it
 }
 

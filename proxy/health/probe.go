@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,13 +20,13 @@ type Access = nodesql.Access
 // SQL asks PostgreSQL itself, over a connection to each node that it keeps. A connect
 // alone would not do: the kernel accepts for a server that hangs.
 type SQL struct {
-	access func(node int) Access
+	access func(node int) []Access
 	lock   sync.Mutex // over what follows; never held while asking
 	kept   map[int]*nodesql.Conn
 }
 
-// NewSQL makes one that logs in to each node like this.
-func NewSQL(access func(node int) Access) *SQL {
+// NewSQL makes one that logs in to each node like this: the first that the node does not refuse.
+func NewSQL(access func(node int) []Access) *SQL {
 	return &SQL{access: access, kept: map[int]*nodesql.Conn{}}
 }
 
@@ -49,7 +50,7 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 			ended = err
 		}
 	}
-	conn, err := nodesql.Dial(ctx, s.access(n.Index), n)
+	conn, err := s.dial(ctx, n)
 	if err != nil {
 		return Finding{}, fmt.Errorf("connect to node %d: %w", n.Index, errors.Join(err, ended))
 	}
@@ -61,6 +62,16 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 	f.Connected = conn.Began
 	s.keep(n.Index, conn)
 	return f, nil
+}
+
+// dial logs in. A user whom the node refuses (class 28) says nothing of the node.
+func (s *SQL) dial(ctx context.Context, n *nodes.Node) (conn *nodesql.Conn, err error) {
+	for _, a := range s.access(n.Index) {
+		if conn, err = nodesql.Dial(ctx, a, n); !nodesql.Refused(err) {
+			return conn, err
+		}
+	}
+	return nil, err
 }
 
 func (s *SQL) take(node int) *nodesql.Conn {
@@ -113,11 +124,18 @@ func askStandbys(ctx context.Context, conn *nodesql.Conn, f *Finding) {
 	if err != nil {
 		return
 	}
-	if row, err := conn.Row(ctx, "SELECT current_setting('synchronous_standby_names')"); err == nil {
+	row, err := conn.Row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('cluster_name'), current_setting('primary_conninfo')")
+	if nodesql.Code(err) == "42501" { // primary_conninfo is shown to pg_monitor only
+		row, err = conn.Row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('cluster_name'), ''")
+	}
+	if err == nil {
 		f.Synchronous = row[0]
+		f.Receiver.Name = cmp.Or(nodesql.ParseConninfo(row[2]).Get("application_name"), row[1])
 	}
 	for _, row := range rows {
-		f.Streaming = append(f.Streaming, row[0])
+		if f.Streaming = append(f.Streaming, row[0]); strings.EqualFold(row[0], f.Receiver.Name) {
+			f.Receiver.Name = "" // it is another's
+		}
 		lag, _ := strconv.ParseInt(row[4], 10, 64) // NULL: it has caught up, or says nothing
 		for _, name := range row[:2] {
 			f.Standbys[name] = Standby{State: row[2], SyncState: row[3], Delay: time.Duration(max(0, lag)) * time.Microsecond}

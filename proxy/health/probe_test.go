@@ -13,7 +13,7 @@ import (
 )
 
 // always logs in to every node alike.
-func always(a Access) func(int) Access { return func(int) Access { return a } }
+func always(a Access) func(int) []Access { return func(int) []Access { return []Access{a} } }
 
 // TestSQL probes a real primary and its standby.
 func TestSQL(t *testing.T) {
@@ -42,6 +42,9 @@ func TestSQL(t *testing.T) {
 	}
 	if r := standby.Receiver; !r.Streaming || r.Conninfo == "" || standby.Received < standby.LSN {
 		t.Errorf("the standby's receiver is %+v", r)
+	}
+	if primary.Receiver.Name != "node0" || standby.Receiver.Name != "node1" {
+		t.Errorf("as standbys the nodes call themselves %q and %q", primary.Receiver.Name, standby.Receiver.Name)
 	}
 	if p, s := primary.Last, standby.Last; p.System == 0 || p.System != s.System || p.Timeline != 1 || s.Timeline != 1 || p.Role != nodes.Primary || s.Role != nodes.Standby {
 		t.Errorf("the nodes say that they are %+v and %+v", p, s)

@@ -55,6 +55,9 @@ func Dial(ctx context.Context, a Access, n *nodes.Node) (*Conn, error) {
 	return &Conn{began, conn}, nil
 }
 
+// Refused says that a log-in failed because of who logged in (class 28).
+func Refused(err error) bool { return strings.HasPrefix(Code(err), "28") }
+
 // Rows runs SQL and returns its rows, NULL as "". Without an error that PostgreSQL told,
 // an error means that the connection is broken.
 func (c *Conn) Rows(ctx context.Context, sql string) ([][]string, error) {
