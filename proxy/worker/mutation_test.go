@@ -171,7 +171,6 @@ var ofFailover = []broken{
 	{"what was recorded for lost requests is not taken back", "../expect", "List.Abandon", "back(false)", "_ = back"},
 	{"the loss of a block is reported twice", "../session", "Session.bereft", "\ts.bereaved = false\n", ""},
 	{"the COMMIT of a lost block is answered as a rollback", "../session", "Session.bereft", "script.Ends() && !script.Commits():", "script.Ends():"},
-	{"settings are lost with the server", "../session", "Session.lose", "s.leaveBehind()", "s.tracker.Begin()"},
 	{"half of a message is followed by another", "../session", "loss.judge", "case l.torn, l.pin", "case l.pin"},
 	{"a pinned session goes on", "../session", "loss.judge", "l.torn, l.pin != \"\", l.uncertain", "l.torn, l.uncertain"},
 	{"a repeated request comes after a later one", "../session", "Session.begin", "if s.rerun.due {", "if false {"},
@@ -243,6 +242,7 @@ func TestPlacesToBreakAreNamed(t *testing.T) {
 func findBroken(t *testing.T, mutations []broken, flags ...string) {
 	for _, m := range mutations {
 		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel() // a simulation keeps one core busy
 			args := []string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", mutation.Broken(m).Overlay(t),
 				"-run", "^TestSimulation$", ".", "-sim.seeds", mutationSeeds}
 			out, err := exec.Command("go", append(args, flags...)...).CombinedOutput()
