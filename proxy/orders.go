@@ -116,7 +116,19 @@ func (p *Proxy) recoveryAccess(c *config.Config) nodesql.Access {
 }
 
 func (a recoveryActs) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
-	return a.as().Run(ctx, n, program, arguments...)
+	output, err := a.as().Run(ctx, n, program, arguments...)
+	if err == nil {
+		a.p.log.Info("recovery: "+program+" has ended", "node", n.Index, "output", ending(output))
+	}
+	return output, err
+}
+
+// endingLines are the last lines of a script's output that the log tells of.
+const endingLines = 2
+
+func ending(output string) string {
+	lines := strings.Split(output, "\n")
+	return strings.Join(lines[max(0, len(lines)-endingLines):], "; ")
 }
 
 func (a recoveryActs) CopyProgress(ctx context.Context, n *nodes.Node) int {

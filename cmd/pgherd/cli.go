@@ -12,6 +12,7 @@ import (
 
 	"pgherd/cmd/pgherd/demo"
 	"pgherd/proxy/config"
+	"pgherd/proxy/recovery"
 )
 
 const version = "0.1.0"
@@ -76,7 +77,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), stopCommand(o), reloadCommand(o), ctlCommand(o, "ctl"), demo.Command(), versionCommand())
+	root.AddCommand(checkCommand(o), configCommand(), scriptCommand(), stopCommand(o), reloadCommand(o), ctlCommand(o, "ctl"), demo.Command(), versionCommand())
 	return root
 }
 
@@ -124,6 +125,16 @@ func configCommand() *cobra.Command {
 	cmd.AddCommand(text("manual", "Print the manual's chapter on the configuration", config.Manual),
 		text("sample", "Print a configuration file with every default", config.Sample))
 	return cmd
+}
+
+func scriptCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:       "recovery-script " + strings.Join(recovery.Scripts(), "|"),
+		Short:     "Print a script that RECOVER runs, to be put into the data folders of the nodes",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: recovery.Scripts(),
+		Run:       func(cmd *cobra.Command, args []string) { fmt.Fprint(cmd.OutOrStdout(), recovery.Script(args[0])) },
+	}
 }
 
 func stopCommand(o *options) *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"pgherd/proxy/config"
+	"pgherd/proxy/recovery"
 )
 
 func TestVersions(t *testing.T) {
@@ -88,5 +89,13 @@ func TestConfigPrints(t *testing.T) {
 	}
 	if out, _ := s.pgherd("config", "manual"); out != config.Manual() {
 		t.Errorf("the manual begins with %.200s", out)
+	}
+	for _, name := range recovery.Scripts() {
+		if out, _ := s.pgherd("recovery-script", name); out != recovery.Script(name) {
+			t.Errorf("the script %s begins with %.200s", name, out)
+		}
+	}
+	if out, code := s.pgherd("recovery-script", "3rd_stage"); code != 1 || !strings.Contains(out, `"3rd_stage"`) {
+		t.Errorf("a script that is not there: got status %d, output %s", code, out)
 	}
 }
