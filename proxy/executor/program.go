@@ -34,20 +34,30 @@ const (
 // and returns the end of its output. The context's deadline ends the wait; the program then
 // loses its output. It needs the rights of pg_execute_server_program.
 func (e *Executor) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (output string, err error) {
+	words := []string{word("./" + program)}
+	for _, a := range arguments {
+		words = append(words, word(a))
+	}
+	return e.runShell(ctx, n, "run "+program+" on", strings.Join(words, " "))
+}
+
+// runShell runs a command of the shell in a node's data folder.
+func (e *Executor) runShell(ctx context.Context, n *nodes.Node, what, command string) (output string, err error) {
+	fail := func(err error) error { return fmt.Errorf("%s node %d: %w", what, n.Index, err) }
 	conn, err := nodesql.Dial(ctx, e.access, n)
 	if err != nil {
-		return "", fmt.Errorf("run %s on node %d: %w", program, n.Index, err)
+		return "", fail(err)
 	}
 	defer conn.Close()
 	for _, sql := range []string{"CREATE TEMP TABLE pgherd_output (line text)",
-		`COPY pgherd_output FROM PROGRAM ` + nodesql.Literal(shell(program, arguments)) + ` WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')`} {
+		`COPY pgherd_output FROM PROGRAM ` + nodesql.Literal(captured(command)) + ` WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')`} {
 		if err := conn.Do(ctx, sql); err != nil {
-			return "", fmt.Errorf("run %s on node %d: %w", program, n.Index, err)
+			return "", fail(err)
 		}
 	}
 	rows, err := conn.Rows(ctx, "SELECT coalesce(line, '') FROM pgherd_output")
 	if err != nil {
-		return "", fmt.Errorf("run %s on node %d: %w", program, n.Index, err)
+		return "", fail(err)
 	}
 	var lines []string
 	for _, row := range rows {
@@ -55,21 +65,19 @@ func (e *Executor) Run(ctx context.Context, n *nodes.Node, program string, argum
 	}
 	output, status := readStatus(lines)
 	if status != 0 {
-		return output, fmt.Errorf("run %s on node %d: %w", program, n.Index, &Exited{status, output})
+		return output, fail(&Exited{status, output})
 	}
 	return output, nil
 }
 
-// shell is what runs a program, tells its exit status, and keeps the end of its output, in
+// word quotes a word for a shell.
+func word(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// captured is what runs a command, tells its exit status, and keeps the end of its output, in
 // letters that every encoding has.
-func shell(program string, arguments []string) string {
-	words := []string{"./" + program}
-	words = append(words, arguments...)
-	for i, w := range words {
-		words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-	}
+func captured(command string) string {
 	return fmt.Sprintf(`{ %s; status=$?; echo; echo "%s$status"; } </dev/null 2>&1 | tail -c %d | LC_ALL=C tr -cd '\11\12\40-\176'`,
-		strings.Join(words, " "), statusMark, outputBytes)
+		command, statusMark, outputBytes)
 }
 
 // readStatus reads the last line, and returns those before.
