@@ -167,16 +167,7 @@ const (
 func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
 	draining, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
-	for draining.Err() == nil {
-		busy, err := a.p.workers.Busy(draining, n.Index)
-		if err == nil && busy == 0 {
-			break
-		}
-		select {
-		case <-time.After(drainLook):
-		case <-draining.Done():
-		}
-	}
+	_ = a.p.drained(draining, n.Index)
 	name := fmt.Sprint("node", n.Index)
 	for _, c := range a.p.config.Load().Nodes {
 		if c.Index == n.Index && c.ApplicationName != "" {
@@ -184,6 +175,21 @@ func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
 		}
 	}
 	return a.Executor.HandOver(ctx, n, upstream, name)
+}
+
+// drained waits until no session has a transaction on a node.
+func (p *Proxy) drained(ctx context.Context, node int) error {
+	for {
+		busy, err := p.workers.Busy(ctx, node)
+		if err == nil && busy == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(drainLook):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for transactions on node %d: %d sessions have one still", node, busy)
+		}
+	}
 }
 
 func (p *Proxy) accessOf(c *config.Config) nodesql.Access {

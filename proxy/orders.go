@@ -82,7 +82,8 @@ func (p *Proxy) Recover(ctx context.Context, node int, by string) error {
 	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
 		return p.order(ctx, failover.Command{Kind: failover.AttachNode, Node: node, By: by, Reason: "to be recovered"})
 	}
-	plan := recovery.Plan{Target: dataOf(c, node), Primary: dataOf(c, primary.Index), Command: c.Recovery.Command, Timeout: c.Recovery.Timeout}
+	plan := recovery.Plan{Target: dataOf(c, node), Primary: dataOf(c, primary.Index), Command: c.Recovery.Command, Second: c.Recovery.Second,
+		HeldFor: min(c.Recovery.Timeout, c.Failover.Wait), Timeout: c.Recovery.Timeout}
 	if err := p.recovery.Run(ctx, plan, by); err != nil {
 		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
 	}
@@ -116,7 +117,7 @@ func (p *Proxy) recoveryAccess(c *config.Config) nodesql.Access {
 }
 
 func (a recoveryActs) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
-	output, err := a.as().Run(ctx, n, program, arguments...)
+	output, err := a.as().RunScript(ctx, n, program, arguments...)
 	if err == nil {
 		a.p.log.Info("recovery: "+program+" has ended", "node", n.Index, "output", ending(output))
 	}
@@ -129,6 +130,28 @@ const endingLines = 2
 func ending(output string) string {
 	lines := strings.Split(output, "\n")
 	return strings.Join(lines[max(0, len(lines)-endingLines):], "; ")
+}
+
+func (a recoveryActs) Preflight(ctx context.Context, primary *recovery.Node, scripts ...string) ([]string, error) {
+	return a.as().Preflight(ctx, &primary.Node, primary.DataDirectory, scripts...)
+}
+
+// releaseLimit is how long the supervisor may take to let transactions go on.
+const releaseLimit = 10 * time.Second
+
+func (a recoveryActs) Hold(ctx context.Context, primary *nodes.Node) (free func(), err error) {
+	free = func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseLimit)
+		defer cancel()
+		_ = a.p.supervisor.Hold(limited, false) // it fails only where pgherd is stopping
+	}
+	if err := a.p.supervisor.Hold(ctx, true); err == nil {
+		err = a.p.drained(ctx, primary.Index)
+	}
+	if err != nil {
+		free()
+	}
+	return free, err
 }
 
 func (a recoveryActs) CopyProgress(ctx context.Context, n *nodes.Node) int {

@@ -26,17 +26,22 @@ func TestRecover(t *testing.T) {
 		t.Errorf("RECOVER of a node that runs: got error %v", err)
 	}
 	_, err := herdtest.Ask(conn, "RECOVER 0")
-	if err == nil || !strings.Contains(err.Error(), "recover node 0, 1st stage: ") || !strings.Contains(err.Error(), "status 127") {
+	if err == nil || !strings.Contains(err.Error(), "recover node 0, preflight: ") || !strings.Contains(err.Error(), "lacks: recovery_1st_stage in the data folder") {
 		t.Errorf("RECOVER without a script: got error %v", err)
 	}
 	data := w.herd.Nodes()[primary].Dir
+	script(t, data, "pgpool_remote_start", `touch "$2/to-be-started"`)
+	script(t, data, "recovery_1st_stage", "echo no space left on device; exit 3")
+	_, err = herdtest.Ask(conn, "RECOVER 0")
+	if err == nil || !strings.Contains(err.Error(), "recover node 0, 1st stage: ") || !strings.Contains(err.Error(), "status 3; its output ends:\nno space left on device") {
+		t.Errorf("RECOVER with a script that fails: got error %v", err)
+	}
 	script(t, data, "recovery_1st_stage", fmt.Sprintf(`set -e
 rm -rf "$3"
 %s -h %s -p "$4" -U postgres -D "$3" -X stream -c fast
 echo "primary_conninfo = 'host=$7 port=$4 user=postgres password=postgres application_name=node$5'" >> "$3/postgresql.auto.conf"
 touch "$3/standby.signal"
 `, w.herd.Tool("pg_basebackup"), w.herd.Dir))
-	script(t, data, "pgpool_remote_start", `touch "$2/to-be-started"`)
 	started := make(chan error, 1)
 	go func() { started <- w.startWhenAsked(0) }()
 	herdtest.MustAsk(t, conn, "RECOVER 0")

@@ -83,6 +83,7 @@ type Recovery struct {
 	Password Secret
 	Database string
 	Command  string // recovery_1st_stage_command
+	Second   string // recovery_2nd_stage_command
 	Timeout  time.Duration
 }
 

@@ -2,9 +2,12 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
@@ -28,17 +31,27 @@ func (e *Exited) Error() string {
 const (
 	outputBytes = 4000
 	statusMark  = "pgherd: exit status "
+	killedLate  = 124 // the exit status of timeout(1)
 )
 
 // Run runs a program of a node's data folder on that node, as the user that PostgreSQL runs as,
-// and returns the end of its output. The context's deadline ends the wait; the program then
-// loses its output. It needs the rights of pg_execute_server_program.
+// and returns the end of its output. It is killed before the context's deadline, because PostgreSQL
+// would not end it when the connection is closed. It needs the rights of pg_execute_server_program.
 func (e *Executor) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (output string, err error) {
 	words := []string{word("./" + program)}
 	for _, a := range arguments {
 		words = append(words, word(a))
 	}
-	return e.runShell(ctx, n, "run "+program+" on", strings.Join(words, " "))
+	deadline, limited := ctx.Deadline()
+	if limited {
+		seconds := max(1, int(time.Until(deadline).Seconds()))
+		words = slices.Concat([]string{"timeout", "-k", "1", strconv.Itoa(seconds)}, words)
+	}
+	output, err = e.runShell(ctx, n, "run "+program+" on", strings.Join(words, " "))
+	if failed, is := errors.AsType[*Exited](err); is && limited && failed.Status == killedLate {
+		err = fmt.Errorf("run %s on node %d: it was killed, because it took too long; its output ends:\n%s", program, n.Index, output)
+	}
+	return output, err
 }
 
 // runShell runs a command of the shell in a node's data folder.

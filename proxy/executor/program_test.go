@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pgherd/proxy/nodesql"
 )
@@ -29,6 +31,12 @@ func TestRun(t *testing.T) {
 	_, err = r.does.Run(r.ctx, &r.nodes[0], "bad")
 	failed, is := errors.AsType[*Exited](err)
 	if !is || failed.Status != 7 || !strings.HasSuffix(failed.Output, "no space left") || len(failed.Output) > outputBytes {
+		t.Errorf("got error %v", err)
+	}
+	script("slow", `echo begun; sleep 1000`)
+	limited, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if _, err := r.does.Run(limited, &r.nodes[0], "slow"); err == nil || !strings.HasSuffix(err.Error(), "it took too long; its output ends:\nbegun") {
 		t.Errorf("got error %v", err)
 	}
 	if _, err := r.does.Run(r.ctx, &r.nodes[0], "missing"); err == nil || !strings.Contains(err.Error(), "status 127") {

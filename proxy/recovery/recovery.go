@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type Step string
 const (
 	Checks  Step = "preflight"
 	Copies  Step = "1st stage" // recovery_1st_stage_command copies the data
+	Updates Step = "2nd stage" // recovery_2nd_stage_command, if there is one, brings the copy up to date
 	Starts  Step = "start"     // pgpool_remote_start starts PostgreSQL there
 	Follows Step = "follow"    // it has to stream from the primary
 	Done    Step = "done"
@@ -37,7 +39,22 @@ type Node struct {
 type Plan struct {
 	Target, Primary Node
 	Command         string        // recovery_1st_stage_command, in the primary's data folder
+	Second          string        // recovery_2nd_stage_command; "": there is none
+	HeldFor         time.Duration // for the second stage, in which transactions wait
 	Timeout         time.Duration // recovery_timeout: for the node to answer and to stream
+}
+
+func (p *Plan) scripts() []string {
+	if p.Second == "" {
+		return []string{p.Command, startCommand}
+	}
+	return []string{p.Command, p.Second, startCommand}
+}
+
+// arguments are Pgpool-II's, of both stages.
+func (p *Plan) arguments() []string {
+	return []string{p.Primary.DataDirectory, p.Target.Host, p.Target.DataDirectory, strconv.Itoa(p.Primary.Port),
+		strconv.Itoa(p.Target.Index), strconv.Itoa(p.Target.Port), p.Primary.Host}
 }
 
 // startCommand is Pgpool-II's, in the primary's data folder.
@@ -46,6 +63,10 @@ const startCommand = "pgpool_remote_start"
 // Acts is what a recovery needs done.
 type Acts interface {
 	Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (output string, err error)
+	// Preflight names what the primary lacks for these scripts.
+	Preflight(ctx context.Context, primary *Node, scripts ...string) (missing []string, err error)
+	// Hold lets no transaction begin on the primary until free is called, and waits until those that run have ended.
+	Hold(ctx context.Context, primary *nodes.Node) (free func(), err error)
 	CopyProgress(ctx context.Context, n *nodes.Node) (percent int)
 	// Answers says that PostgreSQL answers at a node; Attach lets it come up once it streams, and
 	// Up that it has.
@@ -102,12 +123,13 @@ func (r *Recovery) Run(ctx context.Context, p Plan, by string) (err error) {
 		return err
 	}
 	r.enter(Copies)
-	arguments := []string{p.Primary.DataDirectory, p.Target.Host, p.Target.DataDirectory, strconv.Itoa(p.Primary.Port),
-		strconv.Itoa(p.Target.Index), strconv.Itoa(p.Target.Port), p.Primary.Host}
 	measured, stop := context.WithCancel(ctx)
 	go r.measure(measured, p)
-	_, err = r.acts.Run(ctx, &p.Primary.Node, p.Command, arguments...)
+	_, err = r.acts.Run(ctx, &p.Primary.Node, p.Command, p.arguments()...)
 	if stop(); err != nil {
+		return err
+	}
+	if err := r.update(ctx, p); err != nil {
 		return err
 	}
 	r.enter(Starts)
@@ -133,7 +155,30 @@ func (r *Recovery) preflight(ctx context.Context, p Plan) error {
 	case r.acts.Answers(ctx, p.Target.Index):
 		return errors.New("PostgreSQL answers there: stop it first, for its data will be replaced")
 	}
-	return nil
+	missing, err := r.acts.Preflight(ctx, &p.Primary, p.scripts()...)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("node %d, the primary, lacks: %s", p.Primary.Index, strings.Join(missing, "; "))
+	}
+	return err
+}
+
+// update runs the second stage, during which no transaction begins.
+func (r *Recovery) update(ctx context.Context, p Plan) error {
+	if p.Second == "" {
+		return nil
+	}
+	r.enter(Updates)
+	limited, cancel := context.WithTimeout(ctx, p.HeldFor)
+	defer cancel()
+	free, err := r.acts.Hold(limited, &p.Primary.Node)
+	if err != nil {
+		return err
+	}
+	defer free()
+	if _, err = r.acts.Run(limited, &p.Primary.Node, p.Second, p.arguments()...); limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s does not end within %v; transactions go on", p.Second, p.HeldFor)
+	}
+	return err
 }
 
 // await waits until the node is up.

@@ -20,6 +20,7 @@ type hands struct {
 	answers bool
 	up      bool
 	hangs   time.Duration // the time that the copy takes
+	missing []string
 }
 
 func (h *hands) do(what string) error {
@@ -27,9 +28,23 @@ func (h *hands) do(what string) error {
 	return h.fails[strings.Fields(what)[0]]
 }
 
-func (h *hands) Run(_ context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
-	time.Sleep(h.hangs)
+func (h *hands) Run(ctx context.Context, n *nodes.Node, program string, arguments ...string) (string, error) {
+	select {
+	case <-time.After(h.hangs):
+	case <-ctx.Done():
+		h.did = append(h.did, "cut short: "+program)
+		return "", ctx.Err()
+	}
 	return "", h.do(fmt.Sprint(program, " on ", n.Index, " ", strings.Join(arguments, " ")))
+}
+func (h *hands) Preflight(_ context.Context, _ *Node, scripts ...string) ([]string, error) {
+	if h.missing != nil {
+		h.missing = append(h.missing, strings.Join(scripts, " "))
+	}
+	return h.missing, h.fails["preflight"]
+}
+func (h *hands) Hold(context.Context, *nodes.Node) (func(), error) {
+	return func() { _ = h.do("free") }, h.do("hold")
 }
 func (h *hands) CopyProgress(context.Context, *nodes.Node) int { return 42 }
 func (h *hands) Answers(context.Context, int) bool             { return h.answers }
@@ -43,7 +58,7 @@ func plan() Plan {
 	node := func(i int) Node {
 		return Node{nodes.Node{Index: i, Host: fmt.Sprint("db", i), Port: 5430 + i}, fmt.Sprint("/data", i)}
 	}
-	return Plan{Target: node(2), Primary: node(0), Command: "copy.sh", Timeout: time.Minute}
+	return Plan{Target: node(2), Primary: node(0), Command: "copy.sh", HeldFor: time.Minute, Timeout: time.Minute}
 }
 
 // TestSteps checks that the steps run one after the other, with Pgpool-II's arguments.
@@ -84,10 +99,15 @@ func TestFailures(t *testing.T) {
 		want   string
 		did    int
 	}{
-		"the primary":                 {func(_ *hands, p *Plan) { p.Target = p.Primary }, "recover node 0, preflight: it is the primary", 0},
-		"no command":                  {func(_ *hands, p *Plan) { p.Command = "" }, "preflight: recovery_1st_stage_command is not set", 0},
-		"no data folder":              {func(_ *hands, p *Plan) { p.Target.DataDirectory = "" }, "preflight: backend_data_directory0 and backend_data_directory2", 0},
-		"PostgreSQL runs":             {func(h *hands, _ *Plan) { h.answers = true }, "preflight: PostgreSQL answers there", 0},
+		"the primary":     {func(_ *hands, p *Plan) { p.Target = p.Primary }, "recover node 0, preflight: it is the primary", 0},
+		"no command":      {func(_ *hands, p *Plan) { p.Command = "" }, "preflight: recovery_1st_stage_command is not set", 0},
+		"no data folder":  {func(_ *hands, p *Plan) { p.Target.DataDirectory = "" }, "preflight: backend_data_directory0 and backend_data_directory2", 0},
+		"PostgreSQL runs": {func(h *hands, _ *Plan) { h.answers = true }, "preflight: PostgreSQL answers there", 0},
+		"the scripts": {func(h *hands, p *Plan) { h.missing, p.Second = []string{"wal_level"}, "second.sh" },
+			"recover node 2, preflight: node 0, the primary, lacks: wal_level; copy.sh second.sh pgpool_remote_start", 0},
+		"the look at the primary":     {func(h *hands, _ *Plan) { h.fails = map[string]error{"preflight": broken} }, "preflight: no space left on device", 0},
+		"the hold":                    {func(h *hands, p *Plan) { h.fails, p.Second = map[string]error{"hold": broken}, "second.sh" }, "2nd stage: no space left on device", 2},
+		"the second stage":            {func(h *hands, p *Plan) { h.fails, p.Second = map[string]error{"second.sh": broken}, "second.sh" }, "2nd stage: no space left on device", 4},
 		"the copy":                    {func(h *hands, _ *Plan) { h.fails = map[string]error{"copy.sh": broken} }, "recover node 2, 1st stage: no space left on device", 1},
 		"the start":                   {func(h *hands, _ *Plan) { h.fails = map[string]error{startCommand: broken} }, "start: no space left on device", 2},
 		"the standby does not stream": {func(h *hands, _ *Plan) { h.fails = map[string]error{"stream": broken} }, "follow: it does not stream", 3},
@@ -105,6 +125,30 @@ func TestFailures(t *testing.T) {
 					t.Errorf("the state is %+v", s)
 				}
 			})
+		})
+	}
+}
+
+// TestSecondStage checks that transactions wait while the second stage runs, and only then, however it ends.
+func TestSecondStage(t *testing.T) {
+	for hangs, want := range map[time.Duration][]string{
+		time.Second:     {"copy.sh", "hold", "second.sh", "free", startCommand, "attach"},
+		3 * time.Second: {"copy.sh", "hold", "cut", "free"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h, p := &hands{hangs: hangs}, plan()
+			p.Second, p.HeldFor = "second.sh", 2*time.Second
+			err := New(h, time.Now).Run(t.Context(), p, "alice")
+			if short := hangs > p.HeldFor; (err != nil) != short || short && !strings.Contains(err.Error(), "2nd stage: second.sh does not end within 2s") {
+				t.Errorf("got error %v", err)
+			}
+			var did []string
+			for _, d := range h.did {
+				did = append(did, strings.Fields(d)[0])
+			}
+			if !slices.Equal(did, want) {
+				t.Errorf("the steps were %q", h.did)
+			}
 		})
 	}
 }

@@ -76,6 +76,7 @@ type Supervisor struct {
 	reports  map[int]failover.Report // of Patroni's, by node
 	progress progress
 	undone   string // why the last switchover was given up
+	held     uint64 // the epoch in which Hold keeps transactions from beginning; 0: it does not
 	wait     wait
 	from     map[int]time.Time // what a node said before that does not count: it was promoted or stopped then
 	since    map[int]time.Time
@@ -203,6 +204,22 @@ func (s *Supervisor) whyUndone(ctx context.Context) string {
 		return err.Error()
 	}
 	return why
+}
+
+// Hold keeps transactions from beginning on the primary until it is told otherwise. A failover ends it as well.
+func (s *Supervisor) Hold(ctx context.Context, hold bool) error {
+	_, err := ask(ctx, s, func() struct{} {
+		s.held = 0
+		if hold {
+			s.held = s.herd.Epoch
+		}
+		s.show()
+		return struct{}{}
+	})
+	if err != nil {
+		return fmt.Errorf("hold transactions: %w", err)
+	}
+	return nil
 }
 
 // Settle returns once what Saw has told was decided on.
@@ -356,6 +373,7 @@ func (s *Supervisor) show() {
 		}
 		n.Since = s.since[n.Index]
 	}
+	view.Draining = view.Draining || s.held != 0 && s.held == s.herd.Epoch
 	s.Publish(view)
 }
 

@@ -326,6 +326,34 @@ func TestOrders(t *testing.T) {
 	})
 }
 
+// TestHold checks that no transaction begins on the primary while it is held, and that a failover ends that.
+func TestHold(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		wants := func(when string, draining bool) {
+			t.Helper()
+			w.locked(func() {
+				if w.view.Draining != draining {
+					t.Errorf("%s: draining is %v", when, w.view.Draining)
+				}
+			})
+		}
+		for _, hold := range []bool{true, false, true} {
+			if err := w.sup.Hold(context.Background(), hold); err != nil {
+				t.Fatal(err)
+			}
+			w.passes(time.Second)
+			wants(map[bool]string{true: "held", false: "released"}[hold], hold)
+		}
+		w.die(0)
+		w.passes(10 * time.Second)
+		if w.herd.Epoch < 2 {
+			t.Fatalf("there was no failover: epoch %d", w.herd.Epoch)
+		}
+		wants("after a failover", false)
+	})
+}
+
 // TestSwitchover checks that a switchover is carried out in order, and that one that fails leaves the primary as it was, with the
 // reason.
 func TestSwitchover(t *testing.T) {
