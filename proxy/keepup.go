@@ -179,15 +179,18 @@ func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
 
 // drained waits until no session has a transaction on a node.
 func (p *Proxy) drained(ctx context.Context, node int) error {
-	for {
+	for last := 0; ; {
 		busy, err := p.workers.Busy(ctx, node)
 		if err == nil && busy == 0 {
 			return nil
 		}
+		if err == nil {
+			last = busy
+		}
 		select {
 		case <-time.After(drainLook):
 		case <-ctx.Done():
-			return fmt.Errorf("wait for transactions on node %d: %d sessions have one still", node, busy)
+			return fmt.Errorf("wait for transactions on node %d: %d sessions have one still", node, last)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func (a recoveryActs) Hold(ctx context.Context, primary *nodes.Node) (free func(
 		defer cancel()
 		_ = a.p.supervisor.Hold(limited, false) // it fails only where pgherd is stopping
 	}
-	if err := a.p.supervisor.Hold(ctx, true); err == nil {
+	if err = a.p.supervisor.Hold(ctx, true); err == nil {
 		err = a.p.drained(ctx, primary.Index)
 	}
 	if err != nil {

@@ -52,9 +52,15 @@ func TestReadyScripts(t *testing.T) {
 	}
 }
 
-// recovers runs RECOVER, and sees to it that the node that a script has started ends with the test.
+// recovers runs RECOVER.
 func (w *world) recovers(node int) {
 	w.Helper()
+	w.endsWithTest(node)
+	herdtest.MustAsk(w.T, w.eye, fmt.Sprint("RECOVER ", node))
+}
+
+// endsWithTest sees to it that a node that a script starts ends with the test.
+func (w *world) endsWithTest(node int) {
 	w.Cleanup(func() {
 		text, err := os.ReadFile(filepath.Join(w.herd.Nodes()[node].Dir, "postmaster.pid"))
 		if err != nil {
@@ -63,7 +69,7 @@ func (w *world) recovers(node int) {
 		first, _, _ := strings.Cut(string(text), "\n")
 		pid, err := strconv.Atoi(first)
 		w.must(err)
-		w.must(syscall.Kill(pid, syscall.SIGQUIT))
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
 		w.eventually("the node has ended", func() error {
 			if syscall.Kill(pid, 0) == nil {
 				return fmt.Errorf("process %d lives", pid)
@@ -71,7 +77,6 @@ func (w *world) recovers(node int) {
 			return nil
 		})
 	})
-	herdtest.MustAsk(w.T, w.eye, fmt.Sprint("RECOVER ", node))
 }
 
 // installScripts puts the ready scripts into the data folders, with these settings besides.

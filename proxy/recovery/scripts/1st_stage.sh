@@ -66,7 +66,7 @@ main() {
     check_folder
     if can_rewind; then
         step=pg_rewind
-        if pg_rewind $rewind_options -D "$data" --source-server="$conninfo dbname=postgres"; then
+        if settle && pg_rewind $rewind_options -D "$data" --source-server="$conninfo dbname=postgres"; then
             echo "pg_rewind: done"
         else
             echo "pg_rewind: failed; the node gets a fresh copy"
@@ -128,6 +128,22 @@ can_rewind() {
     elif ! echo "$control" | grep -q -e '^wal_log_hints setting: *on' -e '^Data page checksum version: *[1-9]'; then
         reason='the node has neither wal_log_hints nor checksums'
     else return 0; fi
+    return 1
+}
+
+# settle lets a standby that has crashed replay what it must, alone: pg_rewind does that for a primary only.
+settle() {
+    if [ ! -e "$data/standby.signal" ] || echo "$control" | grep -q '^Database cluster state: *shut down'; then return 0; fi
+    alone=$(mktemp -d)
+    options="-c hot_standby=off -c primary_conninfo= -c restore_command= -c listen_addresses= -c unix_socket_directories=$alone"
+    if [ -n "$outside" ]; then options="$options -c config_file=$outside"; fi
+    if pg_ctl -D "$data" -l "$alone/log" -w -o "$options" start >/dev/null && pg_ctl -D "$data" -m fast -w stop >/dev/null; then
+        rm -rf "$alone"
+        return 0
+    fi
+    pg_ctl -D "$data" -m immediate -w stop >/dev/null 2>&1 || true
+    tail -n 5 "$alone/log"
+    rm -rf "$alone"
     return 1
 }
 
