@@ -75,7 +75,10 @@ func (p *Proxy) lacks(ctx context.Context, c *config.Config, n *nodes.Node) (all
 		if c.Recovery.User == "" {
 			user = srCheckUser
 		}
-		ask(user, executor.New(p.recoveryAccess(c)), executor.ToRecover)
+		runs := executor.New(p.recoveryAccess(c))
+		if function, _ := runs.ByFunction(ctx, n); !function { // which needs none of these rights
+			ask(user, runs, executor.ToRecover)
+		}
 	}
 	return all
 }

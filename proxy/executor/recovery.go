@@ -113,15 +113,22 @@ func (e *Executor) Preflight(ctx context.Context, n *nodes.Node, folder string, 
 	return missing, err
 }
 
-// wayToRun says whether the extension runs scripts there; if not, which rights are missing without it.
-func (e *Executor) wayToRun(ctx context.Context, n *nodes.Node) (byFunction bool, missing []string, err error) {
+// ByFunction says whether the extension runs the scripts there.
+func (e *Executor) ByFunction(ctx context.Context, n *nodes.Node) (bool, error) {
 	conn, _, err := e.find(ctx, n, "pgpool_recovery")
 	if err != nil {
-		return false, nil, fmt.Errorf("look at node %d: %w", n.Index, err)
+		return false, fmt.Errorf("look for pgpool_recovery() on node %d: %w", n.Index, err)
 	}
 	if conn != nil {
 		conn.Close()
-		return true, nil, nil
+	}
+	return conn != nil, nil
+}
+
+// wayToRun says whether the extension runs scripts there; if not, which rights are missing without it.
+func (e *Executor) wayToRun(ctx context.Context, n *nodes.Node) (byFunction bool, missing []string, err error) {
+	if byFunction, err = e.ByFunction(ctx, n); err != nil || byFunction {
+		return byFunction, nil, err
 	}
 	lacks, err := e.Rights(ctx, n, ToRecover)
 	for _, l := range lacks {

@@ -55,3 +55,20 @@ func TestQuoting(t *testing.T) {
 		t.Errorf("got %v and %s, want %s", err, out, want)
 	}
 }
+
+// TestOnAnotherMachine checks what ssh is called with, and that its shell gets the script and the words as they are.
+func TestOnAnotherMachine(t *testing.T) {
+	folder := t.TempDir()
+	ssh := "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nprintf '%s:' \"$1\"\nexec sh -c \"$2\"\n"
+	if err := os.WriteFile(filepath.Join(folder, "ssh"), []byte(ssh), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	words := []string{"it's", "", "a  b", "$(date)"}
+	call := "set -eu; step=test; ssh_user=pg; " + part("target") + "on 192.0.2.1 \"$@\" <<'END'\nprintf '<%s>' \"$@\"\nEND\n"
+	run := exec.Command("sh", append([]string{"-c", call, "sh"}, words...)...)
+	run.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"))
+	out, err := run.CombinedOutput()
+	if want := "pg@192.0.2.1:<" + strings.Join(words, "><") + ">"; err != nil || string(out) != want {
+		t.Errorf("got %v and %s, want %s", err, out, want)
+	}
+}
