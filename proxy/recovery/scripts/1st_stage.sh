@@ -171,13 +171,15 @@ parameter() { printf "%s = '%s'\n" "$1" "$(printf '%s' "$2" | sed "s/\\\\/&&/g; 
 # configure makes the copy a standby. Of several lines of one parameter PostgreSQL takes the last.
 configure() {
     step=configuration
-    if [ -n "$kept" ]; then cp -p "$kept"/* "$data/"; fi
+    for file in "$kept"/*.conf; do
+        if [ -n "$kept" ] && [ -e "$file" ]; then cp -p "$file" "$data/"; fi
+    done
     {
         parameter primary_conninfo "$conninfo"
         parameter primary_slot_name "$slot"
         parameter recovery_target_timeline latest
     } >>"$data/postgresql.auto.conf"
-    if [ -e "$data/postgresql.conf" ] && [ "$(postgres -D "$data" -C port)" != "$port" ]; then
+    if [ "$(postgres -D "$data" ${outside:+-c "config_file=$outside"} -C port)" != "$port" ]; then
         parameter port "$port" >>"$data/postgresql.auto.conf"
     fi
     rm -rf "$data/recovery.signal" "$data/postmaster.pid" "$data"/pg_replslot/*
