@@ -158,7 +158,13 @@ func (a recoveryActs) CopyProgress(ctx context.Context, n *nodes.Node) int {
 	return a.as().CopyProgress(ctx, n)
 }
 
+// answerLimit is how long a node may take that is to be recovered, until it counts as stopped: a frozen one accepts
+// connections, and never answers. The script finds that it runs.
+const answerLimit = 5 * time.Second
+
 func (a recoveryActs) Answers(ctx context.Context, node int) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
 	n := dataOf(a.p.config.Load(), node).Node
 	conn, err := nodesql.Dial(ctx, a.p.accessOf(a.p.config.Load()), &n)
 	if err == nil {

@@ -27,7 +27,7 @@ func TestReadyScripts(t *testing.T) {
 		w.must(w.herd.Slay(lost))
 		w.promoted(lost)
 		if i == 1 {
-			w.must(os.RemoveAll(w.herd.Nodes()[lost].Dir))
+			w.losesData(lost)
 		}
 		w.recovers(lost)
 		if log := w.log(); !strings.Contains(log, how) {
@@ -50,6 +50,23 @@ func TestReadyScripts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// losesData removes a node's data folder. In its place is a folder of somebody else's first, which the script leaves alone.
+func (w *world) losesData(node int) {
+	w.Helper()
+	folder := w.herd.Nodes()[node].Dir
+	w.must(os.RemoveAll(folder))
+	w.must(os.Mkdir(folder, 0o755))
+	w.must(os.WriteFile(filepath.Join(folder, "photo"), nil, 0o644))
+	_, err := herdtest.Ask(w.eye, fmt.Sprint("RECOVER ", node))
+	if want := folder + " is neither empty nor a data folder of PostgreSQL"; err == nil || !strings.Contains(err.Error(), want) {
+		w.Errorf("RECOVER into a folder of somebody else's: got error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "photo")); err != nil {
+		w.Error(err)
+	}
+	w.must(os.RemoveAll(folder))
 }
 
 // recovers runs RECOVER.

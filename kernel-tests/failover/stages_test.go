@@ -67,6 +67,20 @@ func TestSecondStage(t *testing.T) {
 	}
 }
 
+// TestRecoverFrozen checks that the data of a node are left alone that does not answer, but runs.
+func TestRecoverFrozen(t *testing.T) {
+	w := start(t, "admin_users = 'alice'", "recovery_1st_stage_command = 'recovery_1st_stage'", "health_check_timeout = 1")
+	w.installScripts("")
+	w.must(w.herd.Freeze(2))
+	w.shows(name(2), "down")
+	_, err := herdtest.Ask(w.eye, "RECOVER 2")
+	if err == nil || !strings.Contains(err.Error(), "PostgreSQL runs in "+w.herd.Nodes()[2].Dir) {
+		t.Errorf("got error %v", err)
+	}
+	w.must(w.herd.Thaw(2))
+	w.shows(name(2), "up")
+}
+
 // cell says that a command's answer has this value somewhere.
 func (w *world) cell(command, value string) bool {
 	w.Helper()
