@@ -36,6 +36,7 @@ func TestFailoverManual(t *testing.T) {
 			}
 			return nil
 		},
+		"sh each": d.installs,
 		"ini":     d.serves,
 		"log":     d.logged,
 		"console": d.prints,
@@ -143,6 +144,18 @@ func (d *desk) rewinds(block string) {
 	if err := d.herd.Restart(d.Context(), 0); err != nil {
 		d.Fatal(err)
 	}
+}
+
+// installs runs commands in the data folder of each node. The files stay the user's who runs the test.
+func (d *desk) installs(block string) error {
+	for _, n := range d.herd.Nodes() {
+		commands := strings.NewReplacer("/var/lib/postgresql/15/main", n.Dir,
+			"chown postgres: recovery_1st_stage pgpool_remote_start", "test -s recovery_1st_stage && test -x pgpool_remote_start").Replace(block)
+		if err := d.runs(commands); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onNode has psql run statements on a node itself.
