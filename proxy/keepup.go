@@ -109,8 +109,9 @@ func supervisorSettings(c *config.Config) supervisor.Settings {
 	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
 	f.Consensus = true
+	f.Commands.Follow = c.Failover.Commands.FollowPrimary != ""
 	if c.Failover.Mode == config.ModeScript {
-		f.Script = &failover.Script{Follows: c.Failover.Commands.FollowPrimary != ""}
+		f.Commands.Promote = true
 	}
 	if c.Failover.Mode == config.ModePatroni { // which makes a standby of each primary that is lost
 		f.Patroni, f.ReportsLast, f.AutoFailback = true, reportsLast(c), true

@@ -44,6 +44,7 @@ func (h *Herd) allows(c *Command) error {
 
 // enter is the one function that changes the phase.
 func (h *Herd) enter(p Phase, epoch uint64, primary, candidate int) {
+	h.Promoted = p == Steady && h.Phase == Promoting || h.Promoted && epoch == h.Epoch
 	h.Phase, h.Epoch, h.Primary, h.Candidate = p, epoch, primary, candidate
 	if p == Steady {
 		h.Former, h.Absent, h.Proven, h.Tried = None, nil, 0, nil

@@ -42,6 +42,7 @@ type Progress struct {
 	Answers   map[int]Answer  `json:"answers,omitempty"` // after Revoke, AskPosition
 	Promoted  *Promoted       `json:"promoted,omitempty"`
 	HandedOff bool            `json:"handed_off,omitempty"` // Demote is done
+	Running   []Deed          `json:"running,omitempty"`    // acts under way
 	Failed    []Failure       `json:"failed,omitempty"`
 }
 
@@ -51,6 +52,12 @@ type Promoted struct {
 	System   uint64   `json:"system,string"`
 	Timeline uint32   `json:"timeline"`
 	Sync     *SyncSet `json:"sync,omitempty"`
+}
+
+// Deed is an act of a node's.
+type Deed struct {
+	Do   Action `json:"do"`
+	Node int    `json:"node"`
 }
 
 // Failure is an act that could not be carried out within its time.
@@ -282,7 +289,7 @@ func (d decision) electing() Step {
 	if step, found := d.heir(); found {
 		return step
 	}
-	if d.s.Script != nil {
+	if d.s.Commands.Promote {
 		return d.first()
 	}
 	acts, awaited := d.revoke()
@@ -326,7 +333,7 @@ func (d decision) heir() (Step, bool) {
 		by = fmt.Sprintf("somebody else has promoted it, and node %d is in recovery", d.h.Former)
 	case d.h.Doubt:
 		by = "somebody else has promoted it, and the status file is older"
-	case d.s.Script != nil:
+	case d.s.Commands.Promote:
 		by = "a command or an operator has promoted it"
 	}
 	return d.propose(MakeCandidate, n, "node %d is primary on timeline %d: %s", n, v.Timeline, by), by != ""
@@ -461,7 +468,7 @@ func (d decision) promoting() Step {
 	if is := d.in.Progress.Promoted; is != nil && is.Node == n && is.Timeline > d.h.Timeline && is.System == d.h.System {
 		return d.primary(n, Sight{System: is.System, Timeline: is.Timeline, Sync: is.Sync}, "node %d was promoted", n)
 	}
-	if heir, found := d.heir(); found && d.s.Script != nil && heir.Propose.Node != n {
+	if heir, found := d.heir(); found && d.s.Commands.Promote && heir.Propose.Node != n {
 		return d.propose(FailNode, n, "node %d is not promoted, but node %d", n, heir.Propose.Node)
 	}
 	if dead, why := d.dead(n); dead {

@@ -138,7 +138,7 @@ func settled(t *testing.T, where string, h Herd, in Input, set Settings, propose
 		if set.Patroni {
 			why = unsafeBesidePatroni(h, c, in)
 		}
-		if set.Script != nil {
+		if set.Commands.Promote {
 			why = unsafeBesideScript(h, c, in)
 		}
 		if why != "" {

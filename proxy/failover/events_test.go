@@ -30,6 +30,10 @@ func (p *play) event(words []string) {
 		p.progress.HandedOff = true
 	case words[0] == "failed":
 		p.progress.Failed = append(p.progress.Failed, Failure{Action(words[1]), number(words[2]), strings.Join(words[3:], " ")})
+	case words[0] == "running":
+		p.progress.Running = append(p.progress.Running, Deed{Action(words[1]), number(words[2])})
+	case words[0] == "ended":
+		p.progress.Running = slices.DeleteFunc(p.progress.Running, func(r Deed) bool { return r == Deed{Action(words[1]), number(words[2])} })
 	case words[0] == "operator":
 		p.operator(words[1:])
 	case words[0] == "leader":
@@ -275,7 +279,9 @@ func (p *play) settings(words []string) {
 		on := value == "on"
 		switch name {
 		case "script": // with follow_primary_command, or without
-			p.set.Script = &Script{Follows: value == "follows"}
+			p.set.Commands.Promote, p.set.Commands.Follow = true, value == "follows"
+		case "follow_primary_command":
+			p.set.Commands.Follow = on
 		case "failover_on_backend_error":
 			p.set.OnError = on
 		case "failover_on_backend_shutdown":

@@ -103,7 +103,8 @@ type Herd struct {
 	Candidate int    `json:"candidate"` // being promoted; while draining and electing: wanted by a switchover
 	Timeline  uint32 `json:"timeline"`  // the last primary's
 	System    uint64 `json:"system,string"`
-	Doubt     bool   `json:"doubt,omitempty"` // read from a file, and not yet confirmed by what is seen
+	Doubt     bool   `json:"doubt,omitempty"`    // read from a file, and not yet confirmed by what is seen
+	Promoted  bool   `json:"promoted,omitempty"` // the primary was promoted in this epoch
 
 	Sync      SyncSet   `json:"sync"`                      // as last seen
 	Before    []SyncSet `json:"sync_before,omitempty"`     // while it changes, these count as well

@@ -89,7 +89,7 @@ func unsafeBesidePatroni(h Herd, c Command, in Input) string {
 // TestScriptIsAllowedAndSettles is TestDecideIsAllowedAndSettles where commands promote: a standby in
 // use, or who is primary already.
 func TestScriptIsAllowedAndSettles(t *testing.T) {
-	set := Settings{Members: []string{"h1"}, Votes: Votes{Consensus: true}, OnError: true, AutoFailback: true, Script: &Script{}, Candidates: []int{3, 9}}
+	set := Settings{Members: []string{"h1"}, Votes: Votes{Consensus: true}, OnError: true, AutoFailback: true, Commands: Commands{Promote: true}, Candidates: []int{3, 9}}
 	for n := range 4 {
 		set.Nodes = append(set.Nodes, NodeSettings{Index: n})
 	}

@@ -73,14 +73,15 @@ type Settings struct {
 	Candidates          []int         `json:"failover_candidates"`
 	SearchPrimaryWithin time.Duration `json:"search_primary_node_timeout"` // then an operator is called; 0: never
 	SightsLast          time.Duration `json:"sights_last"`                 // older ones count for nothing; 0: sightsLast
-	Script              *Script       `json:"script,omitempty"`            // failover_mode = script; nil: it is not
-	Patroni             bool          `json:"patroni,omitempty"`           // Patroni promotes, and pgherd does as it says
-	ReportsLast         time.Duration `json:"reports_last,omitempty"`      // as SightsLast; 0: reportsLast
+	Commands            Commands      `json:"commands"`
+	Patroni             bool          `json:"patroni,omitempty"`      // Patroni promotes, and pgherd does as it says
+	ReportsLast         time.Duration `json:"reports_last,omitempty"` // as SightsLast; 0: reportsLast
 }
 
-// Script says that commands of the operator's promote, and change nodes, and nobody else.
-type Script struct {
-	Follows bool `json:"follow_primary_command"` // there is a command that has standbys follow a new primary
+// Commands says what commands of the operator's do.
+type Commands struct {
+	Promote bool `json:"promote,omitempty"` // failover_mode = script: they alone promote, and change nodes
+	Follow  bool `json:"follow,omitempty"`  // there is a follow_primary_command
 }
 
 // Votes says how members agree.

@@ -3,6 +3,7 @@ package failover
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // nodes are the rules for single nodes, the primary's and the candidate's apart. The
@@ -163,8 +164,18 @@ func (d decision) follows(n int) bool {
 // has its WAL. It is carried out in the background, and given up with the epoch. One that is
 // being recovered is left to its script, unless it is told to receive from nobody, as an
 // election tells it.
-func (d decision) follow() (acts []Act) {
-	if d.s.Script != nil && !d.s.Script.Follows {
+//
+// follow_primary_command may stop a standby and make a new copy of it, so it is not run for
+// one that is well but for a moment without its stream:
+//
+//	the standby                                      it is told to follow
+//	there is no such command                         at once
+//	has not come over to the timeline of this        at once
+//	epoch's promotion
+//	anything else                                    after notStreaming, one standby after the other
+func (d decision) follow() []Act {
+	var acts, later []Act
+	if d.s.Commands.Promote && !d.s.Commands.Follow {
 		return nil
 	}
 	for _, configured := range d.s.Nodes {
@@ -176,9 +187,35 @@ func (d decision) follow() (acts []Act) {
 		}
 		a := d.act(Follow, n.Index, "it does not receive from node %d", d.h.Primary)
 		a.Upstream = d.h.Primary
-		acts = append(acts, a)
+		if !d.s.Commands.Follow || d.h.Promoted && v.Timeline < d.h.Timeline {
+			acts = append(acts, a)
+		} else if without := d.withoutStream(v); without >= notStreaming {
+			a.Reason = fmt.Sprintf("it has not received from node %d for %v", d.h.Primary, without)
+			later = append(later, a)
+		}
+	}
+	if len(acts) == 0 && len(later) > 0 && !d.running(Follow) {
+		return later[:1]
 	}
 	return acts
+}
+
+// withoutStream is for how long a standby has streamed from nobody who has the herd's WAL,
+// though the primary was there.
+func (d decision) withoutStream(v Sight) time.Duration {
+	lead, _ := d.isOurs(d.h.Primary)
+	without := min(d.in.Progress.Lasted, lead.For)
+	switch {
+	case !v.Streaming:
+		return min(without, v.StreamingFor)
+	case v.Timeline == d.h.Timeline:
+		return 0
+	}
+	return without
+}
+
+func (d decision) running(do Action) bool {
+	return slices.ContainsFunc(d.in.Progress.Running, func(r Deed) bool { return r.Do == do })
 }
 
 // led says that a standby has whom to receive from: the primary, if only in a moment;

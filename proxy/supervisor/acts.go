@@ -73,6 +73,9 @@ func (p *progress) at(now time.Duration) failover.Progress {
 	if p.asked != 0 {
 		of.Asked = now - p.asked
 	}
+	for d := range p.running {
+		of.Running = append(of.Running, failover.Deed{Do: d.do, Node: d.node})
+	}
 	of.Fenced, of.Answers, of.Failed = maps.Clone(of.Fenced), maps.Clone(of.Answers), slices.Clone(of.Failed)
 	return of
 }
