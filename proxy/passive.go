@@ -25,7 +25,7 @@ func (passive) HandOver(context.Context, *nodes.Node, *nodes.Node) error { retur
 // observing are those where Patroni promotes.
 type observing struct{ passive }
 
-func (observing) Promote(context.Context, *nodes.Node, uint32) (is failover.Promoted, sync string, err error) {
+func (observing) Promote(context.Context, *nodes.Node, uint32, func()) (is failover.Promoted, sync string, err error) {
 	return is, "", errPassive
 }
 

@@ -111,7 +111,7 @@ func (s *scripted) run(ctx context.Context, name, command string, limit time.Dur
 
 // Promote has failover_command promote a standby, or promotes it by SQL where there is none. One
 // that failed may have promoted it all the same, and an administrator may do so meanwhile.
-func (a acts) Promote(ctx context.Context, n *nodes.Node, after uint32) (promoted failover.Promoted, sync string, err error) {
+func (a acts) Promote(ctx context.Context, n *nodes.Node, after uint32, ran func()) (promoted failover.Promoted, sync string, err error) {
 	commands := &a.p.config.Load().Failover.Commands
 	if commands.Failover == "" {
 		return a.Executor.Promote(ctx, n, after)
@@ -125,6 +125,7 @@ func (a acts) Promote(ctx context.Context, n *nodes.Node, after uint32) (promote
 	if standby {
 		failed = s.run(ctx, "failover_command", commands.Failover, commands.Timeout, s.subject(int(s.former.Load()), n.Index))
 	}
+	ran()
 	promoted, sync, err = a.Executor.Promoted(ctx, n, after)
 	if err != nil && failed != nil {
 		err = failed

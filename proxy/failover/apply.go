@@ -98,7 +98,7 @@ func fail(h *Herd, c *Command) {
 	if h.Phase == Promoting {
 		h.Tried = append(slices.Clone(h.Tried), c.Node)
 	}
-	if h.status(c.Node) != Detached {
+	if h.status(c.Node) != Detached && !(c.Standby && h.Phase == Promoting) {
 		h.set(c, Down)
 	}
 	h.enter(Electing, h.Epoch+1, None, wanted)

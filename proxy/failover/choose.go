@@ -187,11 +187,14 @@ func (h *Herd) prefer(a, b int, p *Poll, s Settings) int {
 		cmp.Compare(y.Received, x.Received),
 		first(a == h.Candidate, b == h.Candidate),
 		first(!x.Paused, !y.Paused),
-		first(h.status(a) == Up, h.status(b) == Up),
+		first(h.untried(a), h.untried(b)),
 		cmp.Compare(order(a), order(b)),
 		cmp.Compare(x.Received-x.Replayed, y.Received-y.Replayed),
 		cmp.Compare(a, b))
 }
+
+// untried says that a node is in use, and was not to be promoted in this election already.
+func (h *Herd) untried(n int) bool { return h.status(n) == Up && !slices.Contains(h.Tried, n) }
 
 func first(a, b bool) int {
 	switch {

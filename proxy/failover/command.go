@@ -39,6 +39,7 @@ type Command struct {
 	System       uint64   `json:"system,omitempty,string"` // of MakePrimary
 	Position     uint64   `json:"position,omitempty"`      // of MakeCandidate: Herd.Proven; of NoteSync: the primary's
 	NotStreaming bool     `json:"not_streaming,omitempty"` // of MarkDown
+	Standby      bool     `json:"standby,omitempty"`       // of FailNode: the candidate is a standby still, and stays what it is
 	Sync         *SyncSet `json:"sync,omitempty"`          // of NoteSync, and of MakePrimary where it is known
 }
 

@@ -365,7 +365,7 @@ func (d decision) first() Step {
 	best := None
 	for _, n := range append(slices.Clone(d.s.Candidates), d.indexes()...) {
 		v, answers := d.answer(n) // who is dead does not
-		fit := d.configured(n) && d.h.status(n) == Up && n != d.h.Former && answers && v.Verdict == IsStandby && !foreign(v, d.h)
+		fit := d.configured(n) && d.h.untried(n) && n != d.h.Former && answers && v.Verdict == IsStandby && !foreign(v, d.h)
 		if fit && (best == None || n == d.h.Candidate) {
 			best = n
 		}
@@ -462,21 +462,30 @@ func (d decision) stuck(step Step) Step {
 }
 
 // promoting: one node, until it is primary or lost. It is dead to us though it may live:
-// then it is in quarantine when it comes back.
+// then it is in quarantine when it comes back. A command that has promoted another one is
+// left to end, for it may still have work to do on that.
 func (d decision) promoting() Step {
 	n := d.h.Candidate
 	if is := d.in.Progress.Promoted; is != nil && is.Node == n && is.Timeline > d.h.Timeline && is.System == d.h.System {
 		return d.primary(n, Sight{System: is.System, Timeline: is.Timeline, Sync: is.Sync}, "node %d was promoted", n)
 	}
-	if heir, found := d.heir(); found && d.s.Commands.Promote && heir.Propose.Node != n {
-		return d.propose(FailNode, n, "node %d is not promoted, but node %d", n, heir.Propose.Node)
+	if heir, found := d.heir(); found && d.s.Commands.Promote && heir.Propose.Node != n && !d.running(Promote) {
+		return d.giveUp(n, "node %d is not promoted, but node %d", n, heir.Propose.Node)
 	}
 	if dead, why := d.dead(n); dead {
 		return d.propose(FailNode, n, "node %d died while it was promoted: %s", n, why)
 	}
 	if f := d.failed(Promote, n); f != "" {
-		return d.propose(FailNode, n, "node %d could not be promoted: %s", n, f)
+		return d.giveUp(n, "node %d could not be promoted: %s", n, f)
 	}
 	a := d.act(Promote, n, "it was chosen in epoch %d", d.h.Epoch)
 	return Step{Acts: []Act{a}, Waits: fmt.Sprintf("node %d to be promoted", n)}
+}
+
+// giveUp proposes that a candidate is not promoted any more.
+func (d decision) giveUp(n int, format string, args ...any) Step {
+	c := d.command(FailNode, n, format, args...)
+	v, answers := d.answer(n)
+	c.Standby = answers && v.Verdict == IsStandby
+	return Step{Propose: c}
 }

@@ -19,6 +19,7 @@ type progress struct {
 	running map[deed]bool
 	ended   map[deed]ending
 	alarmed bool
+	ran     bool            // the command of the Promote under way has ended
 	ctx     context.Context // of the epoch's acts
 	cancel  context.CancelFunc
 }
@@ -74,6 +75,9 @@ func (p *progress) at(now time.Duration) failover.Progress {
 		of.Asked = now - p.asked
 	}
 	for d := range p.running {
+		if d.do == failover.Promote && p.ran {
+			continue
+		}
 		of.Running = append(of.Running, failover.Deed{Do: d.do, Node: d.node})
 	}
 	of.Fenced, of.Answers, of.Failed = maps.Clone(of.Fenced), maps.Clone(of.Answers), slices.Clone(of.Failed)
@@ -106,6 +110,9 @@ func (s *Supervisor) carryOut(a failover.Act) {
 		return
 	}
 	p.running[d] = true
+	if a.Do == failover.Promote {
+		p.ran = false
+	}
 	if a.Do == failover.Revoke && p.asked == 0 {
 		p.asked = now
 	}
@@ -165,8 +172,11 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 		}, nil
 	case failover.Promote:
 		after, seen := s.herd.Timeline, s.seen
+		ran := func() {
+			s.post(func() { s.progress.ran = s.progress.ran || s.progress.of.Epoch == epoch })
+		}
 		return func(ctx context.Context) (func(*failover.Progress), error) {
-			promoted, names, err := s.Acts.Promote(ctx, n, after)
+			promoted, names, err := s.Acts.Promote(ctx, n, after, ran)
 			set := syncSet(names, seen, nil)
 			promoted.Sync = &set
 			return func(p *failover.Progress) { p.Promoted = &promoted }, err

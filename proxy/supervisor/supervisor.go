@@ -35,7 +35,8 @@ type Acts interface {
 	Fence(ctx context.Context, node int, epoch uint64) error
 	Revoke(ctx context.Context, n *nodes.Node) (failover.Answer, error)
 	Position(ctx context.Context, n *nodes.Node) (failover.Answer, error)
-	Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error)
+	// Promote calls ran once no command of an operator's runs any more: the rest is waiting.
+	Promote(ctx context.Context, n *nodes.Node, after uint32, ran func()) (p failover.Promoted, sync string, err error)
 	Follow(ctx context.Context, n, upstream *nodes.Node) error
 	// HandOver waits until no transaction runs on the primary, and stops it once the other
 	// node has all. If it fails, the primary goes on.

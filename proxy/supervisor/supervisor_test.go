@@ -137,6 +137,37 @@ func TestPromotionsPause(t *testing.T) {
 	})
 }
 
+// TestCommandEnds checks that a command that has promoted another node than it was told is left to end, and
+// that nobody waits any longer once it has.
+func TestCommandEnds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begins()
+		w.set.Failover.Commands.Promote = true
+		w.sup.Configure(w.set)
+		ended, given := make(chan struct{}), false
+		w.on("promote 1 after 3", func(ctx context.Context, _ *world) error {
+			select {
+			case <-ended:
+				return nil
+			case <-ctx.Done():
+				given = true
+				return ctx.Err()
+			}
+		})
+		w.waiting = func(ctx context.Context, w *world) error { w.waiting = nil; return hangs(ctx, w) }
+		w.die(0)
+		w.passes(time.Second)
+		w.locked(func() { w.nodes[2] = primary(2, 4) })
+		w.passes(10 * time.Second)
+		w.expects("lasts fail 0", "fence 0 epoch 2", "lasts candidate 1", "promote 1 after 3", "lasts quarantine 2")
+		close(ended)
+		w.passes(time.Second)
+		if got := w.did(); given || !slices.Equal(got[:3], []string{"lasts fail 1", "fence 0 epoch 3", "lasts candidate 2"}) {
+			t.Errorf("the command was killed: %v, and then %q", given, got)
+		}
+	})
+}
+
 // TestLateActs checks that an act that ends after its epoch has no effect.
 func TestLateActs(t *testing.T) {
 	inWorld(t, func(w *world) {

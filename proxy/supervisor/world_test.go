@@ -42,7 +42,8 @@ type world struct {
 	herd     failover.Herd // the herd that has been made to last
 	council  func(context.Context, failover.Command) error
 	view     *nodes.View
-	follower bool // another member leads
+	waiting  func(context.Context, *world) error // what becomes of a promotion once its command has ended; nil: it is done
+	follower bool                                // another member leads
 }
 
 // inWorld runs a test with a primary, node 0, on timeline 3, and two standbys.
@@ -234,8 +235,13 @@ func (w *world) Position(ctx context.Context, n *nodes.Node) (failover.Answer, e
 	return failover.Answer{System: system, Timeline: 3, Received: w.position[n.Index]}, err
 }
 
-func (w *world) Promote(ctx context.Context, n *nodes.Node, after uint32) (p failover.Promoted, sync string, err error) {
-	if err = w.act(ctx, "promote %d after %d", n.Index, after); err == nil {
+func (w *world) Promote(ctx context.Context, n *nodes.Node, after uint32, ran func()) (p failover.Promoted, sync string, err error) {
+	err = w.act(ctx, "promote %d after %d", n.Index, after)
+	ran()
+	if w.waiting != nil && err == nil {
+		err = w.waiting(ctx, w)
+	}
+	if err == nil {
 		w.locked(func() { w.nodes[n.Index] = primary(n.Index, after+1) })
 	}
 	return failover.Promoted{Node: n.Index, System: system, Timeline: after + 1}, "", err
