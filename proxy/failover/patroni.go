@@ -89,13 +89,21 @@ func (d decision) patroni() (c consensus) {
 	return c
 }
 
-// reports are those that count; told is how many Patronis have answered.
-func (d decision) reports() (newest []Report, told int) {
+// told are the answers of now, also those on an older timeline.
+func (d decision) told() (all []Report) {
 	for _, n := range d.s.Nodes {
 		r, answered := d.in.Reports[n.Index]
 		if age := d.in.Now - r.Heard; !answered || age < 0 || age > cmp.Or(d.s.ReportsLast, reportsLast) {
 			continue
 		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// reports are those that count; told is how many Patronis have answered.
+func (d decision) reports() (newest []Report, told int) {
+	for _, r := range d.told() {
 		told++
 		r.Timeline = cmp.Or(r.Timeline, d.h.Timeline)
 		if r.Leader >= 0 && r.Leader == d.h.Primary {
@@ -204,7 +212,9 @@ func (d decision) patroniElecting() Step {
 	}
 	n := c.Leader
 	switch {
-	case !c.agreed || n < 0:
+	case !c.agreed:
+		return d.stuck(Step{Waits: cmp.Or(d.behind(), c.why)})
+	case n < 0:
 		return d.stuck(Step{Waits: c.why})
 	case n == p:
 		return d.stuck(Step{Waits: fmt.Sprintf("%s, which has to answer as primary", c.why)})
@@ -229,5 +239,28 @@ func (d decision) patroniPromoting() Step {
 	if named && claims && v.System == d.h.System && v.Timeline > d.h.Timeline {
 		return d.primary(n, v, "node %d was promoted; %s", n, c.why)
 	}
+	if behind := d.behind(); behind != "" {
+		return d.stuck(Step{Waits: behind})
+	}
 	return d.stuck(Step{Waits: fmt.Sprintf("node %d to be promoted, on a newer timeline than %d; %s", n, d.h.Timeline, c.why)})
+}
+
+// behind says that the leader by most answers takes writes already, on a timeline that may lack
+// what the last primary has committed. It is not taken, for pgherd never goes back by itself; ""
+// if there is no such leader.
+func (d decision) behind() string {
+	all := d.told()
+	for _, n := range d.s.Nodes {
+		named := 0
+		for _, r := range all {
+			if r.Leader == n.Index {
+				named++
+			}
+		}
+		if v, claims := d.claims(n.Index); claims && 2*named > len(all) && v.System == d.h.System && v.Timeline <= d.h.Timeline {
+			return fmt.Sprintf("Patroni's leader node %d is primary on timeline %d, not on a newer one than the herd's %d: commits of the last primary may be missing there. "+
+				"To take it all the same, start pgherd with -D", n.Index, v.Timeline, d.h.Timeline)
+		}
+	}
+	return ""
 }
