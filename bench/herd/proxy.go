@@ -14,11 +14,12 @@ import (
 
 // ProxySettings say how to run pgherd in front of some nodes.
 type ProxySettings struct {
-	Binary string // the program; see Build
-	Nodes  []Node // backend_hostname0, 1, ...
-	Port   int    // 0 is a free one
-	Config string // further pgpool.conf lines; they come last, so they win
-	HBA    string // pool_hba.conf instead of scram-sha-256 for everybody
+	Binary  string   // the program; see Build
+	Nodes   []Node   // backend_hostname0, 1, ...
+	Port    int      // 0 is a free one
+	Config  string   // further pgpool.conf lines; they come last, so they win
+	Options []string // of the command line, such as -D
+	HBA     string   // pool_hba.conf instead of scram-sha-256 for everybody
 }
 
 // Proxy is a running pgherd with a configuration folder of its own.
@@ -54,7 +55,7 @@ func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
 	if err := p.writeFiles(settings); err != nil {
 		return err
 	}
-	running, err := spawn(exec.Command(settings.Binary, "-n", "-f", p.file("pgpool.conf")), p.Log(), nil, syscall.SIGKILL)
+	running, err := spawn(exec.Command(settings.Binary, append([]string{"-n", "-f", p.file("pgpool.conf")}, settings.Options...)...), p.Log(), nil, syscall.SIGKILL)
 	if err != nil {
 		return err
 	}

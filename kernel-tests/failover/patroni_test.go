@@ -119,6 +119,30 @@ func TestPatroniFailover(t *testing.T) {
 	w.promotedNobody()
 }
 
+// TestPatroniGoesBack: the new leader is lost as well, and Patroni runs the old one on its old timeline.
+// pgherd says that it does not take that by itself, and takes it when it is started with -D.
+func TestPatroniGoesBack(t *testing.T) {
+	t.Parallel()
+	w := beside(t, "pool_mode = transaction")
+	w.must(w.herd.Slay(0))
+	now := w.elect()
+	if got := w.promoted(0); got != now {
+		t.Errorf("the primary is node %d, and Patroni's leader is node %d", got, now)
+	}
+	w.must(w.herd.Slay(now))
+	w.must(w.herd.Slay(3 - now))
+	w.must(w.herd.Restart(w.ctx, 0))
+	w.on(0, "ALTER SYSTEM SET synchronous_standby_names = ''") // its standbys are lost
+	w.on(0, "SELECT pg_reload_conf()")
+	w.now(func() { w.leader, w.timeline = 0, 1 })
+	w.logs("Patroni's leader node 0 is primary on timeline 1, not on a newer one than the herd's 2")
+	w.restartProxy(func() { w.set.Options = []string{"-D"} })
+	if got := w.promoted(now); got != 0 {
+		t.Errorf("after a start with -D the primary is node %d", got)
+	}
+	w.promotedNobody()
+}
+
 // TestPatroniSwitchover: patronictl switchover, with a leader that stops cleanly and has no lock for a
 // while. pgherd's own orders for that are refused.
 func TestPatroniSwitchover(t *testing.T) {
