@@ -37,7 +37,6 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 	conn := s.take(n.Index)
 	if conn != nil {
 		f, err := inquire(ctx, conn)
-		f.Connected = conn.Began
 		if err == nil {
 			s.keep(n.Index, conn)
 			return f, nil
@@ -59,7 +58,6 @@ func (s *SQL) Probe(ctx context.Context, n *nodes.Node) (Finding, error) {
 		conn.Close()
 		return Finding{}, fmt.Errorf("ask node %d: %w", n.Index, err)
 	}
-	f.Connected = conn.Began
 	s.keep(n.Index, conn)
 	return f, nil
 }
@@ -100,7 +98,7 @@ func (s *SQL) Close() {
 
 // inquire asks all that a Finding tells.
 func inquire(ctx context.Context, conn *nodesql.Conn) (f Finding, err error) {
-	f = Finding{Reachable: true, Standbys: map[string]Standby{}}
+	f = Finding{Reachable: true, Connected: conn.Began, Standbys: map[string]Standby{}}
 	if f.Role, f.LSN, err = askPosition(ctx, conn); err != nil {
 		return Finding{}, err
 	}
@@ -116,6 +114,15 @@ func inquire(ctx context.Context, conn *nodesql.Conn) (f Finding, err error) {
 	return f, askReceiver(ctx, conn, &f)
 }
 
+// ownName are the settings from which a node takes the name by which it receives. Only members of
+// pg_read_all_settings, as pg_monitor is one, may see primary_conninfo.
+const ownName = "CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('primary_conninfo') ELSE '' END, current_setting('cluster_name')"
+
+// nameOf is that name; "" if neither setting has one.
+func nameOf(conninfo, cluster string) string {
+	return cmp.Or(nodesql.ParseConninfo(conninfo).Get("application_name"), cluster)
+}
+
 // askStandbys reads what a primary says of its standbys. A user who may not
 // see it gets empty columns; that is no fault of the node's.
 func askStandbys(ctx context.Context, conn *nodesql.Conn, f *Finding) {
@@ -124,13 +131,8 @@ func askStandbys(ctx context.Context, conn *nodesql.Conn, f *Finding) {
 	if err != nil {
 		return
 	}
-	row, err := conn.Row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('cluster_name'), current_setting('primary_conninfo')")
-	if nodesql.Code(err) == "42501" { // primary_conninfo is shown to pg_monitor only
-		row, err = conn.Row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('cluster_name'), ''")
-	}
-	if err == nil {
-		f.Synchronous = row[0]
-		f.Receiver.Name = cmp.Or(nodesql.ParseConninfo(row[2]).Get("application_name"), row[1])
+	if row, err := conn.Row(ctx, "SELECT current_setting('synchronous_standby_names'), "+ownName); err == nil {
+		f.Synchronous, f.Receiver.Name = row[0], nameOf(row[1], row[2])
 	}
 	for _, row := range rows {
 		if f.Streaming = append(f.Streaming, row[0]); strings.EqualFold(row[0], f.Receiver.Name) {
@@ -147,10 +149,7 @@ func askStandbys(ctx context.Context, conn *nodesql.Conn, f *Finding) {
 // not see that, or has received nothing yet, gets empty columns.
 func askReceiver(ctx context.Context, conn *nodesql.Conn, f *Finding) error {
 	rows, err := conn.Rows(ctx, "SELECT coalesce(pg_last_wal_receive_lsn() - '0/0'::pg_lsn, 0), coalesce(w.status = 'streaming', w.pid IS NOT NULL), w.sender_host, w.sender_port, "+
-		"current_setting('primary_conninfo'), current_setting('cluster_name') FROM (VALUES (1)) AS one LEFT JOIN pg_stat_wal_receiver w ON true")
-	if nodesql.Code(err) == "42501" { // primary_conninfo is shown to pg_monitor only
-		rows, err = conn.Rows(ctx, "SELECT coalesce(pg_last_wal_receive_lsn() - '0/0'::pg_lsn, 0), EXISTS (SELECT FROM pg_stat_wal_receiver), '', '', '', current_setting('cluster_name')")
-	}
+		ownName+" FROM (VALUES (1)) AS one LEFT JOIN pg_stat_wal_receiver w ON true")
 	if err != nil || len(rows) != 1 {
 		return err
 	}
@@ -158,7 +157,7 @@ func askReceiver(ctx context.Context, conn *nodesql.Conn, f *Finding) error {
 	received, _ := strconv.ParseUint(row[0], 10, 64)
 	f.Received = max(received, f.LSN) // what comes from an archive is not received
 	f.Receiver = Receiver{Streaming: row[1] == "t", Host: row[2], Conninfo: row[4]}
-	f.Receiver.Name = cmp.Or(nodesql.ParseConninfo(row[4]).Get("application_name"), row[5], "walreceiver")
+	f.Receiver.Name = cmp.Or(nameOf(row[4], row[5]), "walreceiver")
 	f.Receiver.Port, _ = strconv.Atoi(row[3])
 	return nil
 }
