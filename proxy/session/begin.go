@@ -41,12 +41,16 @@ func (s *placement) holds(m *wire.Message, script *query.Script) bool {
 
 // readsHere says that a request does nothing in its block but read, and leaves nothing open.
 func (s *placement) readsHere(m *wire.Message, script *query.Script) bool {
-	switch m.Kind {
-	case wire.Query, wire.Bind:
-		portal, _, _ := s.bound(m)
+	reads := func() bool {
 		e := s.upcoming
-		return s.onlyReads(script) && !readsClock(script) && (e == nil || len(e.Changes) == 0 && !e.Has(effect.Ask)) &&
-			(m.Kind == wire.Query || len(portal) == 0)
+		return s.onlyReads(script) && !readsClock(script) && (e == nil || len(e.Changes) == 0 && !e.Has(effect.Ask))
+	}
+	switch m.Kind {
+	case wire.Query:
+		return reads()
+	case wire.Bind:
+		portal, _, _ := s.bound(m)
+		return len(portal) == 0 && reads()
 	case wire.Execute:
 		v, err := wire.ViewExecute(m.Body())
 		return err == nil && len(v.Portal) == 0 && v.MaxRows == 0

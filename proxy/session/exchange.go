@@ -70,7 +70,7 @@ type checkout struct {
 	parsed       []string  // the statements that were prepared on it
 	away         bool      // it is on a standby
 	ran          bool      // it was sent something to run
-	signals      int       // how many signals of other clients are on their way to it
+	targeted     int       // how many signals of other clients are on their way to it
 	signalTarget bool      // its node was chosen because a signal is for a process there
 	drawn        bool      // the session may have drawn from a sequence on it
 	waits        bool      // after the last request it may wait for more, as after BEGIN or COPY

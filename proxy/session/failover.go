@@ -109,6 +109,11 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	if err := s.awaitView(s.served, deadline); err != nil || s.served() {
 		return err
 	}
+	return s.foundNone()
+}
+
+// foundNone is the error where none was found in time.
+func (s *serving) foundNone() error {
 	return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
 }
 

@@ -114,7 +114,9 @@ func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	runs := m.Kind == wire.Query || m.Kind == wire.Bind
 	s.ran = s.ran || runs || m.Kind == wire.FunctionCall
 	s.notePortal(m)
-	s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)
+	if s.begun != nil {
+		s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)
+	}
 	if asks {
 		s.noteWrite(r)
 	}
@@ -322,7 +324,7 @@ func (s *placement) obtain(d route.Decision) error {
 // awaitNodes waits a little for a node to come up.
 func (s *placement) awaitNodes(deadline time.Time) error {
 	if over(deadline, s.loop.Now()) && s.unanswered() {
-		return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
+		return s.foundNone()
 	}
 	before := s.state
 	s.enter(WaitServer)

@@ -41,7 +41,7 @@ func (s *relaying) shutsDown(m wire.Message) bool {
 	switch {
 	case f.Severity != "FATAL" || f.Code != "57P01" || !s.replaceable():
 		return false
-	case s.checkout.signals > 0: // another client of pgherd's ends this one
+	case s.targeted > 0: // another client of pgherd's ends this one
 		return false
 	case !bytes.Contains(m.Body(), told):
 		return true // the postmaster has died

@@ -147,14 +147,14 @@ func (s *signaling) Summoned() (server *pool.Server, done bool) {
 	}
 	s.summoned = false
 	s.cancels++
-	s.checkout.signals++
+	s.targeted++
 	return s.server, true
 }
 
 // SignalDone notes that a signal to the server that Summoned has given has come, or never will.
 func (s *signaling) SignalDone(server *pool.Server) {
 	if server == s.server {
-		s.checkout.signals--
+		s.targeted--
 	}
 	s.CancelDone(server, nil)
 }
