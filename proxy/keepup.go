@@ -110,9 +110,7 @@ func supervisorSettings(c *config.Config) supervisor.Settings {
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
 	f.Consensus = true
 	f.Commands.Follow = c.Failover.Commands.FollowPrimary != ""
-	if c.Failover.Mode == config.ModeScript {
-		f.Commands.Promote = true
-	}
+	f.Commands.Promote = c.Failover.Mode == config.ModeScript
 	if c.Failover.Mode == config.ModePatroni { // which makes a standby of each primary that is lost
 		f.Patroni, f.ReportsLast, f.AutoFailback = true, reportsLast(c), true
 	}

@@ -26,9 +26,11 @@ func (p *Proxy) hindrance(ctx context.Context, c *config.Config) (why string) {
 	for i := range c.Nodes {
 		n := nodes.Node{Index: c.Nodes[i].Index, Host: c.Nodes[i].Host, Port: c.Nodes[i].Port}
 		asking.Go(func() { lacks[i] = p.lacks(ctx, c, &n) })
+		if c.Failover.Mode == config.ModePatroni { // with whom pgherd does not compete
+			continue
+		}
 		asking.Go(func() {
-			other, err := executor.New(p.accessOf(c)).Rival(ctx, &n)
-			if err == nil && other != "" && c.Failover.Mode != config.ModePatroni {
+			if other, err := executor.New(p.accessOf(c)).Rival(ctx, &n); err == nil && other != "" {
 				found[i] = fmt.Sprintf("%s is at work on node %d, and two must not promote standbys", other, n.Index)
 			}
 		})
