@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgherd/bench/herd/herdtest"
 )
 
-// TestScript: with failover_mode = script the commands alone promote the first standby, and have the
-// other one follow it. pgherd's own user may change nothing on nodes, and need not.
+// TestScript: with failover_mode = script the commands alone promote a standby, and have the other one follow it. It is
+// the one with the most WAL that they are told: the first one lags, and lacks what was acknowledged. pgherd's own user
+// may change nothing on nodes, and need not.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "told")
@@ -27,20 +30,21 @@ func TestScript(t *testing.T) {
 	if _, err := herdtest.Ask(operator, "SWITCHOVER 1"); code(operator, err) != "55000" || !strings.Contains(hint(err), "failover_command") {
 		t.Errorf("SWITCHOVER: %v, hint %q", err, hint(err))
 	}
-	writing.mayLose = true // as with Pgpool-II, nobody asks which standby has the most
+	w.sendsNothingMore("node1")
+	sleepUntilWritten(w)
 	w.must(w.herd.Slay(0))
-	if got := w.promoted(0); got != 1 {
-		t.Errorf("the primary is node %d, and node 1 is the first standby", got)
+	if got := w.promoted(0); got != 2 {
+		t.Errorf("the primary is node %d, and node 2 has the most", got)
 	}
 	w.eventually("the other standby follows", func() error {
-		if got := w.on(1, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'node2' AND state = 'streaming'"); got != "1" {
+		if got := w.on(2, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'node1' AND state = 'streaming'"); got != "1" {
 			return fmt.Errorf("streaming: %s; commands were told:\n%s", got, strings.Join(lines(t, file), "\n"))
 		}
 		return nil
 	})
-	w.shows("node2", "up")
-	writing.end(1)
-	for _, act := range []string{"revoke is done", "ask is done", "failover is off"} {
+	w.shows("node1", "up")
+	writing.end(2)
+	for _, act := range []string{"revoke is done", "failover is off"} {
 		if strings.Contains(w.log(), act) {
 			t.Errorf("pgherd's log has %q", act)
 		}
@@ -48,4 +52,12 @@ func TestScript(t *testing.T) {
 	if got := lines(t, file); len(got) != 2 {
 		t.Errorf("each command runs once, but they ran:\n%s", strings.Join(got, "\n"))
 	}
+}
+
+// sendsNothingMore stops the process of node 0 that sends WAL to a standby.
+func (w *world) sendsNothingMore(standby string) {
+	w.Helper()
+	sender, err := strconv.Atoi(w.on(0, "SELECT pid FROM pg_stat_replication WHERE application_name = '"+standby+"'"))
+	w.must(err)
+	w.must(syscall.Kill(sender, syscall.SIGSTOP))
 }

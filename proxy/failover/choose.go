@@ -75,6 +75,43 @@ func Choose(h Herd, p Poll, s Settings) Choice {
 	return c
 }
 
+// foremost is whom failover_command is told to promote: of the standbys in use the one that has received most, and of
+// equals the first by failover_candidates, then by its number. Nobody was made to stop receiving, so this proves nothing.
+func (d decision) foremost() Step {
+	best, most := None, uint64(0)
+	for _, n := range append(slices.Clone(d.s.Candidates), d.indexes()...) {
+		v, answers := d.answer(n) // who is dead does not
+		fit := d.configured(n) && d.h.untried(n) && n != d.h.Former && answers && v.Verdict == IsStandby && !foreign(v, d.h)
+		has := d.received(n, v)
+		if fit && (best == None || n == d.h.Candidate || best != d.h.Candidate && has > most) {
+			best, most = n, has
+		}
+	}
+	if best == None {
+		return d.stuck(Step{Waits: "no standby is in use that failover_command could promote"})
+	}
+	return d.propose(MakeCandidate, best, "node %d is the first of the standbys in use that have the most, %s", best, lsn(most))
+}
+
+// received is how much of the herd's timeline a standby is known to have: by its answer of now, else by its last sight.
+func (d decision) received(n int, v Sight) uint64 {
+	at := uint64(0)
+	if v.Timeline == d.h.Timeline {
+		at = v.Received
+	}
+	if a := d.in.Progress.Answers[n]; a.Timeline == d.h.Timeline {
+		at = max(at, a.Received)
+	}
+	return at
+}
+
+func (d decision) indexes() (all []int) {
+	for _, n := range d.s.Nodes {
+		all = append(all, n.Index)
+	}
+	return all
+}
+
 const unproved = ^uint64(0)
 
 // proved is a position that has every acknowledged commit; unproved if there is none to

@@ -15,7 +15,7 @@ type Action string
 const (
 	Fence       Action = "fence"   // a member closes its servers of Node, and says so
 	Revoke      Action = "revoke"  // Node is made to receive from nobody, then asked for its position
-	AskPosition Action = "ask"     // Node receives from another standby: it is asked only
+	AskPosition Action = "ask"     // Node is asked for its position only
 	Promote     Action = "promote" // Node, unless it is promoted already; verify: not in recovery, newer timeline
 	Follow      Action = "follow"  // Node is made to receive from Upstream
 	Demote      Action = "demote"  // Node, the primary, hands over to Upstream: drained, stopped, Upstream has all
@@ -38,7 +38,7 @@ type Progress struct {
 	Epoch     uint64          `json:"epoch"`
 	Lasted    time.Duration   `json:"lasted"`            // since the herd came into this phase of it
 	Fenced    map[string]bool `json:"fenced,omitempty"`  // members that have acknowledged, or whose write licence is over
-	Asked     time.Duration   `json:"asked,omitempty"`   // since the first Revoke; 0: not yet
+	Asked     time.Duration   `json:"asked,omitempty"`   // since the first Revoke or AskPosition; 0: not yet
 	Answers   map[int]Answer  `json:"answers,omitempty"` // after Revoke, AskPosition
 	Promoted  *Promoted       `json:"promoted,omitempty"`
 	HandedOff bool            `json:"handed_off,omitempty"` // Demote is done
@@ -289,12 +289,12 @@ func (d decision) electing() Step {
 	if step, found := d.heir(); found {
 		return step
 	}
-	if d.s.Commands.Promote {
-		return d.first()
-	}
 	acts, awaited := d.revoke()
 	if awaited && d.in.Progress.Asked < answersWithin {
 		return Step{Acts: acts, Waits: "positions of the standbys"}
+	}
+	if d.s.Commands.Promote {
+		return d.foremost()
 	}
 	choice := Choose(*d.h, d.poll(), *d.s)
 	if choice.Node == None {
@@ -359,30 +359,6 @@ func (d decision) soleClaim(least uint32) (int, Sight) {
 	return found, sight
 }
 
-// first is whom Pgpool-II would name to failover_command: the first of the standbys in use,
-// by failover_candidates and by its number. Nobody asks how much WAL it has.
-func (d decision) first() Step {
-	best := None
-	for _, n := range append(slices.Clone(d.s.Candidates), d.indexes()...) {
-		v, answers := d.answer(n) // who is dead does not
-		fit := d.configured(n) && d.h.untried(n) && n != d.h.Former && answers && v.Verdict == IsStandby && !foreign(v, d.h)
-		if fit && (best == None || n == d.h.Candidate) {
-			best = n
-		}
-	}
-	if best == None {
-		return d.stuck(Step{Waits: "no standby is in use that failover_command could promote"})
-	}
-	return d.propose(MakeCandidate, best, "node %d is the first standby in use", best)
-}
-
-func (d decision) indexes() (all []int) {
-	for _, n := range d.s.Nodes {
-		all = append(all, n.Index)
-	}
-	return all
-}
-
 func (d decision) fence() (acts []Act) {
 	for _, m := range d.s.Members {
 		if !d.in.Progress.Fenced[m] {
@@ -396,7 +372,7 @@ func (d decision) fence() (acts []Act) {
 
 // revoke asks every standby that may answer and has not: also those that are no
 // candidates, for they may have acknowledged. One at which it failed is asked again, but
-// not awaited.
+// not awaited. Where commands alone change nodes they are asked only.
 func (d decision) revoke() (acts []Act, awaited bool) {
 	for _, n := range d.s.Nodes {
 		_, answered := d.in.Progress.Answers[n.Index]
@@ -405,7 +381,11 @@ func (d decision) revoke() (acts []Act, awaited bool) {
 		if answered || dead || claims || n.Index == d.h.Former {
 			continue
 		}
-		awaited = awaited || d.failed(Revoke, n.Index) == ""
+		awaited = awaited || d.failed(Revoke, n.Index) == "" && d.failed(AskPosition, n.Index) == ""
+		if d.s.Commands.Promote {
+			acts = append(acts, d.act(AskPosition, n.Index, "failover_command is told who has the most"))
+			continue
+		}
 		if up, cascades := d.cascades(n.Index); cascades {
 			acts = append(acts, d.act(AskPosition, n.Index, "it receives from node %d", up))
 			continue

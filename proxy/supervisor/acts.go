@@ -15,7 +15,7 @@ import (
 type progress struct {
 	of      failover.Progress
 	began   time.Duration
-	asked   time.Duration // when the first Revoke began; 0: none has
+	asked   time.Duration // when the first Revoke or AskPosition began; 0: none has
 	running map[deed]bool
 	ended   map[deed]ending
 	alarmed bool
@@ -113,7 +113,7 @@ func (s *Supervisor) carryOut(a failover.Act) {
 	if a.Do == failover.Promote {
 		p.ran = false
 	}
-	if a.Do == failover.Revoke && p.asked == 0 {
+	if (a.Do == failover.Revoke || a.Do == failover.AskPosition) && p.asked == 0 {
 		p.asked = now
 	}
 	ctx, epoch := p.ctx, p.of.Epoch
