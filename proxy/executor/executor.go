@@ -16,11 +16,11 @@ import (
 
 // Named limits. A caller's context may be shorter.
 const (
-	revokeLimit  = 2 * time.Second        // for a standby to stop receiving, and to tell its position
-	promoteLimit = 60 * time.Second       // for a promotion: what was received is replayed first
-	followLimit  = 30 * time.Second       // for a standby to receive from another primary
-	poll         = 5 * time.Millisecond   // between two looks whether an act has taken effect
-	settle       = 100 * time.Millisecond // after which a standby that received from nobody is looked at once more
+	revokeLimit  = 2 * time.Second       // for a standby to stop receiving, and to tell its position
+	promoteLimit = 60 * time.Second      // for a promotion: what was received is replayed first
+	followLimit  = 30 * time.Second      // for a standby to receive from another primary
+	poll         = 5 * time.Millisecond  // between two looks whether an act has taken effect
+	settle       = 50 * time.Millisecond // after which a standby that received from nobody is looked at once more
 )
 
 // Executor carries out acts. Its methods block, and may be called on many goroutines.

@@ -33,7 +33,7 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 	if err != nil {
 		return err
 	}
-	received, err := c.Row(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+	received, err := c.Row(ctx, "SELECT NOT "+nobodyReceives)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,17 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 			return err
 		}
 	}
-	if received[0] != "t" { // one that is only about to connect does not show
+	if received[0] != "t" { // one that is about to be started does not show
 		if err := pause(ctx, settle); err != nil {
 			return err
 		}
 	}
-	return until(ctx, c, "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+	return until(ctx, c, "SELECT "+nobodyReceives)
 }
+
+// nobodyReceives is true once there is no process that receives, or is about to connect. The latter is in pg_stat_activity
+// alone, where only pg_monitor sees it.
+const nobodyReceives = "(NOT EXISTS (SELECT FROM pg_stat_wal_receiver) AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'))"
 
 const defaultPort = 5432
 
