@@ -280,7 +280,7 @@ func (d decision) failed(do Action, node int) string {
 // Candidate is taken at once: workers keep to the epoch, whether they have said so or not.)
 func (d decision) electing() Step {
 	p := d.h.Former
-	if back, why := d.isBack(p); back {
+	if back, why := d.answersAsBefore(p, backAfter); back {
 		return d.propose(BringBack, p, "nobody was promoted, and node %d is back: %s", p, why)
 	}
 	if acts := d.fence(); acts != nil {
@@ -288,6 +288,9 @@ func (d decision) electing() Step {
 	}
 	if step, found := d.heir(); found {
 		return step
+	}
+	if d.allReturn(p) {
+		return Step{Waits: fmt.Sprintf("node %d, which answers again, to have answered for %v", p, backAfter)}
 	}
 	acts, awaited := d.revoke()
 	if awaited && d.in.Progress.Asked < answersWithin {
@@ -305,13 +308,27 @@ func (d decision) electing() Step {
 	return Step{Propose: c}
 }
 
-func (d decision) isBack(p int) (bool, string) {
+// answersAsBefore says that a node answers as the primary that it was, for so long.
+func (d decision) answersAsBefore(p int, least time.Duration) (bool, string) {
 	if dead, _ := d.dead(p); dead || d.h.status(p) == Detached {
 		return false, ""
 	}
 	return d.s.agree(d.in, p, func(v Sight) bool {
-		return v.Verdict == IsPrimary && v.System == d.h.System && v.Timeline == d.h.Timeline && v.For >= backAfter
+		return v.Verdict == IsPrimary && v.System == d.h.System && v.Timeline == d.h.Timeline && v.For >= least
 	})
+}
+
+// allReturn says that the primary that failed answers again, and that no other node has answered for long: whoever was
+// promoted now would take the place of one that was only cut off, or switched off, with all others. What flaps alone puts
+// nothing off.
+func (d decision) allReturn(p int) bool {
+	for _, n := range d.s.Nodes {
+		if v, answers := d.answer(n.Index); answers && n.Index != p && v.For >= together {
+			return false
+		}
+	}
+	answers, _ := d.answersAsBefore(p, 0)
+	return answers
 }
 
 // heir is a node that answers as a primary on a newer timeline. It counts for the

@@ -112,6 +112,7 @@ const (
 	sightsLast    = 3 * time.Second        // members tell on every change, and at least three times in this
 	refusals      = 2                      // in a row, for death: one may be a listen queue that was full
 	backAfter     = time.Second            // a primary that failed has to answer for so long to come back
+	together      = 2 * time.Second        // nodes that begin to answer within this come back together
 	returnAfter   = time.Second            // a standby has to stream for so long to come up again
 	notStreaming  = 10 * time.Second       // a standby that is up may go without a stream: two wal_retrieve_retry_interval
 	demotedFor    = 3 * time.Second        // the primary has to be in recovery for so long to have been demoted
