@@ -45,7 +45,9 @@ func (s *Session) lose(why gone) error {
 	}
 	last.implicit = last.implicit && !l.owed && !last.skipping
 	l.commits = s.mayHaveCommitted(waiting, last)
-	l.reads = s.replies.passed == 0 && s.repeatsReads(waiting)
+	reads := s.replies.passed == 0 && s.repeatsReads(waiting)
+	last.again = reads && s.rerun.exhausted()
+	l.reads = reads && !last.again
 	if last.implicit {
 		l.block = openBlock
 	}
@@ -91,6 +93,7 @@ type present struct {
 	copying  bool // the oldest request takes copy data, whose end was not sent
 	skipping bool // the server skipped all up to a Sync, which was not sent
 	implicit bool // a transaction is open that a Sync would end
+	again    bool // reads were lost that were lost before, with another server
 }
 
 // weigh is what is lost with the server, as far as the list of replies does not tell it. A
@@ -178,6 +181,9 @@ func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, p present
 		s.fresh.wrote = s.loop.Now()
 	case l.block != noBlock:
 		a.fault, a.block = &lostTransaction, wire.Failed
+	}
+	if p.again {
+		a.fault = &lostTwice
 	}
 	for i := range waiting {
 		a.add(&waiting[i])

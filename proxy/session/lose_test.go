@@ -204,6 +204,22 @@ func TestLostServer(t *testing.T) {
 	}
 }
 
+// TestLostTwice checks that a read that two servers were lost with is not tried on a third one, and that the client is told
+// where to look.
+func TestLostTwice(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple(read)))
+	for _, at := range s[:2] {
+		w.then(func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == at.server }) }, at.hangs(io.EOF))
+	}
+	w.then(func() {
+		if !bytes.Contains(w.client.out, []byte("makes them crash")) {
+			t.Errorf("the client is not told where to look: %q", w.client.out)
+		}
+	}, w.hears("ErrorResponse ERROR 40001", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
 // TestPinnedSessionEnds checks that a session ends with a pinned server, and that the error says why.
 func TestPinnedSessionEnds(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)

@@ -25,7 +25,7 @@ type loss struct {
 	uncertain bool   // nobody knows what the session had set before the open transaction
 	owed      bool   // the client waits for replies
 	commits   bool   // of what it waits for something may have been committed
-	reads     bool   // all that it waits for are reads, of which nothing was told
+	reads     bool   // all that it waits for are reads, of which nothing was told, and which may be repeated
 	block     block
 	renews    bool // the open block has only read, and can begin anew on another server
 }
@@ -49,7 +49,7 @@ const (
 //	nothing                  its block has failed             survives: the block can only be rolled back
 //	nothing                  its block is open                survives if the block can begin anew,
 //	                                                          else fails with the next request
-//	something                they are reads, none answered,   repeats them
+//	something                they are reads, none answered,   repeats them, once
 //	                         in no block, or in one that can
 //	                         begin anew
 //	something                it may have been committed       fails, and the outcome is unknown
@@ -77,6 +77,8 @@ var (
 		Detail: "Nothing of it was committed.", Hint: "Try the transaction again."}
 	lostStatement = wire.Fault{Severity: "ERROR", Code: "40001", Message: "the connection to the database server was lost before the statement was answered",
 		Detail: "It has changed nothing.", Hint: "Try it again."}
+	lostTwice = wire.Fault{Severity: "ERROR", Code: "40001", Message: "the connection to the database server was lost before the statement was answered, on two servers one after the other",
+		Detail: "It has changed nothing.", Hint: "Before you try it again, look in the servers' logs whether it is this statement that makes them crash."}
 	lostOutcome = wire.Fault{Severity: "ERROR", Code: "08007", Message: "the connection to the database server was lost, and it is not known whether what was sent was committed",
 		Hint: "Look at the data before you try it again."}
 )

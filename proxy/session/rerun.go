@@ -26,6 +26,10 @@ const (
 	rerunKept  = 1 << 10
 )
 
+// mostReruns is how often a request is asked again without an answer. A server that is lost twice with the same request may
+// be lost because of it, and each further try could crash one more node.
+const mostReruns = 1
+
 // add copies a request that was sent.
 func (r *rerun) add(m *wire.Message) {
 	if r.full {
@@ -68,8 +72,11 @@ func (r *rerun) end() {
 
 // holds says that so many replies are all that the copied requests have.
 func (r *rerun) holds(asked int) bool {
-	return !r.full && len(r.bytes) > 0 && r.owed == asked && r.spent < losses
+	return !r.full && len(r.bytes) > 0 && r.owed == asked
 }
+
+// exhausted says that the requests were asked again as often as they may be.
+func (r *rerun) exhausted() bool { return r.spent >= mostReruns }
 
 // askAgain sends the copied requests once more, wherever they go now.
 func (s *Session) askAgain() error {
