@@ -41,12 +41,12 @@ var showPoolNodes = command{
 	},
 }
 
-// pgStatus says whether PostgreSQL answered the last probe.
+// pgStatus says whether PostgreSQL was there at the last probe.
 func pgStatus(n *nodes.Node) string {
 	switch {
 	case !n.Probed:
 		return "unknown"
-	case n.Reachable:
+	case n.Reachable, n.Rejected:
 		return "up"
 	default:
 		return "down"

@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
 )
 
@@ -52,6 +53,7 @@ func (s *Seen) View(lead *Seen) nodes.Node {
 	n.Probed, n.Reachable, n.Found, n.Checks = s.Asked, s.Reachable, s.Role, s.Checks
 	n.ReplayedAt, n.System, n.Timeline = s.At, s.Last.System, s.Last.Timeline
 	n.Connected = s.Connected
+	n.Rejected = !s.Reachable && (s.Course.Verdict == failover.Full || s.Course.Verdict == failover.WrongPassword)
 	role := nodes.Standby
 	switch {
 	case lead == nil:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
 )
 
@@ -201,5 +202,18 @@ func TestBelieveSince(t *testing.T) {
 	first.Nodes[0].Status = nodes.Down
 	if n := Believe(asked("a"), nil, first, later).Nodes[0]; n.Since != later {
 		t.Errorf("the status has changed, but Since is %v", n.Since)
+	}
+}
+
+// TestRejected checks which outcomes of a probe say that a node is there, and has not let the probe in.
+func TestRejected(t *testing.T) {
+	for verdict, want := range map[failover.Verdict]bool{
+		failover.Full: true, failover.WrongPassword: true,
+		failover.Refused: false, failover.Silent: false, failover.Starting: false, failover.ShuttingDown: false, failover.Failing: false, failover.Unresolved: false,
+	} {
+		s := Seen{Asked: true, Finding: Finding{Course: Course{Verdict: verdict}}}
+		if n := s.View(nil); n.Rejected != want || n.Unanswered() == want {
+			t.Errorf("%s: %+v", verdict, n)
+		}
 	}
 }

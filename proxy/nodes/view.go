@@ -49,6 +49,7 @@ type Node struct {
 	// The finding of the last probe.
 	Reachable        bool      // it answered
 	Probed           bool      // whether it was asked at all
+	Rejected         bool      // it was there, and did not let the probe in: it is full, or the probe's password is wrong
 	Connected        time.Time // when the connection was begun over which it has answered last
 	Found            Role
 	System           uint64        // the identifier of its system, as it said last; 0: not known
@@ -61,6 +62,9 @@ type Node struct {
 	SyncState        string        // async, sync, quorum …
 	Checks           Checks
 }
+
+// Unanswered says that nobody was there at the last probe who could answer a client.
+func (n *Node) Unanswered() bool { return n.Probed && !n.Reachable && !n.Rejected }
 
 // Address is where to dial: network and address.
 func (n *Node) Address() (network, address string) {

@@ -76,7 +76,7 @@ var errRoams = errors.New("get server: there is no primary now")
 // unanswered says that nobody answers as the primary, as far as is known.
 func (s *serving) unanswered() bool {
 	primary := s.loop.Nodes().Primary()
-	return primary == nil || primary.Probed && !primary.Reachable
+	return primary == nil || primary.Unanswered()
 }
 
 // transient says that an error is of a node that is lost, or starts or stops: another try may

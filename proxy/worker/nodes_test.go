@@ -88,3 +88,24 @@ func TestChaseTellsTheWorld(t *testing.T) {
 		t.Errorf("wanted is %d", wanted)
 	}
 }
+
+// TestReadsOfAPrimaryThatRejectsTheCheck checks that a primary keeps its share of the reads though the check is not let in:
+// that says nothing of how clients fare. Nobody reads from one at which nobody answers, unless it has to be.
+func TestReadsOfAPrimaryThatRejectsTheCheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		node nodes.Node
+		want float64
+	}{
+		"answers":              {nodes.Node{Probed: true, Reachable: true}, 1},
+		"not asked yet":        {nodes.Node{}, 1},
+		"full, wrong password": {nodes.Node{Probed: true, Rejected: true}, 1},
+		"refused, silent ...":  {nodes.Node{Probed: true}, 0},
+	} {
+		ws := NewWorkers(1, &Environment{Now: time.Now}, &Settings{}, &nodes.View{})
+		c.node.Role, c.node.Status, c.node.Weight = nodes.Primary, nodes.Up, 1
+		ws.Publish(&nodes.View{Nodes: []nodes.Node{c.node}})
+		if all := (&task{w: ws.all[0]}).Candidates(); len(all) != 1 || all[0].Weight != c.want {
+			t.Errorf("%s: candidates %+v, want weight %v", name, all, c.want)
+		}
+	}
+}
