@@ -21,7 +21,7 @@ func (s *serving) askFirst() error {
 // askNow asks the primary for the catalog, and waits for the answer.
 func (s *serving) askNow(ticket func() catalog.Ticket) error {
 	if s.server == nil {
-		if err := s.checkOutPrimary(); err != nil {
+		if err := s.checkOutPrimary(s.patience()); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func (s *serving) losesPrimary(err error) bool {
 func (s *serving) firstServer(hurried bool) error {
 	s.hurried = hurried
 	defer func() { s.hurried = false }()
-	if err := s.checkOutPrimary(); err != nil {
+	if err := s.checkOutPrimary(s.patience()); err != nil {
 		return err
 	}
 	return s.relayUntil(s.expect.Empty) // the server takes back what another client has set

@@ -20,9 +20,8 @@ func noPrimary(detail string) error {
 }
 
 // checkOutPrimary gets a server of the primary. Where another node may take its place, it
-// waits while there is none, and while the one that is believed to be it cannot be reached.
-func (s *serving) checkOutPrimary() error {
-	deadline := s.loop.Now().Add(s.set.FailoverWait)
+// waits while there is none, and while the one that is believed to be it cannot be reached, until the deadline.
+func (s *serving) checkOutPrimary(deadline time.Time) error {
 	for {
 		if s.roams && s.primary() < 0 {
 			return errRoams
@@ -35,11 +34,12 @@ func (s *serving) checkOutPrimary() error {
 		if err == error(outdatedServer) && node != s.primary() && s.set.FailoverWait > 0 && !over(deadline, s.loop.Now()) {
 			continue // it was the servers of the primary before
 		}
-		if err == nil || s.set.FailoverWait == 0 || s.hurried || over(deadline, s.loop.Now()) || !transient(err) {
+		roams := s.roams && s.unanswered()
+		if err == nil || s.set.FailoverWait == 0 || s.hurried || !transient(err) || over(deadline, s.loop.Now()) && !roams {
 			return err
 		}
 		s.partAfter(err)
-		if s.roams && s.unanswered() {
+		if roams {
 			return errRoams
 		}
 		if err := s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain))); err != nil {
@@ -47,6 +47,9 @@ func (s *serving) checkOutPrimary() error {
 		}
 	}
 }
+
+// patience is until when what is asked now waits for nodes.
+func (s *serving) patience() time.Time { return s.loop.Now().Add(s.set.FailoverWait) }
 
 // lostEarly says that a server was lost before anything of the client's was sent to it, and
 // parts with it.
@@ -147,7 +150,7 @@ func (s *serving) hold(kind wire.Kind) error {
 		return nil
 	}
 	handedOver := func() bool { return !s.loop.Nodes().Draining || s.server.Endpoint.Ended() != nil }
-	if err := s.awaitView(handedOver, s.loop.Now().Add(s.set.FailoverWait)); err != nil {
+	if err := s.awaitView(handedOver, s.patience()); err != nil {
 		return err
 	}
 	if s.server.Endpoint.Ended() != nil || s.deposed() {

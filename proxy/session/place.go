@@ -301,13 +301,13 @@ func (s *placement) fetch(d route.Decision) error {
 // obtain gets a server of the node that was decided on. A read for which the primary was
 // chosen goes elsewhere if the primary is lost meanwhile.
 func (s *placement) obtain(d route.Decision) error {
+	deadline := s.patience()
 	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
-		return s.checkOutCurrentPrimary()
+		return s.checkOutCurrentPrimary(deadline)
 	}
-	deadline := s.loop.Now().Add(s.set.FailoverWait)
 	for try := 1; ; try++ {
 		s.roams = d.Where == route.Anywhere && s.set.FailoverWait > 0
-		err := s.obtainChosen(d)
+		err := s.obtainChosen(d, deadline)
 		s.roams = false
 		if err == errRoams && try > 1 { // no node at all is known to be there
 			err = s.awaitNodes(deadline)
@@ -321,30 +321,28 @@ func (s *placement) obtain(d route.Decision) error {
 	}
 }
 
-// awaitNodes waits a little for a node to come up.
+// awaitNodes waits a little for a change of the nodes.
 func (s *placement) awaitNodes(deadline time.Time) error {
 	if over(deadline, s.loop.Now()) && s.unanswered() {
 		return s.foundNone()
 	}
-	before := s.state
-	s.enter(WaitServer)
-	defer s.enter(before)
-	return s.waitForNodes(sooner(deadline, s.loop.Now().Add(primaryAgain)))
+	before := s.loop.Nodes()
+	return s.awaitView(func() bool { return s.loop.Nodes() != before }, sooner(deadline, s.loop.Now().Add(primaryAgain)))
 }
 
 // obtainChosen gets a server of the node that is chosen now. A read that gets none on a
 // standby gets one of the primary.
-func (s *placement) obtainChosen(d route.Decision) error {
+func (s *placement) obtainChosen(d route.Decision, deadline time.Time) error {
 	node, err := s.choose(d)
 	switch {
 	case err != nil:
 		return err
 	case node == s.primary():
-		return s.checkOutCurrentPrimary()
+		return s.checkOutCurrentPrimary(deadline)
 	}
 	err = s.checkOut(node)
 	if s.lostEarly(err) && d.Where != route.Process {
-		return s.checkOutCurrentPrimary()
+		return s.checkOutCurrentPrimary(deadline)
 	}
 	if s.parked != nil && elsewhere(err) {
 		s.stayParked = s.loop.Now().Add(parkedStay)
@@ -353,16 +351,16 @@ func (s *placement) obtainChosen(d route.Decision) error {
 		return err
 	}
 	if d.Where != route.Process && (elsewhere(err) || s.unfit(err) || err == nil && s.restarted()) {
-		return s.checkOutCurrentPrimary()
+		return s.checkOutCurrentPrimary(deadline)
 	}
 	return err
 }
 
 // checkOutCurrentPrimary gets a server of the primary. Another node may have become the primary
 // while the session waited; then it tries again there.
-func (s *placement) checkOutCurrentPrimary() error {
+func (s *placement) checkOutCurrentPrimary(deadline time.Time) error {
 	for range rolesTries {
-		if err := s.checkOutPrimary(); err != nil || s.server.Key.Node == s.primary() {
+		if err := s.checkOutPrimary(deadline); err != nil || s.server.Key.Node == s.primary() {
 			return err
 		}
 		if err := s.relayUntil(s.expect.Empty); err != nil {

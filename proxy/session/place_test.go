@@ -380,6 +380,23 @@ func TestReadsNeedNotWaitForARestart(t *testing.T) {
 	}
 }
 
+// TestWaitsOnce checks that a read waits for nodes for failover_wait_timeout in all, whatever it waits for: for any node first,
+// then for a primary that hands over.
+func TestWaitsOnce(t *testing.T) {
+	w, _ := routedWorld(t, pool.Transaction, 1)
+	w.set.FailoverWait = 30 * time.Second
+	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Down}}}
+	w.free = nil
+	w.greeted(w.sends(simple(read)))
+	w.then(w.is(WaitServer), w.passes(20*time.Second))
+	w.then(w.is(WaitServer), func() {
+		w.view = &nodes.View{Draining: true, Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}
+	})
+	w.then(w.is(WaitServer), w.passes(11*time.Second))
+	w.then(w.told(0, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
 // TestReadsFindTheLastStandby checks that a read whose standby is lost, too, goes to the next one, though there is no primary, and
 // that it fails if no node comes up.
 func TestReadsFindTheLastStandby(t *testing.T) {
