@@ -124,12 +124,15 @@ func MayWrite(r *Request, set *Settings) bool {
 	if r.Signals {
 		return false
 	}
-	for _, judge := range [...]func(*Request, *Settings) Decision{unknown, anything, functions} {
+	for _, judge := range [...]func(*Request, *Settings) Decision{unknown, anything} {
 		if judge(r, set).Where != Undecided {
 			return r.Script == nil || len(r.Script.Statements) > 0
 		}
 	}
 	for st := range all(r.Script) {
+		if callsWriter(st, r.Catalog, set) {
+			return true
+		}
 		switch {
 		case st.Class == query.Read, st.Kind == query.Show, st.Class == query.Unknown && reads(st):
 		case st.Class == query.Control && slices.Contains(outlines, st.Kind):
@@ -241,6 +244,23 @@ func functions(r *Request, set *Settings) Decision {
 	}
 	return Decision{}
 }
+
+// callsWriter says that a statement may call a function that writes what other sessions see. One that tells of its own server
+// or session runs on the primary, and is none; what it does to the session is among the statement's effects.
+func callsWriter(st *query.Statement, known Catalog, set *Settings) bool {
+	writer := func(f query.Function) bool {
+		own := f.Mark == query.MarkSession || f.Mark == query.Harmless && ofItsNode(&f)
+		if own && !listed(set.WriteFunctions, &f) {
+			return f.Schema == "" && known.Function(anySchema, f.Name) == Writes
+		}
+		return called(&f, known, set) != ""
+	}
+	return slices.ContainsFunc(st.Functions, writer) ||
+		slices.ContainsFunc(st.Fields, func(name string) bool { return field(name, known, set) != "" })
+}
+
+// anySchema asks a Catalog for the database's own functions of a name: it knows names, not schemas.
+const anySchema = "public"
 
 // called is why a call keeps its statement on the primary; "" if it does not.
 func called(f *query.Function, known Catalog, set *Settings) string {

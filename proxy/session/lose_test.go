@@ -72,9 +72,13 @@ var lostServers = map[string]lostServer{
 	"a read that is answered in part": {
 		asks: simple(read), told: selected[:len(selected)-len(ready)-len(complete("SELECT 1"))],
 		hears: []string{"RowDescription", "DataRow 1", "ErrorResponse ERROR 40001", "ReadyForQuery I"}},
-	"a write":             {asks: simple(write), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-	"a call":              {asks: simple("CALL p()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
-	"an unknown function": {asks: simple("SELECT strange()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a write":                             {asks: simple(write), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a call":                              {asks: simple("CALL p()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a function that tells of its server": {asks: simple("SELECT current_setting('a')"), second: []string{"Query SELECT current_setting('a')"}, answers: selected, hears2: selectedText},
+	"a function that changes its session": {asks: simple("SELECT setseed(0.5)"), hears: []string{"ErrorResponse ERROR 40001", "ReadyForQuery I"}},
+	"a function that draws a number":      {asks: simple("SELECT nextval('s')"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"a function that tells others":        {asks: simple("SELECT pg_notify('a', 'b')"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
+	"an unknown function":                 {asks: simple("SELECT strange()"), hears: []string{"ErrorResponse ERROR 08007", "ReadyForQuery I"}},
 	"a write whose Sync is on its way": {
 		asks: slices.Concat(unnamed(write), syncs), told: slices.Concat(wire.AppendParseComplete(nil), wire.AppendBindComplete(nil), complete("INSERT 0 1")),
 		hears: []string{"ParseComplete", "BindComplete", "CommandComplete INSERT 0 1", "ErrorResponse ERROR 08007", "ReadyForQuery I"}},
