@@ -13,10 +13,10 @@ var passes = [...]func(*Session, *wire.Message) result{
 	(*Session).skipped,
 	(*Session).bereft, // tells of a transaction that was lost
 	(*Session).unserved,
-	func(s *Session, m *wire.Message) result { return refuseFor(s.hold(m.Kind)) },   // waits while the primary hands over
 	func(s *Session, _ *wire.Message) result { return refuseFor(s.acquaint()) },     // asks for the catalog, if nothing is known of it
 	func(s *Session, m *wire.Message) result { return endFor(s.partAhead(m.Kind)) }, // parts with the server of the transaction before
 	(*Session).command, // is it for pgherd itself
+	func(s *Session, m *wire.Message) result { return refuseFor(s.hold(m.Kind)) }, // waits while the primary hands over
 	(*Session).analyze, // what will it do to the session
 	(*Session).place,   // gets a server on the node where it belongs
 	func(s *Session, m *wire.Message) result { return refuseFor(s.vacate(m)) }, // empties the databases that it wants for itself

@@ -53,3 +53,17 @@ func TestSwitchoverHoldsWrites(t *testing.T) {
 		})
 	}
 }
+
+// TestCommandsDoNotWaitForASwitchover checks that an operator may look while the primary hands over, with a connection that
+// has a server of it.
+func TestCommandsDoNotWaitForASwitchover(t *testing.T) {
+	w, s := movingWorld(t, pool.Session)
+	w.set.Commands = owns{}
+	s[0].server.Epoch = 1
+	w.turns(1, false, true)()
+	w.greeted(w.sends(simple(read)))
+	w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+	w.then(w.hears(selectedText...), w.turns(1, true, true), w.sends(simple("pgpool reset")))
+	w.then(s[0].words(t), w.hears("CommandComplete RESET", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
