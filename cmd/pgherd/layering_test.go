@@ -64,7 +64,8 @@ var layers = map[string]layer{
 	"bpf":          {nil, "feature probes stand alone"},
 	"bpf/observe":  {[]string{"bpf"}, "a BPF program's loader depends on the probes only"},
 	"bpf/sentry":   {[]string{"bpf"}, "a BPF program's loader depends on the probes only"},
-	"vip/watchdog": {nil, "election knows nothing of addresses or of the proxy"},
+	"vip/peer":     {nil, "a connection is proved; what is said over it is not its business"},
+	"vip/watchdog": {[]string{"vip/peer"}, "election knows nothing of addresses or of the proxy"},
 	"vip/address":  {nil, "an address is added or removed; who decides is not its business"},
 	"vip":          {[]string{"vip/watchdog", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
 
@@ -130,6 +131,7 @@ func checkOrder(s *source) []string {
 var owned = []struct{ what, home, why string }{
 	{"unsafe", "proxy/ring/", "one folder to audit for memory shared with the kernel"},
 	{"cilium/ebpf", "bpf/", "taking BPF away must change speed only (I6), so nobody else may need it"},
+	{"hashicorp/raft", "vip/watchdog", "how members come to decide is one package's business"},
 	{"netlink", "vip/address", "one package changes the machine's addresses"},
 	{"pg_query", "proxy/query", "it can crash the process, so its limits are kept in one place"},
 	{"cel-go", "proxy/route", "what an expression may cost is limited in one place"},

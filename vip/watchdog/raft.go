@@ -1,0 +1,168 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"pgherd/vip/peer"
+)
+
+// Settings of raft that are not the operator's.
+const (
+	commitTimeout     = 10 * time.Millisecond // before followers are told of what is decided, without a heartbeat
+	snapshotEvery     = time.Minute           // at most
+	snapshotAfter     = 1024                  // commands
+	keptAfterSnapshot = 256                   // commands, for members that were away for a short time
+	connectionsKept   = 2                     // to each member
+	requestLimit      = 2 * time.Second       // for a member to answer raft
+)
+
+func (w *Watchdog) start() error {
+	log := w.raftLog()
+	config := raft.DefaultConfig()
+	config.LocalID = raft.ServerID(w.set.Member)
+	config.HeartbeatTimeout, config.ElectionTimeout, config.LeaderLeaseTimeout = w.set.ElectionTimeout, w.set.ElectionTimeout, w.set.ElectionTimeout
+	config.CommitTimeout = commitTimeout
+	config.SnapshotInterval, config.SnapshotThreshold, config.TrailingLogs = snapshotEvery, snapshotAfter, keptAfterSnapshot
+	config.NotifyCh, config.Logger, config.NoLegacyTelemetry = w.changes, log, true
+
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(w.set.Directory, 2, log)
+	if err != nil {
+		return err
+	}
+	var all raft.Configuration
+	for _, m := range w.set.Members {
+		all.Servers = append(all.Servers, raft.Server{ID: raft.ServerID(m), Address: raft.ServerAddress(m)})
+	}
+	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: stream{w.set.Network.Accept(replication), w}, MaxPool: connectionsKept, Timeout: requestLimit, Logger: log})
+	if known, err := raft.HasExistingState(w.store, w.store, snapshots); err != nil {
+		return errors.Join(err, transport.Close())
+	} else if !known {
+		if err := raft.BootstrapCluster(config, w.store, w.store, snapshots, transport, all); err != nil {
+			return errors.Join(err, transport.Close())
+		}
+	}
+	if w.raft, err = raft.NewRaft(config, w.applied, w.store, w.store, snapshots, transport); err != nil {
+		return errors.Join(err, transport.Close())
+	}
+	w.observer = raft.NewObserver(w.elected, false, func(o *raft.Observation) bool {
+		_, elected := o.Data.(raft.LeaderObservation)
+		return elected
+	})
+	w.raft.RegisterObserver(w.observer)
+	return nil
+}
+
+// stream has raft's connections made by package peer. Its addresses are members' names.
+type stream struct {
+	net.Listener
+	w *Watchdog
+}
+
+func (s stream) Dial(member raft.ServerAddress, limit time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(s.w.ctx, limit)
+	defer cancel()
+	return s.w.dial(ctx, string(member), replication)
+}
+
+func (w *Watchdog) dial(ctx context.Context, member string, p peer.Purpose) (net.Conn, error) {
+	conn, err := w.set.Network.Dial(ctx, member, p)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// applied passes commands to the Machine, and knows how far that has come.
+type applied struct {
+	machine Machine
+	mu      sync.Mutex
+	index   uint64
+	more    chan struct{} // closed when index grows
+}
+
+func newApplied(m Machine) *applied { return &applied{machine: m, more: make(chan struct{})} }
+
+// Apply is called by raft, for each command.
+func (a *applied) Apply(l *raft.Log) any {
+	err := a.machine.Apply(l.Data)
+	a.reached(l.Index)
+	return err
+}
+
+func (a *applied) reached(index uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.index = max(a.index, index)
+	close(a.more)
+	a.more = make(chan struct{})
+}
+
+// await returns once a command is applied here.
+func (a *applied) await(ctx context.Context, index uint64) error {
+	for {
+		a.mu.Lock()
+		reached, more := a.index >= index, a.more
+		a.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return fmt.Errorf("apply what was decided: %w", ctx.Err())
+		}
+	}
+}
+
+func (a *applied) Snapshot() (raft.FSMSnapshot, error) { return snapshot(a.machine.Snapshot()), nil }
+
+func (a *applied) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	state, err := io.ReadAll(io.LimitReader(r, longestState))
+	if err != nil {
+		return err
+	}
+	if state, err = unseal(state); err != nil {
+		return fmt.Errorf("read a snapshot: %w", err)
+	}
+	return a.machine.Restore(state)
+}
+
+// snapshot is the state of a Machine at one moment.
+type snapshot []byte
+
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	if _, err := sink.Write(seal(s)); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	return sink.Close()
+}
+
+func (s snapshot) Release() {}
+
+// raftLog is where raft logs. What concerns operators is told by the Watchdog itself.
+func (w *Watchdog) raftLog() hclog.Logger {
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Output: io.Discard, Level: hclog.Error})
+	l.RegisterSink(sink{w})
+	return l
+}
+
+type sink struct{ w *Watchdog }
+
+func (s sink) Accept(name string, level hclog.Level, text string, args ...any) {
+	if level >= hclog.Error {
+		s.w.set.Log.Warn("watchdog: "+text, args...)
+		return
+	}
+	s.w.set.Log.Debug("watchdog: "+text, args...)
+}
