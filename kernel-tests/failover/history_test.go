@@ -2,11 +2,11 @@ package failover
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
-	"testing"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,22 +14,39 @@ import (
 	"pgherd/bench/herd/herdtest"
 )
 
-var (
-	firstSeed = flag.Uint64("history.first", 1, "the first seed of the history checker")
-	seeds     = flag.Uint64("history.seeds", 10, "how many runs the history checker makes")
-	runFor    = flag.Duration("history.run", 3*time.Second, "how long the clients of one run work")
-)
-
 // The clients of a history share these, which are few, so that clients meet.
 const (
 	lists     = 3
-	registers = 3
-	workers   = 6
+	besides   = lists + 1 // the list of the clients that are connected to a node itself
+	registers = 3         // of each client
+	workers   = 6         // at the beginning
+	most      = 20        // clients of a history
 )
+
+// lingers is how long a block of reads may pause, which is longer than a failover takes.
+const lingers = 4 * time.Second
 
 var historySchema = fmt.Sprintf(`CREATE TABLE lists (k int PRIMARY KEY, v text NOT NULL); CREATE TABLE registers (k int PRIMARY KEY, v bigint NOT NULL);
 INSERT INTO lists SELECT i, '' FROM generate_series(1, %d) i; INSERT INTO registers SELECT i, 0 FROM generate_series(1, %d) i;
-GRANT ALL ON lists, registers TO PUBLIC;`, lists, workers*registers)
+GRANT ALL ON lists, registers TO PUBLIC;`, besides, most*registers)
+
+// acknowledged are the elements of each list that were acknowledged to any client. A read that begins later finds them.
+type acknowledged struct {
+	lock sync.Mutex
+	in   [besides + 1][]string
+}
+
+func (a *acknowledged) add(list int, element string) {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.in[list] = append(a.in[list], element)
+}
+
+func (a *acknowledged) of(list int) []string {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	return slices.Clip(a.in[list])
+}
 
 // outcome is what a client knows about something that it wrote.
 type outcome uint8
@@ -45,9 +62,12 @@ type worker struct {
 	number int
 	random *rand.Rand
 	conn   *pgconn.PgConn
+	told   *acknowledged
+	stop   <-chan struct{}
 	count  int
-	wrote  map[string][]outcome // the elements that it has appended, each to one list or to two
-	pairs  [][2]string          // elements that were appended by one transaction
+	list   map[string]int     // to which its elements are appended
+	wrote  map[string]outcome // its elements
+	pairs  [][2]string        // elements that were appended by one transaction
 	// For each register: the newest value acknowledged, and the values of which that is not known.
 	newest  [registers]int
 	maybe   [registers]map[int]bool
@@ -55,9 +75,19 @@ type worker struct {
 	settled int // number of answers
 }
 
-func (c *worker) run(stop <-chan struct{}) {
-	turns := []func() error{c.appendOne, c.appendExtended, c.appendTwice, c.rollBack, c.set, c.get}
-	for !stopped(stop) {
+func newWorker(number int, seed uint64, conn *pgconn.PgConn, told *acknowledged, stop <-chan struct{}) *worker {
+	c := &worker{number: number, random: rand.New(rand.NewPCG(seed, uint64(number+2))), conn: conn, told: told, stop: stop,
+		list: map[string]int{}, wrote: map[string]outcome{}}
+	for r := range c.maybe {
+		c.maybe[r] = map[int]bool{}
+	}
+	return c
+}
+
+// run is a client of pgherd's.
+func (c *worker) run() {
+	turns := []func() error{c.appendOne, c.appendExtended, c.appendTwice, c.rollBack, c.set, c.get, c.look, c.linger}
+	for !stopped(c.stop) {
 		if err := turns[c.random.IntN(len(turns))](); err != nil {
 			c.bad = append(c.bad, err.Error())
 			return
@@ -66,14 +96,32 @@ func (c *worker) run(stop <-chan struct{}) {
 	}
 }
 
-// element makes a new unique element.
-func (c *worker) element() string {
-	c.count++
-	return fmt.Sprintf("%d-%d", c.number, c.count)
+// runBeside is a client that is connected to a primary itself. It goes on writing there, also when pgherd has given up
+// that node, until the node is stopped. What the node has acknowledged to it counts as much as anything else.
+func (c *worker) runBeside() {
+	for !stopped(c.stop) {
+		e := c.element(besides)
+		if _, err := herdtest.Ask(c.conn, c.appending(e)); err != nil {
+			c.record(uncertain, e)
+			return
+		}
+		c.record(committed, e)
+		c.settled++
+	}
 }
 
+// element makes a new unique element of a list.
+func (c *worker) element(list int) (e string) {
+	c.count++
+	e = fmt.Sprintf("%d-%d", c.number, c.count)
+	c.list[e] = list
+	return e
+}
+
+func (c *worker) anyList() int { return 1 + c.random.IntN(lists) }
+
 func (c *worker) appending(element string) string {
-	return fmt.Sprintf("UPDATE lists SET v = v || ' %s' WHERE k = %d", element, 1+c.random.IntN(lists))
+	return fmt.Sprintf("UPDATE lists SET v = v || ' %s' WHERE k = %d", element, c.list[element])
 }
 
 // outcomeOf returns what an error means, or the error itself if it is not allowed.
@@ -92,14 +140,20 @@ func (c *worker) outcomeOf(err error) (outcome, error) {
 
 func (c *worker) note(err error, elements ...string) error {
 	what, bad := c.outcomeOf(err)
-	for _, e := range elements {
-		c.wrote[e] = append(c.wrote[e], what)
-	}
+	c.record(what, elements...)
 	return bad
 }
 
+func (c *worker) record(what outcome, elements ...string) {
+	for _, e := range elements {
+		if c.wrote[e] = what; what == committed {
+			c.told.add(c.list[e], e)
+		}
+	}
+}
+
 func (c *worker) appendOne() error {
-	e := c.element()
+	e := c.element(c.anyList())
 	_, err := herdtest.Ask(c.conn, c.appending(e))
 	return c.note(err, e)
 }
@@ -107,14 +161,14 @@ func (c *worker) appendOne() error {
 func (c *worker) appendExtended() error {
 	ctx, cancel := herdtest.Limited(herdtest.AnswerLimit)
 	defer cancel()
-	e := c.element()
+	e := c.element(c.anyList())
 	return c.note(c.conn.ExecParams(ctx, c.appending(e)+" AND $1::int = 1", [][]byte{[]byte("1")}, nil, nil, nil).Read().Err, e)
 }
 
 // appendTwice appends in a transaction of several statements, so that both elements are there, or none. Sometimes it
 // sends all statements at once.
 func (c *worker) appendTwice() error {
-	a, b := c.element(), c.element()
+	a, b := c.element(c.anyList()), c.element(c.anyList())
 	c.pairs = append(c.pairs, [2]string{a, b})
 	steps := []string{"BEGIN", c.appending(a), c.appending(b), "COMMIT"}
 	if c.random.IntN(2) == 0 {
@@ -137,8 +191,8 @@ func (c *worker) appendTwice() error {
 
 // rollBack appends and rolls back, so that nothing is there, whatever the answer is.
 func (c *worker) rollBack() error {
-	e := c.element()
-	c.wrote[e] = append(c.wrote[e], undone)
+	e := c.element(c.anyList())
+	c.record(undone, e)
 	for _, sql := range []string{"BEGIN", c.appending(e), "ROLLBACK"} {
 		_, err := herdtest.Ask(c.conn, sql)
 		if _, bad := c.outcomeOf(err); bad != nil || err != nil && c.conn.TxStatus() == 'I' {
@@ -188,18 +242,67 @@ func (c *worker) holds(r int, got string) error {
 	return nil
 }
 
+// look reads a list. Everything is in it that was acknowledged to anybody before the read began.
+func (c *worker) look() error {
+	list := c.anyList()
+	before := c.told.of(list)
+	got, err := herdtest.Ask(c.conn, fmt.Sprintf("SELECT v FROM lists WHERE k = %d", list))
+	if _, bad := c.outcomeOf(err); bad != nil || err != nil {
+		return bad
+	}
+	there := map[string]bool{}
+	for _, e := range strings.Fields(got) {
+		there[e] = true
+	}
+	for _, e := range before {
+		if !there[e] {
+			return fmt.Errorf("client %d: element %s was acknowledged, but a read that began later does not find it", c.number, e)
+		}
+	}
+	return nil
+}
+
+// linger looks in a block, sometimes for so long that the primary is lost and replaced meanwhile.
+func (c *worker) linger() error {
+	pause := time.Duration(0)
+	if c.random.IntN(5) == 0 {
+		pause = time.Duration(c.random.Int64N(int64(lingers)))
+	}
+	steps := []func() error{c.does("BEGIN"), c.look, func() error { c.rest(pause); return nil }, c.look, c.does("ROLLBACK")}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *worker) rest(pause time.Duration) {
+	select {
+	case <-c.stop:
+	case <-time.After(pause):
+	}
+}
+
+// does is a statement that may fail with the primary.
+func (c *worker) does(sql string) func() error {
+	return func() error {
+		_, err := herdtest.Ask(c.conn, sql)
+		_, bad := c.outcomeOf(err)
+		return bad
+	}
+}
+
 // check compares what the clients know with the lists and registers.
 func (c *worker) check(there map[string]int, registers map[int]string) (bad []error) {
-	for e, outcomes := range c.wrote {
-		for _, what := range outcomes {
-			switch n := there[e]; {
-			case n > 1:
-				bad = append(bad, fmt.Errorf("element %s is there %d times", e, n))
-			case what == committed && n == 0:
-				bad = append(bad, fmt.Errorf("element %s was acknowledged, but is not there", e))
-			case what == undone && n > 0:
-				bad = append(bad, fmt.Errorf("element %s was reported as rolled back, but is there", e))
-			}
+	for e, what := range c.wrote {
+		switch n := there[e]; {
+		case n > 1:
+			bad = append(bad, fmt.Errorf("element %s is there %d times", e, n))
+		case what == committed && n == 0:
+			bad = append(bad, fmt.Errorf("element %s was acknowledged, but is not there", e))
+		case what == undone && n > 0:
+			bad = append(bad, fmt.Errorf("element %s was reported as rolled back, but is there", e))
 		}
 	}
 	for _, pair := range c.pairs {
@@ -213,108 +316,4 @@ func (c *worker) check(there map[string]int, registers map[int]string) (bad []er
 		}
 	}
 	return bad
-}
-
-// TestHistory has clients that append to lists and write registers while nodes are killed, frozen, stopped or crash, as
-// a seed says. In the end every acknowledged commit is there once, nothing is there that was reported as rolled back,
-// and what got 08007 is there once or not at all.
-func TestHistory(t *testing.T) {
-	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			history(t, seed)
-		})
-	}
-}
-
-func history(t *testing.T, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1))
-	mode := []string{"transaction", "session"}[random.IntN(2)]
-	w := scene{sync: anyOne, sql: historySchema,
-		config: []string{"pool_mode = " + mode, "health_check_timeout = 1", "restart_grace = 1", "auto_failback = on"}}.start(t)
-	w.allUp()
-	stop, done := make(chan struct{}), make(chan struct{})
-	var all []*worker
-	for i := range workers {
-		c := &worker{number: i, random: rand.New(rand.NewPCG(seed, uint64(i+2))), conn: w.connect(), wrote: map[string][]outcome{}}
-		for r := range c.maybe {
-			c.maybe[r] = map[int]bool{}
-		}
-		all = append(all, c)
-		go func() { c.run(stop); done <- struct{}{} }()
-	}
-	w.hurt(random, *runFor)
-	close(stop)
-	for range all {
-		<-done
-	}
-	conn := w.connect()
-	there, values, answers := map[string]int{}, map[int]string{}, 0
-	for _, e := range strings.Fields(w.ask(conn, "SELECT string_agg(v, ' ') FROM lists")) {
-		there[e]++
-	}
-	for i, v := range strings.Split(w.ask(conn, "SELECT v FROM registers ORDER BY k"), ",") {
-		values[i+1] = v
-	}
-	for _, c := range all {
-		answers += c.settled
-		for _, bad := range c.bad {
-			t.Error(bad)
-		}
-		for _, bad := range c.check(there, values) {
-			t.Errorf("client %d: %v", c.number, bad)
-		}
-	}
-	t.Logf("%s mode: %d answers, %d elements are there", mode, answers, len(there))
-	if len(there) == 0 {
-		t.Error("nothing was written")
-	}
-}
-
-// hurt does one thing after another to the primary or a standby, and each time brings back enough nodes for commits to
-// be acknowledged.
-func (w *world) hurt(random *rand.Rand, whole time.Duration) {
-	w.Helper()
-	const faults = 2
-	lead := 0
-	for range faults {
-		time.Sleep(time.Duration(random.Int64N(int64(whole / 2))))
-		victim := lead
-		if random.IntN(4) == 0 {
-			victim = (lead + 1 + random.IntN(2)) % 3
-		}
-		what := []string{"killed", "killed", "frozen", "stopped"}[random.IntN(4)]
-		w.Logf("node %d, primary %d: %s", victim, lead, what)
-		switch what {
-		case "killed":
-			w.must(w.herd.Slay(victim))
-		case "frozen":
-			w.must(w.herd.Freeze(victim))
-		case "stopped":
-			w.must(w.herd.Shutdown(victim))
-		}
-		lead = number(w.leads(victim))
-		if what == "frozen" {
-			w.must(w.herd.Thaw(victim))
-			time.Sleep(time.Duration(random.Int64N(int64(whole / 4))))
-		}
-		w.must(w.herd.Copy(w.ctx, victim, lead))
-		w.allUp()
-	}
-	time.Sleep(whole / 4)
-}
-
-// leads waits until a node other than the victim is the primary.
-func (w *world) leads(victim int) (lead string) {
-	w.Helper()
-	w.eventually("there is a primary", func() error {
-		for node, is := range w.nodes() {
-			if is.role == "primary" && is.status == "up" && node != name(victim) {
-				lead = node
-				return nil
-			}
-		}
-		return errors.New("there is no other primary")
-	})
-	return lead
 }

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	ctx, cancel := herdtest.Limited(herdtest.SetupLimit)
 	defer cancel()
+	if binary = *program; binary != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "failover-")
 	if err == nil {
 		defer os.RemoveAll(dir)
