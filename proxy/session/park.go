@@ -16,14 +16,15 @@ func (s *serving) park() {
 }
 
 // unpark takes up the parked server. It is false if there is none, or if the parked server
-// could not be used and nothing was lost with it.
+// could not be used and nothing was lost with it. One that has said goodbye is not used: why
+// its node has ended it cannot be told any more once the node is there again.
 func (s *serving) unpark(node int) bool {
 	server := s.parked
 	s.parked = nil
 	if server == nil {
 		return false
 	}
-	if server.Key.Node == node && (server.Endpoint.Ended() == nil || server.Drawn) {
+	if server.Key.Node == node && (!server.Endpoint.Left() || server.Drawn) {
 		s.take(server)
 		return true
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -34,4 +35,17 @@ func readsWhileParked(t *testing.T, pause pool.Pause) {
 	w.nodesAsked(0, 1, 1)
 	same2(t, "time for both reads", w.now.Sub(began), parkedWait+parkedStay)
 	same2(t, "places in the queue given up", w.withdrawn >= 2, true)
+}
+
+// TestParkedServerHasEnded checks that a parked server is not taken up on which the node has said goodbye meanwhile. Nothing is
+// lost with it, and the client is told nothing.
+func TestParkedServerHasEnded(t *testing.T) {
+	w, s := routedWorld(t, pool.Session, 0, 0)
+	w.set.FailoverWait = 30 * time.Second
+	w.greeted(w.sends(simple("SET work_mem TO 5")))
+	w.then(s[0].words(t, "Query SET work_mem TO 5"), s[0].says(done("SET")))
+	w.then(w.told(0, "CommandComplete SET", "ReadyForQuery I"), s[0].says(endedByOrder()), s[0].hangs(io.EOF), w.sends(simple(write)))
+	w.then(s[1].words(t, `Query SET "work_mem" TO '5';`, "Query "+write), s[1].says(done("SET"), done("INSERT 0 1")))
+	w.then(w.told(0, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate), w.client.leaves())
+	w.run()
 }
