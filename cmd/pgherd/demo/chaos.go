@@ -31,28 +31,41 @@ pgherd with pool_mode = transaction, ` + chaosHealth + ` = 1 and restart_grace =
 %d clients: %d idle, %d reading, %d writing, %d in transactions of several statements
 `
 
-const noCut = "silent cut of the network: left out, since it needs namespaces; kernel-tests/observe has it"
+const noCut = "%s: left out, because it is not permitted: %v"
 
 // fault is something that happens to a node.
 type fault struct {
 	name    string
 	primary bool // else a standby
 	strike  func(*chaos, int) error
-	after   func(*herd.Herd, int) error // once the service is back; nil: nothing
-	planned bool                        // nothing has to be detected
+	after   func(*chaos, int) error // once the service is back; nil: nothing
+	planned bool                    // nothing has to be detected
 }
 
 var faults = []fault{
 	{name: "primary killed (-9, all processes)", primary: true, strike: (*chaos).slay},
 	{name: "standby killed (-9, all processes)", strike: (*chaos).slay},
-	{name: "primary frozen (all processes), then thawed", primary: true, strike: (*chaos).freeze, after: (*herd.Herd).Thaw},
-	{name: "standby frozen (all processes), then thawed", strike: (*chaos).freeze, after: (*herd.Herd).Thaw},
+	{name: "primary frozen (all processes), then thawed", primary: true, strike: (*chaos).freeze, after: (*chaos).thaw},
+	{name: "standby frozen (all processes), then thawed", strike: (*chaos).freeze, after: (*chaos).thaw},
+	cutOff,
 	{name: "primary stopped (fast shutdown)", primary: true, strike: func(c *chaos, n int) error { return c.nodes.Shutdown(n) }},
 	{name: "switchover", primary: true, strike: (*chaos).switchOver, planned: true},
 }
 
+// cutOff is left out where the demo may not do it.
+var cutOff = fault{name: "primary cut off (network, silently), then mended", primary: true, strike: (*chaos).cut, after: (*chaos).mend}
+
 func (c *chaos) slay(node int) error   { return c.nodes.Slay(node) }
 func (c *chaos) freeze(node int) error { return c.nodes.Freeze(node) }
+func (c *chaos) thaw(node int) error   { return c.nodes.Thaw(node) }
+func (c *chaos) cut(node int) error    { return c.nodes.Cut(node, c.proxy.PID()) }
+func (c *chaos) mend(node int) error   { return c.nodes.Mend(node, c.proxy.PID()) }
+
+// mayCut tries whether the demo may cut off a node, for a moment.
+func (c *chaos) mayCut() error {
+	const node = 1
+	return errors.Join(c.cut(node), c.mend(node))
+}
 
 // switchOver has the next node take over from the primary.
 func (c *chaos) switchOver(primary int) error {
@@ -85,9 +98,13 @@ func runChaos(ctx context.Context, out, tell io.Writer, o options, nodes *herd.H
 	}
 	defer c.crowd.leave()
 	c.say(chaosIntro, c.crowd.size(), idleClients, readingClients, writingClients, transactingClients)
-	r := report{Notes: []string{noCut}}
+	all, r := faults, report{Notes: []string{}}
+	if err := c.mayCut(); err != nil {
+		r.Notes = append(r.Notes, fmt.Sprintf(noCut, cutOff.name, err))
+		all = slices.DeleteFunc(slices.Clone(all), func(f fault) bool { return f.name == cutOff.name })
+	}
 	for round := range o.rounds {
-		for _, f := range faults {
+		for _, f := range all {
 			row, err := c.suffer(f)
 			if err != nil {
 				return stopped(ctx, fmt.Errorf("round %d, %s: %w; pgherd's log ends:\n%s", round+1, f.name, err, readTail(proxy.Log())))
@@ -151,7 +168,7 @@ func (c *chaos) suffer(f fault) (row, error) {
 		return row{}, err
 	}
 	if f.after != nil {
-		if err := f.after(c.nodes, victim); err != nil {
+		if err := f.after(c, victim); err != nil {
 			return row{}, err
 		}
 	}
