@@ -72,6 +72,9 @@ func TestAllDie(t *testing.T) {
 	idle, writing := w.connect(), w.writes(3)
 	w.ask(idle, "SET work_mem = '7MB'")
 	sleepUntilWritten(w)
+	for _, standby := range []int{1, 2} { // so that neither is promoted before it dies, too
+		w.must(w.herd.Freeze(standby))
+	}
 	for n := range w.herd.Nodes() {
 		w.must(w.herd.Slay(n))
 	}
