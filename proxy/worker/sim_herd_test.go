@@ -21,6 +21,7 @@ type simHerd struct {
 	phase   int // phase of a failover: 0 none, 1 the primary is being fenced, 2 no node is primary, 3 the old primary is still down
 	acks    int // number of workers that have fenced the old primary
 	pins    bool
+	ends    simEnds
 }
 
 // fate is the part of a server that tells how it is lost with its node.
@@ -29,6 +30,7 @@ type fate struct {
 	lost    bool // the server is lost, with its node or by itself, and does nothing more
 	fenced  bool
 	arrived int // number of bytes that it had received when it was fenced
+	ends    simEnds
 }
 
 // loses makes a run in which clients lose servers, and in which nothing else breaks.
@@ -47,22 +49,22 @@ func (s *sim) loses() {
 
 // belongsTo makes a server one of its node, which may end at any moment.
 func (h *simHerd) belongsTo(s *sim, v *simServer) {
-	v.faulty, v.standby = false, v.node != h.primary
+	v.faulty, v.standby, v.ends = false, v.node != h.primary, h.ends
 	v.marked = s.mode == pool.Session && !v.standby
 	if s.random.IntN(2) == 0 {
-		v.dies = func() bool { return s.random.IntN(80) == 0 }
+		v.dies = func() bool {
+			_, lacks := h.ends.lacks(v.last, v.out)
+			return s.random.IntN(80) == 0 || lacks && s.random.IntN(4) == 0
+		}
 	}
 }
 
 // die ends a server between two messages. The last part of what it has sent may be lost.
 func (v *simServer) die(random *rand.Rand) {
-	switch random.IntN(8) {
-	case 0, 1, 2:
-		v.out = nil
-	case 3, 4:
-		v.out = v.out[:messages(v.out[:random.IntN(len(v.out)+1)])]
-	case 5: // a message is torn
-		v.out = v.out[:random.IntN(len(v.out)+1)]
+	if next, lacks := v.ends.lacks(v.last, v.out); lacks {
+		v.ends[next.name], v.out = true, v.out[:next.told]
+	} else {
+		v.losesSome(random)
 	}
 	_, _ = v.peer.Write(v.out)
 	v.out, v.lost = nil, true
@@ -70,6 +72,18 @@ func (v *simServer) die(random *rand.Rand) {
 		v.peer.Reset()
 	} else {
 		v.peer.CloseWrite()
+	}
+}
+
+// losesSome loses the last part of what the server has said.
+func (v *simServer) losesSome(random *rand.Rand) {
+	switch random.IntN(8) {
+	case 0, 1, 2:
+		v.out = nil
+	case 3, 4:
+		v.out = v.out[:messages(v.out[:random.IntN(len(v.out)+1)])]
+	case 5: // a message is torn
+		v.out = v.out[:random.IntN(len(v.out)+1)]
 	}
 }
 

@@ -44,6 +44,7 @@ type postgres struct {
 	fault        string      // a request that no server of pgherd's may ever get
 	written      []string    // rows written in the open transaction
 	dies         func() bool // called after each message, says whether it ends; nil: never
+	last         wire.Kind   // the message that was handled last
 	dead         bool
 	letIn
 }
@@ -89,6 +90,7 @@ func (p *postgres) feed(b []byte) (over bool) {
 		p.whole = append(p.whole, m.Bytes...)
 		if m.Last {
 			m.Bytes, p.whole = p.whole, nil
+			p.last = m.Kind
 			if p.handle(m); p.dies != nil && p.dies() {
 				p.dead = true
 				return true
