@@ -51,6 +51,9 @@ func (c Command) String() string {
 	if c.Timeline != 0 {
 		text += fmt.Sprint(" timeline ", c.Timeline)
 	}
+	if c.Standby {
+		text += " standby"
+	}
 	if c.Kind == NoteSync && c.Sync != nil {
 		text += " " + c.Sync.String()
 	}

@@ -162,7 +162,7 @@ func TestCommandEnds(t *testing.T) {
 		w.expects("lasts fail 0", "fence 0 epoch 2", "ask 1", "ask 2", "lasts candidate 1", "promote 1 after 3", "lasts quarantine 2")
 		close(ended)
 		w.passes(time.Second)
-		if got := w.did(); given || !slices.Equal(got[:3], []string{"lasts fail 1", "fence 0 epoch 3", "lasts candidate 2"}) {
+		if got := w.did(); given || !slices.Equal(got[:3], []string{"lasts fail 1 standby", "fence 0 epoch 3", "lasts candidate 2"}) {
 			t.Errorf("the command was killed: %v, and then %q", given, got)
 		}
 	})

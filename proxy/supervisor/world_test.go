@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgherd/proxy/events"
 	"pgherd/proxy/failover"
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
@@ -33,6 +34,8 @@ type world struct {
 	sup   *Supervisor
 	set   Settings
 	told  bytes.Buffer // the log, of the supervisor's goroutine until it is closed
+
+	events events.Ring // what SHOW POOL_EVENTS shows
 
 	lock     sync.Mutex // guards what follows
 	log      []string   // commands that were made to last, and acts, in order
@@ -61,7 +64,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 
 // start begins a supervisor with the herd that lasts.
 func (w *world) start() {
-	w.sup = New(Uses{Log: slog.New(slog.NewTextHandler(&w.told, nil)), Clock: func() time.Duration { return time.Since(w.began) }, Date: time.Now, Acts: w,
+	w.sup = New(Uses{Log: w.events.Keep(slog.New(slog.NewTextHandler(&w.told, nil))), Clock: func() time.Duration { return time.Since(w.began) }, Date: time.Now, Acts: w,
 		Publish: func(v *nodes.View) { w.locked(func() { w.view = v }) }, Look: func(int) {}}, w.herd)
 	w.sup.Start(w, w.set)
 }
