@@ -86,9 +86,16 @@ func newWorker(number int, seed uint64, conn *pgconn.PgConn, told *acknowledged,
 
 // run is a client of pgherd's.
 func (c *worker) run() {
-	turns := []func() error{c.appendOne, c.appendExtended, c.appendTwice, c.rollBack, c.set, c.get, c.look, c.linger}
+	c.turns(c.appendOne, c.appendExtended, c.appendTwice, c.rollBack, c.set, c.get, c.look, c.linger)
+}
+
+// runSingly is a client of pgherd's in statement mode, which has no transactions of several statements.
+func (c *worker) runSingly() { c.turns(c.appendOne, c.appendExtended, c.set, c.get, c.look) }
+
+// turns does one of these after another.
+func (c *worker) turns(all ...func() error) {
 	for !stopped(c.stop) {
-		if err := turns[c.random.IntN(len(turns))](); err != nil {
+		if err := all[c.random.IntN(len(all))](); err != nil {
 			c.bad = append(c.bad, err.Error())
 			return
 		}

@@ -34,25 +34,29 @@ type history struct {
 	random *rand.Rand
 	told   acknowledged
 	all    []*worker
+	client func(*worker)
 	runs   sync.WaitGroup
 	stop   chan struct{}
 }
 
 // TestHistory has clients that append to lists and write registers while nodes are killed, frozen, stopped or cut off, as
-// a seed says. A read finds what was acknowledged before it began. In the end every acknowledged commit is there once,
+// a seed says, with BPF or without. A read finds what was acknowledged before it began. In the end every acknowledged commit is there once,
 // nothing is there that was reported as rolled back, and what got 08007 is there once or not at all.
 func TestHistory(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 1))
-			mode := []string{"transaction", "session"}[random.IntN(2)]
+			mode := []string{"transaction", "session", "statement"}[random.IntN(3)]
 			w := scene{sync: anyOne, sql: historySchema,
-				config: []string{"pool_mode = " + mode, "health_check_timeout = 1", "restart_grace = 1", "auto_failback = on", "auto_failback_interval = 1"}}.start(t)
+				config: []string{"pool_mode = " + mode, "bpf = " + []string{"auto", "off"}[seed%2], "health_check_timeout = 1", "restart_grace = 1", "auto_failback = on", "auto_failback_interval = 1"}}.start(t)
 			w.allUp()
-			h := &history{world: w, seed: seed, random: random, stop: make(chan struct{})}
+			h := &history{world: w, seed: seed, random: random, client: (*worker).run, stop: make(chan struct{})}
+			if mode == "statement" {
+				h.client = (*worker).runSingly
+			}
 			for range workers {
-				h.join(w.connect(), (*worker).run)
+				h.join(w.connect(), h.client)
 			}
 			h.hurt(*runFor)
 			close(h.stop)
@@ -145,7 +149,7 @@ func (h *history) hurt(whole time.Duration) {
 			continue
 		}
 		if what.lives {
-			h.join(h.connect(), (*worker).run)
+			h.join(h.connect(), h.client)
 			h.rest(whole / 4)
 			h.must(h.herd.Thaw(victim))
 			h.rest(whole / 4)

@@ -22,6 +22,8 @@ import (
 
 var binary string
 
+var bpf = flag.String("bpf", "", "run pgherd of all tests with bpf = `this`, without which nothing may fail, and all be slower")
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(run(m))
@@ -94,7 +96,11 @@ func (s scene) start(t *testing.T) *world {
 	w.eventually("the standbys have the tables", func() error { return w.herd.WaitStreaming(ctx) })
 	lines := []string{"sr_check_user = 'postgres'", "sr_check_password = 'postgres'", "sr_check_database = 'postgres'",
 		"work_dir = '" + t.TempDir() + "'", "load_balance_mode = off", "log_min_messages = info"}
-	w.set = herd.ProxySettings{Binary: binary, Nodes: w.herd.Nodes(), Config: strings.Join(append(lines, s.config...), "\n")}
+	lines = append(lines, s.config...)
+	if *bpf != "" {
+		lines = append(lines, "bpf = "+*bpf)
+	}
+	w.set = herd.ProxySettings{Binary: binary, Nodes: w.herd.Nodes(), Config: strings.Join(lines, "\n")}
 	w.proxy = herdtest.StartProxy(t, w.set)
 	w.eye = w.connect()
 	t.Cleanup(func() {
