@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -194,4 +195,27 @@ func unsafe(h Herd, c Command, in Input, set Settings) string {
 		}
 	}
 	return ""
+}
+
+// TestDescribe has what an operator is told of the sights behind a decision.
+func TestDescribe(t *testing.T) {
+	const ms = time.Millisecond
+	in := Input{Now: 10 * time.Second, Sights: map[string]map[int]Sight{"a": {
+		0: {Verdict: Refused, Times: 2, For: 12 * ms, Heard: 9999 * ms, Shutdown: true},
+		1: {Verdict: IsStandby, Times: 7, For: time.Minute, Heard: 9 * time.Second, Timeline: 3, Received: 0x300, Replayed: 0x2f0, Streaming: true, StreamingFor: time.Minute},
+		2: {Verdict: IsStandby, Times: 1, Heard: 10 * time.Second, Timeline: 3, Received: 0x200, Replayed: 0x200, Upstream: None},
+		3: {Verdict: IsPrimary, Times: 1, Heard: 10 * time.Second, Timeline: 2, Received: 0x400, Upstream: None, Sync: &SyncSet{K: 1, Names: []string{"a", "b"}}, Connected: []int{1}},
+	}}}
+	want := strings.Join([]string{
+		"0: refused for 12ms in 2 probes, after its shutdown (1ms ago)",
+		"1: standby for 1m0s in 7 probes, timeline 3 at 0/300, replayed 0/2F0, streaming from node 0 for 1m0s (1s ago)",
+		"2: standby for 0s, timeline 3 at 0/200, replayed 0/200, not streaming for 0s, told to receive from nobody (0s ago)",
+		"3: primary for 0s, timeline 2 at 0/400, ANY 1 of 2, streams to [1] (0s ago)"}, "; ")
+	if got := Describe(&in); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	in.Sights["b"] = map[int]Sight{0: {Verdict: Silent, Times: 1, For: time.Second, Heard: 10 * time.Second}}
+	if got := Describe(&in); !strings.HasPrefix(got, "a sees 0: refused") || !strings.HasSuffix(got, "; b sees 0: silent for 1s (0s ago)") {
+		t.Errorf("of two members: %s", got)
+	}
 }

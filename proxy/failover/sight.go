@@ -3,7 +3,9 @@ package failover
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -140,6 +142,53 @@ func (s Sight) words() string {
 		return fmt.Sprintf("it answers as primary for %v", s.For)
 	}
 	return string(s.Verdict)
+}
+
+// Describe tells people what a decision looked at: what each member has seen of each node.
+func Describe(in *Input) string {
+	var all []string
+	for _, member := range slices.Sorted(maps.Keys(in.Sights)) {
+		of := in.Sights[member]
+		for _, n := range sortedNodes(of) {
+			text := fmt.Sprintf("%d: %s", n, of[n].describe(in.Now))
+			if len(in.Sights) > 1 {
+				text = member + " sees " + text
+			}
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// describe is a sight with all that decisions look at.
+func (s Sight) describe(now time.Duration) string {
+	text := fmt.Sprintf("%s for %v", s.Verdict, s.For.Round(time.Millisecond))
+	if s.Times > 1 {
+		text += fmt.Sprintf(" in %d probes", s.Times)
+	}
+	if s.Shutdown {
+		text += ", after its shutdown"
+	}
+	if s.answered() {
+		text += fmt.Sprintf(", timeline %d at %s", s.Timeline, lsn(s.Received))
+	}
+	switch {
+	case s.Verdict == IsPrimary && s.Sync != nil:
+		text += fmt.Sprintf(", %v, streams to %v", *s.Sync, s.Connected)
+	case s.Verdict == IsStandby:
+		text += fmt.Sprintf(", replayed %s, ", lsn(s.Replayed)) + s.stream()
+	}
+	return text + fmt.Sprintf(" (%v ago)", (now-s.Heard).Round(time.Millisecond))
+}
+
+// stream is whom a standby receives from, or would.
+func (s Sight) stream() string {
+	from := map[int]string{None: "nobody", Elsewhere: "elsewhere"}[s.Upstream]
+	from = cmp.Or(from, fmt.Sprint("node ", s.Upstream))
+	if s.Streaming {
+		return fmt.Sprintf("streaming from %s for %v", from, s.StreamingFor.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("not streaming for %v, told to receive from %s", s.StreamingFor.Round(time.Millisecond), from)
 }
 
 // dead is the one place that tells death.

@@ -50,6 +50,9 @@ func TestEventsAreReplayed(t *testing.T) {
 					if shown := fmt.Sprintf("epoch=%d phase=%s ", h.Epoch, h.Phase); !strings.HasPrefix(e.Details, shown) {
 						t.Errorf("%s: replayed, it leads to %s, and before to %s", e.Text, shown, e.Details)
 					}
+					if has := strings.Contains(e.Details, "detail=seen of the nodes: 0: "); has == (c.By != "") {
+						t.Errorf("%s: what it was decided by is told: %v, in %s", e.Text, has, e.Details)
+					}
 					taken++
 				}
 				if got, want := led(h), led(w.herd); got != want || taken < 5 {

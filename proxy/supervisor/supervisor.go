@@ -77,6 +77,7 @@ type Supervisor struct {
 	reports  map[int]failover.Report // of Patroni's, by node
 	progress progress
 	undone   string // why the last switchover was given up
+	behind   string // the sights behind the decision that is proposed now
 	held     uint64 // the epoch in which Hold keeps transactions from beginning; 0: it does not
 	wait     wait
 	from     map[int]time.Time // what a node said before that does not count: it was promoted or stopped then
@@ -265,7 +266,8 @@ func (s *Supervisor) decide(ctx context.Context) {
 		if s.seen == nil || !s.council.Leads() || ctx.Err() != nil {
 			break
 		}
-		step := failover.Decide(s.herd, s.input(), s.settings.Failover)
+		in := s.input()
+		step := failover.Decide(s.herd, in, s.settings.Failover)
 		if step.Propose == nil { // else nothing is known yet of what it waits for
 			s.say(step.Waits)
 		}
@@ -275,7 +277,10 @@ func (s *Supervisor) decide(ctx context.Context) {
 		if step.Propose == nil {
 			break
 		}
-		if err := s.propose(ctx, *step.Propose); err != nil {
+		s.behind = failover.Describe(&in)
+		err := s.propose(ctx, *step.Propose)
+		s.behind = ""
+		if err != nil {
 			s.Log.Error("decision is not made to last, and not carried out", "decision", step.Propose.String(), "error", err)
 			break
 		}
@@ -353,7 +358,11 @@ func (s *Supervisor) Apply(c failover.Command) error {
 	if c.Kind == failover.UndoDrain {
 		s.undone = c.Reason
 	}
-	s.Log.Info("herd: "+c.String(), "epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason)
+	what := []any{"epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason}
+	if s.behind != "" {
+		what = append(what, "detail", "seen of the nodes: "+s.behind)
+	}
+	s.Log.Info("herd: "+c.String(), what...)
 	s.show()
 	if s.Changed != nil {
 		s.Changed(before, next)
