@@ -148,6 +148,7 @@ var another = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?`), "TIME"},
 	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
 	{regexp.MustCompile(`\b[0-9A-F]+/[0-9A-F]{6,8}\b`), "LSN"},
+	{regexp.MustCompile(`seen of the nodes: .*`), "seen of the nodes: ..."},
 	{regexp.MustCompile(`session_time=\S+`), "session_time=TIME"},
 	{regexp.MustCompile(`\bport=\d+`), "port=PORT"},
 	{regexp.MustCompile(`(io_uring|epoll), 1 worker of \d+ cores`), "io_uring, 1 worker of N cores"},
