@@ -114,7 +114,9 @@ type Prober struct {
 	tell func([]Seen)
 	now  func() time.Time
 
-	lock     sync.Mutex // guards what follows; never held while probing
+	telling sync.Mutex // one is told at a time, and the newest last; taken before lock
+
+	lock     sync.Mutex // guards what follows; never held while probing or telling, because a worker waits for it
 	settings *Settings
 	found    map[int]Finding
 	checks   map[int]nodes.Checks
@@ -134,7 +136,7 @@ func wake(c chan struct{}) {
 }
 
 // New makes a prober; Configure starts it. tell is told what is known of all nodes
-// whenever one was asked, on any goroutine, one at a time; it must be quick.
+// whenever one was asked, on any goroutine, one at a time.
 func New(log *slog.Logger, now func() time.Time, tell func([]Seen)) *Prober {
 	return &Prober{log: log, now: now, tell: tell, found: map[int]Finding{}, checks: map[int]nodes.Checks{}, wakes: map[int]wakes{}}
 }
@@ -330,8 +332,15 @@ func (c Course) next(f *Finding, err error, at, ended time.Time) Course {
 	return n
 }
 
-// told tells what is known now.
+// told tells what is known now. Who is told may wait for a disk.
 func (p *Prober) told() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.tell(p.all())
+}
+
+// all is what is known of all nodes now.
+func (p *Prober) all() []Seen {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	all := make([]Seen, len(p.settings.Nodes))
@@ -339,5 +348,5 @@ func (p *Prober) told() {
 		f, asked := p.found[n.Index]
 		all[i] = Seen{Node: n, Finding: f, Asked: asked, Checks: p.checks[n.Index]}
 	}
-	p.tell(all)
+	return all
 }

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,4 +52,37 @@ func TestSignsWakeTheProbe(t *testing.T) {
 			t.Errorf("once somebody suspects it it was asked %d times more", n-silent)
 		}
 	})
+}
+
+// TestTellingBlocks checks that who suspects a node never waits for who is told of the nodes:
+// the supervisor may wait for a disk, and a worker may not.
+func TestTellingBlocks(t *testing.T) {
+	a := &answers{found: found("0 primary 5")}
+	telling, done := make(chan struct{}), make(chan struct{})
+	disk := make(chan struct{})
+	p := New(slog.New(slog.DiscardHandler), func() time.Time { return start }, func([]Seen) {
+		select {
+		case telling <- struct{}{}:
+			<-disk
+		case <-disk:
+		}
+	})
+	t.Cleanup(p.Close)
+	var configuring sync.WaitGroup
+	t.Cleanup(configuring.Wait)
+	t.Cleanup(func() { close(disk) })
+	configuring.Go(func() {
+		p.Configure(&Settings{Nodes: asked("a"), Period: time.Hour, Timeout: patience, Probe: a.probe})
+	})
+	<-telling
+	go func() {
+		p.Suspect(0, true)
+		p.Sign(0)
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("who suspects a node waits for who is told")
+	}
 }

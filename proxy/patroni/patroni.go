@@ -60,7 +60,9 @@ type Poller struct {
 	now   func() time.Time
 	tell  func(map[int]failover.Report)
 
-	lock     sync.Mutex // guards what follows; never held while asking
+	telling sync.Mutex // one is told at a time, and the newest last; taken before lock
+
+	lock     sync.Mutex // guards what follows; never held while asking or telling, because a worker waits for it
 	settings *Settings
 	answers  map[int]Answer
 	wakes    []chan struct{}
@@ -69,7 +71,7 @@ type Poller struct {
 }
 
 // New makes a poller; Configure starts it. tell is told of all that answer whenever one was
-// asked, by its node, on any goroutine, one at a time; it must be quick.
+// asked, by its node, on any goroutine, one at a time.
 func New(log *slog.Logger, clock func() time.Duration, now func() time.Time, tell func(map[int]failover.Report)) *Poller {
 	return &Poller{log: log, clock: clock, now: now, tell: tell, answers: map[int]Answer{}}
 }
@@ -154,12 +156,26 @@ func (p *Poller) watch(ctx context.Context, client *http.Client, s *Settings, n 
 
 // ask asks one Patroni, and tells what all have said.
 func (p *Poller) ask(ctx context.Context, client *http.Client, s *Settings, n *Node) {
+	if p.askOne(ctx, client, s, n) {
+		p.told()
+	}
+}
+
+// told tells what all have said. Who is told may wait for a disk.
+func (p *Poller) told() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.tell(p.reports())
+}
+
+// askOne asks one Patroni and notes what it says; false: the asking has ended.
+func (p *Poller) askOne(ctx context.Context, client *http.Client, s *Settings, n *Node) bool {
 	limited, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	began, at := p.clock(), p.now()
 	c, err := get(limited, client, n.URL)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	var own *Member
 	if err == nil {
@@ -179,7 +195,7 @@ func (p *Poller) ask(ctx context.Context, client *http.Client, s *Settings, n *N
 	}
 	p.answers[n.Index] = a
 	p.note(&before, &a)
-	p.tell(p.reports())
+	return true
 }
 
 // note logs what is new.
@@ -197,6 +213,8 @@ func (p *Poller) note(before, a *Answer) {
 
 // reports are the answers of now, by node.
 func (p *Poller) reports() map[int]failover.Report {
+	p.lock.Lock()
+	defer p.lock.Unlock()
 	all := map[int]failover.Report{}
 	for index, a := range p.answers {
 		if a.Report != nil {

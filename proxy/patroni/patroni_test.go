@@ -211,3 +211,35 @@ func TestConfigure(t *testing.T) {
 		t.Errorf("known is %+v", got)
 	}
 }
+
+// TestTellingBlocks checks that a worker, which wakes the poller, never waits for who is told:
+// the supervisor may wait for a disk.
+func TestTellingBlocks(t *testing.T) {
+	one := serve(t, says(version2))
+	one.Start()
+	telling, disk, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	p := New(slog.New(slog.DiscardHandler), func() time.Duration { return 0 }, time.Now, func(map[int]failover.Report) {
+		select {
+		case telling <- struct{}{}:
+			<-disk
+		case <-disk:
+		}
+	})
+	t.Cleanup(p.Close)
+	var configuring sync.WaitGroup
+	t.Cleanup(configuring.Wait)
+	t.Cleanup(func() { close(disk) })
+	s := settingsOf(one)
+	configuring.Go(func() { p.Configure(&s) })
+	<-telling
+	go func() {
+		p.Wake()
+		p.Answers()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("who wakes the poller waits for who is told")
+	}
+}
