@@ -108,6 +108,7 @@ func supervisorSettings(c *config.Config) supervisor.Settings {
 	f.OnError, f.OnShutdown, f.RestartGrace = c.Failover.OnError, c.Failover.OnShutdown, c.Failover.RestartGrace
 	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
+	f.SightsLast = 3 * checkEvery // at least: a check may last longer than its period
 	f.Consensus = true
 	f.Commands.Follow = c.Failover.Commands.FollowPrimary != ""
 	f.Commands.Promote = c.Failover.Mode == config.ModeScript

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"testing"
+	"time"
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/nodes"
@@ -31,5 +32,17 @@ func TestModesOf(t *testing.T) {
 func TestMaxIndex(t *testing.T) {
 	if nodes.MaxIndex < config.MaxIndex {
 		t.Errorf("nodes.MaxIndex is %d, but the configuration allows numbers up to %d", nodes.MaxIndex, config.MaxIndex)
+	}
+}
+
+// TestFrequentChecksKeepSights checks that what was seen of a node counts for three seconds at least: a check may last
+// longer than a short health_check_period, and the node would be unknown meanwhile.
+func TestFrequentChecksKeepSights(t *testing.T) {
+	for period, want := range map[time.Duration]time.Duration{100 * time.Millisecond: 3 * time.Second, 5 * time.Second: 15 * time.Second} {
+		c := &config.Config{Nodes: make([]config.Node, 1)}
+		c.Nodes[0].Health.Period = period
+		if got := supervisorSettings(c).Failover.SightsLast; got != want {
+			t.Errorf("with a period of %v sights last %v, want %v", period, got, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,6 +28,33 @@ type found struct {
 // with it, and with it and a shorter rto_min on the route, in turn. It prints medians and the worst,
 // in milliseconds.
 func BenchmarkSilentCut(b *testing.B) {
+	measureCuts(b, time.Second, []mode{
+		{"off", "off", kernelPatience},
+		{"on", "on", kernelPatience},
+		{"on-rto_min-20", "on", 20 * time.Millisecond},
+	})
+}
+
+// BenchmarkSilentCutShortTimeout measures the same with a health_check_timeout of 250 ms.
+func BenchmarkSilentCutShortTimeout(b *testing.B) {
+	measureCuts(b, 250*time.Millisecond, []mode{
+		{"off", "off", kernelPatience},
+		{"auto", "auto", kernelPatience},
+		{"auto-rto_min-20", "auto", 20 * time.Millisecond},
+	})
+}
+
+// mode is a way to find a silent node: bpf of the configuration, and how long the kernel waits for an acknowledgement.
+type mode struct {
+	name, bpf string
+	patience  time.Duration
+}
+
+const kernelPatience = 200 * time.Millisecond // by default
+
+// measureCuts cuts the link b.N times in each mode, in turn.
+func measureCuts(b *testing.B, timeout time.Duration, modes []mode) {
+	b.Helper()
 	if !permitted(b) {
 		b.Fatal("BPF is not permitted here, so there is nothing to compare")
 	}
@@ -34,14 +62,6 @@ func BenchmarkSilentCut(b *testing.B) {
 	c := newCable(b)
 	all := h.Nodes()
 	all[1] = relay(b, c, all[1])
-	modes := []struct {
-		name, bpf string
-		patience  time.Duration
-	}{
-		{"off", "off", 200 * time.Millisecond}, // the kernel's default
-		{"on", "on", 200 * time.Millisecond},
-		{"on-rto_min-20", "on", 20 * time.Millisecond},
-	}
 	measured := map[string]*found{}
 	for range b.N {
 		for _, mode := range modes {
@@ -49,7 +69,7 @@ func BenchmarkSilentCut(b *testing.B) {
 				measured[mode.name] = &found{}
 			}
 			c.patience(b, mode.patience)
-			measured[mode.name].add(b, c, all, mode.bpf)
+			measured[mode.name].add(b, c, all, mode.bpf, timeout)
 		}
 	}
 	b.ReportMetric(0, "ns/op")
@@ -63,10 +83,10 @@ func BenchmarkSilentCut(b *testing.B) {
 }
 
 // add cuts the link once.
-func (f *found) add(b *testing.B, c *cable, all []herd.Node, mode string) {
+func (f *found) add(b *testing.B, c *cable, all []herd.Node, bpf string, timeout time.Duration) {
 	b.Helper()
-	p, err := herd.StartProxy(b.Context(), herd.ProxySettings{Binary: binary, Nodes: all, Config: "bpf = " + mode +
-		"\nlog_min_messages = debug1\nbackend_weight0 = 0\nhealth_check_timeout = 1\nfailover_mode = internal\nsr_check_database = 'postgres'"})
+	p, err := herd.StartProxy(b.Context(), herd.ProxySettings{Binary: binary, Nodes: all, Config: "bpf = " + bpf +
+		"\nlog_min_messages = debug1\nbackend_weight0 = 0\nhealth_check_timeout = " + strconv.FormatInt(timeout.Milliseconds(), 10) + "ms\nfailover_mode = internal\nsr_check_database = 'postgres'"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -97,7 +117,7 @@ func (f *found) add(b *testing.B, c *cable, all []herd.Node, mode string) {
 	stop()
 	<-over
 	f.verdict = append(f.verdict, at.Sub(began))
-	f.asked = append(f.asked, at.Sub(began)-time.Second)
+	f.asked = append(f.asked, at.Sub(began)-timeout)
 }
 
 // readerOf is a client whose reads go to the standby, which they do once pgherd has found it.

@@ -49,7 +49,7 @@ func store(field any, p *Param, v value, folder string) {
 	case *float64:
 		*f = v.real
 	case *time.Duration:
-		*f = p.Unit.duration(v.num)
+		*f = p.step().duration(v.num)
 	case *[]string:
 		*f = slices.Clone(v.list)
 		for i := range *f {

@@ -80,7 +80,8 @@ type Param struct {
 	Group    string // set from the list the row stands in
 	Kind     Kind
 	Unit     Unit
-	Min, Max float64           // inclusive, Integer and Real only
+	Step     Unit              // the smallest part of Unit that counts; "": Unit itself
+	Min, Max float64           // inclusive, in Unit; Integer and Real only
 	Octal    bool              // shown in octal (file modes)
 	Options  []string          // accepted words of an Enum, or of each item of a List
 	Former   map[string]string // words of older versions, in small letters, and Options' for them

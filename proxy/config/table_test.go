@@ -1,9 +1,11 @@
 package config
 
 import (
+	"math"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // differs lists what differs from Pgpool-II on purpose. The doc text says so if the default differs.
@@ -165,6 +167,7 @@ func TestShowUsesTheLargestUnit(t *testing.T) {
 		"server_idle_timeout = 86400": "1d", "connect_timeout = 1500": "1500ms", "memqcache_total_size = 64MB": "64MB",
 		"log_rotation_size = 3000": "3000kB", "client_idle_limit_in_recovery = -1": "-1", "log_file_mode = 0640": "0640",
 		"track_table_mutation_ttl_factor = 2.50": "2.5", "ssl = FALSE": "off", "syslog_facility = local3": "LOCAL3",
+		"health_check_timeout = 250ms": "250ms", "health_check_timeout = 3": "3s", "health_check_timeout = 0.3s": "300ms", "health_check_period = 90": "90s",
 		"server_lifetime = 1.5min": "90s", "num_init_children = 0x10": "16",
 		"pool_passwd = 'secrets'": Masked, "pool_passwd = ''": "", "listen_addresses = 'a , b'": "a,b",
 	} {
@@ -172,6 +175,17 @@ func TestShowUsesTheLargestUnit(t *testing.T) {
 		s, ok := parse(t, oneNode+line).Show(name)
 		if !ok || s.Value != want {
 			t.Errorf("%s: got %q, want %q", line, s.Value, want)
+		}
+	}
+}
+
+// TestChecksOfLessThanASecond checks that a node may be checked more often than each second, and that a number
+// without a unit counts seconds all the same.
+func TestChecksOfLessThanASecond(t *testing.T) {
+	for text, want := range map[string]time.Duration{"250ms": 250 * time.Millisecond, "0.5s": 500 * time.Millisecond, "2": 2 * time.Second, "0": 0, "2147483647": math.MaxInt32 * time.Second} {
+		h := parse(t, oneNode+"health_check_timeout = "+text+"\nhealth_check_period = "+text+"\nhealth_check_retry_delay = "+text).Nodes[0].Health
+		if h.Timeout != want || h.Period != want || h.RetryDelay != want {
+			t.Errorf("%s: timeout %v, period %v, delay %v, want %v", text, h.Timeout, h.Period, h.RetryDelay, want)
 		}
 	}
 }

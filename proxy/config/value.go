@@ -30,6 +30,22 @@ type unitSize struct {
 	size int64 // in the smallest unit of the family
 }
 
+// step is what the parameter's value counts.
+func (p *Param) step() Unit {
+	if p.Step != "" {
+		return p.Step
+	}
+	return p.Unit
+}
+
+// steps is how many of those are in what a number without a suffix counts.
+func (p *Param) steps() int64 {
+	if p.Step == "" {
+		return 1
+	}
+	return p.Unit.size() / p.Step.size()
+}
+
 // family lists the suffixes of a value with this unit, smallest first.
 func (u Unit) family() []unitSize {
 	switch u {
@@ -101,18 +117,22 @@ func (p *Param) parseInteger(text string) (value, error) {
 	if errors.Is(err, strconv.ErrRange) {
 		return value{}, p.wrong(text, "is out of range; accepted is "+p.Range())
 	}
-	if err != nil {
+	amount := float64(num)
+	if err == nil {
+		num *= p.steps()
+	} else {
 		if num, err = p.parseQuantity(text); err != nil {
 			return value{}, err
 		}
+		amount = float64(num) / float64(p.steps())
 	}
-	if float64(num) < p.Min || float64(num) > p.Max {
+	if amount < p.Min || amount > p.Max {
 		return value{}, p.wrong(text, "is out of range; accepted is "+p.Range())
 	}
 	return value{num: num, text: p.show(num)}, nil
 }
 
-// parseQuantity reads a number with a suffix ("1.5h") in the parameter's unit, rounded to the nearest.
+// parseQuantity reads a number with a suffix ("1.5h") in the parameter's step, rounded to the nearest.
 // It does not round down to 0, because 0 often switches a limit off.
 func (p *Param) parseQuantity(text string) (int64, error) {
 	digits := strings.TrimLeft(text, "+-0123456789.")
@@ -131,13 +151,13 @@ func (p *Param) parseQuantity(text string) (int64, error) {
 	if size == 0 {
 		return 0, p.wrong(text, "has a wrong unit; accepted are "+p.Suffixes())
 	}
-	amount = amount * float64(size) / float64(p.Unit.size())
+	amount = amount * float64(size) / float64(p.step().size())
 	rounded := math.Round(amount)
 	if math.Abs(rounded) >= maxLong {
 		return 0, p.wrong(text, "is out of range; accepted is "+p.Range())
 	}
 	if rounded == 0 && amount != 0 {
-		return 0, p.wrong(text, "is less than the smallest step of 1 "+string(p.Unit))
+		return 0, p.wrong(text, "is less than the smallest step of 1 "+string(p.step()))
 	}
 	return int64(rounded), nil
 }
@@ -221,7 +241,7 @@ func (p *Param) show(num int64) string {
 	if num <= 0 || p.Unit == "" {
 		return strconv.FormatInt(num, 10)
 	}
-	best, base := unitSize{string(p.Unit), p.Unit.size()}, p.Unit.size()
+	best, base := unitSize{string(p.step()), p.step().size()}, p.step().size()
 	for _, f := range p.Unit.family() {
 		if f.size > base && num%(f.size/base) == 0 {
 			best = f
