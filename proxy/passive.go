@@ -20,6 +20,8 @@ func (passive) Revoke(context.Context, *nodes.Node) (a failover.Answer, err erro
 	return a, errPassive
 }
 
+func (passive) Rejoin(context.Context, *nodes.Node, *nodes.Node) error { return errPassive }
+
 func (passive) HandOver(context.Context, *nodes.Node, *nodes.Node) error { return errPassive }
 
 // observing are those where Patroni promotes.

@@ -147,3 +147,8 @@ func (a acts) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 	}
 	return a.Executor.Follow(ctx, n, upstream)
 }
+
+// Rejoin has a standby receive from its primary again.
+func (a acts) Rejoin(ctx context.Context, n, upstream *nodes.Node) error {
+	return a.Executor.Follow(ctx, n, upstream)
+}

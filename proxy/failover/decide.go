@@ -17,7 +17,8 @@ const (
 	Revoke      Action = "revoke"  // Node is made to receive from nobody, then asked for its position
 	AskPosition Action = "ask"     // Node is asked for its position only
 	Promote     Action = "promote" // Node, unless it is promoted already; verify: not in recovery, newer timeline
-	Follow      Action = "follow"  // Node is made to receive from Upstream
+	Follow      Action = "follow"  // Node is made to receive from Upstream, prepared by follow_primary_command if there is one
+	Rejoin      Action = "rejoin"  // Node, which was made to receive from nobody, receives from Upstream as before; no command is run
 	Demote      Action = "demote"  // Node, the primary, hands over to Upstream: drained, stopped, Upstream has all
 	Alarm       Action = "alarm"   // an operator is told that the herd cannot go on by itself
 )
@@ -28,7 +29,7 @@ type Act struct {
 	Epoch    uint64 `json:"epoch"`
 	Node     int    `json:"node"`
 	Member   string `json:"member,omitempty"` // of Fence
-	Upstream int    `json:"upstream"`         // of Follow and Demote; else None
+	Upstream int    `json:"upstream"`         // of Follow, Rejoin and Demote; else None
 	Reason   string `json:"reason"`
 }
 

@@ -56,6 +56,7 @@ var mutations = []mutation.Broken{
 	{Name: "what a standby answers does not count", Function: "decision.received", Old: "at = max(at, a.Received)", New: "_ = a"},
 	{Name: "standbys follow without follow_primary_command", Function: "decision.follow", Old: "d.s.Commands.Promote && !d.s.Commands.Follow", New: "d.s.Commands.Promote && d.s.Commands.Follow"},
 	{Name: "follow_primary_command is run for a standby after a short break", Function: "decision.follow", Old: "without >= notStreaming", New: "true"},
+	{Name: "follow_primary_command is run though nobody was promoted", Function: "decision.follow", Old: " && !d.h.Promoted && v.Upstream == None", New: " && false"},
 	{Name: "follow_primary_command is run for several healthy standbys", Function: "decision.follow", Old: " && !d.running(Follow)", New: ""},
 	{Name: "a restart of the primary counts as a standby's break", Function: "decision.withoutStream", Old: "min(d.in.Progress.Lasted, lead.For)", New: "max(d.in.Progress.Lasted, lead.For)"},
 	{Name: "failover_command is killed once another node is primary", Function: "decision.promoting", Old: " && !d.running(Promote)", New: ""},

@@ -301,7 +301,7 @@ func (p *play) carryOut(acts []Act) {
 		switch {
 		case a.Do == Fence:
 			prefix, word = fmt.Sprintf("fence %d on", a.Node), a.Member
-		case a.Do == Demote || a.Do == Follow:
+		case a.Do == Demote || a.Do == Follow || a.Do == Rejoin:
 			word = fmt.Sprintf("%d to %d", a.Node, a.Upstream)
 		}
 		if p.emitted[prefix+word] {

@@ -170,6 +170,8 @@ func (d decision) follows(n int) bool {
 //
 //	the standby                                      it is told to follow
 //	there is no such command                         at once
+//	receives from nobody, and nobody was promoted    at once, and without the command: an election has made it stop
+//	in this epoch
 //	has not come over to the timeline of this        at once
 //	epoch's promotion
 //	anything else                                    after notStreaming, one standby after the other
@@ -187,7 +189,10 @@ func (d decision) follow() []Act {
 		}
 		a := d.act(Follow, n.Index, "it does not receive from node %d", d.h.Primary)
 		a.Upstream = d.h.Primary
-		if !d.s.Commands.Follow || d.h.Promoted && v.Timeline < d.h.Timeline {
+		if d.s.Commands.Follow && !d.s.Commands.Promote && !d.h.Promoted && v.Upstream == None {
+			a.Do = Rejoin
+			acts = append(acts, a)
+		} else if !d.s.Commands.Follow || d.h.Promoted && v.Timeline < d.h.Timeline {
 			acts = append(acts, a)
 		} else if without := d.withoutStream(v); without >= notStreaming {
 			a.Reason = fmt.Sprintf("it has not received from node %d for %v", d.h.Primary, without)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pgherd/proxy/failover"
+	"pgherd/proxy/nodes"
 )
 
 // progress is what came of the acts of one epoch, and those that are under way.
@@ -182,21 +183,20 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 			return func(p *failover.Progress) { p.Promoted = &promoted }, err
 		}, nil
 	case failover.Demote:
-		upstream := s.nodeOf(a.Upstream)
-		if upstream == nil {
-			return nil, fmt.Errorf("hand over to node %d: it is not configured", a.Upstream)
-		}
-		return func(ctx context.Context) (func(*failover.Progress), error) {
-			return func(p *failover.Progress) { p.HandedOff = true }, s.Acts.HandOver(ctx, n, upstream)
-		}, nil
+		return s.towards(a, n, s.Acts.HandOver, func(p *failover.Progress) { p.HandedOff = true })
 	case failover.Follow:
-		upstream := s.nodeOf(a.Upstream)
-		if upstream == nil {
-			return nil, fmt.Errorf("have node %d follow node %d: that is not configured", a.Node, a.Upstream)
-		}
-		return func(ctx context.Context) (func(*failover.Progress), error) {
-			return func(*failover.Progress) {}, s.Acts.Follow(ctx, n, upstream)
-		}, nil
+		return s.towards(a, n, s.Acts.Follow, func(*failover.Progress) {})
+	case failover.Rejoin:
+		return s.towards(a, n, s.Acts.Rejoin, func(*failover.Progress) {})
 	}
 	return nil, fmt.Errorf("%s node %d: pgherd cannot do that", a.Do, a.Node)
+}
+
+// towards is an act of a node that another one has a part in.
+func (s *Supervisor) towards(a failover.Act, n *nodes.Node, do func(_ context.Context, n, upstream *nodes.Node) error, note func(*failover.Progress)) (run, error) {
+	upstream := s.nodeOf(a.Upstream)
+	if upstream == nil {
+		return nil, fmt.Errorf("%s node %d to node %d: that is not configured", a.Do, a.Node, a.Upstream)
+	}
+	return func(ctx context.Context) (func(*failover.Progress), error) { return note, do(ctx, n, upstream) }, nil
 }

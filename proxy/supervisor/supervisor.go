@@ -38,6 +38,8 @@ type Acts interface {
 	// Promote calls ran once no command of an operator's runs any more: the rest is waiting.
 	Promote(ctx context.Context, n *nodes.Node, after uint32, ran func()) (p failover.Promoted, sync string, err error)
 	Follow(ctx context.Context, n, upstream *nodes.Node) error
+	// Rejoin is Follow for a standby that was revoked and whose primary is back: nothing has to be prepared.
+	Rejoin(ctx context.Context, n, upstream *nodes.Node) error
 	// HandOver waits until no transaction runs on the primary, and stops it once the other
 	// node has all. If it fails, the primary goes on.
 	HandOver(ctx context.Context, n, upstream *nodes.Node) error

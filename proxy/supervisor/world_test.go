@@ -258,6 +258,14 @@ func (w *world) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 	return err
 }
 
+func (w *world) Rejoin(ctx context.Context, n, upstream *nodes.Node) error {
+	err := w.act(ctx, "rejoin %d to %d", n.Index, upstream.Index)
+	if err == nil {
+		w.locked(func() { w.nodes[n.Index] = standby(n.Index, upstream.Index, w.nodes[upstream.Index].Last.Timeline) })
+	}
+	return err
+}
+
 func (w *world) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
 	return w.act(ctx, "hand over %d to %d", n.Index, upstream.Index)
 }
