@@ -189,6 +189,7 @@ func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, p present
 		a.add(&waiting[i])
 	}
 	s.client.Write(a.out)
+	s.rerun.spent = 0 // the next request is another one, and may be asked again
 	s.refusing = a.skipping
 	if a.block == wire.Failed {
 		s.transaction.breakOff(begun, s.loop.Now())

@@ -111,3 +111,35 @@ func TestLostPortal(t *testing.T) {
 	w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery E"), w.sends(terminate))
 	w.run()
 }
+
+// TestNextReadIsRepeated checks that a read is repeated though the read before it has lost two servers, and the client was
+// told so: it is another request.
+func TestNextReadIsRepeated(t *testing.T) {
+	for name, begins := range map[string]bool{"outside a block": false, "in a block": true} {
+		t.Run(name, func(t *testing.T) {
+			w, s := routedWorld(t, pool.Transaction, 1, 0, 1, 0, 1, 0)
+			w.set.FailoverWait = 30 * time.Second
+			at := func() *side {
+				return s[slices.IndexFunc(s, func(s *side) bool { return s.server == w.session.server })]
+			}
+			dies := func() { at().hangs(io.EOF)() }
+			before := [][]byte{}
+			if begins {
+				before = append(before, simple("BEGIN"))
+			}
+			w.greeted(w.sends(append(before, simple(read))...))
+			w.then(dies)
+			w.then(dies)
+			if begins {
+				w.then(w.hears("CommandComplete BEGIN", "ReadyForQuery T", "ErrorResponse ERROR 40001", "ReadyForQuery E"), w.sends(simple("ROLLBACK")))
+				w.then(w.hears("CommandComplete ROLLBACK", "ReadyForQuery I"), w.sends(simple(read)))
+			} else {
+				w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery I"), w.sends(simple(read)))
+			}
+			w.then(dies)
+			w.then(func() { at().says(selected)() })
+			w.then(w.hears(selectedText...), w.sends(terminate))
+			w.run()
+		})
+	}
+}
