@@ -117,7 +117,7 @@ func (s *placement) notePlaced(m *wire.Message, r *route.Request, asks bool) {
 	if s.begun != nil {
 		s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)
 	}
-	if asks {
+	if asks && !(runs && s.begun != nil && s.hasOnlyRead) { // else it was just seen that it writes nothing
 		s.noteWrite(r)
 	}
 	if e := s.upcoming; s.away && e != nil && (len(e.Changes) > 0 || e.Has(effect.Ask)) {
