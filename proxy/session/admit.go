@@ -90,12 +90,12 @@ func (s *serving) shareAnswer() (params []wire.Param, err error) {
 // shareEvery is how often a log-in looks whether another one has got the answer.
 const shareEvery = 2 * time.Millisecond
 
-// template is Loop.Template for servers of the primary.
+// template is Loop.Template for servers of the primary, or of the last one while there is none.
 func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved bool) {
 	if s.who.Target.Replication { // the client gets a server of its own, with a log-in of its own
 		return nil, nil, false
 	}
-	params, on, fresh := s.loop.Template(s.on(s.primary()))
+	params, on, fresh := s.loop.Template(s.on(s.lastPrimary()))
 	return params, on, !fresh
 }
 

@@ -207,3 +207,29 @@ func TestLogInsShareAnAnswer(t *testing.T) {
 	w.run()
 	same2(t, "PostgreSQL is yet to be asked", w.session.unproved, true)
 }
+
+// TestLogInWithoutAPrimary checks that a log-in like an earlier one does not wait for a primary. If PostgreSQL has lately
+// confirmed that one, reads go to a standby; else the next primary is asked before the client gets a server.
+func TestLogInWithoutAPrimary(t *testing.T) {
+	for name, stale := range map[string]bool{"confirmed lately": false, "to be asked": true} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := routedWorld(t, pool.Transaction)
+			w.set.FailoverWait, w.stale, w.admission = 30*time.Second, stale, letInOn.Admit(nil)
+			up := w.view
+			w.view = &nodes.View{Epoch: 2, Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Down}, up.Nodes[1]}}
+			s := w.letIn(w.admission)
+			s.server.Key = w.who.Target.On(1)
+			if stale {
+				s.server.Key = w.who.Target.On(0)
+			}
+			w.greeted(w.sends(simple(read)))
+			if stale {
+				w.then(s.words(t), w.is(WaitServer), func() { w.view = up })
+				w.then(s.gets(t, "Query "+pool.AdmissionQuestion), s.says(found(letInOn)))
+			}
+			w.then(s.gets(t, "Query "+read), s.says(selected))
+			w.then(w.hears(selectedText...), w.sends(terminate))
+			w.run()
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pgherd/proxy/expect"
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/querylog"
 	"pgherd/proxy/wire"
@@ -99,6 +100,19 @@ func (i *identity) on(node int) pool.Key {
 func (s *exchange) primary() int {
 	if n := s.loop.Nodes().Primary(); n != nil {
 		return n.Index
+	}
+	return -1
+}
+
+// lastPrimary is the primary; while there is none, the node that was it last; -1: not known.
+func (s *exchange) lastPrimary() int {
+	if at := s.primary(); at >= 0 {
+		return at
+	}
+	for _, n := range s.loop.Nodes().Nodes {
+		if n.Role == nodes.Primary && n.Status == nodes.Down {
+			return n.Index
+		}
 	}
 	return -1
 }

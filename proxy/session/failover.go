@@ -101,12 +101,12 @@ func transient(err error) bool {
 	return strings.HasPrefix(f.Code, "08") || f.Code == "57P01" || f.Code == "57P02" || f.Code == "57P03"
 }
 
-// awaitPrimary waits until there is a primary.
+// awaitPrimary waits until there is a primary, but not if the client may do without.
 func (s *serving) awaitPrimary(deadline time.Time) error {
 	if s.served() {
 		return nil
 	}
-	if s.set.FailoverWait == 0 {
+	if s.set.FailoverWait == 0 || s.hurried {
 		return noPrimary("")
 	}
 	if err := s.awaitView(s.served, deadline); err != nil || s.served() {

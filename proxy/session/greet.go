@@ -22,7 +22,7 @@ func (s *serving) greet() error {
 		s.server.Clients.Renamed(s.pid)
 	}
 	s.learn(params)
-	s.timeouts = s.loop.Timeouts(s.on(s.primary()))
+	s.timeouts = s.loop.Timeouts(s.on(s.lastPrimary()))
 	out := wire.AppendAuthenticationOk(nil)
 	for _, p := range params {
 		out = wire.AppendParameterStatus(out, p.Name, p.Value)

@@ -385,9 +385,10 @@ func TestReadsNeedNotWaitForARestart(t *testing.T) {
 func TestWaitsOnce(t *testing.T) {
 	w, _ := routedWorld(t, pool.Transaction, 1)
 	w.set.FailoverWait = 30 * time.Second
-	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Down}}}
 	w.free = nil
-	w.greeted(w.sends(simple(read)))
+	w.greeted(func() {
+		w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Down}, {Index: 1, Role: nodes.Standby, Status: nodes.Down}}}
+	}, w.sends(simple(read)))
 	w.then(w.is(WaitServer), w.passes(20*time.Second))
 	w.then(w.is(WaitServer), func() {
 		w.view = &nodes.View{Draining: true, Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Up}}}

@@ -79,7 +79,7 @@ func TestGreetTimesOut(t *testing.T) {
 
 func TestNoPrimary(t *testing.T) {
 	w := newWorld(t)
-	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Standby, Status: nodes.Up}}}
+	w.view = &nodes.View{Nodes: []nodes.Node{{Role: nodes.Primary, Status: nodes.Down}}}
 	w.greeted(w.client.says(simple("select 1")))
 	w.then(w.client.gets(t, "ErrorResponse ERROR 57P03", "ReadyForQuery I"), w.is(Idle), w.client.leaves())
 	w.run()

@@ -459,7 +459,10 @@ func (w *world) bows(s *side) {
 	w.then(s.gets(w.t, "Query DISCARD ALL"), s.says(done("DISCARD ALL")))
 }
 
-func (w *world) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
+func (w *world) Template(k pool.Key) ([]wire.Param, *pool.Admission, bool) {
+	if k.Node < 0 {
+		return nil, nil, false
+	}
 	return w.template, w.admission, !w.stale
 }
 
