@@ -16,14 +16,16 @@ typedef unsigned long long u64;
 #define NUMBER(name, value) int (*name)[value]
 #define TYPE(name, value) __typeof__(value) *name
 
-enum { MAP_HASH = 1, MAP_LRU_HASH = 9, MAP_RINGBUF = 27 };
+enum { MAP_HASH = 1, MAP_PROG_ARRAY = 3, MAP_LRU_HASH = 9, MAP_RINGBUF = 27 };
 
 /* A flag of map_update: only if the key is not there yet. */
 enum { IF_ABSENT = 1 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*tail_call)(void *ctx, void *programs, u32 index) = (void *)12;
 static long (*sock_ops_flags_set)(void *ctx, int flags) = (void *)59;
+static u64 (*boottime)(void) = (void *)125;
 static long (*ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 
 /* The context of a sockops program, as far as we read it. */
@@ -69,3 +71,21 @@ enum { FAMILY_INET = 2 };
 
 /* args[0] and args[1] of OP_STATE: from, to */
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7 };
+
+/* The context of an XDP program: addresses, of which the verifier makes pointers. */
+struct xdp_md {
+	u32 data;
+	u32 data_end;
+};
+
+/* The context of a program on a traffic hook, as far as we read it. */
+struct sk_buff {
+	u32 unread[19]; /* from len to tc_classid, but for cb */
+	u32 data;
+	u32 data_end;
+};
+
+_Static_assert(__builtin_offsetof(struct sk_buff, data) == 76, "the kernel has it there");
+
+enum { XDP_DROP = 1, XDP_PASS = 2 };
+enum { TC_NEXT = -1, TC_DROP = 2 }; /* of tcx and of cls_bpf alike */
