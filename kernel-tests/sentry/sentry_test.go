@@ -145,7 +145,12 @@ func TestRival(t *testing.T) {
 		a, b, client := l.host(1), l.host(2), l.host(3)
 		s := a.open(t)
 		rivals := make(chan sentry.Rival, 1)
-		s.Events(func(r sentry.Rival) { rivals <- r })
+		s.Events(func(r sentry.Rival) {
+			select {
+			case rivals <- r:
+			default:
+			}
+		})
 		a.add(ip)
 		l.must(s.SetLease(ip, boottime()+time.Hour))
 		client.reaches(ip, a)
