@@ -44,7 +44,7 @@ COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo check test test-versions lint generate bench test-kernel
-.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-address test-sentry test-generated test-newest test-bench
+.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-lab test-generated test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -58,7 +58,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-address test-sentry test-generated test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-lab test-generated test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 check: lint check-unit check-simulation check-server ## before every commit: a part of test; under 5 minutes on 2 cores
@@ -154,15 +154,10 @@ test-observe: go-version
 	@.ci/need $(POSTGRES) $(NETWORK)
 	$(TEST) ./kernel-tests/observe
 
-test-address: go-version
-	@echo '== address: a virtual address moves between hosts, which are network namespaces'
+test-lab: go-version
+	@echo '== lab: a virtual address moves between hosts, which are network namespaces, and the kernel silences late holders'
 	@.ci/need $(NETWORK)
-	$(TEST) ./kernel-tests/address
-
-test-sentry: go-version
-	@echo '== sentry: the kernel silences a holder that is stopped, killed or late'
-	@.ci/need $(NETWORK)
-	$(TEST) ./kernel-tests/sentry
+	$(TEST) ./kernel-tests/lab
 
 test-generated: go-version
 	@echo '== generated: BPF programs are what their source makes'

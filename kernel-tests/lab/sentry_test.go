@@ -1,5 +1,4 @@
-// Package sentry checks that the kernel enforces a virtual address's lease, on hosts that are network namespaces.
-package sentry
+package lab
 
 import (
 	"errors"
@@ -75,8 +74,8 @@ func (h *host) silent(ip netip.Addr, other *host) {
 	h.reaches(other.own(ip), other)
 }
 
-// TestRenewed checks that a host goes on answering past its first lease.
-func TestRenewed(t *testing.T) {
+// TestSentryLetsARenewedLeasePass checks that a host goes on answering past its first lease.
+func TestSentryLetsARenewedLeasePass(t *testing.T) {
 	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
@@ -93,8 +92,8 @@ func TestRenewed(t *testing.T) {
 	})
 }
 
-// TestStopped checks that a holder that is stopped, and does nothing any more, is silent.
-func TestStopped(t *testing.T) {
+// TestSentrySilencesAStoppedHolder checks that a holder that is stopped, and does nothing any more, is silent.
+func TestSentrySilencesAStoppedHolder(t *testing.T) {
 	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
@@ -107,9 +106,9 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestKilled checks that a holder that is killed is silent, long before its lease is over, that its successor does not
+// TestSentrySilencesAKilledHolder checks that a holder that is killed is silent, long before its lease is over, that its successor does not
 // speak before it has a lease of its own, and that leftovers can be removed.
-func TestKilled(t *testing.T) {
+func TestSentrySilencesAKilledHolder(t *testing.T) {
 	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
@@ -139,8 +138,8 @@ func (h *host) open(t *testing.T) (s *sentry.Sentry) {
 	return s
 }
 
-// TestRival checks that the kernel ends the lease when another host announces the address, and says so.
-func TestRival(t *testing.T) {
+// TestSentryEndsALeaseForARival checks that the kernel ends the lease when another host announces the address, and says so.
+func TestSentryEndsALeaseForARival(t *testing.T) {
 	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, b, client := l.host(1), l.host(2), l.host(3)
 		s := a.open(t)
@@ -183,9 +182,9 @@ func TestRival(t *testing.T) {
 	})
 }
 
-// TestUnsent checks that a neighbour does not believe a stopped holder again whose kernel still has data for it: without
+// TestSentryKeepsUnsentDataBack checks that a neighbour does not believe a stopped holder again whose kernel still has data for it: without
 // a sentry it does, because the kernel asks for the neighbour's MAC in the address's name.
-func TestUnsent(t *testing.T) {
+func TestSentryKeepsUnsentDataBack(t *testing.T) {
 	for name, guarded := range map[string]bool{"with a sentry": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,8 +278,8 @@ func retransmits(t *testing.T, c net.Conn) (n int) {
 	return n
 }
 
-// TestNotPermitted checks that a process without the capability says what is missing.
-func TestNotPermitted(t *testing.T) {
+// TestSentryIsNotPermitted checks that a process without the capability says what is missing.
+func TestSentryIsNotPermitted(t *testing.T) {
 	t.Parallel()
 	a := newLAN(t).host(1)
 	process := exec.Command("ip", "netns", "exec", a.name, "setpriv", "--bounding-set=-bpf,-sys_admin", os.Args[0], "-sentry.hold="+four.String(), "-sentry.folder="+t.TempDir())

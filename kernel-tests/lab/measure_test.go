@@ -1,4 +1,4 @@
-package sentry
+package lab
 
 import (
 	"flag"
@@ -17,8 +17,8 @@ var measures = flag.Int("sentry.measure", 0, "measure this often how long after 
 // samplePause is between two questions of the sampler's.
 const samplePause = time.Millisecond
 
-// TestMeasure prints medians; it checks nothing. A client sends an echo request each millisecond.
-func TestMeasure(t *testing.T) {
+// TestSentryMeasured prints medians; it checks nothing. A client sends an echo request each millisecond.
+func TestSentryMeasured(t *testing.T) {
 	if *measures == 0 {
 		t.Skip("it only measures: -sentry.measure=10")
 	}

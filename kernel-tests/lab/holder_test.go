@@ -1,4 +1,4 @@
-package sentry
+package lab
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 )
 
 var (
+	keeps  = flag.String("keep", "", "have this address on eth0 for two seconds from now, again and again; tests start this")
 	holds  = flag.String("sentry.hold", "", "hold this address on eth0, and renew its lease again and again; tests start this")
 	folder = flag.String("sentry.folder", "", "where it pins")
 	lease  = flag.Duration("sentry.lease", time.Second, "how long each of its leases is; 0: none")
@@ -29,13 +30,20 @@ const ready = "ready"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if *holds != "" {
-		fmt.Fprintln(os.Stderr, hold(netip.MustParseAddr(*holds)))
-		os.Exit(1)
+	var end error
+	switch {
+	case *holds != "":
+		end = hold(netip.MustParseAddr(*holds))
+	case *keeps != "":
+		end = keep(netip.MustParseAddr(*keeps))
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	fmt.Fprintln(os.Stderr, end)
+	os.Exit(1)
 }
 
+// hold is a process that renews the lease of an address.
 func hold(ip netip.Addr) error {
 	s, err := sentry.Open(sentry.Settings{Interface: "eth0", Folder: *folder})
 	for said := false; err == nil; said = true {

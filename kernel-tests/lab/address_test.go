@@ -1,10 +1,10 @@
-// Package address checks that a virtual address is where it should be, on hosts that are network namespaces.
-package address
+// Package lab checks, on hosts that are network namespaces on a bridge, that a virtual address is where it should be, and that
+// the kernel silences a holder that is stopped, killed or late.
+package lab
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,11 +17,6 @@ import (
 	"time"
 
 	"pgherd/vip/address"
-)
-
-var (
-	four = netip.MustParseAddr("10.77.0.100")
-	six  = netip.MustParseAddr("fd77::100")
 )
 
 // long is a time for which nobody has to renew.
@@ -54,8 +49,8 @@ func TestAddressMoves(t *testing.T) {
 	}
 }
 
-// TestLeftOver checks that an address that a former process has left is gone once there is a Keeper.
-func TestLeftOver(t *testing.T) {
+// TestAddressIsLeftOver checks that an address that a former process has left is gone once there is a Keeper.
+func TestAddressIsLeftOver(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	a := l.host(1)
@@ -66,9 +61,9 @@ func TestLeftOver(t *testing.T) {
 	}
 }
 
-// TestRestored checks that the address is there again after somebody has deleted it, has taken the interface down, or
+// TestAddressIsRestored checks that the address is there again after somebody has deleted it, has taken the interface down, or
 // has made it anew.
-func TestRestored(t *testing.T) {
+func TestAddressIsRestored(t *testing.T) {
 	for name, act := range map[string]func(a *host){
 		"deleted": func(a *host) { a.ip("addr", "del", four.String()+"/32", "dev", "eth0") },
 		"flushed": func(a *host) {
@@ -99,9 +94,9 @@ func TestRestored(t *testing.T) {
 	}
 }
 
-// TestRival checks that another host that has the address is found by asking, and that who has it hears of one that
+// TestAddressHasARival checks that another host that has the address is found by asking, and that who has it hears of one that
 // takes it.
-func TestRival(t *testing.T) {
+func TestAddressHasARival(t *testing.T) {
 	for _, ip := range []netip.Addr{four, six} {
 		t.Run(ip.String(), func(t *testing.T) {
 			t.Parallel()
@@ -139,8 +134,8 @@ func TestRival(t *testing.T) {
 	}
 }
 
-// TestNotRenewed checks that an address goes when its holder is not told for longer.
-func TestNotRenewed(t *testing.T) {
+// TestAddressIsNotRenewed checks that an address goes when its holder is not told for longer.
+func TestAddressIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	a := l.host(1)
@@ -157,35 +152,25 @@ func TestNotRenewed(t *testing.T) {
 	})
 }
 
-var holds = flag.String("address.hold", "", "have this address on eth0 for two seconds from now, again and again; TestStopped starts this")
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if *holds != "" {
-		hold(netip.MustParseAddr(*holds))
-	}
-	os.Exit(m.Run())
-}
-
-func hold(ip netip.Addr) {
+// keep is a process that has an address on eth0 for two seconds from now, again and again.
+func keep(ip netip.Addr) error {
 	a := address.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Interface: "eth0"}
 	k, err := address.Open(a, address.Settings{Log: slog.New(slog.DiscardHandler), Clock: boottime})
 	for err == nil {
 		err = k.Hold(context.Background(), boottime()+2*time.Second)
 		time.Sleep(100 * time.Millisecond)
 	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+	return err
 }
 
-// TestStopped checks that the kernel takes the address away from a process that is stopped and does nothing any more.
-func TestStopped(t *testing.T) {
+// TestAddressOfAStoppedProcess checks that the kernel takes the address away from a process that is stopped and does nothing any more.
+func TestAddressOfAStoppedProcess(t *testing.T) {
 	for _, ip := range []netip.Addr{four, six} {
 		t.Run(ip.String(), func(t *testing.T) {
 			t.Parallel()
 			l := newLAN(t)
 			a, client := l.host(1), l.host(3)
-			process := exec.Command("ip", "netns", "exec", a.name, os.Args[0], "-address.hold="+ip.String())
+			process := exec.Command("ip", "netns", "exec", a.name, os.Args[0], "-keep="+ip.String())
 			process.Stderr = os.Stderr
 			l.must(process.Start())
 			t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
