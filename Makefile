@@ -49,10 +49,11 @@ COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-build: go-version ## build bin/pgherd, and bin/pgpool beside it (the same program)
+build: go-version ## build bin/pgherd, and bin/pgpool and bin/pgherdctl beside it (the same program)
 	@.ci/need $(C_COMPILER)
 	$(GO) build -o bin/pgherd ./cmd/pgherd
 	@ln -sf pgherd bin/pgpool
+	@ln -sf pgherd bin/pgherdctl
 
 demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and ends, ARGS=--chaos loses nodes
 	@.ci/need $(POSTGRES)
