@@ -151,6 +151,17 @@ func TestPromoteAndFollow(t *testing.T) {
 
 // TestUnreachable checks that an act on a node that is gone fails soon, with an error that names
 // the act and the node.
+// TestProgramReadsNothing checks that a command is sent nothing. If it were, one that ends before that would be an error.
+func TestProgramReadsNothing(t *testing.T) {
+	r := start(t, 0)
+	err := r.does.on(r.ctx, &r.nodes[0], "run a program on", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		return program(ctx, c, "[ $(wc -c) -eq 0 ]")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	r := start(t, 0)
 	if err := r.herd.Kill(0); err != nil {

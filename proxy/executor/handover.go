@@ -71,7 +71,8 @@ func (e *Executor) awaitStop(ctx context.Context, n *nodes.Node) error {
 	}
 }
 
-// program runs a command of the shell in the data folder of a node.
+// program runs a command of the shell in the data folder of a node. It is sent no row: one that ends without reading would
+// make that an error of the COPY.
 func program(ctx context.Context, c *nodesql.Conn, command string) error {
-	return c.Do(ctx, "COPY (SELECT '') TO PROGRAM "+nodesql.Literal(command))
+	return c.Do(ctx, "COPY (SELECT WHERE false) TO PROGRAM "+nodesql.Literal(command))
 }
