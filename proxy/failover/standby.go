@@ -189,7 +189,7 @@ func (d decision) follow() []Act {
 		}
 		a := d.act(Follow, n.Index, "it does not receive from node %d", d.h.Primary)
 		a.Upstream = d.h.Primary
-		if d.s.Commands.Follow && !d.s.Commands.Promote && !d.h.Promoted && v.Upstream == None {
+		if d.s.Commands.Follow && !d.s.Commands.Promote && !d.h.Promoted && v.Upstream == None && v.Timeline == d.h.Timeline {
 			a.Do = Rejoin
 			acts = append(acts, a)
 		} else if !d.s.Commands.Follow || d.h.Promoted && v.Timeline < d.h.Timeline {
