@@ -66,8 +66,9 @@ var layers = map[string]layer{
 	"bpf/sentry":   {[]string{"bpf"}, "a BPF program's loader depends on the probes only"},
 	"vip/peer":     {nil, "a connection is proved; what is said over it is not its business"},
 	"vip/watchdog": {[]string{"vip/peer"}, "election knows nothing of addresses or of the proxy"},
+	"vip/lease":    {nil, "who may hold an address until when is a function of messages and time; who sends them is not its business"},
 	"vip/address":  {nil, "an address is added or removed; who decides is not its business"},
-	"vip":          {[]string{"vip/watchdog", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
+	"vip":          {[]string{"vip/watchdog", "vip/lease", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
 
 	"bench":            {[]string{"bench/herd", "bench/"}, "the bench drives programs from outside"},
 	"bench/":           {[]string{"bench/herd", "bench/"}, "workloads, peers and plots drive programs from outside"},
@@ -154,7 +155,7 @@ func checkOwned(s *source) []string {
 
 // pure are packages that get the time, random numbers and data from the network as arguments, so that a test can replay
 // them.
-var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover", "proxy/query/lex"}
+var pure = []string{"proxy/session", "proxy/fifo", "proxy/expect", "proxy/effect", "proxy/track", "proxy/statements", "proxy/pool", "proxy/route", "proxy/query", "proxy/failover", "proxy/query/lex", "vip/lease"}
 
 const whyPure = "it is handed what it needs, so that a simulation can replay it"
 
@@ -217,6 +218,8 @@ func TestLayeringCatches(t *testing.T) {
 	checkCaught(t, checkOwned, "proxy/session/x.go", file(`"github.com/google/cel-go/cel"`), file(`"pgherd/proxy/route"`))
 	checkCaught(t, checkPure, "proxy/route/x.go", file(`"math/rand/v2"`), file(`"math"`))
 	checkCaught(t, checkPure, "proxy/pool/x.go", file(`"net"`), file(`"net/netip"`))
+	checkCaught(t, checkOrder, "vip/lease/x.go", file(`"pgherd/vip/watchdog"`), file(`"time"`))
+	checkCaught(t, checkPure, "vip/lease/x.go", file(`"time"`)+"var t = time.Now()\n", file(`"time"`)+"var t = 3 * time.Second\n")
 	checkCaught(t, checkPure, "proxy/failover/x.go",
 		file(`clock "time"`)+"var t = clock.Now()\n", file(`"time"`)+"var t = 3 * time.Second\n")
 	if len(checkOrder(parse(t, "proxy/novel/x.go", "package novel"))) == 0 {

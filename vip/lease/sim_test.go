@@ -1,0 +1,134 @@
+package lease
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only, and print who answers")
+	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
+	simFirst = flag.Uint64("sim.first", 1, "the first seed")
+)
+
+const (
+	mostDrift = 1000 // ppm
+	mostLate  = time.Second
+	troubled  = 6 * time.Second // so long faults happen
+
+	// heldWithin is how long it may take, once a majority of members run and reach one another, and exactly one of that
+	// majority is told to hold the address, until it answers. Old messages arrive within mostLate, and promises that they made
+	// end a lease later; by then the claimant may pause for two leases; one more is for the start of members and for rounds.
+	heldWithin = mostLate + 5*DefaultLease
+)
+
+func newWorld(seed uint64, members int) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 16)), limits: Limits{DefaultLease, DefaultMargin}}
+	w.net = network{cut: map[[2]Member]bool{}, least: 20 * time.Microsecond, spread: time.Millisecond}
+	for i := range members {
+		w.hosts = append(w.hosts, &host{w: w, self: Member(i), base: w.below(1000 * time.Hour), slow: time.Microsecond})
+	}
+	return w
+}
+
+// simulate has a bad time, then a good one, and says what was wrong.
+func simulate(seed uint64, trace func(string, ...any)) string {
+	w := newWorld(seed, 1)
+	w = newWorld(seed, []int{1, 2, 3, 3, 3, 3, 4, 5}[w.rng.IntN(8)])
+	w.trace = trace
+	w.net.spread = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 60 * time.Millisecond}[w.rng.IntN(3)]
+	w.net.lost, w.net.doubled, w.net.late = w.rng.Float64()*0.2, w.rng.Float64()*0.3, w.rng.Float64()*0.2
+	w.net.lateBy = mostLate / time.Duration(1+w.rng.IntN(10))
+	for _, h := range w.hosts {
+		h.ppm = int64(w.rng.IntN(2*mostDrift+1) - mostDrift)
+		h.slow = w.below(4 * time.Millisecond)
+		h.start()
+	}
+	pace := 20*time.Millisecond + w.below(400*time.Millisecond)
+	w.trouble(pace)
+	w.runTo(troubled)
+	w.recover()
+	return w.broken
+}
+
+// trouble lets something happen, and plans the next.
+func (w *world) trouble(pace time.Duration) {
+	if w.now >= troubled {
+		return
+	}
+	h := w.hosts[w.rng.IntN(len(w.hosts))]
+	other := w.hosts[w.rng.IntN(len(w.hosts))]
+	switch w.rng.IntN(14) {
+	case 0:
+		h.stopped = true
+	case 1, 2:
+		h.proceed()
+	case 3:
+		h.die()
+	case 4, 5:
+		h.start()
+	case 6:
+		h.boot()
+	case 7:
+		w.net.cut[[2]Member{h.self, other.self}] = true
+	case 8:
+		for _, o := range w.hosts {
+			w.net.cut[[2]Member{h.self, o.self}] = true
+			w.net.cut[[2]Member{o.self, h.self}] = w.rng.IntN(2) == 0
+		}
+	case 9, 10:
+		clear(w.net.cut)
+	case 11:
+		for _, o := range w.hosts {
+			o.tell(o == h)
+		}
+	default:
+		h.tell(w.rng.IntN(3) > 0)
+	}
+	w.after(w.below(2*pace), func() { w.trouble(pace) })
+}
+
+// recover has a majority run and reach one another, and one of it told. It has to hold the address in time, and to keep it.
+func (w *world) recover() {
+	clear(w.net.cut)
+	w.net.lost, w.net.late, w.net.spread = 0, 0, 5*time.Millisecond
+	away := w.rng.IntN(len(w.hosts)/2 + len(w.hosts)%2)
+	first := w.rng.IntN(len(w.hosts))
+	for i := range w.hosts {
+		h := w.hosts[(first+i)%len(w.hosts)]
+		switch {
+		case i > 0 && i <= away:
+			h.tell(false)
+			h.die()
+		case h.lease == nil:
+			h.start()
+		default:
+			h.proceed()
+		}
+		h.tell(i == 0)
+	}
+	w.runTo(w.now + heldWithin)
+	for range 10 {
+		if !w.hosts[first].answers() {
+			w.violate("%d does not answer, though it should since %v ago; it is %v", first, w.now-troubled, w.hosts[first].lease.holder.state)
+		}
+		w.runTo(w.now + DefaultLease/4)
+	}
+}
+
+// TestSimulation: two kernels never answer, and with a majority one does.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		if broken := simulate(*simSeed, t.Logf); broken != "" {
+			t.Fatal(broken)
+		}
+		return
+	}
+	for seed := *simFirst; seed < *simFirst+*simSeeds; seed++ {
+		if broken := simulate(seed, nil); broken != "" {
+			t.Fatalf("seed %d: %s", seed, broken)
+		}
+	}
+}
