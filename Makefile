@@ -102,8 +102,8 @@ test-fuzz: go-version
 
 # Once more than in the unit tests, without the race detector: faster, so further.
 test-simulation: go-version
-	@echo '== simulation: every TestSimulat... of the data plane'
-	$(TEST) -run '^TestSimulat' ./proxy/...
+	@echo '== simulation: every TestSimulat... of the data plane and of the lease'
+	$(TEST) -run '^TestSimulat' ./proxy/... ./vip/lease
 
 test-differential: go-version
 	@echo '== differential: the same messages directly and through pgherd'

@@ -16,8 +16,10 @@ type world struct {
 	hosts  []*host
 	net    network
 	limits Limits
-	broken string // the first violation
-	trace  func(format string, values ...any)
+	// How likely a process is to be stopped for a while after each thing that it does.
+	stumbles float64
+	broken   string // the first violation
+	trace    func(format string, values ...any)
 }
 
 type event struct {
@@ -72,11 +74,11 @@ func (w *world) violate(format string, values ...any) {
 
 // network loses, delays, doubles and cuts.
 type network struct {
-	cut            map[[2]Member]bool // from, to
-	least, spread  time.Duration
-	lost, doubled  float64
-	late           float64 // how many are late, by up to lateBy
-	lateBy, settle time.Duration
+	cut           map[[2]Member]bool // from, to
+	least, spread time.Duration
+	lost, doubled float64
+	late          float64 // how many are late, by up to lateBy
+	lateBy        time.Duration
 }
 
 func (w *world) send(from, to Member, m Message) {
@@ -191,7 +193,7 @@ func (h *host) task(do func()) {
 
 // pump lets the next task begin after a while.
 func (h *host) pump() {
-	if h.pumping || len(h.tasks) == 0 {
+	if h.pumping || h.stopped || len(h.tasks) == 0 {
 		return
 	}
 	h.pumping = true
@@ -203,7 +205,26 @@ func (h *host) pump() {
 		do := h.tasks[0]
 		h.tasks = h.tasks[1:]
 		do()
+		h.stumble()
 		h.pump()
+	})
+}
+
+// stumble sometimes stops the process for a while, between any two things that it does.
+func (h *host) stumble() {
+	if h.w.stumbles > 0 && h.w.rng.Float64() < h.w.stumbles {
+		h.stop(h.w.below(3 * h.w.limits.Lease))
+	}
+}
+
+// stop stops the process for so long.
+func (h *host) stop(lasts time.Duration) {
+	h.stopped = true
+	life := h.life
+	h.w.after(lasts, func() {
+		if h.life == life {
+			h.proceed()
+		}
 	})
 }
 

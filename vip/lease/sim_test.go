@@ -9,7 +9,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "replay this seed only, and print who answers")
-	simSeeds = flag.Uint64("sim.seeds", 1000, "how many seeds to run")
+	simSeeds = flag.Uint64("sim.seeds", 5000, "how many seeds to run")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
 )
 
@@ -39,19 +39,23 @@ func simulate(seed uint64, trace func(string, ...any)) string {
 	w = newWorld(seed, []int{1, 2, 3, 3, 3, 3, 4, 5}[w.rng.IntN(8)])
 	w.trace = trace
 	w.net.spread = []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 60 * time.Millisecond}[w.rng.IntN(3)]
-	w.net.lost, w.net.doubled, w.net.late = w.rng.Float64()*0.2, w.rng.Float64()*0.3, w.rng.Float64()*0.2
+	w.net.lost, w.net.doubled, w.net.late = w.upTo(0.2), w.upTo(0.3), w.upTo(0.2)
 	w.net.lateBy = mostLate / time.Duration(1+w.rng.IntN(10))
+	w.stumbles = []float64{0, 0.003, 0.03}[w.rng.IntN(3)]
 	for _, h := range w.hosts {
 		h.ppm = int64(w.rng.IntN(2*mostDrift+1) - mostDrift)
 		h.slow = w.below(4 * time.Millisecond)
 		h.start()
 	}
-	pace := 20*time.Millisecond + w.below(400*time.Millisecond)
+	pace := 20*time.Millisecond + w.below(600*time.Millisecond)
 	w.trouble(pace)
 	w.runTo(troubled)
 	w.recover()
 	return w.broken
 }
+
+// upTo is nothing in every second world.
+func (w *world) upTo(most float64) float64 { return max(0, 2*w.rng.Float64()-1) * most }
 
 // trouble lets something happen, and plans the next.
 func (w *world) trouble(pace time.Duration) {
@@ -60,27 +64,29 @@ func (w *world) trouble(pace time.Duration) {
 	}
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
 	other := w.hosts[w.rng.IntN(len(w.hosts))]
-	switch w.rng.IntN(14) {
-	case 0:
-		h.stopped = true
-	case 1, 2:
-		h.proceed()
-	case 3:
+	lasts := w.below(4 * DefaultLease)
+	switch w.rng.IntN(10) {
+	case 0, 1:
+		h.stop(lasts)
+	case 2:
 		h.die()
-	case 4, 5:
-		h.start()
-	case 6:
+		w.after(lasts, func() {
+			if w.now < troubled {
+				h.start()
+			}
+		})
+	case 3:
 		h.boot()
-	case 7:
+	case 4:
 		w.net.cut[[2]Member{h.self, other.self}] = true
-	case 8:
+		w.after(lasts, func() { clear(w.net.cut) })
+	case 5:
+		back := w.rng.IntN(2) == 0
 		for _, o := range w.hosts {
-			w.net.cut[[2]Member{h.self, o.self}] = true
-			w.net.cut[[2]Member{o.self, h.self}] = w.rng.IntN(2) == 0
+			w.net.cut[[2]Member{h.self, o.self}], w.net.cut[[2]Member{o.self, h.self}] = true, back
 		}
-	case 9, 10:
-		clear(w.net.cut)
-	case 11:
+		w.after(lasts, func() { clear(w.net.cut) })
+	case 6, 7, 8:
 		for _, o := range w.hosts {
 			o.tell(o == h)
 		}
@@ -93,7 +99,7 @@ func (w *world) trouble(pace time.Duration) {
 // recover has a majority run and reach one another, and one of it told. It has to hold the address in time, and to keep it.
 func (w *world) recover() {
 	clear(w.net.cut)
-	w.net.lost, w.net.late, w.net.spread = 0, 0, 5*time.Millisecond
+	w.net.lost, w.net.late, w.net.spread, w.stumbles = 0, 0, 5*time.Millisecond, 0
 	away := w.rng.IntN(len(w.hosts)/2 + len(w.hosts)%2)
 	first := w.rng.IntN(len(w.hosts))
 	for i := range w.hosts {
