@@ -46,7 +46,7 @@ func (h *holder) tell(hold bool, now time.Duration) Step {
 // though no answers come back, and then nobody else could have the address.
 func (h *holder) turn(now time.Duration) Step {
 	switch {
-	case h.state == Idle && h.told && now >= h.pause:
+	case h.state == Idle && h.wants() && now >= h.pause:
 		h.state, h.whole = Asking, now
 		return h.ask(now)
 	case h.state == Asking && now-h.whole >= h.Lease:
@@ -57,10 +57,23 @@ func (h *holder) turn(now time.Duration) Step {
 	return Step{}
 }
 
+func (h *holder) wants() bool { return h.told && h.own.list.has(h.Self) }
+
+// adopted begins a round with the members of the new list.
+func (h *holder) adopted(now time.Duration) Step {
+	switch {
+	case h.state != Asking:
+		return h.turn(now)
+	case !h.wants():
+		return h.giveUp(now)
+	}
+	return h.ask(now)
+}
+
 func (h *holder) next() (time.Duration, bool) {
 	switch h.state {
 	case Idle:
-		return h.pause, h.told
+		return h.pause, h.wants()
 	case Asking:
 		return min(h.whole+h.Lease, h.began+h.Lease/rounds), true
 	}
@@ -73,7 +86,7 @@ func (h *holder) round() Round { return Round{h.Incarnation, h.number} }
 func (h *holder) ask(now time.Duration) Step {
 	h.number++
 	h.began, h.promised, h.refused = now, nil, map[Member]Message{}
-	own, _ := h.own.ask(h.Self, h.round(), now)
+	own, _ := h.own.ask(h.Self, h.message(Ask), now)
 	step := h.take(h.Self, own, now)
 	if h.state == Asking {
 		step.Send = append(step.Send, h.toOthers(Ask)...)
@@ -81,10 +94,14 @@ func (h *holder) ask(now time.Duration) Step {
 	return step
 }
 
+func (h *holder) message(kind Kind) Message {
+	return Message{Kind: kind, Round: h.round(), List: h.own.list.Number}
+}
+
 func (h *holder) toOthers(kind Kind) (all []Sent) {
-	for _, m := range h.Members {
+	for _, m := range h.own.list.Members {
 		if m != h.Self {
-			all = append(all, Sent{m, Message{Kind: kind, Round: h.round()}})
+			all = append(all, Sent{m, h.message(kind)})
 		}
 	}
 	return all
@@ -92,7 +109,7 @@ func (h *holder) toOthers(kind Kind) (all []Sent) {
 
 // take counts an answer, if it is to the round that runs.
 func (h *holder) take(from Member, m Message, now time.Duration) Step {
-	if h.state != Asking || m.Round != h.round() {
+	if h.state != Asking || m.Round != h.round() || !h.own.list.has(from) {
 		return Step{}
 	}
 	if m.Kind == Refuse {
@@ -110,7 +127,7 @@ func (h *holder) take(from Member, m Message, now time.Duration) Step {
 	return Step{Answer: deadline}
 }
 
-func (h *holder) majority() int { return len(h.Members)/2 + 1 }
+func (h *holder) majority() int { return len(h.own.list.Members)/2 + 1 }
 
 // refusedBy gives up a claim that cannot get a majority, so that of two claimants one can. A holder goes on until its deadline.
 func (h *holder) refusedBy(from Member, m Message, now time.Duration) Step {
@@ -118,7 +135,7 @@ func (h *holder) refusedBy(from Member, m Message, now time.Duration) Step {
 		h.refused[from] = m
 	}
 	_, alone := h.refused[h.Self]
-	possible := !alone && len(h.Members)-len(h.refused) >= h.majority()
+	possible := !alone && len(h.own.list.Members)-len(h.refused) >= h.majority()
 	if possible || now < h.until {
 		return Step{}
 	}

@@ -12,7 +12,7 @@ func three(t *testing.T, now time.Duration) *Lease { return member0(t, now, 0, 1
 
 func member0(t *testing.T, now time.Duration, members ...Member) *Lease {
 	t.Helper()
-	l, err := New(Settings{Limits{DefaultLease, DefaultMargin}, 0, members, 0xA,
+	l, err := New(Settings{Limits{DefaultLease, DefaultMargin}, 0, List{7, members}, 0xA,
 		func(below time.Duration) time.Duration { return below }}, now)
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +27,9 @@ func wordsOf(m Message) string {
 	case Promise:
 		return fmt.Sprintf("promise %d", m.Round.Number)
 	case Refuse:
+		if m.List != 0 {
+			return fmt.Sprintf("refuse: list %d is later", m.List)
+		}
 		return fmt.Sprintf("refuse: %d has it for %v", m.To, m.Left)
 	}
 	return fmt.Sprintf("release %d", m.Round.Number)
@@ -77,7 +80,7 @@ func refused(by Member, round uint64) func(*Lease, time.Duration) Step {
 
 func asked(by Member, round uint64) func(*Lease, time.Duration) Step {
 	return func(l *Lease, at time.Duration) Step {
-		return l.Receive(by, Message{Kind: Ask, Round: second(round)}, at)
+		return l.Receive(by, Message{Kind: Ask, Round: second(round), List: 7}, at)
 	}
 }
 
@@ -93,6 +96,23 @@ func gone(l *Lease, _ time.Duration) Step     { return l.Removed() }
 func of(other uint64) func(*Lease, time.Duration) Step { // a promise to another life of this member
 	return func(l *Lease, at time.Duration) Step {
 		return l.Receive(1, Message{Kind: Promise, Round: second(other)}, at)
+	}
+}
+
+// adopts is a later list of members.
+func adopts(number uint64, members ...Member) func(*Lease, time.Duration) Step {
+	return func(l *Lease, at time.Duration) Step {
+		step, err := l.Adopt(List{number, members}, at)
+		if err != nil {
+			panic(err)
+		}
+		return step
+	}
+}
+
+func askedBy(list uint64, by Member, round uint64) func(*Lease, time.Duration) Step {
+	return func(l *Lease, at time.Duration) Step {
+		return l.Receive(by, Message{Kind: Ask, Round: second(round), List: list}, at)
 	}
 }
 
@@ -248,6 +268,44 @@ var holds = []struct {
 		{1403 * ms, turn, ""},
 		{2200 * ms, turn, "ask 3"},
 	}},
+	{"who has adopted a later list refuses those who have not", nil, []happens{
+		{1000 * ms, adopts(8, 0, 1), ""},
+		{1001 * ms, askedBy(7, 1, 1), "refuse: list 8 is later"},
+		{1002 * ms, askedBy(7, 2, 1), "refuse: list 8 is later"},
+		{1003 * ms, askedBy(8, 2, 1), ""},
+		{1004 * ms, askedBy(8, 1, 2), "promise 2"},
+	}},
+	{"a member by a later list is promised the address by who has not adopted it", nil, []happens{
+		{1000 * ms, askedBy(8, 3, 1), "promise 1"},
+		{1001 * ms, askedBy(7, 1, 1), "refuse: 3 has it for 399ms"},
+	}},
+	{"an older list is not adopted", nil, []happens{
+		{1000 * ms, adopts(8, 0, 1), ""},
+		{1001 * ms, adopts(7, 0, 1, 2), ""},
+		{1002 * ms, askedBy(7, 1, 1), "refuse: list 8 is later"},
+	}},
+	{"a new list begins a round, and needs its own majority", nil, []happens{
+		{1000 * ms, told(true), "ask 1"},
+		{1001 * ms, promised(1, 1), "answer until 1.37s"},
+		{1010 * ms, adopts(8, 0, 1, 2, 3), "ask 2"},
+		{1011 * ms, promised(2, 1), ""},
+		{1012 * ms, promised(1, 2), ""},
+		{1013 * ms, promised(3, 2), "answer until 1.38s"},
+	}},
+	{"a promise of who is no member any more does not count", nil, []happens{
+		{1000 * ms, told(true), "ask 1"},
+		{1001 * ms, adopts(8, 0, 1), "ask 2"},
+		{1002 * ms, promised(2, 2), ""},
+		{1003 * ms, promised(1, 2), "answer until 1.371s"},
+	}},
+	{"a holder that is no member any more releases, and does not ask again", nil, []happens{
+		{1000 * ms, told(true), "ask 1"},
+		{1001 * ms, promised(1, 1), "answer until 1.37s"},
+		{1010 * ms, adopts(8, 1, 2), "silence"},
+		{1011 * ms, silenced, "remove"},
+		{1012 * ms, gone, "release 1"},
+		{2000 * ms, turn, ""},
+	}},
 	{"woken after minutes, it needs a new round", nil, []happens{
 		{1000 * ms, told(true), "ask 1"},
 		{300000 * ms, promised(1, 1), ""},
@@ -317,7 +375,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestSettingsAreChecked(t *testing.T) {
-	good := Settings{Limits{DefaultLease, DefaultMargin}, 1, []Member{0, 1, 2}, 1, func(time.Duration) time.Duration { return 0 }}
+	good := Settings{Limits{DefaultLease, DefaultMargin}, 1, List{7, []Member{0, 1, 2}}, 1, func(time.Duration) time.Duration { return 0 }}
 	if _, err := New(good, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -325,9 +383,9 @@ func TestSettingsAreChecked(t *testing.T) {
 		"is shorter than":       func(s *Settings) { s.Lease = ms },
 		"does not cover clocks": func(s *Settings) { s.Margin = DefaultLease / 500 },
 		"more than a quarter":   func(s *Settings) { s.Margin = 101 * ms },
-		"not among them":        func(s *Settings) { s.Self = 3 },
-		"not a member's number": func(s *Settings) { s.Members = []Member{-1, 1} },
-		"there twice":           func(s *Settings) { s.Members = []Member{0, 1, 1} },
+		"there are none":        func(s *Settings) { s.List.Members = nil },
+		"not a member's number": func(s *Settings) { s.List.Members = []Member{-1, 1} },
+		"there twice":           func(s *Settings) { s.List.Members = []Member{0, 1, 1} },
 		"no source of random":   func(s *Settings) { s.Random = nil },
 	} {
 		bad := good

@@ -16,11 +16,25 @@ type world struct {
 	hosts  []*host
 	net    network
 	limits Limits
+	list   List // the latest that was decided
+	// When a majority of its members had adopted it; 0: not yet.
+	adopted time.Duration
 	// How likely a process is to be stopped for a while after each thing that it does.
 	stumbles float64
+	fault    fault
 	broken   string // the first violation
 	trace    func(format string, values ...any)
 }
+
+// fault is what callers do against the package's contract.
+type fault string
+
+const (
+	hasty     fault = "the next list is decided before the last has settled"
+	forgetful fault = "the list of members is not in a lasting store"
+	relative  fault = "the kernel is given a duration"
+	early     fault = "the address is said to be silent before it is"
+)
 
 type event struct {
 	at    time.Duration
@@ -108,6 +122,9 @@ type host struct {
 	deadline time.Duration
 	address  bool // the address is on the interface
 	told     bool
+	stored   List    // on its disk
+	hears    float64 // how likely it hears of a list each time
+	known    uint64  // the number of the latest list that it has adopted
 	// The process: what it has to do, one after the other. Who is stopped goes on with it later.
 	lease   *Lease
 	life    int
@@ -158,15 +175,11 @@ func (h *host) answer(until time.Duration) {
 func (h *host) start() {
 	h.life++
 	h.tasks, h.stopped, h.wanted = nil, false, 0
-	var members []Member
-	for _, other := range h.w.hosts {
-		members = append(members, other.self)
-	}
 	random := h.w.below
 	if h.random != nil {
 		random = h.random
 	}
-	l, err := New(Settings{h.w.limits, h.self, members, h.w.rng.Uint64(), random}, h.clock())
+	l, err := New(Settings{h.w.limits, h.self, h.stored, h.w.rng.Uint64(), random}, h.clock())
 	if err != nil {
 		panic(err)
 	}
@@ -248,14 +261,27 @@ func (h *host) do(s Step) {
 		h.task(func() { h.w.send(h.self, sent.To, sent.Message) })
 	}
 	if s.Answer != 0 {
-		h.task(func() { h.answer(s.Answer) })
+		left := s.Answer - h.clock()
+		h.task(func() {
+			if h.w.fault == relative {
+				s.Answer = h.clock() + left
+			}
+			h.answer(s.Answer)
+		})
 	}
 	if s.Silence {
-		h.task(func() { h.deadline = 0; h.do(h.lease.Silenced()) })
+		h.task(func() {
+			if h.w.fault == early {
+				h.w.after(h.w.below(50*time.Millisecond), func() { h.deadline = 0 })
+			} else {
+				h.deadline = 0
+			}
+			h.do(h.lease.Silenced())
+		})
 	}
 	if s.Remove {
 		h.task(func() {
-			if h.deadline != 0 {
+			if h.deadline != 0 && h.w.fault == "" {
 				h.w.violate("%d removes the address before it is silent", h.self)
 			}
 			h.address = false

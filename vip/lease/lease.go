@@ -22,8 +22,12 @@
 //   - Incarnation is a random number of this start, because round numbers start again from one.
 //   - Who should ask is decided elsewhere, and given to Tell. Two that are told at once harm nobody.
 //
-// The list of members is fixed: every member has to have the same one for as long as any of them runs. Changes of members are
-// not part of this package yet.
+// Members change by numbered lists, decided elsewhere, each of which has one member more or one less than the one before: so
+// majorities of the two have a member in common. Questions have the number of the asker's list, and who has adopted a later
+// one refuses them. The list after the next could be without a common member: it may be decided only once the next has
+// settled, which is Limits.Lease and Limits.Margin after a majority of its members has adopted it. By then no holder of an
+// older list has a deadline left. A list is adopted once it is in the caller's lasting store, from where New gets it after a
+// restart: with an older one than it had adopted, two might answer.
 package lease
 
 import (
@@ -63,6 +67,28 @@ func (l Limits) check() error {
 	return nil
 }
 
+// List is who the members are, from some change on.
+type List struct {
+	Number  uint64
+	Members []Member
+}
+
+func (l List) has(m Member) bool { return slices.Contains(l.Members, m) }
+
+func (l List) check() error {
+	sorted := slices.Clone(l.Members)
+	slices.Sort(sorted)
+	switch {
+	case len(sorted) == 0:
+		return errors.New("check members: there are none")
+	case sorted[0] < 0:
+		return fmt.Errorf("check members: %d is not a member's number", sorted[0])
+	case len(slices.Compact(sorted)) != len(l.Members):
+		return errors.New("check members: one is there twice")
+	}
+	return nil
+}
+
 // Member is a member's number, pgpool_node_id.
 type Member int
 
@@ -95,6 +121,7 @@ const (
 type Message struct {
 	Kind  Kind
 	Round Round
+	List  uint64        // of an Ask: its list's number; of a Refuse: the number of the list that is later than the asker's, or 0
 	To    Member        // of a Refuse: who has the promise
 	Left  time.Duration // of a Refuse: how much of it is left
 }
@@ -117,23 +144,17 @@ type Step struct {
 type Settings struct {
 	Limits
 	Self        Member
-	Members     []Member // all of them, this one too
+	List        List // the latest that this member has adopted; it need not be in it
 	Incarnation uint64
 	Random      func(below time.Duration) time.Duration
 }
 
 func (s Settings) check() error {
-	sorted := slices.Clone(s.Members)
-	slices.Sort(sorted)
-	switch {
-	case !slices.Contains(s.Members, s.Self):
-		return fmt.Errorf("check members: %d itself is not among them", s.Self)
-	case sorted[0] < 0:
-		return fmt.Errorf("check members: %d is not a member's number", sorted[0])
-	case len(slices.Compact(sorted)) != len(s.Members):
-		return errors.New("check members: one is there twice")
-	case s.Random == nil:
+	if s.Random == nil {
 		return errors.New("check settings: there is no source of random numbers")
+	}
+	if err := s.List.check(); err != nil {
+		return err
 	}
 	return s.Limits.check()
 }
@@ -149,19 +170,19 @@ func New(s Settings, now time.Duration) (*Lease, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	l := &Lease{promiser: promiser{lease: s.Lease, opens: now + s.Lease, to: Nobody, released: map[Member]Round{}}}
+	l := &Lease{promiser: promiser{lease: s.Lease, list: s.List, opens: now + s.Lease, to: Nobody, released: map[Member]Round{}}}
 	l.holder = holder{Settings: s, own: &l.promiser}
 	return l, nil
 }
 
-// Receive takes a member's message.
+// Receive takes a member's message. Who asks may be a member by a later list only.
 func (l *Lease) Receive(from Member, m Message, now time.Duration) Step {
-	if from == l.holder.Self || !slices.Contains(l.holder.Members, from) {
+	if from == l.holder.Self {
 		return Step{}
 	}
 	switch m.Kind {
 	case Ask:
-		if answer, ok := l.promiser.ask(from, m.Round, now); ok {
+		if answer, ok := l.promiser.ask(from, m, now); ok {
 			return Step{Send: []Sent{{from, answer}}}
 		}
 	case Release:
@@ -170,6 +191,15 @@ func (l *Lease) Receive(from Member, m Message, now time.Duration) Step {
 		return l.holder.take(from, m, now)
 	}
 	return Step{}
+}
+
+// Adopt makes a later list count. What was promised by an older one does not count any more, but for the deadline.
+func (l *Lease) Adopt(list List, now time.Duration) (Step, error) {
+	if err := list.check(); err != nil || list.Number <= l.promiser.list.Number {
+		return Step{}, err
+	}
+	l.promiser.adopt(list)
+	return l.holder.adopted(now), nil
 }
 
 // Tell says whether this member should hold the address.

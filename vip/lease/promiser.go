@@ -1,10 +1,14 @@
 package lease
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // promiser keeps this member's one promise.
 type promiser struct {
 	lease    time.Duration
+	list     List
 	opens    time.Duration // it promises nobody before, because it may have forgotten what it had promised
 	to       Member
 	round    Round // the latest round that it has promised
@@ -13,8 +17,12 @@ type promiser struct {
 }
 
 // ask answers a member's question. It has no answer to a round that is over already: nobody waits for one.
-func (p *promiser) ask(from Member, r Round, now time.Duration) (answer Message, ok bool) {
-	if p.over(from, r) {
+func (p *promiser) ask(from Member, m Message, now time.Duration) (answer Message, ok bool) {
+	r := m.Round
+	if m.List < p.list.Number {
+		return Message{Kind: Refuse, Round: r, List: p.list.Number, To: Nobody}, true
+	}
+	if m.List == p.list.Number && !p.list.has(from) || p.over(from, r) {
 		return Message{}, false
 	}
 	if to, left := p.left(now); left > 0 && !p.has(from, r) {
@@ -49,10 +57,15 @@ func (p *promiser) over(from Member, r Round) bool {
 
 // release ends the promise, unless it is for a later round than the one that is released.
 func (p *promiser) release(from Member, r Round) {
-	if !p.released[from].covers(r) {
+	if p.list.has(from) && !p.released[from].covers(r) {
 		p.released[from] = r
 	}
 	if p.to == from && r.covers(p.round) {
 		p.to, p.until = Nobody, 0
 	}
+}
+
+func (p *promiser) adopt(list List) {
+	p.list = list
+	maps.DeleteFunc(p.released, func(m Member, _ Round) bool { return !list.has(m) })
 }

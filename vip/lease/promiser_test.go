@@ -126,7 +126,7 @@ func TestPromises(t *testing.T) {
 		t.Run(story.name, func(t *testing.T) {
 			l := three(t, 0)
 			for i, s := range story.said {
-				step := l.Receive(s.from, Message{Kind: s.kind, Round: s.round}, s.at)
+				step := l.Receive(s.from, Message{Kind: s.kind, Round: s.round, List: 7}, s.at)
 				if got := answered(step, s.from, s.round); got != s.want {
 					t.Fatalf("message %d, at %v: %q, want %q", i+1, s.at, got, s.want)
 				}
