@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -150,6 +151,31 @@ func TestAddressIsNotRenewed(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAddressIsNotAddedLate checks that an address is not left on the interface by a process that is stopped between its look
+// at the clock and the moment in which it adds the address.
+func TestAddressIsNotAddedLate(t *testing.T) {
+	for reading := range 3 { // of the clock, in the course of one Hold
+		t.Run(fmt.Sprint("before reading ", reading+1), func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t)
+			var armed, readings atomic.Int64
+			l.clock = func() time.Duration {
+				if armed.Load() > 0 && readings.Add(1) > int64(reading) {
+					return boottime() + time.Hour
+				}
+				return boottime()
+			}
+			a := l.host(1)
+			k := a.keeper(four, false, nil)
+			armed.Store(1)
+			err := k.Hold(t.Context(), boottime()+3*time.Second)
+			if a.has(four) {
+				t.Errorf("the address is there, error %v", err)
+			}
+		})
+	}
 }
 
 // keep is a process that has an address on eth0 for two seconds from now, again and again.

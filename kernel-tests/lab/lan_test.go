@@ -25,6 +25,7 @@ import (
 type lan struct {
 	testing.TB
 	bridge string
+	clock  func() time.Duration // of keepers
 }
 
 // host is one of them. What it is asked over TCP it answers with its name.
@@ -43,7 +44,7 @@ func newLAN(t testing.TB) *lan {
 	if os.Geteuid() != 0 {
 		t.Skip("it makes network namespaces, which root alone may")
 	}
-	l := &lan{t, fmt.Sprint("pgherd", os.Getpid()%10000, "l", lans.Add(1))}
+	l := &lan{t, fmt.Sprint("pgherd", os.Getpid()%10000, "l", lans.Add(1)), boottime}
 	l.space(l.bridge)
 	l.run("ip", "-n", l.bridge, "link", "add", "lan", "type", "bridge")
 	l.run("ip", "-n", l.bridge, "link", "set", "lan", "up")
@@ -143,7 +144,7 @@ func (h *host) keeper(ip netip.Addr, enforced bool, rivals chan<- net.HardwareAd
 	h.lan.Helper()
 	a := address.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Interface: "eth0"}
 	h.inside(func() (err error) {
-		k, err = address.Open(a, address.Settings{Log: slog.New(slog.DiscardHandler), Clock: boottime, Enforced: enforced, Rival: func(mac net.HardwareAddr) {
+		k, err = address.Open(a, address.Settings{Log: slog.New(slog.DiscardHandler), Clock: h.lan.clock, Enforced: enforced, Rival: func(mac net.HardwareAddr) {
 			select {
 			case rivals <- mac:
 			default:

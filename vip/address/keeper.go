@@ -144,7 +144,7 @@ func (k *Keeper) run() {
 
 // pause is how long nothing is to be done by itself.
 func (k *Keeper) pause() time.Duration {
-	if k.course.since == 0 {
+	if k.course.since == 0 || k.trouble != "" {
 		return lookEvery
 	}
 	return min(max(k.course.next()-k.set.Clock(), 0), lookEvery)
@@ -180,10 +180,9 @@ func (k *Keeper) settle() error {
 	if err != nil {
 		return err
 	}
-	left := life(k.until-now, k.set.Enforced)
 	switch {
-	case left > 0:
-		return k.keep(now, left, entries == nil || k.course.since == 0 || !is.same(was))
+	case life(k.until-now, k.set.Enforced) > 0:
+		return k.keep(now, entries == nil || k.course.since == 0 || !is.same(was))
 	case entries != nil:
 		k.course = course{}
 		k.set.Log.Info("virtual address: removed", "address", k.address.String())
@@ -198,10 +197,18 @@ func (p port) same(as port) bool {
 	return p.index == as.index && p.running == as.running && p.mac.String() == as.mac.String()
 }
 
-// keep has the address live on, and tells neighbours when that is due.
-func (k *Keeper) keep(now, life time.Duration, anew bool) error {
-	if err := k.link.add(k.is, k.address, life); err != nil {
+// keep has the address live on, and tells neighbours when that is due. The process may have been stopped at any point, so
+// the clock is read before and after what gives the address a life.
+func (k *Keeper) keep(now time.Duration, anew bool) error {
+	left := life(k.until-k.set.Clock(), k.set.Enforced)
+	if left == 0 {
+		return k.late()
+	}
+	if err := k.link.add(k.is, k.address, left); err != nil {
 		return err
+	}
+	if ends := k.set.Clock() + left + removalDelay; !k.set.Enforced && ends > k.until {
+		return k.late()
 	}
 	if anew {
 		k.course = course{since: now}
@@ -212,4 +219,14 @@ func (k *Keeper) keep(now, life time.Duration, anew bool) error {
 	}
 	k.course = k.course.passed(now)
 	return k.socket.send(announcements(k.address.IP(), k.is.mac))
+}
+
+// late removes the address: it would outlive the time until which it may be held.
+func (k *Keeper) late() error {
+	k.course = course{}
+	entries, err := k.link.entries(k.is, k.address)
+	if err == nil {
+		err = k.link.remove(k.is, entries)
+	}
+	return errors.Join(fmt.Errorf("hold %s: the process was stopped for too long", k.address), err)
 }
