@@ -19,9 +19,10 @@ import (
 
 // Limits of connections that are not yet proved.
 const (
-	handshakeLimit = 2 * time.Second // for TLS and the greeting together
-	mostHandshakes = 32              // at once; one more is closed
-	mostWaiting    = 32              // proved connections of a purpose that nobody has accepted yet
+	handshakeLimit = 2 * time.Second        // for TLS and the greeting together
+	mostHandshakes = 32                     // at once; one more is closed
+	acceptAgain    = 100 * time.Millisecond // after an error
+	mostWaiting    = 32                     // proved connections of a purpose that nobody has accepted yet
 )
 
 // Purpose is what a connection is for. It is told in its greeting.
@@ -86,11 +87,16 @@ func (n *Network) serve() {
 	slots := make(chan struct{}, mostHandshakes)
 	for {
 		conn, err := n.listener.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				n.set.Log.Error("peers are not accepted any more", "error", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // for instance, the process has too many files open
+			n.set.Log.Error("a peer cannot be accepted", "error", err)
+			select {
+			case <-time.After(acceptAgain):
+			case <-n.ended:
+			}
+			continue
 		}
 		select {
 		case slots <- struct{}{}:
