@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -107,8 +108,10 @@ func (a *applied) reached(index uint64) {
 	a.more = make(chan struct{})
 }
 
-// await returns once a command is applied here.
+// await returns once a command is applied here, by itself or as a part of a snapshot.
 func (a *applied) await(ctx context.Context, index uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, proposeLimit)
+	defer cancel()
 	for {
 		a.mu.Lock()
 		reached, more := a.index >= index, a.more
@@ -124,19 +127,39 @@ func (a *applied) await(ctx context.Context, index uint64) error {
 	}
 }
 
-func (a *applied) Snapshot() (raft.FSMSnapshot, error) { return snapshot(a.machine.Snapshot()), nil }
+// Snapshot is the state of the Machine, with how far it has come.
+func (a *applied) Snapshot() (raft.FSMSnapshot, error) {
+	a.mu.Lock()
+	index := a.index
+	a.mu.Unlock()
+	state := append(binary.BigEndian.AppendUint64(nil, index), a.machine.Snapshot()...)
+	if len(state) > longestState {
+		return nil, fmt.Errorf("make a snapshot: the state has %d bytes, and %d are allowed", len(state), longestState)
+	}
+	return snapshot(state), nil
+}
 
 func (a *applied) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	state, err := io.ReadAll(io.LimitReader(r, longestState))
+	state, err := io.ReadAll(io.LimitReader(r, longestState+checksumBytes))
 	if err != nil {
 		return err
 	}
 	if state, err = unseal(state); err != nil {
 		return fmt.Errorf("read a snapshot: %w", err)
 	}
-	return a.machine.Restore(state)
+	if len(state) < indexBytes {
+		return fmt.Errorf("read a snapshot: it has %d bytes only", len(state))
+	}
+	if err := a.machine.Restore(state[indexBytes:]); err != nil {
+		return err
+	}
+	a.reached(binary.BigEndian.Uint64(state))
+	return nil
 }
+
+// Sizes of what stands before the state in a snapshot.
+const indexBytes, checksumBytes = 8, 4
 
 // snapshot is the state of a Machine at one moment.
 type snapshot []byte

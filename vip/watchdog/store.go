@@ -25,7 +25,7 @@ type store struct{ *boltdb.BoltStore }
 const lockLimit = time.Second
 
 // ErrDamaged says that the log cannot be relied on. A member must not vote with it: it might forget what it has promised.
-var ErrDamaged = errors.New("the log is damaged. While a majority of the other members is up: remove the folder and start again, " +
+var ErrDamaged = errors.New("the log is damaged. While all other members are up and know the leader: remove the folder and start again, " +
 	"and this member gets everything from them")
 
 func openStore(directory string) (*store, error) {
@@ -133,8 +133,15 @@ func (s *store) GetLog(index uint64, l *raft.Log) error {
 // StoreLog writes an entry.
 func (s *store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
 
-// StoreLogs writes entries.
+// IsMonotonic has raft drop all that is older than a snapshot that it gets from the leader, so that no entry is missing
+// between two others: check takes that for damage.
+func (s *store) IsMonotonic() bool { return true }
+
+// StoreLogs writes entries. Older ones that they do not go on from were before a snapshot.
 func (s *store) StoreLogs(all []*raft.Log) error {
+	if err := s.dropGap(all); err != nil {
+		return err
+	}
 	marked := make([]*raft.Log, len(all))
 	for i, l := range all {
 		m := *l
@@ -142,6 +149,18 @@ func (s *store) StoreLogs(all []*raft.Log) error {
 		marked[i] = &m
 	}
 	return s.BoltStore.StoreLogs(marked)
+}
+
+func (s *store) dropGap(all []*raft.Log) error {
+	last, err := s.LastIndex()
+	if err != nil || last == 0 || len(all) == 0 || all[0].Index <= last+1 {
+		return err
+	}
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	return s.DeleteRange(first, last)
 }
 
 func sum(l *raft.Log) []byte {
@@ -185,8 +204,8 @@ func seal(data []byte) []byte {
 }
 
 func unseal(data []byte) ([]byte, error) {
-	if len(data) < 4 || binary.BigEndian.Uint32(data) != crc32.Checksum(data[4:], castagnoli) {
+	if len(data) < checksumBytes || binary.BigEndian.Uint32(data) != crc32.Checksum(data[checksumBytes:], castagnoli) {
 		return nil, errChecksum
 	}
-	return data[4:], nil
+	return data[checksumBytes:], nil
 }

@@ -60,7 +60,6 @@ func TestSnapshot(t *testing.T) {
 	c.proposes(c.leader(), "one")
 	c.agree("one")
 	c.stop(away.name)
-	c.must(os.RemoveAll(away.set.Directory))
 	var want []string
 	for i := range keptAfterSnapshot + 50 {
 		want = append(want, fmt.Sprint("command ", i))
@@ -72,6 +71,11 @@ func TestSnapshot(t *testing.T) {
 	c.must(leader.raft.Snapshot().Error())
 	c.start(away.name, away.set.Directory)
 	c.agree(append([]string{"one"}, want...)...)
+	c.proposes(c.leader(), "behind the snapshot")
+	c.agree(append([]string{"one"}, append(want, "behind the snapshot")...)...)
+	c.stop(away.name) // its log begins anew behind the snapshot, and is not damaged
+	c.start(away.name, away.set.Directory)
+	c.agree(append([]string{"one"}, append(want, "behind the snapshot")...)...)
 }
 
 // TestNoMajority checks that nothing is decided by one of three, and that nobody leads then.
