@@ -89,6 +89,9 @@ func (o *Sentry) inherit() error {
 		return nil
 	}
 	defer old.Close()
+	if old.KeySize() != o.objects.Leases.KeySize() || old.ValueSize() != o.objects.Leases.ValueSize() {
+		return nil
+	}
 	var address sentryAddress
 	var is sentryLease
 	all := old.Iterate()
@@ -97,6 +100,9 @@ func (o *Sentry) inherit() error {
 		if err := o.objects.Leases.Put(address, is); err != nil {
 			return fmt.Errorf("take over a lease: %w", err)
 		}
+	}
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read the leases of a former process: %w", err)
 	}
 	return nil
 }

@@ -173,9 +173,17 @@ func (o *Sentry) read(tell func(Rival)) {
 			return
 		default:
 			if rival, ok := readRival(r.RawSample); ok {
+				o.mark(rival.Address)
 				tell(rival)
 			}
 		}
+	}
+}
+
+// mark ends the lease as the kernel has done: a renewal at the same moment may have overwritten that.
+func (o *Sentry) mark(address netip.Addr) {
+	if _, err := o.lease(address); err == nil {
+		_ = o.put(address, 0)
 	}
 }
 
