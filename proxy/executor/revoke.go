@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"strings"
+	"time"
 
 	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
@@ -44,11 +45,26 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 		}
 	}
 	if received[0] != "t" { // one that is about to be started does not show
-		if err := pause(ctx, settle); err != nil {
+		return quiet(ctx, c)
+	}
+	return until(ctx, c, "SELECT "+nobodyReceives)
+}
+
+// quiet waits until nobody was seen to receive for as long as settle.
+func quiet(ctx context.Context, c *nodesql.Conn) error {
+	for since := time.Now(); time.Since(since) < settle; {
+		row, err := c.Row(ctx, "SELECT "+nobodyReceives)
+		if err != nil {
+			return err
+		}
+		if row[0] != "t" {
+			since = time.Now()
+		}
+		if err := pause(ctx, poll); err != nil {
 			return err
 		}
 	}
-	return until(ctx, c, "SELECT "+nobodyReceives)
+	return nil
 }
 
 // nobodyReceives is true once there is no process that receives, or is about to connect. The latter is in pg_stat_activity
