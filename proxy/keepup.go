@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgherd/proxy/auth"
 	"pgherd/proxy/config"
 	"pgherd/proxy/executor"
 	"pgherd/proxy/failover"
@@ -195,8 +196,18 @@ func (p *Proxy) drained(ctx context.Context, node int) error {
 	}
 }
 
+// password is what is configured for a user of pgherd's own, or else what pool_passwd has for it in plain.
+func (p *Proxy) password(user string, configured config.Secret) string {
+	if configured != "" {
+		return string(configured)
+	}
+	known, _ := p.connect.Secret(user)
+	secret, _ := known.(auth.Secret)
+	return secret.Plain()
+}
+
 func (p *Proxy) accessOf(c *config.Config) nodesql.Access {
-	return nodesql.Access{User: c.Streaming.User, Password: string(c.Streaming.Password), Database: c.Streaming.Database,
+	return nodesql.Access{User: c.Streaming.User, Password: p.password(c.Streaming.User, c.Streaming.Password), Database: c.Streaming.Database,
 		SSLMode: c.ServerTLS.Mode, Control: func(n *nodes.Node, network, address string, raw syscall.RawConn) error {
 			return p.network.dialing(c, n.Index, n.Host, n.Port)(network, address, raw)
 		}}

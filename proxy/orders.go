@@ -110,7 +110,7 @@ func (a recoveryActs) as() *executor.Executor {
 func (p *Proxy) recoveryAccess(c *config.Config) nodesql.Access {
 	access := p.accessOf(c)
 	if c.Recovery.User != "" {
-		access.User, access.Password = c.Recovery.User, string(c.Recovery.Password)
+		access.User, access.Password = c.Recovery.User, p.password(c.Recovery.User, c.Recovery.Password)
 	}
 	access.Database = c.Recovery.Database
 	return access

@@ -213,7 +213,7 @@ func (p *Proxy) checkAccess(c *config.Config, node int, decides bool) (a nodesql
 			continue
 		}
 		if h.User != a.User || h.Password != "" {
-			a.Password = string(h.Password)
+			a.Password = p.password(h.User, h.Password)
 		}
 		a.User, a.Database = h.User, h.Database
 		return a, healthCheckUser

@@ -140,3 +140,12 @@ func TestLeastRights(t *testing.T) {
 	w.shows(name(3-now), "up")
 	writing.end(now)
 }
+
+// TestOwnPasswordsInPoolPasswd checks that pgherd's own users have their passwords from pool_passwd where none is configured.
+func TestOwnPasswordsInPoolPasswd(t *testing.T) {
+	t.Parallel()
+	w := scene{config: []string{"sr_check_password = ''", "health_check_period = 1", "health_check_user = 'postgres'", "health_check_password = ''"}}.start(t)
+	w.allUp()
+	w.must(w.herd.Slay(0))
+	w.promoted(0)
+}

@@ -81,6 +81,9 @@ func (s Secret) kind() secretKind {
 	return s.held().kind
 }
 
+// Plain is the password itself; "" where only a hash of it is known, or nothing.
+func (s Secret) Plain() string { return s.password() }
+
 // password is the plain password, or "".
 func (s Secret) password() string {
 	if s.kind() != plain {

@@ -26,7 +26,7 @@ var streamingParams = inGroup("streaming_replication", []Param{
 		Doc:  "User as whom the nodes are asked.",
 		Into: func(c *Config) any { return &c.Streaming.User }},
 	{Name: "sr_check_password", Secret: true,
-		Doc:  "That user's password; empty to take it from pool_passwd.",
+		Doc:  "That user's password; empty to take it from pool_passwd, which has to have it as TEXT or AES.",
 		Into: func(c *Config) any { return &c.Streaming.Password }},
 	{Name: "sr_check_database", Default: "postgres",
 		Doc:  "Database in which to ask.",
