@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -21,6 +22,7 @@ import (
 const (
 	handshakeLimit = 2 * time.Second        // for TLS and the greeting together
 	mostHandshakes = 32                     // at once; one more is closed
+	mostOfOne      = 8                      // of these from one IP address, so that nobody takes the places of others
 	acceptAgain    = 100 * time.Millisecond // after an error
 	mostWaiting    = 32                     // proved connections of a purpose that nobody has accepted yet
 )
@@ -45,6 +47,35 @@ type Network struct {
 	ended    chan struct{}
 	end      sync.Once
 	pending  sync.WaitGroup
+	unproved unproved
+}
+
+// unproved counts the connections that are not proved yet.
+type unproved struct {
+	lock sync.Mutex
+	all  int
+	from map[netip.Addr]int
+}
+
+// enter is false if there are too many already.
+func (u *unproved) enter(from netip.Addr) bool {
+	u.lock.Lock()
+	defer u.lock.Unlock()
+	if u.all >= mostHandshakes || u.from[from] >= mostOfOne {
+		return false
+	}
+	u.all++
+	u.from[from]++
+	return true
+}
+
+func (u *unproved) leave(from netip.Addr) {
+	u.lock.Lock()
+	defer u.lock.Unlock()
+	u.all--
+	if u.from[from]--; u.from[from] == 0 {
+		delete(u.from, from)
+	}
 }
 
 // Listen accepts connections of other members at an address, until Close.
@@ -53,7 +84,7 @@ func Listen(address string, s Settings) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for peers: %w", err)
 	}
-	n := &Network{set: s, listener: l, accepted: map[Purpose]chan net.Conn{}, ended: make(chan struct{})}
+	n := &Network{set: s, listener: l, accepted: map[Purpose]chan net.Conn{}, ended: make(chan struct{}), unproved: unproved{from: map[netip.Addr]int{}}}
 	n.set.Members = maps.Clone(s.Members)
 	for _, p := range s.Purposes {
 		n.accepted[p] = make(chan net.Conn, mostWaiting)
@@ -84,7 +115,6 @@ func (n *Network) Close() error {
 
 func (n *Network) serve() {
 	defer n.pending.Done()
-	slots := make(chan struct{}, mostHandshakes)
 	for {
 		conn, err := n.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -98,16 +128,15 @@ func (n *Network) serve() {
 			}
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
+		from, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+		if !n.unproved.enter(from.Addr()) {
 			_ = conn.Close()
 			continue
 		}
 		n.pending.Add(1)
 		go func() {
 			defer n.pending.Done()
-			defer func() { <-slots }()
+			defer n.unproved.leave(from.Addr())
 			n.admit(conn)
 		}()
 	}

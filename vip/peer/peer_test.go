@@ -141,8 +141,9 @@ func TestStrangersAreNotRead(t *testing.T) {
 	secret := byKey(t, "correct horse")
 	from, to := pair(t, settings(t, "a", secret, nil), settings(t, "b", secret, nil))
 	var silent []net.Conn
-	for range 20 { // who says nothing
-		c, err := net.Dial("tcp", to.Addr().String())
+	elsewhere := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for range 40 { // who says nothing, more than there is room for
+		c, err := elsewhere.Dial("tcp", to.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,9 +155,7 @@ func TestStrangersAreNotRead(t *testing.T) {
 	} else {
 		defer c.Close()
 	}
-	if _, err := io.WriteString(silent[0], `{"protocol":1,"cluster":"c","member":"a"}`); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = io.WriteString(silent[0], `{"protocol":1,"cluster":"c","member":"a"}`)
 	for _, c := range silent {
 		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		answer, err := io.ReadAll(c) // to its end, which b makes
