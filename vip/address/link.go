@@ -135,8 +135,6 @@ func family(ip netip.Addr) int {
 	return netlink.FAMILY_V6
 }
 
-func isDown(err error) bool { return errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) }
-
 // Interfaces are this host's, for Place.
 func Interfaces() (all []Interface, err error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)

@@ -2,10 +2,12 @@ package address
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,12 +78,16 @@ func (s *socket) hear(ip netip.Addr, tell func(net.HardwareAddr)) {
 			if mac := claimant(frame[:n], ip); mac != nil {
 				tell(append(net.HardwareAddr(nil), mac...))
 			}
-		case isDown(err): // the interface is down or gone; the Keeper binds to the next one
-		default:
+		case errors.Is(err, os.ErrClosed):
 			return
+		default: // the interface is down or gone, for instance; the Keeper binds to the next one
+			time.Sleep(hearAgain)
 		}
 	}
 }
+
+// hearAgain is how long nothing is heard after an error.
+const hearAgain = 100 * time.Millisecond
 
 // filter has the kernel drop all but claims of the address, so that a busy interface wakes nobody.
 func filter(ip netip.Addr) []unix.SockFilter {
