@@ -87,7 +87,7 @@ func (r *ldapRule) search(conn *ldap.Conn, user string) (dn string, err error) {
 	if r.bindDN == "" {
 		err = conn.UnauthenticatedBind("")
 	} else {
-		err = conn.Bind(r.bindDN, r.bindPassword.password())
+		err = conn.Bind(r.bindDN, r.bindPassword.Plain())
 	}
 	if err != nil {
 		return "", fmt.Errorf("bind to LDAP as ldapbinddn: %w", err)

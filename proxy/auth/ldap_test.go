@@ -212,7 +212,7 @@ func TestLDAP(t *testing.T) {
 	} {
 		grant, err := c.server.logIn(t, c.options, c.user, c.password)
 		switch {
-		case c.want == "" && (err != nil || grant.Proof != Here || grant.Secret.password() != c.password):
+		case c.want == "" && (err != nil || grant.Proof != Here || grant.Secret.Plain() != c.password):
 			t.Errorf("%s as %s with %q: got error %v", c.options, c.user, c.password, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s as %s with %q: got error %v, want %s", c.options, c.user, c.password, err, c.want)

@@ -148,7 +148,7 @@ func (l *login) answerPassword(v *wire.AuthenticationView) error {
 	case l.access.Secret.kind() != plain && l.access.Secret.kind() != md5Hash:
 		return l.cannot("md5")
 	case inClear:
-		return l.send(wire.AppendPassword(nil, l.access.Secret.password()))
+		return l.send(wire.AppendPassword(nil, l.access.Secret.Plain()))
 	}
 	return l.send(wire.AppendPassword(nil, answerMD5(l.access.Secret, v.Salt)))
 }

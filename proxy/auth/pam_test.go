@@ -74,7 +74,7 @@ func TestPAM(t *testing.T) {
 		if c.user == "plain" {
 			want = "pencil" // the password in pool_passwd is for servers
 		}
-		if err == nil && (grant.Proof != Here || grant.Secret.password() != want) {
+		if err == nil && (grant.Proof != Here || grant.Secret.Plain() != want) {
 			t.Errorf("%s as %s: got proof %d", c.options, c.user, grant.Proof)
 		}
 	}

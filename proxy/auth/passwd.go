@@ -152,7 +152,7 @@ func isMD5(text string) bool {
 }
 
 func notEmpty(s Secret) (Secret, error) {
-	if s.password() == "" {
+	if s.Plain() == "" {
 		return Secret{}, errors.New("the password is empty")
 	}
 	return s, nil

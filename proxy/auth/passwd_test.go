@@ -35,8 +35,8 @@ func TestParsePasswd(t *testing.T) {
 		"hash": {md5Hash, ""}, "notahash": {plain, "md5" + strings.Repeat("xy", 16)}, "verifier": {verified, ""},
 		"col:on": {plain, `pa:ss\word`}, "nobody": {empty, ""}, "": {empty, ""},
 	} {
-		if s := p.Find(user); s.kind() != want.kind || s.password() != want.password {
-			t.Errorf("user %s: got a secret of kind %d, password %q", user, s.kind(), s.password())
+		if s := p.Find(user); s.kind() != want.kind || s.Plain() != want.password {
+			t.Errorf("user %s: got a secret of kind %d, password %q", user, s.kind(), s.Plain())
 		}
 	}
 	if p.Len() != 7 {

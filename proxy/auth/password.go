@@ -43,7 +43,7 @@ func (a *attempt) matches(password string) (bool, error) {
 	v := mockVerifier(a.peer.User)
 	switch a.stored.kind() {
 	case plain:
-		if equal(keyed("compare", prepare(password)), keyed("compare", prepare(a.stored.password()))) {
+		if equal(keyed("compare", prepare(password)), keyed("compare", prepare(a.stored.Plain()))) {
 			return true, nil
 		}
 	case md5Hash:

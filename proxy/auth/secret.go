@@ -82,10 +82,7 @@ func (s Secret) kind() secretKind {
 }
 
 // Plain is the password itself; "" where only a hash of it is known, or nothing.
-func (s Secret) Plain() string { return s.password() }
-
-// password is the plain password, or "".
-func (s Secret) password() string {
+func (s Secret) Plain() string {
 	if s.kind() != plain {
 		return ""
 	}

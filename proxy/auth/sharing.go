@@ -44,7 +44,7 @@ func (g Grant) Sharing(user string) string {
 	case Here:
 		return ""
 	case Server:
-		return "password " + hex.EncodeToString(keyed("sharing", user, g.Secret.password()))
+		return "password " + hex.EncodeToString(keyed("sharing", user, g.Secret.Plain()))
 	default:
 		return "no proof"
 	}
