@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,7 +71,7 @@ func greet(ctx context.Context, conn *tls.Conn, mine Greeting) (_ *tls.Conn, the
 	if err != nil || len(text) > longestGreeting {
 		return nil, theirs, fmt.Errorf("greet: %d bytes are too many: %w", len(text), err)
 	}
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(text))), text...)); err != nil {
+	if err := WriteFrame(conn, text); err != nil {
 		return nil, theirs, fmt.Errorf("greet: %w", err)
 	}
 	if theirs, err = readGreeting(conn); err != nil {
@@ -85,16 +84,8 @@ func greet(ctx context.Context, conn *tls.Conn, mine Greeting) (_ *tls.Conn, the
 }
 
 func readGreeting(r io.Reader) (g Greeting, err error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return g, err
-	}
-	n := binary.BigEndian.Uint16(head[:])
-	if n > longestGreeting {
-		return g, fmt.Errorf("it has %d bytes, and %d are allowed", n, longestGreeting)
-	}
-	text := make([]byte, n)
-	if _, err := io.ReadFull(r, text); err != nil {
+	text, err := ReadFrame(r, longestGreeting)
+	if err != nil {
 		return g, err
 	}
 	return g, json.Unmarshal(text, &g)

@@ -2,13 +2,13 @@ package watchdog
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
+
+	"pgherd/vip/peer"
 )
 
 // proposeLimit is how long a leader works on the proposal of another member.
@@ -96,10 +96,10 @@ func (w *Watchdog) forward(ctx context.Context, leader string, command []byte) (
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(2 * proposeLimit))
-	if err := writeFrame(conn, command); err != nil {
+	if err := peer.WriteFrame(conn, command); err != nil {
 		return o, err
 	}
-	answer, err := readFrame(conn, LongestCommand)
+	answer, err := peer.ReadFrame(conn, LongestCommand)
 	if err != nil {
 		return o, err
 	}
@@ -110,7 +110,7 @@ func (w *Watchdog) forward(ctx context.Context, leader string, command []byte) (
 func (w *Watchdog) serveProposals() {
 	w.serve(proposals, func(_ string, conn net.Conn) error {
 		_ = conn.SetDeadline(time.Now().Add(2 * proposeLimit))
-		command, err := readFrame(conn, LongestCommand)
+		command, err := peer.ReadFrame(conn, LongestCommand)
 		if err != nil {
 			return err
 		}
@@ -118,25 +118,6 @@ func (w *Watchdog) serveProposals() {
 		if err != nil {
 			return err
 		}
-		return writeFrame(conn, answer)
+		return peer.WriteFrame(conn, answer)
 	})
-}
-
-func writeFrame(to io.Writer, data []byte) error {
-	_, err := to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...))
-	return err
-}
-
-func readFrame(from io.Reader, longest uint32) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(from, head[:]); err != nil {
-		return nil, err
-	}
-	n := binary.BigEndian.Uint32(head[:])
-	if n > longest {
-		return nil, fmt.Errorf("a frame has %d bytes, and %d are allowed", n, longest)
-	}
-	data := make([]byte, n)
-	_, err := io.ReadFull(from, data)
-	return data, err
 }

@@ -79,14 +79,14 @@ func (w *Watchdog) tell() {
 
 func (w *Watchdog) send(conn net.Conn, told []byte) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(tellLimit))
-	return writeFrame(conn, told)
+	return peer.WriteFrame(conn, told)
 }
 
 // serveSights takes what other members tell, one after the other.
 func (w *Watchdog) serveSights() {
 	w.serve(sights, func(member string, conn net.Conn) error {
 		for {
-			told, err := readFrame(conn, longestSight)
+			told, err := peer.ReadFrame(conn, longestSight)
 			if err != nil {
 				return err
 			}
