@@ -20,7 +20,7 @@ const (
 	promoteLimit = 60 * time.Second      // for a promotion: what was received is replayed first
 	followLimit  = 30 * time.Second      // for a standby to receive from another primary
 	poll         = 5 * time.Millisecond  // between two looks whether an act has taken effect
-	settle       = 50 * time.Millisecond // after which a standby that received from nobody is looked at once more
+	settle       = 50 * time.Millisecond // for which a standby that received from nobody is watched
 )
 
 // Executor carries out acts. Its methods block, and may be called on many goroutines.
@@ -45,13 +45,18 @@ func (e *Executor) on(ctx context.Context, n *nodes.Node, what string, limit tim
 }
 
 // until asks again and again, until the answer of one row is "t".
-func until(ctx context.Context, c *nodesql.Conn, sql string) error {
-	for {
+func until(ctx context.Context, c *nodesql.Conn, sql string) error { return untilFor(ctx, c, 0, sql) }
+
+// untilFor asks until the answer has been "t" for so long.
+func untilFor(ctx context.Context, c *nodesql.Conn, least time.Duration, sql string) error {
+	for since := time.Now(); ; {
 		row, err := c.Row(ctx, sql)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if row[0] == "t" {
+		case row[0] != "t":
+			since = time.Now()
+		case time.Since(since) >= least:
 			return nil
 		}
 		if err := pause(ctx, poll); err != nil {

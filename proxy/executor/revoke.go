@@ -34,7 +34,7 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 	if err != nil {
 		return err
 	}
-	received, err := c.Row(ctx, "SELECT NOT "+nobodyReceives)
+	quiet, err := c.Row(ctx, "SELECT "+nobodyReceives)
 	if err != nil {
 		return err
 	}
@@ -44,27 +44,11 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 			return err
 		}
 	}
-	if received[0] != "t" { // one that is about to be started does not show
-		return quiet(ctx, c)
+	least := time.Duration(0)
+	if quiet[0] == "t" { // one that is about to be started does not show
+		least = settle
 	}
-	return until(ctx, c, "SELECT "+nobodyReceives)
-}
-
-// quiet waits until nobody was seen to receive for as long as settle.
-func quiet(ctx context.Context, c *nodesql.Conn) error {
-	for since := time.Now(); time.Since(since) < settle; {
-		row, err := c.Row(ctx, "SELECT "+nobodyReceives)
-		if err != nil {
-			return err
-		}
-		if row[0] != "t" {
-			since = time.Now()
-		}
-		if err := pause(ctx, poll); err != nil {
-			return err
-		}
-	}
-	return nil
+	return untilFor(ctx, c, least, "SELECT "+nobodyReceives)
 }
 
 // nobodyReceives is true once there is no process that receives, or is about to connect. The latter is in pg_stat_activity
