@@ -73,6 +73,8 @@ type List struct {
 	// unsynced says that a sequence of the extended protocol is not finished. A transaction may be
 	// open then, whatever status the server has reported last.
 	unsynced bool
+	// asked says that a request of the client's is in that sequence.
+	asked bool
 	// begun says that a part of the reply to the oldest request has come.
 	begun bool
 	// Uncertain says that it cannot be known how many replies are still to come, because of an
@@ -144,6 +146,19 @@ func (e *List) Doubtful() bool { return e.open+e.closed > 0 }
 // makes the server skip the next request.
 func (e *List) InExtended() bool { return e.unsynced }
 
+// ClientInExtended says that a request of the client's is in a sequence that is not finished. Before
+// that, pgherd may have begun the sequence, to prepare the server for such a request.
+func (e *List) ClientInExtended() bool { return e.asked }
+
+// inSequence notes what a request means to the sequence of the extended protocol.
+func (e *List) inSequence(o *owed) {
+	if o.whose.ours() {
+		return
+	}
+	e.unsynced = !wire.ReadyForQuery.Settles(o.request)
+	e.asked = e.unsynced && (e.asked || o.whose == Forward || o.whose == Substitute)
+}
+
 // push puts a request, or an answer of pgherd's own, at the end of the list.
 func (e *List) push(o owed) {
 	if o.undo != nil {
@@ -152,9 +167,7 @@ func (e *List) push(o owed) {
 	if wire.ReadyForQuery.Settles(o.request) {
 		e.open, e.closed = 0, e.closed+e.open
 	}
-	if !o.whose.ours() {
-		e.unsynced = !wire.ReadyForQuery.Settles(o.request)
-	}
+	e.inSequence(&o)
 	e.list.Push(o)
 }
 
@@ -380,9 +393,7 @@ func (e *List) beginCopy() {
 	e.copying = true
 	e.dropCopied()
 	for i := range e.list.Len() {
-		if o := e.list.At(i); !o.whose.ours() {
-			e.unsynced = !wire.ReadyForQuery.Settles(o.request)
-		}
+		e.inSequence(e.list.At(i))
 	}
 }
 

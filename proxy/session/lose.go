@@ -107,7 +107,7 @@ func (s *Session) weigh() (l loss, p present) {
 		l.block = openBlock
 	}
 	p = present{untold: !s.expect.Begun(), erred: s.erred, copying: s.expect.Copying(), skipping: s.expect.Skipping,
-		implicit: s.expect.InExtended() && l.block == noBlock}
+		implicit: s.expect.ClientInExtended() && l.block == noBlock}
 	if p.erred && l.block == openBlock {
 		l.block = failedBlock
 	}

@@ -224,6 +224,19 @@ func TestLostTwice(t *testing.T) {
 	w.run()
 }
 
+// TestLostWhilePreparing checks that a server that is lost while pgherd prepares the client's statement on it takes nothing of the
+// client's with it: the client gets its answer from another server.
+func TestLostWhilePreparing(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.describes(s[0])
+	w.then(w.sends(bindOf("a"), syncs))
+	w.then(s[1].words(t, "Parse pgherd_1 "+promisedSQL, "Describe", "Flush"), s[1].hangs(io.EOF))
+	w.then(s[2].words(t, "Parse pgherd_1 "+promisedSQL, "Describe", "Flush"), s[2].says(wire.AppendParseComplete(nil), shaped(int4, int4)))
+	w.then(s[2].words(t, "Bind pgherd_1", "Execute", "Sync"), s[2].says(wire.AppendBindComplete(nil), done("SELECT 1")))
+	w.then(w.told(2, "BindComplete", "CommandComplete SELECT 1", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
 // TestPinnedSessionEnds checks that a session ends with a pinned server, and that the error says why.
 func TestPinnedSessionEnds(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
