@@ -47,7 +47,7 @@ func (h *Herd) enter(p Phase, epoch uint64, primary, candidate int) {
 	h.Promoted = p == Steady && h.Phase == Promoting || h.Promoted && epoch == h.Epoch
 	h.Phase, h.Epoch, h.Primary, h.Candidate = p, epoch, primary, candidate
 	if p == Steady {
-		h.Former, h.Absent, h.Proven, h.Tried = None, nil, 0, nil
+		h.Former, h.HandedOver, h.Absent, h.Proven, h.Tried = None, false, nil, 0, nil
 	}
 }
 
@@ -88,7 +88,7 @@ func fail(h *Herd, c *Command) {
 		wanted = h.Candidate
 	}
 	if h.Phase == Steady || h.Phase == Draining {
-		h.Former, h.Absent = h.Primary, nil
+		h.Former, h.HandedOver, h.Absent = h.Primary, c.HandedOver, nil
 		for _, n := range h.Nodes {
 			if n.Index != h.Primary && n.Status != Up && n.Status != Recovering {
 				h.Absent = append(h.Absent, n.Index)

@@ -109,3 +109,23 @@ func TestPositionInWords(t *testing.T) {
 		t.Errorf("the position is written as %s", got)
 	}
 }
+
+// TestSuffices tells whether one standby alone can acknowledge all commits, so that the others may receive from it.
+func TestSuffices(t *testing.T) {
+	for name, c := range map[string]struct {
+		sync, before SyncSet
+		want         bool
+	}{
+		"asynchronous":                           {want: true},
+		"one of two, and it is one of them":      {sync: SyncSet{K: 1, Nodes: []int{1, 2}}, want: true},
+		"FIRST 1, and it is the second":          {sync: SyncSet{First: true, K: 1, Nodes: []int{2, 1}}, want: true},
+		"one of two, and it is none of them":     {sync: SyncSet{K: 1, Nodes: []int{2, 3}}},
+		"two of two":                             {sync: SyncSet{K: 2, Nodes: []int{1, 2}}},
+		"one of two, and it was two a while ago": {sync: SyncSet{K: 1, Nodes: []int{1, 2}}, before: SyncSet{K: 2, Nodes: []int{1, 2}}},
+	} {
+		h := Herd{Sync: c.sync, Before: []SyncSet{c.before}}
+		if got := h.Suffices(1); got != c.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}

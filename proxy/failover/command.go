@@ -40,6 +40,7 @@ type Command struct {
 	Position     uint64   `json:"position,omitempty"`      // of MakeCandidate: Herd.Proven; of NoteSync: the primary's
 	NotStreaming bool     `json:"not_streaming,omitempty"` // of MarkDown
 	Standby      bool     `json:"standby,omitempty"`       // of FailNode: the candidate is a standby still, and stays what it is
+	HandedOver   bool     `json:"handed_over,omitempty"`   // of FailNode: the primary was stopped for a switchover, and starts as a standby
 	Sync         *SyncSet `json:"sync,omitempty"`          // of NoteSync, and of MakePrimary where it is known
 }
 
@@ -124,6 +125,8 @@ func refuseFail(h *Herd, c *Command) string {
 		return fmt.Sprintf("node %d is being promoted", h.Candidate)
 	case (h.Phase == Steady || h.Phase == Draining) && c.Node != h.Primary:
 		return "it is not the primary"
+	case c.HandedOver && h.Phase != Draining:
+		return "it was asked to hand over to nobody"
 	}
 	return ""
 }

@@ -257,7 +257,9 @@ func (d decision) draining() Step {
 		return d.propose(UndoDrain, None, "the switchover to node %d failed: %s", n, f)
 	}
 	if d.in.Progress.HandedOff {
-		return d.propose(FailNode, p, "switchover: node %d is stopped, and node %d has all of it", p, n)
+		c := d.command(FailNode, p, "switchover: node %d is stopped, and node %d has all of it", p, n)
+		c.HandedOver = true
+		return Step{Propose: c}
 	}
 	if dead, why := d.dead(p); dead {
 		return d.propose(FailNode, p, "node %d is down: %s", p, why)
@@ -390,7 +392,8 @@ func (d decision) fence() (acts []Act) {
 
 // revoke asks every standby that may answer and has not: also those that are no
 // candidates, for they may have acknowledged. One at which it failed is asked again, but
-// not awaited. Where commands alone change nodes they are asked only.
+// not awaited. Where commands alone change nodes they are asked only; likewise after a hand-over, because a primary that was
+// stopped as a standby acknowledges nothing, and standbys that receive from the candidate already are to go on with it.
 func (d decision) revoke() (acts []Act, awaited bool) {
 	for _, n := range d.s.Nodes {
 		_, answered := d.in.Progress.Answers[n.Index]
@@ -402,6 +405,10 @@ func (d decision) revoke() (acts []Act, awaited bool) {
 		awaited = awaited || d.failed(Revoke, n.Index) == "" && d.failed(AskPosition, n.Index) == ""
 		if d.s.Commands.Promote {
 			acts = append(acts, d.act(AskPosition, n.Index, "failover_command is told who has the most"))
+			continue
+		}
+		if d.h.HandedOver {
+			acts = append(acts, d.act(AskPosition, n.Index, "node %d is stopped, and starts as a standby", d.h.Former))
 			continue
 		}
 		if up, cascades := d.cascades(n.Index); cascades {

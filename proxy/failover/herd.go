@@ -83,6 +83,14 @@ type SyncSet struct {
 // size counts names that are no node of ours as well: they may have acknowledged.
 func (s SyncSet) size() int { return max(len(s.Names), len(s.Nodes)) }
 
+// Suffices says that every commit can be acknowledged, as synchronous_standby_names wants it, with no standby streaming from
+// the primary but this one.
+func (h *Herd) Suffices(standby int) bool {
+	return !slices.ContainsFunc(append(slices.Clone(h.Before), h.Sync), func(s SyncSet) bool {
+		return s.K > 1 || s.K == 1 && !slices.Contains(s.Nodes, standby)
+	})
+}
+
 func (s SyncSet) equal(o SyncSet) bool {
 	return s.First == o.First && s.K == o.K && slices.Equal(s.Names, o.Names) && slices.Equal(s.Nodes, o.Nodes)
 }
@@ -109,6 +117,8 @@ type Herd struct {
 	Sync      SyncSet   `json:"sync"`                      // as last seen
 	Before    []SyncSet `json:"sync_before,omitempty"`     // while it changes, these count as well
 	ChangedAt uint64    `json:"sync_changed_at,omitempty"` // the primary's position when it changed
+
+	HandedOver bool `json:"handed_over,omitempty"` // in this election: Former was stopped as a standby, and acknowledges nothing any more
 
 	Absent []int  `json:"absent,omitempty"` // out of use already when the primary failed
 	Proven uint64 `json:"proven,omitempty"` // in this election: who has this position has every acknowledged commit

@@ -17,7 +17,7 @@ var mutations = []mutation.Broken{
 	{Name: "half of an even number is a majority", Function: "Settings.needed", Old: "return n/2 + 1", New: "return (n + 1) / 2"},
 	{Name: "a sight from the future counts", Function: "Settings.fresh", Old: "age >= 0 &&", New: ""},
 	{Name: "a Fail stays in its epoch", Function: "fail", Old: "h.Epoch+1, None, wanted", New: "h.Epoch, None, wanted"},
-	{Name: "Absent is set again at the second failure", Function: "fail", Old: "h.Former, h.Absent = h.Primary, nil", New: "h.Former, h.Absent = h.Primary, []int{0, 1, 2, 3}"},
+	{Name: "Absent is set again at the second failure", Function: "fail", Old: "h.Former, h.HandedOver, h.Absent = h.Primary, c.HandedOver, nil", New: "h.Former, h.HandedOver, h.Absent = h.Primary, c.HandedOver, []int{0, 1, 2, 3}"},
 	{Name: "a found primary stays in its epoch", Function: "makePrimary", Old: "epoch++", New: "_ = epoch"},
 	{Name: "a switchover's target is forgotten", Function: "fail", Old: "wanted = h.Candidate", New: "_ = wanted"},
 	{Name: "another epoch's command is applied", Function: "Herd.allows", Old: "c.Epoch != h.Epoch", New: "c.Epoch > h.Epoch"},

@@ -394,7 +394,7 @@ func TestSwitchover(t *testing.T) {
 		want []string
 	}{
 		"it succeeds": {func(_ context.Context, w *world) error { w.die(0); return nil }, "",
-			[]string{"lasts drain 1 by me", "hand over 0 to 1", "lasts fail 0", "fence 0 epoch 2", "revoke 1", "revoke 2", "lasts candidate 1", "promote 1 after 3",
+			[]string{"lasts drain 1 by me", "hand over 0 to 1", "lasts fail 0", "fence 0 epoch 2", "ask 1", "ask 2", "lasts candidate 1", "promote 1 after 3",
 				"lasts primary 1 timeline 4 asynchronous", "follow 2 of 1"}},
 		"it fails": {breaks, "node 0 is the primary still: the switchover to node 1 failed: broken", []string{"lasts drain 1 by me", "hand over 0 to 1", "lasts undo"}},
 	} {
