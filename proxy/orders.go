@@ -12,6 +12,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
 	"pgherd/proxy/recovery"
+	"pgherd/proxy/switchover"
 	"pgherd/proxy/wire"
 )
 
@@ -33,24 +34,19 @@ func (p *Proxy) Promote(ctx context.Context, node int, by string) error {
 	return p.order(ctx, failover.Command{Kind: failover.MakeCandidate, Node: node, Reason: "an operator wants it promoted", By: by})
 }
 
-// switchLimit bounds a switchover, apart from the checkpoint before it.
-const switchLimit = 5 * time.Minute
-
 // Switchover makes a standby the primary.
 func (p *Proxy) Switchover(ctx context.Context, node int, by string) error {
-	if err := p.leftToOthers(p.config.Load(), switchoverTool); err != nil {
+	c := p.config.Load()
+	if err := p.leftToOthers(c, switchoverTool); err != nil {
 		return err
 	}
-	primary := p.workers.Nodes().Primary()
-	if p.supervisor == nil || primary == nil || p.workers.Nodes().Node(node) == nil {
+	view := p.workers.Nodes()
+	primary, heir := view.Primary(), view.Node(node)
+	if p.supervisor == nil || primary == nil || heir == nil || heir == primary {
 		return p.order(ctx, failover.Command{Kind: failover.DrainTo, Node: node, By: by, Reason: "an operator wants a switchover"})
 	}
-	if err := executor.New(p.accessOf(p.config.Load())).Checkpoint(ctx, primary); err != nil { // or everybody waits for it later
-		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, switchLimit)
-	defer cancel()
-	if err := p.supervisor.Switchover(ctx, node, by); err != nil {
+	s := switchover.Switchover{Log: p.log, Acts: executor.New(p.accessOf(c)), Supervisor: p.supervisor, LeaveAlone: c.Failover.Commands.FollowPrimary != ""}
+	if err := s.Run(ctx, view, primary, heir, by); err != nil {
 		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error()}
 	}
 	return nil

@@ -85,19 +85,19 @@ func (e *Executor) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 				return err
 			}
 		}
-		return receives(ctx, c, upstream)
+		return receives(ctx, c, upstream, fmt.Sprintf(" AND sender_host = %s AND sender_port = %d", nodesql.Literal(upstream.Host), upstream.Port))
 	})
 }
 
 // Followed is Follow for a standby that somebody else has follow the other node: it waits for that.
 func (e *Executor) Followed(ctx context.Context, n, upstream *nodes.Node) error {
 	return e.on(ctx, n, "wait for the primary to be followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
-		return receives(ctx, c, upstream)
+		return receives(ctx, c, upstream, "")
 	})
 }
 
-func receives(ctx context.Context, c *nodesql.Conn, upstream *nodes.Node) error {
-	err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')")
+func receives(ctx context.Context, c *nodesql.Conn, upstream *nodes.Node, and string) error {
+	err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"+and+")")
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
 	}
