@@ -20,6 +20,7 @@ const (
 	promoteLimit = 60 * time.Second      // for a promotion: what was received is replayed first
 	followLimit  = 30 * time.Second      // for a standby to receive from another primary
 	poll         = 5 * time.Millisecond  // between two looks whether an act has taken effect
+	wakeEvery    = time.Second           // for a standby that does not come to receive
 	settle       = 50 * time.Millisecond // for which a standby that received from nobody is watched
 )
 

@@ -3,11 +3,13 @@ package executor
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"pgherd/bench/herd"
+	"pgherd/bench/herd/herdtest"
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
 )
@@ -92,6 +94,31 @@ func TestRevoke(t *testing.T) {
 	}
 	if got := nodesql.ParseConninfo(r.sql(1, "SHOW primary_conninfo")).Get("application_name"); got != "node1" {
 		t.Errorf("the settings of the log-in were lost: application_name is %q", got)
+	}
+}
+
+// TestFollowWakes has a standby follow that has failed to connect, and would try again in an hour.
+func TestFollowWakes(t *testing.T) {
+	r := start(t, 1)
+	r.sql(1, "ALTER SYSTEM SET wal_retrieve_retry_interval = '1h'")
+	if err := r.does.Follow(r.ctx, &r.nodes[1], &r.nodes[0]); err != nil { // so that nothing is left to be changed
+		t.Fatal(err)
+	}
+	r.sql(1, "SELECT pg_reload_conf()")
+	if err := r.herd.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	herdtest.Eventually(t, "the standby has failed to connect", func() error {
+		if log, err := os.ReadFile(r.herd.Log(1)); err != nil || !strings.Contains(string(log), "could not connect to the primary server") {
+			return fmt.Errorf("its log does not say so (%v)", err)
+		}
+		return nil
+	})
+	if err := r.herd.Restart(r.ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.does.Follow(r.ctx, &r.nodes[1], &r.nodes[0]); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
@@ -96,12 +97,31 @@ func (e *Executor) Followed(ctx context.Context, n, upstream *nodes.Node) error 
 	})
 }
 
+// receives waits until a standby streams. One that has failed to connect tries again after wal_retrieve_retry_interval, 5 s by
+// default, unless a reload wakes it.
 func receives(ctx context.Context, c *nodesql.Conn, upstream *nodes.Node, and string) error {
-	err := until(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"+and+")")
+	err := wake(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"+and+")")
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
 	}
 	return err
+}
+
+// wake reloads a node's configuration now and then, until the answer of one row is "t".
+func wake(ctx context.Context, c *nodesql.Conn, sql string) error {
+	for woken := time.Now(); ; {
+		row, err := c.Row(ctx, sql)
+		if err != nil || row[0] == "t" {
+			return err
+		}
+		if time.Since(woken) >= wakeEvery {
+			_ = c.Do(ctx, "SELECT pg_reload_conf()") // without the right to it the standby takes its time
+			woken = time.Now()
+		}
+		if err := pause(ctx, poll); err != nil {
+			return err
+		}
+	}
 }
 
 // ensureSlot makes a physical replication slot, which keeps WAL for its standby.
