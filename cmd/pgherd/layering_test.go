@@ -68,8 +68,10 @@ var layers = map[string]layer{
 	"vip/peer":     {nil, "a connection is proved; what is said over it is not its business"},
 	"vip/watchdog": {[]string{"vip/peer"}, "election knows nothing of addresses or of the proxy"},
 	"vip/lease":    {nil, "who may hold an address until when is a function of messages and time; who sends them is not its business"},
+	"vip/lane":     {nil, "a message is proved; what it says is not its business"},
+	"vip/licence":  {nil, "until when a member may write is a function of messages and time; who sends them is not its business"},
 	"vip/address":  {nil, "an address is added or removed; who decides is not its business"},
-	"vip":          {[]string{"vip/watchdog", "vip/lease", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
+	"vip":          {[]string{"vip/watchdog", "vip/lane", "vip/lease", "vip/licence", "vip/address", "bpf/sentry"}, "vip never sees proxy: each declares the interface it needs, cmd joins them"},
 
 	"bench":            {[]string{"bench/herd", "bench/"}, "the bench drives programs from outside"},
 	"bench/":           {[]string{"bench/herd", "bench/"}, "workloads, peers and plots drive programs from outside"},
