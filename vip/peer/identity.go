@@ -2,6 +2,7 @@ package peer
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
@@ -21,14 +22,23 @@ const rounds = 600_000
 // shortestKey is how long a wd_authkey has to be, in bytes.
 const shortestKey = 8
 
-// ByKey makes TLS settings of wd_authkey. Everybody who knows it has the same pair of keys, and lets in only who has.
-func ByKey(authkey string) (*tls.Config, error) {
+// Identity is what members prove themselves by.
+type Identity struct {
+	TLS        *tls.Config
+	MessageKey []byte // for messages that do not go over TLS
+}
+
+// ByKey makes an identity of wd_authkey. Everybody who knows it has the same pair of keys, and lets in only who has.
+func ByKey(authkey string) (id Identity, err error) {
 	if len(authkey) < shortestKey {
-		return nil, fmt.Errorf("wd_authkey is too short: it has to have %d characters or more, and to be the same on all members", shortestKey)
+		return id, fmt.Errorf("wd_authkey is too short: it has to have %d characters or more, and to be the same on all members", shortestKey)
 	}
 	seed, err := pbkdf2.Key(sha256.New, authkey, []byte("pgherd watchdog"), rounds, ed25519.SeedSize)
 	if err != nil {
-		return nil, fmt.Errorf("derive keys of wd_authkey: %w", err)
+		return id, fmt.Errorf("derive keys of wd_authkey: %w", err)
+	}
+	if id.MessageKey, err = hkdf.Key(sha256.New, seed, nil, "messages", sha256.Size); err != nil {
+		return id, fmt.Errorf("derive keys of wd_authkey: %w", err)
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	public, _ := private.Public().(ed25519.PublicKey)
@@ -37,9 +47,9 @@ func ByKey(authkey string) (*tls.Config, error) {
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate of wd_authkey: %w", err)
+		return id, fmt.Errorf("make a certificate of wd_authkey: %w", err)
 	}
-	return &tls.Config{
+	id.TLS = &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		Certificates:       []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: private}},
 		ClientAuth:         tls.RequireAnyClientCert,
@@ -51,7 +61,8 @@ func ByKey(authkey string) (*tls.Config, error) {
 			return nil
 		},
 		SessionTicketsDisabled: true,
-	}, nil
+	}
+	return id, nil
 }
 
 // ByCertificates makes TLS settings of files in PEM. Whoever has a certificate of this authority is let in, whatever its

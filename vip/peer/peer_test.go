@@ -23,7 +23,7 @@ func byKey(t *testing.T, key string) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return c.TLS
 }
 
 // settings are of a member of cluster c with the members a and b, of which change makes another.

@@ -85,11 +85,11 @@ func (j *journal) seen(member string) string {
 // newCluster starts members a, b, c.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	secret, err := peer.ByKey("correct horse")
+	identity, err := peer.ByKey("correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t, secret, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}}
+	c := &cluster{t, identity.TLS, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}}
 	for _, name := range []string{"a", "b", "c"} { // an address is known once its member listens, and keeps it after a restart
 		n := c.listen(name)
 		c.addresses[name] = n.Addr().String()

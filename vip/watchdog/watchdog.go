@@ -131,6 +131,9 @@ func (w *Watchdog) Standing() Standing {
 	return Standing{Leader: string(leader), Leads: w.Leads(), Term: w.raft.CurrentTerm()}
 }
 
+// Term is raft's. It rises before this member votes for a leader of a later one.
+func (w *Watchdog) Term() uint64 { return w.raft.CurrentTerm() }
+
 // Lead has another member lead. It returns once that one was asked to; the election may still end otherwise.
 func (w *Watchdog) Lead(member string) error {
 	err := w.raft.LeadershipTransferToServer(raft.ServerID(member), raft.ServerAddress(member)).Error()

@@ -1,0 +1,133 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"pgherd/bpf/sentry"
+	"pgherd/vip/address"
+	"pgherd/vip/lease"
+)
+
+// grip is an address, and this member's part in it.
+type grip struct {
+	ip      netip.Addr
+	lease   *lease.Lease
+	hand    *hand
+	told    bool          // to hold it
+	shunned time.Duration // it is not asked for before: another host has it
+}
+
+// shunnedFor is for how long an address is left alone that another host has.
+const shunnedFor = 5 * time.Second
+
+// act is what a hand does.
+type act uint8
+
+const (
+	renew   act = iota // let the kernel answer until then
+	silence            // let it answer no more
+	remove             // take the address off the interface
+)
+
+// hand acts on the kernel for one address, in the order in which it is told.
+type hand struct {
+	log     *slog.Logger
+	ip      netip.Addr
+	keeper  *address.Keeper
+	sentry  *sentry.Sentry // nil: the kernel does not enforce leases
+	limit   time.Duration  // for one act
+	until   atomic.Int64   // of the latest renewal
+	orders  chan act
+	ended   chan struct{}
+	done    func(act)                  // tells that the kernel is silent, or the address removed
+	foreign func(mac net.HardwareAddr) // tells that another host has the address
+	holds   func(is bool)              // tells that the address came, or went
+	held    bool
+}
+
+// answer has the kernel answer until then. Of several that wait the latest counts.
+func (h *hand) answer(until time.Duration) {
+	h.until.Store(int64(until))
+	if len(h.orders) == 0 {
+		h.order(renew)
+	}
+}
+
+func (h *hand) order(a act) { h.orders <- a }
+
+func (h *hand) run() {
+	defer close(h.ended)
+	for a := range h.orders {
+		ctx, cancel := context.WithTimeout(context.Background(), h.limit)
+		if err := h.act(ctx, a); err != nil {
+			h.log.Error("virtual address: trouble", "address", h.ip.String(), "error", err)
+		}
+		cancel()
+	}
+}
+
+func (h *hand) act(ctx context.Context, a act) error {
+	switch a {
+	case renew:
+		return h.renew(ctx)
+	case silence:
+		if h.sentry == nil { // what does not enforce leases is silent only without the address
+			return h.finish(a, h.keeper.Release(ctx))
+		}
+		return h.finish(a, h.sentry.Drop(h.ip))
+	}
+	if h.held {
+		h.held = false
+		h.holds(false)
+	}
+	return h.finish(a, h.keeper.Release(ctx))
+}
+
+// finish tells that an act is done. One that has failed is not told: the promises of others end by time.
+func (h *hand) finish(a act, err error) error {
+	if err == nil {
+		h.done(a)
+	}
+	return err
+}
+
+// renew lets the kernel answer for longer. Before the address comes, the network is asked whether another host has it.
+func (h *hand) renew(ctx context.Context) error {
+	if !h.held {
+		mac, err := h.keeper.Conflict(ctx)
+		if err != nil {
+			return err
+		}
+		if mac != nil {
+			h.foreign(mac)
+			return nil
+		}
+		if h.sentry != nil {
+			if err := h.sentry.Drop(h.ip); err != nil { // a rival of before is forgotten
+				return err
+			}
+		}
+	}
+	until := time.Duration(h.until.Load())
+	if h.sentry != nil {
+		if err := h.sentry.SetLease(h.ip, until); errors.Is(err, sentry.ErrRival) {
+			return nil // the rival was told
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := h.keeper.Hold(ctx, until); err != nil {
+		return err
+	}
+	if !h.held {
+		h.held = true
+		h.holds(true)
+	}
+	return nil
+}

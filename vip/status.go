@@ -1,0 +1,80 @@
+package vip
+
+import (
+	"strconv"
+	"time"
+
+	"pgherd/vip/lease"
+)
+
+// Event is something that operators want to know.
+type Event struct {
+	Text string
+	Args []any // as of slog
+}
+
+// event tells the log and Changed.
+func (v *VIP) event(text string, args ...any) {
+	v.set.Log.Info(text, args...)
+	if v.set.Changed != nil {
+		v.set.Changed(Event{text, args})
+	}
+}
+
+// Status is what is shown of a member.
+type Status struct {
+	Self      int
+	Leader    int // licence.Nobody if none is known
+	Leads     bool
+	Term      uint64
+	Licence   time.Duration // how much of it is left; 0: there is none
+	Enforced  bool          // the kernel enforces leases
+	Why       string        // why it does not
+	Members   []MemberStatus
+	Addresses []AddressStatus
+}
+
+// MemberStatus is what is known of a member.
+type MemberStatus struct {
+	Member
+	Heard time.Duration // how long ago; negative: never
+}
+
+// AddressStatus is this member's part in an address.
+type AddressStatus struct {
+	Address  string
+	State    lease.State
+	Left     time.Duration // until when this member may answer
+	Promised int           // to whom it has promised the address; lease.Nobody: to nobody
+	For      time.Duration // how much of that is left
+}
+
+// Status is that of now.
+func (v *VIP) Status() (s Status) {
+	v.ask(func() {
+		now := v.set.Clock()
+		s = Status{Self: v.set.Self, Leader: v.leader(), Leads: v.standing.Leads, Term: v.standing.Term, Licence: max(v.licence.Until()-now, 0),
+			Enforced: v.sentries.why == nil && len(v.grips) > 0}
+		if v.sentries.why != nil {
+			s.Why = v.sentries.why.Error()
+		}
+		for _, m := range v.set.Members {
+			heard := time.Duration(-1)
+			if at, known := v.heard[m.Number]; known {
+				heard = now - at
+			}
+			if m.Number == v.set.Self {
+				heard = 0
+			}
+			s.Members = append(s.Members, MemberStatus{m, heard})
+		}
+		for i, g := range v.grips {
+			is := g.lease.Status(now)
+			s.Addresses = append(s.Addresses, AddressStatus{v.set.Addresses[i].String(), is.State, max(is.Until-now, 0), int(is.Promised), is.Left})
+		}
+	})
+	return s
+}
+
+// String is for people.
+func (m MemberStatus) String() string { return strconv.Itoa(m.Number) + " " + m.address() }
