@@ -155,8 +155,11 @@ func (v *VIP) leader() int {
 	return n
 }
 
-// part gives all addresses back, and returns once they are, or after a lease at most.
+// part has another member lead, gives all addresses back, and returns once they are, or after a lease at most.
 func (v *VIP) part() {
+	if err := v.watchdog.Resign(); err != nil { // the others then elect one after a while
+		v.set.Log.Warn("watchdog: nobody takes over at once", "error", err)
+	}
 	v.ask(func() {
 		for _, g := range v.grips {
 			g.shunned, g.told = forever, false

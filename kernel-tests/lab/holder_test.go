@@ -20,7 +20,7 @@ var (
 	keeps  = flag.String("keep", "", "have this address on eth0 for two seconds from now, again and again; tests start this")
 	holds  = flag.String("sentry.hold", "", "hold this address on eth0, and renew its lease again and again; tests start this")
 	folder = flag.String("sentry.folder", "", "where it pins")
-	lease  = flag.Duration("sentry.lease", time.Second, "how long each of its leases is; 0: none")
+	leased = flag.Duration("sentry.lease", time.Second, "how long each of its leases is; 0: none")
 )
 
 // renewals is how often a lease is renewed while it lasts.
@@ -32,12 +32,17 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	var end error
 	switch {
+	case *memberOf != 0:
+		end = member(*memberOf)
 	case *holds != "":
 		end = hold(netip.MustParseAddr(*holds))
 	case *keeps != "":
 		end = keep(netip.MustParseAddr(*keeps))
 	default:
 		os.Exit(m.Run())
+	}
+	if end == nil {
+		return
 	}
 	fmt.Fprintln(os.Stderr, end)
 	os.Exit(1)
@@ -47,13 +52,13 @@ func TestMain(m *testing.M) {
 func hold(ip netip.Addr) error {
 	s, err := sentry.Open(sentry.Settings{Interface: "eth0", Folder: *folder})
 	for said := false; err == nil; said = true {
-		if *lease > 0 {
-			err = s.SetLease(ip, boottime()+*lease)
+		if *leased > 0 {
+			err = s.SetLease(ip, boottime()+*leased)
 		}
 		if !said {
 			fmt.Println(ready)
 		}
-		time.Sleep(max(*lease/renewals, time.Millisecond))
+		time.Sleep(max(*leased/renewals, time.Millisecond))
 	}
 	return err
 }

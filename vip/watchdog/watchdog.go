@@ -143,6 +143,17 @@ func (w *Watchdog) Lead(member string) error {
 	return nil
 }
 
+// Resign has whichever other member is ready lead, if this one does, and returns once it was asked to.
+func (w *Watchdog) Resign() error {
+	if !w.Leads() {
+		return nil
+	}
+	if err := w.raft.LeadershipTransfer().Error(); err != nil {
+		return fmt.Errorf("resign: %w", err)
+	}
+	return nil
+}
+
 // follow tells of each change of the leader.
 func (w *Watchdog) follow() {
 	told := Standing{}

@@ -1,0 +1,238 @@
+package lab
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/vip"
+	"pgherd/vip/address"
+	"pgherd/vip/lease"
+	"pgherd/vip/peer"
+)
+
+var (
+	memberOf  = flag.Int("member", 0, "be this member of a cluster of three; tests start this")
+	memberDir = flag.String("member.dir", "", "where it keeps what was decided")
+)
+
+// nothing is a Machine that decides nothing.
+type nothing struct{}
+
+func (nothing) Apply([]byte) error   { return nil }
+func (nothing) Snapshot() []byte     { return nil }
+func (nothing) Restore([]byte) error { return nil }
+func (nothing) Sight(string, []byte) {}
+
+// member is a process that is one of three pgherds, as far as the virtual addresses go. Its standard input, closed, ends it.
+func member(self int) error {
+	s := vip.Settings{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", self), Clock: boottime, Self: self, Key: "correct horse",
+		Greeting: peer.Greeting{Cluster: "lab"}, Directory: *memberDir, ElectionTimeout: 150 * time.Millisecond, Lease: lease.DefaultLease, Folder: *folder,
+		Machine: nothing{}, Epoch: func() uint64 { return 0 }, Licensed: func(time.Duration) {}}
+	for i := 1; i <= 3; i++ {
+		s.Members = append(s.Members, vip.Member{Number: i, Host: fmt.Sprint("10.77.0.", i), Port: 9000})
+	}
+	for _, ip := range []netip.Addr{four, six} {
+		s.Addresses = append(s.Addresses, address.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Interface: "eth0"})
+	}
+	v, err := vip.Start(s)
+	if err != nil {
+		return err
+	}
+	fmt.Println(ready)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return v.Close()
+}
+
+// cluster is three hosts with a member each, and a client.
+type cluster struct {
+	*lan
+	hosts  map[int]*host
+	up     map[int]*process
+	client *host
+	dir    string
+}
+
+// process is a member at work.
+type process struct {
+	*exec.Cmd
+	end io.Closer
+}
+
+func newCluster(t *testing.T) *cluster {
+	c := &cluster{newLAN(t), map[int]*host{}, map[int]*process{}, nil, t.TempDir()}
+	for i := 1; i <= 3; i++ {
+		c.hosts[i] = c.host(i)
+	}
+	c.client = c.host(9)
+	for i := range c.hosts {
+		c.start(i)
+	}
+	return c
+}
+
+func (c *cluster) start(i int) {
+	c.Helper()
+	p := exec.Command(os.Args[0], fmt.Sprint("-member=", i), "-member.dir="+filepath.Join(c.dir, fmt.Sprint(i)), "-sentry.folder="+c.hosts[i].folder())
+	log, err := os.OpenFile(filepath.Join(c.dir, fmt.Sprint("log", i)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	c.must(err)
+	p.Stderr = log
+	in, err := p.StdinPipe()
+	c.must(err)
+	out, err := p.StdoutPipe()
+	c.must(err)
+	c.hosts[i].inside(p.Start)
+	c.up[i] = &process{p, in}
+	c.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.Wait()
+		log.Close()
+		if text, err := os.ReadFile(log.Name()); err == nil && c.Failed() {
+			c.Logf("member %d:\n%s", i, text)
+		}
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != ready+"\n" {
+		c.Fatalf("member %d says %q, %v", i, line, err)
+	}
+}
+
+// holder waits until a host other than these holds both addresses, as the client sees it.
+func (c *cluster) holder(but ...int) (holder int) {
+	c.Helper()
+	c.eventually("one host answers at both addresses", func() error {
+		one, err := c.client.asks(four)
+		if err != nil {
+			return err
+		}
+		other, err := c.client.asks(six)
+		if err != nil || one != other {
+			return errors.Join(err, fmt.Errorf("%s and %s answer", one, other))
+		}
+		for i, h := range c.hosts {
+			if h.name == one {
+				holder = i
+			}
+		}
+		for _, not := range but {
+			if holder == not {
+				return fmt.Errorf("it is host %d still", not)
+			}
+		}
+		return nil
+	})
+	return holder
+}
+
+// watch asks each host by its own MAC who answers at an address, each millisecond, until it is stopped: so it hears two that
+// answer at once, whatever the client's neighbour table has.
+func (c *cluster) watch(ip netip.Addr) (stop func() []answered) {
+	c.Helper()
+	var lock sync.Mutex
+	var all []answered
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	for i, h := range c.hosts {
+		eye := c.host(10 + i)
+		eye.ip("neigh", "replace", ip.String(), "lladdr", h.mac(), "nud", "permanent", "dev", "eth0")
+		running.Go(func() {
+			eye.inside(func() error {
+				socket, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMP)
+				if err != nil {
+					return err
+				}
+				defer unix.Close(socket)
+				for {
+					select {
+					case <-done:
+						return nil
+					case <-time.After(samplePause):
+					}
+					if at := boottime(); asked(socket, ip) {
+						lock.Lock()
+						all = append(all, answered{i, at, boottime()})
+						lock.Unlock()
+					}
+				}
+			})
+		})
+	}
+	return func() []answered {
+		close(done)
+		running.Wait()
+		return all
+	}
+}
+
+// answered is that a host has answered a question. An answer may be to the question before.
+type answered struct {
+	host     int
+	at, till time.Duration
+}
+
+// sampleSlack is by how much an answer may be noted late: the sampler was not running.
+const sampleSlack = 20 * time.Millisecond
+
+// neverTwo checks that no host answers once another has begun to, which was silent before.
+func (c *cluster) neverTwo(all []answered) {
+	c.Helper()
+	first, last := map[int]time.Duration{}, map[int]time.Duration{}
+	if len(all) == 0 {
+		c.Error("nobody has answered, so this shows nothing")
+	}
+	var order []int
+	for _, a := range all {
+		if _, known := first[a.host]; !known {
+			first[a.host] = a.till
+			order = append(order, a.host)
+		}
+		last[a.host] = a.at
+	}
+	for i := 1; i < len(order); i++ {
+		before, after := order[i-1], order[i]
+		if gap := first[after] - last[before]; gap < -sampleSlack {
+			c.Errorf("host %d answers %v after host %d has begun to", before, -gap, after)
+		} else {
+			c.Logf("host %d is silent %v before host %d answers", before, gap, after)
+		}
+	}
+}
+
+// TestHolderEnds has the holder end in each way, and checks that another host answers, that never two do, and that a client that
+// knows the old holder's MAC is told.
+func TestHolderEnds(t *testing.T) {
+	for name, how := range map[string]func(c *cluster, holder int){
+		"it is killed": func(c *cluster, holder int) { c.must(c.up[holder].Process.Kill()) },
+		"it is frozen": func(c *cluster, holder int) { c.must(c.up[holder].Process.Signal(syscall.SIGSTOP)) },
+		"it is cut off": func(c *cluster, holder int) {
+			c.run("ip", "-n", c.bridge, "link", "set", fmt.Sprint("port", holder), "down")
+		},
+		"it ends itself": func(c *cluster, holder int) { c.must(c.up[holder].end.Close()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			holder := c.holder()
+			stop := c.watch(four)
+			time.Sleep(200 * time.Millisecond) // it is seen to answer
+			at := boottime()
+			how(c, holder)
+			next := c.holder(holder)
+			took := boottime() - at
+			time.Sleep(500 * time.Millisecond) // an old holder would be seen to answer again
+			c.neverTwo(stop())
+			t.Logf("host %d answers after %v", next, took.Round(time.Millisecond))
+		})
+	}
+}
