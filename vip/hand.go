@@ -21,6 +21,7 @@ type grip struct {
 	hand    *hand
 	told    bool          // to hold it
 	shunned time.Duration // it is not asked for before: another host has it
+	handed  time.Duration // when the member that had it gave it back
 }
 
 // shunnedFor is for how long an address is left alone that another host has.
@@ -43,6 +44,7 @@ type hand struct {
 	sentry  *sentry.Sentry // nil: the kernel does not enforce leases
 	limit   time.Duration  // for one act
 	until   atomic.Int64   // of the latest renewal
+	handed  atomic.Bool
 	orders  chan act
 	ended   chan struct{}
 	done    func(act)                  // tells that the kernel is silent, or the address removed
@@ -51,9 +53,11 @@ type hand struct {
 	held    bool
 }
 
-// answer has the kernel answer until then. Of several that wait the latest counts.
-func (h *hand) answer(until time.Duration) {
+// answer has the kernel answer until then. Of several that wait the latest counts. handed says that a member had the address
+// just before.
+func (h *hand) answer(until time.Duration, handed bool) {
 	h.until.Store(int64(until))
+	h.handed.Store(handed)
 	if len(h.orders) == 0 {
 		h.order(renew)
 	}
@@ -97,21 +101,11 @@ func (h *hand) finish(a act, err error) error {
 	return err
 }
 
-// renew lets the kernel answer for longer. Before the address comes, the network is asked whether another host has it.
+// renew lets the kernel answer for longer.
 func (h *hand) renew(ctx context.Context) error {
 	if !h.held {
-		mac, err := h.keeper.Conflict(ctx)
-		if err != nil {
+		if free, err := h.free(ctx); !free || err != nil {
 			return err
-		}
-		if mac != nil {
-			h.foreign(mac)
-			return nil
-		}
-		if h.sentry != nil {
-			if err := h.sentry.Drop(h.ip); err != nil { // a rival of before is forgotten
-				return err
-			}
 		}
 	}
 	until := time.Duration(h.until.Load())
@@ -130,4 +124,22 @@ func (h *hand) renew(ctx context.Context) error {
 		h.holds(true)
 	}
 	return nil
+}
+
+// free asks the network whether another host has the address. What a member has just given back is free.
+func (h *hand) free(ctx context.Context) (bool, error) {
+	if !h.handed.Load() {
+		mac, err := h.keeper.Conflict(ctx)
+		if err != nil {
+			return false, err
+		}
+		if mac != nil {
+			h.foreign(mac)
+			return false, nil
+		}
+	}
+	if h.sentry != nil {
+		return true, h.sentry.Drop(h.ip) // a rival of before is forgotten
+	}
+	return true, nil
 }

@@ -63,7 +63,7 @@ func (v *VIP) do(g *grip, s lease.Step) {
 		v.send(int(one.To), appendLease(nil, g.ip, one.Message))
 	}
 	if s.Answer != 0 {
-		g.hand.answer(s.Answer)
+		g.hand.answer(s.Answer, v.set.Clock()-g.handed < v.set.Lease)
 	}
 	if s.Silence {
 		g.hand.order(silence)
@@ -119,9 +119,14 @@ func (v *VIP) arrived(from int, message []byte) {
 
 func (v *VIP) takeLease(from int, ip string, m lease.Message) {
 	for _, g := range v.grips {
-		if g.ip.String() == ip {
-			v.do(g, g.lease.Receive(lease.Member(from), m, v.set.Clock()))
+		if g.ip.String() != ip {
+			continue
 		}
+		now := v.set.Clock()
+		if m.Kind == lease.Release && g.lease.Status(now).Promised == lease.Member(from) {
+			g.handed = now
+		}
+		v.do(g, g.lease.Receive(lease.Member(from), m, now))
 	}
 }
 
