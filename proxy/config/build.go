@@ -25,8 +25,22 @@ func build(path string, s *settings) *Config {
 	for _, index := range s.indexes(func(p *Param) bool { return p == host }) {
 		c.Nodes = append(c.Nodes, buildNode(s, index))
 	}
+	peer := byName["hostname"]
+	for _, index := range s.indexes(func(p *Param) bool { return p == peer }) {
+		c.Watchdog.Peers = append(c.Watchdog.Peers, buildPeer(s, index))
+	}
 	derive(c)
 	return c
+}
+
+func buildPeer(s *settings, index int) Peer {
+	one := Peer{Index: index}
+	for _, p := range table {
+		if p.IntoPeer != nil {
+			store(p.IntoPeer(&one), p, s.get(p, index).value, "")
+		}
+	}
+	return one
 }
 
 func buildNode(s *settings, index int) Node {
@@ -102,6 +116,9 @@ func derive(c *Config) {
 		if n := &c.Nodes[i]; n.Patroni.URL == "" && !strings.HasPrefix(n.Host, "/") {
 			n.Patroni.URL = "http://" + net.JoinHostPort(n.Host, defaultPatroni)
 		}
+	}
+	if c.Watchdog.Directory == "" {
+		c.Watchdog.Directory = filepath.Join(c.Files.WorkDir, "pgherd_watchdog")
 	}
 	if s.cl.Debug && !strings.HasPrefix(c.Log.MinMessages, "debug") {
 		c.Log.MinMessages = "debug1"

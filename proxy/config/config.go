@@ -34,6 +34,7 @@ type Config struct {
 	Failover   Failover
 	Patroni    Patroni
 	Recovery   Recovery
+	Watchdog   Watchdog
 	Balance    Balance
 	Clustering string // how the nodes get the same data
 
@@ -85,6 +86,28 @@ type Recovery struct {
 	Command  string // recovery_1st_stage_command
 	Second   string // recovery_2nd_stage_command
 	Timeout  time.Duration
+}
+
+// Watchdog says how several pgherds work together.
+type Watchdog struct {
+	Use       bool
+	Self      int    // the number of this one, from the file pgpool_node_id
+	Peers     []Peer // by rising Index, this one among them
+	Key       Secret
+	Listen    string // "" for all addresses
+	Port      int    // to listen on; 0 for that of this one's Peer
+	Directory string // of what was decided, with the default in place
+	Election  time.Duration
+	Lease     time.Duration
+	Addresses string // delegate_ip
+}
+
+// Peer is one of several pgherds.
+type Peer struct {
+	Index      int
+	Host       string
+	Port       int
+	ClientPort int
 }
 
 // PatroniOfNode is where the Patroni of a node answers.

@@ -237,13 +237,13 @@ func TestIncludeLimits(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nwd_port0 = 9000\nreplication_mode = off\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nconnect_timeout = 5\nhealth_check_period0 = 6\nbackend_hostname1 = db0\n"}.open, "/c", CommandLine{})
+	_, warnings, err := Parse(files{"/c": oneNode + "num_init_children = 10\nwd_priority = 2\nreplication_mode = off\nuse_watchdog = off\nhealth_check_period0 = 5\nbackend_port3 = 5\nconnect_timeout = 5\nhealth_check_period0 = 6\nbackend_hostname1 = db0\n"}.open, "/c", CommandLine{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"/c:4: replication_mode is an old name of backend_clustering_mode, which does not change by it",
-		"/c: accepted, but not in effect in this version: num_init_children, use_watchdog, wd_port0",
+		"/c: accepted, but not in effect in this version: num_init_children, wd_priority",
 		"/c: no backend_hostname with that number, ignored: backend_port3",
 		"/c: nodes 0 and 1 have the same address db0:5432",
 	}

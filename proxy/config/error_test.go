@@ -96,13 +96,20 @@ var badLines = []struct{ line, want string }{
 	{"min_pool_size = 9\nmax_db_connections = 8", `/c:2: min_pool_size (9) is above max_db_connections (8)`},
 	{"min_pool_size = 9\nmax_user_connections = 8", `/c:2: min_pool_size (9) is above max_user_connections (8)`},
 	{"min_spare_children = 11\nprocess_management_mode = dynamic", `/c:2: min_spare_children (11) is above max_spare_children (10)`},
-	{"wd_heartbeat_deadtime = 1\nuse_watchdog = on", `/c:2: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
+	{"use_watchdog = on", `/c:2: use_watchdog is on and there are no peers: set hostname0, hostname1 and so on, this pgherd among them`},
+	{"use_watchdog = on\nhostname1 = a", `/c:2: this pgherd is number 0 (file pgpool_node_id), and hostname0 is not set`},
+	{"use_watchdog = on\nhostname0 = a\nwd_authkey = 1234567", `/c:2: use_watchdog is on: wd_authkey has to have 8 characters or more, and to be the same on all peers`},
+	{onePeer + "wd_lease = 200ms\nwd_election_timeout = 201", `/c:2: wd_lease is 200ms, and wd_election_timeout 201ms: a leader would lose the virtual addresses before another one can be elected`},
+	{onePeer + "wd_heartbeat_deadtime = 1", `/c:5: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
 	{"memqcache_maxcache = 2MB\nmemory_cache_enabled = on", `/c:2: memqcache_maxcache (2097152) is above memqcache_cache_block_size (1048576)`},
 }
 
+// onePeer is what a pgherd needs that is alone in a cluster.
+const onePeer = "use_watchdog = on\nhostname0 = a\nwd_authkey = 12345678\n"
+
 func TestErrors(t *testing.T) {
 	for _, test := range badLines {
-		_, _, err := Parse(files{"/c": oneNode + test.line}.open, "/c", CommandLine{})
+		_, _, err := Parse(files{"/c": oneNode + test.line, "/pgpool_node_id": "0\n"}.open, "/c", CommandLine{})
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s\n got: %v\nwant: %s", test.line, err, test.want)
 		}

@@ -29,6 +29,13 @@ func Parse(open Open, path string, cl CommandLine) (*Config, []Warning, error) {
 		return nil, nil, ps.err() // there is no file to name
 	}
 	c := build(path, s)
+	if c.Watchdog.Use {
+		var err error
+		c.Watchdog.Self, err = ownNumber(open, filepath.Join(filepath.Dir(path), nodeIDFile))
+		if err != nil {
+			ps.add(c.File, 0, err.Error())
+		}
+	}
 	for _, check := range checks {
 		check.run(c, ps)
 	}

@@ -99,10 +99,11 @@ type Param struct {
 
 	Into     func(*Config) any // field for the value, nil: not in effect
 	IntoNode func(*Node) any   // the same for a per-index parameter of nodes
+	IntoPeer func(*Peer) any   // and of peers
 }
 
 // InEffect reports whether this version acts on the parameter. Others are accepted and reported.
-func (p *Param) InEffect() bool { return p.Into != nil || p.IntoNode != nil }
+func (p *Param) InEffect() bool { return p.Into != nil || p.IntoNode != nil || p.IntoPeer != nil }
 
 // Separator is what splits a List.
 func (p *Param) Separator() string {

@@ -13,6 +13,7 @@ var differs = map[string]bool{
 	"backend_port default": true, "backend_weight default": true, "connection_life_time default": true,
 	"connection_life_time context": true, "logdir default": true,
 	"wd_port default": true, "pgpool_port default": true, "heartbeat_port default": true,
+	"hostname context": true, "wd_port context": true, "pgpool_port context": true, "wd_authkey context": true,
 	"wd_authkey hidden": true, "backend_clustering_mode words": true,
 }
 

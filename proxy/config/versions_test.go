@@ -116,7 +116,10 @@ func TestFilesOfEveryVersion(t *testing.T) {
 			}
 			tried++
 			text := fileOf(version, rows, mode[2] == "2") + strings.ReplaceAll(mode[3], "; ", "\n")
-			c, _, err := Parse(files{"/c": text}.open, "/c", CommandLine{})
+			if strings.Contains(mode[3], "use_watchdog = on") { // the versions before 4.2 had neither the file nor this name
+				text += "\nhostname0 = a\nwd_authkey = 12345678"
+			}
+			c, _, err := Parse(files{"/c": text, "/pgpool_node_id": "0"}.open, "/c", CommandLine{})
 			got := "starts"
 			if err != nil {
 				got = err.Error()
