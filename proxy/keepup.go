@@ -28,6 +28,7 @@ type upkeep struct {
 	supervisor *supervisor.Supervisor
 	patroni    *patroni.Poller // nil: it is not Patroni that decides
 	scripted   *scripted       // nil: pgherd runs no commands
+	cluster    Cluster         // nil: this pgherd is alone
 }
 
 // keepUp begins to keep the herd up: by a supervisor, or, where pgherd is to promote nobody or

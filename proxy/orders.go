@@ -12,6 +12,7 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
 	"pgherd/proxy/recovery"
+	"pgherd/proxy/status"
 	"pgherd/proxy/switchover"
 	"pgherd/proxy/wire"
 )
@@ -93,6 +94,24 @@ func dataOf(c *config.Config, index int) recovery.Node {
 		}
 	}
 	return recovery.Node{}
+}
+
+// Cluster is the pgherds that this one works with.
+type Cluster interface {
+	Status() *status.Watchdog
+	// Lead has a peer lead, and returns once it was asked to.
+	Lead(peer int) error
+}
+
+// Leader has another pgherd lead.
+func (p *Proxy) Leader(_ context.Context, peer int, _ string) error {
+	if p.cluster == nil {
+		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: "this pgherd is alone, as use_watchdog is off"}
+	}
+	if err := p.cluster.Lead(peer); err != nil {
+		return &wire.Fault{Severity: "ERROR", Code: "55000", Message: err.Error(), Hint: "SHOW WATCHDOG tells who leads: the leader alone can have another one lead."}
+	}
+	return nil
 }
 
 // recoveryActs are what a recovery needs done.

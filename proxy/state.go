@@ -28,6 +28,9 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 			FailedStep: string(r.In), Why: r.Why}
 	}
 	s.Patroni = p.patroniStatus()
+	if p.cluster != nil {
+		s.Watchdog = p.cluster.Status()
+	}
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0

@@ -35,7 +35,7 @@ type Control interface {
 	Nodes
 }
 
-// Nodes acts on the herd. by is the user who gives the command.
+// Nodes acts on the herd, and on who decides about it. by is the user who gives the command.
 type Nodes interface {
 	Attach(ctx context.Context, node int, by string) error
 	Detach(ctx context.Context, node int, by string) error
@@ -44,6 +44,8 @@ type Nodes interface {
 	Switchover(ctx context.Context, node int, by string) error
 	// Recover returns once the node is up, or with the step that failed.
 	Recover(ctx context.Context, node int, by string) error
+	// Leader returns once the peer was asked to lead.
+	Leader(ctx context.Context, peer int, by string) error
 }
 
 // Asker is the client that runs a command.
@@ -57,11 +59,19 @@ type Asker struct {
 	Notice *wire.Fault // notices that the command adds to its answer; nil: none
 }
 
-// order is a command of an administrator's for a database ("" stands for all), or for a node.
+// order is a command of an administrator's for a database ("" stands for all), or for what has a number.
 type order struct {
 	database, by string
-	node         int
+	number       int
 }
+
+// What commands act on by number, and what shows the numbers.
+const (
+	aNode = "node"
+	aPeer = "peer"
+)
+
+var numbered = map[string]string{aNode: "SHOW POOL_NODES", aPeer: "SHOW WATCHDOG"}
 
 // command is a row of the table: it shows something, or it acts.
 type command struct {
@@ -69,8 +79,8 @@ type command struct {
 	doc     string
 	columns []string
 	rows    func(s *status.State, asker uint32) [][]string
-	network bool // rows need State.Network
-	ofNode  bool // it acts on a node, whose number it is given
+	network bool   // rows need State.Network
+	of      string // what it acts on by its number: aNode, aPeer; "": a database
 	act     func(ctx context.Context, c Control, o order) (notice *wire.Fault, err error)
 }
 
@@ -92,6 +102,7 @@ var table = []*command{
 	&showPoolRecovery,
 	&showPoolNetwork,
 	&showPoolPatroni,
+	&showWatchdog,
 	&showHelp,
 	&pause,
 	&resume,
@@ -102,6 +113,7 @@ var table = []*command{
 	&promote,
 	&switchover,
 	&recoverNode,
+	&leader,
 }
 
 // Commands finds and runs commands.
@@ -233,12 +245,12 @@ func (c Command) order(asker *Asker) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), acting)
 	defer cancel()
-	if c.ofNode {
-		node, err := strconv.Atoi(c.argument)
-		if err != nil || node < 0 {
-			return &wire.Fault{Severity: "ERROR", Code: "22023", Message: strings.ToUpper(c.name) + " needs the number of a node", Hint: "SHOW POOL_NODES has them."}
+	if c.of != "" {
+		number, err := strconv.Atoi(c.argument)
+		if err != nil || number < 0 {
+			return &wire.Fault{Severity: "ERROR", Code: "22023", Message: strings.ToUpper(c.name) + " needs the number of a " + c.of, Hint: numbered[c.of] + " has them."}
 		}
-		asker.Notice, err = c.act(ctx, c.commands.Control, order{node: node, by: asker.User})
+		asker.Notice, err = c.act(ctx, c.commands.Control, order{number: number, by: asker.User})
 		return err
 	}
 	if c.argument != "" && c.commands.Control.Paused(c.argument) == nil {

@@ -53,6 +53,10 @@ func (o *orders) Recover(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("recover ", node, " ", by))
 	return nil
 }
+func (o *orders) Leader(_ context.Context, peer int, by string) error {
+	o.note(fmt.Sprint("leader ", peer, " ", by))
+	return nil
+}
 func (o *orders) Promote(_ context.Context, node int, by string) error {
 	o.note(fmt.Sprint("promote ", node, " ", by))
 	return nil
@@ -127,6 +131,7 @@ func TestOrders(t *testing.T) {
 		{"attach 12;", "attach 12 alice", "ATTACH"},
 		{"promote 1", "promote 1 alice", "PROMOTE"},
 		{"recover 1", "recover 1 alice", "RECOVER"},
+		{"LEADER 2", "leader 2 alice", "LEADER"},
 		{"SWITCHOVER 1", "switchover 1 alice", "SWITCHOVER"},
 	} {
 		var told orders

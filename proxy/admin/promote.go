@@ -7,10 +7,10 @@ import (
 )
 
 var promote = command{
-	name:   "promote",
-	doc:    "Promote a standby while there is no primary and pgherd promotes nobody by itself; commits may be lost.",
-	ofNode: true,
+	name: "promote",
+	doc:  "Promote a standby while there is no primary and pgherd promotes nobody by itself; commits may be lost.",
+	of:   aNode,
 	act: func(ctx context.Context, c Control, o order) (*wire.Fault, error) {
-		return nil, c.Promote(ctx, o.node, o.by)
+		return nil, c.Promote(ctx, o.number, o.by)
 	},
 }

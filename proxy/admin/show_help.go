@@ -32,8 +32,8 @@ var elsewhere = [][]string{
 // usage is how the command is written.
 func (c *command) usage() string {
 	switch {
-	case c.ofNode:
-		return strings.ToUpper(c.name) + " node"
+	case c.of != "":
+		return strings.ToUpper(c.name) + " " + c.of
 	case c.act != nil:
 		return strings.ToUpper(c.name) + " [database]"
 	}

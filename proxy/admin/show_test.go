@@ -55,6 +55,9 @@ func fixed() *status.State {
 		{Node: 2, URL: "http://[::1]:8008", Since: at("11:58:00"), Last: at("11:57:59"), Why: "connection refused"},
 		{Node: 3, URL: "http://db3:8008", Since: at("11:58:00"), Why: "it answers 503 Service Unavailable"},
 	}
+	s.Watchdog = &status.Watchdog{Self: 0, Leader: 1, Term: 7, Licence: 812 * time.Millisecond,
+		Peers:     []status.Peer{{Number: 0, Name: "10.0.1.1:9000"}, {Number: 1, Name: "10.0.1.2:9000", Heard: 23 * time.Millisecond}, {Number: 2, Name: "10.0.1.3:9000", Heard: -1}},
+		Addresses: []status.Address{{Name: "10.0.1.100/24@eth0", Promised: 1, PromisedFor: 340 * time.Millisecond}, {Name: "fd77::100/128@eth0", Left: 280 * time.Millisecond, Promised: -1}}}
 	s.Events = []events.Event{{Time: at("08:00:01"), Text: "ready"},
 		{Time: at("11:00:00"), Level: slog.LevelWarn, Text: "probe node", Details: "node=2 error=refused"},
 		{Time: at("11:30:00"), Level: slog.LevelError, Text: "no node is known to be the primary, so no client is served"}}

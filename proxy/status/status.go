@@ -29,11 +29,37 @@ type State struct {
 	Network  *Network             // only where it is asked for, because it costs; nil: or nothing is known
 	Recovery *Recovery            // that runs, or the last one; nil: there was none
 	Patroni  []Patroni            // empty unless Patroni decides
+	Watchdog *Watchdog            // nil: this pgherd is alone
 	// DelayByTime says that delay_threshold_by_time applies to standbys.
 	DelayByTime bool
 	// Memory is how many bytes are kept for all clients. A limit of 0 means none.
 	Memory                         int64
 	MemoryLimit, ClientMemoryLimit int
+}
+
+// Watchdog is several pgherds, as this one sees them.
+type Watchdog struct {
+	Self      int
+	Leader    int // negative: none is known
+	Term      uint64
+	Licence   time.Duration // what is left of it; 0: there is none
+	Peers     []Peer
+	Addresses []Address
+}
+
+// Peer is one of several pgherds.
+type Peer struct {
+	Number int
+	Name   string        // its host and port
+	Heard  time.Duration // how long ago; negative: never
+}
+
+// Address is a virtual address.
+type Address struct {
+	Name        string
+	Left        time.Duration // for which this pgherd may answer; 0: it may not
+	Promised    int           // the peer to which this one has promised it; negative: nobody
+	PromisedFor time.Duration // 0: it has promised it to nobody
 }
 
 // Patroni is what the Patroni of a node says.
