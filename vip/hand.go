@@ -49,7 +49,6 @@ type hand struct {
 	ended   chan struct{}
 	done    func(act)                  // tells that the kernel is silent, or the address removed
 	foreign func(mac net.HardwareAddr) // tells that another host has the address
-	holds   func(is bool)              // tells that the address came, or went
 	held    bool
 }
 
@@ -86,10 +85,7 @@ func (h *hand) act(ctx context.Context, a act) error {
 		}
 		return h.finish(a, h.sentry.Drop(h.ip))
 	}
-	if h.held {
-		h.held = false
-		h.holds(false)
-	}
+	h.held = false
 	return h.finish(a, h.keeper.Release(ctx))
 }
 
@@ -116,14 +112,9 @@ func (h *hand) renew(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := h.keeper.Hold(ctx, until); err != nil {
-		return err
-	}
-	if !h.held {
-		h.held = true
-		h.holds(true)
-	}
-	return nil
+	err := h.keeper.Hold(ctx, until)
+	h.held = h.held || err == nil
+	return err
 }
 
 // free asks the network whether another host has the address. What a member has just given back is free.

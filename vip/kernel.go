@@ -83,9 +83,6 @@ func (v *VIP) grasp(a address.Address) error {
 	g.hand = &hand{log: v.set.Log, ip: g.ip, keeper: keeper, sentry: s, limit: max(v.set.Lease, time.Second), orders: make(chan act, 4), ended: make(chan struct{})}
 	g.hand.done = func(a act) { v.post(func() { v.acted(g, a) }) }
 	g.hand.foreign = func(mac net.HardwareAddr) { v.post(func() { v.foreign(g, mac) }) }
-	g.hand.holds = func(is bool) {
-		v.event(map[bool]string{true: "virtual address: held here", false: "virtual address: given back"}[is], "address", a.String())
-	}
 	go g.hand.run()
 	v.grips = append(v.grips, g)
 	return nil
@@ -107,7 +104,7 @@ func (v *VIP) foreign(g *grip, mac net.HardwareAddr) {
 		return // it is the holder's
 	}
 	g.shunned = now + shunnedFor
-	v.event("virtual address: another host has it, so it is not held here", "address", g.ip.String(), "mac", mac.String())
+	v.set.Log.Error("virtual address: another host has it, so it is not held here", "address", g.ip.String(), "mac", mac.String(), "hint", "Take it off that host.")
 	v.tell(g, now)
 }
 

@@ -1,25 +1,10 @@
 package vip
 
 import (
-	"strconv"
 	"time"
 
 	"pgherd/vip/lease"
 )
-
-// Event is something that operators want to know.
-type Event struct {
-	Text string
-	Args []any // as of slog
-}
-
-// event tells the log and Changed.
-func (v *VIP) event(text string, args ...any) {
-	v.set.Log.Info(text, args...)
-	if v.set.Changed != nil {
-		v.set.Changed(Event{text, args})
-	}
-}
 
 // Status is what is shown of a member.
 type Status struct {
@@ -75,6 +60,3 @@ func (v *VIP) Status() (s Status) {
 	})
 	return s
 }
-
-// String is for people.
-func (m MemberStatus) String() string { return strconv.Itoa(m.Number) + " " + m.address() }

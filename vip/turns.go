@@ -139,16 +139,9 @@ func (v *VIP) elected() {
 	} else {
 		v.licence.Lead(0, 0, v.set.Clock())
 	}
-	if v.standing.Leader != before.Leader {
-		v.event("watchdog: the leader is "+orNobody(v.standing.Leader), "term", v.standing.Term)
+	if v.standing.Leads != before.Leads {
+		v.set.Turned()
 	}
-}
-
-func orNobody(leader string) string {
-	if leader == "" {
-		return "not known"
-	}
-	return "member " + leader
 }
 
 // leader is the number of who leads.

@@ -66,7 +66,7 @@ type Settings struct {
 	Machine         watchdog.Machine
 	Epoch           func() uint64             // the last that the Machine has applied
 	Licensed        func(until time.Duration) // is called with each new licence, and may not block
-	Changed         func(Event)               // is called with what operators want to know, and may not block
+	Turned          func()                    // is called when this member begins or ceases to lead, and may not block
 }
 
 // VIP is a member at work.

@@ -108,7 +108,7 @@ func (c *cluster) start(i int) *started {
 	m := &started{}
 	v, err := Start(Settings{Log: slog.New(slog.NewTextHandler(c.Output(), nil)).With("member", i), Clock: boottime, Self: i, Members: c.members, Listen: "127.0.0.1",
 		Key: "correct horse", Greeting: peer.Greeting{Cluster: "herd"}, Directory: filepath.Join(c.dir, fmt.Sprint(i)), ElectionTimeout: 300 * time.Millisecond,
-		Lease: lease.DefaultLease, Machine: &m.journal, Epoch: func() uint64 { return 0 }, Licensed: func(until time.Duration) { m.licensed.Store(int64(until)) }})
+		Lease: lease.DefaultLease, Machine: &m.journal, Epoch: func() uint64 { return 0 }, Licensed: func(until time.Duration) { m.licensed.Store(int64(until)) }, Turned: func() {}})
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (nothing) Sight(string, []byte) {}
 func member(self int) error {
 	s := vip.Settings{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", self), Clock: boottime, Self: self, Key: "correct horse",
 		Greeting: peer.Greeting{Cluster: "lab"}, Directory: *memberDir, ElectionTimeout: 150 * time.Millisecond, Lease: lease.DefaultLease, Folder: *folder,
-		Machine: nothing{}, Epoch: func() uint64 { return 0 }, Licensed: func(time.Duration) {}}
+		Machine: nothing{}, Epoch: func() uint64 { return 0 }, Licensed: func(time.Duration) {}, Turned: func() {}}
 	for i := 1; i <= 3; i++ {
 		s.Members = append(s.Members, vip.Member{Number: i, Host: fmt.Sprint("10.77.0.", i), Port: 9000})
 	}
