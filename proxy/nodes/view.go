@@ -66,6 +66,17 @@ type Node struct {
 // Unanswered says that nobody was there at the last probe who could answer a client.
 func (n *Node) Unanswered() bool { return n.Probed && !n.Reachable && !n.Rejected }
 
+// Reads says that a node can be read from as a standby, as far as is known.
+func (n *Node) Reads() bool {
+	return n.Role == Standby && n.Status != Down && n.Status != Quarantine && (!n.Probed || n.Reachable && n.Found == Standby)
+}
+
+// Vouches says that a node is known to be a standby of this herd that answers. While there is
+// no primary, such a node may say whom it lets in.
+func (n *Node) Vouches() bool {
+	return n.Role == Standby && n.Status == Up && n.Probed && n.Reachable && n.Found == Standby
+}
+
 // Address is where to dial: network and address.
 func (n *Node) Address() (network, address string) {
 	if strings.HasPrefix(n.Host, "/") {
@@ -90,6 +101,27 @@ func (v *View) Primary() *Node {
 		}
 	}
 	return nil
+}
+
+// Headless says that no primary can be asked: there is none, or it does not answer and nobody
+// decides that another node takes its place.
+func (v *View) Headless() bool {
+	primary := v.Primary()
+	return primary == nil || v.Epoch == 0 && primary.Unanswered()
+}
+
+// Teller is the node that is asked about users: the primary, or a standby while the herd is
+// headless; nil if there is neither.
+func (v *View) Teller() *Node {
+	if !v.Headless() {
+		return v.Primary()
+	}
+	for i := range v.Nodes {
+		if v.Nodes[i].Vouches() {
+			return &v.Nodes[i]
+		}
+	}
+	return v.Primary()
 }
 
 // Node finds a node by its index; nil if there is none.

@@ -40,6 +40,40 @@ func TestPrimary(t *testing.T) {
 	}
 }
 
+// TestTeller checks that users are asked about on the primary as long as it may answer, and else on a standby that does.
+func TestTeller(t *testing.T) {
+	primary, standby := Node{Role: Primary, Status: Up}, Node{Index: 1, Role: Standby, Status: Up, Probed: true, Reachable: true, Found: Standby}
+	with := func(n Node, change func(*Node)) Node { change(&n); return n }
+	dead := with(primary, func(n *Node) { n.Probed = true })
+	for name, c := range map[string]struct {
+		epoch    uint64
+		nodes    []Node
+		headless bool
+		want     int
+	}{
+		"no node":                                  {1, nil, true, -1},
+		"the primary":                              {1, []Node{standby, primary}, false, 0},
+		"it does not answer the check yet":         {1, []Node{standby, dead}, false, 0},
+		"it rejects the check":                     {0, []Node{standby, with(dead, func(n *Node) { n.Rejected = true })}, false, 0},
+		"it does not answer, and nobody decides":   {0, []Node{standby, dead}, true, 1},
+		"neither answers, and nobody decides":      {0, []Node{dead}, true, 0},
+		"it is down":                               {1, []Node{standby, with(primary, func(n *Node) { n.Status = Down })}, true, 1},
+		"a standby that was not asked yet":         {1, []Node{with(standby, func(n *Node) { n.Probed, n.Reachable = false, false })}, true, -1},
+		"a standby that does not answer":           {1, []Node{with(standby, func(n *Node) { n.Reachable = false })}, true, -1},
+		"a standby that says that it is a primary": {1, []Node{with(standby, func(n *Node) { n.Found = Primary })}, true, -1},
+		"a standby in quarantine":                  {1, []Node{with(standby, func(n *Node) { n.Status = Quarantine })}, true, -1},
+		"nothing was decided yet":                  {0, []Node{with(standby, func(n *Node) { n.Status = Waiting })}, true, -1},
+	} {
+		v, got := &View{Epoch: c.epoch, Nodes: c.nodes}, -1
+		if n := v.Teller(); n != nil {
+			got = n.Index
+		}
+		if v.Headless() != c.headless || got != c.want {
+			t.Errorf("%s: headless is %v, want %v; node %d is asked, want %d", name, v.Headless(), c.headless, got, c.want)
+		}
+	}
+}
+
 func TestNode(t *testing.T) {
 	v := &View{Nodes: []Node{{Index: 0}, {Index: 3, Port: 9}}}
 	if n := v.Node(3); n != &v.Nodes[1] {

@@ -52,7 +52,7 @@ func (t *task) Candidates() []route.Candidate {
 	all := w.candidates[:0]
 	for i := range view.Nodes {
 		n := &view.Nodes[i]
-		if n != primary && !reads(n) {
+		if n != primary && !n.Reads() {
 			continue
 		}
 		l := &w.workers.loads[n.Index]
@@ -66,12 +66,6 @@ func (t *task) Candidates() []route.Candidate {
 	}
 	w.candidates = all
 	return all
-}
-
-// reads says that a standby can be read from, as far as is known.
-func reads(n *nodes.Node) bool {
-	return n.Role == nodes.Standby && n.Status != nodes.Down && n.Status != nodes.Quarantine &&
-		(!n.Probed || n.Reachable && n.Found == nodes.Standby)
 }
 
 // Written is the primary's position, and when it was asked for.
