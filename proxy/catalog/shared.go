@@ -226,6 +226,10 @@ func (e *Entry) Store(t Ticket, s *Snapshot) {
 	}
 }
 
+// Replayed notes that the answer was a standby's, which may lag behind. The next session that
+// comes to the primary asks again.
+func (e *Entry) Replayed() { e.due.Store(0) }
+
 // Failed notes that there was no answer; the next session that comes asks again. After
 // too many failures in a row nothing is known of the database, and that counts as an
 // answer.

@@ -18,6 +18,11 @@ type Admission struct {
 // over.
 func (a *Admission) Over() bool { return a != nil && a.over.Load() }
 
+// SameRole says that two Admissions are of the same role and database.
+func (a *Admission) SameRole(b *Admission) bool {
+	return a == b || a != nil && b != nil && a.Whose == b.Whose
+}
+
 // End makes it over.
 func (a *Admission) End() {
 	if a != nil {

@@ -3,7 +3,7 @@ package session
 import "pgherd/proxy/catalog"
 
 // acquaint asks for the catalog, if nothing is known of it, before the first statement is
-// judged by it.
+// judged by it. While there is no primary a standby is asked, until there is one again.
 func (s *serving) acquaint() error {
 	for s.entry != nil && !s.entry.Known() {
 		if err := s.askFirst(); err != nil {
@@ -15,6 +15,11 @@ func (s *serving) acquaint() error {
 
 // askFirst asks for a catalog of which nothing is known.
 func (s *serving) askFirst() error {
+	if s.server == nil {
+		if err := s.checkOutTeller(s.patience()); err != nil {
+			return err
+		}
+	}
 	return s.askNow(func() catalog.Ticket { return s.entry.Ask(s.loop.Now()) })
 }
 

@@ -21,19 +21,20 @@ var errHurried = errors.New("ask about log-in: no server became free")
 // log-in to a pool opens a server, so that a wrong database fails here, and so does the
 // first after something has changed that log-ins rest on. PostgreSQL then decides about the
 // log-in. Later log-ins are told what that server reported, if PostgreSQL has lately
-// confirmed that nothing has changed. If PostgreSQL cannot be asked now, it is asked once
-// the client gets a server.
+// confirmed that nothing has changed. If PostgreSQL cannot be asked now, or there is no primary
+// to ask, it is asked once the client gets a server.
 func (s *serving) letIn() (params []wire.Param, err error) {
 	params, err = s.shareAnswer()
 	if err != nil {
 		return s.letInUnasked(err)
 	}
-	if params != nil && !s.unproved && !s.keepsForLife() {
+	if params != nil && (!s.unproved || s.headless()) && !s.keepsForLife() {
 		return params, nil
 	}
+	deadline := s.patience()
 	for range losses {
-		if err = s.firstServer(params != nil); err == nil {
-			return s.server.Params, nil
+		if err = s.firstServer(params != nil, deadline); err == nil {
+			return s.firstParams(), nil
 		}
 		if !s.losesPrimary(err) {
 			break
@@ -57,10 +58,10 @@ func (s *serving) losesPrimary(err error) bool {
 }
 
 // firstServer gets a server for the log-in; in a hurry if the client may do without.
-func (s *serving) firstServer(hurried bool) error {
+func (s *serving) firstServer(hurried bool, deadline time.Time) error {
 	s.hurried = hurried
 	defer func() { s.hurried = false }()
-	if err := s.checkOutPrimary(s.patience()); err != nil {
+	if err := s.checkOutTeller(deadline); err != nil {
 		return err
 	}
 	return s.relayUntil(s.expect.Empty) // the server takes back what another client has set
@@ -72,7 +73,7 @@ func (s *serving) shareAnswer() (params []wire.Param, err error) {
 	deadline := s.loop.Now().Add(loginWait)
 	for {
 		params, s.admission, s.unproved = s.template()
-		if params == nil || !s.unproved || s.loop.Claim(s.who.Target) {
+		if params == nil || !s.unproved || s.headless() || s.loop.Claim(s.who.Target) {
 			return params, nil
 		}
 		s.hurried = true
@@ -96,7 +97,7 @@ func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved 
 		return nil, nil, false
 	}
 	params, on, fresh := s.loop.Template(s.on(s.lastPrimary()))
-	return params, on, !fresh
+	return params, on, !fresh || s.who.Confirm != nil
 }
 
 // letInUnasked lets the client in although there is no server now, if an earlier log-in like
@@ -119,53 +120,81 @@ func (s *serving) letInUnasked(why error) (params []wire.Param, err error) {
 
 // admits says whether a server is good for this client. PostgreSQL must have let the server
 // in as it would let in the client: for the same role and database, and by an Admission that
-// is not over.
-func (a *admitted) admits(server *pool.Server) error {
+// is not over. A standby may lag behind those who have dropped a role and made another.
+func (a *admitted) admits(server *pool.Server, ofPrimary bool) error {
 	its := server.Admission
 	switch {
 	case its == nil || its == a.admission && !a.unproved:
 	case its.Over():
 		return outdatedServer
 	case a.admission == nil || a.unproved: // vouch will ask PostgreSQL
+	case its.Whose != a.admission.Whose && !ofPrimary:
+		return outdatedServer
 	case its.Whose != a.admission.Whose:
-		return lost{&wire.Fault{Severity: "FATAL", Code: "28000",
-			Message: "the role or the database that this session has logged in to is gone: its name is another's now",
-			Hint:    "Connect again."}}
+		return lost{&anothersName}
 	default:
 		a.admission = its
 	}
 	return nil
 }
 
+// anothersName is the error for a client whose role or database is another one's by now.
+var anothersName = wire.Fault{Severity: "FATAL", Code: "28000",
+	Message: "the role or the database that this session has logged in to is gone: its name is another's now", Hint: "Connect again."}
+
 // outdatedServer is the error that a server's Admission is over. The client gets another
 // server.
 var outdatedServer = &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the servers of this role and database are being replaced",
 	Detail: "The role, its rights or the database have changed since these servers logged in."}
 
-// vouch asks PostgreSQL, unless an answer is new enough, whether the Admission of the server
-// at hand is still good for a client that logs in now. The server may have been idle for
-// long. If the Admission is over, vouch closes the server.
+// vouch finds out whether the Admission of the server at hand is still good for a client that
+// logs in now. The server may have been idle for long. If the Admission is over, vouch closes the
+// server. A standby's answer is good for its own servers, and while there is no primary.
 func (s *serving) vouch() error {
-	if !s.loop.Proved(s.who.Target, s.server.Admission) {
-		note := s.loop.Vouch(s.server)
-		s.ask(pool.AdmissionQuestion, func(q *question) {
-			if q.failed {
-				q.rows = nil
-			}
-			note(pool.ReadFinding(q.rows))
-		})
-		err := s.relayUntil(func() bool { return s.asking == nil })
-		if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // PostgreSQL has ended the idle server just now
-			return s.replace()
-		} else if err != nil {
-			return err
-		}
-	}
-	if s.server.Admission.Over() {
+	its := standing{true, s.server.Key.Node, s.server.Admission}
+	byStandby := its.node != s.primary()
+	good, err := s.stillGood(its)
+	switch {
+	case err != nil:
+		return err
+	case !good || s.server.Admission.Over() || !s.tells(its.node), byStandby != (its.node != s.primary()):
 		return s.replace()
+	case s.stands.given && !s.stands.on.SameRole(its.on):
+		return lost{&anothersName}
+	case byStandby:
+		s.stands = its
+		return nil
 	}
-	s.admission, s.unproved = s.server.Admission, false
+	if err := s.confirm(); err != nil {
+		_ = s.replace()
+		return err
+	}
+	s.admission, s.unproved, s.stands = s.server.Admission, false, standing{}
 	return nil
+}
+
+// stillGood asks the node of the server at hand, unless an answer is new enough. A standby is
+// asked once in a session, as if the client had connected to it.
+func (s *serving) stillGood(its standing) (good bool, err error) {
+	known := s.stands == its
+	if its.node == s.primary() {
+		known = s.loop.Proved(s.who.Target, its.on)
+	}
+	if known || !s.tells(its.node) {
+		return known, nil
+	}
+	note := s.loop.Vouch(s.server)
+	s.ask(pool.AdmissionQuestion, func(q *question) {
+		if q.failed {
+			q.rows = nil
+		}
+		good = note(pool.ReadFinding(q.rows))
+	})
+	err = s.relayUntil(func() bool { return s.asking == nil })
+	if _, over := errors.AsType[lost](err); over && s.server.Endpoint.Ended() != nil { // PostgreSQL has ended the idle server just now
+		return false, nil
+	}
+	return good, err
 }
 
 // replace closes the server at hand and returns the error by which checkOut gets another.

@@ -209,7 +209,8 @@ func TestLogInsShareAnAnswer(t *testing.T) {
 }
 
 // TestLogInWithoutAPrimary checks that a log-in like an earlier one does not wait for a primary. If PostgreSQL has lately
-// confirmed that one, reads go to a standby; else the next primary is asked before the client gets a server.
+// confirmed that one, reads go to a standby; else the next primary is asked before the client gets a server, unless the
+// standby is known to answer (teller_test.go).
 func TestLogInWithoutAPrimary(t *testing.T) {
 	for name, stale := range map[string]bool{"confirmed lately": false, "to be asked": true} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,9 @@ func (b *bench) Template(pool.Key) ([]wire.Param, *pool.Admission, bool) {
 	return []wire.Param{{Name: "a", Value: "b"}}, nil, true
 }
 func (b *bench) Proved(pool.Target, *pool.Admission) bool { return true }
-func (b *bench) Vouch(*pool.Server) func(pool.Finding)    { return func(pool.Finding) {} }
+func (b *bench) Vouch(*pool.Server) func(pool.Finding) bool {
+	return func(pool.Finding) bool { return true }
+}
 func (b *bench) Vacate(string, bool) (int, func(), error) { return 0, func() {}, nil }
 func (b *bench) SendAway(string)                          {}
 func (b *bench) Claim(pool.Target) bool                   { return true }

@@ -19,10 +19,10 @@ type serving struct{ relaying }
 func (s *serving) checkOut(node int) error {
 	for try := 1; ; try++ {
 		err := s.checkoutOne(node)
-		if err == nil && s.unproved && node == s.primary() {
+		if err == nil && s.unproved {
 			err = s.vouch()
 		}
-		if err == outdatedServer && node == s.primary() && try < restoreTries {
+		if err == outdatedServer && (node == s.primary() || s.unproved && s.tells(node)) && try < restoreTries {
 			continue
 		}
 		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {
@@ -52,7 +52,7 @@ func (s *serving) checkoutOne(node int) error {
 			return err
 		}
 	}
-	err := s.admits(server)
+	err := s.admits(server, node == s.primary())
 	if err == nil && s.follows && s.set.FailoverWait > 0 && server.Endpoint.Ended() != nil {
 		err = lost{s.serverGone()} // it was idle when it was lost
 	}

@@ -18,4 +18,7 @@ type Client struct {
 	// Secret is what the connector needs to log in to a server for this client. It is
 	// opaque here, and never shown (I9).
 	Secret any
+	// Confirm asks the primary about the log-in, about which a standby may have been asked
+	// because there was no primary. It blocks. It is nil if only the primary was asked.
+	Confirm func() error
 }

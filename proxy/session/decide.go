@@ -37,7 +37,7 @@ func (s *placement) standing(r *route.Request) (t route.Session) {
 	t.Transaction = s.open()
 	t.Wrote = route.Wrote{Now: s.wrote, InBlock: s.blocks, Ever: s.ever}
 	t.Pin, t.Uncertain = s.tracker.Pinned(), !s.tracker.Certain()
-	t.Outdated = s.overtaken() || s.entry.Due(s.loop.Now()) && s.primary() >= 0 // without a primary nobody could tell
+	t.Outdated = s.overtaken() || s.entry.Due(s.loop.Now()) && !s.loop.Nodes().Headless() // without a primary nobody could tell
 	t.Changes = s.upcoming != nil && !s.upcoming.Moves()
 	return t
 }

@@ -23,7 +23,7 @@ func noPrimary(detail string) error {
 // waits while there is none, and while the one that is believed to be it cannot be reached, until the deadline.
 func (s *serving) checkOutPrimary(deadline time.Time) error {
 	for {
-		if s.roams && s.primary() < 0 {
+		if s.roams && s.headless() {
 			return errRoams
 		}
 		if err := s.awaitPrimary(deadline); err != nil {
@@ -118,6 +118,15 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 // foundNone is the error where none was found in time.
 func (s *serving) foundNone() error {
 	return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
+}
+
+// awaitNodes waits a little for a change of the nodes.
+func (s *serving) awaitNodes(deadline time.Time) error {
+	if over(deadline, s.loop.Now()) && s.unanswered() {
+		return s.foundNone()
+	}
+	before := s.loop.Nodes()
+	return s.awaitView(func() bool { return s.loop.Nodes() != before }, sooner(deadline, s.loop.Now().Add(primaryAgain)))
 }
 
 // awaitView waits until something of the nodes holds, or the deadline is over.

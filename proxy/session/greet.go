@@ -22,7 +22,11 @@ func (s *serving) greet() error {
 		s.server.Clients.Renamed(s.pid)
 	}
 	s.learn(params)
-	s.timeouts = s.loop.Timeouts(s.on(s.lastPrimary()))
+	told := s.lastPrimary()
+	if s.stands.given {
+		told = s.stands.node
+	}
+	s.timeouts = s.loop.Timeouts(s.on(told))
 	out := wire.AppendAuthenticationOk(nil)
 	for _, p := range params {
 		out = wire.AppendParameterStatus(out, p.Name, p.Value)

@@ -93,8 +93,9 @@ type Admissions interface {
 	// if another session asks already.
 	Claim(pool.Target) bool
 	// Vouch is called when the server is asked an AdmissionQuestion. The function that it
-	// returns takes the answer, and ends the server's Admission if that is over.
-	Vouch(*pool.Server) func(pool.Finding)
+	// returns takes the answer, and says whether the server is still good for log-ins. If the
+	// server is the primary's and is not, its Admission is over.
+	Vouch(*pool.Server) func(pool.Finding) (holds bool)
 	// Doubt notes that what log-ins rest on may have changed.
 	Doubt()
 }

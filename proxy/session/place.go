@@ -302,9 +302,6 @@ func (s *placement) fetch(d route.Decision) error {
 // chosen goes elsewhere if the primary is lost meanwhile.
 func (s *placement) obtain(d route.Decision) error {
 	deadline := s.patience()
-	if s.unproved { // the primary is asked whether the log-in is still good; a standby may lag behind
-		return s.checkOutCurrentPrimary(deadline)
-	}
 	for try := 1; ; try++ {
 		s.roams = d.Where == route.Anywhere && s.set.FailoverWait > 0
 		err := s.obtainChosen(d, deadline)
@@ -321,26 +318,22 @@ func (s *placement) obtain(d route.Decision) error {
 	}
 }
 
-// awaitNodes waits a little for a change of the nodes.
-func (s *placement) awaitNodes(deadline time.Time) error {
-	if over(deadline, s.loop.Now()) && s.unanswered() {
-		return s.foundNone()
-	}
-	before := s.loop.Nodes()
-	return s.awaitView(func() bool { return s.loop.Nodes() != before }, sooner(deadline, s.loop.Now().Add(primaryAgain)))
-}
-
 // obtainChosen gets a server of the node that is chosen now. A read that gets none on a
-// standby gets one of the primary.
+// standby gets one of the primary, which is also asked first whether the log-in is still good: a
+// standby may lag behind.
 func (s *placement) obtainChosen(d route.Decision, deadline time.Time) error {
+	if s.unproved && !s.headless() {
+		return s.checkOutCurrentPrimary(deadline)
+	}
 	node, err := s.choose(d)
 	switch {
 	case err != nil:
 		return err
-	case node == s.primary():
+	case node == s.primary(), s.unproved && !s.tells(node):
 		return s.checkOutCurrentPrimary(deadline)
 	}
 	err = s.checkOut(node)
+	s.roams = s.roams && !(s.unproved && barred(err)) // the primary has the last word
 	if s.lostEarly(err) && d.Where != route.Process {
 		return s.checkOutCurrentPrimary(deadline)
 	}

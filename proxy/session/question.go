@@ -121,7 +121,7 @@ func (s *relaying) digest() error {
 // askCatalog asks the server for the functions, triggers and views by which statements are
 // judged.
 func (s *relaying) askCatalog(ticket catalog.Ticket) {
-	before, entry := s.entry.Snapshot(), s.entry
+	before, entry, away := s.entry.Snapshot(), s.entry, s.away
 	s.ask(s.server.Untimed()+catalog.Question(before), func(q *question) {
 		if q.failed {
 			s.lost = nil
@@ -135,6 +135,9 @@ func (s *relaying) askCatalog(ticket catalog.Ticket) {
 		s.unread = func() {
 			if snapshot, err := catalog.Read(before, q.rows); err == nil {
 				entry.Store(ticket, snapshot)
+				if away {
+					entry.Replayed()
+				}
 			} else {
 				entry.Failed(ticket)
 			}

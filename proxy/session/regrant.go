@@ -8,7 +8,8 @@ import (
 // admitted is what a session remembers of its log-in.
 type admitted struct {
 	admission *pool.Admission // what the log-in rests on; nil if that is not known yet
-	unproved  bool            // PostgreSQL has yet to be asked whether the log-in is good
+	unproved  bool            // the primary has yet to be asked whether the log-in is good
+	stands    standing        // what a standby has said of it meanwhile
 	hurried   bool            // the client can be let in without a server, so it waits for one only for a short time
 	regrants  bool            // the open transaction may change what log-ins rest on
 }

@@ -481,11 +481,17 @@ func (w *world) Vacate(database string, stay bool) (int, func(), error) {
 
 func (w *world) SendAway(database string) { w.sentAway = append(w.sentAway, database) }
 
-func (w *world) Vouch(s *pool.Server) func(pool.Finding) {
-	return func(f pool.Finding) {
+func (w *world) Vouch(s *pool.Server) func(pool.Finding) bool {
+	primary := w.view.Primary()
+	return func(f pool.Finding) bool {
 		w.findings = append(w.findings, f)
-		if w.stale = false; f.Admit(s.Admission) != s.Admission {
+		same := f.Admit(s.Admission) == s.Admission
+		if primary == nil || primary.Index != s.Key.Node {
+			return same
+		}
+		if w.stale = false; !same {
 			s.Admission.End()
 		}
+		return same
 	}
 }

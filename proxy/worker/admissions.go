@@ -28,14 +28,37 @@ func (w *Worker) admit(s *pool.Server, f pool.Finding, at registry.Asking) {
 		return
 	}
 	s.Loaded = f.Loaded
-	if primary := w.workers.nodes.Load().Primary(); primary == nil || primary.Index != s.Key.Node {
-		s.Admission = w.workers.admissions.Replayed(target, f)
+	if w.replays(s) {
+		s.Admission = w.workers.admissions.Replayed(s.Key, f)
 		return
 	}
 	var ended *pool.Admission
 	s.Admission, ended = w.workers.admissions.Opened(target, f, at)
 	w.changed(target, s.Admission, ended)
 }
+
+// replays says that a server's node is not the primary.
+func (w *Worker) replays(s *pool.Server) bool {
+	primary := w.workers.nodes.Load().Primary()
+	return primary == nil || primary.Index != s.Key.Node
+}
+
+// gap notes that there is no primary any more that could be asked about log-ins, or that there
+// is one again. What standbys have said meanwhile, also about passwords, does not count then.
+func (ws *Workers) gap(lasts bool) {
+	if !ws.admissions.Gap(lasts) {
+		return
+	}
+	if !lasts && ws.started.Load() {
+		ws.doubted()
+		ws.endOutdated()
+	}
+	ws.gaps.Add(1)
+}
+
+// Gaps counts the beginnings and ends of gaps, in which there is no primary to ask. It is odd
+// as long as what anybody is told of log-ins may come from a standby.
+func (ws *Workers) Gaps() uint64 { return ws.gaps.Load() }
 
 // changed acts on a change of what log-ins depend on; ended is nil if there is none. The
 // database may be another by the same name.
@@ -72,10 +95,16 @@ func (t *task) Claim(target pool.Target) bool {
 
 func (t *task) Doubt() { t.w.workers.Doubt() }
 
-// Vouch returns a function that notes the answer to a question which is sent now.
-func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
+// Vouch returns a function that notes the answer to a question which is sent now. A standby's
+// answer ends nothing but the use of its own server.
+func (t *task) Vouch(s *pool.Server) func(pool.Finding) (holds bool) {
+	if t.w.replays(s) {
+		return func(f pool.Finding) bool {
+			return f.Loaded == s.Loaded && t.w.workers.admissions.Replayed(s.Key, f) == s.Admission && !s.Admission.Over()
+		}
+	}
 	at := t.w.asks()
-	return func(f pool.Finding) {
+	return func(f pool.Finding) bool {
 		reloaded := f.Loaded != s.Loaded
 		s.Loaded = f.Loaded
 		newest, ended := t.w.workers.admissions.Asked(s.Key.Target(), f, reloaded, at)
@@ -83,5 +112,6 @@ func (t *task) Vouch(s *pool.Server) func(pool.Finding) {
 			s.Admission.End()
 		}
 		t.w.changed(s.Key.Target(), newest, ended)
+		return !s.Admission.Over()
 	}
 }

@@ -158,6 +158,7 @@ func (h *simHerd) publish(s *sim, later uint64) {
 		if !h.alive[i] {
 			n.Status = nodes.Down
 		}
+		n.Probed, n.Reachable, n.Found = true, h.alive[i], n.Role
 		view.Nodes = append(view.Nodes, n)
 	}
 	s.view = view

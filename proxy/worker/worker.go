@@ -98,6 +98,7 @@ func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *W
 	ws := &Workers{allocator: pool.NewAllocator(set.Limits), began: env.Now()}
 	ws.life, ws.end = context.WithCancel(context.Background())
 	ws.nodes.Store(view)
+	ws.gap(view.Headless())
 	for i := range count {
 		ws.all = append(ws.all, &Worker{
 			workers: ws, index: i, env: env, set: set, tasks: map[uint32]*task{},

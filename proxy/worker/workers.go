@@ -24,6 +24,7 @@ type Workers struct {
 	templates registry.Templates
 	// admissions are the states that log-ins depend on; see admissions.go.
 	admissions registry.Admissions
+	gaps       atomic.Uint64 // see Gaps
 	// paused are the databases whose clients get no server, with the reasons; a map is
 	// never changed once stored: see pause.go.
 	paused    atomic.Pointer[map[string]pool.Pause]
@@ -157,7 +158,14 @@ func (ws *Workers) Publish(view *nodes.View) {
 			ws.NoteReplayed(n.Index, n.Replayed, n.ReplayedAt)
 		}
 	}
+	headless := view.Headless()
+	if headless {
+		ws.gap(true)
+	}
 	before := ws.nodes.Swap(view)
+	if !headless {
+		ws.gap(false)
+	}
 	if before == nil {
 		return
 	}

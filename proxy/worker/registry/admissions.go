@@ -19,6 +19,14 @@ type Admissions struct {
 	doubts atomic.Uint64 // how many statements may have changed something
 	mutex  sync.Mutex
 	known  map[pool.Target]*admitted
+	gap
+}
+
+// gap is the time in which there is no primary to ask, and in which each standby's own answer
+// counts for its servers.
+type gap struct {
+	lasts    bool
+	answered map[pool.Key]*pool.Admission // by standbys that differ from the primary's last answer
 }
 
 // admitted is what is known of one Target.
@@ -101,12 +109,16 @@ func (a *Admissions) Asked(target pool.Target, f pool.Finding, reloaded bool, at
 }
 
 // Replayed is Opened for a standby, which may lag behind. An answer that differs from
-// the primary's is over at once, and raises doubts about the primary's.
-func (a *Admissions) Replayed(target pool.Target, f pool.Finding) *pool.Admission {
+// the primary's is over at once, and raises doubts about the primary's, unless there is no
+// primary that could be asked.
+func (a *Admissions) Replayed(key pool.Key, f pool.Finding) *pool.Admission {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	it := a.known[target]
-	if it == nil {
+	it := a.known[key.Target()]
+	switch {
+	case a.gap.lasts:
+		return a.gap.replayed(key, it, f)
+	case it == nil:
 		return f.Admit(nil)
 	}
 	its := a.late(it, f)
@@ -114,6 +126,51 @@ func (a *Admissions) Replayed(target pool.Target, f pool.Finding) *pool.Admissio
 		a.doubts.Add(1)
 	}
 	return its
+}
+
+// replayed is the Admission by a standby's own answer. Servers of the same standby that have
+// given the same answer share it. Another answer of this standby's is newer than the one before.
+func (g *gap) replayed(key pool.Key, known *admitted, f pool.Finding) *pool.Admission {
+	before := g.answered[key]
+	its := f.Admit(before)
+	if its == before {
+		return its
+	}
+	before.End()
+	delete(g.answered, key)
+	if known != nil {
+		if its = f.Admit(known.Admission); its == known.Admission {
+			return its
+		}
+	}
+	if len(g.answered) >= admissionsLimit {
+		g.forget()
+	}
+	g.answered[key] = its
+	return its
+}
+
+func (g *gap) forget() {
+	for _, its := range g.answered {
+		its.End()
+	}
+	clear(g.answered)
+}
+
+// Gap notes that there is no primary any more that could be asked, or that there is one again,
+// which ends the gap. Then no answer of a standby's counts any more, and every log-in asks first.
+func (a *Admissions) Gap(lasts bool) (changed bool) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.gap.lasts == lasts {
+		return false
+	}
+	a.gap.forget()
+	a.gap = gap{lasts, map[pool.Key]*pool.Admission{}}
+	if !lasts {
+		a.doubts.Add(1)
+	}
+	return true
 }
 
 // late is the Admission for an answer that is not the newest.

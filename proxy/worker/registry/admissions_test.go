@@ -107,18 +107,64 @@ func TestReloadIsNoticedOnce(t *testing.T) {
 func TestStandbyThatIsBehind(t *testing.T) {
 	var a Admissions
 	old, now := pool.Finding{Whose: "1/2", State: "x"}, pool.Finding{Whose: "1/2", State: "y"}
-	if on := a.Replayed(appTarget, old); on.Over() {
+	if on := a.Replayed(appKey, old); on.Over() {
 		t.Error("the Admission of a standby's server is over before the primary was asked")
 	}
 	primary, _ := a.Opened(appTarget, now, a.at(0))
-	if on := a.Replayed(appTarget, now); on != primary {
+	if on := a.Replayed(appKey, now); on != primary {
 		t.Error("a standby that has replayed the change has another Admission than the primary")
 	}
-	if on := a.Replayed(appTarget, old); !on.Over() || primary.Over() {
+	if on := a.Replayed(appKey, old); !on.Over() || primary.Over() {
 		t.Error("the Admission of a standby that is behind is not over, or the primary's is")
 	}
 	if a.fresh(primary, 0, time.Minute) {
 		t.Error("the primary's Admission is still proved, but the primary may be what has changed")
+	}
+}
+
+// TestStandbysAnswerInAGap checks that while there is no primary each standby's own answer counts for its servers, beside the
+// primary's last one, and that no such answer counts once there is a primary again.
+func TestStandbysAnswerInAGap(t *testing.T) {
+	var a Admissions
+	one, two := appTarget.On(1), appTarget.On(2)
+	before, behind, ahead := pool.Finding{Whose: "1/2", State: "x"}, pool.Finding{Whose: "1/2", State: "w"}, pool.Finding{Whose: "1/2", State: "y"}
+	primary, _ := a.Opened(appTarget, before, a.at(0))
+	if a.Gap(false) || !a.Gap(true) || a.Gap(true) || !a.fresh(primary, 1, time.Minute) {
+		t.Error("the beginning of a gap is not noticed once, or ends what the primary has said last")
+	}
+	if a.Replayed(one, before) != primary {
+		t.Error("a standby that answers like the primary has an Admission of its own")
+	}
+	late, early := a.Replayed(one, behind), a.Replayed(two, ahead)
+	if late.Over() || early.Over() || primary.Over() || late == early {
+		t.Error("the answers of two standbys, or the primary's last one, exclude each other")
+	}
+	if a.Replayed(one, behind) != late {
+		t.Error("servers of one standby that answer alike do not share an Admission")
+	}
+	if a.Replayed(one, before) != primary || !late.Over() {
+		t.Error("a standby that has replayed a change still lets in as before")
+	}
+	if stranger := a.Replayed(pool.Target{User: "stranger"}.On(1), behind); stranger.Over() {
+		t.Error("a standby does not let in whom the primary was never asked about")
+	}
+	if !a.Gap(false) || !early.Over() || primary.Over() || a.fresh(primary, 0, 0) {
+		t.Error("after the gap a standby's answer still counts, or the primary need not be asked")
+	}
+	if on := a.Replayed(one, behind); !on.Over() {
+		t.Error("after the gap a standby decides against the primary")
+	}
+}
+
+func TestAnswersInAGapAreLimited(t *testing.T) {
+	var a Admissions
+	a.Gap(true)
+	first := a.Replayed(pool.Target{User: "first"}.On(1), pool.Finding{Whose: "1/2"})
+	for i := range admissionsLimit + 5 {
+		a.Replayed(pool.Target{User: fmt.Sprint(i)}.On(1), pool.Finding{Whose: "1/2"})
+	}
+	if len(a.answered) > admissionsLimit || !first.Over() {
+		t.Errorf("%d answers are kept, and the first is over: %v", len(a.answered), first.Over())
 	}
 }
 
