@@ -91,7 +91,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.log = p.events.Keep(log)
 	go query.Warm()
 	p.config.Store(c)
-	p.connect = connect.New(p.primary)
+	p.connect = connect.New(p.primary, p.teller)
 	p.recovery = recovery.New(recoveryActs{p}, time.Now)
 	made, err := p.make(c)
 	if err != nil {
@@ -110,13 +110,13 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	if err != nil {
 		return nil, blame(c, err)
 	}
-	p.connect.Configure(made.connect)
 	p.users.Store(made.users)
-	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Judge})
+	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Hear, Judge: p.connect.Judge, Gaps: p.gaps})
 	p.gate.Configure(made.login)
 	if err := p.keepUp(ctx, c); err != nil {
 		return nil, errors.Join(err, closeAll(listeners))
 	}
+	p.opensBy(c, made.connect)
 	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.network.tell(p.sign)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
@@ -225,7 +225,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	}
 	p.config.Store(c)
 	p.network.forget(c)
-	p.connect.Configure(made.connect)
+	p.opensBy(c, made.connect)
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
 	p.ask(context.Background(), c, &made)

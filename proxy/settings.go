@@ -85,6 +85,18 @@ func (p *Proxy) primary() (int, bool) {
 	return n.Index, true
 }
 
+// teller is the index of the node that is asked about users now, if there is one.
+func (p *Proxy) teller() (int, bool) {
+	n := p.workers.Nodes().Teller()
+	if n == nil {
+		return 0, false
+	}
+	return n.Index, true
+}
+
+// gaps counts the beginnings and ends of gaps; see worker.Workers.Gaps.
+func (p *Proxy) gaps() uint64 { return p.workers.Gaps() }
+
 // role is the role that a node is believed to have.
 func (p *Proxy) role(index int) nodes.Role {
 	if n := p.workers.Nodes().Node(index); n != nil {
@@ -111,16 +123,12 @@ func listenSettingsOf(c *config.Config) *login.ListenSettings {
 }
 
 func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *worker.Settings {
-	wait := c.Failover.Wait
-	if p.supervisor == nil {
-		wait = 0
-	}
 	return &worker.Settings{
 		Session: overridable(c, &session.Settings{
 			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache, ServerFirst: c.Pool.ServerAtLogin,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
-			FailoverWait: wait, LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
+			FailoverWait: p.failoverWait(c), LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
 			MemoryLimits:        session.MemoryLimits{ClientMemory: c.Limits.ClientMemory, ClientsMemory: c.Limits.ClientsMemory, Memory: &p.memory},
 			UnreplicatedCommits: c.Failover.Unreplicated == "warning",
 			RefusePins:          c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
@@ -135,6 +143,20 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 		IdleTimeout: c.Pool.IdleTimeout,
 		Lifetime:    c.Pool.Lifetime,
 	}
+}
+
+// failoverWait is how long clients wait for a primary; 0 if no other node may become it.
+func (p *Proxy) failoverWait(c *config.Config) time.Duration {
+	if p.supervisor == nil {
+		return 0
+	}
+	return c.Failover.Wait
+}
+
+// opensBy makes the settings of connections effective, once it is known whether there is failover.
+func (p *Proxy) opensBy(c *config.Config, s *connect.Settings) {
+	s.FailoverWait = p.failoverWait(c)
+	p.connect.Configure(s)
 }
 
 // modesOf says which pool mode a client gets.

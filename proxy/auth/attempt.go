@@ -53,7 +53,7 @@ func (a *attempt) unavailable(err error) error {
 		return nil
 	}
 	r := refuse("57P03", "the user cannot be looked up in PostgreSQL now", err.Error())
-	r.Fault.Hint = "pgherd asks the primary by auth_query for users that are not in pool_passwd."
+	r.Fault.Hint = "pgherd asks the primary, or a standby while there is none, by auth_query for users that are not in pool_passwd."
 	return r
 }
 

@@ -68,6 +68,7 @@ type Grant struct {
 	Secret Secret // for logging in to servers; may be empty
 	Method string // how the client was authenticated, for the log
 	Line   int    // line of pool_hba.conf, or of a file that it includes; 0: none
+	Told   bool   // it rests on what PostgreSQL has said of the user
 }
 
 // Policy says how clients are authenticated; it is an immutable snapshot.
@@ -116,7 +117,9 @@ func (p *Policy) ForgetAll() {
 func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Grant, error) {
 	a := &attempt{talk: talk{conn}, ctx: ctx, policy: p, peer: &peer, stored: p.Passwd.Find(peer.User), source: "pool_passwd"}
 	if p.HBA == nil {
-		return a.checkWithoutRules()
+		grant, err := a.checkWithoutRules()
+		grant.Told = a.told(grant.Proof)
+		return grant, err
 	}
 	a.search = &search{ctx: ctx, policy: p, peer: &peer}
 	var err error
@@ -130,8 +133,33 @@ func (p *Policy) Check(ctx context.Context, conn io.ReadWriter, peer Peer) (Gran
 		return Grant{}, err
 	}
 	grant, err := methods[a.rule.Method](a)
-	grant.Method, grant.Line = a.rule.Method, a.rule.Line
+	grant.Method, grant.Line, grant.Told = a.rule.Method, a.rule.Line, a.told(grant.Proof)
 	return grant, err
+}
+
+// told says that what is granted rests on what PostgreSQL has said of the user.
+func (a *attempt) told(by Proof) bool {
+	return by == Server || a.source == "auth_query" || a.search != nil && a.search.rolesAsked
+}
+
+// Confirm finds out again, without the client, whether the rules let the client in as they did
+// when it was granted: of which roles the user is a member may have changed.
+func (p *Policy) Confirm(ctx context.Context, peer Peer, granted *Grant) error {
+	if p.HBA == nil {
+		return nil
+	}
+	if p.Members != nil {
+		p.Members.Forget(peer.User)
+	}
+	s := &search{ctx: ctx, policy: p, peer: &peer}
+	rule, err := p.HBA.match(s)
+	switch {
+	case err != nil:
+		return err
+	case rule == nil || rule.Line != granted.Line || rule.Method != granted.Method:
+		return noEntry(&peer, s.resolved())
+	}
+	return nil
 }
 
 // checkWithoutRules is enable_pool_hba = off. Pgpool-II then lets PostgreSQL decide.

@@ -79,7 +79,7 @@ func (h *HBA) match(s *search) (*Rule, error) {
 // whom the file keeps out.
 func (r *Rule) undecided(err error) error {
 	refusal := refuse("57P03", "it cannot be found out now which roles the user is a member of", fmt.Sprintf("%v: %v", r.place(), err))
-	refusal.Fault.Hint = "A line of pool_hba.conf depends on it, for which pgherd asks the primary as auth_user, or as sr_check_user."
+	refusal.Fault.Hint = "A line of pool_hba.conf depends on it, for which pgherd asks the primary, or a standby while there is none, as auth_user, or as sr_check_user."
 	return refusal
 }
 

@@ -187,3 +187,35 @@ func TestMembersOfMaps(t *testing.T) {
 		t.Errorf("without a primary to ask: allowed: %v, error %v", got, err)
 	}
 }
+
+// TestConfirm checks that a log-in is confirmed only if the same line still lets the client in, by an answer that is new.
+func TestConfirm(t *testing.T) {
+	hba, err := ParseHBA("local all +staff trust\nlocal all ann trust", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := []string{"staff"}
+	p := &Policy{HBA: hba, Members: NewMembers(func(context.Context, string) ([]string, error) { return roles, nil }, time.Now)}
+	for _, user := range []string{"ann", "bob"} {
+		roles = []string{"staff"}
+		peer := Peer{Local: true, User: user, Database: "app"}
+		granted, err := p.Check(t.Context(), nil, peer)
+		if err != nil || !granted.Told || granted.Line != 1 {
+			t.Fatalf("%s: granted %+v, error %v", user, granted, err)
+		}
+		if err := p.Confirm(t.Context(), peer, &granted); err != nil {
+			t.Errorf("%s: nothing has changed, but got error %v", user, err)
+		}
+		roles = nil
+		refusal, refused := errors.AsType[*Refusal](p.Confirm(t.Context(), peer, &granted))
+		if !refused || refusal.Fault.Code != "28000" {
+			t.Errorf("%s is no member any more, but got %v", user, refusal)
+		}
+	}
+	if err := (&Policy{}).Confirm(t.Context(), Peer{}, &Grant{}); err != nil {
+		t.Errorf("without rules: got error %v", err)
+	}
+	if granted, err := (&Policy{}).Check(t.Context(), nil, Peer{Local: true, User: "ann"}); err != nil || granted.Told {
+		t.Errorf("nobody was asked: granted %+v, error %v", granted, err)
+	}
+}

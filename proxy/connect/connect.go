@@ -1,8 +1,8 @@
 // Package connect opens connections to nodes: it dials, negotiates TLS as configured, logs in, and
 // asks a new server what the log-in itself does not tell. It also sends cancel requests, lets
-// PostgreSQL check a password, and asks the primary about users (Users). Its calls block, each on
-// the goroutine that makes it. It does not know why a server is wanted, and is told which node is
-// the primary.
+// PostgreSQL check a password, and asks about users (Users). Its calls block, each on the goroutine
+// that makes it. It does not know why a server is wanted, and is told which node is the primary,
+// and which is asked about users.
 package connect
 
 import (
@@ -33,6 +33,7 @@ type Address struct {
 // Settings are how servers are opened: an immutable snapshot.
 type Settings struct {
 	Nodes        map[int]Address
+	FailoverWait time.Duration // the longest wait of a log-in for a node that can be asked about it; 0: none
 	LoginTimeout time.Duration // for the whole of an opening or a cancel, where the node has no timeout of its own; 0: none
 	KeepAlive    net.KeepAliveConfig
 	Binding      string // server_channel_binding
@@ -75,12 +76,16 @@ func (s *Settings) limit(ctx context.Context, node int) (context.Context, contex
 // calls it, and may be called by many at once.
 type Connector struct {
 	primary  func() (node int, ok bool)
+	teller   func() (node int, ok bool)
 	settings atomic.Pointer[Settings]
 }
 
-// New makes a Connector; primary tells it which node is the primary. Configure comes
-// before anything else.
-func New(primary func() (node int, ok bool)) *Connector { return &Connector{primary: primary} }
+// New makes a Connector; primary tells it which node is the primary, and teller which node is
+// asked about users now: the primary, or a standby while there is none. Configure comes before
+// anything else.
+func New(primary, teller func() (node int, ok bool)) *Connector {
+	return &Connector{primary: primary, teller: teller}
+}
 
 // Configure swaps the settings.
 func (c *Connector) Configure(s *Settings) { c.settings.Store(s) }
@@ -149,6 +154,11 @@ func (c *Connector) Judge(ctx context.Context, target pool.Target, secret any) e
 		return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available"}
 	}
 	return c.Verify(ctx, primary, target, secret)
+}
+
+// Hear is Judge by the teller, which may be a standby that lags behind. It waits for one.
+func (c *Connector) Hear(ctx context.Context, target pool.Target, secret any) error {
+	return c.patiently(ctx, func(teller int) error { return c.Verify(ctx, teller, target, secret) })
 }
 
 // Secret is the credentials with which a user's servers are opened without a client;

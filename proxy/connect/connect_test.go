@@ -31,7 +31,8 @@ func testConnector(t *testing.T, addr string, mode certs.Mode) *Connector {
 
 // connectorOf makes a Connector for which node 0 is the primary.
 func connectorOf(s *Settings) *Connector {
-	c := New(func() (int, bool) { return 0, true })
+	first := func() (int, bool) { return 0, true }
+	c := New(first, first)
 	c.Configure(s)
 	return c
 }
@@ -227,9 +228,13 @@ func TestJudge(t *testing.T) {
 	if err := server.Wait(); err != nil {
 		t.Error(err)
 	}
-	c = New(func() (int, bool) { return 0, false })
-	if code, _ := faultOf(c.Judge(t.Context(), appKey.Target(), aliceSecret)); code != "57P03" {
-		t.Errorf("got code %q without a primary", code)
+	none := func() (int, bool) { return 0, false }
+	c = New(none, none)
+	c.Configure(&Settings{})
+	for what, ask := range map[string]func(context.Context, pool.Target, any) error{"Judge": c.Judge, "Hear": c.Hear} {
+		if code, _ := faultOf(ask(t.Context(), appKey.Target(), aliceSecret)); code != "57P03" {
+			t.Errorf("%s: got code %q without a node", what, code)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	usersIdle = 30 * time.Second
 )
 
-// UsersSettings say as whom, and with which query, the primary is asked about users.
+// UsersSettings say as whom, and with which query, PostgreSQL is asked about users.
 type UsersSettings struct {
 	Query    string // auth_query
 	Database string
@@ -32,8 +32,8 @@ type UsersSettings struct {
 	Secret   auth.Secret
 }
 
-// Users asks the primary for users' stored passwords, and of which roles they are
-// members.
+// Users asks for users' stored passwords, and of which roles they are members: the primary, or
+// a standby while there is no primary.
 type Users struct {
 	connect  *Connector
 	settings UsersSettings
@@ -90,8 +90,7 @@ func (u *Users) Members(ctx context.Context, user string) (roles []string, err e
 	return roles, nil
 }
 
-// ask asks the primary one question about a user. A connection that broke while it was
-// idle, as after a failover, is replaced once.
+// ask asks one question about a user. It waits for a node that can be asked.
 func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, error) {
 	select {
 	case u.places <- struct{}{}:
@@ -99,10 +98,17 @@ func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, er
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for a connection: %w", ctx.Err())
 	}
-	node, ok := u.connect.primary()
-	if !ok {
-		return nil, errors.New("no primary node is available")
-	}
+	var answer *pgconn.Result
+	err := u.connect.patiently(ctx, func(teller int) (err error) {
+		answer, err = u.askNode(ctx, teller, query, user)
+		return err
+	})
+	return answer, err
+}
+
+// askNode asks one node. A connection that broke while it was idle, as after a failover, is
+// replaced once.
+func (u *Users) askNode(ctx context.Context, node int, query, user string) (*pgconn.Result, error) {
 	if r := u.take(node); r != nil {
 		if answer := u.askOn(ctx, r, query, user); answer.Err == nil || !r.IsClosed() {
 			return answer, answer.Err
@@ -113,6 +119,9 @@ func (u *Users) ask(ctx context.Context, query, user string) (*pgconn.Result, er
 		return nil, fmt.Errorf("log in as %s: %w", u.settings.User, err)
 	}
 	answer := u.askOn(ctx, r, query, user)
+	if answer.Err != nil && r.IsClosed() {
+		return answer, openFailure(u.connect.nameOf(node), answer.Err)
+	}
 	return answer, answer.Err
 }
 

@@ -34,8 +34,12 @@ type Uses struct {
 	// Cancel passes a cancel request on and returns when that is done (I10).
 	Cancel func(ctx context.Context, pid uint32, key []byte)
 	// Verify opens a server with a secret that only PostgreSQL can check, and closes it
-	// again; see auth.Server. Its *wire.Fault is for the client.
-	Verify func(ctx context.Context, target pool.Target, secret any) error
+	// again; see auth.Server. Its *wire.Fault is for the client. While there is no primary, a
+	// standby is asked. Judge is Verify by the primary only.
+	Verify, Judge func(ctx context.Context, target pool.Target, secret any) error
+	// Gaps counts the beginnings and ends of gaps. While it is odd there is no primary, and
+	// what PostgreSQL says of users may come from a standby, which may lag behind.
+	Gaps func() uint64
 }
 
 // Settings say how clients are let in; they are an immutable snapshot.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,10 +43,13 @@ type testGate struct {
 	*Gate
 	addr string
 
+	gaps atomic.Uint64
+
 	mu      sync.Mutex
 	log     bytes.Buffer
 	adopted []worker.Login
 	cancels []string
+	judged  []pool.Target
 }
 
 func (g *testGate) Write(p []byte) (int, error) {
@@ -75,6 +79,13 @@ func (g *testGate) cancel(_ context.Context, pid uint32, key []byte) {
 	g.cancels = append(g.cancels, fmt.Sprintf("%d %s", pid, key))
 }
 
+func (g *testGate) judge(ctx context.Context, target pool.Target, secret any) error {
+	g.mu.Lock()
+	g.judged = append(g.judged, target)
+	g.mu.Unlock()
+	return g.verify(ctx, target, secret)
+}
+
 func (g *testGate) verify(_ context.Context, target pool.Target, secret any) error {
 	if target.Sharing == (auth.Grant{Proof: auth.Server,
 		Secret: auth.PlainSecret(target.User, "accepted")}).Sharing(target.User) {
@@ -100,7 +111,7 @@ func startGate(t testing.TB, change func(*Settings)) *testGate {
 	}
 	g := &testGate{}
 	g.Gate = NewGate(slog.New(slog.NewTextHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Uses{Adopt: g.finish, Cancel: g.cancel, Verify: g.verify})
+		Uses{Adopt: g.finish, Cancel: g.cancel, Verify: g.verify, Judge: g.judge, Gaps: g.gaps.Load})
 	g.Configure(s)
 	listeners, err := Listen(t.Context(), &ListenSettings{Addresses: []string{"127.0.0.1"}})
 	if err != nil {

@@ -125,6 +125,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	l.proving = true
+	gaps := l.gate.uses.Gaps()
 	grant, err := l.settings.Policy.Check(ctx, l.conn, l.peer)
 	l.proving = err != nil
 	if err != nil {
@@ -137,8 +138,28 @@ func (l *login) run(ctx context.Context) error {
 			return fmt.Errorf("let the server judge the password: %w", err)
 		}
 	}
+	if now := l.gate.uses.Gaps(); grant.Told && (now != gaps || now%2 == 1) {
+		l.client.Confirm = l.confirmer(grant)
+	}
 	return l.handOver(&grant)
 }
+
+// confirmer returns a function that lets the primary decide about the log-in, which a standby
+// may have decided about. It blocks.
+func (l *login) confirmer(grant auth.Grant) func() error {
+	policy, peer, target, uses := l.settings.Policy, l.peer, l.client.Target, l.gate.uses
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), confirmLimit)
+		defer cancel()
+		if err := policy.Confirm(ctx, peer, &grant); err != nil {
+			return err
+		}
+		return uses.Judge(ctx, target, grant.Secret)
+	}
+}
+
+// confirmLimit is how long the primary may take to decide.
+const confirmLimit = 30 * time.Second
 
 // handOver gives the client to a worker, if there is room.
 func (l *login) handOver(grant *auth.Grant) error {

@@ -97,6 +97,52 @@ func TestSharingIsInTheTarget(t *testing.T) {
 	}
 }
 
+// TestPrimaryConfirms checks that a log-in about which a standby may have been asked is put to the primary again, and which
+// log-ins those are: what PostgreSQL says of the user has decided, and there was a gap at some moment.
+func TestPrimaryConfirms(t *testing.T) {
+	passwd, err := auth.ParsePasswd(testPasswords, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unjudged := "C: StartupMessage 3.0 user=bob database=db\nS: authenticate password accepted\n"
+	known := "C: StartupMessage 3.0 user=alice database=db\nS: authenticate scram-sha-256 pencil-alice\n"
+	for name, c := range map[string]struct {
+		trace         string
+		before, after uint64
+		want          bool
+	}{
+		"there is a primary":                            {unjudged, 2, 2, false},
+		"there is none":                                 {unjudged, 3, 3, true},
+		"it was lost meanwhile":                         {unjudged, 2, 3, true},
+		"it has come back meanwhile":                    {unjudged, 3, 4, true},
+		"it was lost and has come back":                 {unjudged, 2, 4, true},
+		"there is none, but pool_passwd has the secret": {known, 3, 3, false},
+	} {
+		g := startGate(t, func(s *Settings) { s.Policy = &auth.Policy{Passwd: passwd, AllowClearText: true} })
+		g.gaps.Store(c.before)
+		if c.after != c.before {
+			g.uses.Verify = func(ctx context.Context, target pool.Target, secret any) error {
+				g.gaps.Store(c.after)
+				return g.verify(ctx, target, secret)
+			}
+		}
+		if err := wiretest.Must(t, c.trace+"S: AuthenticationOk\nS: ReadyForQuery I").Run(g.addr); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		g.closeAll()
+		client := g.logins()[0].Client
+		if (client.Confirm != nil) != c.want {
+			t.Errorf("%s: the primary is asked again: %v, want %v", name, client.Confirm != nil, c.want)
+		}
+		if client.Confirm == nil {
+			continue
+		}
+		if err := client.Confirm(); err != nil || len(g.judged) != 1 || g.judged[0] != client.Target {
+			t.Errorf("%s: confirmed with error %v, judged %v", name, err, g.judged)
+		}
+	}
+}
+
 // TestDriverLogsIn logs in with pgx, an implementation of the protocol that is not pgherd's own.
 func TestDriverLogsIn(t *testing.T) {
 	g := startGate(t, nil)
