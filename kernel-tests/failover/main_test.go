@@ -62,6 +62,7 @@ type scene struct {
 	herd   herd.Settings
 	sync   string // synchronous_standby_names
 	sql    string // run before pgherd starts
+	hba    string // pool_hba.conf
 	config []string
 }
 
@@ -100,7 +101,7 @@ func (s scene) start(t *testing.T) *world {
 	if *bpf != "" {
 		lines = append(lines, "bpf = "+*bpf)
 	}
-	w.set = herd.ProxySettings{Binary: binary, Nodes: w.herd.Nodes(), Config: strings.Join(lines, "\n")}
+	w.set = herd.ProxySettings{Binary: binary, Nodes: w.herd.Nodes(), HBA: s.hba, Config: strings.Join(lines, "\n")}
 	w.proxy = herdtest.StartProxy(t, w.set)
 	w.eye = w.connect()
 	t.Cleanup(func() {

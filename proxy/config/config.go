@@ -269,7 +269,7 @@ type Auth struct {
 	AllowClearText bool     // ask for the password in clear when nothing else can serve the node's method
 	Admins         []string // users who may PAUSE, RESUME, RECONNECT and KILL
 
-	Query         string // asks the primary for a user's password; used if QueryUser is set
+	Query         string // asks for a user's password; used if QueryUser is set
 	QueryUser     string
 	QueryPassword Secret // empty: the one in Files.PoolPasswd
 	QueryDatabase string

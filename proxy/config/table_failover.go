@@ -39,7 +39,7 @@ var failoverParams = inGroup("failover", []Param{
 		Doc:  "Who promotes a standby when the primary is lost. internal: pgherd, by SQL, where there are two nodes or more and sr_check_user may do that. script: failover_command, as with Pgpool-II; pgherd changes nothing on nodes by SQL. patroni: Patroni, whose REST API says who is primary. off: somebody else; pgherd follows what the nodes say of themselves.",
 		Into: func(c *Config) any { return &c.Failover.Mode }},
 	{Name: "failover_wait_timeout", Kind: Integer, Unit: Seconds, Min: 1, Max: maxInt, Default: "30",
-		Doc:  "How long a request or a log-in waits for a primary, unless failover_mode is off.",
+		Doc:  "How long a request or a log-in waits for a primary, unless failover_mode is off. Where reads are balanced, reads and log-ins do not wait as long as a standby answers.",
 		Into: func(c *Config) any { return &c.Failover.Wait }},
 	{Name: "restart_grace", Kind: Integer, Unit: Seconds, Max: maxInt, Default: "5",
 		Doc:  "How long a primary that was shut down may take to come back before a standby takes its place. Not with failover_on_backend_shutdown.",

@@ -8,7 +8,7 @@ var loginParams = inGroup("login", []Param{
 		Doc:  "Password of auth_user; if empty, the one in pool_passwd is used.",
 		Into: func(c *Config) any { return &c.Auth.QueryPassword }},
 	{Name: "auth_dbname", Default: "postgres",
-		Doc:  "Database in which auth_query is asked, on the primary.",
+		Doc:  "Database in which auth_query is asked, on the primary, or on a standby while there is no primary.",
 		Into: func(c *Config) any { return &c.Auth.QueryDatabase }},
 	{Name: "auth_query",
 		Default: "SELECT rolname, CASE WHEN rolvaliduntil < pg_catalog.now() THEN NULL ELSE rolpassword END FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin",
