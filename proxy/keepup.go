@@ -73,8 +73,8 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	}
 	p.supervisor = supervisor.New(uses, herd)
 	p.prober = health.New(p.log, time.Now, p.supervisor.Saw)
-	p.supervisor.Start(supervisor.NewLone(file, herd, p.supervisor.Apply), supervisorSettings(c))
-	return nil
+	lone := supervisor.NewLone(file, herd, p.supervisor.Apply)
+	return p.supervisor.Start(func() (supervisor.Council, error) { return lone, nil }, supervisorSettings(c))
 }
 
 // mayFailOver says that the configuration wants pgherd to have another primary when one is lost.

@@ -42,10 +42,13 @@ func (s *scripted) close() {
 	<-s.ended
 }
 
-// changed has the commands run that a change of the herd asks for. It does not block.
-func (s *scripted) changed(before, next failover.Herd) {
+// changed has the commands run that a change of the herd asks for, by the pgherd that leads. It does not block.
+func (s *scripted) changed(before, next failover.Herd, leads bool) {
 	if next.Former != failover.None {
 		s.former.Store(int64(next.Former))
+	}
+	if !leads {
+		return
 	}
 	for _, c := range scripts.Changes(before, next) {
 		select {

@@ -27,9 +27,8 @@ type progress struct {
 
 // deed is an act of this epoch.
 type deed struct {
-	do     failover.Action
-	node   int
-	member string
+	do   failover.Action
+	node int
 }
 
 // ending is when an act has ended, and whether it could be carried out.
@@ -57,7 +56,7 @@ func (p *progress) enter(parent context.Context, epoch uint64, now time.Duration
 	if failed == nil {
 		failed = map[deed]ending{}
 	}
-	*p = progress{of: failover.Progress{Epoch: epoch, Fenced: map[string]bool{}, Answers: map[int]failover.Answer{}},
+	*p = progress{of: failover.Progress{Epoch: epoch, Answers: map[int]failover.Answer{}},
 		began: now, running: map[deed]bool{}, ended: failed}
 	p.ctx, p.cancel = context.WithCancel(parent)
 }
@@ -81,7 +80,7 @@ func (p *progress) at(now time.Duration) failover.Progress {
 		}
 		of.Running = append(of.Running, failover.Deed{Do: d.do, Node: d.node})
 	}
-	of.Fenced, of.Answers, of.Failed = maps.Clone(of.Fenced), maps.Clone(of.Answers), slices.Clone(of.Failed)
+	of.Answers, of.Failed = maps.Clone(of.Answers), slices.Clone(of.Failed)
 	return of
 }
 
@@ -94,7 +93,7 @@ func (p *progress) fail(d deed, err error) {
 // carryOut begins an act, unless it is under way, or has failed just now.
 func (s *Supervisor) carryOut(a failover.Act) {
 	p, now := &s.progress, s.Clock()
-	d := deed{a.Do, a.Node, a.Member}
+	d := deed{a.Do, a.Node}
 	if a.Do == failover.Alarm {
 		if !p.alarmed {
 			s.Log.Error("the herd cannot go on by itself", "node", a.Node, "reason", a.Reason)
@@ -102,32 +101,37 @@ func (s *Supervisor) carryOut(a failover.Act) {
 		p.alarmed = true
 		return
 	}
-	if last, ended := p.ended[d]; p.running[d] || ended && last.recent(now) || a.Member != "" && a.Member != s.settings.Member {
-		return
+	if last, ended := p.ended[d]; p.running[d] || ended && last.recent(now) || a.Do == failover.Fence {
+		return // each member fences by itself
 	}
 	run, err := s.runOf(a)
 	if err != nil {
 		p.fail(d, err)
 		return
 	}
-	p.running[d] = true
 	if a.Do == failover.Promote {
 		p.ran = false
 	}
 	if (a.Do == failover.Revoke || a.Do == failover.AskPosition) && p.asked == 0 {
 		p.asked = now
 	}
-	ctx, epoch := p.ctx, p.of.Epoch
+	s.begin(d, run)
+}
+
+// begin has an act carried out on a goroutine of its own.
+func (s *Supervisor) begin(d deed, run run) {
+	s.progress.running[d] = true
+	ctx := s.progress.ctx
 	go func() {
 		note, err := run(ctx)
-		s.post(func() { s.ended(d, epoch, note, err) })
+		s.post(func() { s.ended(ctx, d, note, err) })
 	}()
 }
 
-// ended notes what came of an act.
-func (s *Supervisor) ended(d deed, epoch uint64, note func(*failover.Progress), err error) {
+// ended notes what came of an act, unless it was given up meanwhile.
+func (s *Supervisor) ended(of context.Context, d deed, note func(*failover.Progress), err error) {
 	p := &s.progress
-	if p.of.Epoch != epoch {
+	if p.ctx != of {
 		return
 	}
 	delete(p.running, d)
@@ -135,12 +139,12 @@ func (s *Supervisor) ended(d deed, epoch uint64, note func(*failover.Progress), 
 	s.Look(d.node)
 	if err == nil {
 		note(&p.of)
-		s.Log.Info("herd: "+string(d.do)+" is done", "node", d.node, "epoch", epoch)
+		s.Log.Info("herd: "+string(d.do)+" is done", "node", d.node, "epoch", p.of.Epoch)
 		return
 	}
 	p.fail(d, err)
 	if !errors.Is(err, context.Canceled) {
-		s.Log.Warn("herd: "+string(d.do)+" failed", "node", d.node, "epoch", epoch, "error", err)
+		s.Log.Warn("herd: "+string(d.do)+" failed", "node", d.node, "epoch", p.of.Epoch, "error", err)
 	}
 }
 
@@ -148,14 +152,8 @@ func (s *Supervisor) ended(d deed, epoch uint64, note func(*failover.Progress), 
 type run func(context.Context) (note func(*failover.Progress), err error)
 
 func (s *Supervisor) runOf(a failover.Act) (run, error) {
-	n, epoch, member := s.nodeOf(a.Node), s.herd.Epoch, s.settings.Member
-	switch {
-	case a.Do == failover.Fence: // it needs no address: the node may be gone from the configuration
-		return func(ctx context.Context) (func(*failover.Progress), error) {
-			err := s.Acts.Fence(ctx, a.Node, epoch)
-			return func(p *failover.Progress) { p.Fenced[member] = true }, err
-		}, nil
-	case n == nil:
+	n, epoch := s.nodeOf(a.Node), s.herd.Epoch
+	if n == nil {
 		return nil, fmt.Errorf("%s node %d: it is not configured", a.Do, a.Node)
 	}
 	switch a.Do {

@@ -106,6 +106,12 @@ func NewLone(f File, herd failover.Herd, apply func(failover.Command) error) *Lo
 // Leads says that it decides.
 func (l *Lone) Leads() bool { return true }
 
+// Tell has nobody to tell.
+func (l *Lone) Tell(Report) {}
+
+// Unlicensed says nothing, for there are no licences.
+func (l *Lone) Unlicensed(string) bool { return false }
+
 // Propose writes the herd that the command makes, and then applies it.
 func (l *Lone) Propose(_ context.Context, c failover.Command) error {
 	next, err := failover.Apply(l.herd, c)

@@ -12,21 +12,13 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"pgherd/proxy/failover"
 	"pgherd/proxy/health"
 	"pgherd/proxy/nodes"
 )
-
-// Council makes decisions last, and has all members apply them alike.
-type Council interface {
-	// Propose returns once the command is applied here, by the apply that the council was
-	// made with; an error means that it was not made to last, or was refused.
-	Propose(ctx context.Context, command failover.Command) error
-	// Leads says that this member decides.
-	Leads() bool
-}
 
 // Acts carries out what was decided. Each call blocks, with deadlines of its own.
 type Acts interface {
@@ -47,13 +39,16 @@ type Acts interface {
 
 // Settings are what decisions look at beside the herd; values.
 type Settings struct {
-	Member   string // the name of this pgherd
+	Member   string // the name of this pgherd, which does not change
 	Failover failover.Settings
+	Licensed bool // members write to the primary only while they have a licence of the leader's
 }
 
 // Named limits.
 const (
-	decideEvery  = 500 * time.Millisecond // however little has changed
+	decideEvery  = 500 * time.Millisecond // at least, however little has changed
+	fenceLook    = 20 * time.Millisecond  // between two looks whether the other members have fenced
+	fenceWait    = time.Second            // for the fence of a member that needs no licence
 	actAgain     = 200 * time.Millisecond // before an act that failed is tried again
 	seenAgain    = 3 * time.Second        // after one that was done, for the node to be seen as it is now
 	switchLook   = 20 * time.Millisecond  // between two looks at a switchover
@@ -66,10 +61,13 @@ const (
 type Supervisor struct {
 	Uses
 	council Council
+	member  string
 
 	mail    chan func()
+	lasting chan func() // what the council has made to last
 	stop    context.CancelFunc
 	stopped chan struct{}
+	fence   atomic.Pointer[fence] // of what is in owed
 
 	// What follows is the goroutine's.
 	settings Settings
@@ -78,8 +76,12 @@ type Supervisor struct {
 	seenAt   time.Duration
 	reports  map[int]failover.Report // of Patroni's, by node
 	progress progress
-	undone   string // why the last switchover was given up
-	behind   string // the sights behind the decision that is proposed now
+	leads    bool            // this member has decided last time
+	owed     map[int]uint64  // by node: the epoch before which its servers are to be closed here
+	told     map[string]told // by other member
+	undone   string          // why the last switchover was given up
+	proposed failover.Command
+	behind   string // the sights behind what is proposed now
 	held     uint64 // the epoch in which Hold keeps transactions from beginning; 0: it does not
 	wait     wait
 	from     map[int]time.Time // what a node said before that does not count: it was promoted or stopped then
@@ -94,23 +96,36 @@ type Uses struct {
 	Date    func() time.Time     // for people
 	Acts    Acts
 	Publish func(*nodes.View)
-	Look    func(node int)                   // has a node probed now
-	Changed func(before, next failover.Herd) // is told of each command that lasts, and may not block; nil: nobody
+	Look    func(node int)                               // has a node probed now
+	Changed func(before, next failover.Herd, leads bool) // is told of each command that lasts, and whether this member leads, and may not block; nil: nobody
 }
 
-// New makes one that begins with this herd. The council that Start is given calls Apply for
-// each command that lasts, before Propose returns.
+// New makes one that begins with this herd. Its council calls Apply for each command that lasts, before Propose returns.
 func New(u Uses, herd failover.Herd) *Supervisor {
-	return &Supervisor{Uses: u, herd: herd,
-		mail: make(chan func(), mailboxSize), stopped: make(chan struct{}), since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}}
+	s := &Supervisor{Uses: u, herd: herd, mail: make(chan func(), mailboxSize), lasting: make(chan func()), stopped: make(chan struct{}),
+		since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}, owed: map[int]uint64{}, told: map[string]told{}}
+	if herd.Phase == failover.Electing {
+		s.owed[herd.Former] = herd.Epoch
+	}
+	s.noteFence()
+	return s
 }
 
-// Start runs it with this council until Close.
-func (s *Supervisor) Start(council Council, settings Settings) {
+// Start joins the council, and runs until Close. The council may call Apply and Restore while it is opened.
+func (s *Supervisor) Start(open func() (Council, error), settings Settings) (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.council, s.settings, s.stop = council, settings, cancel
+	s.settings, s.member, s.stop = settings, settings.Member, cancel
 	s.progress.enter(ctx, s.herd.Epoch, s.Clock())
+	var council Council
+	s.meanwhile(func() { council, err = open() })
+	if err != nil {
+		cancel()
+		close(s.stopped)
+		return err
+	}
+	s.council = council
 	go s.run(ctx)
+	return nil
 }
 
 // Close ends it, and what it has begun.
@@ -239,14 +254,15 @@ func (s *Supervisor) Settle(ctx context.Context) error {
 func (s *Supervisor) run(ctx context.Context) {
 	defer close(s.stopped)
 	defer s.progress.end()
-	tick := time.NewTicker(decideEvery)
-	defer tick.Stop()
 	for {
 		s.decide(ctx)
+		s.tell()
 		select {
 		case f := <-s.mail:
 			f()
-		case <-tick.C:
+		case f := <-s.lasting:
+			f()
+		case <-time.After(s.pause()):
 		case <-ctx.Done():
 			return
 		}
@@ -265,7 +281,10 @@ func (s *Supervisor) run(ctx context.Context) {
 // nothing to decide by, and no address of a node to act on.
 func (s *Supervisor) decide(ctx context.Context) {
 	for range stepsInARow {
-		if s.seen == nil || !s.council.Leads() || ctx.Err() != nil {
+		if s.lead(); s.seen != nil {
+			s.fenceOff()
+		}
+		if s.seen == nil || !s.leads || ctx.Err() != nil {
 			break
 		}
 		in := s.input()
@@ -288,11 +307,6 @@ func (s *Supervisor) decide(ctx context.Context) {
 		}
 	}
 	s.show()
-}
-
-func (s *Supervisor) input() failover.Input {
-	now := s.Clock()
-	return failover.Input{Now: now, Sights: map[string]map[int]failover.Sight{s.settings.Member: s.sights(now)}, Progress: s.progress.at(now), Reports: s.reports}
 }
 
 // sights are what is seen of the nodes now.
@@ -326,25 +340,38 @@ func (s *Supervisor) say(waits string) {
 // numbers are what differs between two moments of the same wait.
 var numbers = regexp.MustCompile(`[0-9.]+(s|ms|m|h)?`)
 
-// propose has a command made to last; Apply is called meanwhile.
-func (s *Supervisor) propose(ctx context.Context, c failover.Command) error {
+// propose has a command made to last. What lasts meanwhile is taken up, which is this command as well.
+func (s *Supervisor) propose(ctx context.Context, c failover.Command) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeLimit)
 	defer cancel()
 	c.At = s.Date().UTC().Format(time.RFC3339)
 	if _, err := failover.Apply(s.herd, c); err != nil {
 		return err
 	}
-	return s.council.Propose(ctx, c)
+	s.proposed = c
+	s.meanwhile(func() { err = s.council.Propose(ctx, c) })
+	return err
 }
 
-// Apply takes up a command that lasts. The council calls it, on the supervisor's goroutine.
-func (s *Supervisor) Apply(c failover.Command) error {
+// Apply takes up a command that lasts. The council calls it, for one command at a time, and not on the supervisor's goroutine.
+func (s *Supervisor) Apply(c failover.Command) (err error) {
+	if ended := s.take(func() { err = s.apply(c) }); ended != nil {
+		return ended
+	}
+	return err
+}
+
+func (s *Supervisor) apply(c failover.Command) error {
 	next, err := failover.Apply(s.herd, c)
 	if err != nil {
 		return err
 	}
 	before := s.herd
 	s.herd = next
+	if c.Kind == failover.FailNode { // each member closes its servers, whoever leads
+		s.owed[next.Former] = next.Epoch
+	}
+	s.noteFence()
 	promoted := c.Kind == failover.MakePrimary && before.Phase == failover.Promoting
 	stopped := c.Kind == failover.FailNode && before.Phase == failover.Draining // else it would seem to be back already
 	if promoted || stopped {
@@ -360,16 +387,20 @@ func (s *Supervisor) Apply(c failover.Command) error {
 	if c.Kind == failover.UndoDrain {
 		s.undone = c.Reason
 	}
-	what := []any{"epoch", next.Epoch, "phase", string(next.Phase), "reason", c.Reason}
-	if s.behind != "" {
+	s.logCommand(&c)
+	s.show()
+	if s.Changed != nil {
+		s.Changed(before, next, s.council != nil && s.council.Leads())
+	}
+	return nil
+}
+
+func (s *Supervisor) logCommand(c *failover.Command) {
+	what := []any{"epoch", s.herd.Epoch, "phase", string(s.herd.Phase), "reason", c.Reason}
+	if p := &s.proposed; s.behind != "" && c.Kind == p.Kind && c.Node == p.Node && c.Epoch == p.Epoch {
 		what = append(what, "detail", "seen of the nodes: "+s.behind)
 	}
 	s.Log.Info("herd: "+c.String(), what...)
-	s.show()
-	if s.Changed != nil {
-		s.Changed(before, next)
-	}
-	return nil
 }
 
 // show publishes what is believed of the nodes now.

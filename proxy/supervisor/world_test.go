@@ -66,7 +66,9 @@ func inWorld(t *testing.T, test func(w *world)) {
 func (w *world) start() {
 	w.sup = New(Uses{Log: w.events.Keep(slog.New(slog.NewTextHandler(&w.told, nil))), Clock: func() time.Duration { return time.Since(w.began) }, Date: time.Now, Acts: w,
 		Publish: func(v *nodes.View) { w.locked(func() { w.view = v }) }, Look: func(int) {}}, w.herd)
-	w.sup.Start(w, w.set)
+	if err := w.sup.Start(func() (Council, error) { return w, nil }, w.set); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // restart ends the supervisor, and starts another that knows only what has been made to last.
@@ -178,6 +180,10 @@ func node(index int, role nodes.Role, timeline uint32) *health.Seen {
 // The world implements the council, ...
 
 func (w *world) Leads() bool { w.lock.Lock(); defer w.lock.Unlock(); return !w.follower }
+
+func (w *world) Tell(Report) {}
+
+func (w *world) Unlicensed(string) bool { return false }
 
 func (w *world) Propose(ctx context.Context, c failover.Command) error {
 	if w.council != nil {
