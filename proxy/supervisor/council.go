@@ -18,8 +18,9 @@ type Council interface {
 	Leads() bool
 	// Tell has the leader know what this member sees and has fenced. It does not block; the latest counts.
 	Tell(Report)
-	// Unlicensed says, on the leader, that no write licence which that member was given holds any more.
-	Unlicensed(member string) bool
+	// Unlicensed says, on the leader, that no write licence holds any more which that member was given before it had fenced this
+	// epoch. From now on it is given none before it has.
+	Unlicensed(member string, epoch uint64) bool
 }
 
 // Report is what a member tells the leader.
@@ -90,21 +91,23 @@ func (s *Supervisor) input() failover.Input {
 			in.Sights[member] = t.sights(now)
 		}
 	}
-	in.Progress.Fenced = s.fenced(in.Progress.Lasted)
+	if s.herd.Phase == failover.Electing {
+		in.Progress.Fenced = s.fenced(in.Progress.Lasted)
+	}
 	return in
 }
 
-// fenced are the members that have parted with the primary of before, or cannot write to it any more.
+// fenced are the members that have parted with the primary of before, or cannot write to it any more. The council is asked about
+// each: one that has fenced may be started again, and has to catch up before it gets a licence.
 func (s *Supervisor) fenced(lasted time.Duration) map[string]bool {
 	all, epoch := map[string]bool{}, s.herd.Epoch
 	for _, m := range s.settings.Failover.Members {
-		switch {
-		case m == s.member:
+		over := lasted >= fenceWait // nothing proves that a silent member does not write: that is what this setting permits
+		if s.settings.Licensed {
+			over = s.council.Unlicensed(m, epoch)
+		}
+		if all[m] = over || s.told[m].Fenced >= epoch; m == s.member {
 			all[m] = s.fence.Load().done >= epoch
-		case s.settings.Licensed:
-			all[m] = s.told[m].Fenced >= epoch || s.council.Unlicensed(m)
-		default: // nothing proves that a silent one does not write: that is what this setting permits
-			all[m] = s.told[m].Fenced >= epoch || lasted >= fenceWait
 		}
 	}
 	return all

@@ -29,6 +29,7 @@ type council struct {
 	commands   []string // the log
 	more       chan struct{}
 	unlicensed map[string]bool
+	needs      map[string]uint64 // by member: the epoch that it has to have fenced to get a licence
 }
 
 // seat is a member's place in the council.
@@ -49,7 +50,7 @@ func inCouncil(t *testing.T, test func(c *council)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, began: time.Now(), nodes: map[int]*health.Seen{0: primary(0, 3), 1: standby(1, 0, 3), 2: standby(2, 0, 3)},
 			does: map[string]func(context.Context, *world) error{}, position: map[int]uint64{1: 900, 2: 800}}
-		c := &council{world: w, leader: "a", more: make(chan struct{}), unlicensed: map[string]bool{}}
+		c := &council{world: w, leader: "a", more: make(chan struct{}), unlicensed: map[string]bool{}, needs: map[string]uint64{}}
 		done := make(chan struct{})
 		for _, name := range []string{"a", "b", "c"} {
 			c.members = append(c.members, c.seat(name))
@@ -181,9 +182,10 @@ func (m *seat) hears(from string, told []byte) {
 	m.sup.Told(from, r)
 }
 
-func (m *seat) Unlicensed(member string) bool {
+func (m *seat) Unlicensed(member string, epoch uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.needs[member] = max(m.needs[member], epoch)
 	return m.unlicensed[member]
 }
 
@@ -288,6 +290,9 @@ func TestCouncilFailsOver(t *testing.T) {
 		}
 		if slices.Contains(log, "b acts") || slices.Contains(log, "c acts") {
 			t.Errorf("a member acts that does not lead: %q", log)
+		}
+		if n := c.needs; n["a"] != 2 || n["b"] != 2 || n["c"] != 2 {
+			t.Errorf("members get a licence that have fenced %v, want epoch 2: one that is started again has to catch up first", n)
 		}
 		for _, m := range c.members {
 			if len(m.results) != len(c.commands) || slices.ContainsFunc(m.results, func(err any) bool { return err != error(nil) }) {

@@ -110,7 +110,7 @@ func (l *Lone) Leads() bool { return true }
 func (l *Lone) Tell(Report) {}
 
 // Unlicensed says nothing, for there are no licences.
-func (l *Lone) Unlicensed(string) bool { return false }
+func (l *Lone) Unlicensed(string, uint64) bool { return false }
 
 // Propose writes the herd that the command makes, and then applies it.
 func (l *Lone) Propose(_ context.Context, c failover.Command) error {

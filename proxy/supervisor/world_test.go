@@ -183,7 +183,7 @@ func (w *world) Leads() bool { w.lock.Lock(); defer w.lock.Unlock(); return !w.f
 
 func (w *world) Tell(Report) {}
 
-func (w *world) Unlicensed(string) bool { return false }
+func (w *world) Unlicensed(string, uint64) bool { return false }
 
 func (w *world) Propose(ctx context.Context, c failover.Command) error {
 	if w.council != nil {
