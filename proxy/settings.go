@@ -254,7 +254,7 @@ const probeTimeout = 5 * time.Second
 // environment is what the workers need of the world around them.
 func (p *Proxy) environment() *worker.Environment {
 	return &worker.Environment{
-		Connect: p.connect, Log: p.log, Now: time.Now,
+		Connect: p.connect, Log: p.log, Now: time.Now, BootTime: boottime,
 		Go:            func(f func()) { go f() },
 		Key:           cancelKey,
 		Jitter:        jitter,

@@ -71,6 +71,7 @@ func (b *bench) Known(uint32) bool                   { return true }
 func (b *bench) Notifier(int, uint32) (uint32, bool) { return 0, false }
 func (b *bench) Chance() float64                     { return 0 }
 func (b *bench) Nodes() *nodes.View                  { return &b.view }
+func (b *bench) Licensed() bool                      { return true }
 func (b *bench) Wait(time.Time) (err error) {
 	if !b.yield(struct{}{}) {
 		err = ErrStopped

@@ -23,7 +23,7 @@ func noPrimary(detail string) error {
 // waits while there is none, and while the one that is believed to be it cannot be reached, until the deadline.
 func (s *serving) checkOutPrimary(deadline time.Time) error {
 	for {
-		if s.roams && s.headless() {
+		if s.roams && (s.headless() || !s.loop.Licensed()) {
 			return errRoams
 		}
 		if err := s.awaitPrimary(deadline); err != nil {
@@ -76,10 +76,10 @@ func (s *serving) partAfter(err error) {
 // answer: a standby may answer the read.
 var errRoams = errors.New("get server: there is no primary now")
 
-// unanswered says that nobody answers as the primary, as far as is known.
+// unanswered says that nobody answers as the primary, as far as is known, or that nothing may be sent to it.
 func (s *serving) unanswered() bool {
 	primary := s.loop.Nodes().Primary()
-	return primary == nil || primary.Unanswered()
+	return primary == nil || primary.Unanswered() || !s.loop.Licensed()
 }
 
 // transient says that an error is of a node that is lost, or starts or stops: another try may
@@ -106,7 +106,11 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	if s.served() {
 		return nil
 	}
-	if s.set.FailoverWait == 0 || s.hurried {
+	switch {
+	case s.set.FailoverWait > 0 && !s.hurried:
+	case !s.loop.Licensed():
+		return s.unlicensed()
+	default:
 		return noPrimary("")
 	}
 	if err := s.awaitView(s.served, deadline); err != nil || s.served() {
@@ -117,6 +121,9 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 
 // foundNone is the error where none was found in time.
 func (s *serving) foundNone() error {
+	if !s.loop.Licensed() {
+		return s.unlicensed()
+	}
 	return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
 }
 
@@ -144,7 +151,7 @@ func (s *serving) awaitView(holds func() bool, deadline time.Time) error {
 
 // served says that there is a primary on which transactions begin.
 func (s *serving) served() bool {
-	return s.primary() >= 0 && (!s.loop.Nodes().Draining || s.set.FailoverWait == 0)
+	return s.primary() >= 0 && s.loop.Licensed() && (!s.loop.Nodes().Draining || s.set.FailoverWait == 0)
 }
 
 // hold keeps a request that begins a transaction from a primary that hands over to another

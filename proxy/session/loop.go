@@ -114,6 +114,8 @@ type Databases interface {
 type Herd interface {
 	// Nodes is what is believed of the nodes now.
 	Nodes() *nodes.View
+	// Licensed says that this pgherd may write to the primary now, which its peers have to permit where it has any.
+	Licensed() bool
 	// Candidates are the nodes in use, as they are now. The slice is valid until the
 	// next call.
 	Candidates() []route.Candidate

@@ -99,6 +99,10 @@ func (s *Session) handle(m wire.Message) error {
 		}
 		s.dropping = false
 		m = s.message
+	} else if !s.dropping {
+		if err := s.awaitLicence(); err != nil {
+			return err
+		}
 	}
 	n := len(m.Bytes)
 	if !s.dropping {

@@ -21,6 +21,7 @@ var passes = [...]func(*Session, *wire.Message) result{
 	(*Session).place,   // gets a server on the node where it belongs
 	func(s *Session, m *wire.Message) result { return refuseFor(s.vacate(m)) }, // empties the databases that it wants for itself
 	func(s *Session, m *wire.Message) result { return refuseFor(s.agreed(m)) }, // sees that its statement is still what the client was told
+	(*Session).licensed, // waits while this pgherd may not write
 	func(s *Session, m *wire.Message) result { return endFor(s.record(m.Kind)) },
 	(*Session).mark,
 	(*Session).redirect, // sends a signal for a client to the process that serves that client
@@ -160,6 +161,16 @@ func (s *Session) unserved(m *wire.Message) result {
 		return handled // there is no reply to flush, and PostgreSQL ignores the others outside a copy, too
 	}
 	return onward
+}
+
+// licensed is the step that does so for a request. Inside of a transaction the session ends with it: to fail it there the
+// server would have to be sent something.
+func (s *Session) licensed(*wire.Message) result {
+	err := s.awaitLicence()
+	if err != nil && !s.outside() {
+		return endFor(err)
+	}
+	return refuseFor(err)
 }
 
 // runs is what a request runs, for the case that its server is lost; nil: nobody knows.

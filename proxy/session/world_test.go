@@ -59,6 +59,7 @@ type world struct {
 	written, replayed uint64
 	asked2, lastWrite time.Time
 	suspected         []int // nodes that may be gone
+	unlicensed        bool  // nothing may be sent to the primary
 	chased            int
 	known             uint32 // a process number that a client has already been told
 	timeouts          pool.Timeouts
@@ -170,6 +171,7 @@ func take[T any](p *T) (v T) {
 func (w *world) Written() (uint64, time.Time)     { return w.written, w.asked2 }
 func (w *world) PollPositions()                   { w.chased++ }
 func (w *world) Suspect(node int, _ error)        { w.suspected = append(w.suspected, node) }
+func (w *world) Licensed() bool                   { return !w.unlicensed }
 func (w *world) Wrote()                           { w.lastWrite = w.now }
 func (w *world) LastWrite() time.Time             { return w.lastWrite }
 func (w *world) Count(int, metrics.Statement)     {}

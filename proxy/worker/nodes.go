@@ -59,7 +59,7 @@ func (t *task) Candidates() []route.Candidate {
 		c := route.Candidate{Index: n.Index, Role: n.Role, Weight: n.Weight, Bytes: n.DelayBytes, Delay: n.Delay,
 			Active: int(l.active.Load()), Latency: time.Duration(l.latency.Load())}
 		c.Replayed, _ = t.Replayed(n.Index)
-		if n == primary && n.Unanswered() {
+		if n == primary && (n.Unanswered() || !t.Licensed()) {
 			c.Weight = 0 // reads need not wait for it
 		}
 		all = append(all, c)

@@ -26,6 +26,7 @@ import (
 type yard struct {
 	t       *testing.T
 	net     *ringtest.Network
+	boot    time.Duration // CLOCK_BOOTTIME
 	ahead   time.Duration // how far the clock is ahead of the network's
 	workers *Workers
 	set     *Settings
@@ -42,7 +43,7 @@ func newYard(t *testing.T, seed uint64, workers int, change ...func(*Settings)) 
 		f(y.set)
 	}
 	env := &Environment{
-		Connect: &simConnector{y}, Log: slog.New(slog.DiscardHandler), Now: y.now,
+		Connect: &simConnector{y}, Log: slog.New(slog.DiscardHandler), Now: y.now, BootTime: func() time.Duration { return y.boot },
 		Go:     func(f func()) { y.jobs = append(y.jobs, f) },
 		Key:    func(uint32) []byte { return []byte{1, 2, 3, 4} },
 		Chance: func() float64 { return 0 },

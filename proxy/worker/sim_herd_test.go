@@ -21,6 +21,7 @@ type simHerd struct {
 	phase   int // phase of a failover: 0 none, 1 the primary is being fenced, 2 no node is primary, 3 the old primary is still down
 	acks    int // number of workers that have fenced the old primary
 	pins    bool
+	mute    bool // there is no licence to write
 	ends    simEnds
 }
 
@@ -97,6 +98,7 @@ func (v *simServer) checkFence() error {
 
 // turn sometimes begins a failover, and carries it on.
 func (h *simHerd) turn(s *sim) error {
+	h.license(s)
 	switch {
 	case h.phase == 0 && s.random.IntN(2500) == 0:
 		h.fail(s)
@@ -110,6 +112,18 @@ func (h *simHerd) turn(s *sim) error {
 		h.publish(s, 0)
 	}
 	return nil
+}
+
+// license sometimes lets the licence to write end, for a while. Clients only wait because of that.
+func (h *simHerd) license(s *sim) {
+	switch {
+	case !h.mute && s.random.IntN(2000) == 0:
+		h.mute = true
+		s.workers.License(0)
+	case h.mute && s.random.IntN(300) == 0:
+		h.mute = false
+		s.workers.License(Forever)
+	}
 }
 
 // fenced records, once all workers have fenced the node, how much its servers have received. Servers

@@ -83,7 +83,7 @@ func newSim(seed uint64) *sim {
 		s.loses()
 	}
 	env := &Environment{
-		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now,
+		Connect: s, Log: slog.New(slog.DiscardHandler), Now: s.net.Now, BootTime: func() time.Duration { return s.net.Now().Sub(time.Unix(0, 0)) },
 		Go:     s.goes,
 		Key:    func(uint32) []byte { return []byte{byte(s.random.Uint32()), 1, 2, 3} },
 		Chance: s.random.Float64,

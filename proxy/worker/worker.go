@@ -35,6 +35,7 @@ type Environment struct {
 	Connect       Connector
 	Log           *slog.Logger
 	Now           func() time.Time
+	BootTime      func() time.Duration              // CLOCK_BOOTTIME, by which licences end
 	Go            func(f func())                    // runs f off the worker's thread
 	Key           func(protocol uint32) []byte      // a new cancel key
 	Jitter        func(time.Duration) time.Duration // a life time with some random variation
@@ -57,6 +58,7 @@ type Worker struct {
 	inbox   inbox
 
 	now        time.Time // when the turn began
+	unlicensed bool      // in this turn nothing is sent to the primary
 	tasks      map[uint32]*task
 	candidates []route.Candidate // of the last choice
 	run        []*task           // to be resumed
@@ -96,6 +98,7 @@ type pending struct {
 // NewWorkers makes the workers of a process, without their loops.
 func NewWorkers(count int, env *Environment, set *Settings, view *nodes.View) *Workers {
 	ws := &Workers{allocator: pool.NewAllocator(set.Limits), began: env.Now()}
+	ws.License(Forever)
 	ws.life, ws.end = context.WithCancel(context.Background())
 	ws.nodes.Store(view)
 	ws.gap(view.Headless())
@@ -161,6 +164,7 @@ func (w *Worker) Turn(wait time.Duration) error {
 		return err
 	}
 	w.now = w.env.Now()
+	w.lookAtLicence()
 	w.lookAtSuspects()
 	w.sendCancels()
 	w.judgeCancels()

@@ -19,7 +19,8 @@ type Workers struct {
 	all       []*Worker       // by index
 	allocator *pool.Allocator // worker 0's
 	waiting   atomic.Int32
-	started   atomic.Bool // the workers have their loops
+	started   atomic.Bool  // the workers have their loops
+	licence   atomic.Int64 // until when clients may write to the primary, on the clock of BootTime
 	nodes     atomic.Pointer[nodes.View]
 	templates registry.Templates
 	// admissions are the states that log-ins depend on; see admissions.go.

@@ -1,0 +1,41 @@
+package session
+
+import (
+	"pgherd/proxy/wire"
+)
+
+// unlicensed is the error where this pgherd may not write to the primary.
+func (s *serving) unlicensed() error {
+	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "this pgherd has lost touch with the majority of its peers",
+		Detail: "It sends nothing to the primary meanwhile, because the others may have another one. This has lasted for failover_wait_timeout (" +
+			s.set.FailoverWait.String() + ").",
+		Hint: "Connect to another pgherd, or repeat this later. Reads on standbys go on."}
+}
+
+// awaitLicence holds back what would go to the primary while this pgherd may not write. Replies are passed on meanwhile. It ends
+// with the server, and with an error once it has lasted too long.
+func (s *serving) awaitLicence() error {
+	if s.server == nil || s.away || s.loop.Licensed() {
+		return nil
+	}
+	before, deadline := s.state, s.patience()
+	s.enter(WaitServer)
+	defer func() { s.enter(before) }()
+	for !s.loop.Licensed() {
+		moved, err := s.fromServer()
+		switch {
+		case err != nil:
+			return lost{err}
+		case s.server.Endpoint.Ended() != nil:
+			return lost{s.serverGone()}
+		case moved:
+			continue
+		case over(deadline, s.loop.Now()):
+			return s.unlicensed()
+		}
+		if err := s.waitForNodes(deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package session
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"pgherd/proxy/pool"
+	"pgherd/proxy/wire"
+)
+
+// licenses is the event of a licence that is renewed, or over.
+func (w *world) licenses(is bool) func() { return func() { w.unlicensed = !is } }
+
+const (
+	fatalUnlicensed = "ErrorResponse FATAL 57P03"
+	errorUnlicensed = "ErrorResponse ERROR 57P03"
+)
+
+// TestWritesWaitForALicence checks that nothing of a client's is sent to the primary while this pgherd may not write, that it
+// is sent once when it may again, and that the client gets an error if that lasts too long.
+func TestWritesWaitForALicence(t *testing.T) {
+	insert := "Query " + write
+	t.Run("without a server", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), w.is(WaitServer), w.passes(time.Second), w.licenses(true))
+		w.then(s[0].words(t, insert), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+	t.Run("without a server, for too long", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), w.is(WaitServer), w.passes(time.Minute))
+		w.then(w.hears(errorUnlicensed, "ReadyForQuery I"), w.licenses(true), w.sends(simple(write)))
+		w.then(s[0].words(t, insert), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+	t.Run("on its own server", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Session)
+		w.greeted(w.sends(simple(read)))
+		w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+		w.then(w.hears(selectedText...), w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), w.is(WaitServer), w.passes(time.Minute))
+		w.then(w.hears(errorUnlicensed, "ReadyForQuery I"), w.sends(simple(write)))
+		w.then(s[0].words(t), w.is(WaitServer), w.licenses(true))
+		w.then(s[0].words(t, insert), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+}
+
+// TestTransactionsWaitForALicence checks the same inside of a transaction, where the client's session ends if it lasts too long, and
+// of a copy.
+func TestTransactionsWaitForALicence(t *testing.T) {
+	insert := "Query " + write
+	t.Run("in a transaction", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(s[0].words(t, "Query BEGIN"), s[0].says(begun))
+		w.then(w.hears("CommandComplete BEGIN", "ReadyForQuery T"), w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), w.is(WaitServer), w.passes(time.Second), w.licenses(true))
+		w.then(s[0].words(t, insert), s[0].says(inside("INSERT 0 1")), w.licenses(false))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery T"), w.sends(simple("COMMIT")))
+		w.then(s[0].words(t), w.is(WaitServer), w.passes(time.Minute))
+		w.run()
+		w.hears(fatalUnlicensed)()
+		s[0].words(t, "Query ROLLBACK")() // which is pgherd's own
+		w.ended("aborted")
+	})
+	t.Run("in a transaction whose server is fenced", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(s[0].words(t, "Query BEGIN"), s[0].says(begun))
+		w.then(w.hears("CommandComplete BEGIN", "ReadyForQuery T"), w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), s[0].hangs(io.EOF), w.turns(2, false, false))
+		w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery E"), w.sends(terminate))
+		w.run()
+	})
+	t.Run("in a copy, within a message", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		copyDone := []byte("c\x00\x00\x00\x04")
+		row := wire.AppendCopyData(nil, []byte("1\n2\n"))
+		w.greeted(w.sends(simple("COPY t FROM STDIN")))
+		w.then(s[0].words(t, "Query COPY t FROM STDIN"), s[0].says(wire.AppendCopyInResponse(nil, 0, nil)))
+		w.then(w.hears("CopyInResponse"), w.sends(row[:7]))
+		w.then(w.licenses(false), s[0].sent(t, string(row[:7])), w.sends(row[7:], copyDone))
+		w.then(s[0].sent(t, ""), w.is(WaitServer), w.licenses(true))
+		w.then(s[0].sent(t, string(row[7:])+string(copyDone)), s[0].says(done("COPY 2")))
+		w.then(w.hears("CommandComplete COPY 2", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+	t.Run("replies are passed on", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.sends(simple(write), simple(write)))
+		w.then(s[0].words(t, insert, insert), w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.is(WaitServer), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.licenses(true))
+		w.then(s[0].words(t, insert), s[0].says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
+}
+
+// sent checks the bytes that pgherd has sent since the last check.
+func (s *side) sent(t *testing.T, want string) func() {
+	return func() {
+		t.Helper()
+		if got := string(s.out); got != want {
+			t.Errorf("%s received %q, want %q", s.name, got, want)
+		}
+		s.out = nil
+	}
+}
+
+// TestReadsNeedNoLicence checks that reads on a standby go on, and that commands to pgherd itself are answered.
+func TestReadsNeedNoLicence(t *testing.T) {
+	w, s := routedWorld(t, pool.Session, 1)
+	w.set.FailoverWait = time.Minute
+	w.greeted(w.licenses(false), w.sends(simple(read)))
+	w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+	w.then(w.hears(selectedText...), w.sends(terminate))
+	w.run()
+	w.nodesAsked(1)
+}
