@@ -31,30 +31,25 @@ type upkeep struct {
 	cluster    Cluster         // nil: this pgherd is alone
 }
 
-// keepUp begins to keep the herd up: by a supervisor, or, where pgherd is to promote nobody or
+// keepUp prepares to keep the herd up: by a supervisor, or, where pgherd is to promote nobody or
 // cannot, by a follower of what the nodes say. Where Patroni promotes, the supervisor does as
-// that says.
-func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
+// that says. decide begins it; the workers have to be there by then.
+func (p *Proxy) keepUp(ctx context.Context, c *config.Config) (decide func() error, err error) {
 	follow := health.NewFollower(p.log, time.Now, p.publish).Saw
 	p.prober = health.New(p.log, time.Now, follow)
 	if !mayFailOver(c) {
-		return nil
+		return p.onlyJoin, nil
 	}
 	access := p.accessOf(c)
-	if why := p.hindrance(ctx, c); why != "" {
+	if why := p.hindrance(ctx, c); why != "" && p.peers != nil {
+		return nil, fmt.Errorf("decide with other pgherds: %s; grant what is missing, or set failover_mode to patroni or off", why)
+	} else if why != "" {
 		p.log.Error("failover is off: "+why, "hint", "Grant what is missing, or set failover_mode to patroni or off.")
-		return nil
+		return p.onlyJoin, nil
 	}
-	file := stateFile(c)
-	herd := failover.New()
-	if !c.Files.DiscardStatus {
-		var err error
-		switch herd, err = file.Load(); {
-		case errors.Is(err, supervisor.ErrOtherNodes):
-			p.log.Warn("the herd's state is given up", "error", err)
-		case err != nil:
-			return fmt.Errorf("%w; pgherd start -D begins without it", err)
-		}
+	herd, err := p.lastHerd(c)
+	if err != nil {
+		return nil, err
 	}
 	uses := supervisor.Uses{Log: p.log, Clock: boottime, Date: time.Now, Publish: p.publish, Look: func(node int) { p.prober.Suspect(node, false) }}
 	do := acts{executor.New(access), p}
@@ -73,8 +68,22 @@ func (p *Proxy) keepUp(ctx context.Context, c *config.Config) error {
 	}
 	p.supervisor = supervisor.New(uses, herd)
 	p.prober = health.New(p.log, time.Now, p.supervisor.Saw)
-	lone := supervisor.NewLone(file, herd, p.supervisor.Apply)
-	return p.supervisor.Start(func() (supervisor.Council, error) { return lone, nil }, supervisorSettings(c))
+	return func() error { return p.decide(c, herd) }, nil
+}
+
+// lastHerd is the herd with which to begin. What peers have decided is in their log, and not in this pgherd's file.
+func (p *Proxy) lastHerd(c *config.Config) (failover.Herd, error) {
+	if c.Files.DiscardStatus || p.peers != nil {
+		return failover.New(), nil
+	}
+	herd, err := stateFile(c).Load()
+	switch {
+	case errors.Is(err, supervisor.ErrOtherNodes):
+		p.log.Warn("the herd's state is given up", "error", err)
+	case err != nil:
+		return herd, fmt.Errorf("%w; pgherd start -D begins without it", err)
+	}
+	return herd, nil
 }
 
 // mayFailOver says that the configuration wants pgherd to have another primary when one is lost.
@@ -103,15 +112,13 @@ func stateFile(c *config.Config) supervisor.File {
 // member is the name of this pgherd among those that decide; it is alone.
 const member = "self"
 
-func supervisorSettings(c *config.Config) supervisor.Settings {
-	s := supervisor.Settings{Member: member}
+func (p *Proxy) supervisorSettings(c *config.Config) (s supervisor.Settings) {
+	p.askMembers(c, &s)
 	f := &s.Failover
-	f.Members = []string{member}
 	f.OnError, f.OnShutdown, f.RestartGrace = c.Failover.OnError, c.Failover.OnShutdown, c.Failover.RestartGrace
 	f.AutoFailback, f.AutoFailbackAfter = c.Failover.AutoFailback, c.Failover.FailbackAfter
 	f.AllowLoss, f.SearchPrimaryWithin = c.Failover.DataLoss == "allow", c.Failover.SearchPrimary
 	f.SightsLast = 3 * checkEvery // at least: a check may last longer than its period
-	f.Consensus = true
 	f.Commands.Follow = c.Failover.Commands.FollowPrimary != ""
 	f.Commands.Promote = c.Failover.Mode == config.ModeScript
 	if c.Failover.Mode == config.ModePatroni { // which makes a standby of each primary that is lost

@@ -73,7 +73,7 @@ func TestCheckSaysWhatAStartSays(t *testing.T) {
 				t.Errorf("%s: got error %v, want %s ... %s", row.lines, err, want, row.says)
 				continue
 			}
-			if p, started := Start(t.Context(), c, log, ""); started == nil {
+			if p, started := Start(t.Context(), c, log, "", nil); started == nil {
 				p.Drain(Immediate)
 				t.Errorf("%s: pgherd starts", row.lines)
 			} else if started.Error() != err.Error() {
@@ -95,7 +95,7 @@ func TestStartTellsWhoHasThePort(t *testing.T) {
 	if err := Check(t.Context(), c, log); err != nil {
 		t.Error(err)
 	}
-	if _, err := Start(t.Context(), c, log, ""); err == nil || !strings.HasPrefix(err.Error(), lineOf(c, lines, "listen_addresses")) {
+	if _, err := Start(t.Context(), c, log, "", nil); err == nil || !strings.HasPrefix(err.Error(), lineOf(c, lines, "listen_addresses")) {
 		t.Errorf("got error %v", err)
 	}
 }

@@ -52,6 +52,7 @@ type Proxy struct {
 	log     *slog.Logger
 	version string
 	started time.Time
+	peers   *Peers // nil: it decides alone
 	config  atomic.Pointer[config.Config]
 	workers *worker.Workers
 	gate    *login.Gate
@@ -84,9 +85,9 @@ type shared struct {
 }
 
 // Start begins to serve: when it returns, clients are accepted. The version is for SHOW
-// POOL_VERSION.
-func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string) (_ *Proxy, err error) {
-	p := &Proxy{version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
+// POOL_VERSION. peers is nil for a pgherd that decides alone.
+func Start(ctx context.Context, c *config.Config, log *slog.Logger, version string, peers *Peers) (_ *Proxy, err error) {
+	p := &Proxy{peers: peers, version: version, started: time.Now(), over: make(chan struct{}), lines: querylog.NewWriter(log),
 		shared: shared{statements: query.NewCache(c.Limits.ParseCache/bytesPerStatement, c.Limits.ParseCache), catalogs: catalog.NewShared()}}
 	p.log = p.events.Keep(log)
 	go query.Warm()
@@ -113,11 +114,15 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.users.Store(made.users)
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Hear, Judge: p.connect.Judge, Gaps: p.gaps})
 	p.gate.Configure(made.login)
-	if err := p.keepUp(ctx, c); err != nil {
+	decide, err := p.keepUp(ctx, c)
+	if err == nil {
+		p.opensBy(c, made.connect)
+		p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
+		err = decide()
+	}
+	if err != nil {
 		return nil, errors.Join(err, closeAll(listeners))
 	}
-	p.opensBy(c, made.connect)
-	p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 	p.network.tell(p.sign)
 	p.chaser = health.NewChaser(p.log, time.Now, p.role, p.workers.NoteReplayed)
 	p.ask(ctx, c, &made)
@@ -142,7 +147,7 @@ func (p *Proxy) ask(ctx context.Context, c *config.Config, made *made) {
 	p.prober.Configure(s)
 	p.chaser.Configure(s)
 	if p.supervisor != nil {
-		p.supervisor.Configure(supervisorSettings(c))
+		p.supervisor.Configure(p.supervisorSettings(c))
 		ctx, cancel := context.WithTimeout(ctx, settleLimit)
 		defer cancel()
 		_ = p.supervisor.Settle(ctx) // clients wait for a primary, if there is none yet

@@ -41,7 +41,7 @@ func TestFrequentChecksKeepSights(t *testing.T) {
 	for period, want := range map[time.Duration]time.Duration{100 * time.Millisecond: 3 * time.Second, 5 * time.Second: 15 * time.Second} {
 		c := &config.Config{Nodes: make([]config.Node, 1)}
 		c.Nodes[0].Health.Period = period
-		if got := supervisorSettings(c).Failover.SightsLast; got != want {
+		if got := new(Proxy).supervisorSettings(c).Failover.SightsLast; got != want {
 			t.Errorf("with a period of %v sights last %v, want %v", period, got, want)
 		}
 	}

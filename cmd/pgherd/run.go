@@ -40,7 +40,7 @@ func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, err
 			os.Unsetenv(name)
 		}
 	}
-	p, err := proxy.Start(ctx, c, log, version)
+	p, err := proxy.Start(ctx, c, log, version, nil)
 	if err != nil {
 		return nil, err
 	}

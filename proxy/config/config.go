@@ -142,8 +142,17 @@ type Failover struct {
 	Unreplicated  string        // error or warning: how a commit is reported that no synchronous standby may have
 	AutoFailback  bool
 	FailbackAfter time.Duration // between two returns of a node
+	Votes         FailoverVotes
 	SearchPrimary time.Duration // after which an operator is called, 0 = never
 	Commands      FailoverCommands
+}
+
+// FailoverVotes says how peers agree.
+type FailoverVotes struct {
+	Quorum    bool // who has lost touch with most of them does not write
+	Consensus bool // most have to find a node dead
+	Repeated  bool // one that finds it dead again and again has several votes
+	Half      bool // half of them are enough
 }
 
 // FailoverCommands are run with /bin/sh; "": pgherd does that itself, or nobody does.

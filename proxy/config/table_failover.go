@@ -86,13 +86,17 @@ var failoverParams = inGroup("failover", []Param{
 		Doc:  "Shortest time between two such returns of a node.",
 		Into: func(c *Config) any { return &c.Failover.FailbackAfter }},
 	{Name: "failover_when_quorum_exists", Kind: Bool, Default: "on", Context: Startup,
-		Doc: "With the watchdog, take a node out only while most peers are there."},
+		Doc:  "With the watchdog, a pgherd that has lost touch with most of its peers writes to the primary no more, before the others promote a standby; its clients wait. off: it goes on, and the others wait for it for a second only, so that two primaries may be written to for a while. Most peers have to be there for a node to be taken out in any case.",
+		Into: func(c *Config) any { return &c.Failover.Votes.Quorum }},
 	{Name: "failover_require_consensus", Kind: Bool, Default: "on", Context: Startup,
-		Doc: "With the watchdog, take a node out only if most peers agree that it is down."},
+		Doc:  "With the watchdog, take a node out only if most peers agree that it is down. off: one of them is enough.",
+		Into: func(c *Config) any { return &c.Failover.Votes.Consensus }},
 	{Name: "allow_multiple_failover_requests_from_node", Kind: Bool, Default: "off", Context: Startup,
-		Doc: "Let one peer's repeated reports count as several votes."},
+		Doc:  "Let one peer's repeated reports count as several votes.",
+		Into: func(c *Config) any { return &c.Failover.Votes.Repeated }},
 	{Name: "enable_consensus_with_half_votes", Kind: Bool, Default: "off", Context: Startup,
-		Doc: "Let exactly half of the votes decide."},
+		Doc:  "Let exactly half of the votes decide that a node is down.",
+		Into: func(c *Config) any { return &c.Failover.Votes.Half }},
 })
 
 var recoveryParams = inGroup("recovery", []Param{

@@ -180,8 +180,11 @@ func (s *Supervisor) restore(h failover.Herd) {
 	}
 	s.noteFence()
 	s.progress.enter(context.Background(), h.Epoch, s.Clock())
-	s.Log.Info("herd: taken over from another pgherd", "epoch", h.Epoch, "phase", string(h.Phase))
+	s.Log.Info("herd: taken over as others have decided it", "epoch", h.Epoch, "phase", string(h.Phase))
 	s.show()
+	if s.Changed != nil {
+		s.Changed(before, h, false)
+	}
 }
 
 // fence is up to which epoch the servers of earlier primaries are closed here, and the herd's epoch.
