@@ -305,8 +305,8 @@ func (p *Prober) ask(ctx context.Context, s *Settings, n *Node, limit time.Durat
 		finding = before
 		finding.Reachable, finding.Role, finding.At = false, nodes.Unknown, at
 	}
-	if own, old := &finding.Last, before.Last; err == nil && own.Role == nodes.Standby && own.System == old.System {
-		own.Timeline = max(own.Timeline, old.Timeline) // which it does not tell while it receives nothing
+	if err == nil {
+		finding.Last = finding.Last.after(before.Last, finding.Receiver.Streaming)
 	}
 	finding.Course = course
 	p.found[n.Index] = finding

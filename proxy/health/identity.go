@@ -47,3 +47,13 @@ func askNumber(ctx context.Context, conn *nodesql.Conn, sql string) (uint64, err
 
 // notToBeSeen are insufficient_privilege, undefined_function and feature_not_supported.
 var notToBeSeen = map[string]bool{"42501": true, "42883": true, "0A000": true}
+
+// after is what a node is, by what it says now and said before. A standby that receives nothing does
+// not tell the timeline that it has received, so what it told before counts. One that streams tells it, and
+// that is an older one if the node was made a copy of a node that is on it.
+func (i Identity) after(before Identity, streams bool) Identity {
+	if i.Role == nodes.Standby && i.System == before.System && !streams {
+		i.Timeline = max(i.Timeline, before.Timeline)
+	}
+	return i
+}
