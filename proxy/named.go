@@ -53,9 +53,7 @@ func readNamed(c *config.Config, log *slog.Logger) (n named, err error) {
 	}
 	n.tls = clientTLS(c, f, log)
 	n.nodes = nodesTLS(c, f)
-	var err2 error
-	n.patroni, err2 = certs.ForHTTPS(c.Patroni.CAFile)
-	f.add("patroni_ca_file", err2)
+	n.patroni = patroniTLS(c, f)
 	if n.routing = routingOf(c, f); n.routing != nil {
 		warnOfRouting(log, c, n.routing)
 	}
@@ -96,6 +94,14 @@ func clientTLS(c *config.Config, f *faults, log *slog.Logger) *tls.Config {
 		Ciphers: t.Ciphers, Curves: t.ECDHCurve, Passphrase: t.PassphraseCommand}, log)
 	f.add("ssl_cert", err)
 	return loaded
+}
+
+// patroniTLS is how Patroni's REST APIs are asked over https.
+func patroniTLS(c *config.Config, f *faults) *tls.Config {
+	t, err := certs.ForPatroni(&certs.PatroniSettings{CA: c.Patroni.CAFile,
+		Cert: c.Patroni.CertFile, Key: c.Patroni.KeyFile, Passphrase: c.ClientTLS.PassphraseCommand})
+	f.add("patroni_ca_file", err)
+	return t
 }
 
 // nodesTLS reads, once, the files that all nodes have in common.

@@ -37,6 +37,8 @@ var wrongLines = []struct{ lines, parameter, says string }{
 	{"server_tls_sslmode = require\nserver_tls_cert_file = 'DIR/text'\nserver_tls_key_file = '/none'", "server_tls_key_file", "read TLS key: open /none"},
 	{"patroni_ca_file = '/none'", "patroni_ca_file", "read TLS authorities: open /none"},
 	{"patroni_ca_file = 'DIR/text'", "patroni_ca_file", "DIR/text holds no certificate"},
+	{"patroni_cert_file = '/none'\npatroni_key_file = 'DIR/text'", "patroni_cert_file", "read TLS certificate: open /none"},
+	{"patroni_cert_file = 'DIR/text'\npatroni_key_file = '/none'", "patroni_key_file", "read TLS key: open /none"},
 	{"unix_socket_group = 'nogroupx'", "unix_socket_group", "unknown group nogroupx"},
 	{"unix_socket_directories = 'DIR/none'", "unix_socket_directories", "stat DIR/none: no such file"},
 	{"unix_socket_directories = 'DIR/text'", "unix_socket_directories", "DIR/text is no folder"},

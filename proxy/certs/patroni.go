@@ -3,15 +3,28 @@ package certs
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+
+	"pgherd/proxy/config"
 )
 
-// ForHTTPS is how servers of HTTP are checked: by the authorities of a file, or, without one,
-// by those of the machine.
-func ForHTTPS(authorities string) (*tls.Config, error) {
+// PatroniSettings name the files for Patroni's REST API; each may be "".
+type PatroniSettings struct {
+	CA                    string // "": the authorities of the machine
+	Cert, Key, Passphrase string // as in NodeSettings; "": a REST API that asks for a certificate gets none
+}
+
+// ForPatroni reads the files. The error joins everything that is wrong.
+func ForPatroni(s *PatroniSettings) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if authorities == "" {
-		return c, nil
+	var wrong error
+	if s.CA != "" {
+		c.RootCAs = x509.NewCertPool()
+		wrong = config.Of("patroni_ca_file", addAuthorities(c.RootCAs, s.CA))
 	}
-	c.RootCAs = x509.NewCertPool()
-	return c, addAuthorities(c.RootCAs, authorities)
+	if s.Cert != "" {
+		pair, err := loadKeyPair(s.Cert, s.Key, s.Passphrase, "patroni_cert_file", "patroni_key_file")
+		c.Certificates, wrong = []tls.Certificate{pair}, errors.Join(wrong, err)
+	}
+	return c, wrong
 }

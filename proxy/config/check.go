@@ -23,6 +23,7 @@ var checks = []check{
 	{[]string{"failover_mode", "sr_check_user", "sr_check_period", "backend_hostname", "backend_flag"}, withoutNodes},
 	{[]string{"failover_mode", "failover_command"}, withoutCommand},
 	{[]string{"patroni_url", "failover_mode", "backend_hostname"}, badPatroniURL},
+	{[]string{"patroni_cert_file", "patroni_key_file"}, halfPatroniCertificate},
 	{[]string{"listen_addresses", "unix_socket_directories"}, listensNowhere},
 	{[]string{"unix_socket_directories", "port"}, longSocketPath},
 	{[]string{"pcp_port", "port"}, samePorts},

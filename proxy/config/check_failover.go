@@ -53,3 +53,10 @@ func badPatroniURL(c *Config) string {
 	}
 	return ""
 }
+
+func halfPatroniCertificate(c *Config) string {
+	if (c.Patroni.CertFile == "") != (c.Patroni.KeyFile == "") {
+		return "patroni_cert_file and patroni_key_file must be set together"
+	}
+	return ""
+}

@@ -118,8 +118,9 @@ type PatroniOfNode struct {
 
 // Patroni says how Patroni is asked, where it promotes.
 type Patroni struct {
-	CAFile          string // "" for the authorities of the machine
-	Period, Timeout time.Duration
+	CAFile            string // "" for the authorities of the machine
+	CertFile, KeyFile string // pgherd's own; "" for none
+	Period, Timeout   time.Duration
 }
 
 // What Failover.Mode may be: who promotes a standby.

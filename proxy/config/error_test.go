@@ -86,6 +86,8 @@ var badLines = []struct{ line, want string }{
 	{"failover_mode = patroni\nsr_check_user = u\nbackend_hostname1 = b\nbackend_flag1 = ALWAYS_PRIMARY", `/c:2: failover_mode patroni and ALWAYS_PRIMARY in backend_flag1 contradict each other`},
 	{"failover_mode = script\nsr_check_user = u\nbackend_hostname1 = b", `/c:2: failover_mode script needs failover_command, which promotes a standby`},
 	{"failover_mode = patroni\nsr_check_user = u\nbackend_hostname1 = /run", `/c:2: patroni_url1 has to be set, as backend_hostname1 is a folder`},
+	{"patroni_cert_file = c", `/c:2: patroni_cert_file and patroni_key_file must be set together`},
+	{"patroni_key_file = k", `/c:2: patroni_cert_file and patroni_key_file must be set together`},
 	{"patroni_url0 = db0:8008", `/c:2: patroni_url of node 0 is no address like https://db0.example.com:8008`},
 	{"patroni_url = 'http://ann:secret@db0:8008'", `/c:2: patroni_url of node 0 is no address like https://db0.example.com:8008`},
 	{"pcp_port = 9999", `/c:2: port and pcp_port are both 9999`},

@@ -23,7 +23,7 @@ var sslParams = inGroup("ssl", []Param{
 		Doc:  "Curve for the key exchange, by OpenSSL's name.",
 		Into: func(c *Config) any { return &c.ClientTLS.ECDHCurve }},
 	{Name: "ssl_passphrase_command",
-		Doc:  "Command whose output unlocks an encrypted ssl_key.",
+		Doc:  "Command whose output unlocks an encrypted ssl_key, server_tls_key_file or patroni_key_file.",
 		Into: func(c *Config) any { return &c.ClientTLS.PassphraseCommand }},
 	{Name: "ssl_ciphers", Default: "HIGH:MEDIUM:+3DES:!aNULL",
 		Doc:  "TLS 1.2 ciphers by OpenSSL's names: those named are used, those after ! are not; groups such as HIGH mean the TLS library's own safe list.",

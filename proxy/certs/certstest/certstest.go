@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,13 +62,21 @@ func (a *Authority) Write(name, kind string, der []byte) {
 	}
 }
 
-// Issue makes name.crt and name.key, and gives the serial number.
+// Issue makes name.crt and name.key, for hosts that are names or addresses, and gives the serial number.
 func (a *Authority) Issue(name string, usage x509.ExtKeyUsage, hosts ...string) *big.Int {
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	serial := big.NewInt(a.next)
 	a.next++
-	der := a.sign(&x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: hosts,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{usage}}, a.cert, &key.PublicKey)
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{usage}}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der := a.sign(template, a.cert, &key.PublicKey)
 	a.Write(name+".crt", "CERTIFICATE", der)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
