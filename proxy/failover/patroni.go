@@ -137,7 +137,7 @@ func (d decision) patroniSteady() Step {
 	if dead, why := d.dead(p); dead {
 		return d.propose(FailNode, p, "node %d is down: %s; %s", p, why, c.why)
 	}
-	if demoted, why := d.isStandby(p, demotedFor); demoted {
+	if demoted, why := d.isStandby(p, 0); demoted { // by Patroni, at once: it refuses writes, and Patroni alone ends that
 		return d.propose(FailNode, p, "node %d is the primary no more: %s; %s", p, why, c.why)
 	}
 	lead, ours := d.isOurs(p)
