@@ -180,6 +180,26 @@ func TestCloseWhileReceivingAndSending(t *testing.T) {
 	})
 }
 
+// TestAbortedForEver: who looks at a Conn only long after Abort still learns of it.
+func TestAbortedForEver(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		l := w.loop(t, ring.Settings{})
+		fd, p := w.pair(t)
+		c := l.Open(fd, nil)
+		c.SetOwner(&collector{})
+		p.Write([]byte("hello"))
+		pass(t, w, 5, l) // it is received
+		c.Abort()
+		whole(t, w, l)
+		if !p.Gone() {
+			t.Error("the socket is not closed")
+		}
+		if err := c.Ended(); err != ring.ErrAborted || !c.EndSeen() {
+			t.Errorf("it has ended by %v, the end is seen: %t", err, c.EndSeen())
+		}
+	})
+}
+
 func TestPeerReset(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, ring.Settings{})

@@ -96,10 +96,7 @@ func (c *Conn) received(ev Event) {
 	if !ev.More {
 		c.recv, c.into = recvIdle, nil
 		c.refused = ev.Err == syscall.ENOBUFS
-		c.end = endOf(ev)
-		if ev.N > 0 {
-			c.end = nil
-		}
+		c.ends(ev)
 	}
 	if b != nil && ev.N > 0 && c.phase < closing {
 		c.keep(b, ev.N)
@@ -112,6 +109,18 @@ func (c *Conn) received(ev Event) {
 	}
 	c.loop.touch(c)
 	c.loop.announce(c)
+}
+
+// ends notes whether the outcome of the last receive is the end. What becomes of the receive of a Conn that was
+// aborted changes nothing.
+func (c *Conn) ends(ev Event) {
+	switch {
+	case c.end == ErrAborted:
+	case ev.N > 0:
+		c.end = nil
+	default:
+		c.end = endOf(ev)
+	}
 }
 
 func (c *Conn) bufferOf(ev Event) *Buf {
