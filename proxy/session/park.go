@@ -17,14 +17,15 @@ func (s *serving) park() {
 
 // unpark takes up the parked server. It is false if there is none, or if the parked server
 // could not be used and nothing was lost with it. One that has said goodbye is not used: why
-// its node has ended it cannot be told any more once the node is there again.
+// its node has ended it cannot be told any more once the node is there again. What a session has drawn from
+// sequences outlives no failover.
 func (s *serving) unpark(node int) bool {
 	server := s.parked
 	s.parked = nil
 	if server == nil {
 		return false
 	}
-	if server.Key.Node == node && (!server.Endpoint.Left() || server.Drawn) {
+	if server.Key.Node == node && (!server.Endpoint.Left() || server.Drawn && !s.replaceable()) {
 		s.take(server)
 		return true
 	}

@@ -49,3 +49,16 @@ func TestParkedServerHasEnded(t *testing.T) {
 	w.then(w.told(0, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate), w.client.leaves())
 	w.run()
 }
+
+// TestParkedServerThatHasWritten: the same after a write, which may have drawn from a sequence. Nothing of the next statement is
+// sent to the server that is lost, so its outcome is known.
+func TestParkedServerThatHasWritten(t *testing.T) {
+	w, s := routedWorld(t, pool.Session, 0, 0)
+	w.set.FailoverWait = 30 * time.Second
+	w.greeted(w.sends(simple(write)))
+	w.then(s[0].words(t, "Query "+write), s[0].says(done("INSERT 0 1")))
+	w.then(w.told(0, "CommandComplete INSERT 0 1", "ReadyForQuery I"), s[0].hangs(io.EOF), w.sends(simple(write)))
+	w.then(s[1].words(t, "Query "+write), s[1].says(done("INSERT 0 1")))
+	w.then(w.told(0, "CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate), w.client.leaves())
+	w.run()
+}
