@@ -20,6 +20,14 @@ const (
 		"receive_lsn": "0/4000000", "receive_lag": 0, "replay_lsn": "unknown", "replay_lag": "unknown", "lsn": "unknown", "lag": "unknown"},
 		{"name": "pg2", "role": "promoted", "state": "running", "api_url": "http://10.0.0.2:8008/patroni", "host": "10.0.0.2", "port": 5432, "timeline": 7}],
 		"scheduled_switchover": {"at": "2026-11-30T22:00:00+00:00", "from": "pg2", "to": "pg1"}, "scope": "batman"}`
+	// These are of Patroni 3.0.2, as it answered during a switchover, after a loss of its leader, and when all members but the leader had expired.
+	stopping = `{"members": [{"name": "pg1", "role": "leader", "state": "stopping", "api_url": "http://10.0.0.1:8008/patroni", "host": "10.0.0.1", "port": 5432},
+		{"name": "pg2", "role": "sync_standby", "state": "running", "api_url": "http://10.0.0.2:8008/patroni", "host": "10.0.0.2", "port": 5432, "timeline": 1, "lag": 0}]}`
+	promoting = `{"members": [{"name": "pg1", "role": "replica", "state": "stopping", "api_url": "http://10.0.0.1:8008/patroni", "host": "10.0.0.1", "port": 5432, "lag": "unknown"},
+		{"name": "pg2", "role": "leader", "state": "running", "api_url": "http://10.0.0.2:8008/patroni", "host": "10.0.0.2", "port": 5432, "timeline": 1}]}`
+	creating = `{"members": [{"name": "pg1", "role": "replica", "state": "creating replica", "api_url": "http://10.0.0.1:8008/patroni", "host": "10.0.0.1", "port": 5432, "lag": "unknown"},
+		{"name": "pg2", "role": "leader", "state": "restarting", "api_url": "http://10.0.0.2:8008/patroni", "host": "10.0.0.2", "port": 5432}]}`
+	expired    = `{"members": [{"name": "pg2", "role": "sync_standby", "state": "running", "api_url": "http://10.0.0.2:8008/patroni", "host": "10.0.0.2", "port": 5432, "timeline": 2, "lag": 0}], "pause": true}`
 	noLeader   = `{"members": [{"name": "pg1", "role": "replica", "state": "stopped", "host": "10.0.0.1", "port": 5432}, {"name": "pg2", "role": "replica", "state": "streaming", "host": "10.0.0.2", "port": 5432, "timeline": 5, "lag": "unknown"}]}`
 	standbys   = `{"members": [{"name": "pg1", "role": "standby_leader", "state": "streaming", "host": "10.0.0.1", "port": 5432, "timeline": 3}, {"name": "pg2", "role": "replica", "state": "streaming", "host": "10.0.0.2", "timeline": 3}]}`
 	stranger   = `{"members": [{"name": "pg2", "role": "replica", "state": "streaming", "host": "10.0.0.2", "port": 5432, "timeline": 5}, {"name": "pg3", "role": "leader", "state": "running", "host": "10.0.0.3", "port": 5432, "timeline": 5}]}`
@@ -35,16 +43,20 @@ func TestReport(t *testing.T) {
 		nodes []Node
 		want  failover.Report
 	}{
-		"Patroni 2":                {version2, pair, failover.Report{Leader: 0, Name: "pg1", Timeline: 5}},
-		"Patroni 3":                {version3, pair, failover.Report{Leader: 1, Name: "pg2", Timeline: 6, Paused: true}},
-		"Patroni 4":                {version4, pair, failover.Report{Leader: 1, Name: "pg2", Timeline: 7}},
-		"by name":                  {version3, named, failover.Report{Leader: 1, Name: "pg2", Timeline: 6, Paused: true}},
-		"no leader":                {noLeader, pair, failover.Report{Leader: failover.None, Timeline: 5}},
-		"a standby cluster":        {standbys, pair, failover.Report{Leader: failover.None, Name: "pg1", Timeline: 3}},
-		"a leader that is no node": {stranger, pair, failover.Report{Leader: failover.Elsewhere, Name: "pg3", Timeline: 5}},
-		"another port":             {otherPorts, pair, failover.Report{Leader: failover.Elsewhere, Name: "pg1", Timeline: 5}},
-		"crashed, without address": {crashed, named, failover.Report{Leader: 0, Name: "pg1"}},
-		"no member at all":         {nobody, pair, failover.Report{Leader: failover.None}},
+		"Patroni 2":        {version2, pair, failover.Report{Leader: 0, Name: "pg1", Timeline: 5}},
+		"Patroni 3":        {version3, pair, failover.Report{Leader: 1, Name: "pg2", Timeline: 6, Paused: true}},
+		"Patroni 4":        {version4, pair, failover.Report{Leader: 1, Name: "pg2", Timeline: 7}},
+		"the leader stops": {stopping, pair, failover.Report{Leader: 0, Name: "pg1"}},
+		"the next one has the lock, and no timeline of its own yet": {promoting, pair, failover.Report{Leader: 1, Name: "pg2", Timeline: 1}},
+		"the leader restarts":               {creating, pair, failover.Report{Leader: 1, Name: "pg2"}},
+		"the leader has expired in a pause": {expired, pair, failover.Report{Leader: failover.None, Timeline: 2, Paused: true}},
+		"by name":                           {version3, named, failover.Report{Leader: 1, Name: "pg2", Timeline: 6, Paused: true}},
+		"no leader":                         {noLeader, pair, failover.Report{Leader: failover.None, Timeline: 5}},
+		"a standby cluster":                 {standbys, pair, failover.Report{Leader: failover.None, Name: "pg1", Timeline: 3}},
+		"a leader that is no node":          {stranger, pair, failover.Report{Leader: failover.Elsewhere, Name: "pg3", Timeline: 5}},
+		"another port":                      {otherPorts, pair, failover.Report{Leader: failover.Elsewhere, Name: "pg1", Timeline: 5}},
+		"crashed, without address":          {crashed, named, failover.Report{Leader: 0, Name: "pg1"}},
+		"no member at all":                  {nobody, pair, failover.Report{Leader: failover.None}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parse([]byte(c.text))
@@ -66,6 +78,7 @@ func TestMember(t *testing.T) {
 	}{
 		"Patroni 2":        {version2, 0, Member{"pg1", "leader", "running", "10.0.0.1", 5432, 5, ""}},
 		"lag":              {version3, 0, Member{"pg1", "sync_standby", "streaming", "10.0.0.1", 5432, 6, "16777216"}},
+		"a new copy":       {creating, 0, Member{"pg1", "replica", "creating replica", "10.0.0.1", 5432, 0, "unknown"}},
 		"unknown lag":      {version4, 0, Member{"pg1", "quorum_standby", "in archive recovery", "10.0.0.1", 5432, 7, "unknown"}},
 		"the default port": {standbys, 1, Member{"pg2", "replica", "streaming", "10.0.0.2", 0, 3, ""}},
 	} {
