@@ -234,3 +234,22 @@ func TestPatroniIsSilent(t *testing.T) {
 		t.Errorf("the log tells %d times that the primary stays", n)
 	}
 }
+
+// TestPatroniGivesTheLockBack: a leader has no lock for a moment, as without a DCS. In session mode a session's server of
+// the primary is set aside between two transactions, and lost then; the session goes on with another one.
+func TestPatroniGivesTheLockBack(t *testing.T) {
+	t.Parallel()
+	w := beside(t, "pool_mode = session", "load_balance_mode = on")
+	conn := w.connect()
+	w.on(0, "INSERT INTO ledger VALUES (1)")
+	w.ask(conn, "UPDATE ledger SET id = 2")
+	w.now(func() { w.leader = -1 })
+	w.logs("herd: fence is done node=0")
+	w.now(func() { w.leader = 0 })
+	w.logs("herd: back 0")
+	w.ask(conn, "UPDATE ledger SET id = 3")
+	if got := w.on(0, "SELECT id FROM ledger"); got != "3" {
+		t.Errorf("the table has row %s", got)
+	}
+	w.promotedNobody()
+}
