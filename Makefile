@@ -14,6 +14,7 @@ DRIVERS  := /usr/lib/python3/dist-packages/psycopg/__init__.py=python3-psycopg \
             '/usr/lib/*/perl5/*/DBD/Pg.pm=libdbd-pg-perl' \
             /usr/share/java/postgresql.jar=libpostgresql-jdbc-java \
             java=default-jdk-headless javac=default-jdk-headless node=nodejs npm=npm
+PATRONI  := patroni=patroni etcd=etcd-server /usr/lib/python3/dist-packages/etcd/__init__.py=python3-etcd
 # Of PostgreSQL: each that is supported but Debian's, and the newest.
 VERSIONS ?= 13 14 16 17 18
 NEWEST   := 18
@@ -44,7 +45,7 @@ COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo check test test-versions lint generate bench test-kernel
-.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-lab test-generated test-newest test-bench
+.PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-patroni test-observe test-lab test-generated test-newest test-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -59,7 +60,7 @@ demo: build ## a primary, two standbys and pgherd, live; ARGS=--once checks and 
 	@.ci/need $(POSTGRES)
 	bin/pgherd demo $(ARGS)
 
-test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-observe test-lab test-generated test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
+test: lint test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-patroni test-observe test-lab test-generated test-newest test-bench ## everything CI runs; under 45 minutes on 2 cores
 	@echo 'make test: passed'
 
 check: lint check-unit check-simulation check-server ## before every commit: a part of test; under 5 minutes on 2 cores
@@ -149,6 +150,11 @@ test-failover: go-version
 	@echo '== failover: nodes are killed, frozen and stopped, and what clients saw is compared with what is there'
 	@.ci/need $(POSTGRES)
 	$(TEST) ./kernel-tests/failover
+
+test-patroni: go-version
+	@echo '== patroni: the real Patroni promotes, and pgherd follows'
+	@.ci/need $(POSTGRES) $(PATRONI)
+	$(TEST) ./kernel-tests/patroni
 
 test-observe: go-version
 	@echo '== observe: connections are counted, and cut, with BPF and without'

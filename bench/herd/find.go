@@ -14,6 +14,9 @@ import (
 // programs for herds, in place of the newest that is installed.
 const PostgresVariable = "PGHERD_POSTGRES"
 
+// Programs is the folder of the programs of PostgreSQL's server that herds run.
+func Programs() (string, error) { return findPostgres() }
+
 // findPostgres returns the folder of the programs of PostgreSQL's server.
 func findPostgres() (string, error) {
 	if dir := os.Getenv(PostgresVariable); dir != "" {

@@ -15,8 +15,9 @@ import (
 // which pgherd is compared.
 type ProgramSettings struct {
 	Binary string
-	// Configure gets a folder and a free port of 127.0.0.1. It returns files to be
-	// written into the folder, by name, and the program's arguments.
+	Port   int // of 127.0.0.1; 0 is a free one
+	// Configure gets a folder and the port. It returns files to be written into the
+	// folder, by name, and the program's arguments.
 	Configure func(dir string, port int) (files map[string]string, args []string)
 	// Stop is the signal that ends the program with all its children. The program also
 	// gets it when this process dies.
@@ -58,8 +59,10 @@ func (p *Program) start(ctx context.Context, settings ProgramSettings) error {
 	if err := own.give(p.Dir); err != nil {
 		return err
 	}
-	if p.Port, err = FreePort(); err != nil {
-		return err
+	if p.Port = settings.Port; p.Port == 0 {
+		if p.Port, err = FreePort(); err != nil {
+			return err
+		}
 	}
 	files, args := settings.Configure(p.Dir, p.Port)
 	for name, text := range files {
