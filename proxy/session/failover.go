@@ -109,7 +109,7 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	switch {
 	case s.set.FailoverWait > 0 && !s.hurried:
 	case !s.loop.Licensed():
-		return s.unlicensed()
+		return unlicensed(s.set.FailoverWait)
 	default:
 		return noPrimary("")
 	}
@@ -122,7 +122,7 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 // foundNone is the error where none was found in time.
 func (s *serving) foundNone() error {
 	if !s.loop.Licensed() {
-		return s.unlicensed()
+		return unlicensed(s.set.FailoverWait)
 	}
 	return noPrimary("None was found within failover_wait_timeout (" + s.set.FailoverWait.String() + ").")
 }

@@ -1,14 +1,16 @@
 package session
 
 import (
+	"time"
+
 	"pgherd/proxy/wire"
 )
 
 // unlicensed is the error where this pgherd may not write to the primary.
-func (s *serving) unlicensed() error {
+func unlicensed(waited time.Duration) error {
 	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "this pgherd has lost touch with the majority of its peers",
 		Detail: "It sends nothing to the primary meanwhile, because the others may have another one. This has lasted for failover_wait_timeout (" +
-			s.set.FailoverWait.String() + ").",
+			waited.String() + ").",
 		Hint: "Connect to another pgherd, or repeat this later. Reads on standbys go on."}
 }
 
@@ -31,7 +33,7 @@ func (s *serving) awaitLicence() error {
 		case moved:
 			continue
 		case over(deadline, s.loop.Now()):
-			return s.unlicensed()
+			return unlicensed(s.set.FailoverWait)
 		}
 		if err := s.waitForNodes(deadline); err != nil {
 			return err

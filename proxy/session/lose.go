@@ -19,17 +19,12 @@ type gone struct{ *wire.Fault }
 
 func (g gone) Unwrap() error { return g.Fault }
 
-// moves says that the session can go on with another server.
-func (s *Session) moves() bool {
-	return s.replaceable() && !s.leaving
-}
-
 // outlive decides what becomes of the session after an error. It is nil if that was the loss
 // of its server, and the session goes on. A client that the server has told a fatal error
 // does not expect to.
 func (s *Session) outlive(err error) error {
 	why, lost := errors.AsType[gone](err)
-	if !lost || !s.moves() || s.server == nil || s.fatal {
+	if !lost || !s.replaceable() || s.leaving || s.server == nil || s.fatal {
 		return err
 	}
 	return s.lose(why)
