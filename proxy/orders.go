@@ -12,7 +12,6 @@ import (
 	"pgherd/proxy/nodes"
 	"pgherd/proxy/nodesql"
 	"pgherd/proxy/recovery"
-	"pgherd/proxy/status"
 	"pgherd/proxy/switchover"
 	"pgherd/proxy/wire"
 )
@@ -94,13 +93,6 @@ func dataOf(c *config.Config, index int) recovery.Node {
 		}
 	}
 	return recovery.Node{}
-}
-
-// Cluster is the pgherds that this one works with.
-type Cluster interface {
-	Status() *status.Watchdog
-	// Lead has a peer lead, and returns once it was asked to.
-	Lead(peer int) error
 }
 
 // Leader has another pgherd lead.

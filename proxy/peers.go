@@ -9,6 +9,7 @@ import (
 
 	"pgherd/proxy/config"
 	"pgherd/proxy/failover"
+	"pgherd/proxy/status"
 	"pgherd/proxy/supervisor"
 	"pgherd/proxy/worker"
 )
@@ -34,6 +35,14 @@ type Council interface {
 	// Unlicensed says, on the leader, that a peer holds no licence to write any more that it was given before it had fenced
 	// this epoch. From now on it is given none before it has.
 	Unlicensed(member int, epoch uint64) bool
+	Cluster
+}
+
+// Cluster is what operators see of the peers, and do with them.
+type Cluster interface {
+	Status() *status.Watchdog
+	// Lead has a peer lead, and returns once it was asked to.
+	Lead(peer int) error
 }
 
 // Machine is what a council makes decisions of: the herd. One goroutine at a time calls Apply, Snapshot and Restore, any the
@@ -148,7 +157,7 @@ func (p *Proxy) decide(c *config.Config, herd failover.Herd) error {
 		p.workers.License(0)
 	}
 	return p.supervisor.Start(func() (supervisor.Council, error) {
-		council, err := p.peers.Join(&Machine{herd: herd, supervisor: p.supervisor, workers: p.workers, licensed: settings.Licensed})
+		council, err := p.join(&Machine{herd: herd, supervisor: p.supervisor, workers: p.workers, licensed: settings.Licensed})
 		return joined{council}, err
 	}, settings)
 }
@@ -158,8 +167,15 @@ func (p *Proxy) onlyJoin() error {
 	if p.peers == nil {
 		return nil
 	}
-	_, err := p.peers.Join(&Machine{herd: failover.New()})
+	_, err := p.join(&Machine{herd: failover.New()})
 	return err
+}
+
+func (p *Proxy) join(m *Machine) (council Council, err error) {
+	if council, err = p.peers.Join(m); err == nil {
+		p.cluster = council
+	}
+	return council, err
 }
 
 // nameOf is what a peer is called in decisions.

@@ -11,6 +11,7 @@ import (
 	"pgherd/proxy/config"
 	"pgherd/proxy/failover"
 	"pgherd/proxy/nodes"
+	"pgherd/proxy/status"
 	"pgherd/proxy/supervisor"
 	"pgherd/proxy/worker"
 )
@@ -79,6 +80,10 @@ func (p *peer) Tell(_ []byte, fenced uint64) {
 }
 
 func (p *peer) Unlicensed(member int, _ uint64) bool { p.asked = append(p.asked, member); return true }
+
+func (p *peer) Status() *status.Watchdog { return &status.Watchdog{Self: 1} }
+
+func (p *peer) Lead(int) error { return nil }
 
 // Acts of a supervisor, none of which is carried out.
 type noActs struct{ supervisor.Acts }

@@ -43,7 +43,9 @@ type Settings struct {
 	Port     int      // the primary's; 0 is a free one
 	HBA      []string // pg_hba.conf lines instead of the default ones
 	Config   []string // further postgresql.conf lines, for every node
-	TLS      bool     // offer TLS, with a certificate for localhost and 127.0.0.1
+	// Namespace is the file of a network namespace in which the nodes run; "": this process's.
+	Namespace string
+	TLS       bool // offer TLS, with a certificate for localhost and 127.0.0.1
 }
 
 // Node is one PostgreSQL. Index 0 begins as the primary.

@@ -186,7 +186,7 @@ func (h *Herd) runOnce(ctx context.Context, n *node) error {
 	cmd := exec.Command(filepath.Join(h.bin, "postgres"), "-D", n.Dir, "-p", fmt.Sprint(n.Port), "-c", fmt.Sprintf("cluster_name=node%d", n.Index))
 	cmd.Dir = h.Dir
 	// SIGQUIT is PostgreSQL's immediate shutdown: it takes its own children along.
-	p, err := spawn(cmd, h.Log(n.Index), h.owner.cred, syscall.SIGQUIT)
+	p, err := spawn(cmd, h.Log(n.Index), h.owner.cred, syscall.SIGQUIT, h.settings.Namespace)
 	if err != nil {
 		return err
 	}

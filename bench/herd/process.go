@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -37,10 +39,32 @@ var starts = sync.OnceValue(func() chan func() {
 	return queue
 })
 
-func startChild(cmd *exec.Cmd) error {
+// startChild starts cmd in a network namespace, of which this is the file; "": in this process's.
+func startChild(cmd *exec.Cmd, namespace string) error {
 	failed := make(chan error, 1)
-	starts() <- func() { failed <- cmd.Start() }
+	starts() <- func() { failed <- within(namespace, cmd.Start) }
 	return <-failed
+}
+
+// within calls a function on this thread in a network namespace.
+func within(namespace string, start func() error) error {
+	if namespace == "" {
+		return start()
+	}
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	other, err := os.Open(namespace)
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	if err := unix.Setns(int(other.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter %s: %w", namespace, err)
+	}
+	return errors.Join(start(), unix.Setns(int(own.Fd()), unix.CLONE_NEWNET))
 }
 
 // process is a child that runs in the background; its output goes to a file.
@@ -52,7 +76,7 @@ type process struct {
 
 // spawn starts cmd with its output appended to log. When this process dies, cmd gets
 // the signal dying.
-func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Signal) (*process, error) {
+func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Signal, namespace string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -63,7 +87,7 @@ func spawn(cmd *exec.Cmd, log string, cred *syscall.Credential, dying syscall.Si
 	// A session of its own, because Ctrl-C is for this process, which stops its
 	// children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: cred, Pdeathsig: dying}
-	if err := startChild(cmd); err != nil {
+	if err := startChild(cmd, namespace); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
@@ -135,7 +159,7 @@ func run(ctx context.Context, cred *syscall.Credential, name string, args ...str
 	if cred != nil {
 		cmd.Dir = "/" // this process's folder may be closed to that user
 	}
-	if err := startChild(cmd); err != nil {
+	if err := startChild(cmd, ""); err != nil {
 		return "", fmt.Errorf("start %s: %w", name, err)
 	}
 	stopped := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })

@@ -72,7 +72,7 @@ func (p *Program) start(ctx context.Context, settings ProgramSettings) error {
 	}
 	cmd := exec.Command(settings.Binary, args...)
 	cmd.Dir = p.Dir
-	if p.running, err = spawn(cmd, filepath.Join(p.Dir, "log"), own.cred, settings.Stop); err != nil {
+	if p.running, err = spawn(cmd, filepath.Join(p.Dir, "log"), own.cred, settings.Stop, ""); err != nil {
 		return err
 	}
 	return p.running.waitAccept(ctx, net.JoinHostPort(p.Host, fmt.Sprint(p.Port)))

@@ -55,7 +55,7 @@ func (p *Proxy) start(ctx context.Context, settings ProxySettings) error {
 	if err := p.writeFiles(settings); err != nil {
 		return err
 	}
-	running, err := spawn(exec.Command(settings.Binary, append([]string{"-n", "-f", p.file("pgpool.conf")}, settings.Options...)...), p.Log(), nil, syscall.SIGKILL)
+	running, err := spawn(exec.Command(settings.Binary, append([]string{"-n", "-f", p.file("pgpool.conf")}, settings.Options...)...), p.Log(), nil, syscall.SIGKILL, "")
 	if err != nil {
 		return err
 	}

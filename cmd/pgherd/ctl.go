@@ -33,7 +33,7 @@ var ctl = []struct {
 	{"recover NODE", "Make a node that is stopped a standby again", "RECOVER", node},
 	{"recovery", "Show how far a recovery is", "SHOW POOL_RECOVERY", none},
 	{"watchdog", "Show the pgherds that work together, and who holds the virtual addresses", "SHOW WATCHDOG", none},
-	{"leader PEER", "Have another pgherd lead, and hold the virtual addresses", "LEADER", peer},
+	{"leader PEER", "Have another pgherd lead, and hold the virtual addresses", "LEADER", aPeer},
 	{"pause [DATABASE]", "Let clients wait, and close the servers they give back", "PAUSE", database},
 	{"resume [DATABASE]", "End a pause", "RESUME", database},
 	{"reconnect [DATABASE]", "Replace every server once its client gives it back", "RECONNECT", database},
@@ -46,13 +46,13 @@ type argument int
 const (
 	none argument = iota
 	node
-	peer
+	aPeer
 	database // may be left out
 )
 
 // shown is what has a number, and what shows it.
 func (a argument) shown() string {
-	if a == peer {
+	if a == aPeer {
 		return "peer; pgherdctl watchdog has them"
 	}
 	return "node; pgherdctl nodes has them"
@@ -60,12 +60,12 @@ func (a argument) shown() string {
 
 func (a argument) read(args []string) (string, error) {
 	switch {
-	case (a == node || a == peer) && len(args) == 1:
+	case (a == node || a == aPeer) && len(args) == 1:
 		if n, err := strconv.Atoi(args[0]); err == nil && n >= 0 {
 			return " " + args[0], nil
 		}
 		return "", fmt.Errorf("%q is not the number of a %s", args[0], a.shown())
-	case a == node || a == peer:
+	case a == node || a == aPeer:
 		return "", fmt.Errorf("name one by its number: that of a %s", a.shown())
 	case a == none && len(args) > 0, len(args) > 1:
 		return "", errors.New("too many arguments")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -40,9 +41,31 @@ func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, err
 			os.Unsetenv(name)
 		}
 	}
-	p, err := proxy.Start(ctx, c, log, version, nil)
-	if err != nil {
+	var joined *cluster
+	peers := peersOf(c, func(m *proxy.Machine) (_ *cluster, err error) {
+		joined, err = join(c, log, m)
+		return joined, err
+	})
+	p, err := proxy.Start(ctx, c, log, version, peers)
+	switch {
+	case err != nil && joined != nil:
+		return nil, errors.Join(err, joined.Close())
+	case err != nil:
 		return nil, err
+	case joined == nil:
+		return p, nil
 	}
-	return p, nil
+	return member{p, joined}, nil
+}
+
+// member is a proxy that is one of several.
+type member struct {
+	*proxy.Proxy
+	cluster *cluster
+}
+
+// Wait returns when the proxy has stopped, and this pgherd has left the others.
+func (m member) Wait() error {
+	err := m.Proxy.Wait()
+	return errors.Join(err, m.cluster.Close())
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgherd/proxy"
+	"pgherd/proxy/config"
+	"pgherd/proxy/status"
+	"pgherd/vip"
+	"pgherd/vip/address"
+	"pgherd/vip/peer"
+)
+
+// cluster is the pgherds that this one belongs to, as the proxy sees them.
+type cluster struct{ *vip.VIP }
+
+// peersOf are those that this pgherd decides with; nil: it is alone. join notes the cluster, which is to be left once the proxy
+// has ended.
+func peersOf(c *config.Config, join func(*proxy.Machine) (*cluster, error)) *proxy.Peers {
+	if !c.Watchdog.Use {
+		return nil
+	}
+	p := &proxy.Peers{Self: c.Watchdog.Self}
+	for _, one := range c.Watchdog.Peers {
+		p.Members = append(p.Members, one.Index)
+	}
+	p.Join = func(m *proxy.Machine) (proxy.Council, error) { return join(m) }
+	return p
+}
+
+// join makes this pgherd a member of its cluster, by the configuration.
+func join(c *config.Config, log *slog.Logger, m *proxy.Machine) (*cluster, error) {
+	s, err := memberOf(c)
+	if err != nil {
+		return nil, c.Blame("delegate_ip", err)
+	}
+	s.Log, s.Machine, s.Epoch, s.Licensed, s.Turned = log, m, m.Epoch, m.License, m.Turned
+	v, err := vip.Start(s)
+	if err != nil {
+		return nil, fmt.Errorf("join the other pgherds: %w", err)
+	}
+	return &cluster{v}, nil
+}
+
+// memberOf is what a member is told by the configuration.
+func memberOf(c *config.Config) (s vip.Settings, err error) {
+	w := &c.Watchdog
+	s = vip.Settings{Clock: boottime, Self: w.Self, Listen: w.Listen, Port: w.Port, Key: string(w.Key), Directory: w.Directory,
+		ElectionTimeout: w.Election, Lease: w.Lease, Greeting: greeting(c)}
+	for _, p := range w.Peers {
+		s.Members = append(s.Members, vip.Member{Number: p.Index, Host: p.Host, Port: p.Port})
+	}
+	s.Addresses, err = placed(w.Addresses)
+	return s, err
+}
+
+// placed are the virtual addresses, each on the interface where it belongs.
+func placed(text string) (all []address.Address, err error) {
+	if all, err = address.Parse(text); err != nil || len(all) == 0 {
+		return nil, err
+	}
+	interfaces, err := address.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i], err = address.Place(all[i], interfaces); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// greeting is what has to be the same on all members: who they are, what they decide about, and for how long promises last.
+func greeting(c *config.Config) peer.Greeting {
+	w := &c.Watchdog
+	g := peer.Greeting{Version: version, Cluster: "pgherd"}
+	tell := func(name, value string) { g.Config = append(g.Config, peer.Digest{Name: name, Value: value}) }
+	for _, p := range w.Peers {
+		tell(fmt.Sprint("peer ", p.Index), net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
+	}
+	for _, n := range c.Nodes {
+		_, at := n.Address()
+		tell(fmt.Sprint("node ", n.Index), at)
+	}
+	tell("wd_lease", w.Lease.String())
+	tell("delegate_ip", w.Addresses)
+	tell("failover_mode", c.Failover.Mode)
+	return g
+}
+
+// Lead has another member lead.
+func (c *cluster) Lead(member int) error {
+	if !c.Leads() {
+		return errors.New("this pgherd does not lead")
+	}
+	return c.VIP.Lead(member)
+}
+
+// Status is what is shown of the cluster.
+func (c *cluster) Status() *status.Watchdog {
+	is := c.VIP.Status()
+	s := &status.Watchdog{Self: is.Self, Leader: is.Leader, Term: is.Term, Licence: is.Licence}
+	for _, m := range is.Members {
+		s.Peers = append(s.Peers, status.Peer{Number: m.Number, Name: net.JoinHostPort(m.Host, strconv.Itoa(m.Port)), Heard: m.Heard})
+	}
+	for _, a := range is.Addresses {
+		s.Addresses = append(s.Addresses, status.Address{Name: a.Address, Left: a.Left, Promised: a.Promised, PromisedFor: a.For})
+	}
+	return s
+}
+
+// boottime is a clock that is never set, and counts while the machine is suspended.
+func boottime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // it is there since Linux 2.6.39
+	return time.Duration(t.Nano())
+}
