@@ -14,6 +14,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +85,20 @@ type Feature struct {
 var (
 	Sockops    = Feature{"sockops programs", "4.13", func() error { return features.HaveProgramType(ebpf.SockOps) }}
 	RingBuffer = Feature{"BPF ring buffers", "5.8", func() error { return features.HaveMapType(ebpf.RingBuf) }}
+	TCX        = Feature{"tcx", "6.6", haveTCX}
 )
+
+// loopback is the index of lo, which every network namespace has.
+const loopback = 1
+
+// haveTCX asks which programs are on a hook of tcx: a kernel without it does not know the hook.
+func haveTCX() error {
+	_, err := link.QueryPrograms(link.QueryOptions{Target: loopback, Attach: ebpf.AttachTCXEgress})
+	if errors.Is(err, unix.EINVAL) {
+		return ebpf.ErrNotSupported
+	}
+	return err
+}
 
 // Require says which of the features the kernel lacks, or does not let this process use; nil: it
 // has them all.

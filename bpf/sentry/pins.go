@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,9 +51,9 @@ func (p pins) make() error {
 	return nil
 }
 
-// Remove removes what a former process has pinned, where nobody opens a Sentry any more: its
-// addresses are judged no more.
-func Remove(s Settings) error { return pinsOf(s).remove() }
+// Remove removes what a former process has left, where nobody opens a Sentry any more: its addresses
+// are judged no more. It is called in the network namespace in which Open was.
+func Remove(s Settings) error { return errors.Join(pinsOf(s).remove(), removeFilter(s.Interface)) }
 
 func (p pins) remove() error {
 	if err := os.RemoveAll(p.folder); err != nil {
@@ -105,94 +104,4 @@ func (o *Sentry) inherit() error {
 		return fmt.Errorf("read the leases of a former process: %w", err)
 	}
 	return nil
-}
-
-// attached is a program on one direction of the interface.
-type attached struct {
-	link.Link
-	name string
-}
-
-// attach takes over the links of a former process, each in one step, or makes them.
-func (o *Sentry) attach(index int) error {
-	for _, d := range []struct {
-		name    string
-		program *ebpf.Program
-		anew    func(index int) (link.Link, error)
-	}{
-		{leavesPin, o.objects.Leaves, o.attachLeaves},
-		{entersPin, o.objects.Enters, o.attachEnters},
-	} {
-		l, err := o.takeOver(d.name, d.program, index)
-		if err != nil {
-			return err
-		}
-		if l == nil {
-			if l, err = d.anew(index); err != nil {
-				return err
-			}
-			err = o.pins.replace(d.name, l)
-		}
-		o.links = append(o.links, attached{l, d.name})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// takeOver has the link of a former process run our program; nil: there is none on this interface.
-// A link whose interface is gone is on none.
-func (o *Sentry) takeOver(name string, program *ebpf.Program, index int) (link.Link, error) {
-	old, err := link.LoadPinnedLink(o.pins.path(name), nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, o.pins.drop(name)
-	}
-	if at, _ := interfaceOf(old); at == index && old.Update(program) == nil {
-		return old, nil
-	}
-	return nil, errors.Join(old.Close(), o.pins.drop(name))
-}
-
-func interfaceOf(l link.Link) (index int, err error) {
-	info, err := l.Info()
-	if err != nil {
-		return 0, err
-	}
-	if x := info.XDP(); x != nil {
-		return int(x.Ifindex), nil
-	}
-	if x := info.TCX(); x != nil {
-		return int(x.Ifindex), nil
-	}
-	return 0, nil
-}
-
-func (o *Sentry) attachLeaves(index int) (link.Link, error) {
-	l, err := link.AttachTCX(link.TCXOptions{Program: o.objects.Leaves, Interface: index, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
-	if err != nil {
-		return nil, fmt.Errorf("attach program to egress: %w", err)
-	}
-	return l, nil
-}
-
-// attachEnters tries the driver's own XDP first, which not every driver has.
-func (o *Sentry) attachEnters(index int) (l link.Link, err error) {
-	options := link.XDPOptions{Program: o.objects.Enters, Interface: index}
-	for _, options.Flags = range []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode} {
-		if l, err = link.AttachXDP(options); err == nil {
-			return l, nil
-		}
-	}
-	return nil, fmt.Errorf("attach program to XDP: %w", err)
-}
-
-func (o *Sentry) detach() (err error) {
-	for _, l := range o.links {
-		err = errors.Join(err, o.pins.drop(l.name))
-	}
-	return err
 }

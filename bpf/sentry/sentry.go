@@ -9,10 +9,14 @@
 // removes left-over addresses. If Open fails, it removes left-over addresses first and then calls
 // Remove; leases are enforced by the addresses' lifetimes then.
 //
+// Egress is tcx's hook, or clsact's before Linux 6.6. A filter on clsact cannot be pinned, and need
+// not be: it is the interface's. The qdisc clsact stays when the filter goes, because others may have
+// filters in it.
+//
 // The mount namespace in which Open is called first has to outlive the process, because a bpffs
 // that is mounted nowhere any more is gone with all pins.
 //
-// Limits: those of the maps in sentry.c, tellWithin.
+// Limits: those of the maps in sentry.c, tellWithin, answerWithin.
 package sentry
 
 import (
@@ -27,6 +31,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/vishvananda/netlink"
 
 	"pgherd/bpf"
 )
@@ -34,10 +39,10 @@ import (
 //go:generate go tool bpf2go -go-package sentry -target bpfel -cc clang-14 -strip llvm-strip-14 -type address -type lease -type rival sentry sentry.c -- -O2 -Wall -Werror
 
 // Name is the feature as an operator sees it, and MinVersion the first kernel that has all of it:
-// programs on egress that are links, which can be pinned.
+// programs on XDP that are links, which can be pinned.
 const (
-	Name       = "sentry (XDP, tcx)"
-	MinVersion = "6.6"
+	Name       = "sentry (XDP, tcx or clsact)"
+	MinVersion = "5.9"
 )
 
 // Folder is where it is pinned, unless Settings say otherwise.
@@ -47,6 +52,7 @@ const Folder = "/run/pgherd/bpf"
 type Settings struct {
 	Interface string
 	Folder    string // "": the constant
+	Clsact    bool   // on egress, though the kernel may have tcx; tests on new kernels set this
 }
 
 // Sentry enforces leases until it is closed. Any goroutine may use it, but an address has one that
@@ -55,7 +61,9 @@ type Sentry struct {
 	pins    pins
 	mac     net.HardwareAddr
 	objects sentryObjects
-	links   []attached
+	kernel  *netlink.Handle // in the interface's network namespace
+	mode    Mode
+	hooks   []hook
 	rivals  *ringbuf.Reader
 	reading sync.WaitGroup
 }
@@ -87,7 +95,7 @@ func Open(s Settings) (*Sentry, error) {
 		return nil, fmt.Errorf("watch interface %s: it has no Ethernet address", i.Name)
 	}
 	o := &Sentry{pins: pinsOf(s), mac: i.HardwareAddr}
-	if err := o.start(i.Index); err != nil {
+	if err := o.start(i.Index, s.Clsact); err != nil {
 		return nil, &bpf.Unavailable{Feature: Name, MinVersion: MinVersion, Err: errors.Join(err, o.release())}
 	}
 	return o, nil
@@ -95,7 +103,10 @@ func Open(s Settings) (*Sentry, error) {
 
 const macBytes = 6
 
-func (o *Sentry) start(index int) (err error) {
+func (o *Sentry) start(index int, clsact bool) (err error) {
+	if o.kernel, err = openKernel(); err != nil {
+		return err
+	}
 	if err := loadSentryObjects(&o.objects, nil); err != nil {
 		return fmt.Errorf("load programs: %w", err)
 	}
@@ -111,7 +122,7 @@ func (o *Sentry) start(index int) (err error) {
 	if err := o.inherit(); err != nil {
 		return err
 	}
-	if err := o.attach(index); err != nil {
+	if err := o.attach(index, clsact); err != nil {
 		return err
 	}
 	return o.pins.replace(leasesPin, o.objects.Leases)
@@ -198,7 +209,10 @@ func readRival(raw []byte) (Rival, bool) {
 // Close takes the programs off the interface: its addresses are judged no more, so they are removed
 // from the interface before. It may be called once.
 func (o *Sentry) Close() error {
-	err := o.detach()
+	var err error
+	for _, h := range o.hooks {
+		err = errors.Join(err, h.detach())
+	}
 	return errors.Join(err, o.pins.remove(), o.release())
 }
 
@@ -208,8 +222,11 @@ func (o *Sentry) release() (err error) {
 		err = o.rivals.Close()
 		o.reading.Wait()
 	}
-	for _, l := range o.links {
-		err = errors.Join(err, l.Close())
+	for _, h := range o.hooks {
+		err = errors.Join(err, h.Close())
+	}
+	if o.kernel != nil {
+		o.kernel.Close()
 	}
 	if o.objects.Leases != nil {
 		err = errors.Join(err, o.objects.Close())

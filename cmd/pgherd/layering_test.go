@@ -131,14 +131,23 @@ func checkOrder(s *source) []string {
 	return broken
 }
 
-// owned are imports that only one package may have.
-var owned = []struct{ what, home, why string }{
-	{"unsafe", "proxy/ring/", "one folder to audit for memory shared with the kernel"},
-	{"cilium/ebpf", "bpf/", "taking BPF away must change speed only (I6), so nobody else may need it"},
-	{"hashicorp/raft", "vip/watchdog", "how members come to decide is one package's business"},
-	{"netlink", "vip/address", "one package changes the machine's addresses"},
-	{"pg_query", "proxy/query", "it can crash the process, so its limits are kept in one place"},
-	{"cel-go", "proxy/route", "what an expression may cost is limited in one place"},
+// owned are imports that only one package may have, or two.
+var owned = []struct {
+	what  string
+	homes []string
+	why   string
+}{
+	{"unsafe", []string{"proxy/ring/"}, "one folder to audit for memory shared with the kernel"},
+	{"cilium/ebpf", []string{"bpf/"}, "taking BPF away must change speed only (I6), so nobody else may need it"},
+	{"hashicorp/raft", []string{"vip/watchdog"}, "how members come to decide is one package's business"},
+	{"netlink", []string{"vip/address", "bpf/sentry"}, "one package changes the machine's addresses, and one its filters"},
+	{"pg_query", []string{"proxy/query"}, "it can crash the process, so its limits are kept in one place"},
+	{"cel-go", []string{"proxy/route"}, "what an expression may cost is limited in one place"},
+}
+
+// within says whether a folder is a home; a home with a slash at its end stands for all below it, too.
+func within(folder, home string) bool {
+	return folder == strings.TrimSuffix(home, "/") || strings.HasSuffix(home, "/") && strings.HasPrefix(folder, home)
 }
 
 func checkOwned(s *source) []string {
@@ -146,10 +155,10 @@ func checkOwned(s *source) []string {
 	for target := range s.imports() {
 		for _, o := range owned {
 			match := target == o.what || o.what != "unsafe" && strings.Contains(target, o.what)
-			home := s.folder() == strings.TrimSuffix(o.home, "/") || strings.HasSuffix(o.home, "/") && strings.HasPrefix(s.folder(), o.home)
+			home := slices.ContainsFunc(o.homes, func(home string) bool { return within(s.folder(), home) })
 			generatedBPF := s.generated && strings.HasPrefix(s.folder(), "bpf/")
 			if match && !home && !generatedBPF {
-				broken = append(broken, fmt.Sprintf("%s: imports %s, whose home is %s: %s", s.path, target, o.home, o.why))
+				broken = append(broken, fmt.Sprintf("%s: imports %s, whose home is %s: %s", s.path, target, strings.Join(o.homes, ", "), o.why))
 			}
 		}
 	}
@@ -217,6 +226,7 @@ func TestLayeringCatches(t *testing.T) {
 	checkCaught(t, checkOwned, "proxy/wire/x.go", file(`"unsafe"`), file(`"strings"`))
 	checkCaught(t, checkOwned, "proxy/health/x.go", file(`"github.com/cilium/ebpf/link"`), file(`"pgherd/bpf/observe"`))
 	checkCaught(t, checkOwned, "vip/x.go", file(`"github.com/vishvananda/netlink"`), file(`"pgherd/vip/address"`))
+	checkCaught(t, checkOwned, "bpf/observe/x.go", file(`"github.com/vishvananda/netlink"`), file(`"github.com/cilium/ebpf"`))
 	checkCaught(t, checkOwned, "proxy/route/x.go", file(`pq "github.com/pganalyze/pg_query_go/v5"`), file(`"pgherd/proxy/query"`))
 	checkCaught(t, checkOwned, "proxy/session/x.go", file(`"github.com/google/cel-go/cel"`), file(`"pgherd/proxy/route"`))
 	checkCaught(t, checkPure, "proxy/route/x.go", file(`"math/rand/v2"`), file(`"math"`))

@@ -20,6 +20,7 @@ var (
 	keeps  = flag.String("keep", "", "have this address on eth0 for two seconds from now, again and again; tests start this")
 	holds  = flag.String("sentry.hold", "", "hold this address on eth0, and renew its lease again and again; tests start this")
 	folder = flag.String("sentry.folder", "", "where it pins")
+	clsact = flag.Bool("sentry.clsact", false, "it uses clsact, though the kernel may have tcx")
 	leased = flag.Duration("sentry.lease", time.Second, "how long each of its leases is; 0: none")
 )
 
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 
 // hold is a process that renews the lease of an address.
 func hold(ip netip.Addr) error {
-	s, err := sentry.Open(sentry.Settings{Interface: "eth0", Folder: *folder})
+	s, err := sentry.Open(sentry.Settings{Interface: "eth0", Folder: *folder, Clsact: *clsact})
 	for said := false; err == nil; said = true {
 		if *leased > 0 {
 			err = s.SetLease(ip, boottime()+*leased)
@@ -72,7 +73,7 @@ type holder struct {
 // holds starts a holder, and waits until it has opened its sentry.
 func (h *host) holds(ip netip.Addr, each time.Duration) *holder {
 	h.lan.Helper()
-	p := exec.Command(os.Args[0], "-sentry.hold="+ip.String(), "-sentry.folder="+h.folder(), "-sentry.lease="+each.String())
+	p := exec.Command(os.Args[0], "-sentry.hold="+ip.String(), "-sentry.folder="+h.folder(), "-sentry.lease="+each.String(), fmt.Sprint("-sentry.clsact=", h.lan.clsact))
 	p.Stderr = os.Stderr
 	out, err := p.StdoutPipe()
 	h.lan.must(err)

@@ -26,6 +26,7 @@ type lan struct {
 	testing.TB
 	bridge string
 	clock  func() time.Duration // of keepers
+	clsact bool                 // sentries use it
 }
 
 // host is one of them. What it is asked over TCP it answers with its name.
@@ -44,7 +45,7 @@ func newLAN(t testing.TB) *lan {
 	if os.Geteuid() != 0 {
 		t.Skip("it makes network namespaces, which root alone may")
 	}
-	l := &lan{t, fmt.Sprint("pgherd", os.Getpid()%10000, "l", lans.Add(1)), boottime}
+	l := &lan{t, fmt.Sprint("pgherd", os.Getpid()%10000, "l", lans.Add(1)), boottime, false}
 	l.space(l.bridge)
 	l.run("ip", "-n", l.bridge, "link", "add", "lan", "type", "bridge")
 	l.run("ip", "-n", l.bridge, "link", "set", "lan", "up")

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgherd/bpf"
 	"pgherd/bpf/sentry"
 )
 
@@ -22,13 +23,27 @@ var (
 	six  = netip.MustParseAddr("fd77::100")
 )
 
-func eachFamily(t *testing.T, f func(t *testing.T, l *lan, ip netip.Addr)) {
+// eachWay runs a test for both families, with both ways in which a program is attached to egress.
+func eachWay(t *testing.T, f func(t *testing.T, l *lan, ip netip.Addr)) {
 	for _, ip := range []netip.Addr{four, six} {
-		t.Run(ip.String(), func(t *testing.T) {
-			t.Parallel()
-			f(t, newLAN(t), ip)
-		})
+		for _, egress := range []string{"tcx", "clsact"} {
+			t.Run(ip.String()+" "+egress, func(t *testing.T) {
+				t.Parallel()
+				f(t, onEgress(t, egress), ip)
+			})
+		}
 	}
+}
+
+// onEgress is a network on whose hosts programs are attached to egress in this way.
+func onEgress(t *testing.T, way string) *lan {
+	t.Helper()
+	if err := bpf.Require(bpf.TCX); way == "tcx" && err != nil {
+		t.Skip(err)
+	}
+	l := newLAN(t)
+	l.clsact = way == "clsact"
+	return l
 }
 
 // add puts an address on the host's interface, where it stays.
@@ -76,7 +91,7 @@ func (h *host) silent(ip netip.Addr, other *host) {
 
 // TestSentryLetsARenewedLeasePass checks that a host goes on answering past its first lease.
 func TestSentryLetsARenewedLeasePass(t *testing.T) {
-	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
+	eachWay(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
 		a.holds(ip, time.Second)
@@ -94,7 +109,7 @@ func TestSentryLetsARenewedLeasePass(t *testing.T) {
 
 // TestSentrySilencesAStoppedHolder checks that a holder that is stopped, and does nothing any more, is silent.
 func TestSentrySilencesAStoppedHolder(t *testing.T) {
-	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
+	eachWay(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
 		p := a.holds(ip, time.Second)
@@ -109,7 +124,7 @@ func TestSentrySilencesAStoppedHolder(t *testing.T) {
 // TestSentrySilencesAKilledHolder checks that a holder that is killed is silent, long before its lease is over, that its successor does not
 // speak before it has a lease of its own, and that leftovers can be removed.
 func TestSentrySilencesAKilledHolder(t *testing.T) {
-	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
+	eachWay(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, client := l.host(1), l.host(3)
 		a.add(ip)
 		p := a.holds(ip, time.Hour)
@@ -123,7 +138,7 @@ func TestSentrySilencesAKilledHolder(t *testing.T) {
 		client.reaches(ip, a)
 		p.kill()
 		client.silent(ip, a)
-		l.must(sentry.Remove(sentry.Settings{Interface: "eth0", Folder: a.folder()}))
+		a.inside(func() error { return sentry.Remove(sentry.Settings{Interface: "eth0", Folder: a.folder()}) })
 		client.reaches(ip, a)
 	})
 }
@@ -132,7 +147,7 @@ func TestSentrySilencesAKilledHolder(t *testing.T) {
 func (h *host) open(t *testing.T) (s *sentry.Sentry) {
 	t.Helper()
 	h.inside(func() (err error) {
-		s, err = sentry.Open(sentry.Settings{Interface: "eth0", Folder: h.folder()})
+		s, err = sentry.Open(sentry.Settings{Interface: "eth0", Folder: h.folder(), Clsact: h.lan.clsact})
 		return err
 	})
 	return s
@@ -140,7 +155,7 @@ func (h *host) open(t *testing.T) (s *sentry.Sentry) {
 
 // TestSentryEndsALeaseForARival checks that the kernel ends the lease when another host announces the address, and says so.
 func TestSentryEndsALeaseForARival(t *testing.T) {
-	eachFamily(t, func(t *testing.T, l *lan, ip netip.Addr) {
+	eachWay(t, func(t *testing.T, l *lan, ip netip.Addr) {
 		a, b, client := l.host(1), l.host(2), l.host(3)
 		s := a.open(t)
 		rivals := make(chan sentry.Rival, 1)
@@ -185,10 +200,10 @@ func TestSentryEndsALeaseForARival(t *testing.T) {
 // TestSentryKeepsUnsentDataBack checks that a neighbour does not believe a stopped holder again whose kernel still has data for it: without
 // a sentry it does, because the kernel asks for the neighbour's MAC in the address's name.
 func TestSentryKeepsUnsentDataBack(t *testing.T) {
-	for name, guarded := range map[string]bool{"with a sentry": true, "without": false} {
+	for name, egress := range map[string]string{"with a sentry on tcx": "tcx", "on clsact": "clsact", "without": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLAN(t)
+			l := onEgress(t, egress)
 			a, b, client := l.host(1), l.host(2), l.host(3)
 			a.add(four)
 			var listener net.Listener
@@ -197,7 +212,7 @@ func TestSentryKeepsUnsentDataBack(t *testing.T) {
 				return err
 			})
 			defer listener.Close()
-			if guarded {
+			if egress != "" {
 				p := a.holds(four, time.Second)
 				client.reaches(four, a)
 				defer p.kill()
@@ -276,6 +291,48 @@ func retransmits(t *testing.T, c net.Conn) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestSentryTellsItsMode checks that a Sentry tells how it is attached, which its successor tells, too.
+func TestSentryTellsItsMode(t *testing.T) {
+	for _, egress := range []string{"tcx", "clsact"} {
+		t.Run(egress, func(t *testing.T) {
+			t.Parallel()
+			l := onEgress(t, egress)
+			a := l.host(1)
+			want := sentry.Mode{XDP: "native", Egress: egress} // veth's driver has it
+			s := a.open(t)
+			if got := s.Mode(); got != want {
+				t.Errorf("at first: %v, want %v", got, want)
+			}
+			successor := a.open(t)
+			if got := successor.Mode(); got != want {
+				t.Errorf("taken over: %v, want %v", got, want)
+			}
+			l.must(successor.Close())
+			l.must(s.Close())
+		})
+	}
+}
+
+// TestSentryOnClsactIsOneFilter checks that whoever opens a sentry again and again leaves one filter, and that it goes without
+// those of others.
+func TestSentryOnClsactIsOneFilter(t *testing.T) {
+	t.Parallel()
+	l := onEgress(t, "clsact")
+	a := l.host(1)
+	filters := func() string { return l.run("tc", "-n", a.name, "filter", "show", "dev", "eth0", "egress") }
+	for range 3 {
+		a.holds(four, time.Second).kill()
+	}
+	if is := filters(); strings.Count(is, "handle 0x70676864") != 1 {
+		t.Errorf("three holders, one after the other, have left: %s", is)
+	}
+	l.run("tc", "-n", a.name, "filter", "add", "dev", "eth0", "egress", "protocol", "ip", "pref", "7", "bpf", "bytecode", "1,6 0 0 0", "flowid", "1:1")
+	l.must(a.open(t).Close())
+	if is := filters(); strings.Contains(is, "handle 0x70676864") || !strings.Contains(is, "pref 7") {
+		t.Errorf("a sentry was closed, and there is: %s", is)
+	}
 }
 
 // TestSentryIsNotPermitted checks that a process without the capability says what is missing.
