@@ -119,6 +119,7 @@ func TestQuotaStopsAGreedySocketOnly(t *testing.T) {
 	const total = 512 << 10
 	worlds(t, func(t *testing.T, w world) {
 		l := w.loop(t, set)
+		limited(t, l)
 		fd, p := w.pair(t)
 		c := l.Open(fd, nil) // its owner takes nothing
 		p.Write(streamed(1, 0, total))

@@ -134,6 +134,7 @@ func TestIdleConnsHoldNothing(t *testing.T) {
 func TestPrivateBuffersAreAStopgap(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
 		h := newHoard(t, w)
+		limited(t, h.loop)
 		for i, c := range h.unread {
 			if c.Held() > 2*hoardSet.Quota*hoardSet.BufferSize {
 				t.Errorf("Conn %d still holds %d bytes", i, c.Held())
