@@ -178,15 +178,20 @@ func TestAddressIsNotAddedLate(t *testing.T) {
 	}
 }
 
-// keep is a process that has an address on eth0 for two seconds from now, again and again.
+// keep is a process that has an address on eth0 for two seconds from now, again and again. A call that was stopped in its midst
+// fails, and the next one does not.
 func keep(ip netip.Addr) error {
 	a := address.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Interface: "eth0"}
 	k, err := address.Open(a, address.Settings{Log: slog.New(slog.DiscardHandler), Clock: boottime})
-	for err == nil {
-		err = k.Hold(context.Background(), boottime()+2*time.Second)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := k.Hold(context.Background(), boottime()+2*time.Second); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return err
 }
 
 // TestAddressOfAStoppedProcess checks that the kernel takes the address away from a process that is stopped and does nothing any more.

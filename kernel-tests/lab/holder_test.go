@@ -102,7 +102,7 @@ func (h *host) folder() string {
 	path := "/run/pgherd-test/" + h.name
 	h.lan.Cleanup(func() {
 		h.lan.must(os.RemoveAll(path + "/eth0"))
-		if err := unix.Unmount(path, 0); err != nil && err != unix.EINVAL && err != unix.ENOENT {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
 			h.lan.Error(err)
 		}
 		_ = os.RemoveAll(path)
