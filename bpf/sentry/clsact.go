@@ -57,8 +57,7 @@ func (f filter) of(program int) *netlink.BpfFilter {
 // filter.
 func (o *Sentry) filter(index int) error {
 	f := filter{o.kernel, index}
-	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
-	if err := f.kernel.QdiscAdd(clsact); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := f.addClsact(); err != nil {
 		return &bpf.Unavailable{Feature: clsactName, MinVersion: clsactSince, Err: fmt.Errorf("add qdisc: %w", err)}
 	}
 	if err := f.kernel.FilterReplace(f.of(o.objects.Leaves.FD())); err != nil {
@@ -68,13 +67,36 @@ func (o *Sentry) filter(index int) error {
 	return nil
 }
 
+func (f filter) on() netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: f.index}}
+}
+
+// addClsact adds the qdisc, unless it is there. Another one in its place would take our filter, too,
+// and ask it about what comes.
+func (f filter) addClsact() error {
+	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: f.index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	err := f.kernel.QdiscAdd(clsact)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	all, err := f.kernel.QdiscList(f.on())
+	if err != nil {
+		return err
+	}
+	for _, q := range all {
+		if q.Attrs().Parent == netlink.HANDLE_CLSACT && q.Type() != clsact.Type() {
+			return fmt.Errorf("the interface has the qdisc %s in its place", q.Type())
+		}
+	}
+	return nil
+}
+
 // Close has nothing to give back: the filter holds the program, and the interface the filter.
 func (f filter) Close() error { return nil }
 
 // detach removes the filter. What is gone already, perhaps with the interface, needs no removing.
 func (f filter) detach() error {
-	on := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: f.index}}
-	all, err := f.kernel.FilterList(on, netlink.HANDLE_MIN_EGRESS)
+	all, err := f.kernel.FilterList(f.on(), netlink.HANDLE_MIN_EGRESS)
 	if errors.Is(err, unix.ENODEV) {
 		return nil
 	}

@@ -377,6 +377,24 @@ func TestSentryOnClsactIsOneFilter(t *testing.T) {
 	}
 }
 
+// TestSentryNeedsClsact checks that a sentry says what is missing where another qdisc is in the place of clsact, which would call
+// its program for what comes only.
+func TestSentryNeedsClsact(t *testing.T) {
+	t.Parallel()
+	l := onEgress(t, "clsact")
+	a := l.host(1)
+	l.run("tc", "-n", a.name, "qdisc", "add", "dev", "eth0", "ingress")
+	a.inside(func() error {
+		s, err := sentry.Open(sentry.Settings{Interface: "eth0", Folder: a.folder(), Clsact: true})
+		u, _ := errors.AsType[*bpf.Unavailable](err)
+		const want = "use clsact with cls_bpf (Linux 4.5): add qdisc: the interface has the qdisc ingress in its place"
+		if s != nil || u == nil || u.Feature != sentry.Name || u.MinVersion != sentry.MinVersion || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		return nil
+	})
+}
+
 // TestSentryIsNotPermitted checks that a process without the capability says what is missing.
 func TestSentryIsNotPermitted(t *testing.T) {
 	t.Parallel()
