@@ -357,6 +357,20 @@ func TestSentryTellsItsMode(t *testing.T) {
 	}
 }
 
+// TestSentryTellsOfGenericXDP checks that a driver without XDP of its own does as well, and that this is told. A bridge is one.
+func TestSentryTellsOfGenericXDP(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	a := l.host(1)
+	a.ip("link", "del", "eth0")
+	a.ip("link", "add", "eth0", "type", "bridge")
+	s := a.open(t)
+	if got := s.Mode(); got.XDP != "generic" {
+		t.Errorf("%v, want generic XDP", got)
+	}
+	l.must(s.Close())
+}
+
 // TestSentryOnClsactIsOneFilter checks that whoever opens a sentry again and again leaves one filter, and that it goes without
 // those of others.
 func TestSentryOnClsactIsOneFilter(t *testing.T) {
