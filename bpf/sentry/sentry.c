@@ -74,6 +74,13 @@ struct ipv6 {
 	u8 unread[6], next, hops, from[16], to[16];
 } __attribute__((packed));
 
+/* Of TCP: where the header ends, in the upper half, in words; and the flags. */
+struct tcp {
+	u8 unread[12], offset, flags;
+} __attribute__((packed));
+
+enum { IP_TCP = 6, TCP_FIN = 1, TCP_RST = 4 };
+
 /* A neighbour solicitation or advertisement. */
 struct neighbor {
 	u8 type, code, unread[6], target[16];
@@ -204,6 +211,31 @@ SEC("xdp") int enters(struct xdp_md *c)
 	return XDP_DROP; /* nobody holds the array, or the deadline is past */
 }
 
+/* The end of a connection, without data: what the kernel sends for a process that has died. It is true, whoever has the address by
+ * now, and a client that waits would otherwise wait for as long as its own kernel does. */
+ALWAYS int ends(struct tcp *t, void *end, int length)
+{
+	if ((void *)(t + 1) > end)
+		return 0;
+	return t->flags & (TCP_FIN | TCP_RST) && length == (t->offset >> 4) * 4;
+}
+
+ALWAYS int farewell(void *data, void *end)
+{
+	struct ether *e = data;
+	struct ipv4 *ip = (void *)(e + 1);
+	struct ipv6 *six = (void *)(e + 1);
+
+	if ((void *)(e + 1) > end)
+		return 0;
+	if (e->kind == ETHER_IP && (void *)(ip + 1) <= end) /* without options, and no later fragment */
+		return ip->unread[0] == 0x45 && ip->unread[9] == IP_TCP && !(ip->unread[6] & 0x1f) && !ip->unread[7] &&
+		       ends((void *)(ip + 1), end, (ip->unread[2] << 8 | ip->unread[3]) - (int)sizeof *ip);
+	if (e->kind == ETHER_IPV6 && (void *)(six + 1) <= end)
+		return six->next == IP_TCP && ends((void *)(six + 1), end, six->unread[4] << 8 | six->unread[5]);
+	return 0;
+}
+
 /* What goes out. A stopped holder's kernel would still send to clients of old, and ask for their
  * MAC in the address's name, so that they believe it again. A question by another address of the
  * host's about who has the address passes: it claims nothing. */
@@ -219,7 +251,7 @@ SEC("tc") int leaves(struct sk_buff *c)
 		return TC_NEXT;
 	if (by != OVER && about != OVER)
 		tail_call(c, &alive_out, 0);
-	return TC_DROP;
+	return farewell((void *)(long)c->data, (void *)(long)c->data_end) ? TC_NEXT : TC_DROP;
 }
 
 /* They are in the arrays while the process lives. */

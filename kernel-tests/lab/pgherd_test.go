@@ -217,7 +217,7 @@ func (s *site) connect() (*pgconn.PgConn, error) {
 	}
 	c.DialFunc = func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		s.client.inside(func() error {
-			d := net.Dialer{Timeout: dialLimit} // or a SYN that was lost would be sent again after a second
+			d := net.Dialer{Timeout: dialLimit, KeepAlive: -1} // or a SYN that was lost would be sent again after a second
 			conn, err = d.DialContext(ctx, network, address)
 			return nil
 		})
@@ -382,6 +382,29 @@ func (s *site) cutFromPeers(i int) {
 			s.hosts[other].ip("route", "add", "blackhole", fmt.Sprintf("10.77.0.%d/32", i))
 		}
 	}
+}
+
+// TestWaitingClientIsTold kills the pgherd that holds the address while a client waits for an answer. The client hears that its
+// connection has ended: the host is silent otherwise, and the client would wait for as long as its own kernel does.
+func TestWaitingClientIsTold(t *testing.T) {
+	s := newSite(t)
+	conn, err := s.connect()
+	s.must(err)
+	told := make(chan error, 1)
+	ctx, cancel := herdtest.Limited(patience)
+	defer cancel()
+	go func() { told <- conn.Exec(ctx, "SELECT pg_sleep(600)").Close() }()
+	s.eventually("the client's statement runs", func() error {
+		if s.on(0, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'") != "1" {
+			return errors.New("it does not yet")
+		}
+		return nil
+	})
+	s.slay(s.leader())
+	if err := <-told; err == nil || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		t.Errorf("the client got error %v", err)
+	}
+	s.eventually("clients write through the address", s.writes)
 }
 
 // TestBadDays has clients write through the virtual address while the pgherd that leads, the primary, or both are lost. Writes go
