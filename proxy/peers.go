@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -52,7 +53,14 @@ type Machine struct {
 	supervisor *supervisor.Supervisor // nil: pgherd decides nothing about nodes
 	workers    *worker.Workers
 	licensed   bool // licences count
+	log        *slog.Logger
 }
+
+// Witness is the Machine of one that decides with others, and serves no client.
+func Witness(log *slog.Logger) *Machine { return &Machine{herd: failover.New(), log: log} }
+
+// Log is the proxy's, which keeps events for SHOW POOL_EVENTS.
+func (m *Machine) Log() *slog.Logger { return m.log }
 
 // Apply takes up what was decided. It refuses the same on all peers.
 func (m *Machine) Apply(command []byte) error {
@@ -157,7 +165,7 @@ func (p *Proxy) decide(c *config.Config, herd failover.Herd) error {
 		p.workers.License(0)
 	}
 	return p.supervisor.Start(func() (supervisor.Council, error) {
-		council, err := p.join(&Machine{herd: herd, supervisor: p.supervisor, workers: p.workers, licensed: settings.Licensed})
+		council, err := p.join(&Machine{herd: herd, supervisor: p.supervisor, workers: p.workers, licensed: settings.Licensed, log: p.log})
 		return joined{council}, err
 	}, settings)
 }
@@ -167,7 +175,7 @@ func (p *Proxy) onlyJoin() error {
 	if p.peers == nil {
 		return nil
 	}
-	_, err := p.join(&Machine{herd: failover.New()})
+	_, err := p.join(Witness(p.log))
 	return err
 }
 

@@ -62,7 +62,13 @@ func (p *Proxy) features(views []worker.View) (all []status.Feature) {
 			all = append(all, status.Feature(f))
 		}
 	}
-	return append(all, p.network.feature)
+	all = append(all, p.network.feature)
+	if p.cluster != nil {
+		if f := p.cluster.Status().Enforced; f != nil {
+			all = append(all, *f)
+		}
+	}
+	return all
 }
 
 // The workers carry out admin's commands.

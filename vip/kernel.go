@@ -11,18 +11,19 @@ import (
 	"pgherd/vip/address"
 )
 
-// sentries enforce leases, one on each interface. why says why there are none; nil: there are.
-type sentries struct {
+// enforcement is what has the kernel enforce leases: a sentry on each interface. why says why there are none; nil: there are.
+type enforcement struct {
 	by  map[string]*sentry.Sentry
-	why *bpf.Unavailable
+	why error
 }
+
+// errOff is why the kernel does not enforce leases where it is not to be asked.
+var errOff = errors.New("bpf is off")
 
 // hold opens what acts on the kernel: sentries first, so that addresses that were left over stay silent, and then keepers,
 // which remove them.
 func (v *VIP) hold() error {
-	err := v.enforce()
-	unenforced := errors.As(err, &v.sentries.why)
-	if err != nil && !unenforced {
+	if err := v.enforce(); err != nil {
 		return err
 	}
 	for _, a := range v.set.Addresses {
@@ -30,47 +31,75 @@ func (v *VIP) hold() error {
 			return err
 		}
 	}
-	if !unenforced || len(v.set.Addresses) == 0 {
+	why := v.kernel.why
+	if why == nil || len(v.set.Addresses) == 0 {
 		return nil
 	}
-	v.set.Log.Warn("virtual address: the kernel does not enforce leases", "reason", v.sentries.why.Error())
+	for _, a := range v.set.Addresses { // whose left-over programs would keep it silent
+		if err := sentry.Remove(v.sentryOn(a.Interface)); err != nil {
+			v.set.Log.Warn("virtual address: what a former process has left is not removed", "interface", a.Interface, "error", err)
+		}
+	}
+	v.set.Log.Warn("virtual address: the kernel does not enforce leases", "reason", why.Error())
 	if v.set.Lease < ShortestUnenforced {
 		return fmt.Errorf("hold %s: where the kernel does not enforce leases, they go by the lifetime of addresses, in whole seconds: set wd_lease to %v or more, on all members (%w)",
-			v.set.Addresses[0], ShortestUnenforced, v.sentries.why)
+			v.set.Addresses[0], ShortestUnenforced, why)
 	}
 	return nil
 }
 
-// enforce opens a sentry on each interface that has an address.
+func (v *VIP) sentryOn(name string) sentry.Settings {
+	return sentry.Settings{Interface: name, Folder: v.set.Folder}
+}
+
+// enforce opens a sentry on each interface that has an address, or on none, where the kernel does not let it.
 func (v *VIP) enforce() error {
-	v.sentries.by = map[string]*sentry.Sentry{}
+	v.kernel.by = map[string]*sentry.Sentry{}
+	if v.set.Unenforced {
+		v.kernel.why = errOff
+		return nil
+	}
 	for _, a := range v.set.Addresses {
-		if v.sentries.by[a.Interface] != nil {
+		if v.kernel.by[a.Interface] != nil {
 			continue
 		}
-		s, err := sentry.Open(sentry.Settings{Interface: a.Interface, Folder: v.set.Folder})
+		s, err := sentry.Open(v.sentryOn(a.Interface))
+		if unavailable, is := errors.AsType[*bpf.Unavailable](err); is {
+			v.kernel.why = unavailable
+			return v.closeSentries()
+		}
 		if err != nil {
 			return err
 		}
-		v.sentries.by[a.Interface] = s
-		s.Events(func(r sentry.Rival) {
-			for _, g := range v.grips {
-				if g.ip == r.Address {
-					v.post(func() { v.foreign(g, r.MAC) })
-				}
-			}
-		})
+		v.kernel.by[a.Interface] = s
+		s.Events(v.rival)
 	}
 	return nil
+}
+
+// rival takes what a sentry has heard.
+func (v *VIP) rival(r sentry.Rival) {
+	v.post(func() {
+		for _, g := range v.grips {
+			if g.ip == r.Address {
+				v.foreign(g, r.MAC)
+			}
+		}
+	})
+}
+
+func (v *VIP) closeSentries() (err error) {
+	for _, s := range v.kernel.by {
+		err = errors.Join(err, s.Close())
+	}
+	v.kernel.by = nil
+	return err
 }
 
 // grasp opens the keeper and the hand of an address.
 func (v *VIP) grasp(a address.Address) error {
 	g := &grip{ip: a.IP()}
-	s := v.sentries.by[a.Interface]
-	if v.sentries.why != nil {
-		s = nil
-	}
+	s := v.kernel.by[a.Interface]
 	rival := func(mac net.HardwareAddr) {
 		if s == nil {
 			v.post(func() { v.foreign(g, mac) })
@@ -115,8 +144,5 @@ func (v *VIP) letGo() (err error) {
 		<-g.hand.ended
 		err = errors.Join(err, g.hand.keeper.Close())
 	}
-	for _, s := range v.sentries.by {
-		err = errors.Join(err, s.Close())
-	}
-	return err
+	return errors.Join(err, v.closeSentries())
 }

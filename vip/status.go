@@ -13,8 +13,8 @@ type Status struct {
 	Leads     bool
 	Term      uint64
 	Licence   time.Duration // how much of it is left; 0: there is none
-	Enforced  bool          // the kernel enforces leases
-	Why       string        // why it does not
+	Enforced  string        // how the kernel enforces leases; "": it does not
+	Why       string        // why it does not; "" if there are no addresses
 	Members   []MemberStatus
 	Addresses []AddressStatus
 }
@@ -38,10 +38,12 @@ type AddressStatus struct {
 func (v *VIP) Status() (s Status) {
 	v.ask(func() {
 		now := v.set.Clock()
-		s = Status{Self: v.set.Self, Leader: v.leader(), Leads: v.standing.Leads, Term: v.standing.Term, Licence: max(v.licence.Until()-now, 0),
-			Enforced: v.sentries.why == nil && len(v.grips) > 0}
-		if v.sentries.why != nil {
-			s.Why = v.sentries.why.Error()
+		s = Status{Self: v.set.Self, Leader: v.leader(), Leads: v.standing.Leads, Term: v.standing.Term, Licence: max(v.licence.Until()-now, 0)}
+		for _, one := range v.kernel.by {
+			s.Enforced = one.Mode().String()
+		}
+		if v.kernel.why != nil && len(v.grips) > 0 {
+			s.Why = v.kernel.why.Error()
 		}
 		for _, m := range v.set.Members {
 			heard := time.Duration(-1)

@@ -63,6 +63,7 @@ type Settings struct {
 	Lease           time.Duration
 	Addresses       []address.Address
 	Folder          string // where the kernel's programs are pinned; "": bpf/sentry's
+	Unenforced      bool   // the kernel is not asked to enforce leases
 	Machine         watchdog.Machine
 	Epoch           func() uint64             // the last that the Machine has applied
 	Licensed        func(until time.Duration) // is called with each new licence, and may not block
@@ -77,7 +78,7 @@ type VIP struct {
 	watchdog *watchdog.Watchdog
 	licence  *licence.Licence
 	grips    []*grip
-	sentries sentries
+	kernel   enforcement
 	mail     chan func()
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -221,6 +222,9 @@ func (v *VIP) Unlicensed(member int, epoch uint64) (yes bool) {
 	v.ask(func() { yes = v.licence.Unlicensed(member, epoch, v.set.Clock()) })
 	return yes
 }
+
+// Resign has another member lead, if this one does.
+func (v *VIP) Resign() error { return v.watchdog.Resign() }
 
 // Lead has another member lead.
 func (v *VIP) Lead(member int) error { return v.watchdog.Lead(strconv.Itoa(member)) }

@@ -77,7 +77,7 @@ func pgherdCommand(start starter) *cobra.Command {
 	o.addFileFlags(root.PersistentFlags(), defaultConfig)
 	o.addStartFlags(root.Flags())
 	root.Flags().BoolVarP(&o.foreground, "foreground", "n", true, "stay in the foreground; =false to become a daemon")
-	root.AddCommand(checkCommand(o), configCommand(), scriptCommand(), stopCommand(o), reloadCommand(o), ctlCommand(o, "ctl"), demo.Command(), versionCommand())
+	root.AddCommand(checkCommand(o), configCommand(), scriptCommand(), stopCommand(o), reloadCommand(o), witnessCommand(o), ctlCommand(o, "ctl"), demo.Command(), versionCommand())
 	return root
 }
 

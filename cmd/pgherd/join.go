@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"pgherd/bpf/sentry"
 	"pgherd/proxy"
 	"pgherd/proxy/config"
 	"pgherd/proxy/status"
@@ -36,12 +36,16 @@ func peersOf(c *config.Config, join func(*proxy.Machine) (*cluster, error)) *pro
 }
 
 // join makes this pgherd a member of its cluster, by the configuration.
-func join(c *config.Config, log *slog.Logger, m *proxy.Machine) (*cluster, error) {
-	s, err := memberOf(c)
-	if err != nil {
+func join(c *config.Config, m *proxy.Machine) (_ *cluster, err error) {
+	s := memberOf(c)
+	if s.Addresses, err = placed(c.Watchdog.Addresses); err != nil {
 		return nil, c.Blame("delegate_ip", err)
 	}
-	s.Log, s.Machine, s.Epoch, s.Licensed, s.Turned = log, m, m.Epoch, m.License, m.Turned
+	s.Log, s.Machine, s.Epoch, s.Licensed, s.Turned = m.Log(), m, m.Epoch, m.License, m.Turned
+	return started(s)
+}
+
+func started(s vip.Settings) (*cluster, error) {
 	v, err := vip.Start(s)
 	if err != nil {
 		return nil, fmt.Errorf("join the other pgherds: %w", err)
@@ -50,15 +54,14 @@ func join(c *config.Config, log *slog.Logger, m *proxy.Machine) (*cluster, error
 }
 
 // memberOf is what a member is told by the configuration.
-func memberOf(c *config.Config) (s vip.Settings, err error) {
+func memberOf(c *config.Config) (s vip.Settings) {
 	w := &c.Watchdog
 	s = vip.Settings{Clock: boottime, Self: w.Self, Listen: w.Listen, Port: w.Port, Key: string(w.Key), Directory: w.Directory,
-		ElectionTimeout: w.Election, Lease: w.Lease, Greeting: greeting(c)}
+		ElectionTimeout: w.Election, Lease: w.Lease, Greeting: greeting(c), Unenforced: c.Engine.BPF == "off"}
 	for _, p := range w.Peers {
 		s.Members = append(s.Members, vip.Member{Number: p.Index, Host: p.Host, Port: p.Port})
 	}
-	s.Addresses, err = placed(w.Addresses)
-	return s, err
+	return s
 }
 
 // placed are the virtual addresses, each on the interface where it belongs.
@@ -93,6 +96,11 @@ func greeting(c *config.Config) peer.Greeting {
 	tell("wd_lease", w.Lease.String())
 	tell("delegate_ip", w.Addresses)
 	tell("failover_mode", c.Failover.Mode)
+	votes := c.Failover.Votes
+	for name, on := range map[string]bool{"failover_when_quorum_exists": votes.Quorum, "failover_require_consensus": votes.Consensus,
+		"enable_consensus_with_half_votes": votes.Half, "allow_multiple_failover_requests_from_node": votes.Repeated} {
+		tell(name, strconv.FormatBool(on))
+	}
 	return g
 }
 
@@ -113,6 +121,9 @@ func (c *cluster) Status() *status.Watchdog {
 	}
 	for _, a := range is.Addresses {
 		s.Addresses = append(s.Addresses, status.Address{Name: a.Address, Left: a.Left, Promised: a.Promised, PromisedFor: a.For})
+	}
+	if is.Enforced != "" || is.Why != "" {
+		s.Enforced = &status.Feature{Name: sentry.Name, Used: is.Enforced != "", Reason: is.Enforced + is.Why, MinVersion: sentry.MinVersion}
 	}
 	return s
 }

@@ -43,7 +43,7 @@ func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, err
 	}
 	var joined *cluster
 	peers := peersOf(c, func(m *proxy.Machine) (_ *cluster, err error) {
-		joined, err = join(c, log, m)
+		joined, err = join(c, m)
 		return joined, err
 	})
 	p, err := proxy.Start(ctx, c, log, version, peers)

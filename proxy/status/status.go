@@ -45,6 +45,7 @@ type Watchdog struct {
 	Licence   time.Duration // what is left of it; 0: there is none
 	Peers     []Peer
 	Addresses []Address
+	Enforced  *Feature // whether and how the kernel enforces who may answer; nil: there is no virtual address
 }
 
 // Peer is one of several pgherds.
