@@ -28,7 +28,7 @@ type Peers struct {
 type Council interface {
 	// Propose returns once the command is applied here: Machine.Apply was called, and has not refused it.
 	Propose(ctx context.Context, command []byte) error
-	// Leads says that this pgherd decides. Machine.Turned may be called when that changes.
+	// Leads says that this pgherd decides. It does not wait for Machine.Apply. Machine.Turned may be called when that changes.
 	Leads() bool
 	// Tell has the leader's Machine.Sight called with what this pgherd sees. It does not block; the latest counts. fenced is
 	// the latest epoch whose former primaries this pgherd cannot write to any more.

@@ -44,6 +44,12 @@ func (p *testProxy) logged() string {
 // they take precedence.
 func startProxy(t *testing.T, h *herd.Herd, files map[string]string, lines ...string) *testProxy {
 	t.Helper()
+	return startAmong(t, h, nil, files, lines...)
+}
+
+// startAmong is startProxy for a pgherd that has peers.
+func startAmong(t *testing.T, h *herd.Herd, peers *Peers, files map[string]string, lines ...string) *testProxy {
+	t.Helper()
 	p := &testProxy{t: t, dir: t.TempDir()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,7 +66,7 @@ func startProxy(t *testing.T, h *herd.Herd, files map[string]string, lines ...st
 		"enable_pool_hba = on", "pool_passwd = 'pool_passwd'", "sr_check_period = 1", "sr_check_user = postgres", "sr_check_password = postgres", "log_connections = on",
 		"backend_hostname0 = '127.0.0.1'", fmt.Sprintf("backend_port0 = %d", node.Port), "backend_flag0 = ALWAYS_PRIMARY"}, lines...)
 	p.write("pgpool.conf", strings.Join(conf, "\n")+"\n")
-	if p.Proxy, err = Start(t.Context(), p.config(), slog.New(slog.NewTextHandler(p, nil)), "test", nil); err != nil {
+	if p.Proxy, err = Start(t.Context(), p.config(), slog.New(slog.NewTextHandler(p, nil)), "test", peers); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.stop)

@@ -14,7 +14,7 @@ type Council interface {
 	// Propose returns once the command is applied here: Apply was called. An error means that it was refused, or that it did
 	// not last in time; then it may still be applied later, which its epoch and the herd's phase make harmless.
 	Propose(ctx context.Context, command failover.Command) error
-	// Leads says that this member decides.
+	// Leads says that this member decides. It does not wait for Apply.
 	Leads() bool
 	// Tell has the leader know what this member sees and has fenced. It does not block; the latest counts.
 	Tell(Report)
@@ -59,8 +59,21 @@ func (s *Supervisor) Told(member string, r Report) {
 	s.post(func() {
 		if slices.Contains(s.settings.Failover.Members, member) {
 			s.told[member] = told{r, at}
+			s.lookToo(r.Sights)
 		}
 	})
+}
+
+// lookToo has nodes probed that another member finds lost, and this one not: its own clients may have nothing to do with them
+// now.
+func (s *Supervisor) lookToo(others map[int]failover.Sight) {
+	for i := range s.seen {
+		n := &s.seen[i]
+		v, told := others[n.Index]
+		if lost := v.Verdict == failover.Refused || v.Verdict == failover.Silent; told && lost && n.Reachable {
+			s.Look(n.Index)
+		}
+	}
 }
 
 // Turned has the supervisor look again whether this member leads.

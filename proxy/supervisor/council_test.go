@@ -462,8 +462,8 @@ func TestCouncilVotes(t *testing.T) {
 // TestReportsAge: a report is as old as it was told to be, and grows older; a member's report counts once it has applied what
 // the leader has.
 func TestReportsAge(t *testing.T) {
-	now := time.Minute
-	s := New(Uses{Log: slog.New(slog.DiscardHandler), Clock: func() time.Duration { return now }, Date: time.Now}, herd(t))
+	now, looked := time.Minute, []int{}
+	s := New(Uses{Log: slog.New(slog.DiscardHandler), Clock: func() time.Duration { return now }, Date: time.Now, Look: func(n int) { looked = append(looked, n) }}, herd(t))
 	s.member, s.council, s.settings = "a", &Lone{}, Settings{Member: "a", Failover: failover.Settings{Members: []string{"a", "b", "c"}}}
 	hear := func(member string, r Report) {
 		s.Told(member, r)
@@ -481,6 +481,15 @@ func TestReportsAge(t *testing.T) {
 	v := got["b"][0]
 	if v.Heard != time.Minute-time.Second || v.For != time.Hour+3*time.Second || v.StreamingFor != time.Minute+3*time.Second {
 		t.Errorf("after 3 s the sight is %+v", v)
+	}
+	if len(looked) != 0 {
+		t.Errorf("nodes %v are probed, though none was seen yet", looked)
+	}
+	s.seen = []health.Seen{*primary(0, 3), *standby(1, 0, 3), *standby(2, 0, 3)}
+	s.seen[2].Reachable = false
+	sights[2], sights[1] = sights[0], failover.Sight{Verdict: failover.Full}
+	if hear("b", Report{Sights: sights}); !slices.Equal(looked, []int{0}) {
+		t.Errorf("nodes %v are probed, want 0, which only another member finds lost", looked)
 	}
 	if len(got) != 2 || len(got["a"]) != 0 {
 		t.Errorf("the sights that count are %v, want those of b and its own", got)
