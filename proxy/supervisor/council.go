@@ -163,6 +163,8 @@ func (s *Supervisor) meanwhile(f func()) {
 		select {
 		case taken := <-s.lasting:
 			taken()
+			s.fenceOff()
+			s.tell()
 		case <-time.After(decideEvery): // what the council has of this member is never old
 			s.tell()
 		case <-done:
@@ -218,7 +220,11 @@ func (s *Supervisor) noteFence() {
 }
 
 // fenceOff closes the servers of primaries that have failed. It needs no address: the node may be gone from the configuration.
+// Before anything was seen nobody has a server.
 func (s *Supervisor) fenceOff() {
+	if s.seen == nil {
+		return
+	}
 	for _, n := range slices.Sorted(maps.Keys(s.owed)) {
 		d, epoch := deed{failover.Fence, n}, s.owed[n]
 		if last, ended := s.progress.ended[d]; s.progress.running[d] || ended && !last.done && last.recent(s.Clock()) {
@@ -226,7 +232,10 @@ func (s *Supervisor) fenceOff() {
 		}
 		s.begin(d, func(ctx context.Context) (func(*failover.Progress), error) {
 			err := s.Acts.Fence(ctx, n, epoch)
-			return func(*failover.Progress) { s.parted(n, epoch) }, err
+			if err == nil { // which others wait for, and is true whatever becomes of the epoch
+				_ = s.take(func() { s.parted(n, epoch) })
+			}
+			return func(*failover.Progress) {}, err
 		})
 	}
 }

@@ -281,9 +281,8 @@ func (s *Supervisor) run(ctx context.Context) {
 // nothing to decide by, and no address of a node to act on.
 func (s *Supervisor) decide(ctx context.Context) {
 	for range stepsInARow {
-		if s.lead(); s.seen != nil {
-			s.fenceOff()
-		}
+		s.lead()
+		s.fenceOff()
 		if s.seen == nil || !s.leads || ctx.Err() != nil {
 			break
 		}
