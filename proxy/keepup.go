@@ -173,7 +173,7 @@ const (
 )
 
 // HandOver waits for the transactions that run on the primary, for a while, and stops it.
-func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
+func (a acts) HandOver(ctx context.Context, n, upstream *nodes.Node) (certain bool, err error) {
 	draining, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
 	_ = a.p.drained(draining, n.Index)

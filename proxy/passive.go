@@ -22,7 +22,9 @@ func (passive) Revoke(context.Context, *nodes.Node) (a failover.Answer, err erro
 
 func (passive) Rejoin(context.Context, *nodes.Node, *nodes.Node) error { return errPassive }
 
-func (passive) HandOver(context.Context, *nodes.Node, *nodes.Node) error { return errPassive }
+func (passive) HandOver(context.Context, *nodes.Node, *nodes.Node) (bool, error) {
+	return false, errPassive
+}
 
 // observing are those where Patroni promotes.
 type observing struct{ passive }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"pgherd/proxy/nodes"
@@ -23,15 +24,16 @@ func (e *Executor) Checkpoint(ctx context.Context, n *nodes.Node) error {
 
 // HandOver stops a primary cleanly, as a standby of another node for when it is started again.
 // A fast shutdown ends once the standbys that stream have received all. It needs the rights of
-// pg_execute_server_program. If it fails, the primary goes on as it was.
-func (e *Executor) HandOver(ctx context.Context, n, upstream *nodes.Node, name string) (err error) {
+// pg_execute_server_program. If it fails, the primary goes on as it was. certain says that it has been told to stop, and that its
+// machine says that nobody is there any more; else a network that fails may only look like that.
+func (e *Executor) HandOver(ctx context.Context, n, upstream *nodes.Node, name string) (certain bool, err error) {
 	var template receiving
 	err = e.on(ctx, upstream, "ask how it receives", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
 		template, err = settings(ctx, c)
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	to := nodesql.ParseConninfo(template.conninfo).At(upstream.Host, upstream.Port).With("application_name", name)
 	err = e.on(ctx, n, "stop", stopLimit, func(ctx context.Context, c *nodesql.Conn) error {
@@ -43,19 +45,22 @@ func (e *Executor) HandOver(ctx context.Context, n, upstream *nodes.Node, name s
 		}
 		// PostgreSQL sends SIGTERM to the shell as well, which must not take that for a failure.
 		stop := program(ctx, c, `trap '' TERM; kill -INT "$(head -n 1 postmaster.pid)"`)
-		if nodesql.Code(stop) != "57P01" && stop != nil && !c.Broken() {
+		told := stop == nil || nodesql.Code(stop) == "57P01"
+		if !told && !c.Broken() {
 			return errors.Join(stop, program(ctx, c, "rm -f standby.signal"))
 		}
+		certain = told
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return e.awaitStop(ctx, n)
+	refused, err := e.awaitStop(ctx, n)
+	return certain && refused, err
 }
 
-// awaitStop waits until nobody answers at a node.
-func (e *Executor) awaitStop(ctx context.Context, n *nodes.Node) error {
+// awaitStop waits until nobody answers at a node. refused says that its machine does, and says so.
+func (e *Executor) awaitStop(ctx context.Context, n *nodes.Node) (refused bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	for {
@@ -63,10 +68,10 @@ func (e *Executor) awaitStop(ctx context.Context, n *nodes.Node) error {
 		if err == nil {
 			conn.Close()
 		} else if nodesql.Code(err) == "" && ctx.Err() == nil {
-			return nil
+			return errors.Is(err, syscall.ECONNREFUSED), nil
 		}
 		if err := pause(ctx, poll); err != nil {
-			return fmt.Errorf("stop node %d: it still answers after %v", n.Index, stopLimit)
+			return false, fmt.Errorf("stop node %d: it still answers after %v", n.Index, stopLimit)
 		}
 	}
 }

@@ -43,6 +43,7 @@ type Progress struct {
 	Answers   map[int]Answer  `json:"answers,omitempty"` // after Revoke, AskPosition
 	Promoted  *Promoted       `json:"promoted,omitempty"`
 	HandedOff bool            `json:"handed_off,omitempty"` // Demote is done
+	Stopped   bool            `json:"stopped,omitempty"`    // and it is certain that Node was stopped
 	Running   []Deed          `json:"running,omitempty"`    // acts under way
 	Failed    []Failure       `json:"failed,omitempty"`
 }
@@ -258,7 +259,7 @@ func (d decision) draining() Step {
 	}
 	if d.in.Progress.HandedOff {
 		c := d.command(FailNode, p, "switchover: node %d is stopped, and node %d has all of it", p, n)
-		c.HandedOver = true
+		c.HandedOver = d.in.Progress.Stopped
 		return Step{Propose: c}
 	}
 	if dead, why := d.dead(p); dead {

@@ -61,7 +61,7 @@ func anySight(random *rand.Rand, h *Herd, now time.Duration) Sight {
 
 func anyProgress(random *rand.Rand, h *Herd, members []string) Progress {
 	p := Progress{Epoch: h.Epoch, Fenced: map[string]bool{}, Answers: map[int]Answer{}, Lasted: time.Duration(random.IntN(400)) * time.Second,
-		Asked: time.Duration(random.IntN(400)) * time.Millisecond, HandedOff: random.IntN(4) == 0}
+		Asked: time.Duration(random.IntN(400)) * time.Millisecond, HandedOff: random.IntN(4) == 0, Stopped: random.IntN(2) == 0}
 	for _, m := range members {
 		p.Fenced[m] = random.IntN(5) > 0
 	}

@@ -27,7 +27,7 @@ func (p *play) event(words []string) {
 	case words[0] == "promoted":
 		p.promoted(number(words[1]), pairs(words[2:]))
 	case words[0] == "handed":
-		p.progress.HandedOff = true
+		p.progress.HandedOff, p.progress.Stopped = true, words[len(words)-1] != "uncertainly"
 	case words[0] == "failed":
 		p.progress.Failed = append(p.progress.Failed, Failure{Action(words[1]), number(words[2]), strings.Join(words[3:], " ")})
 	case words[0] == "running":

@@ -181,7 +181,11 @@ func (s *Supervisor) runOf(a failover.Act) (run, error) {
 			return func(p *failover.Progress) { p.Promoted = &promoted }, err
 		}, nil
 	case failover.Demote:
-		return s.towards(a, n, s.Acts.HandOver, func(p *failover.Progress) { p.HandedOff = true })
+		certain := false
+		return s.towards(a, n, func(ctx context.Context, n, upstream *nodes.Node) (err error) {
+			certain, err = s.Acts.HandOver(ctx, n, upstream)
+			return err
+		}, func(p *failover.Progress) { p.HandedOff, p.Stopped = true, certain })
 	case failover.Follow:
 		return s.towards(a, n, s.Acts.Follow, func(*failover.Progress) {})
 	case failover.Rejoin:

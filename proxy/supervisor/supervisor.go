@@ -33,8 +33,8 @@ type Acts interface {
 	// Rejoin is Follow for a standby that was revoked and whose primary is back: nothing has to be prepared.
 	Rejoin(ctx context.Context, n, upstream *nodes.Node) error
 	// HandOver waits until no transaction runs on the primary, and stops it once the other
-	// node has all. If it fails, the primary goes on.
-	HandOver(ctx context.Context, n, upstream *nodes.Node) error
+	// node has all. If it fails, the primary goes on. certain says that it is stopped, whatever the network does.
+	HandOver(ctx context.Context, n, upstream *nodes.Node) (certain bool, err error)
 }
 
 // Settings are what decisions look at beside the herd; values.

@@ -272,6 +272,6 @@ func (w *world) Rejoin(ctx context.Context, n, upstream *nodes.Node) error {
 	return err
 }
 
-func (w *world) HandOver(ctx context.Context, n, upstream *nodes.Node) error {
-	return w.act(ctx, "hand over %d to %d", n.Index, upstream.Index)
+func (w *world) HandOver(ctx context.Context, n, upstream *nodes.Node) (bool, error) {
+	return true, w.act(ctx, "hand over %d to %d", n.Index, upstream.Index)
 }
