@@ -22,6 +22,8 @@ type grip struct {
 	told    bool          // to hold it
 	shunned time.Duration // it is not asked for before: another host has it
 	handed  time.Duration // when the member that had it gave it back
+	owes    act           // what the hand was told last to do, and has not done; renew: nothing
+	ordered time.Duration // when
 }
 
 // shunnedFor is for how long an address is left alone that another host has.
@@ -35,6 +37,20 @@ const (
 	silence            // let it answer no more
 	remove             // take the address off the interface
 )
+
+// orderAgain is when a hand is told again what it could not do: an interface may have been gone for a moment.
+const orderAgain = time.Second
+
+func (g *grip) order(a act, now time.Duration) {
+	g.owes, g.ordered = a, now
+	g.hand.order(a)
+}
+
+func (g *grip) again(now time.Duration) {
+	if g.owes != renew && now-g.ordered >= orderAgain && len(g.hand.orders) == 0 {
+		g.order(g.owes, now)
+	}
+}
 
 // hand acts on the kernel for one address, in the order in which it is told.
 type hand struct {
@@ -89,7 +105,7 @@ func (h *hand) act(ctx context.Context, a act) error {
 	return h.finish(a, h.keeper.Release(ctx))
 }
 
-// finish tells that an act is done. One that has failed is not told: the promises of others end by time.
+// finish tells that an act is done. One that has failed is not told, and is ordered again.
 func (h *hand) finish(a act, err error) error {
 	if err == nil {
 		h.done(a)

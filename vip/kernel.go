@@ -119,6 +119,7 @@ func (v *VIP) grasp(a address.Address) error {
 
 // acted takes up what a hand has done.
 func (v *VIP) acted(g *grip, a act) {
+	g.owes = renew
 	if a == silence {
 		v.do(g, g.lease.Silenced())
 	} else {

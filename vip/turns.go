@@ -41,6 +41,7 @@ func (v *VIP) turn() {
 	for _, g := range v.grips {
 		v.tell(g, now)
 		v.do(g, g.lease.Turn(now))
+		g.again(now)
 	}
 	v.sendLicences(v.licence.Turn(v.leader(), v.watchdog.Term(), now))
 	if until := v.licence.Until(); until != v.licensed {
@@ -66,10 +67,10 @@ func (v *VIP) do(g *grip, s lease.Step) {
 		g.hand.answer(s.Answer, v.set.Clock()-g.handed < v.set.Lease)
 	}
 	if s.Silence {
-		g.hand.order(silence)
+		g.order(silence, v.set.Clock())
 	}
 	if s.Remove {
-		g.hand.order(remove)
+		g.order(remove, v.set.Clock())
 	}
 }
 
@@ -140,7 +141,7 @@ func (v *VIP) elected() {
 		v.licence.Lead(0, 0, v.set.Clock())
 	}
 	if v.standing.Leads != before.Leads {
-		v.set.Turned()
+		go v.set.Turned() // who is told may be waiting for this goroutine
 	}
 }
 

@@ -88,8 +88,8 @@ type VIP struct {
 }
 
 // Start joins the cluster. Addresses that a former process has left are removed before anything else.
-func Start(s Settings) (v *VIP, err error) {
-	v = &VIP{set: s, mail: make(chan func(), mailboxSize), stop: make(chan struct{}), stopped: make(chan struct{}), heard: map[int]time.Duration{}}
+func Start(s Settings) (_ *VIP, err error) {
+	v := &VIP{set: s, mail: make(chan func(), mailboxSize), stop: make(chan struct{}), stopped: make(chan struct{}), heard: map[int]time.Duration{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.release())
@@ -179,6 +179,16 @@ func (v *VIP) connect() error {
 	}
 	v.lane, err = lane.Listen(listen.AddrPort(), lane.Settings{Self: s.Self, Members: targets, Key: identity.MessageKey})
 	return err
+}
+
+// Holds says that this host may answer at a virtual address now.
+func (v *VIP) Holds() (yes bool) {
+	v.ask(func() {
+		for _, g := range v.grips {
+			yes = yes || g.lease.Status(0).Until > v.set.Clock()
+		}
+	})
+	return yes
 }
 
 // Close leaves the cluster: the addresses are given back first, so that the next may have them at once.

@@ -78,7 +78,8 @@ type Watchdog struct {
 	changes chan bool // raft tells of the leadership gained and lost
 
 	leads    atomic.Bool
-	telling  chan []byte // the latest sight; room for one
+	led      atomic.Uint64 // the term in which this member has led last
+	telling  chan []byte   // the latest sight; room for one
 	observer *raft.Observer
 	elected  chan raft.Observation
 	ctx      context.Context
@@ -128,7 +129,11 @@ func (w *Watchdog) Leads() bool { return w.leads.Load() }
 // Standing is what Changed was told last, or is about to be.
 func (w *Watchdog) Standing() Standing {
 	_, leader := w.raft.LeaderWithID()
-	return Standing{Leader: string(leader), Leads: w.Leads(), Term: w.raft.CurrentTerm()}
+	s := Standing{Leader: string(leader), Leads: w.Leads(), Term: w.raft.CurrentTerm()}
+	if s.Leads { // raft's may be a later one already
+		s.Term = w.led.Load()
+	}
+	return s
 }
 
 // Term is raft's. It rises before this member votes for a leader of a later one.
@@ -179,11 +184,13 @@ func (w *Watchdog) follow() {
 	}
 }
 
-// catchUp has all applied that was decided under former leaders.
+// catchUp has all applied that was decided under former leaders, and notes the term in which this member leads.
 func (w *Watchdog) catchUp() bool {
+	term := w.raft.CurrentTerm()
 	if err := w.raft.Barrier(barrierLimit).Error(); err != nil {
 		w.set.Log.Warn("watchdog: this member was elected and cannot lead", "error", err)
 		return false
 	}
-	return true
+	w.led.Store(term)
+	return term == w.raft.CurrentTerm() // else raft tells of the term after it
 }
