@@ -81,17 +81,14 @@ func placed(text string) (all []address.Address, err error) {
 	return all, nil
 }
 
-// greeting is what has to be the same on all members: who they are, what they decide about, and for how long promises last.
+// greeting is what has to be the same on all members: who they are, how they decide, and for how long promises last. The nodes
+// are not in it, because a reload may add some on one member after the other.
 func greeting(c *config.Config) peer.Greeting {
 	w := &c.Watchdog
 	g := peer.Greeting{Version: version, Cluster: "pgherd"}
 	tell := func(name, value string) { g.Config = append(g.Config, peer.Digest{Name: name, Value: value}) }
 	for _, p := range w.Peers {
 		tell(fmt.Sprint("peer ", p.Index), net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
-	}
-	for _, n := range c.Nodes {
-		_, at := n.Address()
-		tell(fmt.Sprint("node ", n.Index), at)
 	}
 	tell("wd_lease", w.Lease.String())
 	tell("delegate_ip", w.Addresses)

@@ -64,6 +64,15 @@ type member struct {
 	cluster *cluster
 }
 
+// Drain ends the sessions in order, also where they might stay until they leave, if this host has a virtual address: that moves
+// once they have ended, and new clients cannot wait for ever.
+func (m member) Drain(mode string) {
+	if mode == smart && m.cluster.Holds() {
+		mode = fast
+	}
+	m.Proxy.Drain(mode)
+}
+
 // Wait returns when the proxy has stopped, and this pgherd has left the others.
 func (m member) Wait() error {
 	err := m.Proxy.Wait()

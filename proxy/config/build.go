@@ -117,9 +117,6 @@ func derive(c *Config) {
 			n.Patroni.URL = "http://" + net.JoinHostPort(n.Host, defaultPatroni)
 		}
 	}
-	if c.Watchdog.Directory == "" {
-		c.Watchdog.Directory = filepath.Join(c.Files.WorkDir, "pgherd_watchdog")
-	}
 	if s.cl.Debug && !strings.HasPrefix(c.Log.MinMessages, "debug") {
 		c.Log.MinMessages = "debug1"
 	}

@@ -96,7 +96,7 @@ type Watchdog struct {
 	Key       Secret
 	Listen    string // "" for all addresses
 	Port      int    // to listen on; 0 for that of this one's Peer
-	Directory string // of what was decided, with the default in place
+	Directory string // of what was decided
 	Election  time.Duration
 	Lease     time.Duration
 	Addresses string // delegate_ip

@@ -82,7 +82,7 @@ func (s *Supervisor) Turned() { s.post(func() {}) }
 // tell has the leader know what this member sees. The leader tells as well: what the council has of it is what it tells the
 // next leader first.
 func (s *Supervisor) tell() {
-	if s.council == nil || len(s.settings.Failover.Members) < 2 {
+	if s.council == nil {
 		return
 	}
 	now := s.Clock()
