@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -146,10 +147,8 @@ func TestForeignHost(t *testing.T) {
 	c := newCluster(t)
 	holder := c.holder()
 	stranger := c.host(7)
-	stranger.add(four)
-	stranger.ip("link", "set", "eth0", "down") // it announces the address when it comes up
-	stranger.inside(func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/eth0/arp_notify", []byte("1"), 0) })
-	stranger.ip("link", "set", "eth0", "up")
+	keeper := stranger.keeper(four, false, make(chan net.HardwareAddr))
+	c.must(keeper.Hold(t.Context(), boottime()+time.Hour))
 	c.eventually("the holder gives up", func() error {
 		if c.hosts[holder].has(four) {
 			return errors.New("it has the address")
@@ -157,7 +156,7 @@ func TestForeignHost(t *testing.T) {
 		return nil
 	})
 	c.client.reaches(four, stranger)
-	stranger.ip("addr", "flush", "dev", "eth0")
+	c.must(keeper.Release(t.Context()))
 	c.holder()
 }
 
@@ -173,18 +172,33 @@ func TestRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := len(text) / 2; i < len(text); i++ {
+		for i := dbHeader; i < len(text); i++ {
 			text[i] ^= 0xff
 		}
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if said := c.refuses(victim); !strings.Contains(said, "while all others are up") {
+		if said := c.refuses(victim); !strings.Contains(said, "all other members are up") {
 			t.Errorf("it says %q", said)
 		}
 	})
 	c.holder()
+	t.Run("another key", func(t *testing.T) {
+		c.must(os.RemoveAll(filepath.Join(c.dir, fmt.Sprint(victim))))
+		c.starts(victim, "-member.key=another horse")
+		c.eventually("its peers refuse it, and say why", func() error {
+			text, err := os.ReadFile(filepath.Join(c.dir, fmt.Sprint("log", holder)))
+			if err == nil && !strings.Contains(string(text), "the other side has another wd_authkey") {
+				err = errors.New("they do not say so")
+			}
+			return err
+		})
+	})
+	c.holder()
 }
+
+// dbHeader is how many bytes of the log's file come before what it holds.
+const dbHeader = 2 * 4096
 
 // refuses starts a member that does not become ready, and returns what it says.
 func (c *cluster) refuses(i int) string {
@@ -196,6 +210,10 @@ func (c *cluster) refuses(i int) string {
 	c.must(err)
 	defer in.Close()
 	c.hosts[i].inside(p.Start)
+	late := time.AfterFunc(patience, func() { _ = p.Process.Kill() })
 	_ = p.Wait()
+	if !late.Stop() {
+		c.Errorf("member %d works after %v", i, patience)
+	}
 	return said.String()
 }

@@ -29,6 +29,7 @@ import (
 
 var (
 	memberOf  = flag.Int("member", 0, "be this member of a cluster of three; tests start this")
+	memberKey = flag.String("member.key", "correct horse", "its wd_authkey")
 	memberDir = flag.String("member.dir", "", "where it keeps what was decided")
 )
 
@@ -42,7 +43,7 @@ func (nothing) Sight(string, []byte) {}
 
 // member is a process that is one of three pgherds, as far as the virtual addresses go. Its standard input, closed, ends it.
 func member(self int) error {
-	s := vip.Settings{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", self), Clock: boottime, Self: self, Key: "correct horse",
+	s := vip.Settings{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", self), Clock: boottime, Self: self, Key: *memberKey,
 		Greeting: peer.Greeting{Cluster: "lab"}, Directory: *memberDir, ElectionTimeout: 150 * time.Millisecond, Lease: lease.DefaultLease, Folder: *folder,
 		Machine: nothing{}, Epoch: func() uint64 { return 0 }, Licensed: func(time.Duration) {}, Turned: func() {}}
 	for i := 1; i <= 3; i++ {
@@ -63,10 +64,11 @@ func member(self int) error {
 // cluster is three hosts with a member each, and a client.
 type cluster struct {
 	*lan
-	hosts  map[int]*host
-	up     map[int]*process
-	client *host
-	dir    string
+	hosts   map[int]*host
+	up      map[int]*process
+	client  *host
+	dir     string
+	folders map[int]string // where programs are pinned
 }
 
 // process is a member at work.
@@ -76,20 +78,28 @@ type process struct {
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{newLAN(t), map[int]*host{}, map[int]*process{}, nil, t.TempDir()}
+	c := &cluster{newLAN(t), map[int]*host{}, map[int]*process{}, nil, t.TempDir(), map[int]string{}}
 	for i := 1; i <= 3; i++ {
 		c.hosts[i] = c.host(i)
 	}
 	c.client = c.host(9)
-	for i := range c.hosts {
+	for i, h := range c.hosts {
+		c.folders[i] = h.folder()
 		c.start(i)
 	}
 	return c
 }
 
-func (c *cluster) start(i int) {
+func (c *cluster) command(i int) *exec.Cmd {
+	return exec.Command(os.Args[0], fmt.Sprint("-member=", i), "-member.dir="+filepath.Join(c.dir, fmt.Sprint(i)), "-sentry.folder="+c.folders[i])
+}
+
+func (c *cluster) start(i int) { c.Helper(); c.starts(i) }
+
+func (c *cluster) starts(i int, args ...string) {
 	c.Helper()
-	p := exec.Command(os.Args[0], fmt.Sprint("-member=", i), "-member.dir="+filepath.Join(c.dir, fmt.Sprint(i)), "-sentry.folder="+c.hosts[i].folder())
+	p := c.command(i)
+	p.Args = append(p.Args, args...)
 	log, err := os.OpenFile(filepath.Join(c.dir, fmt.Sprint("log", i)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	c.must(err)
 	p.Stderr = log

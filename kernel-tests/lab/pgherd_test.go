@@ -184,6 +184,7 @@ unix_socket_directories = '%[2]s'
 pcp_listen_addresses = ''
 pid_file_name = '%[2]s/pgherd.pid'
 work_dir = '%[2]s'
+wd_data_directory = '%[2]s/watchdog'
 enable_pool_hba = on
 pool_passwd = 'pool_passwd'
 admin_users = 'alice'
@@ -417,6 +418,13 @@ func TestBadDays(t *testing.T) {
 		{"the leader is killed", func(s *site, leader int) { s.slay(leader) }},
 		{"the leader is frozen", func(s *site, leader int) {
 			s.must(s.up[leader].Process.Signal(syscall.SIGSTOP))
+			delete(s.up, leader)
+		}},
+		{"the leader is told to stop, while a client is idle", func(s *site, leader int) {
+			idle, err := s.connect()
+			s.must(err)
+			s.Cleanup(func() { idle.Close(context.Background()) })
+			s.must(s.up[leader].Process.Signal(syscall.SIGTERM))
 			delete(s.up, leader)
 		}},
 		{"the primary is killed", func(s *site, _ int) { s.must(s.nodes.Slay(0)) }},
