@@ -97,6 +97,32 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestComeOver has a standby with a slot receive from another one, and go back. The slot that was made for it is dropped; one that
+// was there stays.
+func TestComeOver(t *testing.T) {
+	r := start(t, 2)
+	r.sql(0, "SELECT pg_create_physical_replication_slot('keeps_two', true)")
+	r.sql(2, "ALTER SYSTEM SET primary_slot_name = 'keeps_two'")
+	r.sql(2, "SELECT pg_reload_conf()")
+	for _, c := range []struct {
+		to   int
+		slot string
+	}{{1, "keeps_two"}, {0, ""}} {
+		slot, err := r.does.ComeOver(r.ctx, &r.nodes[2], &r.nodes[c.to])
+		if err != nil || slot != c.slot {
+			t.Fatalf("to node %d: slot %q, error %v", c.to, slot, err)
+		}
+	}
+	for range 2 { // the second time it is not there any more
+		if err := r.does.DropSlot(r.ctx, &r.nodes[1], "keeps_two"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := r.sql(1, "SELECT count(*) FROM pg_replication_slots"); got != "0" {
+		t.Errorf("%s slots are left over", got)
+	}
+}
+
 // TestFollowWakes has a standby follow that has failed to connect, and would try again in an hour.
 func TestFollowWakes(t *testing.T) {
 	r := start(t, 1)

@@ -70,14 +70,24 @@ func promoted(ctx context.Context, c *nodesql.Conn) (p failover.Promoted, sync s
 // Follow makes a standby receive from another node, and waits until it does. Where the
 // standby uses a replication slot, the other node gets one of that name first.
 func (e *Executor) Follow(ctx context.Context, n, upstream *nodes.Node) error {
-	return e.on(ctx, n, "have the primary followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
+	_, err := e.ComeOver(ctx, n, upstream)
+	return err
+}
+
+// ComeOver is Follow, and tells the name of the slot that was made for it; "": none was.
+func (e *Executor) ComeOver(ctx context.Context, n, upstream *nodes.Node) (slot string, err error) {
+	return slot, e.on(ctx, n, "have the primary followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
 		now, err := settings(ctx, c)
 		if err != nil {
 			return err
 		}
 		if now.slot != "" {
-			if err := e.ensureSlot(ctx, upstream, now.slot); err != nil {
+			made, err := e.ensureSlot(ctx, upstream, now.slot)
+			if err != nil {
 				return err
+			}
+			if made {
+				slot = now.slot
 			}
 		}
 		to := nodesql.ParseConninfo(now.conninfo).At(upstream.Host, upstream.Port).String()
@@ -124,10 +134,24 @@ func wake(ctx context.Context, c *nodesql.Conn, sql string) error {
 	}
 }
 
-// ensureSlot makes a physical replication slot, which keeps WAL for its standby.
-func (e *Executor) ensureSlot(ctx context.Context, n *nodes.Node, name string) error {
-	return e.on(ctx, n, "make a replication slot on", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
-		literal := nodesql.Literal(name)
-		return c.Do(ctx, "SELECT pg_create_physical_replication_slot("+literal+", true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = "+literal+")")
+// ensureSlot makes a physical replication slot, which keeps WAL for its standby, unless it is there.
+func (e *Executor) ensureSlot(ctx context.Context, n *nodes.Node, name string) (made bool, err error) {
+	err = e.on(ctx, n, "make a replication slot on", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		row, err := c.Row(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = "+nodesql.Literal(name)+")")
+		if err != nil || row[0] == "t" {
+			return err
+		}
+		made = true
+		return c.Do(ctx, "SELECT pg_create_physical_replication_slot("+nodesql.Literal(name)+", true)")
+	})
+	return made && err == nil, err
+}
+
+// DropSlot drops a replication slot, once nobody uses it any more: it would keep WAL for ever.
+func (e *Executor) DropSlot(ctx context.Context, n *nodes.Node, name string) error {
+	return e.on(ctx, n, "drop a replication slot on", revokeLimit, func(ctx context.Context, c *nodesql.Conn) error {
+		slot := " FROM pg_replication_slots WHERE slot_name = " + nodesql.Literal(name)
+		return until(ctx, c, "WITH dropped AS MATERIALIZED (SELECT pg_drop_replication_slot(slot_name)"+slot+" AND NOT active)"+
+			" SELECT (SELECT count(*) FROM dropped) > 0 OR NOT EXISTS (SELECT"+slot+")")
 	})
 }

@@ -41,8 +41,13 @@ func (s *script) InRecovery(_ context.Context, n *nodes.Node) (bool, error) {
 	return err == nil, err
 }
 
-func (s *script) Follow(_ context.Context, n, upstream *nodes.Node) error {
-	return s.does("%d follows %d", n.Index, upstream.Index)
+func (s *script) ComeOver(_ context.Context, n, upstream *nodes.Node) (string, error) {
+	slot := map[int]string{1: "made"}[upstream.Index] // the primary has one
+	return slot, s.does("%d follows %d", n.Index, upstream.Index)
+}
+
+func (s *script) DropSlot(_ context.Context, n *nodes.Node, slot string) error {
+	return s.does("drop slot %s on %d", slot, n.Index)
 }
 
 func (s *script) Herd(context.Context) (failover.Herd, error) { return s.herd, nil }
@@ -75,7 +80,7 @@ func TestSwitchover(t *testing.T) {
 		"there is a follow_primary_command":               {third: standby(2), alone: true, want: []string{"checkpoint 0", "switch over to 1"}},
 		"the one that takes over does not answer":         {third: standby(2), fails: "is 1 a standby", want: []string{"checkpoint 0", "is 1 a standby", "switch over to 1"}},
 		"the checkpoint fails":                            {third: standby(2), fails: "checkpoint 0", want: ready[:1], err: true},
-		"the switchover fails, and the standby goes back": {third: standby(2), fails: "switch over to 1", want: append(slices.Clone(ready), "2 follows 0"), err: true},
+		"the switchover fails, and the standby goes back": {third: standby(2), fails: "switch over to 1", want: append(slices.Clone(ready), "2 follows 0", "drop slot made on 1"), err: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &script{fails: c.fails, herd: failover.Herd{Phase: failover.Steady, Primary: 0, Sync: c.sync}}
