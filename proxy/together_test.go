@@ -13,6 +13,7 @@ import (
 
 	"pgherd/bench/herd"
 	"pgherd/bench/herd/herdtest"
+	"pgherd/proxy/status"
 )
 
 // ledger is the log that peers in one process have in common. Each applies what is in it before the next command comes.
@@ -32,6 +33,8 @@ type seat struct {
 	machine *Machine
 	cut     bool // from the others
 }
+
+func (s *seat) Status() *status.Watchdog { return &status.Watchdog{Self: s.number} }
 
 // peers are those of one member; its clients may write.
 func (l *ledger) peers(number, of int) *Peers {

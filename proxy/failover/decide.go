@@ -169,6 +169,9 @@ func (d decision) steady() Step {
 	}
 	p := d.h.Primary
 	if dead, why := d.dead(p); dead {
+		if d.in.Unmet && !d.s.deadFor(d.in, p, doubtedFor) {
+			return Step{Waits: fmt.Sprintf("node %d, the primary, to start: nobody has seen it since this pgherd started", p)}
+		}
 		return d.propose(FailNode, p, "node %d is down: %s", p, why)
 	}
 	if demoted, why := d.isStandby(p, demotedFor); demoted {

@@ -39,6 +39,8 @@ func (p *play) event(words []string) {
 	case words[0] == "leader":
 		p.herd = copied(p.herd)
 		p.forget()
+	case words[0] == "unmet", words[0] == "met":
+		p.unmet = words[0] == "unmet"
 	case words[0] == "restart":
 		p.restart()
 	case words[0] == "nodes":

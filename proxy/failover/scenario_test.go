@@ -38,6 +38,7 @@ type play struct {
 	sights      map[string]map[int]Sight
 	reports     map[int]Report
 	gone        map[string]bool
+	unmet       bool
 	progress    Progress
 	phaseSince  time.Duration
 	askedSince  time.Duration
@@ -263,7 +264,7 @@ func (p *play) decideAll() {
 		if p.askedSince >= 0 {
 			p.progress.Asked = p.now - p.askedSince
 		}
-		in := Input{Now: p.now + p.jumped, Sights: p.sights, Progress: p.progress, Reports: p.reports}
+		in := Input{Now: p.now + p.jumped, Sights: p.sights, Progress: p.progress, Reports: p.reports, Unmet: p.unmet}
 		step := p.decide(copied(p.herd), copied(in), copied(p.set))
 		p.asked = append(p.asked, copied(question{p.herd, in, p.set, step}))
 		p.waits = step.Waits

@@ -58,6 +58,8 @@ type Input struct {
 	Sights   map[string]map[int]Sight `json:"sights"`
 	Progress Progress                 `json:"progress"`
 	Reports  map[int]Report           `json:"reports,omitempty"` // by the node whose Patroni was asked
+	// Unmet says that the herd's primary has not answered anybody since this pgherd started: all may have been switched on at once.
+	Unmet bool `json:"unmet,omitempty"`
 }
 
 // Settings are the operator's.
@@ -120,7 +122,7 @@ const (
 	demotedFor    = 3 * time.Second        // the primary has to be in recovery for so long to have been demoted
 	answersWithin = 200 * time.Millisecond // slower standbys are not waited for
 	firstLook     = 10 * time.Second       // at the first start, for nodes that do not answer
-	doubtedFor    = time.Minute            // a machine's boot: the primary of a status file may still be on its way
+	doubtedFor    = time.Minute            // a machine's boot: a primary that was not seen since the start may still be on its way
 )
 
 // words of a verdict, for reasons.
@@ -267,6 +269,12 @@ func (s Settings) agree(in *Input, node int, is func(Sight) bool) (agreed bool, 
 		words += fmt.Sprintf("; %d of %d agree", sum, len(s.Members))
 	}
 	return true, words
+}
+
+// deadFor says that a node has been dead to enough members for so long.
+func (s Settings) deadFor(in *Input, node int, least time.Duration) bool {
+	dead, _ := s.agree(in, node, func(v Sight) bool { return s.dead(node, v) && v.For >= least })
+	return dead
 }
 
 // Seen is the herd as one member uses it, by its own sights: a node that it alone finds

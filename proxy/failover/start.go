@@ -111,8 +111,8 @@ func (d decision) doubted() Step {
 	if n, v := d.soleClaim(least); n != None && d.h.status(n) != Detached {
 		return d.primary(n, v, "the status file is given up: node %d is primary, on timeline %d, not node %d", n, v.Timeline, p)
 	}
-	long, why := d.s.agree(d.in, p, func(v Sight) bool { return d.s.dead(p, v) && v.For >= doubtedFor })
-	if dead && long && d.s.AllowLoss && !d.somebodyLives() {
+	_, why := d.dead(p)
+	if dead && d.s.deadFor(d.in, p, doubtedFor) && d.s.AllowLoss && !d.somebodyLives() {
 		return d.propose(FailNode, p, "node %d is down since the start: %s", p, why)
 	}
 	return d.stuck(Step{Waits: fmt.Sprintf("the status file says that node %d is primary, and it was not seen since the start: nobody is promoted by it", p)})

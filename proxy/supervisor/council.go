@@ -33,6 +33,12 @@ type Report struct {
 	Fenced uint64 `json:"fenced"`
 }
 
+// hearsay is what other members have told, and what came of it.
+type hearsay struct {
+	told map[string]told // by member, its last report
+	met  map[int]bool    // by node: somebody has seen it answer as a primary since the start
+}
+
 // told is a report that has come.
 type told struct {
 	Report
@@ -87,6 +93,7 @@ func (s *Supervisor) tell() {
 	}
 	now := s.Clock()
 	r := Report{Sights: s.sights(now), Epoch: s.herd.Epoch, Phase: s.herd.Phase, Fenced: s.fence.Load().done}
+	s.meet(r.Sights)
 	for n, v := range r.Sights {
 		v.Heard = now - v.Heard
 		r.Sights[n] = v
@@ -107,7 +114,19 @@ func (s *Supervisor) input() failover.Input {
 	if s.herd.Phase == failover.Electing {
 		in.Progress.Fenced = s.fenced(in.Progress.Lasted)
 	}
+	for _, sights := range in.Sights {
+		s.meet(sights)
+	}
+	in.Unmet = len(s.settings.Failover.Members) > 1 && !s.met[s.herd.Primary]
 	return in
+}
+
+// meet notes which nodes have answered as primaries since this pgherd started. What is read from a log is in no doubt, as a file
+// is; but all machines may have been switched on at once, and the primary's be the last that is there.
+func (s *Supervisor) meet(sights map[int]failover.Sight) {
+	for n, v := range sights {
+		s.met[n] = s.met[n] || v.Verdict == failover.IsPrimary
+	}
 }
 
 // fenced are the members that have parted with the primary of before, or cannot write to it any more. The council is asked about

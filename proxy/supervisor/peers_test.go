@@ -256,3 +256,23 @@ func TestReportsAge(t *testing.T) {
 		t.Errorf("the sights that count are %v, want those of b and its own", got)
 	}
 }
+
+// TestMet: a follower knows that the primary has answered, for when it leads; one that has just started does not.
+func TestMet(t *testing.T) {
+	now := time.Minute
+	s := New(Uses{Log: slog.New(slog.DiscardHandler), Clock: func() time.Duration { return now }, Date: time.Now, Look: func(int) {}}, herd(t))
+	s.member, s.council, s.settings = "a", &Lone{}, Settings{Member: "a", Failover: failover.Settings{Members: []string{"a", "b", "c"}}}
+	s.herd.Primary = 0
+	s.seen = []health.Seen{*standby(1, 0, 3)}
+	if !s.input().Unmet {
+		t.Error("the primary is met, though nobody has seen it")
+	}
+	lead := primary(0, 3)
+	lead.At = time.Now()
+	s.seen = []health.Seen{*lead}
+	s.tell() // as a follower does
+	s.seen = nil
+	if s.input().Unmet {
+		t.Error("the primary that was seen is not met")
+	}
+}

@@ -76,10 +76,10 @@ type Supervisor struct {
 	seenAt   time.Duration
 	reports  map[int]failover.Report // of Patroni's, by node
 	progress progress
-	leads    bool            // this member has decided last time
-	owed     map[int]uint64  // by node: the epoch before which its servers are to be closed here
-	told     map[string]told // by other member
-	undone   string          // why the last switchover was given up
+	leads    bool           // this member has decided last time
+	owed     map[int]uint64 // by node: the epoch before which its servers are to be closed here
+	hearsay
+	undone   string // why the last switchover was given up
 	proposed failover.Command
 	behind   string // the sights behind what is proposed now
 	held     uint64 // the epoch in which Hold keeps transactions from beginning; 0: it does not
@@ -103,7 +103,7 @@ type Uses struct {
 // New makes one that begins with this herd. Its council calls Apply for each command that lasts, before Propose returns.
 func New(u Uses, herd failover.Herd) *Supervisor {
 	s := &Supervisor{Uses: u, herd: herd, mail: make(chan func(), mailboxSize), lasting: make(chan func()), stopped: make(chan struct{}),
-		since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}, owed: map[int]uint64{}, told: map[string]told{}}
+		since: map[int]time.Time{}, from: map[int]time.Time{}, before: map[int]nodes.Status{}, owed: map[int]uint64{}, hearsay: hearsay{map[string]told{}, map[int]bool{}}}
 	if herd.Phase == failover.Electing {
 		s.owed[herd.Former] = herd.Epoch
 	}
