@@ -311,9 +311,9 @@ func (c *cluster) whole(t *testing.T) {
 		all, err := c.list()
 		count := map[string]int{}
 		for _, l := range all {
-			count[l.Role+" "+strings.Replace(l.State, "running", "streaming", 1)]++
+			count[l.Role]++ // after a reinit Patroni 3.0.2 may go on to say "start failed" of a node that streams
 		}
-		if err != nil || count["Leader streaming"] != 1 || count["Sync Standby streaming"] != 1 || count["Replica streaming"] != 1 {
+		if err != nil || count["Leader"] != 1 || count["Sync Standby"] != 1 || count["Replica"] != 1 {
 			return fmt.Errorf("%+v, %w", all, err)
 		}
 		return c.streaming()
