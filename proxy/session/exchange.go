@@ -155,6 +155,9 @@ func (s *exchange) outOfTime(deadline time.Time) bool {
 	return !s.loop.Now().Before(deadline) || s.loop.Wait(deadline) != nil
 }
 
+// holdsBack says that the server at hand is the primary's, and that this pgherd may not write to it now.
+func (s *exchange) holdsBack() bool { return s.server != nil && !s.away && !s.loop.Licensed() }
+
 // countExecuted counts a request that executes something.
 func (s *exchange) countExecuted(kind wire.Kind) {
 	switch kind {

@@ -17,7 +17,7 @@ func unlicensed(waited time.Duration) error {
 // awaitLicence holds back what would go to the primary while this pgherd may not write. Replies are passed on meanwhile. It ends
 // with the server, and with an error once it has lasted too long.
 func (s *serving) awaitLicence() error {
-	if s.server == nil || s.away || s.loop.Licensed() {
+	if !s.holdsBack() {
 		return nil
 	}
 	before, deadline := s.state, s.patience()

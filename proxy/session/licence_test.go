@@ -126,3 +126,51 @@ func TestReadsNeedNoLicence(t *testing.T) {
 	w.run()
 	w.nodesAsked(1)
 }
+
+// TestSyncsAndALicence checks that each Sync gets its ReadyForQuery while this pgherd may not write: at once where there is
+// nothing to commit, and else with the error.
+func TestSyncsAndALicence(t *testing.T) {
+	held := func(t *testing.T, events ...func()) (*world, []*side) { // a client whose pgherd loses the licence between two requests
+		w, s := movingWorld(t, pool.Session)
+		w.greeted(w.sends(simple(read)))
+		w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+		w.then(append([]func(){w.hears(selectedText...), w.licenses(false)}, events...)...)
+		return w, s
+	}
+	goesOn := func(w *world, s *side) {
+		w.then(w.licenses(true), w.sends(simple(write)))
+		w.then(s.words(w.t, "Query "+write), s.says(done("INSERT 0 1")))
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	}
+	t.Run("after a refused sequence", func(t *testing.T) {
+		w, s := held(t)
+		w.then(w.sends(unnamed(write), syncs))
+		w.then(w.is(WaitServer), w.passes(time.Minute))
+		w.then(s[0].words(t), w.hears(errorUnlicensed, "ReadyForQuery I"))
+		goesOn(w, s[0])
+	})
+	t.Run("alone", func(t *testing.T) {
+		w, s := held(t)
+		w.then(w.sends(wire.AppendFlush(nil), syncs))
+		w.then(s[0].words(t), w.hears("ReadyForQuery I"))
+		goesOn(w, s[0])
+	})
+	for name, c := range map[string]struct {
+		ends func(*world)
+		want string
+	}{
+		"behind a read that is answered": {func(w *world) { w.now = w.now.Add(time.Minute) }, errorUnlicensed},
+		"canceled behind a read":         {func(w *world) { w.session.Cancel([]byte(cancelKey)) }, "ErrorResponse ERROR 57014"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := held(t)
+			w.then(w.licenses(true), w.sends(simple(read)))
+			w.then(s[0].words(t, "Query "+read), w.licenses(false), w.sends(syncs))
+			w.then(w.is(WaitServer), s[0].says(selected))
+			w.then(w.hears(selectedText...), w.is(WaitServer), func() { c.ends(w) })
+			w.then(s[0].words(t), w.hears(c.want, "ReadyForQuery I"))
+			goesOn(w, s[0])
+		})
+	}
+}

@@ -147,9 +147,10 @@ func (f *front) skipped(m *wire.Message) result {
 	return onward
 }
 
-// unserved answers requests that need no server, while the session has none.
+// unserved answers requests that need no server, while the session has none or may send it nothing: outside of a transaction a
+// Sync commits nothing.
 func (s *Session) unserved(m *wire.Message) result {
-	if s.server != nil {
+	if s.server != nil && !(s.holdsBack() && s.outside()) {
 		return onward
 	}
 	switch m.Kind {
@@ -234,7 +235,7 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	refusal := *fault
 	refusal.Severity = "ERROR"
 	words := wire.AppendError(nil, &refusal)
-	whole := kind == wire.Query || kind == wire.FunctionCall
+	whole := kind == wire.Query || kind == wire.FunctionCall || kind == wire.Sync // a ReadyForQuery ends the answer
 	if s.server != nil && !s.expect.Skipping && (s.status != wire.Idle || s.expect.InExtended()) {
 		s.refuseInside(words, whole)
 		return nil
