@@ -23,15 +23,17 @@ func (s *serving) awaitLicence() error {
 	before, deadline := s.state, s.patience()
 	s.enter(WaitServer)
 	defer func() { s.enter(before) }()
-	for !s.loop.Licensed() {
+	for {
 		moved, err := s.fromServer()
 		switch {
 		case err != nil:
 			return lost{err}
-		case s.server.Endpoint.Ended() != nil:
+		case s.server.Endpoint.Ended() != nil: // before the licence: both may come at once
 			return lost{s.serverGone()}
 		case moved:
 			continue
+		case s.loop.Licensed():
+			return nil
 		case over(deadline, s.loop.Now()):
 			return unlicensed(s.set.FailoverWait)
 		}
@@ -39,5 +41,4 @@ func (s *serving) awaitLicence() error {
 			return err
 		}
 	}
-	return nil
 }

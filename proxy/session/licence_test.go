@@ -50,6 +50,16 @@ func TestWritesWaitForALicence(t *testing.T) {
 		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
 		w.run()
 	})
+	t.Run("on its own server, which is fenced as the licence is renewed", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Session)
+		w.greeted(w.sends(simple(read)))
+		w.then(s[0].words(t, "Query "+read), s[0].says(selected), func() { w.free = w.free[1:] })
+		w.then(w.hears(selectedText...), w.licenses(false), w.sends(simple(write)))
+		w.then(s[0].words(t), s[0].hangs(io.EOF), w.licenses(true))
+		w.then(s[0].words(t), s[2].words(t, insert), s[2].says(done("INSERT 0 1"))) // it was never sent before
+		w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.sends(terminate))
+		w.run()
+	})
 }
 
 // TestTransactionsWaitForALicence checks the same inside of a transaction, where the client's session ends if it lasts too long, and
