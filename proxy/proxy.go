@@ -92,7 +92,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.log = p.events.Keep(log)
 	go query.Warm()
 	p.config.Store(c)
-	p.connect = connect.New(p.primary, p.teller)
+	p.connect = connect.New(p.primary, p.tellers)
 	p.recovery = recovery.New(recoveryActs{p}, time.Now)
 	made, err := p.make(c)
 	if err != nil {

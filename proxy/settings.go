@@ -90,14 +90,8 @@ func (p *Proxy) primary() (int, bool) {
 	return n.Index, true
 }
 
-// teller is the index of the node that is asked about users now, if there is one.
-func (p *Proxy) teller() (int, bool) {
-	n := p.workers.Nodes().Teller()
-	if n == nil {
-		return 0, false
-	}
-	return n.Index, true
-}
+// tellers are the indexes of the nodes that are asked about users now.
+func (p *Proxy) tellers() []int { return p.workers.Nodes().Tellers() }
 
 // gaps counts the beginnings and ends of gaps; see worker.Workers.Gaps.
 func (p *Proxy) gaps() uint64 { return p.workers.Gaps() }

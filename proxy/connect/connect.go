@@ -76,15 +76,15 @@ func (s *Settings) limit(ctx context.Context, node int) (context.Context, contex
 // calls it, and may be called by many at once.
 type Connector struct {
 	primary  func() (node int, ok bool)
-	teller   func() (node int, ok bool)
+	tellers  func() []int
 	settings atomic.Pointer[Settings]
 }
 
-// New makes a Connector; primary tells it which node is the primary, and teller which node is
-// asked about users now: the primary, or a standby while there is none. Configure comes before
+// New makes a Connector; primary tells it which node is the primary, and tellers which nodes are
+// asked about users now: the primary, or the standbys while there is none. Configure comes before
 // anything else.
-func New(primary, teller func() (node int, ok bool)) *Connector {
-	return &Connector{primary: primary, teller: teller}
+func New(primary func() (node int, ok bool), tellers func() []int) *Connector {
+	return &Connector{primary: primary, tellers: tellers}
 }
 
 // Configure swaps the settings.
@@ -156,7 +156,7 @@ func (c *Connector) Judge(ctx context.Context, target pool.Target, secret any) e
 	return c.Verify(ctx, primary, target, secret)
 }
 
-// Hear is Judge by the teller, which may be a standby that lags behind. It waits for one.
+// Hear is Judge by a teller, which may be a standby that lags behind. It waits for one.
 func (c *Connector) Hear(ctx context.Context, target pool.Target, secret any) error {
 	return c.patiently(ctx, func(teller int) error { return c.Verify(ctx, teller, target, secret) })
 }

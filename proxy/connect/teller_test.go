@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,8 +32,12 @@ func TestPatience(t *testing.T) {
 		"nobody in time":               {time.Nanosecond, 1, nil, errNoTeller},
 	} {
 		c2, asked := c, 0
-		teller := func() (int, bool) { c2.absent--; return 1, c2.absent < 0 }
-		conn := New(teller, teller)
+		conn := New(nil, func() []int {
+			if c2.absent--; c2.absent < 0 {
+				return []int{1}
+			}
+			return nil
+		})
 		conn.Configure(&Settings{FailoverWait: c.wait})
 		err := conn.patiently(t.Context(), func(node int) error {
 			if asked++; node != 1 {
@@ -48,10 +53,38 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// TestNextTeller checks that another teller is asked only if the first one lets nobody ask it.
+func TestNextTeller(t *testing.T) {
+	fault := func(code string) error { return &wire.Fault{Severity: "FATAL", Code: code} }
+	for name, c := range map[string]struct {
+		answers []error // of the tellers that are asked, in order
+		want    error
+	}{
+		"the first answers":               {[]error{nil}, nil},
+		"the first refuses the password":  {[]error{fault("28P01")}, fault("28P01")},
+		"the first has no connection":     {[]error{fault("53300"), nil}, nil},
+		"the first has no pg_hba line":    {[]error{fault("28000"), nil}, nil},
+		"the second has none either":      {[]error{fault("53300"), fault("28000"), nil}, nil},
+		"the second refuses the password": {[]error{fault("53300"), fault("28P01")}, fault("28P01")},
+		"the others are lost":             {[]error{fault("53300"), fault("08001"), fault("57P03")}, fault("53300")},
+	} {
+		conn, asked := New(nil, func() []int { return []int{2, 5, 1} }), []int(nil)
+		conn.Configure(&Settings{})
+		err := conn.patiently(t.Context(), func(node int) error {
+			asked = append(asked, node)
+			return c.answers[len(asked)-1]
+		})
+		code, _ := faultOf(err)
+		want, _ := faultOf(c.want)
+		if code != want || !slices.Equal(asked, []int{2, 5, 1}[:len(c.answers)]) {
+			t.Errorf("%s: got error %v after asking %d, want %v after %d", name, err, asked, c.want, len(c.answers))
+		}
+	}
+}
+
 // TestPatienceEnds checks that the wait ends with the log-in.
 func TestPatienceEnds(t *testing.T) {
-	none := func() (int, bool) { return 0, false }
-	c := New(none, none)
+	c := New(nil, func() []int { return nil })
 	c.Configure(&Settings{FailoverWait: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -3,7 +3,9 @@
 package nodes
 
 import (
+	"cmp"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,18 +112,30 @@ func (v *View) Headless() bool {
 	return primary == nil || v.Epoch == 0 && primary.Unanswered()
 }
 
-// Teller is the node that is asked about users: the primary, or a standby while the herd is
-// headless; nil if there is neither.
-func (v *View) Teller() *Node {
-	if !v.Headless() {
-		return v.Primary()
+// Tellers are the indexes of the nodes that are asked about users: the primary, or while the herd is headless the standbys, of
+// which those that have replayed most come first. Only the first is asked if it can answer.
+func (v *View) Tellers() (asked []int) {
+	if v.Headless() {
+		asked = v.vouchers()
 	}
+	if primary := v.Primary(); len(asked) == 0 && primary != nil {
+		return []int{primary.Index}
+	}
+	return asked
+}
+
+// vouchers are the standbys that vouch, those that have replayed most first.
+func (v *View) vouchers() (found []int) {
 	for i := range v.Nodes {
 		if v.Nodes[i].Vouches() {
-			return &v.Nodes[i]
+			found = append(found, i)
 		}
 	}
-	return v.Primary()
+	slices.SortStableFunc(found, func(a, b int) int { return cmp.Compare(v.Nodes[b].Replayed, v.Nodes[a].Replayed) })
+	for i, at := range found {
+		found[i] = v.Nodes[at].Index
+	}
+	return found
 }
 
 // Node finds a node by its index; nil if there is none.

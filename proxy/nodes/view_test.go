@@ -1,6 +1,9 @@
 package nodes
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestAddress(t *testing.T) {
 	for want, n := range map[[2]string]Node{
@@ -40,36 +43,40 @@ func TestPrimary(t *testing.T) {
 	}
 }
 
-// TestTeller checks that users are asked about on the primary as long as it may answer, and else on a standby that does.
-func TestTeller(t *testing.T) {
+// TestTellers checks that users are asked about on the primary as long as it may answer, and else on the standbys that
+// do, of which the one that has replayed most comes first.
+func TestTellers(t *testing.T) {
 	primary, standby := Node{Role: Primary, Status: Up}, Node{Index: 1, Role: Standby, Status: Up, Probed: true, Reachable: true, Found: Standby}
 	with := func(n Node, change func(*Node)) Node { change(&n); return n }
 	dead := with(primary, func(n *Node) { n.Probed = true })
+	standby.Replayed = 20
+	behind, ahead := with(standby, func(n *Node) { n.Index, n.Replayed = 2, 10 }), with(standby, func(n *Node) { n.Index, n.Replayed = 3, 30 })
+	unknown := with(standby, func(n *Node) { n.Index, n.Replayed = 4, 0 })
 	for name, c := range map[string]struct {
 		epoch    uint64
 		nodes    []Node
 		headless bool
-		want     int
+		want     []int
 	}{
-		"no node":                                  {1, nil, true, -1},
-		"the primary":                              {1, []Node{standby, primary}, false, 0},
-		"it does not answer the check yet":         {1, []Node{standby, dead}, false, 0},
-		"it rejects the check":                     {0, []Node{standby, with(dead, func(n *Node) { n.Rejected = true })}, false, 0},
-		"it does not answer, and nobody decides":   {0, []Node{standby, dead}, true, 1},
-		"neither answers, and nobody decides":      {0, []Node{dead}, true, 0},
-		"it is down":                               {1, []Node{standby, with(primary, func(n *Node) { n.Status = Down })}, true, 1},
-		"a standby that was not asked yet":         {1, []Node{with(standby, func(n *Node) { n.Probed, n.Reachable = false, false })}, true, -1},
-		"a standby that does not answer":           {1, []Node{with(standby, func(n *Node) { n.Reachable = false })}, true, -1},
-		"a standby that says that it is a primary": {1, []Node{with(standby, func(n *Node) { n.Found = Primary })}, true, -1},
-		"a standby in quarantine":                  {1, []Node{with(standby, func(n *Node) { n.Status = Quarantine })}, true, -1},
-		"nothing was decided yet":                  {0, []Node{with(standby, func(n *Node) { n.Status = Waiting })}, true, -1},
+		"no node":                                  {1, nil, true, nil},
+		"the primary":                              {1, []Node{standby, primary}, false, []int{0}},
+		"it does not answer the check yet":         {1, []Node{standby, dead}, false, []int{0}},
+		"it rejects the check":                     {0, []Node{standby, with(dead, func(n *Node) { n.Rejected = true })}, false, []int{0}},
+		"it does not answer, and nobody decides":   {0, []Node{standby, dead}, true, []int{1}},
+		"neither answers, and nobody decides":      {0, []Node{dead}, true, []int{0}},
+		"it is down":                               {1, []Node{standby, with(primary, func(n *Node) { n.Status = Down })}, true, []int{1}},
+		"several standbys":                         {1, []Node{behind, ahead, standby}, true, []int{3, 1, 2}},
+		"nothing is known of where they are":       {1, []Node{unknown, with(unknown, func(n *Node) { n.Index = 5 })}, true, []int{4, 5}},
+		"a standby that was not asked yet":         {1, []Node{with(standby, func(n *Node) { n.Probed, n.Reachable = false, false })}, true, nil},
+		"a standby that does not answer":           {1, []Node{with(standby, func(n *Node) { n.Reachable = false })}, true, nil},
+		"a standby that says that it is a primary": {1, []Node{with(standby, func(n *Node) { n.Found = Primary })}, true, nil},
+		"a standby in quarantine":                  {1, []Node{with(standby, func(n *Node) { n.Status = Quarantine })}, true, nil},
+		"nothing was decided yet":                  {0, []Node{with(standby, func(n *Node) { n.Status = Waiting })}, true, nil},
 	} {
-		v, got := &View{Epoch: c.epoch, Nodes: c.nodes}, -1
-		if n := v.Teller(); n != nil {
-			got = n.Index
-		}
-		if v.Headless() != c.headless || got != c.want {
-			t.Errorf("%s: headless is %v, want %v; node %d is asked, want %d", name, v.Headless(), c.headless, got, c.want)
+		v := &View{Epoch: c.epoch, Nodes: c.nodes}
+		got := v.Tellers()
+		if v.Headless() != c.headless || !slices.Equal(got, c.want) {
+			t.Errorf("%s: headless is %v, want %v; nodes %d are asked, want %d", name, v.Headless(), c.headless, got, c.want)
 		}
 	}
 }
