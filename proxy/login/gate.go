@@ -64,6 +64,7 @@ type Gate struct {
 	clients  atomic.Int64 // adopted, and not yet ended
 	failures *failures
 	limiter  limiter
+	judging  chan struct{} // has room for as many log-ins as are put to the primary once more at a time
 
 	stopping context.Context // once it is done, log-ins in progress end
 	stop     context.CancelFunc
@@ -76,7 +77,7 @@ type Gate struct {
 
 // NewGate makes a Gate; Configure comes before Serve.
 func NewGate(log *slog.Logger, uses Uses) *Gate {
-	g := &Gate{log: log, uses: uses, failures: newFailures(time.Now), limiter: limiter{sites: map[netip.Addr]*site{}}}
+	g := &Gate{log: log, uses: uses, failures: newFailures(time.Now), limiter: limiter{sites: map[netip.Addr]*site{}}, judging: make(chan struct{}, judgedAtOnce)}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	return g
 }

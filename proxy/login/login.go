@@ -147,19 +147,43 @@ func (l *login) run(ctx context.Context) error {
 // confirmer returns a function that lets the primary decide about the log-in, which a standby
 // may have decided about. It blocks.
 func (l *login) confirmer(grant auth.Grant) func() error {
-	policy, peer, target, uses := l.settings.Policy, l.peer, l.client.Target, l.gate.uses
+	policy, peer, target, gate := l.settings.Policy, l.peer, l.client.Target, l.gate
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), confirmLimit)
-		defer cancel()
-		if err := policy.Confirm(ctx, peer, &grant); err != nil {
-			return err
-		}
-		return uses.Judge(ctx, target, grant.Secret)
+		return gate.inTurn(func(ctx context.Context) error {
+			if err := policy.Confirm(ctx, peer, &grant); err != nil {
+				return err
+			}
+			return gate.uses.Judge(ctx, target, grant.Secret)
+		})
 	}
 }
 
-// confirmLimit is how long the primary may take to decide.
-const confirmLimit = 30 * time.Second
+const (
+	// judgedAtOnce limits how many log-ins are put to the primary once more at a time: after a failover it has others to serve.
+	judgedAtOnce = 4
+	// confirmLimit is how long one of them may take, together with its wait for the others. It is tried again after that.
+	confirmLimit = 5 * time.Second
+)
+
+// inTurn calls ask once fewer than judgedAtOnce are at it.
+func (g *Gate) inTurn(ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), confirmLimit)
+	defer cancel()
+	select {
+	case g.judging <- struct{}{}:
+		defer func() { <-g.judging }()
+	case <-ctx.Done():
+		return &undecided
+	}
+	if err := ask(ctx); err == nil || ctx.Err() == nil {
+		return err
+	}
+	return &undecided
+}
+
+// undecided is the error where the primary was asked in vain whether it lets a client in. It is asked again.
+var undecided = wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the primary has not confirmed the log-in of this session in time",
+	Detail: "This has taken longer than " + confirmLimit.String() + ".", Hint: "Repeat this later."}
 
 // handOver gives the client to a worker, if there is room.
 func (l *login) handOver(grant *auth.Grant) error {

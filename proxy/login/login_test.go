@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -141,6 +144,44 @@ func TestPrimaryConfirms(t *testing.T) {
 			t.Errorf("%s: confirmed with error %v, judged %v", name, err, g.judged)
 		}
 	}
+}
+
+// TestConfirmsInTurn checks that not all clients' log-ins are put to a new primary at once, that each has its turn, and that one
+// that takes too long is to be asked again.
+func TestConfirmsInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, answers, confirmed := atomic.Int32{}, make(chan struct{}), make(chan error, 3*judgedAtOnce)
+		judge := func(ctx context.Context, _ pool.Target, _ any) error {
+			defer at.Add(-1)
+			at.Add(1)
+			select {
+			case <-answers:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		l := &login{gate: NewGate(slog.New(slog.DiscardHandler), Uses{Judge: judge}), settings: &Settings{Policy: &auth.Policy{}}}
+		confirm := l.confirmer(auth.Grant{})
+		for range cap(confirmed) {
+			go func() { confirmed <- confirm() }()
+		}
+		for range judgedAtOnce {
+			if synctest.Wait(); at.Load() != judgedAtOnce {
+				t.Errorf("%d are asked about at once, want %d", at.Load(), judgedAtOnce)
+			}
+			answers <- struct{}{}
+			if err := <-confirmed; err != nil {
+				t.Errorf("got error %v", err)
+			}
+		}
+		for range cap(confirmed) - judgedAtOnce { // nobody answers any more
+			fault, _ := errors.AsType[*wire.Fault](<-confirmed)
+			if fault == nil || fault.Code != "57P03" {
+				t.Errorf("got fault %v", fault)
+			}
+		}
+	})
 }
 
 // TestDriverLogsIn logs in with pgx, an implementation of the protocol that is not pgherd's own.

@@ -169,6 +169,9 @@ func (s *serving) vouch() error {
 		_ = s.replace()
 		return err
 	}
+	if s.server.Admission.Over() || its.node != s.primary() { // meanwhile
+		return s.replace()
+	}
 	s.admission, s.unproved, s.stands = s.server.Admission, false, standing{}
 	return nil
 }

@@ -87,11 +87,24 @@ func (s *serving) confirm() error {
 	if err := s.loop.Offload(func() { refusal = s.who.Confirm() }); err != nil {
 		return err
 	}
-	if refusal == nil || transient(refusal) {
+	switch {
+	case full(refusal):
+		return &unconfirmed
+	case refusal == nil || transient(refusal):
 		return refusal
 	}
 	return lost{refusal}
 }
+
+// full says that a node has no connection left: for anybody, for the role or for the database.
+func full(err error) bool {
+	fault, told := errors.AsType[*wire.Fault](err)
+	return told && strings.HasPrefix(fault.Code, "53")
+}
+
+// unconfirmed is the error where the primary has no connection left on which it could decide about a log-in. It is asked again.
+var unconfirmed = wire.Fault{Severity: "FATAL", Code: "57P03", Message: "the primary has not confirmed the log-in of this session yet",
+	Detail: "A standby may have let it in. The primary has no connection left on which it could be asked.", Hint: "Repeat this later."}
 
 // barred says that a node does not let the user in, or not to this database.
 func barred(err error) bool {

@@ -242,10 +242,11 @@ func TestPrimaryConfirms(t *testing.T) {
 		hears   []string
 		left    string
 	}{
-		"it agrees":                {[]error{nil}, selectedText, "returned"},
-		"it refuses":               {[]error{refusal}, []string{"ErrorResponse FATAL 28P01"}, "discarded"},
-		"it refuses by the rules":  {[]error{fmt.Errorf("wrapped: %w", refusal)}, []string{"ErrorResponse FATAL 28P01"}, "discarded"},
-		"it cannot be reached yet": {[]error{&wire.Fault{Severity: "FATAL", Code: "08001"}, nil}, selectedText, "returned discarded"},
+		"it agrees":                 {[]error{nil}, selectedText, "returned"},
+		"it refuses":                {[]error{refusal}, []string{"ErrorResponse FATAL 28P01"}, "discarded"},
+		"it refuses by the rules":   {[]error{fmt.Errorf("wrapped: %w", refusal)}, []string{"ErrorResponse FATAL 28P01"}, "discarded"},
+		"it has no connection left": {[]error{&wire.Fault{Severity: "FATAL", Code: "53300"}, nil}, selectedText, "returned discarded"},
+		"it cannot be reached yet":  {[]error{&wire.Fault{Severity: "FATAL", Code: "08001"}, nil}, selectedText, "returned discarded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s, up := gapWorld(t, pool.Transaction, true, 0, 0)
@@ -266,6 +267,39 @@ func TestPrimaryConfirms(t *testing.T) {
 			}
 			w.ended(c.left)
 			same2(t, "questions", asked, len(c.answers))
+		})
+	}
+}
+
+// TestConfirmedTooLate checks that what the primary says of a log-in does not count if it is not the primary any more by then,
+// or if what log-ins depend on has changed meanwhile.
+func TestConfirmedTooLate(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *world, server *pool.Server)
+		second int // the node of the server that it gets then
+	}{
+		"the role has changed": {func(w *world, server *pool.Server) { server.Admission.End() }, 0},
+		"there is another primary": {func(w *world, server *pool.Server) {
+			w.view = &nodes.View{Epoch: 4, Nodes: []nodes.Node{w.view.Nodes[0], w.view.Nodes[1]}}
+			w.view.Nodes[0].Role, w.view.Nodes[1].Role = nodes.Standby, nodes.Primary
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s, up := gapWorld(t, pool.Transaction, true, 0, c.second)
+			w.view, w.stale = up, false
+			s[0].server.Admission, s[1].server.Admission = letInOn.Admit(nil), letInOn.Admit(nil)
+			asked := 0
+			w.who.Confirm = func() error {
+				if asked++; asked == 1 {
+					c.change(w, s[0].server)
+				}
+				return nil
+			}
+			w.greeted(w.lendsAgain(s[1]), func() { w.returned = nil }, w.sends(simple(write)))
+			w.then(s[0].words(t), s[1].words(t, "Query "+write), s[1].says(done("INSERT 0 1")))
+			w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.client.leaves())
+			w.run()
+			same2(t, "questions", asked, 2)
 		})
 	}
 }
