@@ -91,7 +91,7 @@ func (p *Proxy) primary() (int, bool) {
 }
 
 // tellers are the indexes of the nodes that are asked about users now.
-func (p *Proxy) tellers() []int { return p.workers.Nodes().Tellers() }
+func (p *Proxy) tellers() []int { return p.workers.Nodes().Tellers(p.workers.Licensed()) }
 
 // gaps counts the beginnings and ends of gaps; see worker.Workers.Gaps.
 func (p *Proxy) gaps() uint64 { return p.workers.Gaps() }

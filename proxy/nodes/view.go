@@ -113,9 +113,10 @@ func (v *View) Headless() bool {
 }
 
 // Tellers are the indexes of the nodes that are asked about users: the primary, or while the herd is headless the standbys, of
-// which those that have replayed most come first. Only the first is asked if it can answer.
-func (v *View) Tellers() (asked []int) {
-	if v.Headless() {
+// which those that have replayed most come first. Only the first is asked if it can answer. The standbys are asked as well
+// where pgherd is not licensed to write to the primary, because another node may be the primary by now.
+func (v *View) Tellers(licensed bool) (asked []int) {
+	if v.Headless() || !licensed {
 		asked = v.vouchers()
 	}
 	if primary := v.Primary(); len(asked) == 0 && primary != nil {

@@ -52,6 +52,10 @@ func TestTellers(t *testing.T) {
 	standby.Replayed = 20
 	behind, ahead := with(standby, func(n *Node) { n.Index, n.Replayed = 2, 10 }), with(standby, func(n *Node) { n.Index, n.Replayed = 3, 30 })
 	unknown := with(standby, func(n *Node) { n.Index, n.Replayed = 4, 0 })
+	isolated := View{Epoch: 1, Nodes: []Node{standby, primary}}
+	if got := isolated.Tellers(false); !slices.Equal(got, []int{1}) {
+		t.Errorf("nodes %d are asked where nothing may be sent to the primary, want 1", got)
+	}
 	for name, c := range map[string]struct {
 		epoch    uint64
 		nodes    []Node
@@ -74,7 +78,7 @@ func TestTellers(t *testing.T) {
 		"nothing was decided yet":                  {0, []Node{with(standby, func(n *Node) { n.Status = Waiting })}, true, nil},
 	} {
 		v := &View{Epoch: c.epoch, Nodes: c.nodes}
-		got := v.Tellers()
+		got := v.Tellers(true)
 		if v.Headless() != c.headless || !slices.Equal(got, c.want) {
 			t.Errorf("%s: headless is %v, want %v; nodes %d are asked, want %d", name, v.Headless(), c.headless, got, c.want)
 		}

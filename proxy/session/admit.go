@@ -97,7 +97,7 @@ func (s *serving) template() (params []wire.Param, on *pool.Admission, unproved 
 		return nil, nil, false
 	}
 	params, on, fresh := s.loop.Template(s.on(s.lastPrimary()))
-	return params, on, !fresh || s.who.Confirm != nil
+	return params, on, !fresh || s.who.Confirm != nil || !s.loop.Licensed()
 }
 
 // letInUnasked lets the client in although there is no server now, if an earlier log-in like
@@ -169,7 +169,7 @@ func (s *serving) vouch() error {
 		_ = s.replace()
 		return err
 	}
-	if s.server.Admission.Over() || its.node != s.primary() { // meanwhile
+	if s.server.Admission.Over() || its.node != s.primary() || !s.tells(its.node) { // meanwhile
 		return s.replace()
 	}
 	s.admission, s.unproved, s.stands = s.server.Admission, false, standing{}

@@ -22,7 +22,7 @@ func (s *serving) checkOut(node int) error {
 		if err == nil && s.unproved {
 			err = s.vouch()
 		}
-		if err == outdatedServer && (node == s.primary() || s.unproved && s.tells(node)) && try < restoreTries {
+		if err == outdatedServer && s.tells(node) && (node == s.primary() || s.unproved) && try < restoreTries {
 			continue
 		}
 		if why, failed := errors.AsType[unrestored](err); !failed || !why.others || try == restoreTries {

@@ -23,7 +23,7 @@ func noPrimary(detail string) error {
 // waits while there is none, and while the one that is believed to be it cannot be reached, until the deadline.
 func (s *serving) checkOutPrimary(deadline time.Time) error {
 	for {
-		if s.roams && (s.headless() || !s.loop.Licensed()) {
+		if s.roams && s.headless() {
 			return errRoams
 		}
 		if err := s.awaitPrimary(deadline); err != nil {
@@ -31,7 +31,7 @@ func (s *serving) checkOutPrimary(deadline time.Time) error {
 		}
 		node := s.primary()
 		err := s.checkOut(node)
-		if err == error(outdatedServer) && node != s.primary() && s.set.FailoverWait > 0 && !over(deadline, s.loop.Now()) {
+		if err == error(outdatedServer) && (node != s.primary() || !s.loop.Licensed()) && s.set.FailoverWait > 0 && !over(deadline, s.loop.Now()) {
 			continue // it was the servers of the primary before
 		}
 		roams := s.roams && s.unanswered()

@@ -5,12 +5,21 @@ import (
 	"testing"
 	"time"
 
+	"pgherd/proxy/nodes"
 	"pgherd/proxy/pool"
 	"pgherd/proxy/wire"
 )
 
 // licenses is the event of a licence that is renewed, or over.
 func (w *world) licenses(is bool) func() { return func() { w.unlicensed = !is } }
+
+// weighs is the weight of a node for reads, which need not wait for a primary.
+func (w *world) weighs(n *nodes.Node) float64 {
+	if n.Role == nodes.Primary && w.unlicensed {
+		return 0
+	}
+	return n.Weight
+}
 
 const (
 	fatalUnlicensed = "ErrorResponse FATAL 57P03"

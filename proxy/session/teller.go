@@ -21,14 +21,13 @@ type standing struct {
 	on    *pool.Admission
 }
 
-// headless says that no primary can be asked.
-func (s *serving) headless() bool { return s.loop.Nodes().Headless() }
+// headless says that no primary can be asked. One that this pgherd may not write to may be the primary no more.
+func (s *serving) headless() bool { return s.loop.Nodes().Headless() || !s.loop.Licensed() }
 
 // tells says that a node may be asked about log-ins now.
 func (s *serving) tells(node int) bool {
-	view := s.loop.Nodes()
-	n := view.Node(node)
-	return node == s.primary() || n != nil && view.Headless() && n.Vouches()
+	n := s.loop.Nodes().Node(node)
+	return node == s.primary() && s.loop.Licensed() || n != nil && s.headless() && n.Vouches()
 }
 
 // checkOutTeller gets a server of the primary, or of a standby while there is no primary, if

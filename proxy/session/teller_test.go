@@ -75,6 +75,33 @@ func TestClientsWithoutAPrimary(t *testing.T) {
 	}
 }
 
+// TestClientsWithoutALicence checks the same of a pgherd that has lost touch with the majority of its peers: the node that it
+// believes to be the primary may be one no more, and is not asked before there is a licence again.
+func TestClientsWithoutALicence(t *testing.T) {
+	for _, remembered := range []bool{true, false} {
+		t.Run(fmt.Sprint("remembered: ", remembered), func(t *testing.T) {
+			w, s, up := gapWorld(t, pool.Transaction, remembered, 1, 0)
+			standby, primary := s[0], s[1]
+			w.view, w.unlicensed, w.stale, w.free = up, true, false, w.free[:1]
+			if !remembered {
+				w.vouches(standby)
+				w.welcomed(w.lendsAgain(standby), w.sends(simple(read)))
+			} else {
+				w.greeted(w.sends(simple(read)))
+				w.vouches(standby)
+			}
+			w.then(standby.words(t, "Query "+read), standby.says(selected))
+			w.then(w.hears(selectedText...), w.sends(simple(write)))
+			w.then(w.is(WaitServer), w.hears(), w.licenses(true), func() { w.stale = true }, w.lendsAgain(primary))
+			w.vouches(primary)
+			w.then(primary.words(t, "Query "+write), primary.says(done("INSERT 0 1")))
+			w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.client.leaves())
+			w.run()
+			same2(t, "the primary is yet to be asked", w.session.unproved, false)
+		})
+	}
+}
+
 // TestWriteWithoutAPrimary checks that a client by the word of a standby gets no server for a write before there is a primary.
 func TestWriteWithoutAPrimary(t *testing.T) {
 	w, s, _ := gapWorld(t, pool.Transaction, false, 1)
@@ -276,13 +303,15 @@ func TestPrimaryConfirms(t *testing.T) {
 func TestConfirmedTooLate(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *world, server *pool.Server)
-		second int // the node of the server that it gets then
+		second int  // the node of the server that it gets then
+		waits  bool // for a licence
 	}{
-		"the role has changed": {func(w *world, server *pool.Server) { server.Admission.End() }, 0},
+		"the role has changed": {func(w *world, server *pool.Server) { server.Admission.End() }, 0, false},
 		"there is another primary": {func(w *world, server *pool.Server) {
 			w.view = &nodes.View{Epoch: 4, Nodes: []nodes.Node{w.view.Nodes[0], w.view.Nodes[1]}}
 			w.view.Nodes[0].Role, w.view.Nodes[1].Role = nodes.Standby, nodes.Primary
-		}, 1},
+		}, 1, false},
+		"this pgherd has lost its licence": {func(w *world, _ *pool.Server) { w.unlicensed = true }, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s, up := gapWorld(t, pool.Transaction, true, 0, c.second)
@@ -296,6 +325,9 @@ func TestConfirmedTooLate(t *testing.T) {
 				return nil
 			}
 			w.greeted(w.lendsAgain(s[1]), func() { w.returned = nil }, w.sends(simple(write)))
+			if c.waits {
+				w.then(w.is(WaitServer), w.licenses(true))
+			}
 			w.then(s[0].words(t), s[1].words(t, "Query "+write), s[1].says(done("INSERT 0 1")))
 			w.then(w.hears("CommandComplete INSERT 0 1", "ReadyForQuery I"), w.client.leaves())
 			w.run()

@@ -212,7 +212,7 @@ func (w *world) Paused(string) (pool.Pause, bool) { return w.pause, !w.pause.Sin
 
 func (w *world) Candidates() (all []route.Candidate) {
 	for _, n := range w.view.Nodes {
-		all = append(all, route.Candidate{Index: n.Index, Role: n.Role, Weight: n.Weight, Replayed: w.replayed})
+		all = append(all, route.Candidate{Index: n.Index, Role: n.Role, Weight: w.weighs(&n), Replayed: w.replayed})
 	}
 	return all
 }

@@ -56,9 +56,16 @@ func (ws *Workers) gap(lasts bool) {
 	ws.gaps.Add(1)
 }
 
-// Gaps counts the beginnings and ends of gaps, in which there is no primary to ask. It is odd
-// as long as what anybody is told of log-ins may come from a standby.
-func (ws *Workers) Gaps() uint64 { return ws.gaps.Load() }
+// Gaps counts the beginnings and ends of gaps, in which there is no primary to ask, or none that is certain, for lack of a
+// licence. It is odd as long as what anybody is told of log-ins may come from a standby, or from a node that is the primary no more.
+func (ws *Workers) Gaps() uint64 {
+	licensed := ws.Licensed() // first: a licence that is seen here has been counted
+	count := ws.gaps.Load() + 2*ws.lapses.Load()
+	if !licensed {
+		count |= 1
+	}
+	return count
+}
 
 // changed acts on a change of what log-ins depend on; ended is nil if there is none. The
 // database may be another by the same name.

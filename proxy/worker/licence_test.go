@@ -5,6 +5,38 @@ import (
 	"time"
 )
 
+// TestGapsWithoutALicence checks that what is said of log-ins without a licence counts as said in a gap, and that the primary is
+// asked anew once there is a licence again.
+func TestGapsWithoutALicence(t *testing.T) {
+	y := newYard(t, 1, 1)
+	ws, doubted := y.workers, 0
+	ws.all[0].env.Doubted = func() { doubted++ }
+	ws.started.Store(true)
+	expect := func(moment string, odd bool, doubts int) uint64 {
+		gaps := ws.Gaps()
+		if (gaps%2 == 1) != odd || doubted != doubts {
+			t.Errorf("%s: %d gaps, forgotten %d times; want a gap: %v, and %d times", moment, gaps, doubted, odd, doubts)
+		}
+		return gaps
+	}
+	ws.License(time.Second)
+	y.boot = time.Second - 1
+	licensed := expect("under the licence", false, 0)
+	ws.License(2 * time.Second)
+	if renewed := expect("renewed in time", false, 0); renewed != licensed {
+		t.Errorf("%d gaps after a renewal in time, want %d", renewed, licensed)
+	}
+	y.boot = 2 * time.Second
+	over := expect("when it is over", true, 0)
+	ws.License(3 * time.Second)
+	if back := expect("when there is one again", false, 1); back == licensed || back == over {
+		t.Errorf("%d gaps after one without a licence, want another number than %d and %d", back, licensed, over)
+	}
+	ws.gap(true)
+	y.boot = 3 * time.Second
+	expect("without a primary and a licence", true, 1)
+}
+
 // TestLicence checks that a client's write waits from the moment at which the licence ends, by CLOCK_BOOTTIME, and goes on when
 // it is renewed, without anything else waking the worker.
 func TestLicence(t *testing.T) {

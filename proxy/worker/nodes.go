@@ -279,10 +279,21 @@ const Forever time.Duration = math.MaxInt64
 // License lets clients write to the primary until then, by CLOCK_BOOTTIME, and not longer. Any thread may call it. Servers
 // stay open past that, and replies are still passed on.
 func (ws *Workers) License(until time.Duration) {
-	before := ws.licence.Swap(int64(until))
-	if ws.started.Load() && before < int64(until) && before <= int64(ws.all[0].env.BootTime()) { // somebody may wait for it
+	lapsed := ws.started.Load() && ws.licence.Load() < int64(until) && !ws.Licensed()
+	if lapsed {
+		ws.lapses.Add(1) // before the licence: see Gaps
+	}
+	ws.licence.Store(int64(until))
+	if lapsed { // somebody may wait for it
+		ws.Doubt()
 		ws.each(func(*Worker) {})
 	}
+}
+
+// Licensed says that clients may write to the primary now. Any thread may call it.
+func (ws *Workers) Licensed() bool {
+	until := ws.licence.Load()
+	return until == int64(Forever) || int64(ws.all[0].env.BootTime()) < until
 }
 
 // lookAtLicence compares the licence with the clock, once in each turn. When it has ended, or was renewed after that, all

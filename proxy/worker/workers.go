@@ -26,6 +26,7 @@ type Workers struct {
 	// admissions are the states that log-ins depend on; see admissions.go.
 	admissions registry.Admissions
 	gaps       atomic.Uint64 // see Gaps
+	lapses     atomic.Uint64 // how often a licence was over before there was another one
 	// paused are the databases whose clients get no server, with the reasons; a map is
 	// never changed once stored: see pause.go.
 	paused    atomic.Pointer[map[string]pool.Pause]
