@@ -109,7 +109,7 @@ func (s *serving) awaitPrimary(deadline time.Time) error {
 	switch {
 	case s.set.FailoverWait > 0 && !s.hurried:
 	case !s.loop.Licensed():
-		return unlicensed(s.set.FailoverWait)
+		return unlicensed(0)
 	default:
 		return noPrimary("")
 	}

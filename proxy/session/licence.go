@@ -6,13 +6,21 @@ import (
 	"pgherd/proxy/wire"
 )
 
-// unlicensed is the error where this pgherd may not write to the primary.
+// unlicensed is the error where this pgherd may not write to the primary. waited is how long that has lasted; 0: nobody has waited.
 func unlicensed(waited time.Duration) error {
-	return &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "this pgherd has lost touch with the majority of its peers",
-		Detail: "It sends nothing to the primary meanwhile, because the others may have another one. This has lasted for failover_wait_timeout (" +
-			waited.String() + ").",
-		Hint: "Connect to another pgherd, or repeat this later. Reads on standbys go on."}
+	fault := &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "this pgherd has lost touch with the majority of its peers",
+		Detail: "It sends nothing to the primary meanwhile, because the others may have another one.",
+		Hint:   "Connect to another pgherd, or repeat this later. With load_balance_mode = on, reads go on where a standby answers."}
+	if waited > 0 {
+		fault.Detail += " This has lasted for failover_wait_timeout (" + waited.String() + ")."
+	}
+	return fault
 }
+
+// canceledInside is the error for a cancel inside of a transaction, while this pgherd may not write to the primary.
+var canceledInside = &wire.Fault{Severity: "FATAL", Code: "57014", Message: canceled.Message,
+	Detail: "The session ends, because this pgherd has lost touch with the majority of its peers: it may send nothing to the primary, " +
+		"where the transaction is still open.", Hint: "Connect to another pgherd."}
 
 // awaitLicence holds back what would go to the primary while this pgherd may not write. Replies are passed on meanwhile. It ends
 // with the server, and with an error once it has lasted too long.
@@ -37,7 +45,9 @@ func (s *serving) awaitLicence() error {
 		case over(deadline, s.loop.Now()):
 			return unlicensed(s.set.FailoverWait)
 		}
-		if err := s.waitForNodes(deadline); err != nil {
+		if err := s.waitForNodes(deadline); err == error(canceled) && !s.outside() {
+			return canceledInside
+		} else if err != nil {
 			return err
 		}
 	}

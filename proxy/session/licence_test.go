@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"io"
 	"testing"
 	"time"
@@ -98,6 +99,19 @@ func TestTransactionsWaitForALicence(t *testing.T) {
 		w.then(w.hears("ErrorResponse ERROR 40001", "ReadyForQuery E"), w.sends(terminate))
 		w.run()
 	})
+	t.Run("in a transaction, until a cancel", func(t *testing.T) {
+		w, s := movingWorld(t, pool.Transaction)
+		w.greeted(w.sends(simple("BEGIN")))
+		w.then(s[0].words(t, "Query BEGIN"), s[0].says(begun))
+		w.then(w.hears("CommandComplete BEGIN", "ReadyForQuery T"), w.licenses(false), w.sends(simple(write)))
+		w.then(w.is(WaitServer), func() { w.session.Cancel([]byte(cancelKey)) })
+		w.run()
+		if !bytes.Contains(w.client.out, []byte("lost touch with the majority of its peers")) {
+			t.Errorf("the client is not told why its session ends: %q", w.client.out)
+		}
+		w.hears("ErrorResponse FATAL 57014")()
+		s[0].words(t, "Query ROLLBACK")() // which is pgherd's own
+	})
 	t.Run("in a copy, within a message", func(t *testing.T) {
 		w, s := movingWorld(t, pool.Transaction)
 		copyDone := []byte("c\x00\x00\x00\x04")
@@ -133,6 +147,21 @@ func (s *side) sent(t *testing.T, want string) func() {
 		}
 		s.out = nil
 	}
+}
+
+// TestNoWaitForALicence checks that without failover_wait_timeout the client's error names no time for which it has waited.
+func TestNoWaitForALicence(t *testing.T) {
+	w, s := movingWorld(t, pool.Session)
+	w.set.FailoverWait = 0
+	w.greeted(w.sends(simple(read)))
+	w.then(s[0].words(t, "Query "+read), s[0].says(selected))
+	w.then(w.hears(selectedText...), w.licenses(false), w.sends(simple(write)))
+	w.then(func() {
+		if bytes.Contains(w.client.out, []byte("0s")) {
+			t.Errorf("the client is told of a wait: %q", w.client.out)
+		}
+	}, w.hears(errorUnlicensed, "ReadyForQuery I"), w.sends(terminate))
+	w.run()
 }
 
 // TestReadsNeedNoLicence checks that reads on a standby go on, and that commands to pgherd itself are answered.
