@@ -23,6 +23,7 @@ type cluster struct {
 	secret    *tls.Config
 	addresses map[string]string
 	members   map[string]*member
+	full      sync.Map // names of members whose disks refuse writes
 }
 
 // member is a pgherd of it. Its journal is what the others have to have, too.
@@ -89,7 +90,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t, identity.TLS, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}}
+	c := &cluster{t, identity.TLS, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}, sync.Map{}}
 	for _, name := range []string{"a", "b", "c"} { // an address is known once its member listens, and keeps it after a restart
 		n := c.listen(name)
 		c.addresses[name] = n.Addr().String()
@@ -124,7 +125,12 @@ func (c *cluster) start(name, directory string) *member {
 	m := &member{name: name, network: c.listen(name), journal: &journal{sights: map[string]string{}}}
 	var err error
 	m.Watchdog, err = Open(Settings{Log: c.log(name), Member: name, Members: []string{"a", "b", "c"}, Directory: directory,
-		Machine: m.journal, Network: m.network, ElectionTimeout: 150 * time.Millisecond})
+		Machine: m.journal, Network: m.network, ElectionTimeout: 150 * time.Millisecond, write: func(s *store, key, value []byte) error {
+			if _, full := c.full.Load(name); full {
+				return errors.New("no space left on device")
+			}
+			return s.Set(key, value)
+		}})
 	c.must(err)
 	c.members[name] = m
 	return m

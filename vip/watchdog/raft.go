@@ -52,7 +52,10 @@ func (w *Watchdog) start() error {
 			return errors.Join(err, transport.Close())
 		}
 	}
-	if w.raft, err = raft.NewRaft(config, w.applied, w.store, w.store, snapshots, transport); err != nil {
+	if err := w.store.writable(); err != nil {
+		return errors.Join(err, transport.Close())
+	}
+	if w.raft, err = raft.NewRaft(config, w.applied, w.store, w.lasting(), snapshots, transport); err != nil {
 		return errors.Join(err, transport.Close())
 	}
 	w.observer = raft.NewObserver(w.elected, false, func(o *raft.Observation) bool {
@@ -61,6 +64,14 @@ func (w *Watchdog) start() error {
 	})
 	w.raft.RegisterObserver(w.observer)
 	return nil
+}
+
+func (w *Watchdog) lasting() *lasting {
+	l := &lasting{w.store, w.set.Log, w.store.Set, w.ctx.Done(), writeAgain}
+	if w.set.write != nil {
+		l.write = func(key, value []byte) error { return w.set.write(w.store, key, value) }
+	}
+	return l
 }
 
 // stream has raft's connections made by package peer. Its addresses are members' names.

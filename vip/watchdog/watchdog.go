@@ -42,6 +42,7 @@ type Settings struct {
 	ElectionTimeout time.Duration
 	// Changed is called after each change of the Standing, one call at a time.
 	Changed func(Standing)
+	write   func(s *store, key, value []byte) error // of raft's values; nil: the store's own. Tests have it fail.
 }
 
 // Standing is how a member sees the leader.
