@@ -48,6 +48,7 @@ type Network struct {
 	end      sync.Once
 	pending  sync.WaitGroup
 	unproved unproved
+	refusals Seldom
 }
 
 // unproved counts the connections that are not proved yet.
@@ -161,7 +162,19 @@ func (n *Network) admit(conn net.Conn) {
 	}
 	if err != nil {
 		_ = conn.Close()
-		n.set.Log.Warn("a connection of a peer is refused", "from", conn.RemoteAddr().String(), "error", err)
+		n.refuse(conn.RemoteAddr().String(), err)
+	}
+}
+
+// refuse tells why, without its ports again only after a while.
+func (n *Network) refuse(from string, err error) {
+	host, _, _ := net.SplitHostPort(from)
+	reason := err.Error()
+	if op, is := errors.AsType[*net.OpError](err); is {
+		reason = op.Err.Error()
+	}
+	if n.refusals.Due(host+" "+reason, time.Now()) {
+		n.set.Log.Warn("a connection of a peer is refused", "from", from, "error", err)
 	}
 }
 

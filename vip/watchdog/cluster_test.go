@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ type cluster struct {
 	addresses map[string]string
 	members   map[string]*member
 	full      sync.Map // names of members whose disks refuse writes
+	said      lines    // the logs of all
 }
 
 // member is a pgherd of it. Its journal is what the others have to have, too.
@@ -90,7 +92,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t, identity.TLS, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}, sync.Map{}}
+	c := &cluster{t, identity.TLS, map[string]string{"a": "127.0.0.1:0", "b": "127.0.0.1:0", "c": "127.0.0.1:0"}, map[string]*member{}, sync.Map{}, lines{}}
 	for _, name := range []string{"a", "b", "c"} { // an address is known once its member listens, and keeps it after a restart
 		n := c.listen(name)
 		c.addresses[name] = n.Addr().String()
@@ -117,7 +119,7 @@ func (c *cluster) listen(name string) *peer.Network {
 }
 
 func (c *cluster) log(name string) *slog.Logger {
-	return slog.New(slog.NewTextHandler(c.Output(), nil)).With("member", name)
+	return slog.New(slog.NewTextHandler(io.MultiWriter(c.Output(), &c.said), nil)).With("member", name)
 }
 
 func (c *cluster) start(name, directory string) *member {

@@ -89,7 +89,13 @@ func (s stream) Dial(member raft.ServerAddress, limit time.Duration) (net.Conn, 
 func (w *Watchdog) dial(ctx context.Context, member string, p peer.Purpose) (net.Conn, error) {
 	conn, err := w.set.Network.Dial(ctx, member, p)
 	if err != nil {
+		if w.ctx.Err() == nil {
+			w.lost.Store(member, true)
+		}
 		return nil, err
+	}
+	if _, was := w.lost.LoadAndDelete(member); was && w.told.Due("heard again "+member, time.Now()) {
+		w.set.Log.Info("watchdog: a member is heard again", "member", member)
 	}
 	return conn, nil
 }
@@ -194,9 +200,21 @@ func (w *Watchdog) raftLog() hclog.Logger {
 type sink struct{ w *Watchdog }
 
 func (s sink) Accept(name string, level hclog.Level, text string, args ...any) {
-	if level >= hclog.Error {
-		s.w.set.Log.Warn("watchdog: "+text, args...)
+	if level < hclog.Error {
+		s.w.set.Log.Debug("watchdog: "+text, args...)
 		return
 	}
-	s.w.set.Log.Debug("watchdog: "+text, args...)
+	if s.w.told.Due(text+aboutWhom(args), time.Now()) {
+		s.w.set.Log.Warn("watchdog: "+text, args...)
+	}
+}
+
+// aboutWhom is the member that raft logs something about, under the names that raft has for it.
+func aboutWhom(args []any) string {
+	for i := 0; i+1 < len(args); i += 2 {
+		if args[i] == "peer" || args[i] == "target" {
+			return fmt.Sprint(" ", args[i+1])
+		}
+	}
+	return ""
 }

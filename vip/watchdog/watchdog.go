@@ -86,6 +86,8 @@ type Watchdog struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
+	told     peer.Seldom // what raft has logged
+	lost     sync.Map    // names of members to which no connection could be made
 }
 
 // Open starts a member. One that has no log yet begins with the members that are configured, as all others do.
