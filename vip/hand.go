@@ -18,7 +18,7 @@ import (
 type grip struct {
 	ip      netip.Addr
 	lease   *lease.Lease
-	hand    *hand
+	hand    *hand         // nil: a witness's, which is never told to hold it
 	told    bool          // to hold it
 	shunned time.Duration // it is not asked for before: another host has it
 	handed  time.Duration // when the member that had it gave it back

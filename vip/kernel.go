@@ -21,8 +21,14 @@ type enforcement struct {
 var errOff = errors.New("bpf is off")
 
 // hold opens what acts on the kernel: sentries first, so that addresses that were left over stay silent, and then keepers,
-// which remove them.
+// which remove them. A witness has nothing of these: its grips are for the promises that it makes.
 func (v *VIP) hold() error {
+	if v.set.Witness {
+		for _, a := range v.set.Addresses {
+			v.grips = append(v.grips, &grip{ip: a.IP()})
+		}
+		return nil
+	}
 	if err := v.enforce(); err != nil {
 		return err
 	}
@@ -141,6 +147,9 @@ func (v *VIP) foreign(g *grip, mac net.HardwareAddr) {
 // letGo closes what acts on the kernel.
 func (v *VIP) letGo() (err error) {
 	for _, g := range v.grips {
+		if g.hand == nil {
+			continue
+		}
 		close(g.hand.orders)
 		<-g.hand.ended
 		err = errors.Join(err, g.hand.keeper.Close())

@@ -50,9 +50,9 @@ func (v *VIP) turn() {
 	}
 }
 
-// tell has the leader ask for an address, unless another host has it.
+// tell has the leader ask for an address, unless another host has it. A witness asks for none.
 func (v *VIP) tell(g *grip, now time.Duration) {
-	if hold := v.standing.Leads && now >= g.shunned; hold != g.told {
+	if hold := v.standing.Leads && !v.set.Witness && now >= g.shunned; hold != g.told {
 		g.told = hold
 		v.do(g, g.lease.Tell(hold, now))
 	}

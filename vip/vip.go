@@ -63,6 +63,7 @@ type Settings struct {
 	Lease           time.Duration
 	Addresses       []address.Address
 	Folder          string // where the kernel's programs are pinned; "": bpf/sentry's
+	Witness         bool   // it promises addresses, and holds none
 	Unenforced      bool   // the kernel is not asked to enforce leases
 	Machine         watchdog.Machine
 	Epoch           func() uint64             // the last that the Machine has applied

@@ -83,10 +83,11 @@ type cluster struct {
 	members []Member
 	dir     string
 	up      map[int]*started
+	change  func(*Settings) // of each member
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{t, nil, t.TempDir(), map[int]*started{}}
+	c := &cluster{t, nil, t.TempDir(), map[int]*started{}, func(*Settings) {}}
 	for i := range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -106,9 +107,11 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) start(i int) *started {
 	c.Helper()
 	m := &started{}
-	v, err := Start(Settings{Log: slog.New(slog.NewTextHandler(c.Output(), nil)).With("member", i), Clock: boottime, Self: i, Members: c.members, Listen: "127.0.0.1",
+	set := Settings{Log: slog.New(slog.NewTextHandler(c.Output(), nil)).With("member", i), Clock: boottime, Self: i, Members: c.members, Listen: "127.0.0.1",
 		Key: "correct horse", Greeting: peer.Greeting{Cluster: "herd"}, Directory: filepath.Join(c.dir, fmt.Sprint(i)), ElectionTimeout: 300 * time.Millisecond,
-		Lease: lease.DefaultLease, Machine: &m.journal, Epoch: func() uint64 { return 0 }, Licensed: func(until time.Duration) { m.licensed.Store(int64(until)) }, Turned: func() {}})
+		Lease: lease.DefaultLease, Machine: &m.journal, Epoch: func() uint64 { return 0 }, Licensed: func(until time.Duration) { m.licensed.Store(int64(until)) }, Turned: func() {}}
+	c.change(&set)
+	v, err := Start(set)
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -10,10 +10,11 @@ import (
 
 	"pgherd/proxy"
 	"pgherd/proxy/config"
+	"pgherd/vip/address"
 )
 
-// witness is a member that decides with the others, and neither serves clients nor holds an address: the third host of two
-// sites. Where it is elected, it has another one lead.
+// witness is a member that decides with the others and promises them the addresses, and neither serves clients nor holds an
+// address: the third host of two sites. Where it is elected, it has another one lead.
 type witness struct {
 	cluster *cluster
 	log     *slog.Logger
@@ -40,6 +41,10 @@ func startWitness(_ context.Context, c *config.Config, log *slog.Logger) (Server
 	s := memberOf(c)
 	s.Log, s.Machine, s.Epoch, s.Licensed, s.Turned = log, m, m.Epoch, m.License, w.turn
 	var err error
+	if s.Addresses, err = address.Parse(c.Watchdog.Addresses); err != nil { // whatever their interfaces: it only promises them
+		return nil, c.Blame("delegate_ip", err)
+	}
+	s.Witness = true
 	if w.cluster, err = started(s); err != nil {
 		return nil, err
 	}

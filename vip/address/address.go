@@ -22,7 +22,12 @@ type Address struct {
 // IP is the address alone.
 func (a Address) IP() netip.Addr { return a.Prefix.Addr() }
 
-func (a Address) String() string { return a.Prefix.String() + "@" + a.Interface }
+func (a Address) String() string {
+	if a.Interface == "" {
+		return a.Prefix.String()
+	}
+	return a.Prefix.String() + "@" + a.Interface
+}
 
 // mostAddresses limits how many virtual addresses one configuration has.
 const mostAddresses = 16

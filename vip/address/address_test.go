@@ -15,9 +15,9 @@ import (
 func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "",
-		"10.0.0.100":               "10.0.0.100/32@",
+		"10.0.0.100":               "10.0.0.100/32",
 		" 10.0.0.100/24@eth0 ":     "10.0.0.100/24@eth0",
-		"fd00::100, 10.0.0.100@b0": "fd00::100/128@ 10.0.0.100/32@b0",
+		"fd00::100, 10.0.0.100@b0": "fd00::100/128 10.0.0.100/32@b0",
 		"10.0.0.300":               `"10.0.0.300" is no IP address: ADDRESS[/BITS][@INTERFACE] is expected`,
 		"10.0.0.1/33":              `"10.0.0.1/33" is no IP address: ADDRESS[/BITS][@INTERFACE] is expected`,
 		"db.example":               `"db.example" is no IP address: ADDRESS[/BITS][@INTERFACE] is expected`,
