@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +18,21 @@ import (
 // address: the third host of two sites. Where it is elected, it has another one lead.
 type witness struct {
 	cluster *cluster
+	leading leading // the cluster
 	log     *slog.Logger
 	turned  chan struct{} // room for one
 	stop    chan struct{}
 	once    sync.Once
 }
+
+// leading is what may lead, and can have another one lead.
+type leading interface {
+	Leads() bool
+	Resign() error
+}
+
+// resignAgain is how long a witness leads before it tries again to have another one lead.
+const resignAgain = time.Second
 
 func witnessCommand(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -48,7 +59,12 @@ func startWitness(_ context.Context, c *config.Config, log *slog.Logger) (Server
 	if w.cluster, err = started(s); err != nil {
 		return nil, err
 	}
-	go w.run()
+	w.leading = w.cluster
+	again := time.NewTicker(resignAgain)
+	go func() {
+		defer again.Stop()
+		w.run(again.C)
+	}()
 	return w, nil
 }
 
@@ -60,16 +76,23 @@ func (w *witness) turn() {
 	}
 }
 
-// run has another member lead. If none is ready, nobody decides anything until one is.
-func (w *witness) run() {
+// run has another member lead, and tries that again while none is ready.
+func (w *witness) run(again <-chan time.Time) {
+	warned := false
 	for {
 		select {
 		case <-w.turned:
-			if err := w.cluster.Resign(); err != nil {
-				w.log.Warn("the witness was elected, and nobody takes over", "error", err)
-			}
+		case <-again:
 		case <-w.stop:
 			return
+		}
+		if !w.leading.Leads() {
+			warned = false
+			continue
+		}
+		if err := w.leading.Resign(); err != nil && !warned {
+			warned = true
+			w.log.Warn("the witness was elected, and nobody takes over yet", "error", err)
 		}
 	}
 }
