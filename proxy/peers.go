@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"pgherd/proxy/config"
@@ -50,6 +51,7 @@ type Cluster interface {
 // others.
 type Machine struct {
 	herd       failover.Herd          // as it was decided; of who calls Apply
+	epoch      atomic.Uint64          // the herd's, for any goroutine
 	supervisor *supervisor.Supervisor // nil: pgherd decides nothing about nodes
 	workers    *worker.Workers
 	licensed   bool // licences count
@@ -72,11 +74,16 @@ func (m *Machine) Apply(command []byte) error {
 	if err != nil {
 		return err
 	}
-	m.herd = next
+	m.keep(next)
 	if m.supervisor != nil {
 		_ = m.supervisor.Apply(c) // it fails only where pgherd is stopping; what was decided is kept all the same
 	}
 	return nil
+}
+
+func (m *Machine) keep(h failover.Herd) {
+	m.herd = h
+	m.epoch.Store(h.Epoch)
 }
 
 // Snapshot is the herd, from which Restore goes on.
@@ -95,7 +102,7 @@ func (m *Machine) Restore(state []byte) error {
 		return err
 	}
 	h.Doubt = false
-	m.herd = h
+	m.keep(h)
 	if m.supervisor != nil {
 		_ = m.supervisor.Restore(h) // as in Apply
 	}
@@ -113,7 +120,7 @@ func (m *Machine) Sight(member string, told []byte) {
 // Epoch is the herd's, as far as this pgherd has applied what was decided. Who gives licences asks for it when it is elected.
 func (m *Machine) Epoch() uint64 {
 	if m.supervisor == nil {
-		return 0
+		return m.epoch.Load() // a witness that leads gives no licence to who has not fenced
 	}
 	return m.supervisor.Epoch()
 }

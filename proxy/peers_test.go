@@ -33,6 +33,22 @@ var leading = []failover.Command{
 	{Kind: failover.FailNode, Epoch: 1, Node: 0, Reason: "a reason"},
 }
 
+// TestWitnessEpoch has a witness know the epoch of what was decided: when it leads, it gives licences by it.
+func TestWitnessEpoch(t *testing.T) {
+	m, other := Witness(slog.New(slog.DiscardHandler)), Witness(slog.New(slog.DiscardHandler))
+	for _, c := range leading {
+		if err := m.Apply(commandOf(t, c)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := other.Restore(m.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if m.Epoch() != m.herd.Epoch || m.Epoch() == 0 || other.Epoch() != m.Epoch() {
+		t.Errorf("the epochs are %d and %d, the herd's is %d", m.Epoch(), other.Epoch(), m.herd.Epoch)
+	}
+}
+
 // TestMachinesAgree checks that a machine that takes up a snapshot is as one that has applied the commands, and that both refuse
 // alike what comes then. A herd that was decided by a majority is not in doubt.
 func TestMachinesAgree(t *testing.T) {
