@@ -19,7 +19,7 @@ import (
 // Peers are the pgherds with which this one decides.
 type Peers struct {
 	Self    int   // the number of this one
-	Members []int // the numbers of all, this one among them
+	Members []int // the numbers of all that serve clients, this one among them
 	// Join opens their council, which calls the Machine's methods from then on, and possibly before Join returns. Whoever
 	// has opened it closes it, once the proxy has ended.
 	Join func(*Machine) (Council, error)

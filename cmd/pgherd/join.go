@@ -29,7 +29,9 @@ func peersOf(c *config.Config, join func(*proxy.Machine) (*cluster, error)) *pro
 	}
 	p := &proxy.Peers{Self: c.Watchdog.Self}
 	for _, one := range c.Watchdog.Peers {
-		p.Members = append(p.Members, one.Index)
+		if !c.Watchdog.Witness(one.Index) { // which sees nothing of nodes, and has no clients to fence
+			p.Members = append(p.Members, one.Index)
+		}
 	}
 	p.Join = func(m *proxy.Machine) (proxy.Council, error) { return join(m) }
 	return p
@@ -81,6 +83,16 @@ func placed(text string) (all []address.Address, err error) {
 	return all, nil
 }
 
+// witnesses are their numbers by rising order.
+func witnesses(w *config.Watchdog) (text string) {
+	for _, p := range w.Peers {
+		if w.Witness(p.Index) {
+			text += fmt.Sprint(p.Index, " ")
+		}
+	}
+	return text
+}
+
 // greeting is what has to be the same on all members: who they are, how they decide, and for how long promises last. The nodes
 // are not in it, because a reload may add some on one member after the other.
 func greeting(c *config.Config) peer.Greeting {
@@ -90,6 +102,7 @@ func greeting(c *config.Config) peer.Greeting {
 	for _, p := range w.Peers {
 		tell(fmt.Sprint("peer ", p.Index), net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
 	}
+	tell("wd_witnesses", witnesses(w))
 	tell("wd_lease", w.Lease.String())
 	tell("delegate_ip", w.Addresses)
 	tell("failover_mode", c.Failover.Mode)

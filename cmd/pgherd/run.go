@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -40,6 +41,9 @@ func start(ctx context.Context, c *config.Config, log *slog.Logger) (Server, err
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
 			os.Unsetenv(name)
 		}
+	}
+	if w := &c.Watchdog; w.Use && w.Witness(w.Self) {
+		return nil, c.Blame("wd_witnesses", fmt.Errorf("peer %d is a witness: start it as pgherd witness", w.Self))
 	}
 	var joined *cluster
 	peers := peersOf(c, func(m *proxy.Machine) (_ *cluster, err error) {

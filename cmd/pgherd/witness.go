@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -46,6 +47,9 @@ func witnessCommand(o *options) *cobra.Command {
 func startWitness(_ context.Context, c *config.Config, log *slog.Logger) (Server, error) {
 	if !c.Watchdog.Use {
 		return nil, c.Blame("use_watchdog", errors.New("a witness needs use_watchdog = on"))
+	}
+	if !c.Watchdog.Witness(c.Watchdog.Self) {
+		return nil, c.Blame("wd_witnesses", fmt.Errorf("this is a witness, and its number %d is not there", c.Watchdog.Self))
 	}
 	w := &witness{log: log, turned: make(chan struct{}, 1), stop: make(chan struct{})}
 	m := proxy.Witness(log)

@@ -34,7 +34,7 @@ var checks = []check{
 	{[]string{"min_pool_size", "max_db_connections"}, minAbove("min_pool_size", "max_db_connections")},
 	{[]string{"min_pool_size", "max_user_connections"}, minAbove("min_pool_size", "max_user_connections")},
 	{[]string{"min_spare_children", "max_spare_children"}, when("process_management_mode", "dynamic", minAbove("min_spare_children", "max_spare_children"))},
-	{[]string{"use_watchdog", "hostname", "wd_authkey", "wd_lease", "wd_election_timeout"}, badWatchdog},
+	{[]string{"use_watchdog", "hostname", "wd_authkey", "wd_lease", "wd_election_timeout", "wd_witnesses"}, badWatchdog},
 	{[]string{"wd_heartbeat_keepalive", "wd_heartbeat_deadtime"}, when("use_watchdog", "on", minAbove("wd_heartbeat_keepalive", "wd_heartbeat_deadtime"))},
 	{[]string{"memqcache_maxcache", "memqcache_cache_block_size"}, when("memory_cache_enabled", "on", minAbove("memqcache_maxcache", "memqcache_cache_block_size"))},
 }

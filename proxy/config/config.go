@@ -11,6 +11,7 @@ package config
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -100,7 +101,11 @@ type Watchdog struct {
 	Election  time.Duration
 	Lease     time.Duration
 	Addresses string // delegate_ip
+	Witnesses []string
 }
+
+// Witness says that a peer is a witness.
+func (w *Watchdog) Witness(peer int) bool { return slices.Contains(w.Witnesses, strconv.Itoa(peer)) }
 
 // Peer is one of several pgherds.
 type Peer struct {

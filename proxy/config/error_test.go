@@ -102,6 +102,9 @@ var badLines = []struct{ line, want string }{
 	{"use_watchdog = on\nhostname1 = a", `/c:2: this pgherd is number 0 (file pgpool_node_id), and hostname0 is not set`},
 	{"use_watchdog = on\nhostname0 = a\nwd_authkey = 1234567", `/c:2: use_watchdog is on: wd_authkey has to have 8 characters or more, and to be the same on all peers`},
 	{onePeer + "wd_lease = 200ms\nwd_election_timeout = 201", `/c:2: wd_lease is 200ms, and wd_election_timeout 201ms: a leader would lose the virtual addresses before another one can be elected`},
+	{onePeer + "wd_witnesses = '1'", `/c:2: wd_witnesses has "1", and there is no hostname1`},
+	{onePeer + "wd_witnesses = 'x'", `/c:2: wd_witnesses has "x", and there is no hostnamex`},
+	{onePeer + "wd_witnesses = '0'", `/c:2: wd_witnesses has all peers: none is left to serve clients`},
 	{onePeer + "wd_heartbeat_deadtime = 1", `/c:5: wd_heartbeat_keepalive (2) is above wd_heartbeat_deadtime (1)`},
 	{"memqcache_maxcache = 2MB\nmemory_cache_enabled = on", `/c:2: memqcache_maxcache (2097152) is above memqcache_cache_block_size (1048576)`},
 }

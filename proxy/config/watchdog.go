@@ -55,5 +55,24 @@ func badWatchdog(c *Config) string {
 	case w.Lease < w.Election:
 		return fmt.Sprintf("wd_lease is %v, and wd_election_timeout %v: a leader would lose the virtual addresses before another one can be elected", w.Lease, w.Election)
 	}
+	return badWitnesses(w)
+}
+
+// badWitnesses checks that witnesses are peers, and that others are left that serve clients.
+func badWitnesses(w *Watchdog) string {
+	others := len(w.Peers)
+	for _, p := range w.Peers {
+		if w.Witness(p.Index) {
+			others--
+		}
+	}
+	for _, text := range w.Witnesses {
+		if !slices.ContainsFunc(w.Peers, func(p Peer) bool { return text == strconv.Itoa(p.Index) }) {
+			return fmt.Sprintf("wd_witnesses has %q, and there is no hostname%s", text, text)
+		}
+	}
+	if others == 0 {
+		return "wd_witnesses has all peers: none is left to serve clients"
+	}
 	return ""
 }
