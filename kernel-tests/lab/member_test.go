@@ -30,6 +30,7 @@ import (
 var (
 	memberOf  = flag.Int("member", 0, "be this member of a cluster of three; tests start this")
 	memberKey = flag.String("member.key", "correct horse", "its wd_authkey")
+	witnesses = flag.Bool("member.witness", false, "it is a witness")
 	memberDir = flag.String("member.dir", "", "where it keeps what was decided")
 )
 
@@ -52,11 +53,19 @@ func member(self int) error {
 	for _, ip := range []netip.Addr{four, six} {
 		s.Addresses = append(s.Addresses, address.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Interface: "eth0"})
 	}
+	s.Witness = *witnesses
 	v, err := vip.Start(s)
 	if err != nil {
 		return err
 	}
 	fmt.Println(ready)
+	if s.Witness {
+		go func() {
+			for range time.Tick(100 * time.Millisecond) {
+				_ = v.Resign()
+			}
+		}()
+	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return v.Close()
 }
