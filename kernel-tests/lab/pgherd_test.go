@@ -32,6 +32,9 @@ type site struct {
 	hosts  map[int]*host
 	up     map[int]*exec.Cmd
 	client *host
+	// witness is the host of a witness; 0: there is none. more are lines of the configuration.
+	witness int
+	more    string
 }
 
 // Numbers of hosts.
@@ -45,11 +48,13 @@ const sitePort = 9999
 // siteLimit is for a whole scenario.
 const siteLimit = 4 * time.Minute
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { t.Helper(); return newSiteWith(t, 0, "") }
+
+func newSiteWith(t *testing.T, witness int, more string) *site {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), siteLimit)
 	t.Cleanup(cancel)
-	s := &site{lan: newLAN(t), ctx: ctx, dir: shortDir(t), binary: pgherd(t), hosts: map[int]*host{}, up: map[int]*exec.Cmd{}}
+	s := &site{lan: newLAN(t), ctx: ctx, dir: shortDir(t), binary: pgherd(t), hosts: map[int]*host{}, up: map[int]*exec.Cmd{}, witness: witness, more: more}
 	s.startNodes()
 	for i := 1; i <= 3; i++ {
 		s.hosts[i] = s.host(i)
@@ -141,7 +146,10 @@ func (s *site) start(i int) {
 		os.WriteFile(filepath.Join(dir, "pcp.conf"), nil, 0o600)))
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	s.must(err)
-	p := exec.Command("nsenter", "--mount="+s.mounts(i), s.binary, "-n", "-f", filepath.Join(dir, "pgpool.conf"))
+	p := exec.Command("nsenter", "--mount="+s.mounts(i), s.binary, "-f", filepath.Join(dir, "pgpool.conf"))
+	if i == s.witness {
+		p.Args = append(p.Args, "witness")
+	}
 	p.Stdout, p.Stderr = log, log
 	s.hosts[i].inside(p.Start)
 	s.up[i] = p
@@ -205,7 +213,7 @@ delegate_ip = '%[3]s/24@eth0'
 	for _, n := range s.nodes.Nodes() {
 		fmt.Fprintf(&c, "backend_hostname%d = '10.77.0.%d'\nbackend_port%[1]d = %[3]d\nbackend_application_name%[1]d = 'node%[1]d'\n", n.Index, database, n.Port)
 	}
-	return c.String()
+	return c.String() + s.more
 }
 
 // connect connects a client through the virtual address.
