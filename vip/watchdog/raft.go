@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -209,12 +211,17 @@ func (s sink) Accept(name string, level hclog.Level, text string, args ...any) {
 	}
 }
 
-// aboutWhom is the member that raft logs something about, under the names that raft has for it.
-func aboutWhom(args []any) string {
+// aboutWhom is the member that raft logs something about, under the names that raft has for it, and the innermost reason, so that
+// another one is told at once. Numbers in it vary from try to try.
+func aboutWhom(args []any) (about string) {
 	for i := 0; i+1 < len(args); i += 2 {
-		if args[i] == "peer" || args[i] == "target" {
-			return fmt.Sprint(" ", args[i+1])
+		switch args[i] {
+		case "peer", "target":
+			about += fmt.Sprint(" ", args[i+1])
+		case "error":
+			reasons := strings.Split(fmt.Sprint(args[i+1]), ": ")
+			about += " " + strings.TrimFunc(reasons[len(reasons)-1], unicode.IsDigit)
 		}
 	}
-	return ""
+	return about
 }

@@ -65,8 +65,9 @@ func TestAcceptAgain(t *testing.T) {
 			s.Accept("raft", 5, "failed to make requestVote RPC", "target", peer, "term", i)
 		}
 		s.Accept("raft", 5, "failed to take snapshot", "error", i)
+		s.Accept("raft", 5, "failed to heartbeat to", "peer", "1", "error", "connect to member 1: another reason")
 	}
-	if all := log.with("level="); len(all) != 5 {
+	if all := log.with("level="); len(all) != 6 {
 		t.Errorf("the log has:\n%s", strings.Join(all, ""))
 	}
 }
