@@ -17,7 +17,7 @@ import (
 // machine. elsewhereLimit is the largest number of such blocks.
 const (
 	elsewhere      = "elsewhere"
-	elsewhereLimit = 2
+	elsewhereLimit = 3
 )
 
 // block is a fenced block of a document.
@@ -269,6 +269,7 @@ const askTries = 3
 // because lines of pool_hba.conf name maps of ident_file.
 func (d *desk) loads(file, text string) error {
 	d.write("site/pgherd.conf", minimal+"pid_file_name = 'pid'\nbackend_hostname0 = 'localhost'\nenable_pool_hba = on\nident_file = 'ident_file'\n")
+	d.write("site/pgpool_node_id", "0\n") // for a block with use_watchdog
 	name := filepath.Join("site", file)
 	if file != "pgherd.conf" {
 		d.write(name, "")

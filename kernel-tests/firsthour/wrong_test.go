@@ -113,8 +113,8 @@ func wrongFiles(t *testing.T) (all []wrongFile) {
 }
 
 // mayBeMissing are the files and folders without which pgherd starts: without them no user has a password, and nothing is
-// kept in the folder yet.
-var mayBeMissing = []string{"pool_passwd", "work_dir"}
+// kept in the folders yet.
+var mayBeMissing = []string{"pool_passwd", "work_dir", "wd_data_directory"}
 
 // wrongValues are values that this parameter cannot have.
 func wrongValues(p *config.Param) (all []string) {
