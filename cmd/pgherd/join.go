@@ -19,7 +19,10 @@ import (
 )
 
 // cluster is the pgherds that this one belongs to, as the proxy sees them.
-type cluster struct{ *vip.VIP }
+type cluster struct {
+	*vip.VIP
+	escalation *escalation // nil: of a witness
+}
 
 // peersOf are those that this pgherd decides with; nil: it is alone. join notes the cluster, which is to be left once the proxy
 // has ended.
@@ -43,8 +46,16 @@ func join(c *config.Config, m *proxy.Machine) (_ *cluster, err error) {
 	if s.Addresses, err = placed(c.Watchdog.Addresses); err != nil {
 		return nil, c.Blame("delegate_ip", err)
 	}
-	s.Log, s.Machine, s.Epoch, s.Licensed, s.Turned = m.Log(), m, m.Epoch, m.License, m.Turned
-	return started(s)
+	e := newEscalation(m.Log(), c.Watchdog.Escalation, c.Watchdog.DeEscalation)
+	s.Log, s.Machine, s.Epoch, s.Licensed = m.Log(), m, m.Epoch, m.License
+	s.Turned = func() { e.turn(); m.Turned() }
+	joined, err := started(s)
+	if err != nil {
+		return nil, err
+	}
+	joined.escalation = e
+	e.start(joined.Leads)
+	return joined, nil
 }
 
 func started(s vip.Settings) (*cluster, error) {
@@ -52,7 +63,7 @@ func started(s vip.Settings) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join the other pgherds: %w", err)
 	}
-	return &cluster{v}, nil
+	return &cluster{VIP: v}, nil
 }
 
 // memberOf is what a member is told by the configuration.
@@ -112,6 +123,15 @@ func greeting(c *config.Config) peer.Greeting {
 		tell(name, strconv.FormatBool(on))
 	}
 	return g
+}
+
+// Close leaves the cluster.
+func (c *cluster) Close() error {
+	err := c.VIP.Close()
+	if c.escalation != nil {
+		c.escalation.close()
+	}
+	return err
 }
 
 // Lead has another member lead.

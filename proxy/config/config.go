@@ -101,7 +101,9 @@ type Watchdog struct {
 	Election  time.Duration
 	Lease     time.Duration
 	Addresses string // delegate_ip
-	Witnesses []string
+	// Commands on becoming leader, and on ceasing to be; "": none.
+	Escalation, DeEscalation string
+	Witnesses                []string
 }
 
 // Witness says that a peer is a witness.

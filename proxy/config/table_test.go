@@ -14,6 +14,7 @@ var differs = map[string]bool{
 	"connection_life_time context": true, "logdir default": true,
 	"wd_port default": true, "pgpool_port default": true, "heartbeat_port default": true,
 	"hostname context": true, "wd_port context": true, "pgpool_port context": true, "wd_authkey context": true,
+	"wd_escalation_command context": true, "wd_de_escalation_command context": true,
 	"wd_authkey hidden": true, "backend_clustering_mode words": true,
 }
 
