@@ -169,6 +169,10 @@ test-lab: go-version
 	@.ci/need $(NETWORK)
 	$(TEST) ./kernel-tests/lab ./kernel-tests/kernels/...
 
+lab: go-version ## three pgherds on three hosts, which are network namespaces, on their bad days; says how long clients wait
+	@.ci/need $(NETWORK)
+	$(TEST) -v ./kernel-tests/lab -run 'TestHolderEnds|TestDays|TestBadDays'
+
 test-generated: go-version
 	@echo '== generated: BPF programs are what their source makes'
 	@.ci/need $(BPF_COMPILER)
