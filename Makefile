@@ -47,7 +47,7 @@ MUTATIONS := BrokenOnPurpose$$
 COMPARED := '^TestDifferential$$/^(direct|transaction,_io_uring,_in_a_crowd)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check test test-versions lint generate bench test-kernel
+.PHONY: help build demo check test test-versions lint generate bench test-kernel lab
 .PHONY: go-version check-unit check-simulation check-server test-unit test-fuzz test-simulation test-differential test-drivers test-faults test-leaks test-prepared test-routing test-roles test-firsthour test-failover test-patroni test-observe test-lab test-generated test-newest test-bench
 
 help: ## list the targets
@@ -166,11 +166,11 @@ test-observe: go-version
 
 test-lab: go-version
 	@echo '== lab: a virtual address moves between hosts, which are network namespaces, and the kernel silences late holders'
-	@.ci/need $(NETWORK)
+	@.ci/need $(NETWORK) $(POSTGRES)
 	$(TEST) ./kernel-tests/lab ./kernel-tests/kernels/...
 
 lab: go-version ## three pgherds on three hosts, which are network namespaces, on their bad days; says how long clients wait
-	@.ci/need $(NETWORK)
+	@.ci/need $(NETWORK) $(POSTGRES)
 	$(TEST) -v ./kernel-tests/lab -run 'TestHolderEnds|TestDays|TestBadDays'
 
 test-generated: go-version
