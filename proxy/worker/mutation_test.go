@@ -174,7 +174,6 @@ var ofFailover = []broken{
 	{"half of a message is followed by another", "../session", "loss.judge", "case l.torn, l.pin", "case l.pin"},
 	{"a pinned session goes on", "../session", "loss.judge", "l.torn, l.pin != \"\", l.uncertain", "l.torn, l.uncertain"},
 	{"a repeated request comes after a later one", "../session", "Session.begin", "if s.rerun.due {", "if false {"},
-	{"a request gets two errors", "../session", "lastAnswers.fail", "case a.erred:", "case false:"},
 	{"a lost block is not reported", "../session", "loss.judge", "return failsNext", "return survives"},
 	{"the rest of a lost request goes to the next server", "../session", "Session.partWithLost",
 		"s.dropping = s.dropping || !s.requests.cut.Between()", "_ = s.dropping"},
@@ -184,6 +183,11 @@ var ofFailover = []broken{
 var ofBlocks = []broken{
 	{"a block that has written begins anew", "../session", "placement.notePlaced", "s.hasOnlyRead = s.hasOnlyRead && s.readsHere(m, r.Script)", "_ = s.readsHere"},
 	{"a block that begins anew is not begun", "../session", "transaction.renew", "t.begun, t.begunAt = begun, at", "_, _ = begun, at"},
+}
+
+// ofLosses are too rare for seeds. The session's table of what a client gets when its server is lost notices them.
+var ofLosses = []broken{
+	{"a request gets two errors", "../session", "lastAnswers.fail", "case a.erred:", "case false:"},
 }
 
 // mutationSeeds is the number of seeds of which at least one must notice a mutation.
@@ -199,9 +203,21 @@ func TestSimulationFindsWhatIsBrokenOnPurpose(t *testing.T) {
 	findBroken(t, ofBlocks, "-sim.only=blocks")
 }
 
+// TestLossesFindWhatIsBrokenOnPurpose breaks what the table of losses is about.
+func TestLossesFindWhatIsBrokenOnPurpose(t *testing.T) {
+	for _, m := range ofLosses {
+		t.Run(m.Name, func(t *testing.T) {
+			out, err := exec.Command("go", "test", "-count=1", "-vet=off", "-overlay", mutation.Broken(m).Overlay(t), "-run", "^TestLostServer$", m.Folder).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestLostServer") {
+				t.Errorf("the table does not notice it: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
 // TestPlacesToBreak fails at once if the code that a mutation replaces has moved.
 func TestPlacesToBreak(t *testing.T) {
-	for _, m := range slices.Concat(mutations, ofDefinitions, ofRollbacks, ofMeaning, ofStatements, ofFailover, ofBlocks) {
+	for _, m := range slices.Concat(mutations, ofDefinitions, ofRollbacks, ofMeaning, ofStatements, ofFailover, ofBlocks, ofLosses) {
 		t.Run(m.Name, func(t *testing.T) { mutation.Broken(m).Overlay(t) })
 	}
 }
