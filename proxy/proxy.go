@@ -111,6 +111,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	if err != nil {
 		return nil, blame(c, err)
 	}
+	p.connect.Configure(made.connect) // it knows passwords, which keepUp asks for
 	p.users.Store(made.users)
 	p.gate = login.NewGate(log, login.Uses{Adopt: p.adopt, Cancel: p.cancel, Verify: p.connect.Hear, Judge: p.connect.Judge, Gaps: p.gaps})
 	p.gate.Configure(made.login)
