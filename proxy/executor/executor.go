@@ -46,10 +46,12 @@ func (e *Executor) on(ctx context.Context, n *nodes.Node, what string, limit tim
 }
 
 // until asks again and again, until the answer of one row is "t".
-func until(ctx context.Context, c *nodesql.Conn, sql string) error { return untilFor(ctx, c, 0, sql) }
+func until(ctx context.Context, c *nodesql.Conn, sql string) error {
+	return untilFor(ctx, c, 0, func() {}, sql)
+}
 
-// untilFor asks until the answer has been "t" for so long.
-func untilFor(ctx context.Context, c *nodesql.Conn, least time.Duration, sql string) error {
+// untilFor asks until the answer has been "t" for so long. again is called after each other answer.
+func untilFor(ctx context.Context, c *nodesql.Conn, least time.Duration, again func(), sql string) error {
 	for since := time.Now(); ; {
 		row, err := c.Row(ctx, sql)
 		switch {
@@ -57,6 +59,7 @@ func untilFor(ctx context.Context, c *nodesql.Conn, least time.Duration, sql str
 			return err
 		case row[0] != "t":
 			since = time.Now()
+			again()
 		case time.Since(since) >= least:
 			return nil
 		}

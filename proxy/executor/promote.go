@@ -76,7 +76,7 @@ func (e *Executor) Follow(ctx context.Context, n, upstream *nodes.Node) error {
 
 // ComeOver is Follow, and tells the name of the slot that was made for it; "": none was.
 func (e *Executor) ComeOver(ctx context.Context, n, upstream *nodes.Node) (slot string, err error) {
-	return slot, e.on(ctx, n, "have the primary followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
+	err = e.on(ctx, n, "have the primary followed by", followLimit, func(ctx context.Context, c *nodesql.Conn) error {
 		now, err := settings(ctx, c)
 		if err != nil {
 			return err
@@ -98,6 +98,7 @@ func (e *Executor) ComeOver(ctx context.Context, n, upstream *nodes.Node) (slot 
 		}
 		return receives(ctx, c, upstream, fmt.Sprintf(" AND sender_host = %s AND sender_port = %d", nodesql.Literal(upstream.Host), upstream.Port))
 	})
+	return slot, err
 }
 
 // Followed is Follow for a standby that somebody else has follow the other node: it waits for that.
@@ -110,28 +111,18 @@ func (e *Executor) Followed(ctx context.Context, n, upstream *nodes.Node) error 
 // receives waits until a standby streams. One that has failed to connect tries again after wal_retrieve_retry_interval, 5 s by
 // default, unless a reload wakes it.
 func receives(ctx context.Context, c *nodesql.Conn, upstream *nodes.Node, and string) error {
-	err := wake(ctx, c, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"+and+")")
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
-	}
-	return err
-}
-
-// wake reloads a node's configuration now and then, until the answer of one row is "t".
-func wake(ctx context.Context, c *nodesql.Conn, sql string) error {
-	for woken := time.Now(); ; {
-		row, err := c.Row(ctx, sql)
-		if err != nil || row[0] == "t" {
-			return err
-		}
+	woken := time.Now()
+	wake := func() {
 		if time.Since(woken) >= wakeEvery {
 			_ = c.Do(ctx, "SELECT pg_reload_conf()") // without the right to it the standby takes its time
 			woken = time.Now()
 		}
-		if err := pause(ctx, poll); err != nil {
-			return err
-		}
 	}
+	err := untilFor(ctx, c, 0, wake, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'"+and+")")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it does not receive from node %d within %v; its log tells why", upstream.Index, followLimit)
+	}
+	return err
 }
 
 // ensureSlot makes a physical replication slot, which keeps WAL for its standby, unless it is there.

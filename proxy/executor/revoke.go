@@ -48,7 +48,7 @@ func stopReceiving(ctx context.Context, c *nodesql.Conn) error {
 	if quiet[0] == "t" { // one that is about to be started does not show
 		least = settle
 	}
-	return untilFor(ctx, c, least, "SELECT "+nobodyReceives)
+	return untilFor(ctx, c, least, func() {}, "SELECT "+nobodyReceives)
 }
 
 // nobodyReceives is true once there is no process that receives, or is about to connect. The latter is in pg_stat_activity
