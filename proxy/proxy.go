@@ -92,7 +92,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.log = p.events.Keep(log)
 	go query.Warm()
 	p.config.Store(c)
-	p.connect = connect.New(p.primary, p.tellers)
+	p.connect = connect.New(p.primary, p.tellers, p.failoverWait)
 	p.recovery = recovery.New(recoveryActs{p}, time.Now)
 	made, err := p.make(c)
 	if err != nil {
@@ -117,7 +117,6 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, version stri
 	p.gate.Configure(made.login)
 	decide, err := p.keepUp(ctx, c)
 	if err == nil {
-		p.opensBy(c, made.connect)
 		p.workers = worker.NewWorkers(workers(c), p.environment(), p.workerSettings(c, made.routing), &nodes.View{})
 		err = decide()
 	}
@@ -197,7 +196,7 @@ func (p *Proxy) report(ctx context.Context) {
 		return
 	}
 	p.log.Info(engineOf(views, cores))
-	for _, f := range p.features(views) {
+	for _, f := range p.features(views, p.watchdog()) {
 		if !f.Used && f.Reason != "" {
 			p.log.Info("kernel feature is not used", "feature", f.Name, "reason", f.Reason, "min_version", f.MinVersion)
 		}
@@ -231,7 +230,7 @@ func (p *Proxy) Reload(c *config.Config) error {
 	}
 	p.config.Store(c)
 	p.network.forget(c)
-	p.opensBy(c, made.connect)
+	p.connect.Configure(made.connect)
 	p.users.Swap(made.users).Close()
 	p.gate.Configure(made.login)
 	p.ask(context.Background(), c, &made)

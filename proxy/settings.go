@@ -127,7 +127,7 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 			Modes: modesOf(c), ResetTimeout: c.Timeouts.ServerReset,
 			ResetQueries: c.Pool.ResetQueries, KeepServers: c.Pool.Cache, ServerFirst: c.Pool.ServerAtLogin,
 			Statements: p.statements, Catalogs: p.catalogs, CatalogCheck: c.Pool.CatalogCheck,
-			FailoverWait: p.failoverWait(c), LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
+			FailoverWait: p.failoverWait(), LoginCheck: c.Pool.LoginCheck, MaxPrepared: c.Limits.Prepared,
 			MemoryLimits:        session.MemoryLimits{ClientMemory: c.Limits.ClientMemory, ClientsMemory: c.Limits.ClientsMemory, Memory: &p.memory},
 			UnreplicatedCommits: c.Failover.Unreplicated == "warning",
 			RefusePins:          c.Pool.PinPolicy == "error", Harmless: harmless(c.Pool.HarmlessFunctions),
@@ -145,17 +145,11 @@ func (p *Proxy) workerSettings(c *config.Config, routing *session.Routing) *work
 }
 
 // failoverWait is how long clients wait for a primary; 0 if no other node may become it.
-func (p *Proxy) failoverWait(c *config.Config) time.Duration {
+func (p *Proxy) failoverWait() time.Duration {
 	if p.supervisor == nil {
 		return 0
 	}
-	return c.Failover.Wait
-}
-
-// opensBy makes the settings of connections effective, once it is known whether there is failover.
-func (p *Proxy) opensBy(c *config.Config, s *connect.Settings) {
-	s.FailoverWait = p.failoverWait(c)
-	p.connect.Configure(s)
+	return p.config.Load().Failover.Wait
 }
 
 // modesOf says which pool mode a client gets.

@@ -28,9 +28,7 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 			FailedStep: string(r.In), Why: r.Why}
 	}
 	s.Patroni = p.patroniStatus()
-	if p.cluster != nil {
-		s.Watchdog = p.cluster.Status()
-	}
+	s.Watchdog = p.watchdog()
 	s.Memory, s.MemoryLimit = p.memory.Used(), p.config.Load().Limits.ClientsMemory
 	s.ClientMemoryLimit = p.config.Load().Limits.ClientMemory
 	s.DelayByTime = p.config.Load().Balance.DelayTime > 0
@@ -46,7 +44,7 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 			s.Clients[i].ReadNode = primary.Index
 		}
 	}
-	s.Features = p.features(views)
+	s.Features = p.features(views, s.Watchdog)
 	addPools(s, views, func(database string) bool {
 		_, paused := p.workers.Paused(database)
 		return paused
@@ -55,18 +53,24 @@ func (p *Proxy) State(ctx context.Context) (*status.State, error) {
 	return s, nil
 }
 
+// watchdog is what is known of the peers; nil: this pgherd is alone.
+func (p *Proxy) watchdog() *status.Watchdog {
+	if p.cluster == nil {
+		return nil
+	}
+	return p.cluster.Status()
+}
+
 // features are what is used of the kernel, and why not more.
-func (p *Proxy) features(views []worker.View) (all []status.Feature) {
+func (p *Proxy) features(views []worker.View, w *status.Watchdog) (all []status.Feature) {
 	if len(views) > 0 {
 		for _, f := range views[0].Features {
 			all = append(all, status.Feature(f))
 		}
 	}
 	all = append(all, p.network.feature)
-	if p.cluster != nil {
-		if f := p.cluster.Status().Enforced; f != nil {
-			all = append(all, *f)
-		}
+	if w != nil && w.Enforced != nil {
+		all = append(all, *w.Enforced)
 	}
 	return all
 }

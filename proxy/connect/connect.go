@@ -33,7 +33,6 @@ type Address struct {
 // Settings are how servers are opened: an immutable snapshot.
 type Settings struct {
 	Nodes        map[int]Address
-	FailoverWait time.Duration // the longest wait of a log-in for a node that can be asked about it; 0: none
 	LoginTimeout time.Duration // for the whole of an opening or a cancel, where the node has no timeout of its own; 0: none
 	KeepAlive    net.KeepAliveConfig
 	Binding      string // server_channel_binding
@@ -77,14 +76,15 @@ func (s *Settings) limit(ctx context.Context, node int) (context.Context, contex
 type Connector struct {
 	primary  func() (node int, ok bool)
 	tellers  func() []int
+	patience func() time.Duration
 	settings atomic.Pointer[Settings]
 }
 
-// New makes a Connector; primary tells it which node is the primary, and tellers which nodes are
-// asked about users now: the primary, or the standbys while there is none. Configure comes before
-// anything else.
-func New(primary func() (node int, ok bool), tellers func() []int) *Connector {
-	return &Connector{primary: primary, tellers: tellers}
+// New makes a Connector; primary tells it which node is the primary, tellers which nodes are
+// asked about users now (the primary, or the standbys while there is none), and patience how long a
+// log-in waits at most for one of them; 0: not at all. Configure comes before anything else.
+func New(primary func() (node int, ok bool), tellers func() []int, patience func() time.Duration) *Connector {
+	return &Connector{primary: primary, tellers: tellers, patience: patience}
 }
 
 // Configure swaps the settings.

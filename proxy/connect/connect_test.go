@@ -32,7 +32,7 @@ func testConnector(t *testing.T, addr string, mode certs.Mode) *Connector {
 // connectorOf makes a Connector for which node 0 is the primary.
 func connectorOf(s *Settings) *Connector {
 	first := func() (int, bool) { return 0, true }
-	c := New(first, func() []int { return []int{0} })
+	c := New(first, func() []int { return []int{0} }, hurried)
 	c.Configure(s)
 	return c
 }
@@ -229,7 +229,7 @@ func TestJudge(t *testing.T) {
 		t.Error(err)
 	}
 	none := func() (int, bool) { return 0, false }
-	c = New(none, func() []int { return nil })
+	c = New(none, func() []int { return nil }, hurried)
 	c.Configure(&Settings{})
 	for what, ask := range map[string]func(context.Context, pool.Target, any) error{"Judge": c.Judge, "Hear": c.Hear} {
 		if code, _ := faultOf(ask(t.Context(), appKey.Target(), aliceSecret)); code != "57P03" {

@@ -16,9 +16,9 @@ const tellerAgain = 50 * time.Millisecond
 var errNoTeller = &wire.Fault{Severity: "FATAL", Code: "57P03", Message: "no primary node is available, and no standby answers"}
 
 // patiently asks the tellers. Where another node may take the place of one that is lost, it asks
-// again until somebody answers, within FailoverWait.
+// again until somebody answers, within its patience.
 func (c *Connector) patiently(ctx context.Context, ask func(teller int) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.settings.Load().FailoverWait)
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	for {
 		if err = inOrder(c.tellers(), ask); err == nil || !unanswered(err) {

@@ -37,8 +37,7 @@ func TestPatience(t *testing.T) {
 				return []int{1}
 			}
 			return nil
-		})
-		conn.Configure(&Settings{FailoverWait: c.wait})
+		}, func() time.Duration { return c.wait })
 		err := conn.patiently(t.Context(), func(node int) error {
 			if asked++; node != 1 {
 				t.Errorf("%s: node %d is asked", name, node)
@@ -68,7 +67,7 @@ func TestNextTeller(t *testing.T) {
 		"the second refuses the password": {[]error{fault("53300"), fault("28P01")}, fault("28P01")},
 		"the others are lost":             {[]error{fault("53300"), fault("08001"), fault("57P03")}, fault("53300")},
 	} {
-		conn, asked := New(nil, func() []int { return []int{2, 5, 1} }), []int(nil)
+		conn, asked := New(nil, func() []int { return []int{2, 5, 1} }, hurried), []int(nil)
 		conn.Configure(&Settings{})
 		err := conn.patiently(t.Context(), func(node int) error {
 			asked = append(asked, node)
@@ -84,8 +83,7 @@ func TestNextTeller(t *testing.T) {
 
 // TestPatienceEnds checks that the wait ends with the log-in.
 func TestPatienceEnds(t *testing.T) {
-	c := New(nil, func() []int { return nil })
-	c.Configure(&Settings{FailoverWait: time.Hour})
+	c := New(nil, func() []int { return nil }, func() time.Duration { return time.Hour })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := c.Hear(ctx, pool.Target{}, nil); !errors.Is(err, error(errNoTeller)) {
@@ -108,3 +106,6 @@ func TestHear(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// hurried waits for nobody.
+func hurried() time.Duration { return 0 }
