@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -99,7 +100,7 @@ func (v *VIP) arrived(from int, message []byte) {
 		if err != nil {
 			return
 		}
-		take = func() { v.takeLease(from, ip.String(), m) }
+		take = func() { v.takeLease(from, ip, m) }
 	case ofLicence:
 		m, err := readLicence(message)
 		if err != nil {
@@ -118,9 +119,9 @@ func (v *VIP) arrived(from int, message []byte) {
 	}
 }
 
-func (v *VIP) takeLease(from int, ip string, m lease.Message) {
+func (v *VIP) takeLease(from int, ip netip.Addr, m lease.Message) {
 	for _, g := range v.grips {
-		if g.ip.String() != ip {
+		if g.ip != ip {
 			continue
 		}
 		now := v.set.Clock()

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"pgherd/bpf/sentry"
 	"pgherd/proxy"
@@ -69,7 +66,7 @@ func started(s vip.Settings) (*cluster, error) {
 // memberOf is what a member is told by the configuration.
 func memberOf(c *config.Config) (s vip.Settings) {
 	w := &c.Watchdog
-	s = vip.Settings{Clock: boottime, Self: w.Self, Listen: w.Listen, Port: w.Port, Key: string(w.Key), Directory: w.Directory,
+	s = vip.Settings{Clock: sinceBoot, Self: w.Self, Listen: w.Listen, Port: w.Port, Key: string(w.Key), Directory: w.Directory,
 		ElectionTimeout: w.Election, Lease: w.Lease, Greeting: greeting(c), Unenforced: c.Engine.BPF == "off"}
 	for _, p := range w.Peers {
 		s.Members = append(s.Members, vip.Member{Number: p.Index, Host: p.Host, Port: p.Port})
@@ -156,11 +153,4 @@ func (c *cluster) Status() *status.Watchdog {
 		s.Enforced = &status.Feature{Name: sentry.Name, Used: is.Enforced != "", Reason: is.Enforced + is.Why, MinVersion: sentry.MinVersion}
 	}
 	return s
-}
-
-// boottime is a clock that is never set, and counts while the machine is suspended.
-func boottime() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // it is there since Linux 2.6.39
-	return time.Duration(t.Nano())
 }

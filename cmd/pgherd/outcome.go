@@ -32,7 +32,7 @@ const reloadDeadline = time.Minute
 func outcomeFile(pidFile string) string { return pidFile + ".reload" }
 
 // sinceBoot is a clock that the server and the process that asks it to reload have in
-// common.
+// common. It is never set, and counts while the machine is suspended.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // every Linux has it

@@ -65,16 +65,6 @@ func lastAnswer(t *testing.T, signal os.Signal) time.Duration {
 
 // asked sends an echo request, and says whether an answer has come.
 func asked(socket int, ip netip.Addr) (answered bool) {
-	echo := []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0} // with its checksum
-	const header, reply = 20, 0
-	_ = unix.Sendto(socket, echo, 0, &unix.SockaddrInet4{Addr: ip.As4()})
-	buffer := make([]byte, 128)
-	for {
-		n, from, err := unix.Recvfrom(socket, buffer, 0)
-		if err != nil {
-			return answered
-		}
-		is, ok := from.(*unix.SockaddrInet4)
-		answered = answered || ok && n > header && buffer[header] == reply && is.Addr == ip.As4()
-	}
+	_ = unix.Sendto(socket, echo(boottime()), 0, &unix.SockaddrInet4{Addr: ip.As4()})
+	return len(echoes(socket, ip)) > 0
 }
