@@ -41,6 +41,9 @@ func (s *Session) lose(why gone) error {
 	last.implicit = last.implicit && !l.owed && !last.skipping
 	l.commits = s.mayHaveCommitted(waiting, last)
 	reads := s.replies.passed == 0 && s.repeatsReads(waiting)
+	if reads {
+		s.rerun.loses(s.server, s.loop.Now())
+	}
 	last.again = reads && s.rerun.exhausted()
 	l.reads = reads && !last.again
 	if last.implicit {
@@ -184,7 +187,7 @@ func (s *Session) answerLost(waiting []expect.Lost, l loss, v verdict, p present
 		a.add(&waiting[i])
 	}
 	s.client.Write(a.out)
-	s.rerun.spent = 0 // the next request is another one, and may be asked again
+	s.rerun.crashes = crashes{} // the next request is another one, and may be asked again
 	s.refusing = a.skipping
 	if a.block == wire.Failed {
 		s.transaction.breakOff(begun, s.loop.Now())

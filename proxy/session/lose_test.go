@@ -213,6 +213,7 @@ func TestLostServer(t *testing.T) {
 func TestLostTwice(t *testing.T) {
 	w, s := movingWorld(t, pool.Transaction)
 	w.greeted(w.sends(simple(read)))
+	w.then(func() { s[1].server.Opened = w.now.Add(time.Hour) }) // after the first crash
 	for _, at := range s[:2] {
 		w.then(func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == at.server }) }, at.hangs(io.EOF))
 	}
@@ -221,6 +222,18 @@ func TestLostTwice(t *testing.T) {
 			t.Errorf("the client is not told where to look: %q", w.client.out)
 		}
 	}, w.hears("ErrorResponse ERROR 40001", "ReadyForQuery I"), w.sends(terminate))
+	w.run()
+}
+
+// TestLostWithOneCrash checks that two servers of one node that were open when it crashed count as one: the read goes on.
+func TestLostWithOneCrash(t *testing.T) {
+	w, s := movingWorld(t, pool.Transaction)
+	w.greeted(w.sends(simple(read)))
+	for _, at := range s[:2] {
+		w.then(func() { w.free = slices.DeleteFunc(w.free, func(f *pool.Server) bool { return f == at.server }) }, at.hangs(io.EOF))
+	}
+	w.then(s[2].words(t, "Query "+read), s[2].says(selected))
+	w.then(w.hears(selectedText...), w.sends(terminate))
 	w.run()
 }
 

@@ -113,7 +113,7 @@ func (s *relaying) endOwn() {
 	case expect.Forward:
 		s.missTarget()
 		s.retry.end()
-		s.recent, s.rerun.spent = recent{}, 0
+		s.recent, s.rerun.crashes = recent{}, crashes{}
 		s.since, s.overdue = s.loop.Now(), false // the time of the next request begins
 	case expect.Capture:
 		q := s.asking

@@ -3,7 +3,9 @@ package session
 import (
 	"bytes"
 	"slices"
+	"time"
 
+	"pgherd/proxy/pool"
 	"pgherd/proxy/query"
 	"pgherd/proxy/statements"
 	"pgherd/proxy/wire"
@@ -17,7 +19,22 @@ type rerun struct {
 	bound bool // the unnamed portal is bound by one of them, and not executed since
 	full  bool // there were more than are copied, or others
 	due   bool // they are to be asked again
-	spent int  // how often they were, since the client had an answer
+	crashes
+}
+
+// crashes are those with which the requests were lost since the client had an answer. Several servers of one node are lost
+// with one crash, if all were open before it.
+type crashes struct {
+	count int
+	node  int       // of the last one
+	at    time.Time // when its first server was lost
+}
+
+// loses counts the loss of a server.
+func (c *crashes) loses(server *pool.Server, now time.Time) {
+	if c.count == 0 || server.Key.Node != c.node || server.Opened.After(c.at) {
+		*c = crashes{c.count + 1, server.Key.Node, now}
+	}
 }
 
 // rerunLimit bounds the copy, in bytes, and rerunKept what an idle session keeps of its memory.
@@ -26,9 +43,9 @@ const (
 	rerunKept  = 1 << 10
 )
 
-// mostReruns is how often a request is asked again without an answer. A server that is lost twice with the same request may
-// be lost because of it, and each further try could crash one more node.
-const mostReruns = 1
+// mostCrashes is how many crashes a request survives without an answer. Nodes that crash twice with the same request may
+// crash because of it, and each further try could crash one more node.
+const mostCrashes = 1
 
 // add copies a request that was sent.
 func (r *rerun) add(m *wire.Message) {
@@ -67,7 +84,7 @@ func (r *rerun) end() {
 	if cap(kept) > rerunKept {
 		kept = nil
 	}
-	*r = rerun{bytes: kept, spent: r.spent}
+	*r = rerun{bytes: kept, crashes: r.crashes}
 }
 
 // holds says that so many replies are all that the copied requests have.
@@ -75,14 +92,13 @@ func (r *rerun) holds(asked int) bool {
 	return !r.full && len(r.bytes) > 0 && r.owed == asked
 }
 
-// exhausted says that the requests were asked again as often as they may be.
-func (r *rerun) exhausted() bool { return r.spent >= mostReruns }
+// exhausted says that the requests may not be asked again.
+func (r *rerun) exhausted() bool { return r.count > mostCrashes }
 
 // askAgain sends the copied requests once more, wherever they go now.
 func (s *Session) askAgain() error {
 	requests := bytes.Clone(s.rerun.bytes)
 	s.rerun.end()
-	s.rerun.spent++
 	return s.handleCopy(requests)
 }
 

@@ -231,7 +231,7 @@ func (s *Session) refuse(kind wire.Kind, err error) error {
 	if err := s.known(); err != nil {
 		return err
 	}
-	s.rerun.spent = 0 // it is answered now
+	s.rerun.crashes = crashes{} // it is answered now
 	refusal := *fault
 	refusal.Severity = "ERROR"
 	words := wire.AppendError(nil, &refusal)
